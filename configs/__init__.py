@@ -1,0 +1,1 @@
+"""Nothing but recipes: each file has get_config(argument) -> ConfigDict."""

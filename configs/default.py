@@ -1,0 +1,172 @@
+"""Every key of a run: its meaning, its unit, its default.
+
+A recipe starts from these and changes what it must:
+
+  from jaxvision.configs import default
+
+  def get_config(model="resnet50"):
+    config = default.get_config()
+    config.model.name = model
+    return config
+
+Durations are text with a unit: "500 steps", "10 epochs", "1e6 examples" or,
+inside a run, "5 percent" of its steps. A bare number means steps. They are
+converted to steps once, rounded to the nearest step; everything that happens
+every so often is moved up to the next whole multiple of
+train.steps_per_dispatch.
+
+Rules are pairs (regex, value). The regex must match the whole path of a
+parameter, as in "layer1_0/conv1/kernel"; the first rule that matches decides,
+and a parameter that no rule matches is an error.
+"""
+
+from ml_collections import config_dict
+
+ConfigDict = config_dict.ConfigDict
+
+
+def get_config() -> ConfigDict:
+  """The defaults of every key; locked, so that a misspelt key is an error."""
+  config = ConfigDict()
+
+  # Everything random follows from it: initial parameters, order of the
+  # examples, augmentation, dropout.
+  config.seed = 0
+
+  config.model = _model()
+  config.data = _data()
+  config.loss = _loss()
+  config.optimizer = _optimizer()
+  config.schedule = _schedule()
+
+  # Exponential moving average of parameters and batch statistics, evaluated
+  # beside them. After step t the old average keeps the share
+  # min(decay, (1 + t) / (10 + t)). 0 turns it off.
+  config.ema = ConfigDict({"decay": 0.0})
+
+  config.train = ConfigDict()
+  # How long to train: a duration in steps, epochs or examples.
+  config.train.duration = "10 epochs"
+  # Examples per step, all devices and processes together.
+  config.train.batch_size = 128
+  # Steps in one compiled call (lax.scan). More than 1 saves host work where a
+  # step takes less than a few milliseconds; needs data.placement "device".
+  config.train.steps_per_dispatch = 1
+
+  config.evaluate = ConfigDict()
+  # A duration; the end of the run is always evaluated.
+  config.evaluate.every = "1 epochs"
+  # Examples per evaluation batch; 0 means train.batch_size.
+  config.evaluate.batch_size = 0
+
+  config.checkpoint = ConfigDict()
+  # A duration; a new best evaluation and the end of the run are always saved.
+  config.checkpoint.every = "1 epochs"
+  # How many of the newest checkpoints stay, beside the best one.
+  config.checkpoint.keep = 2
+  # The metric that decides which is the best, larger is better: a name in
+  # metrics.jsonl, of the validation split.
+  config.checkpoint.best = "validation/top1"
+
+  config.log = ConfigDict()
+  # A duration: training metrics are averaged over it and written once.
+  config.log.every = "50 steps"
+  # Write TensorBoard event files too (WORKDIR/tensorboard).
+  config.log.tensorboard = True
+  return config.lock()
+
+
+def _model() -> ConfigDict:
+  model = ConfigDict()
+  # A name that `jaxvision models` lists.
+  model.name = "resnet18"
+  # Keyword arguments of the model: `jaxvision models NAME` lists them.
+  model.options = ConfigDict()
+  return model
+
+
+def _data() -> ConfigDict:
+  data = ConfigDict()
+  # "tfds": a tensorflow-datasets data set prepared on disk (array_record);
+  # "folder": one directory of images per class; "npz": arrays.
+  data.kind = "tfds"
+  # tfds: NAME or NAME:VERSION. folder, npz: the path.
+  data.name = "digits"
+  # tfds only: where the data sets are; None means $TFDS_DATA_DIR, or
+  # ~/tensorflow_datasets.
+  data.data_dir = config_dict.placeholder(str)
+  # Splits in the slicing syntax of TFDS, for all three kinds: "train[:80%]",
+  # "train+extra". Empty: no such split.
+  data.train = "train"
+  data.validation = "validation"
+  data.test = "test"
+  # 0 infers it from the data; another number must agree with them.
+  data.num_classes = 0
+  # 3: all images are made RGB; 1: grey.
+  data.channels = 3
+  # Applied to one image after the other on the host:
+  # ("random_resized_crop(224)", "random_flip").
+  data.train_transforms = ()
+  data.eval_transforms = ()
+  # Applied to the training batch inside the compiled step, after
+  # normalisation: ("random_crop(padding=4)", "random_flip").
+  data.device_transforms = ()
+  # Pixels in [0, 1] become (pixel - mean) / std; one number, or one a channel.
+  data.mean = (0.5,)
+  data.std = (0.5,)
+  # "host": batches are made and sent one by one. "device": the whole training
+  # split lies in device memory and only indices are sent.
+  data.placement = "host"
+  # Threads that read and decode, per process.
+  data.threads = 4
+  # The share of unreadable images that is tolerated, in [0, 1].
+  data.max_unreadable = 0.01
+  return data
+
+
+def _loss() -> ConfigDict:
+  loss = ConfigDict()
+  # softmax, sigmoid, square, hinge or squared_hinge.
+  loss.name = "softmax"
+  # softmax, sigmoid: label_smoothing, smoothing_form. square: k, M.
+  # hinge, squared_hinge: delta.
+  loss.options = ConfigDict()
+  # Added to the loss: l1 * sum |w| and l2 / 2 * sum w^2 ...
+  loss.l1 = 0.0
+  loss.l2 = 0.0
+  # ... over the parameters whose path this regex matches.
+  loss.penalty_on = ".*kernel"
+  return loss
+
+
+def _optimizer() -> ConfigDict:
+  optimizer = ConfigDict()
+  # sgd, adagrad, rmsprop, adam, adamw, lamb, lars, lion or muon, as in optax.
+  optimizer.name = "sgd"
+  # Keyword arguments of the optax function: {"momentum": 0.9}.
+  optimizer.options = ConfigDict()
+  # At the end of the warm-up; not scaled by the batch size.
+  optimizer.learning_rate = 0.1
+  # adamw, lamb, lars, lion, muon: their own weight decay, times the learning
+  # rate. sgd, adagrad, rmsprop, adam: added to the gradient.
+  optimizer.weight_decay = 0.0
+  # Largest global norm of the gradient; 0 is no clipping.
+  optimizer.gradient_clip = 0.0
+  # Rules: factors of the learning rate; None freezes the parameter.
+  optimizer.learning_rate_rules = ((".*", 1.0),)
+  # Rules: factors of the weight decay.
+  optimizer.weight_decay_rules = ((".*kernel", 1.0), (".*", 0.0))
+  # Radius of sharpness-aware minimisation (SAM); 0 is without.
+  optimizer.sam_radius = 0.0
+  return optimizer
+
+
+def _schedule() -> ConfigDict:
+  schedule = ConfigDict()
+  # constant, cosine, linear, staircase, rsqrt or warmup_stable_decay.
+  schedule.name = "cosine"
+  # A duration: the learning rate rises linearly from 0.
+  schedule.warmup = "0 steps"
+  # Keyword arguments of the schedule, see jaxvision/schedules.py.
+  schedule.options = ConfigDict()
+  return schedule

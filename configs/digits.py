@@ -1,0 +1,67 @@
+"""Handwritten digits of 8x8 pixels: the whole machinery in under a minute.
+
+Data: scikit-learn's load_digits (Alpaydin & Kaynak 1998, the test part of
+optdigits), 1,797 images, as the tensorflow-datasets data set `digits`:
+`jaxvision data prepare digits`.
+
+  jaxvision train --config configs/digits.py --workdir runs/digits
+  jaxvision train --config configs/digits.py:linear --workdir runs/linear
+
+The argument is the model: linear, mlp, resnet (the default) or vit.
+"""
+
+from jaxvision.configs import default
+
+_SMALL_RESNET = {"blocks": (1, 1, 1), "features": 32, "stem": "small"}
+_SMALL_VIT = {
+  "patch_size": 2,
+  "width": 64,
+  "depth": 4,
+  "mlp_dim": 128,
+  "num_heads": 4,
+}
+# model -> (name, options, learning rate, epochs)
+_MODELS = {
+  "linear": ("linear", {}, 0.003, 60),
+  "mlp": ("mlp", {"hidden": (256, 256)}, 0.001, 60),
+  "resnet": ("resnet18", _SMALL_RESNET, 0.003, 40),
+  "vit": ("vit_ti16", _SMALL_VIT, 0.002, 80),
+}
+
+
+def get_config(model: str = "resnet") -> default.ConfigDict:
+  """The recipe for one of the four models."""
+  if model not in _MODELS:
+    raise ValueError(
+      f"configs/digits.py has no model {model!r}; it has {', '.join(_MODELS)}"
+    )
+  name, options, learning_rate, epochs = _MODELS[model]
+  config = default.get_config()
+  config.model.name = name
+  config.model.options = options
+
+  config.data.name = "digits"
+  config.data.channels = 1
+  # Of the training split, in units of [0, 1].
+  config.data.mean = (0.305,)
+  config.data.std = (0.376,)
+  config.data.placement = "device"
+  if model != "linear":
+    config.data.device_transforms = ("random_crop(padding=1)",)
+
+  config.loss.options = {"label_smoothing": 0.1}
+  config.optimizer.name = "adamw"
+  config.optimizer.learning_rate = learning_rate
+  config.optimizer.weight_decay = 0.05
+  config.schedule.name = "cosine"
+  config.schedule.warmup = "5 percent"
+  config.ema.decay = 0.99
+  config.checkpoint.best = "validation_ema/top1"
+
+  config.train.batch_size = 64
+  config.train.duration = f"{epochs} epochs"
+  config.train.steps_per_dispatch = 8
+  config.evaluate.every = "2 epochs"
+  config.checkpoint.every = "10 epochs"
+  config.log.every = "2 epochs"
+  return config

@@ -1,0 +1,289 @@
+"""Pictures for the report: SVG charts, and small images as PNG data URIs.
+
+Charts take their colours from custom properties of the page, `var(--train)`, so
+that one figure is legible in the light and in the dark scheme. matplotlib
+knows no such colours: it draws with placeholders, replaced in the SVG text.
+Text stays text, in the font of the page. Class names are never drawn here:
+the page shows them as HTML, which has every script and emoji.
+"""
+
+import base64
+import dataclasses
+import io
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+# A chart over more than this ratio of values is unreadable on a linear axis.
+_LOGARITHMIC_FROM = 30.0
+
+# Curves of few points show each of them; more would be a smear.
+_MARKED_UP_TO = 20
+
+# Larger images would make a page of many megabytes as PNG: JPEG for those.
+_PNG_UP_TO = 96
+
+# A browser that has fewer pixels than an image has cells leaves some out.
+_MOST_CELLS = 400
+
+# Okabe and Ito's blue and vermillion: hits and misses, plus and minus.
+_BLUE, _VERMILLION = (0, 114, 178), (213, 94, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+  """One line of a chart.
+
+  Attributes:
+    steps: (n,) int, ascending.
+    values: (n,) float; NaN and infinity leave gaps.
+    colour: name of a CSS custom property of the page, without dashes.
+    dash: matplotlib's line style.
+  """
+
+  steps: np.ndarray
+  values: np.ndarray
+  colour: str
+  dash: str = "solid"
+
+
+def line_chart(
+  curves: Sequence[Curve],
+  *,
+  label: str,
+  height: float = 2.9,
+  steps_per_epoch: float | None = None,
+  restarts: Sequence[int] = (),
+  positive: bool = False,
+) -> str:
+  """Draws curves over steps (below) and epochs (above) as inline SVG.
+
+  Args:
+    curves: the lines, drawn in this order.
+    label: name and unit of the values, different for each chart of a page.
+    height: of the chart in inches, at a width of 4.6.
+    steps_per_epoch: scale of the upper axis; None leaves it out.
+    restarts: steps to mark with a dotted vertical line.
+    positive: the values are positive by nature, so that a logarithmic axis
+      is used where they span a wide range.
+
+  Returns:
+    An `<svg>` element.
+  """
+  from matplotlib.figure import Figure
+
+  names = ["ink", "grid", *dict.fromkeys(curve.colour for curve in curves)]
+  colours = {name: f"#01{index:04x}" for index, name in enumerate(names)}
+  figure = Figure(figsize=(4.6, height), layout="constrained")
+  axes = figure.add_subplot()
+  for curve in curves:
+    _draw_curve(axes, curve, colours[curve.colour])
+  for step in restarts:
+    axes.axvline(step, color=colours["ink"], lw=0.8, ls=":", alpha=0.6)
+  if positive and _spread(curves) > _LOGARITHMIC_FROM:
+    _use_logarithm(axes)
+  _decorate(axes, label, colours, steps_per_epoch)
+  return _svg(figure, colours, salt=label)
+
+
+def confusion_image(shares: np.ndarray) -> str:
+  """Draws a confusion matrix of many classes as inline SVG.
+
+  Args:
+    shares: (k, k) float in [0, 1], rows true classes, columns predicted.
+
+  Returns:
+    An `<svg>` element: the diagonal blue, mistakes vermillion, more opaque
+    with the square root of the share (single mistakes among hundreds must be
+    seen). Beyond 400 classes, blocks of classes are drawn as one cell, by
+    their largest share.
+  """
+  from matplotlib.figure import Figure
+
+  cells = _largest_of_blocks(shares, math.ceil(len(shares) / _MOST_CELLS))
+  hit = np.eye(len(cells), dtype=bool)[..., None]
+  opacity = np.where(cells > 0, 0.25 + 0.75 * np.sqrt(cells), 0)
+  pixels = _with_alpha(np.where(hit, _BLUE, _VERMILLION), opacity)
+  colours = {"ink": "#010000", "grid": "#010001"}
+  figure = Figure(figsize=(6.4, 6.4), layout="constrained")
+  axes = figure.add_subplot()
+  end = len(shares) - 0.5
+  axes.imshow(pixels, interpolation="none", extent=(-0.5, end, end, -0.5))
+  axes.set_xlabel("predicted class (index)")
+  axes.set_ylabel("true class (index)")
+  _colour_frame(axes, colours)
+  return _svg(figure, colours, salt="confusion")
+
+
+def image_uri(image: np.ndarray) -> str:
+  """Encodes an image as a data URI.
+
+  Args:
+    image: (h, w, c) uint8; c = 1 grey, 3 colour, 4 colour with alpha, any
+      other number of channels is shown as the mean over them.
+
+  Returns:
+    A PNG with exactly these pixels up to 96 px or with alpha, otherwise a
+    JPEG.
+  """
+  from PIL import Image
+
+  if image.shape[-1] not in (1, 3, 4):
+    image = image.mean(axis=-1, keepdims=True).astype(np.uint8)
+  picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+  exact = max(image.shape[:2]) <= _PNG_UP_TO or image.shape[-1] == 4
+  kind = "png" if exact else "jpeg"
+  buffer = io.BytesIO()
+  picture.save(buffer, format=kind, **({} if exact else {"quality": 88}))
+  return f"data:image/{kind};base64," + base64.b64encode(
+    buffer.getvalue()
+  ).decode("ascii")
+
+
+def filter_images(filters: np.ndarray) -> np.ndarray:
+  """Makes filters visible, each scaled by its own largest weight.
+
+  Args:
+    filters: (n, h, w, c) float.
+
+  Returns:
+    (n, h, w, 4) uint8. Three channels: as colours around grey for 0. Any
+    other number: the mean over channels, blue for positive weights and
+    vermillion for negative ones, transparent for 0.
+  """
+  filters = np.nan_to_num(np.asarray(filters, np.float32))
+  colour = filters.shape[-1] == 3
+  if not colour:
+    filters = filters.mean(axis=-1, keepdims=True)
+  largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+  scaled = filters / np.maximum(largest, np.finfo(np.float32).tiny)
+  if colour:
+    opaque = np.ones(scaled.shape[:-1])
+    return _with_alpha(np.rint(127.5 + 127.5 * scaled), opaque)
+  signs = np.where(scaled >= 0, _BLUE, _VERMILLION)
+  return _with_alpha(signs, np.abs(scaled[..., 0]))
+
+
+def tile(images: np.ndarray) -> np.ndarray:
+  """Tiles images into one sheet, about 3 : 1, one clear pixel between them.
+
+  Args:
+    images: (n, h, w, 4) uint8.
+
+  Returns:
+    (H, W, 4) uint8, row by row.
+  """
+  count, height, width, channels = images.shape
+  columns = min(count, math.ceil(math.sqrt(3 * count)))
+  rows = math.ceil(count / columns)
+  sheet = np.zeros((rows * columns, height + 1, width + 1, channels), np.uint8)
+  sheet[:count, :height, :width] = images
+  sheet = sheet.reshape(rows, columns, height + 1, width + 1, channels)
+  sheet = sheet.transpose(0, 2, 1, 3, 4)
+  sheet = sheet.reshape(rows * (height + 1), columns * (width + 1), channels)
+  return sheet[:-1, :-1]
+
+
+def _with_alpha(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+  alpha = np.rint(255 * opacity)[..., None]
+  return np.concatenate([colours, alpha], axis=-1).astype(np.uint8)
+
+
+def _largest_of_blocks(values: np.ndarray, block: int) -> np.ndarray:
+  """`(k, k)` to `(ceil(k / block), ceil(k / block))`, by maximum."""
+  count = math.ceil(len(values) / block)
+  padded = np.pad(values, (0, count * block - len(values)))
+  return padded.reshape(count, block, count, block).max(axis=(1, 3))
+
+
+def _finite(curve: Curve) -> np.ndarray:
+  return np.where(np.isfinite(curve.values), curve.values, np.nan)
+
+
+def _draw_curve(axes: Any, curve: Curve, colour: str) -> None:
+  few = len(curve.steps) <= _MARKED_UP_TO
+  axes.plot(
+    curve.steps,
+    _finite(curve),
+    color=colour,
+    linestyle=curve.dash,
+    linewidth=1.5,
+    marker="o" if few else None,
+    markersize=5 if len(curve.steps) == 1 else 2.6,
+  )
+
+
+def _spread(curves: Sequence[Curve]) -> float:
+  values = np.concatenate([_finite(curve) for curve in curves])
+  values = values[values > 0]
+  return values.max() / values.min() if values.size else 1.0
+
+
+def _use_logarithm(axes: Any) -> None:
+  from matplotlib import ticker
+
+  axes.set_yscale("log")
+  low, high = axes.get_ylim()
+  subs = (1, 2, 5) if high / low < 1e3 else (1,)
+  axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=9))
+  axes.yaxis.set_major_formatter(
+    ticker.FuncFormatter(lambda value, _: f"{value:g}")
+  )
+  axes.yaxis.set_minor_locator(ticker.NullLocator())
+
+
+def _decorate(
+  axes: Any,
+  label: str,
+  colours: dict[str, str],
+  steps_per_epoch: float | None,
+) -> None:
+  from matplotlib import ticker
+
+  axes.set_ylabel(label)
+  axes.set_xlabel("step")
+  axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+  axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
+  axes.grid(axis="y", color=colours["grid"], linewidth=0.8)
+  axes.set_axisbelow(True)
+  axes.spines[["top", "right"]].set_visible(False)
+  _colour_frame(axes, colours)
+  if steps_per_epoch:
+    scale = (lambda x: x / steps_per_epoch, lambda x: x * steps_per_epoch)
+    epochs = axes.secondary_xaxis("top", functions=scale)
+    epochs.set_xlabel("epoch")
+    epochs.xaxis.set_major_locator(ticker.MaxNLocator(6))
+    _colour_frame(epochs, colours)
+    epochs.spines["top"].set_visible(False)
+
+
+def _colour_frame(axes: Any, colours: dict[str, str]) -> None:
+  axes.tick_params(
+    colors=colours["ink"], labelsize=8, length=2.5, width=0.7, which="both"
+  )
+  for axis in (axes.xaxis, axes.yaxis):
+    axis.label.set(color=colours["ink"], fontsize=8.5)
+  for spine in axes.spines.values():
+    spine.set(edgecolor=colours["ink"], linewidth=0.7)
+
+
+def _svg(figure: Any, colours: dict[str, str], *, salt: str) -> str:
+  import matplotlib
+
+  buffer = io.StringIO()
+  # The salt makes the ids of clip paths and markers reproducible, and
+  # different in each chart of a page, where they share one name space. The
+  # ids of groups are the same in each chart and serve nothing: they go.
+  settings = {"svg.fonttype": "none", "svg.hashsalt": salt}
+  with matplotlib.rc_context(settings):
+    figure.savefig(buffer, format="svg", transparent=True)
+  text = buffer.getvalue()
+  text = text[text.index("<svg") :]
+  text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+  text = re.sub(r'<g id="[^"]*"', "<g", text)
+  for name, colour in colours.items():
+    text = text.replace(colour, f"var(--{name})")
+  return text

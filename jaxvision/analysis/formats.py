@@ -1,0 +1,58 @@
+"""Numbers as people read them; an en dash where there is no number."""
+
+import math
+import numbers
+from typing import Any
+
+NOTHING = "\N{EN DASH}"
+
+# Metrics that are shares of the examples, shown as percentages.
+_SHARES = ("top", "precision", "recall", "f1", "calibration")
+
+
+def percent(value: float | None) -> str:
+  """A share in [0, 1] as a percentage: 0.98611 -> '98.61%'."""
+  return f"{100 * value:.2f}%" if is_number(value) else NOTHING
+
+
+def significant(value: float | None) -> str:
+  """A number with four significant digits: 0.0123456 -> '0.01235'."""
+  return f"{value:.4g}" if is_number(value) else NOTHING
+
+
+def integer(value: float | None) -> str:
+  """A whole number with thousands separated: 1797 -> '1,797'."""
+  return f"{value:,.0f}" if is_number(value) else NOTHING
+
+
+def magnitude(value: float | None, *, unit: str = "") -> str:
+  """A large number with a decimal prefix: 1234567 -> '1.23 M'."""
+  if not is_number(value):
+    return NOTHING
+  prefixes = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
+  for prefix, size in prefixes:
+    if abs(value) >= size:
+      return f"{value / size:.3g} {prefix}{unit}"
+  return f"{value:.4g} {unit}".strip()
+
+
+def duration(seconds: float | None) -> str:
+  """A time span in its two largest units: 3725 -> '1 h 2 min'."""
+  if not is_number(seconds):
+    return NOTHING
+  if seconds < 60:
+    return f"{seconds:.3g} s"
+  minutes, rest = divmod(round(seconds), 60)
+  if minutes < 60:
+    return f"{minutes} min {rest} s"
+  return f"{minutes // 60} h {minutes % 60} min"
+
+
+def metric(name: str, value: float | None) -> str:
+  """A metric by its name: shares in percent, all others as plain numbers."""
+  return percent(value) if name.startswith(_SHARES) else significant(value)
+
+
+def is_number(value: Any) -> bool:
+  """Whether this is a finite number, hence something to show."""
+  return isinstance(value, numbers.Real) and math.isfinite(value)

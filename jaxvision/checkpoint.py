@@ -1,0 +1,230 @@
+"""Saves and restores a state with everything a run needs to go on exactly.
+
+A checkpoint is a folder WORKDIR/checkpoints/STEP with the state (any tree of
+arrays) and a small record (JSON). It appears under its name only when it is
+complete, so a process killed while saving leaves the one before it. The record
+holds a fingerprint of the state, compared when it is read again.
+"""
+
+import contextlib
+import copy
+import errno
+import logging
+import pathlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+Tree = Any
+Manager = ocp.CheckpointManager
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class CheckpointError(Exception):
+  """A checkpoint could not be written or read; the message says what to do."""
+
+
+@contextlib.contextmanager
+def open_manager(
+  workdir: str | pathlib.Path, *, keep: int = 2
+) -> Iterator[Manager]:
+  """The checkpoints of a run, closed (and finished saving) at the end.
+
+  Args:
+    workdir: the run's folder.
+    keep: how many of the newest stay, beside the best one.
+  """
+  preservation = checkpoint_managers.preservation_policy
+  manager = ocp.CheckpointManager(
+    pathlib.Path(workdir).absolute() / "checkpoints",
+    options=ocp.CheckpointManagerOptions(
+      best_fn=_score,
+      cleanup_tmp_directories=True,
+      preservation_policy=preservation.AnyPreservationPolicy(
+        [
+          preservation.LatestN(keep),
+          preservation.BestN(
+            get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
+          ),
+        ]
+      ),
+    ),
+  )
+  try:
+    yield manager
+    _explained(manager, manager.wait_until_finished)
+  finally:
+    with contextlib.suppress(Exception):  # already raised above
+      manager.close()
+
+
+def save(
+  manager: Manager,
+  step: int,
+  state: Tree,
+  record: Mapping[str, Any],
+  *,
+  score: float | None = None,
+) -> None:
+  """Saves asynchronously; the state may be donated as soon as this returns.
+
+  Args:
+    manager: from `open_manager`.
+    step: its number; a step that is there already is left as it is.
+    state: tree of arrays, on any mesh.
+    record: what JSON can hold, given back by `restore`.
+    score: larger is better; None where nothing was measured.
+
+  Raises:
+    CheckpointError: this or the previous save failed (a full disk, ...).
+  """
+  if step in manager.all_steps():
+    return
+  # A copy: the caller goes on changing it while this is being written.
+  record = copy.deepcopy({**record, "fingerprint": fingerprint(state)})
+  args = ocp.args.Composite(
+    state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record)
+  )
+  metrics = None if score is None else {"score": score}
+  _explained(manager, lambda: manager.save(step, args=args, metrics=metrics))
+
+
+def restore(
+  manager: Manager, template: Tree
+) -> tuple[Tree, dict[str, Any]] | None:
+  """The newest checkpoint that is whole, or None where there is none.
+
+  Damaged ones are reported and moved to WORKDIR/damaged.
+
+  Args:
+    manager: from `open_manager`.
+    template: tree of `jax.ShapeDtypeStruct` with the shardings wanted, which
+      need not be those it was saved with.
+
+  Returns:
+    The state and the record it was saved with.
+
+  Raises:
+    CheckpointError: there are checkpoints, but none can be read.
+  """
+  errors = {}
+  for step in sorted(manager.all_steps(), reverse=True):
+    try:
+      restored = restore_step(manager, step, template)
+    except CheckpointError as error:
+      errors[step] = error
+      continue
+    for damaged, error in errors.items():
+      _LOGGER.warning("%s; going on from step %d instead", error, step)
+      _set_aside(manager, damaged)
+    return restored
+  if errors:
+    raise CheckpointError(
+      "\n".join(map(str, errors.values()))
+      + "\nNo checkpoint of this run can be read. Train in another workdir, or "
+      "remove the checkpoints folder to start again."
+    )
+  return None
+
+
+def restore_step(
+  manager: Manager, step: int, template: Tree
+) -> tuple[Tree, dict[str, Any]]:
+  """One checkpoint, verified; see `restore`.
+
+  Raises:
+    CheckpointError: it cannot be read, or is not what was saved.
+  """
+  path = pathlib.Path(manager.directory) / str(step)
+  args = ocp.args.Composite(
+    state=ocp.args.StandardRestore(template), record=ocp.args.JsonRestore()
+  )
+  try:
+    found = manager.restore(step, args=args)
+  except Exception as error:  # whatever orbax and tensorstore raise
+    raise CheckpointError(f"checkpoint {path} is damaged: {error}") from error
+  now = fingerprint(found.state)
+  if now != found.record["fingerprint"]:
+    raise CheckpointError(
+      f"checkpoint {path} is damaged: its arrays have the fingerprint {now}, "
+      f"but {found.record['fingerprint']} was saved"
+    )
+  return found.state, found.record
+
+
+def fingerprint(tree: Tree) -> str:
+  """16 hex digits that depend on every bit of every array, not on the mesh."""
+  return "".join(f"{int(half):08x}" for half in jax.device_get(_hash(tree)))
+
+
+@jax.jit
+def _hash(tree: Tree) -> jax.Array:
+  halves = jnp.zeros(2, jnp.uint32)
+  for leaf in jax.tree.leaves(tree):
+    halves = halves * jnp.uint32(2654435761) + _hash_array(leaf)
+  return halves
+
+
+def _hash_array(array: jax.Array) -> jax.Array:
+  """(2,) uint32 sums over the bits, each weighted by an odd number of its own.
+
+  Integer sums do not depend on their order, so neither on the sharding.
+  """
+  width = array.dtype.itemsize * 8
+  bits = array
+  if not jnp.issubdtype(array.dtype, jnp.unsignedinteger):
+    bits = (
+      array
+      if array.dtype == jnp.bool_
+      else jax.lax.bitcast_convert_type(array, f"uint{width}")
+    )
+  bits = bits.astype(jnp.uint32)
+  place = jnp.zeros(array.shape, jnp.uint32)
+  for axis, size in enumerate(array.shape):
+    place = place * jnp.uint32(size) + jax.lax.broadcasted_iota(
+      jnp.uint32, array.shape, axis
+    )
+  odd = 2 * place + 1
+  return jnp.stack(
+    [jnp.sum(bits * odd), jnp.sum((bits ^ (bits >> 15)) * (odd * 40503 | 1))]
+  )
+
+
+def _score(metrics: Mapping[str, float]) -> float:
+  return metrics["score"]
+
+
+def _explained(manager: Manager, action: Callable[[], Any]) -> None:
+  try:
+    action()
+  except Exception as error:
+    steps = manager.all_steps(read=True)
+    kept = (
+      f"the last good one is {max(steps)}" if steps else "there is none yet"
+    )
+    raise CheckpointError(
+      f"could not save a checkpoint in {manager.directory}: {error}; {kept}. "
+      f"{_remedy(error)}Then give the same command again to go on from it."
+    ) from error
+
+
+def _remedy(error: BaseException) -> str:
+  full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+  if getattr(error, "errno", None) in full or "No space left" in str(error):
+    return "Free some space, or move the run to a larger disk. "
+  return "Make the folder writable. "
+
+
+def _set_aside(manager: Manager, step: int) -> None:
+  source = pathlib.Path(manager.directory) / str(step)
+  target = pathlib.Path(manager.directory).parent / "damaged" / str(step)
+  shutil.rmtree(target, ignore_errors=True)
+  target.parent.mkdir(exist_ok=True)
+  source.rename(target)
+  manager.reload()

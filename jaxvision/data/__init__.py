@@ -1,0 +1,54 @@
+"""The door to the data: open a split, transform its images, make batches.
+
+A batch is `{image (b, h, w, c) uint8, label (b,) int32, mask (b,) float32}`,
+where mask 0 marks rows that must not count: the padding of the last evaluation
+batch and images that could not be read.
+
+Only what transforms batches on the device needs JAX, and it is imported when
+it is asked for, so that listing and inspecting data starts fast.
+"""
+
+import importlib
+from typing import Any
+
+from jaxvision.data.dataset import Dataset
+from jaxvision.data.datasets import (
+  list_datasets,
+  list_images,
+  open_dataset,
+  prepare,
+  split_sizes,
+)
+from jaxvision.data.decoding import UnreadableImage, decode
+from jaxvision.data.host_transforms import HostTransform, make_host_transform
+from jaxvision.data.inspection import SplitSummary, inspect, sample
+from jaxvision.data.pipeline import Batches, make_batches
+from jaxvision.data.prepared import Prepared
+
+__all__ = [
+  "Batches",
+  "Dataset",
+  "HostTransform",
+  "Prepared",
+  "SplitSummary",
+  "UnreadableImage",
+  "decode",
+  "inspect",
+  "list_datasets",
+  "list_images",
+  "make_batches",
+  "make_device_transform",
+  "make_host_transform",
+  "normalize",
+  "open_dataset",
+  "prepare",
+  "sample",
+  "split_sizes",
+]
+
+
+def __getattr__(name: str) -> Any:
+  if name in ("make_device_transform", "normalize"):
+    module = importlib.import_module("jaxvision.data.device_transforms")
+    return getattr(module, name)
+  raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

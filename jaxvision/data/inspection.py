@@ -1,0 +1,130 @@
+"""What a data set contains: counts per class, sizes, a few pictures."""
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxvision.data import dataset as records
+from jaxvision.data import datasets, decoding
+
+_MEASURED = 256  # images per split whose size is looked at
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSummary:
+  """One split, counted.
+
+  Attributes:
+    name: of the data set.
+    split: what was asked for, such as "train[:80%]".
+    num_examples: how many there are.
+    counts: class name -> examples of it, in the order of the labels.
+    sizes: (height, width) -> images of it, the most frequent first; of at most
+      256 images, evenly spread over the split.
+    unreadable: id -> reason, among those 256.
+  """
+
+  name: str
+  split: str
+  num_examples: int
+  counts: dict[str, int]
+  sizes: dict[tuple[int, int], int]
+  unreadable: dict[str, str]
+
+
+def inspect(data_config: Any, *, splits: Sequence[str]) -> list[SplitSummary]:
+  """Counts splits of a data set; reads all their labels.
+
+  Args:
+    data_config: as for `open_dataset`; reads channels too.
+    splits: in the slicing syntax of TFDS; `split_sizes` says which exist.
+
+  Raises:
+    ValueError: a label outside the classes, or as `open_dataset` does.
+  """
+  return [
+    _summarize(datasets.open_dataset(data_config, split), data_config.channels)
+    for split in splits
+  ]
+
+
+def sample(
+  dataset: records.Dataset, *, per_class: int, channels: int
+) -> tuple[list[np.ndarray], list[str]]:
+  """The first images of each class, for a contact sheet.
+
+  Args:
+    dataset: a split.
+    per_class: images of each class, or fewer if there are not so many.
+    channels: 3 or 1.
+
+  Returns:
+    Images (h, w, channels) uint8 and, for each, the name of its class;
+    unreadable images are left out.
+  """
+  labels = dataset.labels()
+  chosen = [
+    index
+    for label in range(len(dataset.class_names))
+    for index in np.flatnonzero(labels == label)[:per_class].tolist()
+  ]
+  images, titles = [], []
+  for index in chosen:
+    image = _decoded(dataset, index, channels)
+    if isinstance(image, np.ndarray):
+      images.append(image)
+      titles.append(dataset.class_names[labels[index]])
+  return images, titles
+
+
+def _summarize(dataset: records.Dataset, channels: int) -> SplitSummary:
+  labels = dataset.labels()
+  num_classes = len(dataset.class_names)
+  wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+  if wrong.size:
+    raise ValueError(
+      f"{dataset.ids(wrong[:1])[0]} has the label {labels[wrong[0]]}, outside "
+      f"the {num_classes} classes ({wrong.size} such labels in the split "
+      f"{dataset.split!r})"
+    )
+  counts = np.bincount(labels, minlength=num_classes).tolist()
+  sizes, unreadable = _measure(dataset, channels)
+  return SplitSummary(
+    name=dataset.name,
+    split=dataset.split,
+    num_examples=dataset.num_examples,
+    counts=dict(zip(dataset.class_names, counts, strict=True)),
+    sizes=sizes,
+    unreadable=unreadable,
+  )
+
+
+def _measure(
+  dataset: records.Dataset, channels: int
+) -> tuple[dict[tuple[int, int], int], dict[str, str]]:
+  sizes, unreadable = collections.Counter(), {}
+  measured = min(_MEASURED, dataset.num_examples)
+  spread = np.linspace(0, dataset.num_examples - 1, measured).astype(int)
+  for index in spread.tolist():
+    image = _decoded(dataset, index, channels)
+    if isinstance(image, np.ndarray):
+      sizes[image.shape[:2]] += 1
+    else:
+      unreadable[dataset.ids([index])[0]] = str(image)
+  return dict(sizes.most_common()), unreadable
+
+
+def _decoded(
+  dataset: records.Dataset, index: int, channels: int
+) -> np.ndarray | Exception:
+  """The image, or why it cannot be read."""
+  try:
+    image, _ = dataset.read([index])[0]
+    if isinstance(image, bytes):
+      return decoding.decode(image, channels=channels)
+    return image
+  except (OSError, decoding.UnreadableImage) as error:
+    return error

@@ -1,0 +1,151 @@
+"""Directories in which tensorflow-datasets keeps prepared data.
+
+A prepared data set is DATA_DIR/NAME[/CONFIG]/VERSION with the files
+dataset_info.json, features.json and the examples. Here only the first is read,
+without tensorflow-datasets, so that a list of what is there is instant.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+
+from jaxvision import spelling
+
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_INFO = "dataset_info.json"
+# The data sets that `jaxvision data prepare` makes.
+OURS = ("digits",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+  """What is known of a data set without opening it.
+
+  Attributes:
+    name: NAME or NAME/CONFIG.
+    version: three numbers, "1.0.0"; empty when it is not prepared.
+    directory: where it is, or None when it is not prepared.
+    file_format: of the examples; only "array_record" can be trained from.
+    splits: examples in each split.
+    num_bytes: size of the examples on disk.
+    remedy: the command or step that makes it usable; empty when it is.
+  """
+
+  name: str
+  version: str
+  directory: pathlib.Path | None
+  file_format: str
+  splits: dict[str, int]
+  num_bytes: int
+  remedy: str
+
+
+def root(data_dir: str | os.PathLike | None) -> pathlib.Path:
+  """`data_dir`, or by default $TFDS_DATA_DIR, or ~/tensorflow_datasets."""
+  default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+  return pathlib.Path(data_dir or default).expanduser()
+
+
+def find(name: str, *, data_dir: str | os.PathLike | None) -> Prepared:
+  """The prepared data set of this name, in its newest version.
+
+  Args:
+    name: NAME, NAME:VERSION or NAME/CONFIG:VERSION.
+    data_dir: see `root`.
+
+  Raises:
+    FileNotFoundError: nothing is prepared under this name or version.
+    ValueError: it is prepared, but not as array_record.
+  """
+  bare, _, version = name.partition(":")
+  directory = root(data_dir) / bare
+  found = [
+    each for each in scan(directory, name=bare) if version in ("", each.version)
+  ]
+  if not found:
+    raise FileNotFoundError(_missing(name, directory, root(data_dir)))
+  newest = max(found, key=lambda each: _numbers(each.version))
+  if newest.remedy:
+    raise ValueError(
+      f"{newest.directory} is prepared as {newest.file_format}, which cannot "
+      f"be read without TensorFlow; {newest.remedy}"
+    )
+  return newest
+
+
+def scan(directory: pathlib.Path, *, name: str) -> list[Prepared]:
+  """The versions of one data set that are prepared, oldest first."""
+  if not directory.is_dir():
+    return []
+  versions = [
+    each
+    for each in directory.iterdir()
+    if _VERSION.fullmatch(each.name) and (each / _INFO).is_file()
+  ]
+  versions.sort(key=lambda each: _numbers(each.name))
+  return [_describe(each, name) for each in versions]
+
+
+def scan_all(directory: pathlib.Path) -> list[Prepared]:
+  """All that is prepared in a data directory, by name and version."""
+  found = []
+  for info in sorted(directory.glob(f"*/**/{_INFO}")):
+    version = info.parent
+    if _VERSION.fullmatch(version.name):
+      name = version.parent.relative_to(directory).as_posix()
+      found.append(_describe(version, name))
+  return found
+
+
+def _describe(directory: pathlib.Path, name: str) -> Prepared:
+  info = json.loads((directory / _INFO).read_text(encoding="utf-8"))
+  file_format = info.get("fileFormat") or "tfrecord"
+  splits = info.get("splits", [])
+  return Prepared(
+    name=name,
+    version=directory.name,
+    directory=directory,
+    file_format=file_format,
+    splits={s["name"]: sum(map(int, s["shardLengths"])) for s in splits},
+    num_bytes=sum(int(s.get("numBytes", 0)) for s in splits),
+    remedy="" if file_format == "array_record" else _build(name),
+  )
+
+
+def _build(name: str, data_dir: pathlib.Path | None = None) -> str:
+  option = f" --data_dir={data_dir}" if data_dir else ""
+  return (
+    "prepare it where TensorFlow is installed, with "
+    f"`tfds build {name} --file_format=array_record{option}`"
+  )
+
+
+def _missing(name: str, directory: pathlib.Path, data_dir: pathlib.Path) -> str:
+  bare, _, version = name.partition(":")
+  looked = directory / (version or "VERSION") / _INFO
+  message = f"no prepared data set {name!r}: there is no {looked}"
+  versions = [each.version for each in scan(directory, name=bare)]
+  if versions:
+    return f"{message}; prepared versions: {', '.join(versions)}"
+  if bare in OURS:
+    return f"{message}; make it with `{prepare_command(bare, data_dir)}`"
+  known = sorted({*OURS, *(each.name for each in scan_all(data_dir))})
+  near = spelling.nearest(bare, known)
+  hint = f"; did you mean {near}?" if near else ";"
+  return (
+    f"{message}{hint} prepared or possible here: {', '.join(known)}. Any other "
+    f"data set: copy a prepared one to {directory}, or "
+    f"{_build(bare, data_dir)}"
+  )
+
+
+def prepare_command(name: str, data_dir: pathlib.Path) -> str:
+  """The command that makes one of our own data sets."""
+  elsewhere = "" if data_dir == root(None) else f" --data_dir={data_dir}"
+  return f"jaxvision data prepare {name}{elsewhere}"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+  return tuple(int(part) for part in version.split("."))

@@ -1,0 +1,90 @@
+"""Split expressions and the order of examples that makes them stratified.
+
+Expressions have the slicing syntax of tensorflow-datasets for every kind of
+data: "train", "train[:80%]", "train[80%:]", "train[100:200]+test", "all".
+"""
+
+import re
+import types
+from collections.abc import Mapping
+
+import numpy as np
+
+from jaxvision import spelling
+
+
+def resolve(
+  expression: str, *, sizes: Mapping[str, int]
+) -> list[tuple[str, int, int]]:
+  """The ranges of examples that an expression selects.
+
+  Args:
+    expression: such as "train[:80%]+test".
+    sizes: examples in each split that exists.
+
+  Returns:
+    (split, first example, one past the last example), in the order written.
+
+  Raises:
+    ValueError: no such split, not an expression, or nothing is selected.
+  """
+  import tensorflow_datasets as tfds
+
+  for name in re.findall(r"(?:^|\+)\s*([^\[\]+\s]+)", expression):
+    if name != "all" and name not in sizes:
+      raise ValueError(spelling.unknown("split", name, list(sizes)))
+  infos = {
+    name: types.SimpleNamespace(num_examples=size)
+    for name, size in sizes.items()
+  }
+  try:
+    instruction = tfds.core.ReadInstruction.from_spec(expression)
+    absolute = instruction.to_absolute(infos)
+  except (ValueError, AssertionError) as error:
+    reason = str(error).split("\n")[0]
+    raise ValueError(
+      f"split {expression!r} cannot be read: {reason}; write it like "
+      f"'train[:80%]', with a split among {_written(sizes)}"
+    ) from error
+  ranges = [
+    (each.splitname, each.from_ or 0, _stop(each.to, sizes[each.splitname]))
+    for each in absolute
+  ]
+  if sum(max(0, stop - start) for _, start, stop in ranges) == 0:
+    raise ValueError(
+      f"split {expression!r} selects no example of {_written(sizes)}; "
+      "choose a larger slice"
+    )
+  return [each for each in ranges if each[2] > each[1]]
+
+
+def stratified_order(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
+  """An order in which every prefix has the classes in their proportions.
+
+  Example j of the n_c of a class, shuffled, is put at (j + 1/2) / n_c. A prefix
+  of a share p therefore has round(p n_c) of each class, give or take one, so
+  that the slices [:80%] and [80%:] are disjoint and both stratified.
+
+  Args:
+    labels: (n,) int, the class of each example.
+    seed: of the shuffle.
+
+  Returns:
+    (n,) int64, a permutation of the examples.
+  """
+  rng = np.random.Generator(np.random.Philox(seed))
+  shuffled = rng.permutation(len(labels))
+  place = np.empty(len(labels))
+  for label in np.unique(labels):
+    members = shuffled[labels[shuffled] == label]
+    place[members] = (np.arange(len(members)) + 0.5) / len(members)
+  # Classes of one size share their places; the shuffle decides between them.
+  return shuffled[np.argsort(place[shuffled], kind="stable")]
+
+
+def _stop(stop: int | None, size: int) -> int:
+  return size if stop is None else stop
+
+
+def _written(sizes: Mapping[str, int]) -> str:
+  return ", ".join(f"{name} ({size})" for name, size in sizes.items())

@@ -1,0 +1,184 @@
+"""A trained run at work: measures a split, names what is in an image."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax.sharding import Mesh
+from ml_collections import config_dict
+
+from jaxvision import (
+  assembly,
+  checkpoint,
+  data,
+  distributed,
+  schedules,
+  startup,
+)
+from jaxvision import config as configs
+from jaxvision import workdir as workdirs
+from jaxvision.evaluation import classification
+
+Tree = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun:
+  """A run read back from its folder.
+
+  Attributes:
+    config: its config.
+    class_names: in the order of the logits.
+    image_shape: (h, w, c) it was trained on.
+    model, variables: model.apply(variables, images, train=False) -> logits;
+      the variables are the moving average where the run keeps one.
+    step: of the checkpoint.
+    mesh: what the variables lie on.
+  """
+
+  config: configs.ConfigDict
+  class_names: tuple[str, ...]
+  image_shape: tuple[int, int, int]
+  model: nn.Module
+  variables: Tree
+  step: int
+  mesh: Mesh
+
+
+def load_run(workdir: str | pathlib.Path, *, which: str = "last") -> TrainedRun:
+  """Reads a run's config and one of its checkpoints.
+
+  Args:
+    workdir: the run's folder.
+    which: "last", "best" or the number of a step.
+
+  Raises:
+    FileNotFoundError: it is no run, or has no such checkpoint.
+    checkpoint.CheckpointError: the checkpoint cannot be read.
+  """
+  startup.cache_compilations()
+  saved = workdirs.read_config(workdir)["config"]
+  config = config_dict.FrozenConfigDict(_tuples(saved))
+  result = workdirs.read_result(workdir)
+  if "class_names" not in result:
+    raise FileNotFoundError(f"{workdir} has not begun to train: no result.json")
+  mesh = distributed.make_mesh()
+  model = assembly.make_model(config, len(result["class_names"]))
+  # Only the structure of the optimizer's state matters here.
+  schedule = schedules.create("constant", peak=0.0, total_steps=1)
+  image_shape = tuple(result["image_shape"])
+  _, _, template = assembly.state_functions(
+    config, model, schedule, image_shape, mesh
+  )
+  with checkpoint.open_manager(workdir) as manager:
+    step = _choose(manager, which)
+    state, _ = checkpoint.restore_step(manager, step, template)
+  return TrainedRun(
+    config=config,
+    class_names=tuple(result["class_names"]),
+    image_shape=image_shape,
+    model=model,
+    variables=state.ema or state.variables,
+    step=step,
+    mesh=mesh,
+  )
+
+
+def evaluate(
+  run: TrainedRun, *, role: str = "test"
+) -> classification.Evaluation:
+  """Measures the run on a split of its own data: train, validation or test.
+
+  Raises:
+    ValueError: its config names no such split, or its data have changed.
+  """
+  split = run.config.data.get(role)
+  if not split:
+    raise ValueError(
+      f"the run names no {role} split; its config has data.{role} = {split!r}"
+    )
+  dataset = data.open_dataset(run.config.data, split)
+  if dataset.class_names != run.class_names:
+    raise ValueError(
+      f"{dataset.name} has {len(dataset.class_names)} classes "
+      f"{dataset.class_names[:5]}..., but the run was trained on "
+      f"{len(run.class_names)}: {run.class_names[:5]}..."
+    )
+  batches = assembly.make_batches(run.config, dataset, train=False)
+  task_sums = assembly.make_task_sums(run.config, run.model)
+  measure = classification.make_evaluator(task_sums, batches, run.mesh)
+  return measure(run.variables)
+
+
+def predict(
+  run: TrainedRun, images: Sequence[str | pathlib.Path], *, top: int = 5
+) -> list[dict[str, Any]]:
+  """The most probable classes of image files.
+
+  An image of another size than the run was trained on is resized to it.
+
+  Args:
+    run: from `load_run`.
+    images: paths of files.
+    top: how many classes to name, at most.
+
+  Returns:
+    Per file {"image": path, "top": [{"class", "probability"}, ...]}, or
+    {"image": path, "error": why it cannot be read}.
+  """
+  transform = data.make_host_transform(run.config.data.eval_transforms)
+  to_size = data.make_host_transform((f"resize({run.image_shape[:2]})",))
+
+  @jax.jit
+  def probabilities(variables, image):
+    pixels = data.normalize(
+      image[None], mean=run.config.data.mean, std=run.config.data.std
+    )
+    logits = run.model.apply(variables, pixels, train=False)
+    return jax.nn.softmax(logits[0].astype(jnp.float32))
+
+  found = []
+  for path in map(str, images):
+    try:
+      encoded = pathlib.Path(path).read_bytes()
+      image = data.decode(encoded, channels=run.config.data.channels)
+    except (OSError, data.UnreadableImage) as error:
+      found.append({"image": path, "error": str(error)})
+      continue
+    image = transform(None, image)
+    if image.shape != run.image_shape:
+      image = to_size(None, image)
+    shares = np.asarray(probabilities(run.variables, image))
+    best = np.argsort(-shares, kind="stable")[:top]
+    names = [
+      {"class": run.class_names[i], "probability": float(shares[i])}
+      for i in best
+    ]
+    found.append({"image": path, "top": names})
+  return found
+
+
+def _choose(manager: checkpoint.Manager, which: str) -> int:
+  steps = manager.all_steps()
+  named = {"last": manager.latest_step(), "best": manager.best_step()}
+  step = named.get(which, int(which) if which.isdecimal() else None)
+  if step not in steps:
+    raise FileNotFoundError(
+      f"no checkpoint {which!r} in {manager.directory}; there are "
+      f"{', '.join(map(str, steps)) or 'none'}; say last, best or a number"
+    )
+  return step
+
+
+def _tuples(value: Any) -> Any:
+  """JSON has lists where a config has tuples."""
+  if isinstance(value, dict):
+    return {k: _tuples(v) for k, v in value.items()}
+  if isinstance(value, list):
+    return tuple(_tuples(v) for v in value)
+  return value

@@ -1,0 +1,241 @@
+"""Losses of classifiers, one value per example, with penalties on parameters.
+
+All losses take logits (b, k) and targets (b, k), which are distributions over
+the classes (one-hot, smoothed or mixed), and return (b,) float32, not reduced.
+The cross-entropies and the square loss are linear in the targets: the loss of a
+mixture of labels is the mixture of the labels' losses. The hinges measure their
+margins from the mixture of the labels' scores. Logits may be of lower
+precision; the loss is float32.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxvision import spelling, trees
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def create(name: str, **options: Any) -> Loss:
+  """Returns the loss called `name` with its options bound.
+
+  Args:
+    name: a key of `LOSSES`.
+    **options: keyword arguments of the loss.
+
+  Raises:
+    ValueError: the name or an option is unknown.
+  """
+  if name not in LOSSES:
+    raise ValueError(spelling.unknown("loss", name, LOSSES))
+  given = dict.fromkeys(("logits", "targets"), "it comes with the batch")
+  return spelling.bind(LOSSES[name], options, "loss.options", reserved=given)
+
+
+def untrained(name: str, options: Mapping[str, Any], num_classes: int) -> float:
+  """Returns the loss at zero logits, where training should start.
+
+  It is log C for softmax, C log 2 for sigmoid, C - 1 for hinge.
+  """
+  loss = create(name, **options)
+  return float(loss(jnp.zeros((1, num_classes)), jnp.eye(1, num_classes))[0])
+
+
+def softmax(
+  logits: jax.Array,
+  targets: jax.Array,
+  *,
+  label_smoothing: float = 0.0,
+  smoothing_form: str = "uniform",
+) -> jax.Array:
+  """Softmax cross-entropy, -sum_i t_i log softmax(f)_i, in nats.
+
+  Args:
+    logits: (b, k).
+    targets: (b, k), distributions.
+    label_smoothing: the rate of `smooth`; 0 is off.
+    smoothing_form: the form of `smooth`.
+
+  Returns:
+    (b,) float32.
+  """
+  targets = smooth(targets, rate=label_smoothing, form=smoothing_form)
+  return optax.softmax_cross_entropy(logits.astype(jnp.float32), targets)
+
+
+def sigmoid(
+  logits: jax.Array,
+  targets: jax.Array,
+  *,
+  label_smoothing: float = 0.0,
+  smoothing_form: str = "uniform",
+) -> jax.Array:
+  """Sigmoid (binary) cross-entropy in nats, summed over the classes.
+
+  The sum, not the mean, as in "Are we done with ImageNet?" (Beyer et al. 2020)
+  and big_vision. Targets may be multi-hot.
+
+  Args:
+    logits: (b, k).
+    targets: (b, k) in [0, 1].
+    label_smoothing: the rate of `smooth`; 0 is off.
+    smoothing_form: the form of `smooth`.
+
+  Returns:
+    (b,) float32.
+  """
+  targets = smooth(targets, rate=label_smoothing, form=smoothing_form)
+  losses = optax.sigmoid_binary_cross_entropy(
+    logits.astype(jnp.float32), targets
+  )
+  return jnp.sum(losses, axis=-1)
+
+
+def square(
+  logits: jax.Array,
+  targets: jax.Array,
+  *,
+  k: float = 1.0,
+  M: float = 1.0,  # noqa: N803
+) -> jax.Array:
+  """Rescaled square loss on raw logits (Hui & Belkin 2021, section 2).
+
+  For the label y of C classes (1/C) [k (f_y - M)^2 + sum_{i != y} f_i^2]. For
+  soft targets its expectation, (1/C) sum_i [t_i k (f_i - M)^2 + (1-t_i) f_i^2].
+  The paper uses k = 1, M = 15 for more than 42 classes, k = 15, M = 30 for
+  ImageNet, and k = M = 1 for few classes.
+
+  Args:
+    logits: (b, C).
+    targets: (b, C), distributions.
+    k: weight of the true class.
+    M: the value that the logit of the true class should have.
+
+  Returns:
+    (b,) float32.
+  """
+  logits = logits.astype(jnp.float32)
+  true_class = k * jnp.square(logits - M)
+  other_class = jnp.square(logits)
+  losses = targets * true_class + (1 - targets) * other_class
+  return jnp.mean(losses, axis=-1)
+
+
+def hinge(
+  logits: jax.Array, targets: jax.Array, *, delta: float = 1.0
+) -> jax.Array:
+  """Multiclass hinge loss, sum_{j != y} max(0, s_j - s_y + delta).
+
+  The form of Weston & Watkins (1999), in which every class that comes too near
+  counts. For soft targets sum_j (1 - t_j) max(0, s_j - sum_i t_i s_i + delta);
+  the expectation over the label would take k^2 numbers per example.
+
+  Args:
+    logits: (b, k).
+    targets: (b, k), distributions.
+    delta: the margin by which the true class must lead.
+
+  Returns:
+    (b,) float32.
+  """
+  return jnp.sum((1 - targets) * _violations(logits, targets, delta), axis=-1)
+
+
+def squared_hinge(
+  logits: jax.Array, targets: jax.Array, *, delta: float = 1.0
+) -> jax.Array:
+  """Squared multiclass hinge, sum_{j != y} max(0, s_j - s_y + delta)^2.
+
+  Args:
+    logits: (b, k).
+    targets: (b, k), distributions; soft ones as for `hinge`.
+    delta: the margin by which the true class must lead.
+
+  Returns:
+    (b,) float32.
+  """
+  violations = jnp.square(_violations(logits, targets, delta))
+  return jnp.sum((1 - targets) * violations, axis=-1)
+
+
+LOSSES: Mapping[str, Callable[..., jax.Array]] = {
+  "softmax": softmax,
+  "sigmoid": sigmoid,
+  "square": square,
+  "hinge": hinge,
+  "squared_hinge": squared_hinge,
+}
+
+
+def smooth(targets: jax.Array, *, rate: float, form: str) -> jax.Array:
+  """Label smoothing: moves a share of the targets to other classes.
+
+  The two published forms differ in what the true class keeps. With the rate e:
+    "uniform": (1 - e) t + e / k, all classes share, the true one too (Szegedy
+      et al. 2016, section 7; the form of torchvision, timm and TensorFlow);
+    "others": the true class keeps 1 - e, each other class gets e / (k - 1) (He
+      et al. 2019, "Bag of Tricks", eq. 4).
+
+  Args:
+    targets: (b, k), distributions; soft ones are smoothed linearly.
+    rate: e, in [0, 1).
+    form: "uniform" or "others".
+
+  Returns:
+    (b, k), distributions.
+
+  Raises:
+    ValueError: the form is unknown, or the rate is not in [0, 1).
+  """
+  if not 0 <= rate < 1:
+    raise ValueError(f"label smoothing {rate} is not in [0, 1); 0.1 is usual")
+  num_classes = targets.shape[-1]
+  if form == "uniform":
+    return (1 - rate) * targets + rate / num_classes
+  if form == "others":
+    other = rate / max(num_classes - 1, 1)
+    return (1 - rate) * targets + other * (1 - targets)
+  known = ("uniform", "others")
+  raise ValueError(spelling.unknown("form of label smoothing", form, known))
+
+
+def penalty(params: Any, *, l1: float, l2: float, pattern: str) -> jax.Array:
+  """Returns l1 sum |w| + l2 / 2 sum w^2 over the parameters that match.
+
+  With the half, the gradient is l2 w, so l2 means what the weight decay of SGD
+  means. (CS231n writes both: l2 sum w^2 in its notes on linear classification,
+  the half in its case study. For the former, double l2 here.)
+
+  Args:
+    params: tree of arrays.
+    l1: weight of the sum of absolute values.
+    l2: weight of half the sum of squares.
+    pattern: regular expression over whole parameter paths, such as ".*kernel".
+
+  Returns:
+    A float32 scalar.
+
+  Raises:
+    ValueError: the pattern matches no parameter though a weight is not zero.
+  """
+  total = jnp.zeros(())
+  if not (l1 or l2):
+    return total
+  found = trees.matching(pattern, params, where="loss.penalty_on")
+  for leaf in found.values():
+    leaf = leaf.astype(jnp.float32)
+    total += l1 * jnp.sum(jnp.abs(leaf)) + l2 / 2 * jnp.sum(jnp.square(leaf))
+  return total
+
+
+def _violations(
+  logits: jax.Array, targets: jax.Array, delta: float
+) -> jax.Array:
+  """(b, k): by how much each class comes too near to the targets' score."""
+  logits = logits.astype(jnp.float32)
+  score = jnp.sum(targets * logits, axis=-1, keepdims=True)
+  return jnp.maximum(logits - score + delta, 0.0)

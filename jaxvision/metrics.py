@@ -1,0 +1,174 @@
+"""Metrics of classifiers as sums over examples, divided only at the end.
+
+`sums` of a batch are integers where they count, so they stay exact while they
+are added (up to 2^31 examples); `merge` adds, `finish` divides on the host in
+float64. Labels are the argmax of the targets (of mixed targets, the larger
+share). Examples whose mask is 0 count nothing, whatever their logits are.
+
+Ties: of equal logits the lower class ranks first, as in `argmax`. An example
+with a NaN among its logits never counts as correct: it is entered as predicted
+to be the class after its label, and makes the calibration error NaN.
+"""
+
+import operator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Sums = dict[str, Any]
+
+_BINS = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks"
+
+
+def training_sums(
+  logits: jax.Array, targets: jax.Array, mask: jax.Array
+) -> Sums:
+  """Returns what every training step counts: the examples, and those correct.
+
+  Args:
+    logits: (b, k).
+    targets: (b, k), distributions.
+    mask: (b,), 1 for examples that count and 0 for padding.
+
+  Returns:
+    `{count, top1}`, int32 scalars.
+  """
+  counted = mask.astype(jnp.int32)
+  correct = _rank(logits, targets) < 1
+  return {"count": jnp.sum(counted), "top1": jnp.sum(counted * correct)}
+
+
+def sums(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
+  """Returns all that the metrics of an evaluation need, summed over a batch.
+
+  Args:
+    logits: (b, k).
+    targets: (b, k), distributions.
+    mask: (b,), 1 for examples that count and 0 for padding.
+
+  Returns:
+    count, top1: int32 scalars;
+    top5: likewise; only if there are more than 5 classes;
+    confusion: (k, k) int32, rows are labels and columns predictions;
+    calibration: over 15 equal bins of the confidence, the largest softmax
+      probability: correct (15,) int32, the examples predicted rightly, and
+      confidence (15,) float32, the sum of their confidences.
+  """
+  counted = mask.astype(jnp.int32)
+  num_classes = logits.shape[-1]
+  rank = _rank(logits, targets)
+  correct = counted * (rank < 1)
+  labels = jnp.argmax(targets, axis=-1)
+  is_nan = jnp.any(jnp.isnan(logits), axis=-1)
+  predictions = jnp.where(
+    is_nan, (labels + 1) % num_classes, jnp.argmax(logits, axis=-1)
+  )
+  confusion = jnp.zeros((num_classes, num_classes), jnp.int32)
+  tree = {
+    "count": jnp.sum(counted),
+    "top1": jnp.sum(correct),
+    "confusion": confusion.at[labels, predictions].add(counted),
+    "calibration": _calibration_sums(logits, counted, correct),
+  }
+  if num_classes > 5:
+    tree["top5"] = jnp.sum(counted * (rank < 5))
+  return tree
+
+
+def merge(a: Sums, b: Sums) -> Sums:
+  """Returns the sums over the examples of both, on the device or the host."""
+  return jax.tree.map(operator.add, a, b)
+
+
+def finish(tree: Sums) -> dict[str, float]:
+  """Returns the metrics, all fractions (not percent) save for added sums.
+
+  Args:
+    tree: from `sums` or `training_sums`. Other scalars may have been added,
+      such as the sum of the loss: each is divided by the count.
+
+  Returns:
+    The mean of every scalar (top1, top5, loss ...); if there is a confusion
+    matrix, `precision`, `recall` and `f1`, each `_macro` (mean over the classes
+    that occur among the labels or the predictions, as scikit-learn does) and
+    `_micro` (over all examples; with one label per example all three equal
+    top1); and `calibration_error`, the expected calibration error.
+
+  Raises:
+    ValueError: no example was counted.
+  """
+  tree = jax.tree.map(np.asarray, tree)
+  count = int(tree["count"])
+  if not count:
+    raise ValueError("metrics of 0 examples; is the split empty or all masked?")
+  metrics = {
+    name: float(value) / count
+    for name, value in tree.items()
+    if name != "count" and not isinstance(value, dict) and value.ndim == 0
+  }
+  if "confusion" in tree:
+    metrics |= _averages(tree["confusion"])
+  if "calibration" in tree:
+    bins = tree["calibration"]
+    gaps = np.abs(bins["confidence"].astype(np.float64) - bins["correct"])
+    metrics["calibration_error"] = float(gaps.sum()) / count
+  return metrics
+
+
+def per_class(tree: Sums) -> dict[str, np.ndarray]:
+  """Returns precision, recall and F1 of each class, and its support.
+
+  Args:
+    tree: sums with a `confusion` (k, k).
+
+  Returns:
+    `{precision, recall, f1}`, (k,) float64, 0 where undefined (a class without
+    prediction has precision 0); `support`, (k,) int64, examples with the label.
+  """
+  confusion = np.asarray(tree["confusion"]).astype(np.int64)
+  correct = np.diagonal(confusion)
+  predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
+  return {
+    "precision": correct / np.maximum(predicted, 1),
+    "recall": correct / np.maximum(support, 1),
+    "f1": 2 * correct / np.maximum(predicted + support, 1),
+    "support": support,
+  }
+
+
+def _rank(logits: jax.Array, targets: jax.Array) -> jax.Array:
+  """(b,) how many classes come before the label; k if a logit is NaN."""
+  labels = jnp.argmax(targets, axis=-1)[:, None]
+  score = jnp.take_along_axis(logits, labels, axis=-1)
+  classes = jnp.arange(logits.shape[-1])[None]
+  before = (logits > score) | ((logits == score) & (classes < labels))
+  is_nan = jnp.any(jnp.isnan(logits), axis=-1)
+  return jnp.where(is_nan, logits.shape[-1], jnp.sum(before, axis=-1))
+
+
+def _calibration_sums(
+  logits: jax.Array, counted: jax.Array, correct: jax.Array
+) -> Sums:
+  """Bins (i/15, (i+1)/15] of the largest softmax probability."""
+  probabilities = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+  # where, not a product: padding may hold NaN, which times 0 stays NaN.
+  confidence = jnp.where(counted > 0, jnp.max(probabilities, axis=-1), 0.0)
+  bins = jnp.ceil(jnp.nan_to_num(confidence) * _BINS).astype(jnp.int32) - 1
+  bins = jnp.clip(bins, 0, _BINS - 1)
+  return {
+    "correct": jnp.zeros(_BINS, jnp.int32).at[bins].add(correct),
+    "confidence": jnp.zeros(_BINS, jnp.float32).at[bins].add(confidence),
+  }
+
+
+def _averages(confusion: np.ndarray) -> dict[str, float]:
+  classes = per_class({"confusion": confusion})
+  occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
+  micro = float(np.trace(confusion)) / float(confusion.sum())
+  averages = {}
+  for name in ("precision", "recall", "f1"):
+    averages[f"{name}_macro"] = float(classes[name][occurs].mean())
+    averages[f"{name}_micro"] = micro
+  return averages

@@ -1,0 +1,108 @@
+"""Multilayer perceptrons on pixels: with an activation, or with maxout.
+
+Both flatten the image in the order (row, column, channel), pass it through
+`hidden_0`, `hidden_1`, ... and end in the Dense layer `head`.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxvision import activations
+
+
+class Mlp(nn.Module):
+  """Fully connected layers with one elementwise non-linearity.
+
+  Attributes:
+    num_classes: length of the logits.
+    hidden: width of each hidden layer, first to last; () is a linear model.
+    activation: a name in `jaxvision.activations`.
+    dropout: rate after every hidden layer, in training.
+    dtype: of the computation; parameters and logits are float32.
+  """
+
+  num_classes: int
+  hidden: tuple[int, ...] = (512, 512)
+  activation: str = "relu"
+  dropout: float = 0.0
+  dtype: DTypeLike = "float32"
+
+  @nn.compact
+  def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+    """Maps (b, h, w, c) normalised pixels to (b, num_classes) logits."""
+    activation = activations.create(self.activation)
+    x = images.reshape(images.shape[0], -1)
+    for i, width in enumerate(self.hidden):
+      x = nn.Dense(
+        width,
+        kernel_init=nn.initializers.he_normal(),
+        dtype=self.dtype,
+        name=f"hidden_{i}",
+      )(x)
+      x = nn.Dropout(self.dropout, deterministic=not train)(activation(x))
+    return nn.Dense(self.num_classes, dtype=jnp.float32, name="head")(x)
+
+
+class MaxoutMlp(nn.Module):
+  """Hidden units that take the largest of several affine maps of the input.
+
+  The paper trains it with dropout and with the norm of each unit's incoming
+  weights bounded; only the network and the dropout are here.
+
+  Attributes:
+    num_classes: length of the logits.
+    hidden: number of maxout units of each hidden layer, first to last.
+    pieces: affine maps per unit; kernels are (inputs, units, pieces).
+    dropout: rate after every hidden layer, in training.
+    dtype: of the computation; parameters and logits are float32.
+  """
+
+  num_classes: int
+  hidden: tuple[int, ...] = (240, 240)
+  pieces: int = 5
+  dropout: float = 0.0
+  dtype: DTypeLike = "float32"
+
+  @nn.compact
+  def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+    """Maps (b, h, w, c) normalised pixels to (b, num_classes) logits."""
+    x = images.reshape(images.shape[0], -1)
+    for i, units in enumerate(self.hidden):
+      x = nn.DenseGeneral(
+        (units, self.pieces), dtype=self.dtype, name=f"hidden_{i}"
+      )(x)
+      x = nn.Dropout(self.dropout, deterministic=not train)(x.max(axis=-1))
+    return nn.Dense(self.num_classes, dtype=jnp.float32, name="head")(x)
+
+
+_CIFAR = {
+  "image_size": 32,
+  "mean": (0.5, 0.5, 0.5),
+  "std": (0.5, 0.5, 0.5),
+  "crop_fraction": 1.0,
+}
+
+VARIANTS = {
+  "mlp": {
+    "module": Mlp,
+    "options": {},
+    "spec": {
+      **_CIFAR,
+      "parameters": 2_349_032,
+      "paper": "Rumelhart et al. 1986, Learning representations by "
+      "back-propagating errors",
+    },
+  },
+  "maxout_mlp": {
+    "module": MaxoutMlp,
+    "options": {},
+    "spec": {
+      **_CIFAR,
+      "parameters": 4_217_800,
+      "paper": "Goodfellow et al. 2013, Maxout Networks (section 5.1: two "
+      "maxout layers)",
+    },
+  },
+}

@@ -1,0 +1,234 @@
+"""Optimizers by optax's names, with rules that say what applies to what.
+
+Rules are `(pattern, multiplier)` pairs over parameter paths (see
+`trees.match_rules`). Parameters that share their two multipliers form a group;
+each group is optimised by optax's own function, in which
+
+  learning rate = multiplier * schedule(step), and None freezes;
+  weight decay  = multiplier * weight_decay.
+
+Where the decay enters is the optimizer's own matter: adamw, lamb, lars, lion
+and muon have one (it is multiplied by the learning rate, so by its multiplier
+too); for sgd, adagrad, rmsprop and adam it is added to the gradient first, as
+an L2 penalty would be (in the papers, and in torch).
+
+The order of a step: frozen gradients are set to 0, so that they do not count in
+the norm; the gradient is clipped; then each group is updated. Sharpness-aware
+minimisation goes around all of it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import optax
+import optax.contrib
+
+from jaxvision import spelling, trees
+
+Schedule = Callable[[Any], jax.Array]
+Rules = Sequence[tuple[str, float | None]]
+
+COUPLED_DECAY: Mapping[str, Callable[..., optax.GradientTransformation]] = {
+  "sgd": optax.sgd,
+  "adagrad": optax.adagrad,
+  "rmsprop": optax.rmsprop,
+  "adam": optax.adam,
+}
+OWN_DECAY: Mapping[str, Callable[..., optax.GradientTransformation]] = {
+  "adamw": optax.adamw,
+  "lamb": optax.lamb,
+  "lars": optax.lars,
+  "lion": optax.lion,
+  "muon": optax.contrib.muon,
+}
+
+# Keller Jordan (2024): embeddings and classifiers are for Adam, as are vectors.
+_MUON_LEAVES_TO_ADAM = ("embedding", "head", "fc")
+_FROZEN = "frozen"
+_RESERVED = {
+  "learning_rate": "set optimizer.learning_rate",
+  "adam_learning_rate": "set optimizer.learning_rate_rules",
+  "weight_decay": "set optimizer.weight_decay",
+  "adam_weight_decay": "set optimizer.weight_decay",
+  "mask": "set optimizer.weight_decay_rules",
+  "weight_decay_mask": "set optimizer.weight_decay_rules",
+  "muon_weight_dimension_numbers": "names and shapes decide",
+}
+
+
+def create(
+  name: str,
+  *,
+  learning_rate: Schedule,
+  params: Any,
+  weight_decay: float = 0.0,
+  weight_decay_rules: Rules = ((".*", 1.0),),
+  learning_rate_rules: Rules = ((".*", 1.0),),
+  gradient_clip: float = 0.0,
+  sam_radius: float = 0.0,
+  options: Mapping[str, Any] | None = None,
+) -> optax.GradientTransformationExtraArgs:
+  """Returns the optimizer called `name` for parameters like `params`.
+
+  Its `update` accepts extra arguments. With a `sam_radius` it needs one:
+  `update(grads, state, params, grad_fn=grad_fn)`, where grad_fn(params, i) is
+  the gradient of the same batch.
+
+  Args:
+    name: optax's name, a key of `COUPLED_DECAY` or `OWN_DECAY`.
+    learning_rate: function of the step.
+    params: tree of arrays or their shapes, of which only paths are read.
+    weight_decay: per step; see above.
+    weight_decay_rules: multipliers of the weight decay.
+    learning_rate_rules: multipliers of the learning rate; None freezes.
+    gradient_clip: largest global norm of the gradient; 0 is off.
+    sam_radius: rho of Foret et al. 2021, how far along the gradient the second
+      gradient is taken; 0 is off.
+    options: keyword arguments of the optax function. Types such as `mu_dtype`
+      may be strings: "bfloat16".
+
+  Raises:
+    ValueError: the name or an option is unknown, a parameter matches no rule, a
+      rule matches no parameter, or all parameters are frozen.
+  """
+  functions = {**COUPLED_DECAY, **OWN_DECAY}
+  if name not in functions:
+    raise ValueError(spelling.unknown("optimizer", name, functions))
+  make = spelling.bind(
+    functions[name], options or {}, "optimizer.options", reserved=_RESERVED
+  )
+  labels, groups = _groups(
+    params, weight_decay, weight_decay_rules, learning_rate_rules
+  )
+  frozen = jax.tree.map(lambda label: label == _FROZEN, labels)
+  steps = [optax.freeze(frozen)] if _FROZEN in groups else []
+  if gradient_clip:
+    steps.append(optax.clip_by_global_norm(gradient_clip))
+  optimizers = {
+    label: _for_group(name, make, learning_rate, rate, decay)
+    for label, (rate, decay) in groups.items()
+  }
+  if len(optimizers) > 1:
+    steps.append(optax.partition(optimizers, labels))
+  else:
+    steps.extend(optimizers.values())
+  optimizer = optax.chain(*steps)
+  if sam_radius:
+    optimizer = _sharpness_aware(optimizer, sam_radius, frozen)
+  return optax.with_extra_args_support(optimizer)
+
+
+def muon_dimensions(params: Any) -> Any:
+  """Returns which axes of each parameter are the rows and columns of a matrix.
+
+  Muon makes the updates of matrices orthogonal; optax takes only arrays of rank
+  2 for matrices. Here every `kernel` of rank 2 or more is one, as its layer
+  applies it: dense, in x out; convolution, (h, w, in) x out; of rank 3, in x
+  (units, pieces) for maxout and in x (heads, features) for query, key and value
+  of an attention, but (heads, features) x out for its `out`. None leaves to
+  Adam all others, and the patch embedding and the classifier (`embedding`,
+  `head`, `fc`).
+
+  Args:
+    params: tree of arrays or their shapes.
+
+  Returns:
+    A tree of `optax.contrib.MuonDimensionNumbers` or None.
+  """
+  axes = [
+    _matrix_axes(path, leaf.ndim)
+    for path, leaf in trees.flatten(params).items()
+  ]
+  return jax.tree.unflatten(jax.tree.structure(params), axes)
+
+
+def _matrix_axes(
+  path: str, rank: int
+) -> optax.contrib.MuonDimensionNumbers | None:
+  *_, layer, name = "", *path.split("/")
+  if name != "kernel" or rank < 2 or layer in _MUON_LEAVES_TO_ADAM:
+    return None
+  first_column = 1 if rank == 3 and layer != "out" else rank - 1
+  return optax.contrib.MuonDimensionNumbers(
+    tuple(range(first_column)), tuple(range(first_column, rank))
+  )
+
+
+def _groups(
+  params: Any,
+  weight_decay: float,
+  weight_decay_rules: Rules,
+  learning_rate_rules: Rules,
+) -> tuple[Any, dict[str, tuple[float | None, float]]]:
+  """The label of each parameter, and by label the multiplier and the decay."""
+  decays = trees.match_rules(
+    weight_decay_rules, params, where="optimizer.weight_decay_rules"
+  )
+  rates = trees.match_rules(
+    learning_rate_rules, params, where="optimizer.learning_rate_rules"
+  )
+  rates, decays = (
+    jax.tree.leaves(tree, is_leaf=lambda value: value is None)
+    for tree in (rates, decays)
+  )
+  if None in decays:
+    raise ValueError(
+      "optimizer.weight_decay_rules: None is no multiplier; write 0.0 for no "
+      "decay, or None in optimizer.learning_rate_rules to freeze"
+    )
+  decays = [weight_decay * each for each in decays]
+  names = [
+    _FROZEN if rate is None else f"rate_{rate}_decay_{decay}"
+    for rate, decay in zip(rates, decays, strict=True)
+  ]
+  if set(names) <= {_FROZEN}:
+    raise ValueError(
+      "optimizer.learning_rate_rules freeze every parameter; at least one must "
+      "have a multiplier instead of None"
+    )
+  labels = jax.tree.unflatten(jax.tree.structure(params), names)
+  groups = zip(rates, decays, strict=True)
+  return labels, dict(zip(names, groups, strict=True))
+
+
+def _for_group(
+  name: str,
+  make: Callable[..., optax.GradientTransformation],
+  learning_rate: Schedule,
+  rate: float | None,
+  decay: float,
+) -> optax.GradientTransformation:
+  """Optax's optimizer with the rate and decay of one group."""
+  if rate is None:
+    return optax.set_to_zero()
+
+  def schedule(step: Any) -> jax.Array:
+    return rate * learning_rate(step)
+
+  if name == "muon":
+    return make(
+      schedule,
+      weight_decay=decay,
+      adam_weight_decay=decay,
+      muon_weight_dimension_numbers=muon_dimensions,
+    )
+  if name in OWN_DECAY:
+    return make(schedule, weight_decay=decay)
+  if not decay:
+    return make(schedule)
+  return optax.chain(optax.add_decayed_weights(decay), make(schedule))
+
+
+def _sharpness_aware(
+  optimizer: optax.GradientTransformation, radius: float, frozen: Any
+) -> optax.GradientTransformationExtraArgs:
+  """Steps with the gradient taken `radius` uphill; frozen stay where they are.
+
+  Not `optax.contrib.normalize`, which divides a gradient of zero by zero.
+  """
+  uphill = optax.chain(
+    optax.freeze(frozen),
+    optax.normalize_by_update_norm(scale_factor=-radius, eps=1e-12),
+  )
+  return optax.contrib.sam(optimizer, uphill, opaque_mode=True)

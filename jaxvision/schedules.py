@@ -1,0 +1,252 @@
+"""Schedules of the learning rate: functions of the step, with linear warm-up.
+
+Of T total steps the first w are the warm-up, in which the rate is peak * s / w
+at step s, so 0 at step 0. At step w it is the peak, and from there the schedule
+of the given name holds. Decays reach their end at step T, which is the first
+step that is not taken; the last one, T - 1, lies just above it. Beyond T the
+rate stays at its end, save for rsqrt, which goes on.
+"""
+
+import collections
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxvision import spelling
+
+Schedule = Callable[[Any], jax.Array]
+
+
+def create(
+  name: str,
+  *,
+  peak: float,
+  total_steps: int,
+  warmup_steps: int = 0,
+  **options: Any,
+) -> Schedule:
+  """Returns the schedule called `name`: step -> learning rate.
+
+  Args:
+    name: a key of `SCHEDULES`.
+    peak: the rate at the end of the warm-up.
+    total_steps: T, how many steps the training takes.
+    warmup_steps: w, fewer than T.
+    **options: keyword arguments of the schedule.
+
+  Raises:
+    ValueError: the name or an option is unknown, or the steps leave no room.
+  """
+  if name not in SCHEDULES:
+    raise ValueError(spelling.unknown("schedule", name, SCHEDULES))
+  if not 0 <= warmup_steps < total_steps:
+    raise ValueError(
+      f"a warm-up of {warmup_steps} steps does not fit before the end of "
+      f"{total_steps} steps; shorten schedule.warmup or train longer"
+    )
+  given = {
+    "peak": "set optimizer.learning_rate",
+    "total_steps": "set train.duration",
+    "warmup_steps": "set schedule.warmup",
+  }
+  make = spelling.bind(
+    SCHEDULES[name], options, "schedule.options", reserved=given
+  )
+  main = make(peak, total_steps=total_steps, warmup_steps=warmup_steps)
+  if not warmup_steps:
+    return main
+  return _after_warmup(peak, warmup_steps, main)
+
+
+def constant(peak: float, *, total_steps: int, warmup_steps: int) -> Schedule:
+  """The peak, to the end."""
+  del total_steps, warmup_steps
+  return optax.constant_schedule(peak)
+
+
+def cosine(
+  peak: float,
+  *,
+  total_steps: int,
+  warmup_steps: int,
+  final_fraction: float = 0.0,
+) -> Schedule:
+  """Half a cosine from the peak (Loshchilov & Hutter 2017, no restarts).
+
+  Args:
+    peak: the rate at step w.
+    total_steps: T.
+    warmup_steps: w.
+    final_fraction: the rate at T as a fraction of the peak.
+  """
+  return _delayed(
+    optax.cosine_decay_schedule(
+      peak, total_steps - warmup_steps, alpha=final_fraction
+    ),
+    warmup_steps,
+  )
+
+
+def linear(
+  peak: float,
+  *,
+  total_steps: int,
+  warmup_steps: int,
+  final_fraction: float = 0.0,
+) -> Schedule:
+  """A straight line from the peak.
+
+  Args:
+    peak: the rate at step w.
+    total_steps: T.
+    warmup_steps: w.
+    final_fraction: the rate at T as a fraction of the peak.
+  """
+  return optax.linear_schedule(
+    peak, peak * final_fraction, total_steps - warmup_steps, warmup_steps
+  )
+
+
+def staircase(
+  peak: float,
+  *,
+  total_steps: int,
+  warmup_steps: int,
+  boundaries: Sequence[float] = (),
+  every: float = 0.0,
+  factor: float = 0.1,
+) -> Schedule:
+  """Drops by a factor, at the given times or at regular ones.
+
+  Times are fractions of the whole run, counted from its start. A drop within
+  the warm-up shows when the warm-up is over. The papers' recipes:
+    90 epochs, a tenth at epochs 30, 60 and 80 (He et al. 2016):
+      boundaries=(30 / 90, 60 / 90, 80 / 90), factor=0.1;
+    350 epochs, times 0.97 every 2.4 epochs (Tan & Le 2019):
+      every=2.4 / 350, factor=0.97.
+
+  Args:
+    peak: the rate before the first drop.
+    total_steps: T.
+    warmup_steps: w; does not shift the drops.
+    boundaries: when to drop; at the step nearest to each fraction of T.
+    every: time between drops; give either this or the boundaries.
+    factor: by which each drop multiplies the rate.
+
+  Raises:
+    ValueError: both or none of `boundaries` and `every` are given, or a time is
+      not in (0, 1).
+  """
+  del warmup_steps
+  times = (*boundaries, every) if every else tuple(boundaries)
+  if bool(boundaries) == bool(every) or not all(0 < t < 1 for t in times):
+    raise ValueError(
+      "staircase takes either boundaries or every, as fractions of the run in "
+      f"(0, 1), such as boundaries=(0.3, 0.6, 0.9); not {boundaries=}, {every=}"
+    )
+  if every:
+    return optax.exponential_decay(
+      peak, every * total_steps, factor, staircase=True
+    )
+  drops = collections.Counter(round(time * total_steps) for time in boundaries)
+  return optax.piecewise_constant_schedule(
+    peak, {step: factor**times for step, times in drops.items()}
+  )
+
+
+def rsqrt(
+  peak: float,
+  *,
+  total_steps: int,
+  warmup_steps: int,
+  timescale: float = 10_000,
+) -> Schedule:
+  """peak / sqrt(1 + (s - w) / timescale), which needs no end in advance.
+
+  Normalised to start at the peak, as in the pre-trainings of Zhai et al. 2022,
+  "Scaling Vision Transformers".
+
+  Args:
+    peak: the rate at step w.
+    total_steps: ignored.
+    warmup_steps: w.
+    timescale: in steps; after 3 of them the rate is half of the peak.
+  """
+  del total_steps
+  return _delayed(lambda t: peak / jnp.sqrt(1 + t / timescale), warmup_steps)
+
+
+def warmup_stable_decay(
+  peak: float,
+  *,
+  total_steps: int,
+  warmup_steps: int,
+  decay_fraction: float = 0.2,
+  shape: str = "linear",
+  final_fraction: float = 0.0,
+) -> Schedule:
+  """The peak until the last part of the run, which decays (Hu et al. 2024).
+
+  Args:
+    peak: the rate from step w on.
+    total_steps: T.
+    warmup_steps: w.
+    decay_fraction: the length of the decay as a fraction of T; about 0.2 in
+      Hägele et al. 2024.
+    shape: of the decay in its progress p: "linear", 1 - p; "sqrt", 1 - sqrt(p),
+      the best of Hägele et al.; "cosine", (1 + cos(pi p)) / 2.
+    final_fraction: the rate at T as a fraction of the peak.
+
+  Raises:
+    ValueError: the shape is unknown, or the decay does not fit after w.
+  """
+  if shape not in DECAY_SHAPES:
+    raise ValueError(spelling.unknown("shape of decay", shape, DECAY_SHAPES))
+  decay_steps = round(decay_fraction * total_steps)
+  start = total_steps - decay_steps
+  if not warmup_steps <= start < total_steps:
+    raise ValueError(
+      f"a decay over {decay_fraction} of {total_steps} steps is {decay_steps} "
+      f"steps; at least 1 and at most the {total_steps - warmup_steps} steps "
+      "after the warm-up are possible"
+    )
+
+  def schedule(step: Any) -> jax.Array:
+    progress = jnp.clip((step - start) / decay_steps, 0, 1)
+    remaining = DECAY_SHAPES[shape](progress)
+    return peak * (final_fraction + (1 - final_fraction) * remaining)
+
+  return schedule
+
+
+SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
+  "constant": constant,
+  "cosine": cosine,
+  "linear": linear,
+  "staircase": staircase,
+  "rsqrt": rsqrt,
+  "warmup_stable_decay": warmup_stable_decay,
+}
+
+DECAY_SHAPES: Mapping[str, Callable[[jax.Array], jax.Array]] = {
+  "linear": lambda progress: 1 - progress,
+  "sqrt": lambda progress: 1 - jnp.sqrt(progress),
+  "cosine": lambda progress: (1 + jnp.cos(jnp.pi * progress)) / 2,
+}
+
+
+def _after_warmup(peak: float, warmup_steps: int, main: Schedule) -> Schedule:
+  """Not `optax.join_schedules`, which restarts the count of steps at w."""
+
+  def schedule(step: Any) -> jax.Array:
+    rise = peak * (step / warmup_steps)
+    return jnp.where(step < warmup_steps, rise, main(step))
+
+  return schedule
+
+
+def _delayed(decay: Schedule, steps: int) -> Schedule:
+  return lambda step: decay(jnp.maximum(step - steps, 0))

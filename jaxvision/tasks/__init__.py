@@ -1,0 +1,5 @@
+"""What a step optimises."""
+
+from jaxvision.tasks import classification
+
+__all__ = ["classification"]

@@ -1,0 +1,92 @@
+"""Classification: images in, a distribution over classes out.
+
+Batches are {image (b, h, w, c) uint8, label (b,) int32, mask (b,) float32}.
+Sums are over the examples whose mask is 1; `metrics.finish` divides them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxvision import data, metrics
+from jaxvision.train_step import Batch, TaskLoss
+
+Tree = Any
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def make_task_loss(
+  model: nn.Module,
+  *,
+  loss: Loss,
+  penalty: Callable[[Tree], jax.Array],
+  device_transform: Callable[[jax.Array, Batch], Batch],
+  mean: Sequence[float],
+  std: Sequence[float],
+) -> TaskLoss:
+  """What the train step minimises: masked mean of the loss plus penalty.
+
+  Args:
+    model: called as model(images, train=True) -> logits (b, k).
+    loss: (logits (b, k), targets (b, k)) -> (b,).
+    penalty: of the parameters, added to the mean loss.
+    device_transform: (key, batch) -> batch, after normalisation.
+    mean, std: of the channels, for pixels in [0, 1].
+
+  Returns:
+    The task loss; its sums are loss, top1, and count.
+  """
+
+  def task_loss(params, model_state, batch, key):
+    transform_key, dropout_key = jax.random.split(key)
+    batch = _with_targets(batch, model.num_classes, mean, std)
+    batch = device_transform(transform_key, batch)
+    logits, model_state = model.apply(
+      {"params": params, **model_state},
+      batch["image"],
+      train=True,
+      mutable=list(model_state),
+      rngs={"dropout": dropout_key},
+    )
+    sums = metrics.training_sums(logits, batch["targets"], batch["mask"])
+    sums["loss"] = _loss_sum(loss, logits, batch)
+    mean_loss = sums["loss"] / jnp.maximum(sums["count"], 1)
+    return mean_loss + penalty(params), (dict(model_state), sums)
+
+  return task_loss
+
+
+def make_task_sums(
+  model: nn.Module,
+  *,
+  loss: Loss,
+  mean: Sequence[float],
+  std: Sequence[float],
+) -> Callable[[Tree, Batch], tuple[Tree, jax.Array]]:
+  """evaluate(variables, batch) -> (sums of all metrics, logits (b, k))."""
+
+  def evaluate(variables, batch):
+    batch = _with_targets(batch, model.num_classes, mean, std)
+    logits = model.apply(variables, batch["image"], train=False)
+    sums = metrics.sums(logits, batch["targets"], batch["mask"])
+    sums["loss"] = _loss_sum(loss, logits, batch)
+    return sums, logits.astype(jnp.float32)
+
+  return evaluate
+
+
+def _with_targets(batch: Batch, num_classes: int, mean, std) -> Batch:
+  return {
+    "image": data.normalize(batch["image"], mean=mean, std=std),
+    "targets": jax.nn.one_hot(batch["label"], num_classes),
+    "mask": batch["mask"],
+  }
+
+
+def _loss_sum(loss: Loss, logits: jax.Array, batch: Batch) -> jax.Array:
+  losses = loss(logits.astype(jnp.float32), batch["targets"])
+  # A masked example is no number times zero: its image may be anything.
+  return jnp.sum(jnp.where(batch["mask"] > 0, losses, 0.0))

@@ -1,0 +1,142 @@
+"""Writes what a run measures: to disk, and to whoever watches.
+
+On disk: WORKDIR/metrics.jsonl, one JSON object a line, always with "step"; and
+TensorBoard event files in WORKDIR/tensorboard. On screen: one progress line in
+a terminal, plain lines anywhere else.
+"""
+
+import contextlib
+import datetime
+import json
+import math
+import pathlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TextIO
+
+Values = Mapping[str, float]
+
+
+@contextlib.contextmanager
+def open_metrics(
+  workdir: str | pathlib.Path, *, first_step: int, tensorboard: bool
+) -> Iterator[Callable[[int, Values], None]]:
+  """Gives write(step, values); lines after `first_step` are forgotten.
+
+  A resumed run measures the steps after its checkpoint again, so what a killed
+  process wrote of them would stand twice.
+  """
+  workdir = pathlib.Path(workdir)
+  path = workdir / "metrics.jsonl"
+  _forget_after(path, first_step)
+  with contextlib.ExitStack() as stack:
+    lines = stack.enter_context(path.open("a", encoding="utf-8"))
+    events = None
+    if tensorboard:
+      from tensorboardX import SummaryWriter
+
+      events = stack.enter_context(
+        SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step + 1)
+      )
+
+    def write(step: int, values: Values) -> None:
+      lines.write(json.dumps({"step": step, **values}) + "\n")
+      lines.flush()
+      for name, value in values.items() if events else ():
+        events.add_scalar(name, value, step)
+
+    yield write
+
+
+def read_metrics(workdir: str | pathlib.Path) -> list[dict[str, float]]:
+  """The lines of metrics.jsonl; one torn by a killed process is left out."""
+  path = pathlib.Path(workdir) / "metrics.jsonl"
+  rows = []
+  for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+    with contextlib.suppress(json.JSONDecodeError):
+      rows.append(json.loads(line))
+  return rows
+
+
+def _forget_after(path: pathlib.Path, step: int) -> None:
+  rows = [row for row in read_metrics(path.parent) if row["step"] <= step]
+  part = path.with_suffix(".part")
+  part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+  part.replace(path)
+
+
+@contextlib.contextmanager
+def open_progress(
+  *, first_step: int, total_steps: int, stream: TextIO | None = None
+) -> Iterator[Callable[[int, Values], None]]:
+  """Gives show(step, values): a live line in a terminal, else plain lines.
+
+  Values are formatted by name: loss, top1 (a share), images_per_second.
+  """
+  stream = stream or sys.stdout
+  if not stream.isatty():
+    started = datetime.datetime.now()
+
+    def show(step: int, values: Values) -> None:
+      left = _time_left(started, step - first_step, total_steps - step)
+      parts = [f"step {step}/{total_steps}", *_formatted(values), left]
+      print("  ".join(filter(None, parts)), file=stream, flush=True)
+
+    yield show
+    return
+  with _live_line(first_step, total_steps, stream) as show:
+    yield show
+
+
+@contextlib.contextmanager
+def _live_line(first_step: int, total_steps: int, stream: TextIO):
+  from rich import console, progress
+
+  columns = (
+    progress.TextColumn("step {task.completed}/{task.total}"),
+    progress.BarColumn(),
+    progress.TextColumn("{task.fields[values]}"),
+    progress.TimeRemainingColumn(),
+  )
+  screen = console.Console(file=stream)
+  with progress.Progress(*columns, console=screen) as line:
+    task = line.add_task(
+      "", total=total_steps, completed=first_step, values="compiling"
+    )
+
+    def show(step: int, values: Values) -> None:
+      text = "  ".join(_formatted(values))
+      line.update(task, completed=step, values=text)
+      if any(name.startswith(("validation", "test")) for name in values):
+        line.console.print(f"step {step}  {text}", highlight=False)
+
+    yield show
+
+
+def _formatted(values: Values) -> list[str]:
+  shown = {
+    "loss": "{:.4f}",
+    "top1": "{:.2%}",
+    "images_per_second": "{:,.0f}",
+  }
+  return [
+    f"{name.replace('images_per_second', 'images/s')} "
+    + shown[name.split("/")[-1]].format(value)
+    for name, value in values.items()
+    if name.split("/")[-1] in shown
+  ]
+
+
+def _time_left(started: datetime.datetime, done: int, left: int) -> str:
+  if done <= 0 or left <= 0:
+    return ""
+  each = (datetime.datetime.now() - started).total_seconds() / done
+  return f"{datetime.timedelta(seconds=math.ceil(each * left))} left"
+
+
+def write_json(path: str | pathlib.Path, value: Any) -> None:
+  """Writes a JSON file whole or not at all."""
+  path = pathlib.Path(path)
+  part = path.with_name(path.name + ".part")
+  part.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
+  part.replace(path)

@@ -1,0 +1,164 @@
+"""The step of every training: a state and a batch in, the next state out.
+
+A step is a pure function. Its randomness is `fold_in(key(seed), state.step)`,
+so a restored state needs no saved key. The loss it minimises, and everything
+that is special about a kind of training, is a `task_loss`:
+
+  task_loss(params, model_state, batch, key) -> (scalar, (model_state, sums))
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+Tree = Any
+Batch = Mapping[str, jax.Array]
+TaskLoss = Callable[[Tree, Tree, Batch, jax.Array], tuple[jax.Array, Tree]]
+
+
+@flax.struct.dataclass
+class TrainState:
+  """All that a training is between two steps.
+
+  Attributes:
+    step: () int32, how many steps were taken.
+    params: the model's parameters.
+    model_state: its other variables: {"batch_stats": ...} or {}.
+    opt_state: the optimizer's state.
+    ema: moving average of {"params": ..., **model_state}, or {} without.
+  """
+
+  step: jax.Array
+  params: Tree
+  model_state: Tree
+  opt_state: Tree
+  ema: Tree
+
+  @property
+  def variables(self) -> Tree:
+    """What `model.apply` takes."""
+    return {"params": self.params, **self.model_state}
+
+
+def init_variables(
+  model: nn.Module, seed: int, image_shape: tuple[int, int, int]
+) -> Tree:
+  """Fresh variables of a model for images (h, w, c); call it under jit."""
+  images = jnp.zeros((1, *image_shape), jnp.float32)
+  return model.init(jax.random.key(seed), images, train=False)
+
+
+def init_state(
+  variables: Tree, optimizer: optax.GradientTransformation, *, ema: bool
+) -> TrainState:
+  """The state before the first step; call it under jit with shardings."""
+  params = variables["params"]
+  model_state = {k: v for k, v in variables.items() if k != "params"}
+  return TrainState(
+    step=jnp.zeros((), jnp.int32),
+    params=params,
+    model_state=model_state,
+    opt_state=optimizer.init(params),
+    ema=jax.tree.map(jnp.copy, dict(variables)) if ema else {},
+  )
+
+
+def make_train_step(
+  task_loss: TaskLoss,
+  optimizer: optax.GradientTransformationExtraArgs,
+  *,
+  seed: int,
+  ema_decay: float = 0.0,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Tree]]:
+  """step(state, batch) -> (next state, sums); the caller compiles it.
+
+  Args:
+    task_loss: what is minimised, see above.
+    optimizer: optax's; it may evaluate the gradient again at other parameters
+      (sharpness-aware minimisation) through the extra argument `grad_fn`.
+    seed: of the randomness in `task_loss`.
+    ema_decay: of the moving average; 0 keeps none.
+
+  Returns:
+    The step. `sums` are those of the task, and "gradient_norm" () float32, the
+    global norm of the gradient before clipping.
+  """
+
+  def step(state: TrainState, batch: Batch) -> tuple[TrainState, Tree]:
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+
+    def loss_at(params):
+      return task_loss(params, state.model_state, batch, key)
+
+    gradients, (model_state, sums) = jax.grad(loss_at, has_aux=True)(
+      state.params
+    )
+    updates, opt_state = optimizer.update(
+      gradients,
+      state.opt_state,
+      state.params,
+      grad_fn=lambda params, _: jax.grad(loss_at, has_aux=True)(params)[0],
+    )
+    params = optax.apply_updates(state.params, updates)
+    ema = state.ema
+    if ema_decay:
+      ema = _average(
+        ema, {"params": params, **model_state}, state.step, ema_decay
+      )
+    sums = {**sums, "gradient_norm": optax.tree.norm(gradients)}
+    return TrainState(
+      step=state.step + 1,
+      params=params,
+      model_state=model_state,
+      opt_state=opt_state,
+      ema=ema,
+    ), sums
+
+  return step
+
+
+def _average(ema: Tree, variables: Tree, step: jax.Array, decay: float) -> Tree:
+  """One step of the moving average; early steps forget the initial values."""
+  keep = jnp.minimum(decay, (1 + step) / (10 + step))
+  return jax.tree.map(
+    lambda old, new: old + (1 - keep) * (new - old), ema, variables
+  )
+
+
+def single_step(
+  step: Callable[[TrainState, Batch], tuple[TrainState, Tree]],
+) -> Callable[[TrainState, Batch], tuple[TrainState, Tree]]:
+  """One step whose sums have a leading axis of 1, as those of `scan_steps`."""
+
+  def steps(state: TrainState, batch: Batch) -> tuple[TrainState, Tree]:
+    state, sums = step(state, batch)
+    return state, jax.tree.map(lambda x: jnp.expand_dims(x, 0), sums)
+
+  return steps
+
+
+def scan_steps(
+  step: Callable[[TrainState, Batch], tuple[TrainState, Tree]],
+) -> Callable[[TrainState, jax.Array, Batch], tuple[TrainState, Tree]]:
+  """Several steps in one compiled call, on data that lie on the device.
+
+  Args:
+    step: from `make_train_step`.
+
+  Returns:
+    steps(state, indices (k, b) int32, examples) -> (state after k steps, sums
+    with a leading axis of k), where `examples` is a whole split as one batch.
+  """
+
+  def steps(state: TrainState, indices: jax.Array, examples: Batch):
+    def one(state, rows):
+      return step(state, {k: v[rows] for k, v in examples.items()})
+
+    return jax.lax.scan(one, state, indices)
+
+  return steps

@@ -1,0 +1,157 @@
+"""The folder of a run: config.json, environment.json, result.json, pictures.
+
+It belongs to one config. `analysis` reads it, nothing else connects the two.
+"""
+
+import datetime
+import importlib.metadata
+import json
+import pathlib
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxvision import analysis, tracking
+
+Path = pathlib.Path
+
+_PACKAGES = (
+  "jaxvision",
+  "jax",
+  "jaxlib",
+  "flax",
+  "optax",
+  "orbax-checkpoint",
+  "tensorflow-datasets",
+  "grain",
+  "numpy",
+)
+
+
+def claim(
+  workdir: str | Path,
+  *,
+  config: Mapping[str, Any],
+  recipe: str,
+  overrides: Mapping[str, Any],
+) -> Path:
+  """Creates the folder, or finds it made by the same config.
+
+  Args:
+    workdir: created with its parents.
+    config: nested, all keys.
+    recipe, overrides: where the config is from, kept for the report.
+
+  Raises:
+    ValueError: the folder was made by another config (the differences are in
+      the message), or holds something else.
+    OSError: the folder cannot be written.
+  """
+  workdir = Path(workdir)
+  path = workdir / "config.json"
+  if path.exists():
+    _refuse_other(workdir, json.loads(path.read_text("utf-8")), config)
+    return workdir
+  if (workdir / "checkpoints").exists():
+    raise ValueError(
+      f"{workdir} has checkpoints but no config.json, so nobody knows whose "
+      "they are; use another workdir"
+    )
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    tracking.write_json(
+      path,
+      {"recipe": recipe, "overrides": dict(overrides), "config": config},
+    )
+  except OSError as error:
+    raise OSError(
+      f"cannot write the workdir {workdir}: {error.strerror or error}; give "
+      "--workdir a folder that you may write"
+    ) from error
+  return workdir
+
+
+def read_config(workdir: str | Path) -> dict[str, Any]:
+  """config.json of a run.
+
+  Raises:
+    FileNotFoundError: the folder is not a run.
+  """
+  path = Path(workdir) / "config.json"
+  if not path.exists():
+    raise FileNotFoundError(
+      f"{workdir} is no run: it has no config.json; `jaxvision train` makes one"
+    )
+  return json.loads(path.read_text("utf-8"))
+
+
+def add_environment(
+  workdir: Path, *, step: int, devices: str, backend: str
+) -> None:
+  """Notes in environment.json where and with what the run (re)starts."""
+  path = workdir / "environment.json"
+  starts = json.loads(path.read_text("utf-8")) if path.exists() else []
+  start = {
+    "started": datetime.datetime.now().astimezone().isoformat("T", "seconds"),
+    "step": step,
+    "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    "python": platform.python_version(),
+    **{name: importlib.metadata.version(name) for name in _PACKAGES},
+    "commit": _commit(),
+    "devices": devices,
+    "platform": backend,
+    "hostname": socket.gethostname(),
+  }
+  tracking.write_json(path, [*starts, start])
+
+
+def write_result(workdir: Path, result: Mapping[str, Any]) -> None:
+  """Writes result.json."""
+  tracking.write_json(workdir / "result.json", result)
+
+
+def read_result(workdir: str | Path) -> dict[str, Any]:
+  """result.json of a run, or {} while it has none."""
+  path = Path(workdir) / "result.json"
+  return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def write_arrays(path: Path, **arrays: np.ndarray | Sequence[Any]) -> None:
+  """Writes an .npz whole or not at all."""
+  part = path.with_name(path.name + ".part")
+  with part.open("wb") as file:
+    np.savez_compressed(file, **arrays)
+  part.replace(path)
+
+
+def _refuse_other(
+  workdir: Path, found: Mapping[str, Any], config: Mapping[str, Any]
+) -> None:
+  # Through JSON, so that tuples and lists are the same.
+  config = json.loads(json.dumps(config))
+  differences = analysis.compare_configs(found["config"], config)
+  if differences:
+    listed = "\n".join(
+      f"  {key}: {old!r} there, {new!r} here" for key, old, new in differences
+    )
+    raise ValueError(
+      f"{workdir} belongs to a run of another config:\n{listed}\n"
+      "Give this run its own --workdir, or change the config back."
+    )
+
+
+def _commit() -> str | None:
+  """The commit of the code, with + when it was changed since."""
+  here = Path(__file__).parent
+  git = ["git", "-C", str(here), "describe", "--always", "--dirty=+"]
+  try:
+    done = subprocess.run(git, capture_output=True, text=True, check=True)
+  except (OSError, subprocess.CalledProcessError):
+    return None
+  return done.stdout.strip()

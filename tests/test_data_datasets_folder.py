@@ -1,0 +1,138 @@
+import pathlib
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxvision import data
+
+
+def config(kind, name, **changes):
+  values = {"data_dir": None, "num_classes": 0, "channels": 3, **changes}
+  return types.SimpleNamespace(kind=kind, name=str(name), **values)
+
+
+def open_folder(path, split="train", **changes):
+  return data.open_dataset(config("folder", path, **changes), split)
+
+
+def write_image(path, value=0):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  Image.new("RGB", (4, 3), (value, 0, 0)).save(path)
+
+
+def all_ids(dataset):
+  return dataset.ids(range(dataset.num_examples))
+
+
+@pytest.fixture
+def folder(tmp_path):
+  for name, count in {"Äpfel": 20, "猫": 10, "zebra": 5}.items():
+    for number in range(count):
+      suffix = (".png", ".PNG", ".Jpg")[number % 3]
+      write_image(tmp_path / "images" / name / f"{number:02}{suffix}", number)
+  return tmp_path / "images"
+
+
+def test_folder_finds_all_files_of_all_classes(folder):
+  (folder / ".DS_Store").touch()
+  dataset = open_folder(folder)
+  assert dataset.class_names == ("zebra", "Äpfel", "猫")
+  assert sorted(all_ids(dataset)) == sorted(map(str, folder.glob("*/*.*")))
+  for path, label in zip(all_ids(dataset), dataset.labels(), strict=True):
+    assert pathlib.Path(path).parent.name == dataset.class_names[label]
+  encoded, label = dataset.read([7])[0]
+  assert encoded == pathlib.Path(dataset.ids([7])[0]).read_bytes()
+  assert label == dataset.labels()[7]
+
+
+def test_folder_slices_are_stratified_and_disjoint(folder):
+  head = open_folder(folder, "train[:80%]")
+  tail = open_folder(folder, "train[80%:]")
+  assert np.bincount(head.labels()).tolist() == [4, 16, 8]
+  assert np.bincount(tail.labels()).tolist() == [1, 4, 2]
+  assert not set(all_ids(head)) & set(all_ids(tail))
+  assert all_ids(head) == all_ids(open_folder(folder, "train[:80%]"))
+
+
+def test_folder_with_splits(tmp_path):
+  for split in ("train", "val", "TEST"):
+    for name in ("a", "b"):
+      write_image(tmp_path / split / name / "1.png")
+  write_image(tmp_path / "train" / "c" / "1.png")
+  expected = {"train": 3, "validation": 2, "test": 2}
+  assert data.split_sizes(config("folder", tmp_path)) == expected
+  assert open_folder(tmp_path, "validation").class_names == ("a", "b", "c")
+  with pytest.raises(ValueError, match="'val'; known: test, train, valid"):
+    open_folder(tmp_path, "val")
+
+
+def test_a_class_may_be_called_train(tmp_path):
+  for name in ("boat", "train"):
+    write_image(tmp_path / name / "1.png")
+  assert open_folder(tmp_path).class_names == ("boat", "train")
+
+
+def test_names_of_classes_are_composed(tmp_path):
+  write_image(tmp_path / "e\u0301te\u0301" / "1.png")
+  assert open_folder(tmp_path).class_names == ("\u00e9t\u00e9",)
+
+
+def break_with_empty_class(path):
+  (path / "lynx").mkdir()
+
+
+def break_with_stray_file(path):
+  (path / "zebra" / "notes.txt").touch()
+
+
+def break_with_image_beside_classes(path):
+  write_image(path / "cat.png")
+
+
+def break_with_directory_in_class(path):
+  write_image(path / "zebra" / "more" / "1.png")
+
+
+def break_with_mixed_splits(path):
+  write_image(path / "train" / "zebra" / "1.png")
+
+
+@pytest.mark.parametrize(
+  ("damage", "message"),
+  [
+    (break_with_empty_class, "class 'lynx' has no image"),
+    (break_with_stray_file, "notes.txt is no image file .*jpeg"),
+    (break_with_image_beside_classes, "cat.png lies beside the classes"),
+    (break_with_directory_in_class, "more is no image file"),
+    (break_with_mixed_splits, r"mixes splits \(train\) with"),
+  ],
+)
+def test_broken_folders_say_what_is_wrong(folder, damage, message):
+  damage(folder)
+  with pytest.raises(ValueError, match=message):
+    open_folder(folder)
+
+
+def test_empty_and_missing_folders(tmp_path):
+  with pytest.raises(ValueError, match="is empty; it must contain"):
+    open_folder(tmp_path)
+  with pytest.raises(FileNotFoundError, match=r"no directory .*nowhere"):
+    open_folder(tmp_path / "nowhere")
+
+
+def test_a_class_unknown_to_training_is_an_error(tmp_path):
+  write_image(tmp_path / "train" / "a" / "1.png")
+  write_image(tmp_path / "test" / "b" / "1.png")
+  with pytest.raises(ValueError, match=r"classes \['b'\], which the training"):
+    open_folder(tmp_path)
+
+
+def test_list_images_looks_into_folders(folder, tmp_path):
+  single = folder / "猫" / "00.png"
+  found = data.list_images([single, str(folder / "zebra")])
+  assert found == [single, *sorted((folder / "zebra").iterdir())]
+  (tmp_path / "empty").mkdir()
+  with pytest.raises(FileNotFoundError, match="no image in"):
+    data.list_images([tmp_path / "empty"])

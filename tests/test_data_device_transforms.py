@@ -1,0 +1,131 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvision import data
+from jaxvision.data.device_transforms import make_device_transform, normalize
+
+B, H, W, C = 64, 6, 5, 3
+
+
+@pytest.fixture
+def batch():
+  rng = np.random.default_rng(0)
+  return {
+    "image": jnp.asarray(rng.normal(size=(B, H, W, C)), jnp.float32),
+    "targets": jax.nn.one_hot(jnp.arange(B) % 4, 4),
+    "mask": jnp.ones(B),
+  }
+
+
+def test_the_door_imports_it_when_it_is_asked_for():
+  assert data.normalize is normalize
+  with pytest.raises(AttributeError, match="nothing"):
+    _ = data.nothing
+
+
+def test_normalize_is_the_formula():
+  images = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3), np.uint8)
+  mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+  out = jax.jit(lambda x: normalize(x, mean, std))(images)
+  assert out.dtype == jnp.float32
+  np.testing.assert_allclose(out, (images / 255 - mean) / std, atol=1e-5)
+
+
+def test_one_mean_serves_all_channels():
+  images = np.asarray([0, 255], np.uint8).reshape(1, 1, 1, 2)
+  out = normalize(images, (0.5,), (0.5,))
+  np.testing.assert_allclose(out.ravel(), [-1, 1])
+
+
+@pytest.mark.parametrize(
+  ("mean", "std", "message"),
+  [
+    ((0.5, 0.5), (0.5,), "data.mean.*3 channels; give 1 or 3"),
+    ((0.5,), (0.5, 0.5), "data.std"),
+    ((0.5,), (0.0,), "must be positive"),
+  ],
+)
+def test_normalize_refuses_other_lengths(mean, std, message):
+  with pytest.raises(ValueError, match=message):
+    normalize(jnp.zeros((1, 2, 2, 3), jnp.uint8), mean, std)
+
+
+def test_no_transform_is_the_identity(batch):
+  out = make_device_transform(())(jax.random.key(0), batch)
+  assert all((out[name] == batch[name]).all() for name in batch)
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "zero"])
+def test_random_crop_gives_windows_of_the_padded_image(batch, mode):
+  crop = make_device_transform((f"random_crop(padding=1, mode={mode!r})",))
+  out = np.asarray(crop(jax.random.key(1), batch)["image"])
+  numpy_mode = {"zero": "constant"}.get(mode, mode)
+  margins = ((0, 0), (1, 1), (1, 1), (0, 0))
+  padded = np.pad(batch["image"], margins, mode=numpy_mode)
+  seen = set()
+  for image, wide in zip(out, padded, strict=True):
+    offsets = [
+      (top, left)
+      for top in range(3)
+      for left in range(3)
+      if (image == wide[top : top + H, left : left + W]).all()
+    ]
+    assert len(offsets) == 1
+    seen.update(offsets)
+  assert len(seen) == 9
+
+
+def test_random_flip_flips_each_image_on_its_own(batch):
+  flip = make_device_transform(("random_flip",))
+  images, flipped = batch["image"], 0
+  for seed in range(8):
+    out = flip(jax.random.key(seed), batch)["image"]
+    same = (out == images).all((1, 2, 3))
+    mirrored = (out == images[:, :, ::-1]).all((1, 2, 3))
+    assert (same ^ mirrored).all()
+    flipped += int(mirrored.sum())
+  assert abs(flipped - 256) < 57  # five standard deviations
+
+
+def test_transforms_in_a_chain_draw_apart(batch):
+  once = make_device_transform(("random_flip",))
+  twice = make_device_transform(("random_flip", "random_flip"))
+  key = jax.random.key(0)
+  assert (twice(key, batch)["image"] != batch["image"]).any()
+  assert (twice(key, batch)["image"] != once(key, batch)["image"]).any()
+
+
+def test_eight_devices_and_one_give_the_same(batch):
+  transform = jax.jit(make_device_transform(("random_crop", "random_flip")))
+  key = jax.random.key(3)
+  alone = transform(key, batch)["image"]
+  mesh = jax.make_mesh(
+    (8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,)
+  )
+  sharding = jax.NamedSharding(mesh, jax.P("data"))
+  shared = transform(key, jax.device_put(batch, sharding))["image"]
+  assert len(shared.sharding.device_set) == 8
+  np.testing.assert_array_equal(alone, shared)
+
+
+def test_targets_and_mask_pass_through(batch):
+  out = make_device_transform(("random_flip",))(jax.random.key(0), batch)
+  assert (out["targets"] == batch["targets"]).all()
+  assert (out["mask"] == batch["mask"]).all()
+
+
+@pytest.mark.parametrize(
+  ("call", "message"),
+  [
+    ("random_crp(4)", "unknown device transform.*'random_crop'"),
+    ("random_crop(4)", "too many positional arguments"),
+    ("random_crop(padding=0)", "must be a positive integer"),
+    ("random_crop(mode='black')", "mode is 'black'.*'zero'"),
+    ("random_flip(p=-1)", "probability"),
+  ],
+)
+def test_wrong_calls_say_what_is_right(call, message):
+  with pytest.raises(ValueError, match=message):
+    make_device_transform((call,))

@@ -1,0 +1,120 @@
+import dataclasses
+import io
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxvision.data import dataset as datasets
+from jaxvision.data import decoding, examples
+
+
+def encoded(value):
+  file = io.BytesIO()
+  Image.new("RGB", (4, 3), (value, 0, 0)).save(file, "PNG")
+  return file.getvalue()
+
+
+def make(images, *, labels=None, max_unreadable=0.0, channels=3):
+  """Examples over a list of contents; an OSError in it is raised on reading.
+
+  Returns:
+    The examples and the list to which every read appends its indices.
+  """
+  labels = labels or [0] * len(images)
+  reads = []
+
+  def read(indices):
+    reads.append(list(indices))
+    for index in indices:
+      if isinstance(images[index], OSError):
+        raise images[index]
+    return [(images[index], labels[index]) for index in indices]
+
+  dataset = datasets.Dataset(
+    name="pictures",
+    split="train",
+    class_names=("a", "b"),
+    num_examples=len(images),
+    ids=lambda indices: [f"file{index}" for index in indices],
+    labels=lambda: np.asarray(labels),
+    read=read,
+  )
+  return examples.Examples(dataset, channels, max_unreadable), reads
+
+
+def test_fetch_decodes_in_the_order_asked_for():
+  found, _ = make([encoded(value) for value in (10, 20, 30)], labels=[0, 1, 0])
+  pixels = [(image[0, 0, 0], label) for image, label in found.fetch([2, 0, 1])]
+  assert pixels == [(30, 0), (10, 0), (20, 1)]
+
+
+def test_small_splits_are_read_once():
+  found, reads = make([encoded(value) for value in range(4)])
+  first = found.fetch([3, 1])
+  again = found.fetch([1, 2, 3])
+  assert reads == [[3, 1], [2]]
+  assert again[0] is first[1] and again[2] is first[0]
+
+
+def test_large_splits_are_not_kept(monkeypatch):
+  found, reads = make([encoded(value) for value in range(4)])
+  monkeypatch.setattr(examples, "_CACHE_BYTES", 4 * 3 * 3 * 4 - 1)
+  found.fetch([3, 1])
+  found.fetch([3])
+  assert reads == [[3, 1], [3]] and not found.cache
+
+
+def test_unreadable_images_are_counted_and_named_once(caplog):
+  images = [encoded(0), b"no image", OSError("disk on fire"), encoded(1)]
+  found, _ = make(images, max_unreadable=0.5)
+  with caplog.at_level(logging.WARNING):
+    result = found.fetch([0, 1, 2, 3])
+    found.fetch([1, 2])
+  assert [image is None for image, _ in result] == [False, True, True, False]
+  assert set(found.unreadable) == {1, 2}
+  messages = [record.getMessage() for record in caplog.records]
+  assert len(messages) == 2
+  assert "file1: not an image" in messages[0]
+  assert "file2: disk on fire" in messages[1]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.24])
+def test_more_than_the_share_is_an_error(share):
+  images = [encoded(0), b"no image", encoded(0), encoded(1)]
+  found, _ = make(images, max_unreadable=share)
+  with pytest.raises(
+    decoding.UnreadableImage, match=r"1 of 4 images .*file1: not an image"
+  ):
+    found.fetch([0, 1])
+
+
+def test_truncated_images_are_unreadable():
+  noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+  file = io.BytesIO()
+  Image.fromarray(noise).save(file, "JPEG")
+  found, _ = make([file.getvalue()[:-100], encoded(0)], max_unreadable=0.5)
+  assert found.fetch([0, 1])[0] == (None, 0)
+  assert "truncated" in found.unreadable[0]
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_labels_outside_the_classes_are_an_error(label):
+  found, _ = make([encoded(0)], labels=[label])
+  with pytest.raises(ValueError, match=f"file0 has the label {label}, outside"):
+    found.fetch([0])
+
+
+def test_arrays_must_have_the_channels_of_the_config():
+  image = np.zeros((3, 4, 1), np.uint8)
+  assert make([image], channels=1)[0].fetch([0])[0][0] is image
+  with pytest.raises(ValueError, match=r"data\.channels is 3; set it to 1"):
+    make([image], channels=3)[0].fetch([0])
+
+
+def test_each_examples_has_a_cache_of_its_own():
+  found, _ = make([encoded(0)])
+  other = dataclasses.replace(found, cache={}, unreadable={})
+  found.fetch([0])
+  assert found.cache and not other.cache

@@ -1,0 +1,159 @@
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxvision.data import host_transforms
+from jaxvision.data.host_transforms import make_host_transform
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+SMOOTH = cv2.GaussianBlur(IMAGE, (0, 0), 3)
+METHODS = [*host_transforms._OPENCV, *host_transforms._PILLOW]
+
+
+def rng(seed=0):
+  return np.random.default_rng(seed)
+
+
+def test_an_empty_chain_is_the_identity():
+  assert make_host_transform(())(None, IMAGE) is IMAGE
+
+
+def test_a_chain_is_applied_in_order():
+  chain = make_host_transform(("resize_small(20)", "center_crop(20)"))
+  small = make_host_transform(("resize_small(20)",))(None, IMAGE)
+  assert small.shape == (20, 27, 3)
+  np.testing.assert_array_equal(chain(None, IMAGE), small[:, 3:23])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize("method", METHODS)
+def test_resize_keeps_channels_and_type(method, channels):
+  image = np.full((30, 40, channels), 77, np.uint8)
+  out = make_host_transform((f"resize((8, 50), method={method!r})",))(
+    None, image
+  )
+  assert out.shape == (8, 50, channels) and out.dtype == np.uint8
+  assert (out == 77).all()
+
+
+def test_antialiased_resize_is_pillows():
+  out = make_host_transform(("resize(15, method='bilinear_antialiased')",))(
+    None, IMAGE
+  )
+  expected = Image.fromarray(IMAGE).resize((15, 15), Image.Resampling.BILINEAR)
+  np.testing.assert_array_equal(out, np.asarray(expected))
+
+
+def test_area_averages_whole_blocks():
+  out = make_host_transform(("resize((15, 20), method='area')",))(None, IMAGE)
+  blocks = IMAGE.reshape(15, 2, 20, 2, 3).mean((1, 3))
+  np.testing.assert_allclose(out, blocks, atol=0.51)
+
+
+def test_resize_small_sets_the_shorter_side():
+  tall = np.swapaxes(IMAGE, 0, 1)
+  resized = make_host_transform(("resize_small(15)",))
+  assert resized(None, IMAGE).shape == (15, 20, 3)
+  assert resized(None, tall).shape == (20, 15, 3)
+
+
+def test_center_crop_refuses_smaller_images():
+  with pytest.raises(ValueError, match=r'put "resize_small\(32\)" before'):
+    make_host_transform(("center_crop(32)",))(None, IMAGE)
+
+
+def test_random_flip_flips_half_of_the_images():
+  flip = make_host_transform(("random_flip",))
+  draws = rng()
+  flipped = 0
+  for _ in range(2000):
+    out = flip(draws, IMAGE)
+    is_flipped = (out == IMAGE[:, ::-1]).all()
+    assert is_flipped or (out == IMAGE).all()
+    flipped += is_flipped
+  assert abs(flipped - 1000) < 112  # five standard deviations
+
+
+def test_random_flip_keeps_a_grey_channel():
+  image = IMAGE[..., :1]
+  out = make_host_transform(("random_flip(p=1)",))(rng(), image)
+  np.testing.assert_array_equal(out, image[:, ::-1])
+
+
+def test_boxes_have_the_area_and_ratio_asked_for():
+  # A square: others have no room for the tallest or the widest large boxes.
+  generator, areas, ratios = rng(), [], []
+  for _ in range(2000):
+    rows, columns = host_transforms._random_box(
+      generator, (1000, 1000), (0.08, 1.0), (3 / 4, 4 / 3)
+    )
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    assert min(rows.start, columns.start) >= 0
+    assert max(rows.stop, columns.stop) <= 1000
+    areas.append(height * width / 1e6)
+    ratios.append(width / height)
+  assert 0.079 < min(areas) < 0.1 and 0.9 < max(areas) <= 1
+  assert 0.748 < min(ratios) < 0.77 and 1.3 < max(ratios) < 1.336
+  assert abs(np.median(np.log(ratios))) < 0.03
+
+
+def test_an_impossible_box_is_the_central_one():
+  # A strip of 10 x 1000 has no part of at least 90 % with these ratios.
+  box = host_transforms._random_box(rng(), (10, 1000), (0.9, 1), (0.75, 1.25))
+  assert box == (slice(0, 10), slice(494, 506))
+
+
+def test_random_resized_crop_shows_a_part_of_the_image():
+  crop = make_host_transform(("random_resized_crop(30, area=(0.25, 0.25))",))
+  out = crop(rng(), SMOOTH)
+  assert out.shape == (30, 30, 3)
+  scores = cv2.matchTemplate(
+    SMOOTH, cv2.resize(out, (20, 15)), cv2.TM_CCOEFF_NORMED
+  )
+  assert scores.max() > 0.7
+
+
+@pytest.mark.parametrize(
+  "call",
+  [
+    "center_crop(16)",
+    "random_flip",
+    "random_resized_crop(16)",
+    "resize(16)",
+    "resize_small(16)",
+  ],
+)
+def test_transforms_follow_rng_alone_and_leave_their_input(call):
+  before = IMAGE.copy()
+  transform = make_host_transform((call,))
+  first = [transform(rng(seed), IMAGE) for seed in range(8)]
+  again = [transform(rng(seed), IMAGE) for seed in range(8)]
+  np.testing.assert_array_equal(first, again)
+  np.testing.assert_array_equal(IMAGE, before)
+  varies = any((each != first[0]).any() for each in first)
+  assert varies == transform.random == call.startswith("random_")
+
+
+@pytest.mark.parametrize(
+  ("call", "message"),
+  [
+    ("rezise(3)", "unknown host transform 'rezise'; did you mean 'resize'"),
+    ("resize(3, methd='area')", "'methd'; did you mean 'method'.*size"),
+    ("resize", "missing a required argument: 'size'"),
+    ("resize(1, 2)", r"too many positional arguments; it is resize\(size"),
+    ("resize(3, size=3)", "multiple values for argument 'size'"),
+    ("resize(3, method='bilnear')", "'bilnear'; did you mean 'bilinear'"),
+    ("resize(0)", "must be a positive number"),
+    ("resize((3, 4, 5))", r"a pair \(height, width\)"),
+    ("resize(open('x'))", "numbers, text or tuples"),
+    ("resize(**{'size': 3})", r"\*\* is not possible"),
+    ("os.remove('x')", "is not a call like"),
+    ("resize(", "is not a call like"),
+    ("random_flip(p=2)", r"p is 2; a probability lies in \[0, 1\]"),
+    ("random_resized_crop(3, area=(1, 0.5))", "0 < low <= high"),
+  ],
+)
+def test_wrong_calls_say_what_is_right(call, message):
+  with pytest.raises(ValueError, match=message):
+    make_host_transform((call,))

@@ -1,0 +1,81 @@
+import json
+import pathlib
+import types
+
+import pytest
+
+from jaxvision import data
+from jaxvision.data import prepared
+
+
+def config(kind, name, **changes):
+  values = {"data_dir": None, "num_classes": 0, "channels": 3, **changes}
+  return types.SimpleNamespace(kind=kind, name=str(name), **values)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+  directory = tmp_path_factory.mktemp("prepared")
+  data.prepare("digits", data_dir=directory)
+  return directory
+
+
+@pytest.mark.parametrize(
+  ("name", "message"),
+  [
+    ("digits:2.0.0", r"digits.2\.0\.0.dataset_info\.json; .* 1\.0\.0"),
+    ("digit", "did you mean 'digits'"),
+    ("imagenet2012", "imagenet2012.*tfds build imagenet2012 --file_format="),
+  ],
+)
+def test_missing_data_name_the_file_and_the_command(data_dir, name, message):
+  with pytest.raises(FileNotFoundError, match=message):
+    data.open_dataset(config("tfds", name, data_dir=data_dir), "train")
+
+
+def test_our_own_data_set_names_our_own_command(tmp_path):
+  with pytest.raises(FileNotFoundError) as caught:
+    data.open_dataset(config("tfds", "digits", data_dir=tmp_path), "train")
+  assert str(tmp_path / "digits" / "VERSION") in str(caught.value)
+  command = f"`jaxvision data prepare digits --data_dir={tmp_path}`"
+  assert command in str(caught.value)
+
+
+def test_the_default_directory_is_tfds_own(monkeypatch, tmp_path):
+  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+  assert prepared.root(None) == tmp_path
+  monkeypatch.delenv("TFDS_DATA_DIR")
+  assert prepared.root(None) == pathlib.Path.home() / "tensorflow_datasets"
+
+
+def write_info(directory, file_format="array_record", size=10):
+  directory.mkdir(parents=True)
+  split = {"name": "train", "shardLengths": [str(size), "5"], "numBytes": "99"}
+  info = {"splits": [split], "fileFormat": file_format}
+  (directory / "dataset_info.json").write_text(json.dumps(info))
+
+
+def test_tfrecord_data_say_how_to_prepare_them_again(tmp_path):
+  write_info(tmp_path / "mnist" / "3.0.1", file_format="tfrecord")
+  with pytest.raises(ValueError, match="tfds build mnist --file_format=array"):
+    data.open_dataset(config("tfds", "mnist", data_dir=tmp_path), "train")
+
+
+def test_the_newest_version_is_taken(tmp_path):
+  for version in ("9.0.0", "10.0.0", "2.0.0"):
+    write_info(tmp_path / "mnist" / version)
+  assert prepared.find("mnist", data_dir=tmp_path).version == "10.0.0"
+  assert prepared.find("mnist:9.0.0", data_dir=tmp_path).version == "9.0.0"
+
+
+def test_list_shows_what_is_there_and_what_can_be_made(tmp_path):
+  write_info(tmp_path / "mnist" / "3.0.1")
+  write_info(tmp_path / "c100" / "fine" / "1.0.0", file_format="tfrecord")
+  (tmp_path / "downloads").mkdir()
+  rows = {each.name: each for each in data.list_datasets(tmp_path)}
+  assert list(rows) == ["c100/fine", "mnist", "digits"]
+  assert rows["mnist"].splits == {"train": 15}
+  assert rows["mnist"].num_bytes == 99 and not rows["mnist"].remedy
+  assert "--file_format=array_record" in rows["c100/fine"].remedy
+  assert rows["digits"].directory is None
+  assert "jaxvision data prepare digits" in rows["digits"].remedy

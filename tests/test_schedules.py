@@ -1,0 +1,179 @@
+"""Tests of jaxvision.schedules: borders, closed forms, optax, recipes."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxvision import schedules
+
+T, W, PEAK = 1000, 100, 0.3
+OPTIONS = {"staircase": {"boundaries": (0.3, 0.6, 0.9)}}
+
+
+def _create(name, total_steps=T, warmup_steps=W, **options):
+  return schedules.create(
+    name,
+    peak=PEAK,
+    total_steps=total_steps,
+    warmup_steps=warmup_steps,
+    **(options or OPTIONS.get(name, {})),
+  )
+
+
+def _values(schedule, steps=T):
+  return np.asarray(jax.vmap(schedule)(jnp.arange(steps)))
+
+
+@pytest.mark.parametrize("name", schedules.SCHEDULES)
+def test_warmup_rises_linearly_from_zero_to_exactly_the_peak(name):
+  schedule = _create(name)
+  assert float(schedule(0)) == 0.0
+  assert np.float32(schedule(W)) == np.float32(PEAK)
+  np.testing.assert_allclose(
+    _values(schedule, W), PEAK * np.arange(W) / W, rtol=1e-6
+  )
+
+
+@pytest.mark.parametrize("name", schedules.SCHEDULES)
+def test_without_warmup_the_first_step_has_the_peak(name):
+  assert np.float32(_create(name, warmup_steps=0)(0)) == np.float32(PEAK)
+
+
+@pytest.mark.parametrize("name", schedules.SCHEDULES)
+def test_after_the_warmup_no_rate_is_above_the_one_before(name):
+  values = _values(_create(name), T + 50)[W:]
+  assert (np.diff(values) <= 0).all() and (values >= 0).all()
+
+
+@pytest.mark.parametrize("name", schedules.SCHEDULES)
+def test_compiled_traced_and_plain_steps_agree(name):
+  schedule = _create(name)
+  for step in (0, 1, W - 1, W, W + 1, 500, T - 1, T):
+    compiled = jax.jit(schedule)(jnp.asarray(step, jnp.int32))
+    assert compiled.shape == ()
+    # Close to the end, 1 - progress is as exact as the peak, not as itself.
+    np.testing.assert_allclose(
+      compiled, schedule(step), rtol=1e-6, atol=1e-7 * PEAK
+    )
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.01, 0.1, 0.5])
+@pytest.mark.parametrize("name", ["cosine", "linear", "warmup_stable_decay"])
+def test_decays_end_at_the_final_fraction(name, fraction):
+  schedule = _create(name, final_fraction=fraction)
+  assert np.float32(schedule(W)) == pytest.approx(PEAK, rel=1e-7)
+  end = PEAK * fraction
+  assert float(schedule(T)) == pytest.approx(end, abs=1e-8)
+  assert float(schedule(T + 99)) == pytest.approx(end, abs=1e-8)
+  assert float(schedule(T - 1)) > end
+
+
+def test_cosine_equals_optax_and_its_closed_form():
+  values = _values(_create("cosine", final_fraction=0.1))
+  theirs = optax.warmup_cosine_decay_schedule(0.0, PEAK, W, T, 0.1 * PEAK)
+  np.testing.assert_allclose(values, _values(theirs), rtol=1e-5)
+  progress = (np.arange(W, T) - W) / (T - W)
+  closed = PEAK * (0.1 + 0.9 * (1 + np.cos(np.pi * progress)) / 2)
+  np.testing.assert_allclose(values[W:], closed, rtol=1e-5)
+
+
+def test_linear_equals_its_closed_form():
+  closed = PEAK * (T - np.arange(W, T)) / (T - W)
+  np.testing.assert_allclose(
+    _values(_create("linear"))[W:], closed, rtol=1e-4, atol=1e-7
+  )
+
+
+def test_rsqrt_equals_its_closed_form_and_halves_after_three_timescales():
+  schedule = _create("rsqrt", timescale=50)
+  closed = PEAK / np.sqrt(1 + (np.arange(W, T) - W) / 50)
+  np.testing.assert_allclose(_values(schedule)[W:], closed, rtol=1e-6)
+  assert float(schedule(W + 150)) == pytest.approx(PEAK / 2)
+
+
+def test_staircase_of_he_2016():
+  """90 epochs of 500 steps, a tenth at epochs 30, 60 and 80."""
+  epoch = 500
+  schedule = _create(
+    "staircase",
+    total_steps=90 * epoch,
+    warmup_steps=0,
+    boundaries=(30 / 90, 60 / 90, 80 / 90),
+  )
+  for drops, first, last in ((0, 0, 30), (1, 30, 60), (2, 60, 80), (3, 80, 90)):
+    for step in (first * epoch, last * epoch - 1):
+      assert float(schedule(step)) == pytest.approx(PEAK * 0.1**drops)
+
+
+def test_staircase_of_tan_2019():
+  """350 epochs of 1,000 steps, times 0.97 every 2.4 epochs, 5 of warm-up."""
+  schedule = _create(
+    "staircase",
+    total_steps=350_000,
+    warmup_steps=5000,
+    every=2.4 / 350,
+    factor=0.97,
+  )
+  assert float(schedule(4999)) == pytest.approx(PEAK * 4999 / 5000)
+  for step in (5000, 7199, 7201, 123_456, 349_999):
+    expected = PEAK * 0.97 ** math.floor(step / 2400)
+    assert float(schedule(step)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_two_drops_at_one_step_are_two_drops():
+  """In a run so short that both round to the same step."""
+  schedule = _create(
+    "staircase", total_steps=4, warmup_steps=0, boundaries=(0.5, 0.55)
+  )
+  assert float(schedule(2)) == pytest.approx(PEAK / 100)
+
+
+@pytest.mark.parametrize(
+  ("shape", "halfway"),
+  [("linear", 0.5), ("sqrt", 1 - 0.5**0.5), ("cosine", 0.5)],
+)
+def test_warmup_stable_decay(shape, halfway):
+  schedule = _create("warmup_stable_decay", decay_fraction=0.2, shape=shape)
+  np.testing.assert_array_equal(_values(schedule)[W:801], np.float32(PEAK))
+  assert float(schedule(900)) == pytest.approx(PEAK * halfway, rel=1e-6)
+  assert float(schedule(T)) == pytest.approx(0, abs=1e-8)
+
+
+def test_constant_is_the_peak():
+  assert set(_values(_create("constant"))[W:]) == {np.float32(PEAK)}
+
+
+def test_errors_name_the_remedy():
+  with pytest.raises(ValueError, match="did you mean 'cosine'"):
+    _create("cosin")
+  with pytest.raises(ValueError, match="did you mean 'final_fraction'"):
+    _create("cosine", final_fracton=0.1)
+  with pytest.raises(ValueError, match="did you mean 'linear'"):
+    _create("warmup_stable_decay", shape="liner")
+
+
+def test_steps_that_leave_no_room_are_errors():
+  with pytest.raises(ValueError, match="1000 steps does not fit before"):
+    _create("cosine", warmup_steps=T)
+  with pytest.raises(ValueError, match="at most the 900 steps after"):
+    _create("warmup_stable_decay", decay_fraction=0.95)
+  with pytest.raises(ValueError, match="at least 1"):
+    _create("warmup_stable_decay", decay_fraction=0.0)
+
+
+@pytest.mark.parametrize(
+  "options",
+  [
+    {"factor": 0.1},
+    {"boundaries": (0.5,), "every": 0.1},
+    {"boundaries": (30, 60)},
+    {"every": 2.4},
+  ],
+)
+def test_staircase_explains_its_times(options):
+  with pytest.raises(ValueError, match="either boundaries or every, as frac"):
+    _create("staircase", **options)
