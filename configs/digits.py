@@ -20,12 +20,12 @@ _SMALL_VIT = {
   "mlp_dim": 128,
   "num_heads": 4,
 }
-# model -> (name, options, learning rate, epochs)
+# model -> (name, options, learning rate, epochs, steps per call)
 _MODELS = {
-  "linear": ("linear", {}, 0.003, 60),
-  "mlp": ("mlp", {"hidden": (256, 256)}, 0.001, 60),
-  "resnet": ("resnet18", _SMALL_RESNET, 0.003, 40),
-  "vit": ("vit_ti16", _SMALL_VIT, 0.002, 80),
+  "linear": ("linear", {}, 0.003, 60, 8),
+  "mlp": ("mlp", {"hidden": (256, 256)}, 0.001, 60, 8),
+  "resnet": ("resnet18", _SMALL_RESNET, 0.003, 40, 1),
+  "vit": ("vit_ti16", _SMALL_VIT, 0.002, 80, 1),
 }
 
 
@@ -35,7 +35,7 @@ def get_config(model: str = "resnet") -> default.ConfigDict:
     raise ValueError(
       f"configs/digits.py has no model {model!r}; it has {', '.join(_MODELS)}"
     )
-  name, options, learning_rate, epochs = _MODELS[model]
+  name, options, learning_rate, epochs, block = _MODELS[model]
   config = default.get_config()
   config.model.name = name
   config.model.options = options
@@ -60,7 +60,7 @@ def get_config(model: str = "resnet") -> default.ConfigDict:
 
   config.train.batch_size = 64
   config.train.duration = f"{epochs} epochs"
-  config.train.steps_per_dispatch = 8
+  config.train.steps_per_dispatch = block
   config.evaluate.every = "2 epochs"
   config.checkpoint.every = "10 epochs"
   config.log.every = "2 epochs"

@@ -13,7 +13,6 @@ import jax
 import optax
 from flax import linen as nn
 from jax.sharding import Mesh
-from ml_collections import config_dict
 
 from jaxvision import config as configs
 from jaxvision import (
@@ -26,19 +25,6 @@ from jaxvision import (
   tasks,
   train_step,
 )
-
-_OVERFIT = {
-  "loss.l1": 0.0,
-  "loss.l2": 0.0,
-  "optimizer.weight_decay": 0.0,
-  "optimizer.sam_radius": 0.0,
-  "schedule.name": "constant",
-  "schedule.options": {},
-  "ema.decay": 0.0,
-  "train.duration": "500 steps",
-  "evaluate.every": "100 steps",
-  "checkpoint.best": "validation/top1",
-}
 
 Tree = Any
 Config = configs.ConfigDict
@@ -53,6 +39,30 @@ class Durations:
   evaluate: int
   checkpoint: int
   log: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+  """What a config names, made; nothing is compiled or allocated yet.
+
+  Attributes:
+    config: frozen.
+    splits, batches: by role: train, validation, test.
+    mesh: of all devices.
+    model: for the classes of the data.
+    image_shape: (h, w, c) of the model's images.
+    steps: the durations.
+    schedule: step -> learning rate.
+  """
+
+  config: Config
+  splits: dict[str, data.Dataset]
+  batches: dict[str, data.Batches]
+  mesh: Mesh
+  model: nn.Module
+  image_shape: tuple[int, int, int]
+  steps: Durations
+  schedule: Callable[[int], Any]
 
 
 def open_splits(config: Config) -> dict[str, data.Dataset]:
@@ -78,6 +88,40 @@ def open_splits(config: Config) -> dict[str, data.Dataset]:
         "their classes"
       )
   return splits
+
+
+def prepare(config: Config, splits: dict[str, data.Dataset]) -> Parts:
+  """Makes what a config names, except for what must be compiled.
+
+  Raises:
+    ValueError: the config names something that does not exist, or that does
+      not go together.
+  """
+  mesh = distributed.make_mesh()
+  for train in (True, False):
+    size = batch_size(config, train=train)
+    key = "train.batch_size" if train else "evaluate.batch_size"
+    distributed.check_batch_size(size, mesh, key=key)
+  if config.train.steps_per_dispatch > 1 and config.data.placement != "device":
+    raise ValueError(
+      f"train.steps_per_dispatch {config.train.steps_per_dispatch} needs the "
+      'data on the device: set data.placement to "device", or take 1 step'
+    )
+  batches = {
+    role: make_batches(config, split, train=role == "train")
+    for role, split in splits.items()
+  }
+  steps = durations(config, num_examples=splits["train"].num_examples)
+  return Parts(
+    config=config,
+    splits=splits,
+    batches=batches,
+    mesh=mesh,
+    model=make_model(config, len(splits["train"].class_names)),
+    image_shape=batches["train"].image_shape,
+    steps=steps,
+    schedule=make_schedule(config, steps),
+  )
 
 
 def durations(config: Config, *, num_examples: int) -> Durations:
@@ -226,64 +270,6 @@ def state_functions(
     jax.eval_shape(init),
   )
   return optimizer, jax.jit(init, out_shardings=sharding), template
-
-
-def overfit(
-  config: Config, splits: dict[str, data.Dataset], num_examples: int
-) -> tuple[Config, dict[str, data.Dataset]]:
-  """A config and splits for learning a few examples by heart.
-
-  The same examples to train and validate on, no augmentation, regularisation
-  or averaging, a constant learning rate, at least 500 steps. A model and a
-  step that are right reach a loss near zero.
-
-  Raises:
-    ValueError: there are not so many examples.
-  """
-  train = splits["train"]
-  if not 1 <= num_examples <= train.num_examples:
-    raise ValueError(
-      f"cannot overfit {num_examples} examples: {train.split!r} of "
-      f"{train.name} has {train.num_examples}"
-    )
-  few = dataclasses.replace(
-    train,
-    split=f"{train.split}, the first {num_examples}",
-    num_examples=num_examples,
-    labels=lambda: train.labels()[:num_examples],
-  )
-  config = config_dict.ConfigDict(config)
-  config.data.train_transforms = config.data.eval_transforms
-  config.data.device_transforms = ()
-  with config.loss.unlocked():
-    for option in ("label_smoothing", "smoothing_form"):
-      config.loss.options.pop(option, None)
-  config.update_from_flattened_dict(_OVERFIT)
-  config.train.batch_size = min(config.train.batch_size, num_examples)
-  return config_dict.FrozenConfigDict(config), {
-    "train": few,
-    "validation": few,
-  }
-
-
-def untrained_loss(config: Config, num_classes: int) -> float:
-  """What the loss of a classifier that knows nothing must be."""
-  return losses.untrained(
-    config.loss.name, config.loss.options.to_dict(), num_classes
-  )
-
-
-def memory_bytes(compiled: jax.stages.Compiled) -> int | None:
-  """What a compiled step needs per device, if the backend tells."""
-  memory = compiled.memory_analysis()
-  if memory is None:
-    return None
-  return int(
-    memory.argument_size_in_bytes
-    + memory.output_size_in_bytes
-    + memory.temp_size_in_bytes
-    - memory.alias_size_in_bytes
-  )
 
 
 def _short(names: tuple[str, ...]) -> str:

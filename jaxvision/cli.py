@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
   _log_to_screen()
   try:
     options.run(options)
+  except BrokenPipeError:  # as in `jaxvision data list | head`
+    sys.stderr.close()
+    return 0
   except (ValueError, OSError) as error:
     return _fail(error, 2)
   except Exception as error:

@@ -70,10 +70,11 @@ class Run:
 def empty_record() -> dict[str, Any]:
   """What a checkpoint remembers beside the state, before the first step.
 
-  The window holds the sums since the last line of the log, so that a resumed
-  run writes the same lines.
+  step: of the state; seconds: spent so far, all restarts together; window: the
+  sums since the last line of the log, so that a resumed run writes the same
+  lines; best: the best evaluation so far.
   """
-  return {"window": {}, "best": None}
+  return {"step": 0, "seconds": 0.0, "window": {}, "best": None}
 
 
 def run_loop(
@@ -82,67 +83,81 @@ def run_loop(
   record: dict[str, Any],
   manager: checkpoint.Manager,
   stopping: Callable[[], bool],
-) -> tuple[TrainState, dict[str, Any]]:
+) -> TrainState:
   """Trains from the state's step to the last.
 
   Args:
     run: what to do.
     state: fresh or restored; it is donated.
-    record: from `empty_record` or from the checkpoint.
+    record: from `empty_record` or from the checkpoint; kept up to date.
     manager: of the checkpoints.
     stopping: whether the run was asked to stop, as `stop_requested` gives it.
 
   Returns:
-    The final state, saved, and its record.
+    The final state, which is also saved.
 
   Raises:
     Preempted: it was asked to stop; the state is saved.
     Diverged: the loss is not finite; the checkpoints before it are kept.
     checkpoint.CheckpointError: the state could not be saved.
   """
-  clock = {"since": time.monotonic(), "step": int(state.step)}
-  started = clock["since"]
-
-  def read(last_step: int, sums: Tree) -> None:
-    measured = jax.device_get(sums)
-    count = len(measured["loss"])
-    for i in range(count):
-      step = last_step - count + 1 + i
-      _add(record["window"], {k: v[i] for k, v in measured.items()}, step)
-      if step == 1:
-        run.check_first(_window_means(record["window"])["train/loss"])
-      if step % run.steps.log == 0 or step == run.steps.total:
-        _log(run, step, record["window"], clock, started)
-
+  clock = _start_clock(record)
   unread = None
-  for step, batch in run.feed(int(state.step)):
+  for step, batch in run.feed(record["step"]):
     state, sums = run.step(state, batch)
     if unread:
-      read(*unread)
+      _read(run, *unread, record, clock)
     unread = (step, sums)
     last = step == run.steps.total
     evaluates = last or step % run.steps.evaluate == 0
     saves = last or step % run.steps.checkpoint == 0
     if not (evaluates or saves or stopping()):
       continue
-    read(*unread)
+    _read(run, *unread, record, clock)
     unread, paused = None, time.monotonic()
     score = _evaluate(run, step, state, record) if evaluates else None
     # Asked again: an evaluation takes long enough to be told to stop.
     if saves or score is not None or stopping():
+      record["seconds"] = time.monotonic() - clock["start"]
       checkpoint.save(manager, step, state, record, score=score)
     if stopping() and not last:
       raise Preempted(f"stopped and saved at step {step}")
     clock["since"] += time.monotonic() - paused
-  return state, record
+  return state
+
+
+def _start_clock(record: Mapping[str, Any]) -> dict[str, float]:
+  """start: when the run began, as if it had never been interrupted; since,
+  step: of the last line of the log, without evaluations and checkpoints."""
+  now = time.monotonic()
+  return {
+    "start": now - record["seconds"],
+    "since": now,
+    "step": record["step"],
+  }
+
+
+def _read(
+  run: Run,
+  last_step: int,
+  sums: Tree,
+  record: dict[str, Any],
+  clock: dict[str, float],
+) -> None:
+  """Checks, adds up and writes what the steps of one call measured."""
+  measured = jax.device_get(sums)
+  count = len(measured["loss"])
+  for i in range(count):
+    step = record["step"] = last_step - count + 1 + i
+    _add(record["window"], {k: v[i] for k, v in measured.items()}, step)
+    if step == 1:
+      run.check_first(_window_means(record["window"])["train/loss"])
+    if step % run.steps.log == 0 or step == run.steps.total:
+      _log(run, step, record["window"], clock)
 
 
 def _log(
-  run: Run,
-  step: int,
-  window: dict[str, float],
-  clock: dict[str, float],
-  started: float,
+  run: Run, step: int, window: dict[str, float], clock: dict[str, float]
 ) -> None:
   """Writes the means since the last line and begins a new window."""
   now = time.monotonic()
@@ -151,7 +166,7 @@ def _log(
     "learning_rate": float(run.schedule(step - 1)),
     "epoch": step * run.batch_size / run.num_examples,
     "images_per_second": done / max(now - clock["since"], 1e-9),
-    "seconds": now - started,
+    "seconds": now - clock["start"],
   }
   run.write(step, values)
   run.show(step, values)

@@ -1,23 +1,23 @@
 """A whole run: from a config to a folder with a report."""
 
-import dataclasses
+import contextlib
 import logging
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
-from flax import linen as nn
-from jax.sharding import Mesh
 
 from jaxvision import (
   analysis,
   assembly,
   checkpoint,
   data,
+  dispatch,
   distributed,
   features,
+  sanity,
   startup,
   tracking,
   train_loop,
@@ -29,22 +29,10 @@ from jaxvision import workdir as workdirs
 from jaxvision.evaluation import classification
 
 Tree = Any
-Config = configs.ConfigDict
+Evaluators = Mapping[
+  str, Callable[[train_step.TrainState], classification.Evaluation]
+]
 _LOGGER = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Parts:
-  """What a config names, made; nothing is compiled or allocated yet."""
-
-  config: Config
-  splits: dict[str, data.Dataset]
-  batches: dict[str, data.Batches]
-  mesh: Mesh
-  model: nn.Module
-  image_shape: tuple[int, int, int]
-  steps: assembly.Durations
-  schedule: Callable[[int], Any]
 
 
 def train(
@@ -78,158 +66,105 @@ def train(
     config = configs.load(recipe, overrides)
     splits = assembly.open_splits(config)
     if overfit:
-      config, splits = assembly.overfit(config, splits, overfit)
-    parts = _prepare(config, splits)
+      config, splits = sanity.overfit(config, splits, overfit)
+    parts = assembly.prepare(config, splits)
     folder = workdirs.claim(
       workdir,
       config=config.to_dict(),
       recipe=recipe,
       overrides=dict(overrides or {}),
+      overfit=overfit,
     )
-    return _train(parts, folder, stopping)
-
-
-def _prepare(config: Config, splits: dict[str, data.Dataset]) -> _Parts:
-  mesh = distributed.make_mesh()
-  for train in (True, False):
-    size = assembly.batch_size(config, train=train)
-    key = "train.batch_size" if train else "evaluate.batch_size"
-    distributed.check_batch_size(size, mesh, key=key)
-  if config.train.steps_per_dispatch > 1 and config.data.placement != "device":
-    raise ValueError(
-      f"train.steps_per_dispatch {config.train.steps_per_dispatch} needs the "
-      'data on the device: set data.placement to "device", or take 1 step'
-    )
-  batches = {
-    role: assembly.make_batches(config, split, train=role == "train")
-    for role, split in splits.items()
-  }
-  steps = assembly.durations(config, num_examples=splits["train"].num_examples)
-  return _Parts(
-    config=config,
-    splits=splits,
-    batches=batches,
-    mesh=mesh,
-    model=assembly.make_model(config, len(splits["train"].class_names)),
-    image_shape=batches["train"].image_shape,
-    steps=steps,
-    schedule=assembly.make_schedule(config, steps),
-  )
+    result = _train(parts, folder, stopping)
+  if overfit:
+    sanity.judge_overfit(result["final"]["metrics"], overfit)
+  return result
 
 
 def _train(
-  parts: _Parts, folder: pathlib.Path, stopping: Callable[[], bool]
+  parts: assembly.Parts, folder: pathlib.Path, stopping: Callable[[], bool]
 ) -> dict[str, Any]:
   optimizer, init, template = assembly.state_functions(
     parts.config, parts.model, parts.schedule, parts.image_shape, parts.mesh
   )
-  step, feed, memory = _compile(parts, optimizer, template)
-  result = _facts(parts, template.params, memory)
-  _announce(parts, result)
-  config = parts.config
-  with checkpoint.open_manager(folder, keep=config.checkpoint.keep) as manager:
+  step, feed, memory = dispatch.compile_step(parts, optimizer, template)
+  facts = _facts(parts, template.params, memory)
+  _announce(parts, facts)
+  evaluators = _make_evaluators(parts)
+  keep = parts.config.checkpoint.keep
+  with checkpoint.open_manager(folder, keep=keep) as manager:
     restored = checkpoint.restore(manager, template)
     state, record = restored or (init(), train_loop.empty_record())
-    first = int(state.step)
-    if first:
-      _LOGGER.info("going on from step %d of %s", first, folder)
-    workdirs.add_environment(
-      folder,
-      step=first,
-      devices=distributed.describe(parts.mesh),
-      backend=jax.default_backend(),
-    )
-    workdirs.write_result(folder, result | {"status": "running"})
-    evaluators = _make_evaluators(parts)
-    try:
-      with (
-        tracking.open_metrics(
-          folder, first_step=first, tensorboard=config.log.tensorboard
-        ) as write,
-        tracking.open_progress(
-          first_step=first, total_steps=parts.steps.total
-        ) as show,
-      ):
-        run = train_loop.Run(
-          steps=parts.steps,
-          batch_size=config.train.batch_size,
-          num_examples=parts.splits["train"].num_examples,
-          step=step,
-          feed=feed,
-          schedule=parts.schedule,
-          evaluators={
-            name: evaluate
-            for name, evaluate in evaluators.items()
-            if name.startswith("validation")
-          },
-          best=config.checkpoint.best if "validation" in evaluators else "",
-          write=write,
-          show=show,
-          check_first=lambda loss: _check_first_loss(parts, loss),
-        )
-        state, record = train_loop.run_loop(
-          run, state, record, manager, stopping
-        )
-    except train_loop.Preempted as stop:
-      workdirs.write_result(folder, result | {"status": f"preempted: {stop}"})
-      raise
-    except train_loop.Diverged as error:
-      raise _explain_divergence(folder, manager, result, error) from error
-  return _finish(parts, folder, result, state, record, evaluators)
+    _begin(parts, folder, facts, int(state.step))
+    with _open_loop(parts, folder, evaluators, step, feed, record) as run:
+      try:
+        state = train_loop.run_loop(run, state, record, manager, stopping)
+      except train_loop.Preempted as stop:
+        _write_stopped(folder, facts, record, f"preempted: {stop}")
+        raise
+      except train_loop.Diverged as error:
+        message = _explain_divergence(manager, error)
+        _write_stopped(folder, facts, record, message)
+        raise train_loop.Diverged(message) from error
+  return _finish(parts, folder, facts, state, record, evaluators)
 
 
-def _compile(
-  parts: _Parts, optimizer, template: train_step.TrainState
-) -> tuple[Callable[..., Any], Callable[..., Any], int | None]:
-  """The compiled step, its feed of batches, and its memory in bytes."""
-  step = train_step.make_train_step(
-    assembly.make_task_loss(parts.config, parts.model),
-    optimizer,
-    seed=parts.config.seed,
-    ema_decay=parts.config.ema.decay,
+def _begin(
+  parts: assembly.Parts, folder: pathlib.Path, facts: Mapping, step: int
+) -> None:
+  if step:
+    _LOGGER.info("going on from step %d of %s", step, folder)
+  workdirs.add_environment(
+    folder,
+    step=step,
+    devices=distributed.describe(parts.mesh),
+    backend=jax.default_backend(),
   )
-  whole = distributed.replicated(parts.mesh)
-  if parts.config.data.placement == "device":
-    resident = parts.batches["train"].resident()
-    constants = (jax.device_put(resident, whole),)
-    steps, feed = train_step.scan_steps(step), _feed_indices(parts)
-  else:
-    constants = ()
-    steps, feed = train_step.single_step(step), _feed_batches(parts)
-  program = jax.jit(steps, donate_argnums=0, out_shardings=whole)
-  _, batch = next(feed(0))
-  compiled = program.lower(template, batch, *constants).compile()
-  memory = assembly.memory_bytes(compiled)
-  return lambda state, batch: compiled(state, batch, *constants), feed, memory
+  workdirs.write_result(folder, {**facts, "status": "running", "step": step})
 
 
-def _feed_batches(parts: _Parts) -> Callable[[int], Iterator[tuple[int, Tree]]]:
-  """feed(step): the batches from there to the end, sent to the devices."""
+@contextlib.contextmanager
+def _open_loop(
+  parts: assembly.Parts,
+  folder: pathlib.Path,
+  evaluators: Evaluators,
+  step: Callable[..., Any],
+  feed: Callable[..., Any],
+  record: Mapping[str, Any],
+):
+  """The loop's parts, with the files and the screen it writes to open."""
+  config, first = parts.config, record["step"]
+  validations = {
+    name: evaluate
+    for name, evaluate in evaluators.items()
+    if name.startswith("validation")
+  }
+  with (
+    tracking.open_metrics(
+      folder, first_step=first, tensorboard=config.log.tensorboard
+    ) as write,
+    tracking.open_progress(
+      first_step=first, total_steps=parts.steps.total
+    ) as show,
+  ):
+    yield train_loop.Run(
+      steps=parts.steps,
+      batch_size=config.train.batch_size,
+      num_examples=parts.splits["train"].num_examples,
+      step=step,
+      feed=feed,
+      schedule=parts.schedule,
+      evaluators=validations,
+      best=config.checkpoint.best if validations else "",
+      write=write,
+      show=show,
+      check_first=lambda loss: sanity.check_first_loss(parts, loss),
+    )
 
-  def feed(step: int):
-    batches = parts.batches["train"].iterate(step, parts.steps.total)
-    for number, batch in enumerate(batches, step + 1):
-      yield number, distributed.put_batch(batch, parts.mesh)
 
-  return feed
-
-
-def _feed_indices(parts: _Parts) -> Callable[[int], Iterator[tuple[int, Tree]]]:
-  """feed(step): indices (k, b) of the examples, which the devices hold."""
-  block = parts.config.train.steps_per_dispatch
-  rows = distributed.local_rows(parts.config.train.batch_size)
-
-  def feed(step: int):
-    for first in range(step, parts.steps.total, block):
-      steps = range(first, first + block)
-      indices = [parts.batches["train"].indices(s)[rows] for s in steps]
-      stacked = np.stack(indices).astype(np.int32)
-      yield first + block, distributed.put_batch(stacked, parts.mesh, axis=1)
-
-  return feed
-
-
-def _facts(parts: _Parts, params: Tree, memory: int | None) -> dict[str, Any]:
+def _facts(
+  parts: assembly.Parts, params: Tree, memory: int | None
+) -> dict[str, Any]:
   """What result.json says of any run, however it ends."""
   return {
     "total_steps": parts.steps.total,
@@ -243,7 +178,7 @@ def _facts(parts: _Parts, params: Tree, memory: int | None) -> dict[str, Any]:
   }
 
 
-def _announce(parts: _Parts, facts: Mapping[str, Any]) -> None:
+def _announce(parts: assembly.Parts, facts: Mapping[str, Any]) -> None:
   config = parts.config
   idle = distributed.idle_accelerators()
   if idle:
@@ -274,9 +209,7 @@ def _announce(parts: _Parts, facts: Mapping[str, Any]) -> None:
   )
 
 
-def _make_evaluators(
-  parts: _Parts,
-) -> dict[str, Callable[[train_step.TrainState], classification.Evaluation]]:
+def _make_evaluators(parts: assembly.Parts) -> Evaluators:
   """By name: "validation", "test", and "..._ema" where there is an average."""
   task_sums = assembly.make_task_sums(parts.config, parts.model)
   evaluators = {}
@@ -289,48 +222,40 @@ def _make_evaluators(
   return evaluators
 
 
-def _check_first_loss(parts: _Parts, loss: float) -> None:
-  """Warns where an untrained model does not have the loss of ignorance."""
-  num_classes = len(parts.splits["train"].class_names)
-  expected = assembly.untrained_loss(parts.config, num_classes)
-  if not 0.5 * expected <= loss <= 2 * expected:
-    _LOGGER.warning(
-      "the first loss is %.4g, but a %s classifier that knows nothing of %d "
-      "classes has %.4g. Larger: look at the normalisation (data.mean, "
-      "data.std) and at the initial scale of the last layer. Smaller: the "
-      "labels may be constant, or visible in the images.",
-      loss,
-      parts.config.loss.name,
-      num_classes,
-      expected,
-    )
-
-
 def _explain_divergence(
-  folder: pathlib.Path,
-  manager: checkpoint.Manager,
-  facts: Mapping[str, Any],
-  error: train_loop.Diverged,
-) -> train_loop.Diverged:
+  manager: checkpoint.Manager, error: train_loop.Diverged
+) -> str:
   steps = manager.all_steps()
   kept = f"{manager.directory}/{max(steps)}" if steps else "none yet"
-  message = (
-    f"stopped at {error}. The last good checkpoint is kept: {kept}. Try a lower "
-    "optimizer.learning_rate, a longer schedule.warmup or "
+  return (
+    f"stopped at {error}. The last good checkpoint is kept: {kept}. Try a "
+    "lower optimizer.learning_rate, a longer schedule.warmup or "
     "optimizer.gradient_clip=1.0, in a new workdir."
   )
-  workdirs.write_result(folder, {**facts, "status": message})
+
+
+def _write_stopped(
+  folder: pathlib.Path, facts: Mapping, record: Mapping, status: str
+) -> None:
+  """The results of a run that did not reach its end."""
+  result = {
+    **facts,
+    "status": status,
+    "step": record["step"],
+    "seconds": record["seconds"],
+    "best": record["best"],
+  }
+  workdirs.write_result(folder, result)
   analysis.write_report(folder)
-  return train_loop.Diverged(message)
 
 
 def _finish(
-  parts: _Parts,
+  parts: assembly.Parts,
   folder: pathlib.Path,
   facts: Mapping[str, Any],
   state: train_step.TrainState,
   record: Mapping[str, Any],
-  evaluators: Mapping[str, Callable[..., classification.Evaluation]],
+  evaluators: Evaluators,
 ) -> dict[str, Any]:
   """Evaluates the final state, writes the results and the report."""
   role = "test" if "test" in parts.splits else "validation"
@@ -347,7 +272,8 @@ def _finish(
   result = {
     **facts,
     "status": "finished",
-    "step": parts.steps.total,
+    "step": record["step"],
+    "seconds": record["seconds"],
     "best": record["best"],
     "final": final,
     "fingerprint": checkpoint.fingerprint(state),

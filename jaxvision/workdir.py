@@ -40,13 +40,14 @@ def claim(
   config: Mapping[str, Any],
   recipe: str,
   overrides: Mapping[str, Any],
+  overfit: int = 0,
 ) -> Path:
   """Creates the folder, or finds it made by the same config.
 
   Args:
     workdir: created with its parents.
     config: nested, all keys.
-    recipe, overrides: where the config is from, kept for the report.
+    recipe, overrides, overfit: how the config came about, for the report.
 
   Raises:
     ValueError: the folder was made by another config (the differences are in
@@ -67,7 +68,12 @@ def claim(
     workdir.mkdir(parents=True, exist_ok=True)
     tracking.write_json(
       path,
-      {"recipe": recipe, "overrides": dict(overrides), "config": config},
+      {
+        "recipe": recipe,
+        "overrides": dict(overrides),
+        "overfit": overfit,
+        "config": config,
+      },
     )
   except OSError as error:
     raise OSError(
