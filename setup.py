@@ -36,5 +36,7 @@ setuptools.setup(
     "tensorboardX",
     "tensorflow-datasets",
   ],
-  extras_require={"test": ["pytest", "pytest-xdist", "ruff"]},
+  extras_require={
+    "test": ["pytest", "pytest-xdist", "ruff", "setuptools"],
+  },
 )

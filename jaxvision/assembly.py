@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
@@ -180,7 +179,7 @@ def make_model(config: Config, num_classes: int) -> nn.Module:
   return models.create(config.model.name, num_classes=num_classes, **options)
 
 
-def make_schedule(config: Config, steps: Durations) -> optax.Schedule:
+def make_schedule(config: Config, steps: Durations) -> schedules.Schedule:
   """The learning rate of a config by step."""
   return schedules.create(
     config.schedule.name,
@@ -192,8 +191,8 @@ def make_schedule(config: Config, steps: Durations) -> optax.Schedule:
 
 
 def make_optimizer(
-  config: Config, schedule: optax.Schedule, params: Tree
-) -> optax.GradientTransformationExtraArgs:
+  config: Config, schedule: schedules.Schedule, params: Tree
+) -> optimizers.Optimizer:
   """The optimizer of a config; of `params` only names and shapes are read."""
   return optimizers.create(
     config.optimizer.name,
@@ -240,11 +239,11 @@ def make_task_sums(
 def state_functions(
   config: Config,
   model: nn.Module,
-  schedule: optax.Schedule,
+  schedule: schedules.Schedule,
   image_shape: tuple[int, int, int],
   mesh: Mesh,
 ) -> tuple[
-  optax.GradientTransformationExtraArgs,
+  optimizers.Optimizer,
   Callable[[], train_step.TrainState],
   train_step.TrainState,
 ]:

@@ -6,16 +6,15 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 
-from jaxvision import assembly, distributed, train_step
+from jaxvision import assembly, distributed, optimizers, train_step
 
 Tree = Any
 
 
 def compile_step(
   parts: assembly.Parts,
-  optimizer: optax.GradientTransformationExtraArgs,
+  optimizer: optimizers.Optimizer,
   template: train_step.TrainState,
 ) -> tuple[Callable[..., Any], Callable[..., Any], int | None]:
   """Compiles the step ahead of time, for what the config says of the data.

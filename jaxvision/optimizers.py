@@ -25,8 +25,9 @@ import optax
 import optax.contrib
 
 from jaxvision import spelling, trees
+from jaxvision.schedules import Schedule
 
-Schedule = Callable[[Any], jax.Array]
+Optimizer = optax.GradientTransformationExtraArgs
 Rules = Sequence[tuple[str, float | None]]
 
 COUPLED_DECAY: Mapping[str, Callable[..., optax.GradientTransformation]] = {
@@ -68,7 +69,7 @@ def create(
   gradient_clip: float = 0.0,
   sam_radius: float = 0.0,
   options: Mapping[str, Any] | None = None,
-) -> optax.GradientTransformationExtraArgs:
+) -> Optimizer:
   """Returns the optimizer called `name` for parameters like `params`.
 
   Its `update` accepts extra arguments. With a `sam_radius` it needs one:
