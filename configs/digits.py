@@ -7,25 +7,35 @@ optdigits), 1,797 images, as the tensorflow-datasets data set `digits`:
   jaxvision train --config configs/digits.py --workdir runs/digits
   jaxvision train --config configs/digits.py:linear --workdir runs/linear
 
-The argument is the model: linear, mlp, resnet (the default) or vit.
+The argument is the model: linear, mlp, resnet (the default) or vit. Test
+accuracy, mean and standard deviation over the seeds 0 to 4, and seconds of a
+run with compilation and report on 2 shared CPU cores (experiments/README.md):
+
+  linear  96.11 % +- 0.00    10 s
+  mlp     99.50 % +- 0.36    17 s
+  resnet  99.78 % +- 0.12    33 s
+  vit     99.17 % +- 0.39    65 s
+
+The test split has 360 images: its own standard error is 0.25 % at 99.8 %.
 """
 
 from jaxvision.configs import default
 
-_SMALL_RESNET = {"blocks": (1, 1, 1), "features": 32, "stem": "small"}
+_SMALL_RESNET = {"blocks": (1, 1, 1), "features": 24, "stem": "small"}
 _SMALL_VIT = {
-  "patch_size": 2,
+  "patch_size": 4,
   "width": 64,
   "depth": 4,
   "mlp_dim": 128,
   "num_heads": 4,
+  "pool": "mean",
 }
 # model -> (name, options, learning rate, epochs, steps per call)
 _MODELS = {
   "linear": ("linear", {}, 0.003, 60, 8),
-  "mlp": ("mlp", {"hidden": (256, 256)}, 0.001, 60, 8),
-  "resnet": ("resnet18", _SMALL_RESNET, 0.003, 40, 1),
-  "vit": ("vit_ti16", _SMALL_VIT, 0.002, 80, 1),
+  "mlp": ("mlp", {"hidden": (256, 256)}, 0.002, 120, 8),
+  "resnet": ("resnet18", _SMALL_RESNET, 0.003, 30, 1),
+  "vit": ("vit_ti16", _SMALL_VIT, 0.002, 160, 1),
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
 
@@ -18,15 +19,18 @@ from jaxvision import (
   data,
   distributed,
   losses,
+  metrics,
   models,
   optimizers,
   schedules,
+  spelling,
   tasks,
   train_step,
 )
 
 Tree = Any
 Config = configs.ConfigDict
+PLACEMENTS = ("host", "device")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Parts:
     image_shape: (h, w, c) of the model's images.
     steps: the durations.
     schedule: step -> learning rate.
+    optimizer, init, template: from `state_functions`.
   """
 
   config: Config
@@ -61,7 +66,10 @@ class Parts:
   model: nn.Module
   image_shape: tuple[int, int, int]
   steps: Durations
-  schedule: Callable[[int], Any]
+  schedule: schedules.Schedule
+  optimizer: optimizers.Optimizer
+  init: Callable[[], train_step.TrainState]
+  template: train_step.TrainState
 
 
 def open_splits(config: Config) -> dict[str, data.Dataset]:
@@ -92,35 +100,98 @@ def open_splits(config: Config) -> dict[str, data.Dataset]:
 def prepare(config: Config, splits: dict[str, data.Dataset]) -> Parts:
   """Makes what a config names, except for what must be compiled.
 
+  The loss is traced, so that whatever is wrong with the model, the loss, the
+  transforms or the optimizer is said here.
+
   Raises:
     ValueError: the config names something that does not exist, or that does
       not go together.
   """
+  num_classes = len(splits["train"].class_names)
   mesh = distributed.make_mesh()
-  for train in (True, False):
-    size = batch_size(config, train=train)
-    key = "train.batch_size" if train else "evaluate.batch_size"
-    distributed.check_batch_size(size, mesh, key=key)
-  if config.train.steps_per_dispatch > 1 and config.data.placement != "device":
-    raise ValueError(
-      f"train.steps_per_dispatch {config.train.steps_per_dispatch} needs the "
-      'data on the device: set data.placement to "device", or take 1 step'
-    )
+  _check_batches(config, mesh)
+  if "validation" in splits:
+    _check_best(config, num_classes)
   batches = {
     role: make_batches(config, split, train=role == "train")
     for role, split in splits.items()
   }
   steps = durations(config, num_examples=splits["train"].num_examples)
+  model = make_model(config, num_classes)
+  schedule = make_schedule(config, steps)
+  image_shape = batches["train"].image_shape
+  optimizer, init, template = state_functions(
+    config, model, schedule, image_shape, mesh
+  )
+  jax.eval_shape(
+    make_task_loss(config, model),
+    template.params,
+    template.model_state,
+    batch_template(config, image_shape, mesh),
+    jax.eval_shape(jax.random.key, 0),
+  )
   return Parts(
     config=config,
     splits=splits,
     batches=batches,
     mesh=mesh,
-    model=make_model(config, len(splits["train"].class_names)),
-    image_shape=batches["train"].image_shape,
+    model=model,
+    image_shape=image_shape,
     steps=steps,
-    schedule=make_schedule(config, steps),
+    schedule=schedule,
+    optimizer=optimizer,
+    init=init,
+    template=template,
   )
+
+
+def _check_batches(config: Config, mesh: Mesh) -> None:
+  for train in (True, False):
+    size = batch_size(config, train=train)
+    key = "train.batch_size" if train else "evaluate.batch_size"
+    distributed.check_batch_size(size, mesh, key=key)
+  placement, block = config.data.placement, config.train.steps_per_dispatch
+  if placement not in PLACEMENTS:
+    raise ValueError(spelling.unknown("data.placement", placement, PLACEMENTS))
+  if block > 1 and placement != "device":
+    raise ValueError(
+      f"train.steps_per_dispatch {block} needs the data on the device: set "
+      'data.placement to "device", or take 1 step'
+    )
+
+
+def _check_best(config: Config, num_classes: int) -> None:
+  """Whether checkpoint.best will be measured, and larger is better."""
+  logits = jax.ShapeDtypeStruct((1, num_classes), np.float32)
+  mask = jax.ShapeDtypeStruct((1,), np.float32)
+  shapes = jax.eval_shape(metrics.sums, logits, logits, mask)
+  ones = jax.tree.map(lambda each: np.ones(each.shape, int), shapes)
+  larger_is_better = metrics.finish(ones).keys() - {"calibration_error"}
+  roles = ["validation", "validation_ema"][: 2 if config.ema.decay else 1]
+  known = [f"{role}/{name}" for role in roles for name in larger_is_better]
+  best = config.checkpoint.best
+  if best and best not in known:
+    raise ValueError(
+      spelling.unknown("metric of which larger is better", best, known)
+      + "; correct checkpoint.best (validation_ema is there with an ema.decay)"
+    )
+
+
+def batch_template(
+  config: Config, image_shape: tuple[int, int, int], mesh: Mesh
+) -> Tree:
+  """The shapes, types and shardings of a training batch."""
+  size = config.train.batch_size
+  sharding = distributed.batch_sharding(mesh)
+  shapes = {
+    "image": ((size, *image_shape), np.uint8),
+    "label": ((size,), np.int32),
+    "mask": ((size,), np.float32),
+  }
+  return {
+    name: jax.ShapeDtypeStruct(*shape, sharding=sharding)
+    for name, shape in shapes.items()
+  }
 
 
 def durations(config: Config, *, num_examples: int) -> Durations:

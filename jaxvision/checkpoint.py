@@ -8,7 +8,6 @@ holds a fingerprint of the state, compared when it is read again.
 
 import contextlib
 import copy
-import errno
 import logging
 import pathlib
 import shutil
@@ -19,6 +18,8 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
+
+from jaxvision import tracking
 
 Tree = Any
 Manager = ocp.CheckpointManager
@@ -58,10 +59,39 @@ def open_manager(
   )
   try:
     yield manager
-    _explained(manager, manager.wait_until_finished)
+    wait(manager)
   finally:
     with contextlib.suppress(Exception):  # already raised above
       manager.close()
+
+
+@contextlib.contextmanager
+def open_saved(workdir: str | pathlib.Path) -> Iterator[Manager]:
+  """The checkpoints of a run to read, perhaps while it goes on training.
+
+  Raises:
+    FileNotFoundError: there are none.
+  """
+  directory = pathlib.Path(workdir).absolute() / "checkpoints"
+  if not directory.is_dir():
+    raise FileNotFoundError(
+      f"no checkpoints in {workdir}; `jaxvision train` makes them"
+    )
+  # Anything else would delete what the other process is saving.
+  options = ocp.CheckpointManagerOptions(
+    best_fn=_score, read_only=True, create=False, save_interval_steps=0
+  )
+  with ocp.CheckpointManager(directory, options=options) as manager:
+    yield manager
+
+
+def wait(manager: Manager) -> None:
+  """Returns when everything is on disk.
+
+  Raises:
+    CheckpointError: it could not be saved.
+  """
+  _explained(manager, manager.wait_until_finished)
 
 
 def save(
@@ -147,13 +177,14 @@ def restore_step(
   )
   try:
     found = manager.restore(step, args=args)
+    saved = found.record["fingerprint"]
   except Exception as error:  # whatever orbax and tensorstore raise
     raise CheckpointError(f"checkpoint {path} is damaged: {error}") from error
   now = fingerprint(found.state)
-  if now != found.record["fingerprint"]:
+  if now != saved:
     raise CheckpointError(
       f"checkpoint {path} is damaged: its arrays have the fingerprint {now}, "
-      f"but {found.record['fingerprint']} was saved"
+      f"but {saved} was saved"
     )
   return found.state, found.record
 
@@ -178,12 +209,8 @@ def _hash_array(array: jax.Array) -> jax.Array:
   """
   width = array.dtype.itemsize * 8
   bits = array
-  if not jnp.issubdtype(array.dtype, jnp.unsignedinteger):
-    bits = (
-      array
-      if array.dtype == jnp.bool_
-      else jax.lax.bitcast_convert_type(array, f"uint{width}")
-    )
+  if array.dtype != jnp.bool_:
+    bits = jax.lax.bitcast_convert_type(array, f"uint{width}")
   bits = bits.astype(jnp.uint32)
   place = jnp.zeros(array.shape, jnp.uint32)
   for axis, size in enumerate(array.shape):
@@ -215,8 +242,7 @@ def _explained(manager: Manager, action: Callable[[], Any]) -> None:
 
 
 def _remedy(error: BaseException) -> str:
-  full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-  if getattr(error, "errno", None) in full or "No space left" in str(error):
+  if tracking.disk_is_full(error):
     return "Free some space, or move the run to a larger disk. "
   return "Make the folder writable. "
 

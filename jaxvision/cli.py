@@ -1,19 +1,25 @@
 """The commands: each parses its arguments and calls one function.
 
 Exit codes: 0 done, 2 wrong arguments or data, 3 the loss diverged, 42 stopped
-by a signal and saved (start the same command again), 1 anything else.
+by a signal and saved (start the same command again), 130 interrupted, 1
+anything else, such as a full disk.
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import pathlib
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+from jaxvision import tracking
 
 DIVERGED = 3
 PREEMPTED = 42
+INTERRUPTED = 130
 
 _LOGGER = logging.getLogger("jaxvision")
 
@@ -32,8 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
   except BrokenPipeError:  # as in `jaxvision data list | head`
     sys.stderr.close()
     return 0
+  except KeyboardInterrupt:
+    print("jaxvision: interrupted", file=sys.stderr)
+    return INTERRUPTED
   except (ValueError, OSError) as error:
-    return _fail(error, 2)
+    return _fail(error, 1 if tracking.disk_is_full(error) else 2)
   except Exception as error:
     return _fail(error, _exit_code(error))
   return 0
@@ -60,13 +69,15 @@ def _fail(error: Exception, code: int) -> int:
 
 
 def _log_to_screen() -> None:
-  handler = logging.StreamHandler(sys.stdout)
-  handler.setFormatter(logging.Formatter("%(message)s"))
+  handler = logging.Handler()
+  # Printed, so that the live line of a training makes room for it.
+  handler.emit = lambda record: print(handler.format(record), flush=True)
   _LOGGER.handlers[:] = [handler]
   _LOGGER.setLevel(logging.INFO)
   _LOGGER.propagate = False
-  # Orbax tells every save, and what it was not given.
-  logging.getLogger("absl").setLevel(logging.ERROR)
+  # Orbax tells every save, what it was not given, and where in the code an
+  # error comes from which it raises as well.
+  logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 def _overrides(
@@ -89,6 +100,8 @@ def _make_parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog="jaxvision",
     description="Image classification research in JAX: every model a config.",
+    epilog="JAXVISION_TRACEBACK=1 in the environment shows where in the code "
+    "an error comes from.",
     allow_abbrev=False,
   )
   commands = parser.add_subparsers(dest="command", required=True)
@@ -131,20 +144,29 @@ def _add_train(commands) -> None:
 def _train(options: argparse.Namespace) -> None:
   from jaxvision import training
 
-  result = training.train(
-    options.config,
-    workdir=options.workdir,
-    overrides=options.overrides,
-    overfit=options.overfit,
-  )
+  with _interrupted_at_once():
+    result = training.train(
+      options.config,
+      workdir=options.workdir,
+      overrides=options.overrides,
+      overfit=options.overfit,
+    )
   report = pathlib.Path(options.workdir).absolute() / "report.html"
   final = result["final"]
-  accuracy = (
-    f", {final['split']} accuracy {final['metrics']['top1']:.2%}"
-    if final
-    else ""
-  )
+  accuracy = ""
+  if final:
+    accuracy = f", {final['split']} accuracy {final['metrics']['top1']:.2%}"
   print(f"report: {report}{accuracy}")
+
+
+@contextlib.contextmanager
+def _interrupted_at_once() -> Iterator[None]:
+  """Ctrl-C ends even the compiler; the training takes it over and saves."""
+  before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGINT, before)
 
 
 def _add_checkpoint(command: argparse.ArgumentParser) -> None:

@@ -8,12 +8,14 @@ checks them itself.
 """
 
 import ast
+import functools
 import importlib.util
 import inspect
 import math
+import operator
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -23,6 +25,28 @@ from jaxvision import spelling
 
 ConfigDict = config_dict.ConfigDict
 
+# The only dictionaries whose keys are free.
+_OPTIONS = tuple(
+  f"{group}.options" for group in ("model", "loss", "optimizer", "schedule")
+)
+_RULES = ("optimizer.learning_rate_rules", "optimizer.weight_decay_rules")
+# key -> the least and the greatest value that make sense.
+_RANGES = {
+  "data.num_classes": (0, math.inf),
+  "data.threads": (0, math.inf),
+  "data.max_unreadable": (0, 1),
+  "loss.l1": (0, math.inf),
+  "loss.l2": (0, math.inf),
+  "optimizer.learning_rate": (0, math.inf),
+  "optimizer.weight_decay": (0, math.inf),
+  "optimizer.gradient_clip": (0, math.inf),
+  "optimizer.sam_radius": (0, math.inf),
+  "ema.decay": (0, 0.999_999),
+  "train.batch_size": (1, math.inf),
+  "train.steps_per_dispatch": (1, math.inf),
+  "evaluate.batch_size": (0, math.inf),
+  "checkpoint.keep": (1, math.inf),
+}
 _DURATIONS = (
   "train.duration",
   "schedule.warmup",
@@ -30,7 +54,8 @@ _DURATIONS = (
   "checkpoint.every",
   "log.every",
 )
-_DURATION = re.compile(r"\s*([\d_.]+(?:e\d+)?)\s*([a-z]*|%)\s*")
+_NUMBER = r"(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:e\d+)?"
+_DURATION = re.compile(rf"\s*({_NUMBER})\s*([a-z]*|%)\s*")
 _UNITS = {
   "": "steps",
   "step": "steps",
@@ -57,8 +82,8 @@ def load(recipe: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
 
   Raises:
     FileNotFoundError: there is no such recipe.
-    ValueError: a key that does not exist, a value of the wrong type or a
-      duration that cannot be read.
+    ValueError: a key that does not exist, a value of the wrong type or out of
+      its range, or a duration that cannot be read.
   """
   config = _call_recipe(recipe)
   for key, value in (overrides or {}).items():
@@ -142,26 +167,60 @@ def _call_recipe(recipe: str) -> ConfigDict:
     raise ValueError(
       f"{path} takes no argument, but got {argument!r}; use --config {path}"
     )
-  return module.get_config(*([argument] if argument else []))
+  try:
+    return module.get_config(*([argument] if argument else []))
+  except (AttributeError, KeyError, TypeError) as error:
+    raise _shortened(error, path) from error
+
+
+def _shortened(error: Exception, path: str) -> Exception:
+  """What ml_collections says of a wrong key, without the whole config."""
+  from jaxvision.configs import default
+
+  key = re.search(r'Key "(\w+)" does not exist', str(error))
+  if key:
+    known = list(flatten(default.get_config().to_dict()))
+    return ValueError(spelling.unknown(f"key in {path}:", key[1], known))
+  if "Could not override field" in str(error):
+    return ValueError(f"{path}: {error}")
+  return error
 
 
 def _override(config: ConfigDict, key: str, value: Any) -> None:
   """Sets one dotted key in place; text as ml_collections' flags read it."""
   *parents, last = key.split(".")
   owner = config
-  for depth, name in enumerate(parents):
+  for name in parents:
     if not isinstance(owner, ConfigDict) or name not in owner:
-      raise _unknown_key(config, ".".join(parents[: depth + 1]), key)
+      raise _unknown_key(config, key)
     owner = owner[name]
-  if parents and parents[-1] == "options":
+  if ".".join(parents) in _OPTIONS:
     with owner.unlocked():
       owner[last] = _literal(value)
   elif not isinstance(owner, ConfigDict) or last not in owner:
-    raise _unknown_key(config, key, key)
+    raise _unknown_key(config, key)
+  elif isinstance(owner[last], ConfigDict):
+    _override_group(owner, last, value, key)
   elif isinstance(value, str):
     _override_by_flag(config, key, value)
   else:
     _assign(owner, last, value, key)
+
+
+def _override_group(owner: ConfigDict, name: str, value: Any, key: str) -> None:
+  """Options may be given all at once; the keys of other groups one by one."""
+  value = _literal(value)
+  if key not in _OPTIONS:
+    raise ValueError(
+      f"config key {key!r} is a group of keys; set one of them, as in "
+      f"{key}.{next(iter(owner[name]))}"
+    )
+  if not isinstance(value, Mapping):
+    raise ValueError(
+      f"config key {key!r}: {value!r} is no dictionary; give keyword "
+      "arguments, as in {'rate': 0.1}"
+    )
+  owner[name] = ConfigDict(dict(value))
 
 
 def _override_by_flag(config: ConfigDict, key: str, value: str) -> None:
@@ -173,10 +232,15 @@ def _override_by_flag(config: ConfigDict, key: str, value: str) -> None:
     )
     values(["jaxvision", argument])
   except (flags.Error, TypeError, ValueError) as error:
-    raise _wrong_type(config, key, value) from error
+    *parents, last = key.split(".")
+    owner = functools.reduce(operator.getitem, parents, config)
+    raise _wrong_type(owner, last, value, key) from error
 
 
 def _assign(owner: ConfigDict, name: str, value: Any, key: str) -> None:
+  # To ml_collections, as to Python, True is the number 1.
+  if isinstance(value, bool) and owner.get_type(name) is not bool:
+    raise _wrong_type(owner, name, value, key)
   try:
     owner[name] = tuple(value) if isinstance(value, list) else value
   except TypeError as error:
@@ -184,20 +248,17 @@ def _assign(owner: ConfigDict, name: str, value: Any, key: str) -> None:
 
 
 def _wrong_type(
-  config: ConfigDict, key: str, value: Any, shown: str | None = None
+  owner: ConfigDict, name: str, value: Any, key: str
 ) -> ValueError:
-  current = config
-  for name in key.split("."):
-    current = current[name]
   return ValueError(
-    f"config key {shown or key!r}: {value!r} is no "
-    f"{type(current).__name__}; give a value like {current!r}"
+    f"config key {key!r}: {value!r} is no {owner.get_type(name).__name__}; it "
+    f"is {owner[name]!r} now"
   )
 
 
-def _unknown_key(config: ConfigDict, wrong: str, key: str) -> ValueError:
+def _unknown_key(config: ConfigDict, key: str) -> ValueError:
   known = list(flatten(config.to_dict()))
-  return ValueError(spelling.unknown("config key", key or wrong, known))
+  return ValueError(spelling.unknown("config key", key, known))
 
 
 def _literal(value: Any) -> Any:
@@ -214,24 +275,65 @@ def _check(config: ConfigDict, recipe: str) -> None:
   """The keys of configs/default.py, neither more nor fewer, each readable."""
   from jaxvision.configs import default
 
-  known, given = (_fixed_keys(c) for c in (default.get_config(), config))
-  for key in given.keys() - known.keys():
-    raise ValueError(spelling.unknown(f"{recipe}: config key", key, known))
-  for key in known.keys() - given.keys():
-    raise ValueError(
-      f"{recipe} lacks the config key {key!r}; start the recipe from "
-      "default.get_config(), as configs/default.py shows"
-    )
+  known, given = (
+    _fixed_keys(each.to_dict()) for each in (default.get_config(), config)
+  )
+  for key in given:
+    if key not in known:
+      raise ValueError(spelling.unknown(f"key in {recipe}:", key, known))
   for key, value in known.items():
+    if key not in given:
+      raise ValueError(
+        f"{recipe} lacks the config key {key!r}; start the recipe from "
+        "default.get_config(), as configs/default.py shows"
+      )
     if value is not None and type(given[key]) is not type(value):
       raise ValueError(
         f"{recipe}: config key {key!r} is {given[key]!r}, of type "
         f"{type(given[key]).__name__}; it must be {type(value).__name__}"
       )
+  _check_values(given)
+
+
+def _check_values(given: Mapping[str, Any]) -> None:
   for key in _DURATIONS:
-    _parse_duration(given[key])
+    try:
+      _parse_duration(given[key])
+    except ValueError as error:
+      raise ValueError(f"config key {key!r}: {error}") from None
+  for key, (least, greatest) in _RANGES.items():
+    if not least <= given[key] <= greatest:
+      limit = "" if greatest == math.inf else f" and at most {greatest}"
+      raise ValueError(
+        f"config key {key!r} is {given[key]}; it must be at least {least}"
+        f"{limit}"
+      )
+  for key in _RULES:
+    for rule in given[key]:
+      if not _is_rule(rule):
+        raise ValueError(
+          f"config key {key!r} has the rule {rule!r}; rules are pairs of a "
+          'regular expression and a factor, as in (("head/.*", 1.0), (".*", '
+          "None))"
+        )
 
 
-def _fixed_keys(config: ConfigDict) -> dict[str, Any]:
-  flat = flatten(config.to_dict())
-  return {k: v for k, v in flat.items() if ".options" not in k}
+def _is_rule(rule: Any) -> bool:
+  return (
+    isinstance(rule, Sequence)
+    and len(rule) == 2
+    and isinstance(rule[0], str)
+    and (rule[1] is None or isinstance(rule[1], int | float))
+  )
+
+
+def _fixed_keys(config: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+  """All keys, dotted; options are one key, whatever they hold."""
+  fixed = {}
+  for name, value in config.items():
+    key = group + name
+    if isinstance(value, Mapping) and key not in _OPTIONS:
+      fixed |= _fixed_keys(value, key + ".")
+    else:
+      fixed[key] = value
+  return fixed

@@ -44,7 +44,7 @@ def compile_step(
   else:
     constants = ()
     steps, feed = train_step.single_step(step), _feed_batches(parts)
-    batch = _batch_template(parts)
+    batch = assembly.batch_template(parts.config, parts.image_shape, parts.mesh)
   program = jax.jit(steps, donate_argnums=0, out_shardings=whole)
   compiled = program.lower(template, batch, *constants).compile()
   return (
@@ -52,20 +52,6 @@ def compile_step(
     feed,
     _memory_bytes(compiled),
   )
-
-
-def _batch_template(parts: assembly.Parts) -> Tree:
-  size = parts.config.train.batch_size
-  sharding = distributed.batch_sharding(parts.mesh)
-  shapes = {
-    "image": ((size, *parts.image_shape), np.uint8),
-    "label": ((size,), np.int32),
-    "mask": ((size,), np.float32),
-  }
-  return {
-    name: jax.ShapeDtypeStruct(*shape, sharding=sharding)
-    for name, shape in shapes.items()
-  }
 
 
 def _indices_template(parts: assembly.Parts) -> jax.ShapeDtypeStruct:

@@ -42,9 +42,7 @@ def put_batch(batch: Any, mesh: Mesh, *, axis: int = 0) -> Any:
     axis: where the examples lie.
   """
   sharding = batch_sharding(mesh, axis=axis)
-  return jax.tree.map(
-    lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch
-  )
+  return jax.make_array_from_process_local_data(sharding, batch)
 
 
 def local_rows(batch_size: int) -> slice:
@@ -56,7 +54,7 @@ def local_rows(batch_size: int) -> slice:
 def check_batch_size(batch_size: int, mesh: Mesh, *, key: str) -> None:
   """Raises ValueError where a batch cannot be split evenly over the mesh."""
   if batch_size < 1 or batch_size % mesh.size:
-    smaller = batch_size - batch_size % mesh.size
+    smaller = max(batch_size, 0) // mesh.size * mesh.size
     sizes = [size for size in (smaller, smaller + mesh.size) if size > 0]
     raise ValueError(
       f"{key} {batch_size} does not divide over {mesh.size} devices; use "

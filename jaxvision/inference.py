@@ -1,6 +1,7 @@
 """A trained run at work: measures a split, names what is in an image."""
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -67,7 +68,7 @@ def load_run(workdir: str | pathlib.Path, *, which: str = "last") -> TrainedRun:
   result = workdirs.read_result(workdir)
   if "class_names" not in result:
     raise FileNotFoundError(f"{workdir} has not begun to train: no result.json")
-  mesh = distributed.make_mesh()
+  mesh = _make_mesh(config)
   model = assembly.make_model(config, len(result["class_names"]))
   # Only the structure of the optimizer's state matters here.
   schedule = schedules.create("constant", peak=0.0, total_steps=1)
@@ -75,7 +76,7 @@ def load_run(workdir: str | pathlib.Path, *, which: str = "last") -> TrainedRun:
   _, _, template = assembly.state_functions(
     config, model, schedule, image_shape, mesh
   )
-  with checkpoint.open_manager(workdir) as manager:
+  with checkpoint.open_saved(workdir) as manager:
     step = _choose(manager, which)
     state, _ = checkpoint.restore_step(manager, step, template)
   return TrainedRun(
@@ -161,6 +162,13 @@ def predict(
     ]
     found.append({"image": path, "top": names})
   return found
+
+
+def _make_mesh(config: configs.ConfigDict) -> Mesh:
+  """Of as many devices as the batches of the run can be split over."""
+  devices = jax.devices()
+  size = assembly.batch_size(config, train=False)
+  return distributed.make_mesh(devices[: math.gcd(len(devices), size)])
 
 
 def _choose(manager: checkpoint.Manager, which: str) -> int:

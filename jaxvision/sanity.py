@@ -3,7 +3,9 @@
 import dataclasses
 import logging
 from collections.abc import Mapping
+from typing import Any
 
+import jax
 from ml_collections import config_dict
 
 from jaxvision import assembly, data, losses
@@ -17,12 +19,17 @@ _OVERFIT = {
   "optimizer.weight_decay": 0.0,
   "optimizer.sam_radius": 0.0,
   "schedule.name": "constant",
-  "schedule.options": {},
   "ema.decay": 0.0,
   "train.duration": "500 steps",
   "evaluate.every": "100 steps",
+  "checkpoint.every": "500 steps",
+  "log.every": "50 steps",
   "checkpoint.best": "validation/top1",
 }
+
+
+_SMOOTHING = ("label_smoothing", "smoothing_form")
+_DROPOUT = ("dropout",)
 
 
 def overfit(
@@ -35,13 +42,19 @@ def overfit(
   step that are right reach a loss near zero.
 
   Raises:
-    ValueError: there are not so many examples.
+    ValueError: there are not so many examples, or more devices than that.
   """
   train = splits["train"]
+  devices = jax.device_count()
   if not 1 <= num_examples <= train.num_examples:
     raise ValueError(
       f"cannot overfit {num_examples} examples: {train.split!r} of "
       f"{train.name} has {train.num_examples}"
+    )
+  if num_examples < devices:
+    raise ValueError(
+      f"cannot overfit {num_examples} examples: each of the {devices} devices "
+      f"needs one; give at least {devices}"
     )
   few = dataclasses.replace(
     train,
@@ -52,15 +65,21 @@ def overfit(
   config = config_dict.ConfigDict(config)
   config.data.train_transforms = config.data.eval_transforms
   config.data.device_transforms = ()
-  with config.loss.unlocked():
-    for option in ("label_smoothing", "smoothing_form"):
-      config.loss.options.pop(option, None)
+  config.loss.options = _without(config.loss.options, _SMOOTHING)
+  config.model.options = _without(config.model.options, _DROPOUT)
+  config.schedule.options = {}
   config.update_from_flattened_dict(_OVERFIT)
-  config.train.batch_size = min(config.train.batch_size, num_examples)
+  config.train.batch_size = min(
+    config.train.batch_size, num_examples - num_examples % devices
+  )
   return config_dict.FrozenConfigDict(config), {
     "train": few,
     "validation": few,
   }
+
+
+def _without(options: ConfigDict, names: tuple[str, ...]) -> dict[str, Any]:
+  return {k: v for k, v in options.to_dict().items() if k not in names}
 
 
 def check_first_loss(parts: assembly.Parts, loss: float) -> None:

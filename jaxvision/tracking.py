@@ -7,8 +7,10 @@ a terminal, plain lines anywhere else.
 
 import contextlib
 import datetime
+import errno
 import json
 import math
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -106,9 +108,12 @@ def _live_line(first_step: int, total_steps: int, stream: TextIO):
 
     def show(step: int, values: Values) -> None:
       text = "  ".join(_formatted(values))
-      line.update(task, completed=step, values=text)
+      line.update(task, completed=step)
       if any(name.startswith(("validation", "test")) for name in values):
+        # A line that stays; the live one has no room for it.
         line.console.print(f"step {step}  {text}", highlight=False)
+      else:
+        line.update(task, values=text)
 
     yield show
 
@@ -140,3 +145,10 @@ def write_json(path: str | pathlib.Path, value: Any) -> None:
   part = path.with_name(path.name + ".part")
   part.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
   part.replace(path)
+
+
+def disk_is_full(error: BaseException) -> bool:
+  """Whether a write failed for want of space: of the disk, or of a quota."""
+  # By their text: some libraries raise other errors, which quote the system's.
+  full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+  return any(os.strerror(number) in str(error) for number in full)

@@ -11,10 +11,11 @@ read after step n + 1 was sent. Only evaluations and checkpoints wait.
 import contextlib
 import dataclasses
 import math
+import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -117,10 +118,12 @@ def run_loop(
     unread, paused = None, time.monotonic()
     score = _evaluate(run, step, state, record) if evaluates else None
     # Asked again: an evaluation takes long enough to be told to stop.
-    if saves or score is not None or stopping():
+    stops = stopping() and not last
+    if saves or score is not None or stops:
       record["seconds"] = time.monotonic() - clock["start"]
       checkpoint.save(manager, step, state, record, score=score)
-    if stopping() and not last:
+    if stops:
+      checkpoint.wait(manager)
       raise Preempted(f"stopped and saved at step {step}")
     clock["since"] += time.monotonic() - paused
   return state
@@ -219,8 +222,10 @@ def _evaluate(
 
 
 @contextlib.contextmanager
-def stop_requested() -> Iterator[Callable[[], bool]]:
-  """Tells whether SIGTERM or SIGINT came; a second SIGINT ends at once."""
+def stop_requested(
+  signals: Sequence[signal.Signals],
+) -> Iterator[Callable[[], bool]]:
+  """Tells whether one of `signals` came; a second SIGINT ends at once."""
   asked = threading.Event()
   if threading.current_thread() is not threading.main_thread():
     yield asked.is_set
@@ -228,9 +233,11 @@ def stop_requested() -> Iterator[Callable[[], bool]]:
 
   def ask(number, _):
     asked.set()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if number == signal.SIGINT:
+      signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Not print: the signal may have come in the middle of one.
+    os.write(2, b"\nsaving and stopping; Ctrl-C ends at once\n")
 
-  signals = (signal.SIGTERM, signal.SIGINT)
   before = {each: signal.signal(each, ask) for each in signals}
   try:
     yield asked.is_set

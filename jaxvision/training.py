@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import pathlib
+import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -52,17 +53,18 @@ def train(
       regularisation, to see whether the model can learn them by heart.
 
   Returns:
-    The content of WORKDIR/result.json.
+    The content of WORKDIR/result.json. A finished run is not touched.
 
   Raises:
     ValueError, FileNotFoundError, OSError: the config, the data or the workdir
       do not allow it; nothing has been trained.
-    train_loop.Preempted: SIGTERM or SIGINT came; the state is saved.
+    train_loop.Preempted: SIGTERM came, or SIGINT during the training; the
+      state is saved.
     train_loop.Diverged: the loss is not finite; says what is kept.
     checkpoint.CheckpointError: a checkpoint could not be written or read.
   """
   startup.cache_compilations()
-  with train_loop.stop_requested() as stopping:
+  with train_loop.stop_requested([signal.SIGTERM]) as terminated:
     config = configs.load(recipe, overrides)
     splits = assembly.open_splits(config)
     if overfit:
@@ -75,30 +77,47 @@ def train(
       overrides=dict(overrides or {}),
       overfit=overfit,
     )
-    result = _train(parts, folder, stopping)
+    result = workdirs.read_result(folder)
+    if result.get("status") == "finished":
+      _say_finished(folder)
+    else:
+      result = _train(parts, folder, terminated)
   if overfit:
     sanity.judge_overfit(result["final"]["metrics"], overfit)
   return result
 
 
-def _train(
-  parts: assembly.Parts, folder: pathlib.Path, stopping: Callable[[], bool]
-) -> dict[str, Any]:
-  optimizer, init, template = assembly.state_functions(
-    parts.config, parts.model, parts.schedule, parts.image_shape, parts.mesh
+def _say_finished(folder: pathlib.Path) -> None:
+  _LOGGER.info(
+    "%s is finished already: nothing to train. Remove it, or give another "
+    "workdir, to train again.",
+    folder,
   )
-  step, feed, memory = dispatch.compile_step(parts, optimizer, template)
-  facts = _facts(parts, template.params, memory)
+  if not (folder / "report.html").exists():
+    analysis.write_report(folder)
+
+
+def _train(
+  parts: assembly.Parts, folder: pathlib.Path, terminated: Callable[[], bool]
+) -> dict[str, Any]:
+  step, feed, memory = dispatch.compile_step(
+    parts, parts.optimizer, parts.template
+  )
+  facts = _facts(parts, memory)
   _announce(parts, facts)
   evaluators = _make_evaluators(parts)
   keep = parts.config.checkpoint.keep
   with checkpoint.open_manager(folder, keep=keep) as manager:
-    restored = checkpoint.restore(manager, template)
-    state, record = restored or (init(), train_loop.empty_record())
+    restored = checkpoint.restore(manager, parts.template)
+    state, record = restored or (parts.init(), train_loop.empty_record())
     _begin(parts, folder, facts, int(state.step))
     with _open_loop(parts, folder, evaluators, step, feed, record) as run:
       try:
-        state = train_loop.run_loop(run, state, record, manager, stopping)
+        # Until here nothing was to be saved: SIGINT ended it at once.
+        with train_loop.stop_requested([signal.SIGINT]) as interrupted:
+          state = train_loop.run_loop(
+            run, state, record, manager, lambda: terminated() or interrupted()
+          )
       except train_loop.Preempted as stop:
         _write_stopped(folder, facts, record, f"preempted: {stop}")
         raise
@@ -162,13 +181,11 @@ def _open_loop(
     )
 
 
-def _facts(
-  parts: assembly.Parts, params: Tree, memory: int | None
-) -> dict[str, Any]:
+def _facts(parts: assembly.Parts, memory: int | None) -> dict[str, Any]:
   """What result.json says of any run, however it ends."""
   return {
     "total_steps": parts.steps.total,
-    "parameters": trees.count(params),
+    "parameters": trees.count(parts.template.params),
     "flops_per_image": features.flops_per_image(
       parts.model, image_shape=parts.image_shape
     ),
@@ -225,7 +242,9 @@ def _make_evaluators(parts: assembly.Parts) -> Evaluators:
 def _explain_divergence(
   manager: checkpoint.Manager, error: train_loop.Diverged
 ) -> str:
-  steps = manager.all_steps()
+  with contextlib.suppress(checkpoint.CheckpointError):
+    checkpoint.wait(manager)
+  steps = manager.all_steps(read=True)
   kept = f"{manager.directory}/{max(steps)}" if steps else "none yet"
   return (
     f"stopped at {error}. The last good checkpoint is kept: {kept}. Try a "

@@ -57,7 +57,8 @@ def claim(
   workdir = Path(workdir)
   path = workdir / "config.json"
   if path.exists():
-    _refuse_other(workdir, json.loads(path.read_text("utf-8")), config)
+    found = json.loads(path.read_text("utf-8"))
+    _refuse_other(workdir, found, {**config, "--overfit": overfit})
     return workdir
   if (workdir / "checkpoints").exists():
     raise ValueError(
@@ -141,7 +142,8 @@ def _refuse_other(
 ) -> None:
   # Through JSON, so that tuples and lists are the same.
   config = json.loads(json.dumps(config))
-  differences = analysis.compare_configs(found["config"], config)
+  there = {**found["config"], "--overfit": found["overfit"]}
+  differences = analysis.compare_configs(there, config)
   if differences:
     listed = "\n".join(
       f"  {key}: {old!r} there, {new!r} here" for key, old, new in differences

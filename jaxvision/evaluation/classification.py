@@ -97,19 +97,25 @@ def _widen(array: np.ndarray) -> np.ndarray:
 
 
 def _keep_mistakes(worst, logits, batch, position: int) -> None:
-  """Updates a heap of (confidence, -position, Mistake) in place."""
+  """Updates a heap of (confidence, -position, Mistake) in place.
+
+  Only the most confident of a batch are looked at, and of those kept the image
+  is copied: a view would keep the whole batch in memory.
+  """
   finite = np.where(np.isfinite(logits), logits, -np.inf)
   predictions = finite.argmax(-1)
   shifted = np.exp(logits - logits.max(-1, keepdims=True))
   confidences = shifted.max(-1) / shifted.sum(-1)
   wrong = (predictions != batch["label"]) & (batch["mask"] > 0)
-  for i in np.flatnonzero(wrong & np.isfinite(confidences)):
+  found = np.flatnonzero(wrong & np.isfinite(confidences))
+  order = np.argsort(-confidences[found], kind="stable")
+  for i in found[order[:MAX_MISTAKES]]:
     mistake = Mistake(
       confidence=float(confidences[i]),
       position=position + int(i),
       label=int(batch["label"][i]),
       prediction=int(predictions[i]),
-      image=batch["image"][i],
+      image=batch["image"][i].copy(),
     )
     item = (mistake.confidence, -mistake.position, mistake)
     if len(worst) < MAX_MISTAKES:

@@ -1,0 +1,108 @@
+"""`jaxvision` commands as processes of their own, to be killed or stopped.
+
+They are forked from a server that has imported everything and done nothing
+else, so that starting one costs what the run costs and not the imports. Each
+is a whole process: it has its own devices, signals and open files.
+"""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from jaxvision import cli, data
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_TIMEOUT = 120.0
+# Differ between two runs that are the same.
+_TIMES = ("seconds", "images_per_second")
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(
+  ["processes", "jaxvision.training", "matplotlib.pyplot", "rich.progress"]
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+  """A started command.
+
+  Attributes:
+    process: what runs.
+    output: the file that gets what it prints.
+  """
+
+  process: multiprocessing.Process
+  output: pathlib.Path
+
+  def wait(self) -> int:
+    """The exit code; minus the signal that ended it."""
+    self.process.join(_TIMEOUT)
+    assert self.process.exitcode is not None, self.output.read_text()
+    return self.process.exitcode
+
+  def signal_when(self, number: int, condition: Callable[[], object]) -> None:
+    """Sends a signal as soon as the condition holds."""
+    deadline = time.monotonic() + _TIMEOUT
+    while not condition():
+      assert self.process.is_alive(), self.output.read_text()
+      assert time.monotonic() < deadline, self.output.read_text()
+      time.sleep(0.0005)
+    os.kill(self.process.pid, number)
+
+  def end_when(self, number: int, condition: Callable[[], object]) -> int:
+    """Sends a signal as soon as the condition holds; the exit code."""
+    self.signal_when(number, condition)
+    return self.wait()
+
+
+def start(
+  arguments: Sequence[str], *, output: pathlib.Path, devices: int = 1
+) -> Command:
+  """Starts `jaxvision ARGUMENTS` on virtual CPU devices."""
+  process = _SERVER.Process(
+    target=_command, args=(list(arguments), str(output), devices), daemon=True
+  )
+  process.start()
+  return Command(process, output)
+
+
+def _command(arguments: list[str], output: str, devices: int) -> None:
+  import jax
+
+  file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+  os.dup2(file, 1)
+  os.dup2(file, 2)
+  jax.config.update("jax_num_cpu_devices", devices)
+  sys.exit(cli.main(arguments))
+
+
+def prepared_digits() -> str:
+  """The directory with the data set digits, made once for all tests."""
+  directory = _ROOT / ".cache" / "tensorflow_datasets"
+  data.prepare("digits", data_dir=directory)
+  return str(directory)
+
+
+def recipe(name: str) -> str:
+  """The path of a recipe in configs/, from wherever the tests are run."""
+  return str(_ROOT / "configs" / name)
+
+
+def result(workdir: pathlib.Path) -> dict:
+  """result.json of a run."""
+  return json.loads((workdir / "result.json").read_text())
+
+
+def measured(workdir: pathlib.Path) -> list[dict[str, float]]:
+  """metrics.jsonl without the times."""
+  path = workdir / "metrics.jsonl"
+  lines = path.read_text().splitlines() if path.exists() else []
+  return [
+    {k: v for k, v in json.loads(line).items() if k not in _TIMES}
+    for line in lines
+  ]

@@ -1,0 +1,150 @@
+"""The experiments and benchmarks run, and measure what they say."""
+
+import dataclasses
+import importlib.util
+import pathlib
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from jaxvision import data
+
+_EXPERIMENTS = pathlib.Path(__file__).parents[1] / "experiments"
+_NARROW = {
+  "model.name": "resnet18",
+  "model.options.blocks": (1,),
+  "model.options.features": 4,
+}
+
+
+def _script(path):
+  """Imports a script by its path below experiments/."""
+  name = path.replace("/", "_").removesuffix(".py")
+  spec = importlib.util.spec_from_file_location(name, _EXPERIMENTS / path)
+  module = importlib.util.module_from_spec(spec)
+  sys.modules[name] = module  # dataclasses look their module up
+  spec.loader.exec_module(module)
+  return module
+
+
+@pytest.fixture(scope="module")
+def step():
+  return _script("benchmarks/step.py")
+
+
+@pytest.fixture(scope="module")
+def startup():
+  return _script("benchmarks/startup.py")
+
+
+@pytest.fixture(scope="module")
+def seeds():
+  return _script("digits_seeds.py")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _digits(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("tfds")
+  data.prepare("digits", data_dir=folder)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("TFDS_DATA_DIR", str(folder))
+    yield
+
+
+def _workloads(step):
+  """One with AdamW, smoothed labels and crops; one with SGD and BatchNorm."""
+  at_224 = step.WORKLOADS["resnet50"]
+  narrow = dataclasses.replace(
+    at_224, overrides={**at_224.overrides, **_NARROW}
+  )
+  mlp = dataclasses.replace(step.WORKLOADS["mlp"], block=2)
+  return {"mlp": mlp, "narrow": narrow}
+
+
+@pytest.mark.parametrize("name", ["mlp", "narrow"])
+def test_all_variants_of_the_benchmark_train_the_same(step, tmp_path, name):
+  workload = step.quick(_workloads(step)[name])
+  results = {
+    variant: jax.device_get(train(init()))
+    for variant, (init, train) in step.make_variants(workload, tmp_path).items()
+  }
+  plain = results.pop("plain")
+  assert len(results) == 3
+  assert plain["step"] == workload.steps
+  for state in results.values():
+    assert state.step == workload.steps
+    jax.tree.map(
+      lambda own, other: np.testing.assert_allclose(own, other, atol=1e-5),
+      (state.params, state.model_state),
+      (plain["params"], plain["model"]),
+    )
+
+
+def test_benchmark_gives_every_variant_every_round(step):
+  calls = []
+  variants = {
+    name: (lambda: 0, lambda state, name=name: calls.append(name))
+    for name in ("plain", "ours")
+  }
+  seconds = step.measure(variants, rounds=2)
+  assert calls == ["plain", "ours"] * 3  # the first pair warms up
+  assert {name: len(times) for name, times in seconds.items()} == {
+    "plain": 2,
+    "ours": 2,
+  }
+
+
+def test_benchmark_compares_within_rounds(step):
+  # The second round met a busy machine, which says nothing of the loop.
+  seconds = {"plain": [1.0, 10.0, 1.0], "ours": [1.1, 11.0, 1.1]}
+  _, row = step.table_rows("net", seconds, steps=10, batch_size=4)
+  cells = [cell.strip() for cell in row.strip("|").split("|")]
+  assert cells == ["net", "ours", "9.091", "36.36", "1.100", "+10,000"]
+
+
+def test_benchmark_prints_a_table(step, capsys):
+  step.main(["--models", "linear", "--rounds", "1", "--quick"])
+  lines = capsys.readouterr().out.splitlines()
+  names = [line.split("|")[2].strip() for line in lines[2:]]
+  assert names == ["plain", "host", "device", "device x8"]
+
+
+def test_first_step_says_why_there_is_none(startup, tmp_path):
+  with pytest.raises(RuntimeError, match="no recipe"):
+    startup.seconds_to_first_step(
+      ["--config", "none.py"], tmp_path / "run", cache=tmp_path
+    )
+
+
+@pytest.mark.slow
+def test_first_step_is_sooner_with_the_cache(startup):
+  recipe = str(_EXPERIMENTS.parent / "configs" / "digits.py")
+  seconds = startup.measure(["--config", recipe], rounds=1)
+  cold, cached = seconds["first step, cold"], seconds["first step, cached"]
+  assert cached < cold
+
+
+def test_seeds_are_trained_and_compared(seeds, tmp_path):
+  rows = seeds.train_seeds(
+    "linear", tmp_path, seeds=(0, 1), overrides={"train.duration": "8 steps"}
+  )
+  assert [row["seed"] for row in rows] == [0, 1]
+  assert all(0.1 < row["accuracy"] < 1 for row in rows)
+  page = (tmp_path / "comparison.html").read_text()
+  assert "seed-0" in page and "seed-1" in page
+
+
+def test_table_of_seeds(seeds):
+  accuracies = (355 / 360, 357 / 360)
+  rows = [
+    {"seed": seed, "accuracy": accuracy, "seconds": 2.0}
+    for seed, accuracy in enumerate(accuracies)
+  ]
+  lines = seeds.table("mlp", rows).splitlines()
+  assert lines[2] == "| seed 0 | 98.61% | 5 | 2 |"
+  assert lines[4] == "| mean | 98.89% | | 2 (median) |"
+  assert lines[5] == f"| std | {np.std(accuracies, ddof=1):.2%} | | |"
+  # Of 360 independent images.
+  assert lines[6].startswith("| split error | 0.55% ")

@@ -1,0 +1,327 @@
+"""A run that is killed, stopped or damaged ends like one that was not.
+
+Real processes, on one virtual device where nothing else is said. "The same"
+means the fingerprint of the whole final state, every line of metrics.jsonl
+except for times, and the metrics of the test split.
+"""
+
+import json
+import random
+import resource
+import shutil
+import signal
+import time
+
+import processes
+import pytest
+
+from jaxvision import cli, training
+
+# Evaluations at 40, 80, ...; checkpoints there, where it is the best, and at
+# 60, 120, ...; a mean over 20 steps in each line.
+_OVERRIDES = {
+  "train.batch_size": 16,
+  "train.duration": "400 steps",
+  "evaluate.every": "40 steps",
+  "evaluate.batch_size": 64,
+  "checkpoint.every": "60 steps",
+  "log.every": "20 steps",
+}
+_RUNS = {
+  "mlp": {
+    "model.options.hidden": "(32,)",
+    "model.options.dropout": 0.1,
+    "data.placement": "device",
+    "train.steps_per_dispatch": 4,
+  },
+  "resnet": {
+    "model.options.blocks": "(1,)",
+    "model.options.features": 4,
+    "data.placement": "host",
+    "data.train_transforms": "('random_flip(p=0.3)',)",
+    "train.duration": "200 steps",
+  },
+}
+
+
+def _overrides(model):
+  data_dir = {"data.data_dir": processes.prepared_digits()}
+  return {**_OVERRIDES, **_RUNS[model], **data_dir}
+
+
+def _arguments(model, workdir):
+  config = processes.recipe(f"digits.py:{model}")
+  values = _overrides(model).items()
+  return [
+    *("train", "--config", config, "--workdir", str(workdir)),
+    *(f"--config.{key}={value}" for key, value in values),
+  ]
+
+
+def _start(model, workdir, *, devices=1):
+  return processes.start(
+    _arguments(model, workdir),
+    output=workdir.with_suffix(".txt"),
+    devices=devices,
+  )
+
+
+def _printed(workdir):
+  return workdir.with_suffix(".txt").read_text()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+  """{model: workdir} of runs that nobody interrupted."""
+  folder = tmp_path_factory.mktemp("whole")
+  started = {model: _start(model, folder / model) for model in _RUNS}
+  for model, command in started.items():
+    assert command.wait() == 0, _printed(folder / model)
+  return {model: folder / model for model in _RUNS}
+
+
+@pytest.fixture(scope="module")
+def preempted(tmp_path_factory):
+  """(exit code, workdir) of an mlp that got SIGTERM in the middle."""
+  workdir = tmp_path_factory.mktemp("preempted") / "mlp"
+  command = _start("mlp", workdir)
+  code = command.end_when(signal.SIGTERM, lambda: _last_step(workdir) >= 160)
+  return code, workdir
+
+
+def _same(workdir, reference):
+  assert processes.measured(workdir) == processes.measured(reference)
+  ours, theirs = processes.result(workdir), processes.result(reference)
+  for key in ("fingerprint", "step", "best", "final", "status"):
+    assert ours[key] == theirs[key]
+  return True
+
+
+def _last_step(workdir):
+  lines = _whole_lines(workdir)
+  return lines[-1]["step"] if lines else 0
+
+
+def _whole_lines(workdir):
+  try:
+    return processes.measured(workdir)
+  except ValueError:  # the process is in the middle of a line
+    return []
+
+
+def _started(workdir):
+  """How often the run was started, as far as it came."""
+  path = workdir / "environment.json"
+  return len(json.loads(path.read_text())) if path.exists() else 0
+
+
+def _evaluating(workdir):
+  """The line of the training before it is there, that of its result not."""
+  lines = _whole_lines(workdir)
+  return bool(lines) and "train/loss" in lines[-1] and lines[-1]["step"] == 40
+
+
+def _saving(workdir):
+  return list(workdir.glob("checkpoints/*orbax-checkpoint-tmp*"))
+
+
+def _steps(workdir):
+  names = [path.name for path in (workdir / "checkpoints").iterdir()]
+  return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _snapshot(folder):
+  return {
+    path: path.read_bytes() for path in folder.rglob("*") if path.is_file()
+  }
+
+
+@pytest.mark.parametrize("model", _RUNS)
+def test_killed_while_evaluating_saving_and_stepping(model, whole, tmp_path):
+  workdir = tmp_path / model
+  kill = signal.SIGKILL
+
+  command = _start(model, workdir)
+  assert command.end_when(kill, lambda: _evaluating(workdir)) == -kill
+  assert _evaluating(workdir)
+
+  command = _start(model, workdir)
+  assert command.end_when(kill, lambda: _saving(workdir)) == -kill
+  assert _saving(workdir)
+
+  command = _start(model, workdir)
+  assert command.end_when(kill, lambda: _last_step(workdir) >= 140) == -kill
+  assert _last_step(workdir) < processes.result(whole[model])["step"]
+
+  assert _start(model, workdir).wait() == 0, _printed(workdir)
+  assert "going on from step" in _printed(workdir)
+  assert not _saving(workdir)
+  assert _same(workdir, whole[model])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", _RUNS)
+def test_killed_at_eight_random_moments(model, whole, tmp_path):
+  workdir, moments = tmp_path / model, random.Random(0)
+  last = processes.result(whole[model])["step"] - 100
+  for number, step in enumerate(sorted(moments.choices(range(last), k=8)), 1):
+    command = _start(model, workdir)
+    command.signal_when(0, lambda: _started(workdir) == number)  # noqa: B023
+    command.signal_when(0, lambda: _last_step(workdir) >= step)  # noqa: B023
+    time.sleep(moments.uniform(0, 0.02))
+    command.process.kill()
+    assert command.wait() == -signal.SIGKILL
+  assert _start(model, workdir).wait() == 0, _printed(workdir)
+  assert _same(workdir, whole[model])
+
+
+def test_eight_devices_killed_and_not(tmp_path):
+  workdir = tmp_path / "killed"
+  command = _start("mlp", workdir, devices=8)
+  command.end_when(signal.SIGKILL, lambda: _last_step(workdir) >= 120)
+  assert _start("mlp", workdir, devices=8).wait() == 0, _printed(workdir)
+  training.train(
+    processes.recipe("digits.py:mlp"),
+    workdir=tmp_path / "here",
+    overrides=_overrides("mlp"),
+  )
+  assert _same(workdir, tmp_path / "here")
+
+
+def test_sigterm_saves_and_exits_with_its_own_code(preempted, whole, tmp_path):
+  code, workdir = preempted
+  assert code == cli.PREEMPTED
+  stopped = processes.result(workdir)
+  assert stopped["status"].startswith("preempted")
+  assert stopped["step"] == _steps(workdir)[-1] < 400
+  assert f"saved at step {stopped['step']}" in _printed(workdir)
+  resumed = tmp_path / "resumed"
+  shutil.copytree(workdir, resumed)
+  assert _start("mlp", resumed).wait() == 0
+  assert f"going on from step {stopped['step']}" in _printed(resumed)
+  assert _same(resumed, whole["mlp"])
+
+
+def test_sigterm_before_the_first_step_saves_that_step(whole, tmp_path):
+  workdir = tmp_path / "early"
+  command = _start("mlp", workdir)
+  begun = (workdir / "config.json").exists
+  assert command.end_when(signal.SIGTERM, begun) == cli.PREEMPTED
+  assert _steps(workdir) == [4]  # the steps of one call
+  assert _start("mlp", workdir).wait() == 0
+  assert _same(workdir, whole["mlp"])
+
+
+def test_interrupt_ends_at_once_until_there_is_something_to_save(tmp_path):
+  workdir = tmp_path / "run"
+  command = _start("mlp", workdir)
+  begun = (workdir / "config.json").exists
+  assert command.end_when(signal.SIGINT, begun) == -signal.SIGINT
+  assert not (workdir / "metrics.jsonl").exists()
+
+
+def test_second_interrupt_does_not_wait_for_the_evaluation(tmp_path):
+  workdir = tmp_path / "run"
+  command = _start("mlp", workdir)
+  # An evaluation is compiled, which gives time for both.
+  command.signal_when(signal.SIGINT, lambda: _evaluating(workdir))
+  noticed = lambda: "saving and stopping" in _printed(workdir)  # noqa: E731
+  assert command.end_when(signal.SIGINT, noticed) == cli.INTERRUPTED
+  assert "Traceback" not in _printed(workdir)
+  assert _whole_lines(workdir)[-1].keys() >= {"train/loss"}
+
+
+def _flip(path):
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 1
+  path.write_bytes(content)
+
+
+def _cut(path):
+  path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_damaged_checkpoint_is_set_aside(preempted, whole, tmp_path):
+  _, stopped = preempted
+  damages = {"flipped": _flip, "cut": _cut, "missing": lambda p: p.unlink()}
+  started = {}
+  for name, damage in damages.items():
+    workdir = tmp_path / name
+    shutil.copytree(stopped, workdir)
+    *_, before, newest = _steps(workdir)
+    state = workdir / "checkpoints" / str(newest) / "state"
+    files = [path for path in state.rglob("d/*") if path.is_file()]
+    damage(max(files, key=lambda path: path.stat().st_size))
+    started[name] = _start("mlp", workdir)
+  for name, command in started.items():
+    workdir = tmp_path / name
+    assert command.wait() == 0, _printed(workdir)
+    assert f"checkpoints/{newest} is damaged" in _printed(workdir)
+    assert f"going on from step {before}" in _printed(workdir)
+    assert (workdir / "damaged" / str(newest) / "state").is_dir()
+    assert _same(workdir, whole["mlp"])
+
+
+def test_full_disk_names_the_last_good_checkpoint(whole, tmp_path):
+  workdir = tmp_path / "run"
+  command = _start("mlp", workdir)
+
+  def fill():
+    if not (saved := (workdir / "checkpoints").exists() and _steps(workdir)):
+      return False
+    # No file may grow beyond what a line or two of text need.
+    limits = (16384, resource.RLIM_INFINITY)
+    resource.prlimit(command.process.pid, resource.RLIMIT_FSIZE, limits)
+    return saved
+
+  # Signal 0 does nothing.
+  assert command.end_when(0, fill) == 1, _printed(workdir)
+  assert f"the last good one is {_steps(workdir)[-1]}" in _printed(workdir)
+  assert "Free some space" in _printed(workdir)
+  assert "Traceback" not in _printed(workdir)
+  assert _start("mlp", workdir).wait() == 0
+  assert _same(workdir, whole["mlp"])
+
+
+def test_workdir_of_another_config_is_refused(whole, capsys):
+  workdir = whole["mlp"]
+  before = _snapshot(workdir)
+  arguments = [*_arguments("mlp", workdir), "--config.seed=7"]
+  assert cli.main(arguments) == 2
+  assert "  seed: 0 there, 7 here" in capsys.readouterr().err
+  assert _snapshot(workdir) == before
+
+
+def test_overfitting_is_another_run(whole, capsys):
+  before = _snapshot(whole["mlp"])
+  arguments = [*_arguments("mlp", whole["mlp"]), "--overfit", "32"]
+  assert cli.main(arguments) == 2
+  assert "--overfit: 0 there, 32 here" in capsys.readouterr().err
+  assert _snapshot(whole["mlp"]) == before
+
+
+def test_finished_run_is_left_as_it_is(whole, capsys):
+  before = _snapshot(whole["mlp"])
+  assert cli.main(_arguments("mlp", whole["mlp"])) == 0
+  printed = capsys.readouterr().out
+  assert "finished already" in printed
+  accuracy = processes.result(whole["mlp"])["final"]["metrics"]["top1"]
+  assert f"test_ema accuracy {accuracy:.2%}" in printed.splitlines()[-1]
+  assert _snapshot(whole["mlp"]) == before
+
+
+def test_report_of_a_finished_run_comes_back(whole, tmp_path):
+  workdir = shutil.copytree(whole["mlp"], tmp_path / "run")
+  (workdir / "report.html").unlink()
+  assert cli.main(_arguments("mlp", workdir)) == 0
+  assert (workdir / "report.html").exists()
+
+
+@pytest.mark.parametrize("place", ["a_file/run", "/proc/run"])
+def test_workdir_that_cannot_be_written(place, tmp_path, capsys):
+  (tmp_path / "a_file").touch()
+  workdir = tmp_path / place  # an absolute place stays as it is
+  assert cli.main(_arguments("mlp", workdir)) == 2
+  error = capsys.readouterr().err
+  assert f"cannot write the workdir {workdir}" in error
+  assert "give --workdir a folder that you may write" in error

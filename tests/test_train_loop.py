@@ -1,0 +1,350 @@
+"""Tests of jaxvision.train_loop with steps that compute nothing.
+
+What a step measures is a `Measured`, which notes when it is read; so the order
+in which the loop sends, reads, evaluates and saves can be compared.
+"""
+
+import copy
+import os
+import signal
+import threading
+import types
+
+import numpy as np
+import pytest
+
+from jaxvision import assembly, checkpoint, train_loop
+
+TIMING = {"images_per_second", "seconds"}
+
+
+class Measured:
+  """An array that is still being computed until it is read."""
+
+  def __init__(self, values, note):
+    self.values, self.note = values, note
+
+  def __array__(self, *_, **__):
+    self.note()
+    return np.asarray(self.values, np.float32)
+
+
+class World:
+  """A run whose every event is noted, in order."""
+
+  def __init__(self, monkeypatch, *, total=6, block=1, every=None, **options):
+    self.events, self.lines, self.saves = [], [], []
+    self.block, self.total = block, total
+    self.losses = options.pop("losses", lambda step: 10.0 * step)
+    self.norms = options.pop("norms", lambda step: float(step))
+    self.scores = options.pop("scores", None)
+    self.stop_when = options.pop("stop_when", lambda world: False)
+    self.steps = assembly.Durations(
+      **{
+        "total": total,
+        "warmup": 0,
+        "evaluate": total,
+        "checkpoint": total,
+        "log": 1,
+        **(every or {}),
+      }
+    )
+    self.run = train_loop.Run(
+      steps=self.steps,
+      batch_size=10,
+      num_examples=30,
+      step=self._step,
+      feed=self._feed,
+      schedule=lambda step: 0.5 / (1 + step),
+      evaluators={"validation": self._evaluate} if self.scores else {},
+      best="validation/top1" if self.scores else "",
+      write=self._write,
+      show=lambda step, values: None,
+      check_first=lambda loss: self.events.append(("first", loss)),
+    )
+    monkeypatch.setattr(checkpoint, "save", self._save)
+    monkeypatch.setattr(checkpoint, "wait", lambda _: self._note("wait", 0))
+
+  def loop(self, record=None):
+    record = train_loop.empty_record() if record is None else record
+    return train_loop.run_loop(
+      self.run, record["step"], record, None, lambda: self.stop_when(self)
+    )
+
+  def of(self, *kinds):
+    return [event for event in self.events if event[0] in kinds]
+
+  def _note(self, kind, step):
+    self.events.append((kind, step))
+
+  def _feed(self, first):
+    for step in range(first, self.total, self.block):
+      yield step + self.block, step
+
+  def _step(self, state, first):
+    steps = range(first + 1, first + self.block + 1)
+    self._note("send", steps[-1])
+    columns = {
+      "loss": [self.losses(step) for step in steps],
+      "top1": [5] * self.block,
+      "count": [10] * self.block,
+      "gradient_norm": [self.norms(step) for step in steps],
+    }
+    sums = {name: Measured(v, lambda: None) for name, v in columns.items()}
+    sums["loss"].note = lambda: self._note("read", steps[-1])
+    return state + self.block, sums
+
+  def _evaluate(self, state):
+    self._note("evaluate", state)
+    score = self.scores[state - 1]
+    return types.SimpleNamespace(metrics={"top1": score, "loss": 1.0})
+
+  def _write(self, step, values):
+    self._note("write", step)
+    self.lines.append({"step": step, **values})
+
+  def _save(self, manager, step, state, record, *, score=None):
+    self._note("save", step)
+    assert state == step
+    self.saves.append((step, score, copy.deepcopy(record)))
+
+
+def _plain(lines):
+  return [{k: v for k, v in x.items() if k not in TIMING} for x in lines]
+
+
+def test_a_step_is_read_after_the_next_one_was_sent(monkeypatch):
+  world = World(monkeypatch, total=4)
+  assert world.loop() == 4
+  assert world.of("send", "read", "save") == [
+    *(("send", 1), ("send", 2), ("read", 1)),
+    *(("send", 3), ("read", 2), ("send", 4), ("read", 3)),
+    *(("read", 4), ("save", 4)),
+  ]
+
+
+def test_the_loss_of_the_first_step_is_checked_once(monkeypatch):
+  world = World(monkeypatch, total=4, block=2)
+  world.loop()
+  assert world.of("first") == [("first", 1.0)]
+
+
+@pytest.mark.parametrize("block", [1, 2])
+def test_lines_are_means_over_the_steps_since_the_last(monkeypatch, block):
+  world = World(monkeypatch, total=4, block=block, every={"log": 2})
+  world.loop()
+  assert _plain(world.lines) == [
+    {
+      "step": step,
+      "train/loss": 10.0 * (step - 0.5) / 10,
+      "train/top1": 0.5,
+      "learning_rate": 0.5 / step,
+      "gradient_norm": step - 0.5,
+      "epoch": step / 3,
+    }
+    for step in (2, 4)
+  ]
+
+
+def test_the_last_steps_are_written_though_the_window_is_not_full(monkeypatch):
+  world = World(monkeypatch, total=5, every={"log": 2})
+  world.loop()
+  assert [line["step"] for line in world.lines] == [2, 4, 5]
+  assert world.lines[-1]["train/loss"] == 5.0
+
+
+def test_masked_batches_do_not_divide_by_zero(monkeypatch):
+  world = World(monkeypatch, total=1)
+  step = world.run.step
+
+  def masked(state, batch):
+    state, sums = step(state, batch)
+    zero = Measured([0], lambda: None)
+    return state, sums | {"count": zero, "loss": zero, "top1": zero}
+
+  object.__setattr__(world.run, "step", masked)
+  world.loop()
+  assert world.lines[0]["train/loss"] == 0.0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("what", ["losses", "norms"])
+@pytest.mark.parametrize("block", [1, 3])
+def test_a_loss_that_is_not_finite_stops_the_run(monkeypatch, bad, what, block):
+  world = World(
+    monkeypatch,
+    total=12,
+    block=block,
+    every={"checkpoint": 3},
+    **{what: lambda step: bad if step == 5 else 1.0},
+  )
+  with pytest.raises(train_loop.Diverged, match=f"step 5: .*{bad}"):
+    world.loop()
+  assert [step for step, _, _ in world.saves] == [3]
+  assert max(line["step"] for line in world.lines) == 4
+
+
+def test_a_loss_that_is_not_finite_is_found_before_the_save(monkeypatch):
+  world = World(
+    monkeypatch, losses=lambda step: np.nan, every={"checkpoint": 1}
+  )
+  with pytest.raises(train_loop.Diverged, match="step 1"):
+    world.loop()
+  assert world.saves == []
+
+
+def test_asked_to_stop_it_saves_waits_and_says_so(monkeypatch):
+  world = World(
+    monkeypatch, stop_when=lambda world: ("send", 2) in world.events
+  )
+  with pytest.raises(train_loop.Preempted, match="saved at step 2"):
+    world.loop()
+  assert world.of("send", "read", "save", "wait")[-4:] == [
+    *(("read", 1), ("read", 2), ("save", 2), ("wait", 0)),
+  ]
+
+
+def test_asked_to_stop_at_the_last_step_it_ends(monkeypatch):
+  world = World(
+    monkeypatch, total=3, stop_when=lambda world: ("send", 3) in world.events
+  )
+  assert world.loop() == 3
+  assert [step for step, _, _ in world.saves] == [3]
+
+
+@pytest.mark.parametrize("question", range(1, 14))
+def test_whenever_it_is_asked_it_saves_once_before_it_stops(
+  monkeypatch, question
+):
+  """The answer changes between any two questions of the loop."""
+  asked = []
+
+  def stop_when(world):
+    asked.append(len(asked) + 1)
+    return asked[-1] >= question
+
+  world = World(
+    monkeypatch,
+    stop_when=stop_when,
+    scores=[0.9, 0.1, 0.1, 0.1, 0.1, 0.1],
+    every={"evaluate": 1},
+  )
+  try:
+    state = world.loop()
+  except train_loop.Preempted as stop:
+    state = int(str(stop).split()[-1])
+  saved = [step for step, _, _ in world.saves]
+  assert saved[-1] == state
+  assert len(set(saved)) == len(saved)
+
+
+def test_it_evaluates_when_due_and_at_the_end(monkeypatch):
+  world = World(
+    monkeypatch, total=5, scores=[0.5] * 5, every={"evaluate": 2, "log": 5}
+  )
+  world.loop()
+  assert world.of("evaluate") == [("evaluate", s) for s in (2, 4, 5)]
+  measured = [line for line in world.lines if "validation/top1" in line]
+  assert measured == [
+    {"step": step, "validation/top1": 0.5, "validation/loss": 1.0}
+    for step in (2, 4, 5)
+  ]
+
+
+def test_of_equal_scores_the_last_is_the_best(monkeypatch):
+  world = World(
+    monkeypatch,
+    total=4,
+    scores=[0.5, 0.7, 0.7, 0.6],
+    every={"evaluate": 1, "checkpoint": 1},
+  )
+  world.loop()
+  assert [(s, score) for s, score, _ in world.saves] == [
+    *((1, 0.5), (2, 0.7), (3, 0.7), (4, None)),
+  ]
+  best = {"step": 3, "metric": "validation/top1", "value": 0.7}
+  assert world.saves[-1][2]["best"] == best
+
+
+def test_a_new_best_is_saved_though_no_save_is_due(monkeypatch):
+  world = World(
+    monkeypatch, total=4, scores=[0.5, 0.4, 0.6, 0.1], every={"evaluate": 1}
+  )
+  world.loop()
+  assert [(step, score) for step, score, _ in world.saves] == [
+    *((1, 0.5), (3, 0.6), (4, None)),
+  ]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
+def test_a_resumed_run_writes_the_lines_of_one_that_was_not_stopped(
+  monkeypatch, stop
+):
+  """Also where the stop falls between two lines of the log."""
+  options = {
+    "scores": [0.1, 0.9, 0.2, 0.3, 0.9, 0.4],
+    "every": {"log": 3, "evaluate": 2},
+  }
+  whole = World(monkeypatch, **options)
+  whole.loop()
+  first = World(
+    monkeypatch,
+    stop_when=lambda world: ("send", stop) in world.events,
+    **options,
+  )
+  with pytest.raises(train_loop.Preempted):
+    first.loop()
+  record = first.saves[-1][2]
+  second = World(monkeypatch, **options)
+  assert second.loop(record) == 6
+  assert _plain(first.lines + second.lines) == _plain(whole.lines)
+  assert second.saves[-1][2]["best"] == whole.saves[-1][2]["best"]
+  assert second.of("send")[0] == ("send", stop + 1)
+
+
+def test_the_time_of_a_resumed_run_goes_on(monkeypatch):
+  world = World(monkeypatch, total=2)
+  world.loop(train_loop.empty_record() | {"seconds": 100.0})
+  assert all(100 <= line["seconds"] < 160 for line in world.lines)
+  assert 100 <= world.saves[-1][2]["seconds"] < 160
+
+
+def test_a_finished_run_does_nothing(monkeypatch):
+  world = World(monkeypatch, total=4)
+  record = train_loop.empty_record() | {"step": 4}
+  assert world.loop(record) == 4
+  assert world.events == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_noticed_and_the_handlers_come_back(number, capfd):
+  before = signal.getsignal(number)
+  with train_loop.stop_requested([number]) as stopping:
+    assert not stopping()
+    os.kill(os.getpid(), number)
+    assert stopping()
+  assert signal.getsignal(number) == before
+  assert "saving and stopping" in capfd.readouterr().err
+
+
+def test_a_second_interrupt_ends_at_once():
+  with (
+    pytest.raises(KeyboardInterrupt),
+    train_loop.stop_requested([signal.SIGINT]),
+  ):
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_signals_are_left_alone_outside_the_main_thread():
+  before = signal.getsignal(signal.SIGTERM)
+  found = []
+
+  def work():
+    with train_loop.stop_requested([signal.SIGTERM]) as stopping:
+      found.extend([stopping(), signal.getsignal(signal.SIGTERM)])
+
+  thread = threading.Thread(target=work)
+  thread.start()
+  thread.join()
+  assert found == [False, before]

@@ -1,0 +1,329 @@
+"""Whole runs inside this process, on eight virtual devices and tiny data."""
+
+import json
+import logging
+import pathlib
+import socket
+
+import jax
+import numpy as np
+import processes
+import pytest
+from PIL import Image
+
+import jaxvision
+from jaxvision import cli, distributed, losses, optimizers, train_loop, training
+
+_DIGITS = {
+  "train.batch_size": 64,
+  "train.duration": "2 epochs",
+  "evaluate.every": "1 epochs",
+  "log.every": "4 steps",
+  "log.tensorboard": False,
+}
+_BLOBS = {
+  "data.kind": "npz",
+  "data.validation": "train[75%:]",
+  "data.train": "train[:75%]",
+  "data.test": "",
+  "data.placement": "host",
+  "data.device_transforms": (),
+  "model.options": {"hidden": (8,)},
+  "train.batch_size": 16,
+  "train.duration": "6 steps",
+  "train.steps_per_dispatch": 1,
+  "evaluate.every": "6 steps",
+  "checkpoint.every": "6 steps",
+  "log.every": "1 steps",
+  "log.tensorboard": False,
+}
+
+
+def _blobs(seed=0):
+  """64 images (4, 4, 1) of 4 classes, bright in a row of their own."""
+  rng = np.random.default_rng(seed)
+  labels = np.arange(64) // 16
+  images = rng.integers(0, 100, (64, 4, 4, 1))
+  images[np.arange(64), labels] += 155
+  return images.astype(np.uint8), labels
+
+
+@pytest.fixture
+def blobs(tmp_path):
+  """The path of an .npz of them."""
+  images, labels = _blobs()
+  path = tmp_path / "blobs.npz"
+  np.savez(path, images=images, labels=labels, class_names=list("abcd"))
+  return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+  """The path of a folder of them as PNG files."""
+  path = tmp_path / "blobs"
+  for number, (image, label) in enumerate(zip(*_blobs(), strict=True)):
+    file = path / "abcd"[label] / f"{number:02d}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image[..., 0]).save(file)
+  return path
+
+
+@pytest.fixture
+def without_report(monkeypatch):
+  """Pictures take longer than the training."""
+  monkeypatch.setattr(training.analysis, "write_report", lambda _: None)
+
+
+def _train(workdir, name, *, model="mlp", overfit=0, **overrides):
+  """Trains on blobs; overrides have __ for the dot."""
+  dotted = {key.replace("__", "."): value for key, value in overrides.items()}
+  return training.train(
+    processes.recipe(f"digits.py:{model}"),
+    workdir=workdir,
+    overrides={**_BLOBS, "data.name": str(name), **dotted},
+    overfit=overfit,
+  )
+
+
+def _losses(workdir):
+  lines = processes.measured(workdir)
+  return [line["train/loss"] for line in lines if "train/loss" in line]
+
+
+def test_digits_through_the_public_face(tmp_path, caplog):
+  caplog.set_level(logging.INFO, "jaxvision")
+  data_dir = {"data.data_dir": processes.prepared_digits()}
+  result = jaxvision.train(
+    processes.recipe("digits.py:linear"),
+    workdir=tmp_path,
+    overrides={
+      **_DIGITS,
+      **data_dir,
+      "train.duration": "4 epochs",
+      "optimizer.learning_rate": 0.01,
+    },
+  )
+  first, *_, last = _losses(tmp_path)
+  assert last < 0.7 * first
+  assert result["final"]["metrics"]["top1"] > 0.75
+  assert result["parameters"] == 8 * 8 * 10 + 10
+  assert result["flops_per_image"] == pytest.approx(2 * 640, rel=0.02)
+  assert json.loads((tmp_path / "result.json").read_text()) == result
+  header = caplog.text
+  assert "linear: 650 parameters, 0.0 MFLOPs per image, on 8 x cpu" in header
+  assert "MiB each" in header
+  assert "1,257 train + 180 validation + 360 test images 8x8x1" in header
+  page = (tmp_path / "report.html").read_text()
+  assert f"{result['final']['metrics']['top1']:.2%}".rstrip("%") in page
+
+
+def test_eight_devices_are_one(tmp_path, blobs, without_report, monkeypatch):
+  eight = _train(tmp_path / "eight", blobs, train__duration="40 steps")
+  one = distributed.make_mesh(jax.devices()[:1])
+  monkeypatch.setattr(distributed, "make_mesh", lambda: one)
+  single = _train(tmp_path / "one", blobs, train__duration="40 steps")
+  np.testing.assert_allclose(
+    _losses(tmp_path / "eight"), _losses(tmp_path / "one"), rtol=1e-5
+  )
+  assert eight["final"]["metrics"] == pytest.approx(
+    single["final"]["metrics"], abs=1e-5
+  )
+
+
+def test_folder_is_trained_like_the_same_arrays(
+  tmp_path, folder, blobs, without_report
+):
+  ours = _train(tmp_path / "folder", folder, data__kind="folder")
+  theirs = _train(tmp_path / "npz", blobs)
+  assert ours["class_names"] == theirs["class_names"] == list("abcd")
+  assert ours["fingerprint"] == theirs["fingerprint"]
+  mistakes = np.load(tmp_path / "folder" / "evaluation.npz")["mistake_ids"]
+  assert all(pathlib.Path(each).is_file() for each in mistakes.tolist())
+
+
+def test_threads_do_not_change_the_result(tmp_path, folder, without_report):
+  prints = {
+    threads: _train(
+      tmp_path / str(threads),
+      folder,
+      data__kind="folder",
+      data__threads=threads,
+      data__train_transforms=("random_flip", "random_resized_crop(4)"),
+    )["fingerprint"]
+    for threads in (1, 5)
+  }
+  assert prints[1] == prints[5]
+
+
+def test_placement_does_not_change_the_result(tmp_path, blobs, without_report):
+  device = {"data__placement": "device", "log__every": "3 steps"}
+  host = _train(tmp_path / "host", blobs, log__every="3 steps")
+  for steps in (1, 3):
+    result = _train(
+      tmp_path / str(steps), blobs, **device, train__steps_per_dispatch=steps
+    )
+    np.testing.assert_allclose(
+      _losses(tmp_path / str(steps)), _losses(tmp_path / "host"), rtol=1e-5
+    )
+    assert result["final"]["metrics"] == pytest.approx(
+      host["final"]["metrics"], abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_every_loss_trains(name, tmp_path, blobs, without_report):
+  result = _train(
+    tmp_path / "run",
+    blobs,
+    loss__name=name,
+    loss__options={},
+    optimizer__learning_rate=0.01,
+  )
+  measured = _losses(tmp_path / "run")
+  assert measured[-1] < measured[0]
+  assert result["step"] == 6
+
+
+@pytest.mark.parametrize(
+  "name", [*optimizers.COUPLED_DECAY, *optimizers.OWN_DECAY]
+)
+def test_every_optimizer_trains(name, tmp_path, blobs, without_report):
+  # The first update of lars depends on tiny norms, so it needs a larger rate.
+  rate = {"lars": 1.0, "sgd": 0.1}.get(name, 0.01)
+  _train(
+    tmp_path / "run",
+    blobs,
+    optimizer__name=name,
+    optimizer__learning_rate=rate,
+    schedule__warmup="0 steps",
+  )
+  measured = _losses(tmp_path / "run")
+  assert measured[-1] < measured[0]
+
+
+def test_sam_and_clipping_and_frozen_layers_train(
+  tmp_path, blobs, without_report
+):
+  _train(
+    tmp_path / "run",
+    blobs,
+    optimizer__sam_radius=0.05,
+    optimizer__gradient_clip=1.0,
+    optimizer__learning_rate=0.01,
+    optimizer__learning_rate_rules=(("hidden_0/.*", None), (".*", 1.0)),
+  )
+  measured = _losses(tmp_path / "run")
+  assert measured[-1] < measured[0]
+
+
+def test_a_few_examples_are_learnt_by_heart(
+  tmp_path, blobs, without_report, caplog
+):
+  caplog.set_level(logging.INFO, "jaxvision")
+  result = _train(
+    tmp_path / "run", blobs, overfit=16, optimizer__learning_rate=0.01
+  )
+  assert result["final"]["metrics"]["top1"] == 1
+  assert result["final"]["metrics"]["loss"] < 0.05
+  assert "the model, the loss and the step can learn" in caplog.text
+
+
+def test_a_rate_of_nothing_learns_nothing_by_heart(
+  tmp_path, blobs, without_report, caplog
+):
+  result = _train(
+    tmp_path / "run", blobs, overfit=16, optimizer__learning_rate=1e-9
+  )
+  assert result["final"]["metrics"]["top1"] < 1
+  assert "it did not learn them by heart" in caplog.text
+
+
+def test_divergence_stops_names_the_checkpoint_and_reports(
+  tmp_path, blobs, capsys
+):
+  workdir = tmp_path / "run"
+  overrides = {
+    **_BLOBS,
+    "data.name": str(blobs),
+    "optimizer.name": "sgd",
+    "optimizer.learning_rate": 1e12,
+    "schedule.warmup": "3 steps",
+    "checkpoint.every": "1 steps",
+  }
+  del overrides["model.options"]
+  words = [f"--config.{key}={value}" for key, value in overrides.items()]
+  recipe = processes.recipe("digits.py:mlp")
+  code = cli.main(
+    ["train", "--config", recipe, "--workdir", str(workdir), *words]
+  )
+  assert code == cli.DIVERGED
+  result = processes.result(workdir)
+  kept = max(int(each.name) for each in (workdir / "checkpoints").iterdir())
+  assert 1 <= kept < result["step"] <= 6
+  error = capsys.readouterr().err
+  assert error.startswith(f"jaxvision: stopped at step {result['step']}: the ")
+  assert f"is kept: {workdir}/checkpoints/{kept}" in error
+  assert "lower optimizer.learning_rate" in error
+  assert result["status"] in error
+  assert f"step {result['step']}" in (workdir / "report.html").read_text()
+
+
+def test_divergence_leaves_through_the_library_too(
+  tmp_path, blobs, without_report
+):
+  with pytest.raises(train_loop.Diverged, match="none yet"):
+    _train(
+      tmp_path / "run",
+      blobs,
+      optimizer__name="sgd",
+      optimizer__learning_rate=1e30,
+      schedule__warmup="0 steps",
+    )
+
+
+def test_number_of_classes_must_agree(tmp_path, blobs):
+  with pytest.raises(ValueError, match=r"num_classes is 5, but .* 4 classes"):
+    _train(tmp_path / "run", blobs, data__num_classes=5)
+  assert not (tmp_path / "run").exists()
+
+
+def test_unreadable_images_count_for_nothing_below_the_share(
+  tmp_path, folder, without_report, caplog
+):
+  broken = sorted(folder.rglob("*.png"))[5]
+  broken.write_bytes(b"no image")
+  arguments = {"data__kind": "folder", "data__validation": ""}
+  arguments |= {"data__train": "train", "train__batch_size": 64}
+  result = _train(
+    tmp_path / "run", folder, data__max_unreadable=0.1, **arguments
+  )
+  assert result["status"] == "finished"
+  assert f"unreadable image {broken}" in caplog.text
+  with pytest.raises(ValueError, match=r"1 of 64 images .* are unreadable"):
+    _train(tmp_path / "strict", folder, data__max_unreadable=0, **arguments)
+
+
+def test_training_needs_no_network(
+  tmp_path, blobs, without_report, monkeypatch
+):
+  def refuse(*_, **__):
+    raise AssertionError("a connection was tried")
+
+  monkeypatch.setattr(socket.socket, "connect", refuse)
+  monkeypatch.setattr(socket, "getaddrinfo", refuse)
+  data_dir = {"data.data_dir": processes.prepared_digits()}
+  training.train(
+    processes.recipe("digits.py:linear"),
+    workdir=tmp_path / "run",
+    overrides={**_DIGITS, **data_dir, "train.duration": "8 steps"},
+  )
+
+
+def test_a_classifier_that_begins_badly_is_pointed_out(
+  tmp_path, blobs, without_report, caplog
+):
+  short = {"train__duration": "1 steps", "schedule__warmup": "0 steps"}
+  _train(tmp_path / "well", blobs, model="linear", model__options={}, **short)
+  assert "the first loss is" not in caplog.text
+  _train(tmp_path / "badly", blobs, data__std=(1e-4,), **short)
+  assert "the first loss is" in caplog.text

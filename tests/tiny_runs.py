@@ -1,0 +1,63 @@
+"""Runs so small that they take no time: a few images, a recipe, their parts."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxvision import assembly
+from jaxvision import config as configs
+
+_RECIPE = """
+from jaxvision.configs import default
+
+
+def get_config():
+  config = default.get_config()
+  config.model.name = "mlp"
+  config.model.options = {{"hidden": (8,)}}
+  config.data.kind = "npz"
+  config.data.name = {path!r}
+  config.data.test = ""
+  config.data.channels = 1
+  config.data.threads = 1
+  config.train.batch_size = 16
+  config.train.duration = "6 steps"
+  return config
+"""
+
+
+def write_data(
+  folder: pathlib.Path,
+  *,
+  sizes: Mapping[str, int] | None = None,
+  num_classes: int = 3,
+  shape: tuple[int, int, int] = (4, 4, 1),
+) -> pathlib.Path:
+  """Writes data.npz, noise that is brighter the larger the label is."""
+  rng = np.random.default_rng(0)
+  arrays = {}
+  for split, size in (sizes or {"train": 40, "validation": 21}).items():
+    labels = np.arange(size) % num_classes
+    images = rng.integers(0, 100, (size, *shape))
+    arrays[f"{split}_labels"] = labels
+    arrays[f"{split}_images"] = images + 50 * labels[:, None, None, None]
+  path = folder / "data.npz"
+  np.savez(path, **arrays)
+  return path
+
+
+def load_config(folder: pathlib.Path, **overrides: Any) -> configs.ConfigDict:
+  """The config of a run on the data in `folder`; `a__b` overrides "a.b"."""
+  path = folder / "data.npz"
+  recipe = folder / "recipe.py"
+  recipe.write_text(_RECIPE.format(path=str(path)), "utf-8")
+  dotted = {key.replace("__", "."): each for key, each in overrides.items()}
+  return configs.load(str(recipe), dotted)
+
+
+def prepare(folder: pathlib.Path, **overrides: Any) -> assembly.Parts:
+  """The parts of a run on the data in `folder`."""
+  config = load_config(folder, **overrides)
+  return assembly.prepare(config, assembly.open_splits(config))
