@@ -1,12 +1,14 @@
 """The package jaxvision: what it needs, and where its parts lie."""
 
+import pathlib
+
 import setuptools
 
 setuptools.setup(
   name="jaxvision",
   version="0.1.0",
   description="Image classification research in JAX: every model a config.",
-  long_description=open("README.md", encoding="utf-8").read(),
+  long_description=pathlib.Path("README.md").read_text("utf-8"),
   long_description_content_type="text/markdown",
   license="Apache-2.0",
   python_requires=">=3.11",
@@ -38,6 +40,11 @@ setuptools.setup(
     "tensorflow-datasets>=4.9.9",
   ],
   extras_require={
-    "test": ["pytest>=8.3", "pytest-xdist>=3.6", "ruff>=0.14", "setuptools>=77"],
+    "test": [
+      "pytest>=8.3",
+      "pytest-xdist>=3.6",
+      "ruff>=0.14",
+      "setuptools>=77",
+    ],
   },
 )

@@ -11,7 +11,7 @@ from jaxvision.configs import default
 
 
 def get_config(folder: str = "images") -> default.ConfigDict:
-  """The recipe for a folder without splits: 70 % train, 15 % + 15 % held out."""
+  """For a folder without splits: 70 % to train on, 15 % + 15 % held out."""
   config = default.get_config()
   config.model.name = "resnet18"
   config.model.options = {"features": 16}

@@ -155,7 +155,9 @@ def _train(options: argparse.Namespace) -> None:
   final = result["final"]
   accuracy = ""
   if final:
-    accuracy = f", {final['split']} accuracy {final['metrics']['top1']:.2%}"
+    split, average, _ = final["split"].partition("_ema")
+    accuracy = f", {split} accuracy {final['metrics']['top1']:.2%}"
+    accuracy += " (moving average of the parameters)" if average else ""
   print(f"report: {report}{accuracy}")
 
 

@@ -208,12 +208,12 @@ def _announce(parts: assembly.Parts, facts: Mapping[str, Any]) -> None:
   sizes = [f"{s.num_examples:,} {role}" for role, s in parts.splits.items()]
   memory = facts["memory_bytes"]
   _LOGGER.info(
-    "%s: %s parameters, %s MFLOPs per image, on %s%s",
+    "%s: %s parameters, %.3g MFLOPs per image, on %s%s",
     config.model.name,
     f"{facts['parameters']:,}",
-    f"{facts['flops_per_image'] / 1e6:,.1f}",
+    facts["flops_per_image"] / 1e6,
     distributed.describe(parts.mesh),
-    f", about {memory / 2**20:,.0f} MiB each" if memory else "",
+    f", the step takes {memory / 2**20:,.1f} MiB of each" if memory else "",
   )
   _LOGGER.info(
     "%s: %s images %s of %d classes; %d steps of %d images",

@@ -21,6 +21,14 @@ from jaxvision import analysis, tracking
 
 Path = pathlib.Path
 
+# Keys that change no number, so that a run may go on without them: on another
+# machine, with its data elsewhere or other threads.
+_OF_THE_MACHINE = (
+  "checkpoint.keep",
+  "data.data_dir",
+  "data.threads",
+  "log.tensorboard",
+)
 _PACKAGES = (
   "jaxvision",
   "jax",
@@ -51,7 +59,7 @@ def claim(
 
   Raises:
     ValueError: the folder was made by another config (the differences are in
-      the message), or holds something else.
+      the message; those of the machine do not count), or holds something else.
     OSError: the folder cannot be written.
   """
   workdir = Path(workdir)
@@ -143,7 +151,11 @@ def _refuse_other(
   # Through JSON, so that tuples and lists are the same.
   config = json.loads(json.dumps(config))
   there = {**found["config"], "--overfit": found["overfit"]}
-  differences = analysis.compare_configs(there, config)
+  differences = [
+    difference
+    for difference in analysis.compare_configs(there, config)
+    if difference[0] not in _OF_THE_MACHINE
+  ]
   if differences:
     listed = "\n".join(
       f"  {key}: {old!r} there, {new!r} here" for key, old, new in differences

@@ -5,6 +5,7 @@ Nothing here starts a process; what a killed one leaves is written by hand.
 
 import errno
 import functools
+import gc
 import json
 import pathlib
 import shutil
@@ -17,8 +18,21 @@ import pytest
 
 from jaxvision import checkpoint, distributed
 
+# After the first file that it cannot read, orbax leaves the other reads to
+# fail unseen; Python tells of them when it collects them.
+pytestmark = pytest.mark.filterwarnings(
+  "ignore:Exception ignored in. <coroutine object _read_array:"
+  "pytest.PytestUnraisableExceptionWarning"
+)
 _MESH = distributed.make_mesh()
 _RECORD = {"step": 1, "seconds": 2.5, "window": {"loss": 0.1}, "best": None}
+
+
+@pytest.fixture(autouse=True)
+def _collect():
+  """So that it tells of them here, and not in the middle of another test."""
+  yield
+  gc.collect()
 
 
 def _state(seed=0):
@@ -313,57 +327,6 @@ def test_reading_needs_checkpoints(tmp_path):
     checkpoint.open_saved(tmp_path),
   ):
     pass
-
-
-# --- fingerprint
-
-
-@pytest.mark.parametrize("devices", [1, 2, 8])
-def test_a_fingerprint_does_not_depend_on_the_devices(devices):
-  mesh = distributed.make_mesh(jax.devices()[:devices])
-  expected = checkpoint.fingerprint(_state(1))
-  assert len(expected) == 16
-  assert checkpoint.fingerprint(_on(mesh, _state(1))) == expected
-  rows = np.arange(64, dtype=np.float32).reshape(16, 4)
-  split = distributed.put_batch(rows, mesh)
-  assert checkpoint.fingerprint(split) == checkpoint.fingerprint(rows)
-
-
-_TYPES = ("float32", "bfloat16", "int32", "uint32", "uint8", "bool")
-
-
-@pytest.mark.parametrize("dtype", _TYPES)
-def test_a_fingerprint_depends_on_every_bit(dtype):
-  array = np.arange(6).astype(jnp.dtype(dtype))
-  width = 8 * array.dtype.itemsize
-  found = {checkpoint.fingerprint(array)}
-  bits = [0] if dtype == "bool" else range(width)
-  for place in range(6):
-    for bit in bits:
-      changed = array.view(f"uint{width}").copy()
-      changed[place] ^= changed.dtype.type(1 << bit)
-      found.add(checkpoint.fingerprint(changed.view(array.dtype)))
-  assert len(found) == 1 + 6 * len(bits)
-
-
-@pytest.mark.parametrize("distance", [1, 2, 128, 256, 512])
-def test_a_fingerprint_depends_on_the_order(distance):
-  """Powers of two, whose bits differ in the highest places only."""
-  array = np.ones(1024, np.float32)
-  array[0], array[distance] = 2.0, 4.0
-  swapped = array.copy()
-  swapped[0], swapped[distance] = 4.0, 2.0
-  assert checkpoint.fingerprint(array) != checkpoint.fingerprint(swapped)
-
-
-def test_a_fingerprint_tells_leaves_apart():
-  a, b = jnp.arange(3.0), jnp.arange(3.0) + 1
-  assert checkpoint.fingerprint([a, b]) != checkpoint.fingerprint([b, a])
-
-
-def test_a_fingerprint_tells_minus_zero_from_zero():
-  zero = jnp.zeros(3)
-  assert checkpoint.fingerprint(zero) != checkpoint.fingerprint(-zero)
 
 
 def test_the_record_is_json(tmp_path):

@@ -72,16 +72,18 @@ def test_every_command_runs(clone):
 def test_python_runs(clone):
   _run(["jaxvision", "data", "prepare", "digits"], clone)
   for code in _blocks("python"):
-    accuracy, parameters = _run([sys.executable, "-c", code], clone).split()[
-      -2:
-    ]
+    printed = _run([sys.executable, "-c", code], clone).split()
+    accuracy, parameters = printed[-2:]
     assert 0.5 < float(accuracy) <= 1
     assert int(parameters) == 11_689_512
 
 
 def model_table() -> str:
   """The table of the README between its two marks."""
-  rows = ["| name | image | parameters | GMACs | from |", "|---|---|---|---|---|"]
+  rows = [
+    "| name | image | parameters | GMACs | from |",
+    "|---|---:|---:|---:|---|",
+  ]
   for spec in map(models.spec, models.names()):
     model = models.create(spec.name, num_classes=1000)
     shape = (spec.image_size, spec.image_size, 3)

@@ -110,8 +110,9 @@ def test_digits_through_the_public_face(tmp_path, caplog):
   assert result["flops_per_image"] == pytest.approx(2 * 640, rel=0.02)
   assert json.loads((tmp_path / "result.json").read_text()) == result
   header = caplog.text
-  assert "linear: 650 parameters, 0.0 MFLOPs per image, on 8 x cpu" in header
-  assert "MiB each" in header
+  assert "linear: 650 parameters, 0.00128 MFLOPs per image" in header
+  assert "on 8 x cpu" in header
+  assert "MiB of each" in header
   assert "1,257 train + 180 validation + 360 test images 8x8x1" in header
   page = (tmp_path / "report.html").read_text()
   assert f"{result['final']['metrics']['top1']:.2%}".rstrip("%") in page

@@ -6,7 +6,9 @@
 Every variant trains the same model on the same batches for the same number of
 steps, and all go in turn, round after round, in one process: on a machine with
 other load only what stands next to each other can be compared. Printed are the
-medians over the rounds, and the median of the ratios within a round.
+medians over the rounds, and the medians of the ratios within a round: of the
+wall time, and of the processor time of all threads, which other load does not
+lengthen (with an accelerator it is the host's work only).
 
   plain     one jitted, donated step called in a `for`: it normalises, augments
             and takes one step of the optimizer. The batches lie on the device
@@ -23,7 +25,6 @@ medians over the rounds, and the median of the ratios within a round.
 import argparse
 import dataclasses
 import pathlib
-import statistics
 import tempfile
 import time
 import types
@@ -47,7 +48,6 @@ from jaxvision import (
 from jaxvision import config as configs
 
 Tree = Any
-Timed = Callable[[], float]
 
 _CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
@@ -95,10 +95,8 @@ WORKLOADS = {
 
 def quick(workload: Workload) -> Workload:
   """The same in a few steps on small images: whether it runs, not how fast."""
-  size = min(workload.image_size, 32)
-  return dataclasses.replace(
-    workload, steps=2 * workload.block, image_size=size
-  )
+  steps, size = 2 * workload.block, min(workload.image_size, 32)
+  return dataclasses.replace(workload, steps=steps, image_size=size)
 
 
 def prepare(
@@ -284,37 +282,39 @@ def make_variants(
 
 def measure(
   variants: Mapping[str, tuple[Callable[[], Tree], Callable]], *, rounds: int
-) -> dict[str, list[float]]:
-  """Seconds of each variant in each round, after one that does not count."""
+) -> dict[str, np.ndarray]:
+  """Seconds of each variant: (rounds, 2), wall and processor time.
+
+  One round more comes first, and does not count.
+  """
   seconds = {name: [] for name in variants}
   for number in range(rounds + 1):
     for name, (init, train) in variants.items():
       state = jax.block_until_ready(init())
-      start = time.perf_counter()
+      start = time.perf_counter(), time.process_time()
       jax.block_until_ready(train(state))
+      end = time.perf_counter(), time.process_time()
       if number:
-        seconds[name].append(time.perf_counter() - start)
-  return seconds
+        seconds[name].append(np.subtract(end, start))
+  return {name: np.asarray(times) for name, times in seconds.items()}
 
 
 def table_rows(
   model: str,
-  seconds: Mapping[str, Sequence[float]],
+  seconds: Mapping[str, np.ndarray],
   *,
   steps: int,
   batch_size: int,
 ) -> list[str]:
-  """Lines of a Markdown table from what `measure` returns, plain first."""
+  """Lines of a Markdown table from what `measure` returns."""
   rows = []
   for name, times in seconds.items():
-    plain = seconds["plain"]
-    rate = steps / statistics.median(times)
-    pairs = list(zip(times, plain, strict=True))
-    ratio = statistics.median(own / other for own, other in pairs)
-    more = statistics.median(own - other for own, other in pairs) / steps
+    rate = steps / np.median(times[:, 0])
+    wall, processor = np.median(times / seconds["plain"], axis=0)
+    more = np.median(times - seconds["plain"], axis=0)[0] / steps
     rows.append(
       f"| {model} | {name} | {rate:,.4g} | {rate * batch_size:,.4g} "
-      f"| {ratio:.3f} | {more * 1e6:+,.0f} |"
+      f"| {wall:.3f} | {processor:.3f} | {more * 1e6:+,.0f} |"
     )
   return rows
 
@@ -327,20 +327,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
   parser.add_argument("--quick", action="store_true", help="a few small steps")
   options = parser.parse_args(arguments)
   startup.cache_compilations()
-  print("| model | loop | steps/s | images/s | time / plain | µs a step more |")
-  print("|---|---|---:|---:|---:|---:|", flush=True)
+  columns = ("steps/s", "images/s", "wall / plain", "CPU / plain")
+  print(f"| model | loop | {' | '.join(columns)} | µs a step more |")
+  print("|---|---|---:|---:|---:|---:|---:|", flush=True)
   for model in options.models:
     workload = WORKLOADS[model]
     workload = quick(workload) if options.quick else workload
     with tempfile.TemporaryDirectory() as folder:
       variants = make_variants(workload, pathlib.Path(folder))
       seconds = measure(variants, rounds=options.rounds)
-    batch_size = configs.load(workload.recipe, workload.overrides).train
+    config = configs.load(workload.recipe, workload.overrides)
     rows = table_rows(
       model,
       seconds,
       steps=workload.steps,
-      batch_size=batch_size.batch_size,
+      batch_size=config.train.batch_size,
     )
     print("\n".join(rows), flush=True)
 

@@ -1,0 +1,102 @@
+"""Tests of jaxvision.dispatch: the compiled step and what it is fed."""
+
+import jax
+import numpy as np
+import pytest
+import tiny_runs
+
+from jaxvision import dispatch
+
+PLACEMENTS = {
+  "host": {},
+  "device": {"data__placement": "device"},
+  "device_in_blocks": {
+    "data__placement": "device",
+    "train__steps_per_dispatch": 3,
+  },
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  path = tmp_path_factory.mktemp("data")
+  tiny_runs.write_data(path)
+  return path
+
+
+def _compile(folder, placement):
+  parts = tiny_runs.prepare(
+    folder,
+    **PLACEMENTS[placement],
+    data__device_transforms=("random_crop(padding=1)",),
+    model__options={"hidden": (8,), "dropout": 0.5},
+  )
+  return parts, *dispatch.compile_step(parts, parts.optimizer, parts.template)
+
+
+def _train(parts, step, feed):
+  state, losses = parts.init(), []
+  for _, batch in feed(0):
+    state, sums = step(state, batch)
+    losses.extend(np.asarray(sums["loss"]))
+  return state, losses
+
+
+@pytest.mark.parametrize("placement", ["device", "device_in_blocks"])
+def test_where_the_data_are_makes_no_difference(folder, placement):
+  """To rounding: the programs differ."""
+  expected, losses = _train(*_compile(folder, "host")[:3])
+  state, found = _train(*_compile(folder, placement)[:3])
+  np.testing.assert_allclose(found, losses, rtol=1e-5)
+  assert int(state.step) == 6
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+    state.params,
+    expected.params,
+  )
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_a_run_can_be_fed_from_any_call_on(folder, placement):
+  parts, _, feed, _ = _compile(folder, placement)
+  whole = list(feed(0))
+  block = parts.config.train.steps_per_dispatch
+  assert [step for step, _ in whole] == list(range(block, 7, block))
+  for done in range(0, 7, block):
+    rest = list(feed(done))
+    assert len(rest) == len(whole) - done // block
+    for (a_step, a), (b_step, b) in zip(
+      rest, whole[done // block :], strict=True
+    ):
+      assert a_step == b_step
+      jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_the_state_is_donated_and_sums_have_an_axis_of_steps(folder, placement):
+  parts, step, feed, memory = _compile(folder, placement)
+  state = parts.init()
+  _, sums = step(state, next(iter(feed(0)))[1])
+  assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+  block = parts.config.train.steps_per_dispatch
+  assert {leaf.shape for leaf in jax.tree.leaves(sums)} == {(block,)}
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(parts.template.params))
+  assert memory >= 4 * parameters
+
+
+def test_batches_are_split_over_the_devices(folder):
+  _, _, feed, _ = _compile(folder, "host")
+  _, batch = next(iter(feed(0)))
+  for array in batch.values():
+    shapes = {shard.data.shape[0] for shard in array.addressable_shards}
+    assert shapes == {2}
+
+
+def test_indices_name_the_examples_of_the_batch(folder):
+  """The same examples as batches that the host makes."""
+  parts, _, feed, _ = _compile(folder, "device")
+  resident = parts.batches["train"].resident()
+  _, host_feed = _compile(folder, "host")[1:3]
+  for (_, indices), (_, batch) in zip(feed(0), host_feed(0), strict=True):
+    for name, array in batch.items():
+      np.testing.assert_array_equal(resident[name][indices[0]], array)

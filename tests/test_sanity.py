@@ -1,0 +1,171 @@
+"""Tests of jaxvision.sanity: what is warned of, and what is not."""
+
+import logging
+import math
+import re
+
+import jax
+import numpy as np
+import pytest
+import tiny_runs
+
+from jaxvision import assembly, config, losses, sanity
+
+
+@pytest.fixture
+def folder(tmp_path):
+  tiny_runs.write_data(tmp_path)
+  return tmp_path
+
+
+def _warnings(folder, caplog, loss, **overrides):
+  parts = tiny_runs.prepare(folder, **overrides)
+  caplog.clear()
+  sanity.check_first_loss(parts, loss)
+  return caplog.text
+
+
+@pytest.mark.parametrize(
+  ("overrides", "expected"),
+  [
+    ({}, math.log(3)),
+    ({"loss__options__label_smoothing": 0.1}, math.log(3)),
+    ({"loss__name": "hinge"}, 2.0),
+    ({"loss__name": "sigmoid"}, 3 * math.log(2)),
+    ({"loss__name": "square"}, 1 / 3),
+  ],
+)
+def test_the_first_loss_must_be_that_of_ignorance(
+  folder, caplog, overrides, expected
+):
+  """Within a factor of two; the message says what was expected."""
+  for factor in (0.6, 1.0, 1.9):
+    assert not _warnings(folder, caplog, factor * expected, **overrides)
+  for factor in (0.4, 2.1):
+    text = _warnings(folder, caplog, factor * expected, **overrides)
+    assert f"has {expected:.4g}. Larger: look at the normalisation" in text
+    assert f"the first loss is {factor * expected:.4g}" in text
+
+
+@pytest.mark.parametrize("loss", list(losses.LOSSES))
+def test_a_fresh_linear_model_raises_no_warning(folder, caplog, loss):
+  overrides = {
+    "loss__name": loss,
+    "model__name": "linear",
+    "model__options": {},
+  }
+  parts = tiny_runs.prepare(folder, **overrides)
+  state = parts.init()
+  task_loss = assembly.make_task_loss(parts.config, parts.model)
+  value, _ = jax.jit(task_loss)(
+    state.params, {}, parts.batches["train"].at(0), jax.random.key(0)
+  )
+  assert not _warnings(folder, caplog, float(value), **overrides)
+
+
+def _overfit(folder, count, **overrides):
+  before = tiny_runs.load_config(folder, **overrides)
+  return sanity.overfit(before, assembly.open_splits(before), count)
+
+
+def test_learning_by_heart_turns_off_what_hinders_it(folder):
+  after, _ = _overfit(
+    folder,
+    20,
+    data__train_transforms=("random_flip",),
+    data__device_transforms=("random_crop(padding=1)",),
+    loss__options={"label_smoothing": 0.1, "smoothing_form": "others"},
+    loss__l1=0.1,
+    loss__l2=0.1,
+    optimizer__weight_decay=0.1,
+    optimizer__sam_radius=0.1,
+    schedule__name="rsqrt",
+    schedule__options={"timescale": 10},
+    ema__decay=0.9,
+    checkpoint__best="validation_ema/top1",
+  )
+  found = config.flatten(after.to_dict())
+  expected = {
+    "data.train_transforms": (),
+    "data.device_transforms": (),
+    "loss.l1": 0.0,
+    "loss.l2": 0.0,
+    "optimizer.weight_decay": 0.0,
+    "optimizer.sam_radius": 0.0,
+    "schedule.name": "constant",
+    "ema.decay": 0.0,
+    "train.duration": "500 steps",
+    "checkpoint.best": "validation/top1",
+  }
+  assert {key: found[key] for key in expected} == expected
+  assert after.loss.options.to_dict() == {}
+  assert after.schedule.options.to_dict() == {}
+
+
+def test_other_options_of_the_loss_stay(folder):
+  options = {"k": 2.0, "M": 3.0}
+  after, _ = _overfit(folder, 20, loss__name="square", loss__options=options)
+  assert after.loss.options.to_dict() == options
+
+
+def test_the_config_before_is_not_changed(folder):
+  before = tiny_runs.load_config(folder, ema__decay=0.9)
+  sanity.overfit(before, assembly.open_splits(before), 20)
+  assert before.ema.decay == 0.9
+  assert before.train.duration == "6 steps"
+
+
+@pytest.mark.parametrize(
+  ("count", "batch_size"), [(8, 8), (10, 8), (16, 16), (20, 16), (40, 16)]
+)
+def test_it_can_be_prepared_for_any_count(folder, count, batch_size):
+  """The batch is no larger than the examples and divides over 8 devices."""
+  after, splits = _overfit(folder, count)
+  parts = assembly.prepare(after, splits)
+  assert parts.config.train.batch_size == batch_size
+  assert set(splits) == {"train", "validation"}
+  for split in splits.values():
+    assert split.num_examples == count
+    assert len(split.labels()) == count
+  seen = [i for s in range(10) for i in parts.batches["train"].indices(s)]
+  assert set(seen) == set(range(count))
+
+
+def test_it_trains_and_validates_on_the_same_examples(folder):
+  _, splits = _overfit(folder, 8)
+  whole = assembly.open_splits(tiny_runs.load_config(folder))["train"]
+  for split in splits.values():
+    for (a, a_label), (b, b_label) in zip(
+      split.read(range(8)), whole.read(range(8)), strict=True
+    ):
+      np.testing.assert_array_equal(a, b)
+      assert a_label == b_label
+
+
+@pytest.mark.parametrize(
+  ("count", "message"),
+  [
+    (0, "cannot overfit 0 examples: 'train' of .* has 40"),
+    (-1, "cannot overfit -1 examples"),
+    (41, "cannot overfit 41 examples: 'train' of .* has 40"),
+    (5, "each of the 8 devices needs one; give at least 8"),
+  ],
+)
+def test_there_must_be_so_many_examples(folder, count, message):
+  with pytest.raises(ValueError, match=message):
+    _overfit(folder, count)
+
+
+@pytest.mark.parametrize(
+  ("top1", "level", "words"),
+  [
+    (1.0, logging.INFO, "can learn"),
+    (0.95, logging.WARNING, "95.00% .* did not learn them by heart"),
+  ],
+)
+def test_the_verdict(caplog, top1, level, words):
+  caplog.set_level(logging.INFO)
+  sanity.judge_overfit({"loss": 0.01, "top1": top1}, 20)
+  (record,) = caplog.records
+  assert record.levelno == level
+  assert re.search(words, record.getMessage())
