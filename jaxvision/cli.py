@@ -8,20 +8,17 @@ anything else, such as a full disk.
 import argparse
 import contextlib
 import json
-import logging
 import os
 import pathlib
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from jaxvision import tracking
+from jaxvision import screen, tracking
 
 DIVERGED = 3
 PREEMPTED = 42
 INTERRUPTED = 130
-
-_LOGGER = logging.getLogger("jaxvision")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   options.overrides = _overrides(rest, parser)
   if options.overrides and options.command != "train":
     parser.error(f"{options.command} takes no --config.KEY=VALUE")
-  _log_to_screen()
+  screen.log_to_screen()
   try:
     options.run(options)
   except BrokenPipeError:  # as in `jaxvision data list | head`
@@ -66,18 +63,6 @@ def _fail(error: Exception, code: int) -> int:
     raise error
   print(f"jaxvision: {error}", file=sys.stderr)
   return code
-
-
-def _log_to_screen() -> None:
-  handler = logging.Handler()
-  # Printed, so that the live line of a training makes room for it.
-  handler.emit = lambda record: print(handler.format(record), flush=True)
-  _LOGGER.handlers[:] = [handler]
-  _LOGGER.setLevel(logging.INFO)
-  _LOGGER.propagate = False
-  # Orbax tells every save, what it was not given, and where in the code an
-  # error comes from which it raises as well.
-  logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 def _overrides(

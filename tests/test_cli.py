@@ -309,7 +309,9 @@ def test_plain_lines_when_piped(trained, data_dir, tmp_path):
     *("16/48", "16/48", "32/48", "32/48", "48/48", "48/48"),
   ]
   assert all("images/s" in line for line in lines if "train/loss" in line)
-  assert lines[-1].startswith(f"report: {tmp_path}/run/report.html, test_ema")
+  assert lines[-1].startswith(
+    f"report: {tmp_path}/run/report.html, test accuracy"
+  )
   ours, theirs = (processes.result(w) for w in (tmp_path / "run", trained))
   assert ours["fingerprint"] == theirs["fingerprint"]
 

@@ -306,7 +306,7 @@ def test_finished_run_is_left_as_it_is(whole, capsys):
   printed = capsys.readouterr().out
   assert "finished already" in printed
   accuracy = processes.result(whole["mlp"])["final"]["metrics"]["top1"]
-  assert f"test_ema accuracy {accuracy:.2%}" in printed.splitlines()[-1]
+  assert f"test accuracy {accuracy:.2%}" in printed.splitlines()[-1]
   assert _snapshot(whole["mlp"]) == before
 
 

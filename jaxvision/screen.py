@@ -1,0 +1,32 @@
+"""What the commands let through to the screen."""
+
+import logging
+import sys
+from types import TracebackType
+
+_LOGGER = logging.getLogger("jaxvision")
+
+
+def log_to_screen() -> None:
+  """Prints what jaxvision logs, and keeps its libraries quiet."""
+  handler = logging.Handler()
+  # Printed, so that the live line of a training makes room for it.
+  handler.emit = lambda record: print(handler.format(record), flush=True)
+  _LOGGER.handlers[:] = [handler]
+  _LOGGER.setLevel(logging.INFO)
+  _LOGGER.propagate = False
+  # Orbax tells every save, what it was not given, and where in the code an
+  # error comes from which it raises as well.
+  logging.getLogger("absl").setLevel(logging.CRITICAL)
+  sys.excepthook = _print_exception
+
+
+def _print_exception(
+  kind: type[BaseException],
+  error: BaseException,
+  trace: TracebackType | None,
+) -> None:
+  # After a failed save, those of its writes that are still under way tell a
+  # loop that is closed; the failure itself is raised where it belongs.
+  if "Event loop is closed" not in str(error):
+    sys.__excepthook__(kind, error, trace)
