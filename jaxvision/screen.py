@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from types import TracebackType
 
 _LOGGER = logging.getLogger("jaxvision")
 
@@ -18,15 +17,11 @@ def log_to_screen() -> None:
   # Orbax tells every save, what it was not given, and where in the code an
   # error comes from which it raises as well.
   logging.getLogger("absl").setLevel(logging.CRITICAL)
-  sys.excepthook = _print_exception
+  sys.unraisablehook = _print_unraisable
 
 
-def _print_exception(
-  kind: type[BaseException],
-  error: BaseException,
-  trace: TracebackType | None,
-) -> None:
+def _print_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
   # After a failed save, those of its writes that are still under way tell a
   # loop that is closed; the failure itself is raised where it belongs.
-  if "Event loop is closed" not in str(error):
-    sys.__excepthook__(kind, error, trace)
+  if "Event loop is closed" not in str(unraisable.exc_value):
+    sys.__unraisablehook__(unraisable)
