@@ -1,7 +1,11 @@
 """What all tests share: eight virtual devices, strict shapes, one cache."""
 
+import logging
 import os
 import pathlib
+import sys
+
+import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
@@ -13,3 +17,16 @@ os.environ.setdefault(
   str(pathlib.Path(__file__).parents[1] / ".cache" / "jax"),
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+@pytest.fixture(autouse=True)
+def _screen_as_before():
+  """Undoes what a command does to logging, so that `caplog` sees all."""
+  ours, absl = logging.getLogger("jaxvision"), logging.getLogger("absl")
+  levels, hook = (ours.level, absl.level), sys.unraisablehook
+  yield
+  ours.handlers.clear()
+  ours.propagate = True
+  ours.setLevel(levels[0])
+  absl.setLevel(levels[1])
+  sys.unraisablehook = hook
