@@ -7,22 +7,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxvision import assembly, distributed, optimizers, train_step
+from jaxvision import assembly, distributed, train_step
 
 Tree = Any
 
 
 def compile_step(
   parts: assembly.Parts,
-  optimizer: optimizers.Optimizer,
-  template: train_step.TrainState,
 ) -> tuple[Callable[..., Any], Callable[..., Any], int | None]:
   """Compiles the step ahead of time, for what the config says of the data.
 
   Args:
     parts: of the run.
-    optimizer: of the run.
-    template: shapes and shardings of the state.
 
   Returns:
     step(state, batch) -> (state, sums with a leading axis of steps), with the
@@ -31,7 +27,7 @@ def compile_step(
   """
   step = train_step.make_train_step(
     assembly.make_task_loss(parts.config, parts.model),
-    optimizer,
+    parts.optimizer,
     seed=parts.config.seed,
     ema_decay=parts.config.ema.decay,
   )
@@ -46,7 +42,7 @@ def compile_step(
     steps, feed = train_step.single_step(step), _feed_batches(parts)
     batch = assembly.batch_template(parts.config, parts.image_shape, parts.mesh)
   program = jax.jit(steps, donate_argnums=0, out_shardings=whole)
-  compiled = program.lower(template, batch, *constants).compile()
+  compiled = program.lower(parts.template, batch, *constants).compile()
   return (
     lambda state, batch: compiled(state, batch, *constants),
     feed,

@@ -100,9 +100,7 @@ def _say_finished(folder: pathlib.Path) -> None:
 def _train(
   parts: assembly.Parts, folder: pathlib.Path, terminated: Callable[[], bool]
 ) -> dict[str, Any]:
-  step, feed, memory = dispatch.compile_step(
-    parts, parts.optimizer, parts.template
-  )
+  step, feed, memory = dispatch.compile_step(parts)
   facts = _facts(parts, memory)
   _announce(parts, facts)
   evaluators = _make_evaluators(parts)

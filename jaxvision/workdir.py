@@ -148,8 +148,6 @@ def write_arrays(path: Path, **arrays: np.ndarray | Sequence[Any]) -> None:
 def _refuse_other(
   workdir: Path, found: Mapping[str, Any], config: Mapping[str, Any]
 ) -> None:
-  # Through JSON, so that tuples and lists are the same.
-  config = json.loads(json.dumps(config))
   there = {**found["config"], "--overfit": found["overfit"]}
   differences = [
     difference

@@ -31,7 +31,7 @@ def _compile(folder, placement):
     data__device_transforms=("random_crop(padding=1)",),
     model__options={"hidden": (8,), "dropout": 0.5},
   )
-  return parts, *dispatch.compile_step(parts, parts.optimizer, parts.template)
+  return parts, *dispatch.compile_step(parts)
 
 
 def _train(parts, step, feed):

@@ -233,10 +233,7 @@ def _plain_optimizer(
 
 def make_loop(parts: assembly.Parts) -> tuple[Callable[[], Tree], Callable]:
   """The project's loop: init() and train(state), as `make_plain` has them."""
-  optimizer, init, template = assembly.state_functions(
-    parts.config, parts.model, parts.schedule, parts.image_shape, parts.mesh
-  )
-  step, feed, _ = dispatch.compile_step(parts, optimizer, template)
+  step, feed, _ = dispatch.compile_step(parts)
   # It has the final checkpoint already, so that none is saved.
   manager = types.SimpleNamespace(all_steps=lambda: [parts.steps.total])
 
@@ -263,7 +260,7 @@ def make_loop(parts: assembly.Parts) -> tuple[Callable[[], Tree], Callable]:
       record = train_loop.empty_record()
       return train_loop.run_loop(run, state, record, manager, lambda: False)
 
-  return init, train
+  return parts.init, train
 
 
 def make_variants(
