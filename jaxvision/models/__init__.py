@@ -35,6 +35,10 @@ class ModelSpec:
       evaluation.
     parameters: trainable ones, with 1000 classes at the native size in RGB.
     paper: where the hyper-parameters are from.
+    gmacs: billions of multiply-accumulates of one image's forward pass, with
+      1000 classes at the native size.
+    top1: published accuracy on ImageNet's validation split, in percent.
+    top1_source: who published it, of which weights.
   """
 
   name: str
@@ -44,6 +48,9 @@ class ModelSpec:
   crop_fraction: float
   parameters: int
   paper: str
+  gmacs: float = 0.0
+  top1: float | None = None
+  top1_source: str = ""
 
 
 def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:

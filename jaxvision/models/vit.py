@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, spelling
+from jaxvision import activations, layers, spelling
 
 POOLS = ("token", "mean")
 
@@ -25,55 +25,6 @@ POOLS = ("token", "mean")
 _layer_norm = functools.partial(
   nn.LayerNorm, epsilon=1e-6, use_fast_variance=False
 )
-
-
-class PatchEmbedding(nn.Module):
-  """A convolution whose stride is its kernel size, as one matrix product.
-
-  The product has a far cheaper gradient than the convolution on CPU.
-
-  Attributes:
-    patch_size: side of the square patches, in pixels.
-    features: length of each token.
-    dtype: of the product.
-  """
-
-  patch_size: int
-  features: int
-  dtype: DTypeLike
-
-  @nn.compact
-  def __call__(self, images: jax.Array) -> jax.Array:
-    """Maps (b, h, w, c) to (b, h/p * w/p, features), patches row by row.
-
-    Raises:
-      ValueError: if the patches do not tile the image.
-    """
-    b, h, w, c = images.shape
-    p = self.patch_size
-    for size in (h, w):
-      _check_tiling(size, patch_size=p)
-    kernel = self.param(
-      "kernel", nn.initializers.lecun_normal(), (p, p, c, self.features)
-    )
-    bias = self.param("bias", nn.initializers.zeros, (self.features,))
-    patches = images.reshape(b, h // p, p, w // p, p, c).swapaxes(2, 3)
-    patches = patches.reshape(b, -1, p * p * c)
-    patches, kernel, bias = nn.dtypes.promote_dtype(
-      patches, kernel, bias, dtype=self.dtype
-    )
-    return patches @ kernel.reshape(-1, self.features) + bias[None, None]
-
-
-def _check_tiling(size: int, *, patch_size: int) -> None:
-  if size % patch_size == 0:
-    return
-  below = size - size % patch_size
-  sizes = [str(s) for s in (below, below + patch_size) if s > 0]
-  raise ValueError(
-    f"image size {size} is not a multiple of patch {patch_size}; "
-    f"use {' or '.join(sizes)}"
-  )
 
 
 class PositionEmbedding(nn.Module):
@@ -205,7 +156,7 @@ class ViT(nn.Module):
     """
     if self.pool not in POOLS:
       raise ValueError(spelling.unknown("pool", self.pool, POOLS))
-    x = PatchEmbedding(
+    x = layers.PatchEmbedding(
       self.patch_size, features=self.width, dtype=self.dtype, name="embedding"
     )(images)
     if self.pool == "token":

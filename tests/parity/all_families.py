@@ -1,0 +1,34 @@
+"""All comparisons and all counts, by name."""
+
+import csv
+import importlib
+import pathlib
+
+from parity.case import Case, Count
+
+_HERE = pathlib.Path(__file__).parent
+# The files that are no family.
+_OTHERS = ("__init__", "all_families", "case", "torch_side")
+_FAMILIES = [
+  importlib.import_module(f"parity.{path.stem}")
+  for path in sorted(_HERE.glob("*.py"))
+  if path.stem not in _OTHERS
+]
+
+CASES: dict[str, Case] = {
+  name: case for each in _FAMILIES for name, case in each.CASES.items()
+}
+COUNTS: dict[str, Count] = {
+  name: count for each in _FAMILIES for name, count in each.COUNTS.items()
+}
+GOLDEN_LOGITS = _HERE.parent / "golden" / "logits"
+COUNTS_FILE = _HERE.parent / "golden" / "counts.csv"
+
+
+def read_counts() -> dict[str, tuple[int, float, str]]:
+  """{model: (parameters, GMACs, source)} as it was last counted."""
+  with COUNTS_FILE.open(encoding="utf-8", newline="") as file:
+    return {
+      row["model"]: (int(row["parameters"]), float(row["gmacs"]), row["source"])
+      for row in csv.DictReader(file)
+    }

@@ -1,0 +1,70 @@
+"""Our logits and counts beside those of public implementations, live.
+
+Needs `requirements-parity.txt`, which `make test-parity` installs. As a script
+it rewrites what the other tests compare with: the stored logits, and the table
+of counts. Arguments are the names of the cases and of the models, none is all:
+
+  python tests/test_parity.py [NAME...]
+"""
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+from parity import all_families, case
+
+pytestmark = pytest.mark.parity
+
+
+@pytest.mark.parametrize("name", all_families.CASES)
+def test_logits_are_those_of_the_public_implementation(name, record_property):
+  each = all_families.CASES[name]
+  difference = case.difference(
+    case.our_logits(each), case.reference_logits(each)
+  )
+  record_property("max relative difference", difference)
+  assert difference < 1e-4
+
+
+@pytest.mark.parametrize("name", all_families.COUNTS)
+def test_counts_are_those_of_the_public_implementation(name):
+  parameters, gmacs, source = all_families.read_counts()[name]
+  count = all_families.COUNTS[name]
+  assert source == count.source
+  counted_parameters, macs = count.measure()
+  assert parameters == counted_parameters
+  assert gmacs == pytest.approx(macs / 1e9, abs=1e-4)
+
+
+def _write_logits(name: str) -> None:
+  each = all_families.CASES[name]
+  logits = case.reference_logits(each)
+  difference = case.difference(case.our_logits(each), logits)
+  print(f"{name}: max relative difference {difference:.1e}")
+  if each.golden:
+    np.save(all_families.GOLDEN_LOGITS / f"{name}.npy", logits)
+
+
+def _write_counts(names: list[str]) -> None:
+  counted = {}
+  for name in names:
+    count = all_families.COUNTS[name]
+    parameters, macs = count.measure()
+    counted[name] = (parameters, round(macs / 1e9, 5), count.source)
+    print(f"{name}: {parameters:,} parameters, {macs / 1e9:.4f} GMACs")
+  known = all_families.read_counts() | counted
+  with all_families.COUNTS_FILE.open("w", encoding="utf-8", newline="") as file:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("model", "parameters", "gmacs", "source"))
+    writer.writerows((name, *known[name]) for name in sorted(known))
+
+
+if __name__ == "__main__":
+  chosen = set(sys.argv[1:])
+  for each in all_families.CASES:
+    if not chosen or each in chosen:
+      _write_logits(each)
+  _write_counts(
+    [name for name in all_families.COUNTS if not chosen or name in chosen]
+  )
