@@ -1,29 +1,111 @@
-"""The initialisations that a model can be given by name.
+"""The initialisations that a model can be given by name, as text.
 
-Each is a function (key, shape, dtype) -> array, as `jax.nn.initializers` makes
-them, for kernels whose last axis are the outputs.
+`create("normal(0.01)")` returns a function (key, shape, dtype) -> array, as
+`jax.nn.initializers` makes them. Kernels are (inputs, outputs) or (h, w, inputs
+of one group, outputs): fan_in is the product of all axes but the last, fan_out
+that of all but the one before the last. So the fan_in of a depthwise kernel
+(k, k, 1, c) is k^2, and its fan_out k^2 c, although each input reaches only k^2
+outputs: where a paper divides fan_out by the groups, use the fan_in form.
+
+The names that JAX has mean what they mean there: lecun_normal, glorot_normal and
+he_normal are cut off at two standard deviations and rescaled to the variance of
+their formula. All other Gaussians are whole, as in torch.
+
+Published choices, kernels of convolutions and then of Dense layers:
+
+  AlexNet         normal(0.01)        normal(0.005), normal(0.01) for the last
+  VGG             normal(0.1); torchvision: he_normal_fan_out, normal(0.01)
+  ResNet          he_normal_fan_out   torch_uniform (torchvision)
+  EfficientNet    he_normal_fan_out   uniform_fan_out
+  ShuffleNet v2   normal_of_inputs, normal(0.01) for the first and for Dense
+  ViT, Mixer      lecun_normal        glorot_uniform
 """
 
+from collections.abc import Callable
+
 import jax
+import jax.numpy as jnp
 from jax.nn import initializers
+from jax.typing import DTypeLike
 
-from jaxvision import spelling
+from jaxvision import call_syntax
 
-INITIALIZERS = {
-  "glorot_normal": initializers.glorot_normal(),
-  "glorot_uniform": initializers.glorot_uniform(),
-  "he_normal": initializers.he_normal(),
-  "lecun_normal": initializers.lecun_normal(),
-  "zeros": initializers.zeros,
+Initializer = jax.nn.initializers.Initializer
+
+
+def zeros() -> Initializer:
+  """All zero: for biases, and heads that start from equal classes."""
+  return initializers.zeros
+
+
+def normal(std: float = 0.01) -> Initializer:
+  """Gaussian of the given standard deviation, whatever the fans."""
+  return initializers.normal(std)
+
+
+def truncated_normal(std: float = 0.02) -> Initializer:
+  """Gaussian cut off at two of its standard deviations, then scaled to `std`.
+
+  The variance of what remains is `std` squared, as in TensorFlow's
+  VarianceScaling, and not the smaller one of torch's trunc_normal_.
+  """
+  # jax divides by the standard deviation of what remains only in
+  # variance_scaling.
+  return initializers.truncated_normal(std / 0.87962566103423978)
+
+
+def normal_of_inputs() -> Initializer:
+  """Gaussian of standard deviation 1 / inputs of a group (ShuffleNet's code).
+
+  The inputs are counted once, not once per tap; kernels (..., inputs, outputs).
+  """
+
+  def draw(
+    key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
+  ) -> jax.Array:
+    return jax.random.normal(key, shape, dtype) / shape[-2]
+
+  return draw
+
+
+def he_normal_fan_out() -> Initializer:
+  """Gaussian of variance 2 / fan_out (He et al. 2015, equation 14)."""
+  return initializers.variance_scaling(2, "fan_out", "normal")
+
+
+def torch_uniform() -> Initializer:
+  """Uniform between +-1 / sqrt(fan_in), the default of torch's layers."""
+  return initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def uniform_fan_out() -> Initializer:
+  """Uniform between +-1 / sqrt(fan_out)."""
+  return initializers.variance_scaling(1 / 3, "fan_out", "uniform")
+
+
+INITIALIZERS: dict[str, Callable[..., Initializer]] = {
+  # Glorot and Bengio 2010, equations 12 and 16.
+  "glorot_normal": initializers.glorot_normal,
+  "glorot_uniform": initializers.glorot_uniform,
+  # He et al. 2015, Delving Deep into Rectifiers, equation 10.
+  "he_normal": initializers.he_normal,
+  "he_normal_fan_out": he_normal_fan_out,
+  # LeCun et al. 1998, Efficient BackProp, section 4.6; Flax's default.
+  "lecun_normal": initializers.lecun_normal,
+  "normal": normal,
+  "normal_of_inputs": normal_of_inputs,
+  "torch_uniform": torch_uniform,
+  "truncated_normal": truncated_normal,
+  "uniform_fan_out": uniform_fan_out,
+  "zeros": zeros,
 }
 
 
-def create(name: str) -> jax.nn.initializers.Initializer:
-  """Returns the initialisation called `name`.
+def create(text: str) -> Initializer:
+  """Returns the initialisation that `text` calls: "he_normal", "normal(0.1)".
 
   Raises:
-    ValueError: if there is none of that name; names the nearest.
+    ValueError: if there is none of that name, naming the nearest; or its
+      arguments are wrong.
   """
-  if name not in INITIALIZERS:
-    raise ValueError(spelling.unknown("initializer", name, INITIALIZERS))
-  return INITIALIZERS[name]
+  return call_syntax.call(text, functions=INITIALIZERS, kind="initializer")

@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).parents[1] / "jaxvision"
 # of a folder come as paths of their own.
 FLOORS = (
   ("screen", "spelling", "tracking"),
+  ("call_syntax",),
   (
     "activations",
     "config",
@@ -50,7 +51,7 @@ FLOORS = (
 )
 # Inside data: the record and its sources below what makes batches of them.
 DATA_FLOORS = (
-  ("call_syntax", "dataset", "prepared", "splits"),
+  ("dataset", "prepared", "splits"),
   ("decoding", "host_transforms", "device_transforms", "datasets"),
   ("examples", "inspection"),
   ("pipeline",),

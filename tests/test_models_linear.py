@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxvision import models
 
@@ -28,3 +29,11 @@ def test_untrained_logits_are_zero():
   )
   logits = model.apply(variables, images, train=False)
   np.testing.assert_array_equal(logits, jnp.zeros((2, 3)))
+
+
+def test_initializer_is_that_of_the_templates():
+  model = models.create("linear", num_classes=3, initializer="normal(0.01)")
+  images = jnp.zeros((1, 32, 32, 3))
+  variables = model.init(jax.random.key(1), images, train=False)
+  kernel = variables["params"]["head"]["kernel"]
+  assert np.std(kernel) == pytest.approx(0.01, rel=0.05)

@@ -42,7 +42,7 @@ def test_maxout_units_take_the_largest_of_their_pieces():
   images, variables = _init(model)
   p = jax.tree.map(np.asarray, variables["params"])
   kernel, bias = p["hidden_0"]["kernel"], p["hidden_0"]["bias"]
-  assert kernel.shape == (16, 4, 3)
+  kernel, bias = kernel.reshape(16, 4, 3), bias.reshape(4, 3)
   hidden = np.array(
     [
       [
@@ -60,10 +60,10 @@ def test_maxout_units_take_the_largest_of_their_pieces():
 def test_two_opposite_pieces_are_the_absolute_value():
   model = models.create("maxout_mlp", num_classes=1, hidden=(1,), pieces=2)
   images = jax.random.normal(jax.random.key(0), (2, 4, 4, 1))
-  kernel = np.zeros((16, 1, 2), np.float32)
-  kernel[5, 0] = (1, -1)
+  kernel = np.zeros((16, 2), np.float32)
+  kernel[5] = (1, -1)
   params = {
-    "hidden_0": {"kernel": kernel, "bias": np.zeros((1, 2), np.float32)},
+    "hidden_0": {"kernel": kernel, "bias": np.zeros(2, np.float32)},
     "head": {"kernel": np.ones((1, 1), np.float32), "bias": np.zeros(1)},
   }
   logits = model.apply({"params": params}, images, train=False)
@@ -95,3 +95,13 @@ def test_unknown_activation_is_an_error():
   model = models.create("mlp", num_classes=2, activation="rleu")
   with pytest.raises(ValueError, match=r"unknown activation 'rleu'.*'relu'"):
     _init(model)
+
+
+@pytest.mark.parametrize("name", ["mlp", "maxout_mlp"])
+def test_initializer_is_that_of_the_hidden_kernels(name):
+  model = models.create(name, num_classes=2, initializer="normal(3)")
+  _, variables = _init(model)
+  params = variables["params"]
+  assert np.std(params["hidden_0"]["kernel"]) == pytest.approx(3, rel=0.05)
+  assert np.std(params["hidden_1"]["kernel"]) == pytest.approx(3, rel=0.05)
+  assert np.std(params["head"]["kernel"]) < 0.1

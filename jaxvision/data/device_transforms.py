@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 import jax.numpy as jnp
 
-from jaxvision.data import call_syntax
+from jaxvision import call_syntax
 
 Batch = Mapping[str, jax.Array]
 # (keys (b,), images (b, h, w, c)) -> images

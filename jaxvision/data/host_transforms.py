@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from jaxvision import spelling
-from jaxvision.data import call_syntax
+from jaxvision import call_syntax
 
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 

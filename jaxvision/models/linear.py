@@ -10,19 +10,23 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxvision import initializers
+
 
 class Linear(nn.Module):
   """Softmax regression (or a linear SVM: the loss decides).
 
-  The kernel starts at zero: the problem is convex, so nothing has to be broken
-  by chance, and the templates contain nothing but what was learned.
+  By default the kernel starts at zero: the problem is convex, so nothing has to
+  be broken by chance, and the templates contain nothing but what was learned.
 
   Attributes:
     num_classes: length of the logits.
+    initializer: of the kernel, as `jaxvision.initializers` takes it.
     dtype: of the matrix product; parameters and logits are float32.
   """
 
   num_classes: int
+  initializer: str = "zeros"
   dtype: DTypeLike = "float32"
 
   @nn.compact
@@ -32,7 +36,7 @@ class Linear(nn.Module):
     pixels = images.reshape(images.shape[0], -1)
     logits = nn.Dense(
       self.num_classes,
-      kernel_init=nn.initializers.zeros,
+      kernel_init=initializers.create(self.initializer),
       dtype=self.dtype,
       name="head",
     )(pixels)

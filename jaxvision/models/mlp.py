@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations
+from jaxvision import activations, initializers
 
 
 class Mlp(nn.Module):
@@ -19,6 +19,7 @@ class Mlp(nn.Module):
     num_classes: length of the logits.
     hidden: width of each hidden layer, first to last; () is a linear model.
     activation: a name in `jaxvision.activations`.
+    initializer: of the hidden kernels, as `jaxvision.initializers` takes it.
     dropout: rate after every hidden layer, in training.
     dtype: of the computation; parameters and logits are float32.
   """
@@ -26,6 +27,7 @@ class Mlp(nn.Module):
   num_classes: int
   hidden: tuple[int, ...] = (512, 512)
   activation: str = "relu"
+  initializer: str = "he_normal"
   dropout: float = 0.0
   dtype: DTypeLike = "float32"
 
@@ -37,7 +39,7 @@ class Mlp(nn.Module):
     for i, width in enumerate(self.hidden):
       x = nn.Dense(
         width,
-        kernel_init=nn.initializers.he_normal(),
+        kernel_init=initializers.create(self.initializer),
         dtype=self.dtype,
         name=f"hidden_{i}",
       )(x)
@@ -54,7 +56,9 @@ class MaxoutMlp(nn.Module):
   Attributes:
     num_classes: length of the logits.
     hidden: number of maxout units of each hidden layer, first to last.
-    pieces: affine maps per unit; kernels are (inputs, units, pieces).
+    pieces: affine maps per unit; kernels are (inputs, units * pieces), with the
+      pieces of a unit side by side.
+    initializer: of the hidden kernels, as `jaxvision.initializers` takes it.
     dropout: rate after every hidden layer, in training.
     dtype: of the computation; parameters and logits are float32.
   """
@@ -62,6 +66,7 @@ class MaxoutMlp(nn.Module):
   num_classes: int
   hidden: tuple[int, ...] = (240, 240)
   pieces: int = 5
+  initializer: str = "lecun_normal"
   dropout: float = 0.0
   dtype: DTypeLike = "float32"
 
@@ -70,10 +75,14 @@ class MaxoutMlp(nn.Module):
     """Maps (b, h, w, c) normalised pixels to (b, num_classes) logits."""
     x = images.reshape(images.shape[0], -1)
     for i, units in enumerate(self.hidden):
-      x = nn.DenseGeneral(
-        (units, self.pieces), dtype=self.dtype, name=f"hidden_{i}"
+      x = nn.Dense(
+        units * self.pieces,
+        kernel_init=initializers.create(self.initializer),
+        dtype=self.dtype,
+        name=f"hidden_{i}",
       )(x)
-      x = nn.Dropout(self.dropout, deterministic=not train)(x.max(axis=-1))
+      x = activations.maxout(x, pieces=self.pieces)
+      x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return nn.Dense(self.num_classes, dtype=jnp.float32, name="head")(x)
 
 

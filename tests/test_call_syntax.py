@@ -1,6 +1,6 @@
 import pytest
 
-from jaxvision.data import call_syntax
+from jaxvision import call_syntax
 
 
 def scale(factor, *, offset=0, names=()):
