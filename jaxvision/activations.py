@@ -26,7 +26,7 @@ def mish(x: jax.Array) -> jax.Array:
   """x tanh(softplus(x)); Misra 2019, Mish: A Self Regularized Activation.
 
   Saves only `x` for the backward pass, where the formula as it is written saves
-  five arrays of that size. As any `custom_vjp` it has no forward-mode derivative.
+  five arrays of that size. Has no forward-mode derivative, as any `custom_vjp`.
 
   Args:
     x: of any shape and float dtype; computed in float32 at least.
@@ -36,15 +36,16 @@ def mish(x: jax.Array) -> jax.Array:
 
 
 def _mish_parts(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Returns tanh(softplus(x)) and its derivative.
+  """Returns tanh(softplus(x)), and x times the derivative of that.
 
   With e = exp(x) and n = e (e + 2) they are n / (n + 2) and
-  4 e (e + 1) / (n + 2)^2: no difference of large numbers, one exponential.
+  4 x e (e + 1) / (n + 2)^2: one exponential, no difference of large numbers.
   """
-  wide = jnp.promote_types(x.dtype, jnp.float32)
-  e = jnp.exp(jnp.minimum(x.astype(wide), _MISH_IS_LINEAR))
+  wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+  x = jnp.minimum(wide, _MISH_IS_LINEAR)
+  e = jnp.exp(x)
   n = e * (e + 2)
-  return n / (n + 2), 4 * e * (e + 1) / jnp.square(n + 2)
+  return n / (n + 2), 4 * x * e * (e + 1) / jnp.square(n + 2)
 
 
 def _mish_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -55,8 +56,8 @@ def _mish_backward(x: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
   # Without the barrier XLA sees that the forward pass has computed the same
   # parts, and keeps those in memory in place of x.
   x = jax.lax.optimization_barrier(x)
-  ratio, slope = _mish_parts(x)
-  return ((cotangent * (ratio + x * slope)).astype(x.dtype),)
+  ratio, rest = _mish_parts(x)
+  return ((cotangent * (ratio + rest)).astype(x.dtype),)
 
 
 mish.defvjp(_mish_forward, _mish_backward)

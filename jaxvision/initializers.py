@@ -7,9 +7,9 @@ that of all but the one before the last. So the fan_in of a depthwise kernel
 (k, k, 1, c) is k^2, and its fan_out k^2 c, although each input reaches only k^2
 outputs: where a paper divides fan_out by the groups, use the fan_in form.
 
-The names that JAX has mean what they mean there: lecun_normal, glorot_normal and
-he_normal are cut off at two standard deviations and rescaled to the variance of
-their formula. All other Gaussians are whole, as in torch.
+The names that JAX has mean what they mean there: lecun_normal, glorot_normal
+and he_normal are cut off at two standard deviations and rescaled to the
+variance of their formula. All other Gaussians are whole, as in torch.
 
 Published choices, kernels of convolutions and then of Dense layers:
 
@@ -33,6 +33,10 @@ from jaxvision import call_syntax
 Initializer = jax.nn.initializers.Initializer
 
 
+# Standard deviation of a standard Gaussian that is cut off at -2 and 2.
+_STD_WITHIN_TWO = 0.87962566103423978
+
+
 def zeros() -> Initializer:
   """All zero: for biases, and heads that start from equal classes."""
   return initializers.zeros
@@ -49,9 +53,7 @@ def truncated_normal(std: float = 0.02) -> Initializer:
   The variance of what remains is `std` squared, as in TensorFlow's
   VarianceScaling, and not the smaller one of torch's trunc_normal_.
   """
-  # jax divides by the standard deviation of what remains only in
-  # variance_scaling.
-  return initializers.truncated_normal(std / 0.87962566103423978)
+  return initializers.truncated_normal(std / _STD_WITHIN_TWO)
 
 
 def normal_of_inputs() -> Initializer:
@@ -68,9 +70,29 @@ def normal_of_inputs() -> Initializer:
   return draw
 
 
+def glorot_normal() -> Initializer:
+  """Variance 2 / (fan_in + fan_out) (Glorot and Bengio 2010, equation 12)."""
+  return initializers.glorot_normal()
+
+
+def glorot_uniform() -> Initializer:
+  """The same variance, uniform (equation 16); also called Xavier uniform."""
+  return initializers.glorot_uniform()
+
+
+def he_normal() -> Initializer:
+  """Variance 2 / fan_in (He et al. 2015, Delving Deep, equation 10)."""
+  return initializers.he_normal()
+
+
 def he_normal_fan_out() -> Initializer:
   """Gaussian of variance 2 / fan_out (He et al. 2015, equation 14)."""
   return initializers.variance_scaling(2, "fan_out", "normal")
+
+
+def lecun_normal() -> Initializer:
+  """Variance 1 / fan_in (LeCun et al. 1998, section 4.6); Flax's default."""
+  return initializers.lecun_normal()
 
 
 def torch_uniform() -> Initializer:
@@ -84,14 +106,11 @@ def uniform_fan_out() -> Initializer:
 
 
 INITIALIZERS: dict[str, Callable[..., Initializer]] = {
-  # Glorot and Bengio 2010, equations 12 and 16.
-  "glorot_normal": initializers.glorot_normal,
-  "glorot_uniform": initializers.glorot_uniform,
-  # He et al. 2015, Delving Deep into Rectifiers, equation 10.
-  "he_normal": initializers.he_normal,
+  "glorot_normal": glorot_normal,
+  "glorot_uniform": glorot_uniform,
+  "he_normal": he_normal,
   "he_normal_fan_out": he_normal_fan_out,
-  # LeCun et al. 1998, Efficient BackProp, section 4.6; Flax's default.
-  "lecun_normal": initializers.lecun_normal,
+  "lecun_normal": lecun_normal,
   "normal": normal,
   "normal_of_inputs": normal_of_inputs,
   "torch_uniform": torch_uniform,

@@ -1,22 +1,38 @@
-"""The normalisations that a model can be given by name.
+"""The normalisations that a model can be given by name, as text.
 
 `create` returns what makes one: called with `name`, and with `scale_init` where
 the scale does not start at one, it gives a Linen module for (..., c).
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 from jax.typing import DTypeLike
 
-from jaxvision import spelling
+from jaxvision import call_syntax
 
-# Two passes: Flax's default, the fast variance, cancels where means are large.
-_EXACT = {"use_fast_variance": False}
 
-NORMS = ("batch_norm", "group_norm", "layer_norm")
+class GroupNorm(nn.GroupNorm):
+  """Flax's, with an error that tells what to do."""
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps (b, ..., c) to the same shape.
+
+    Raises:
+      ValueError: if the groups do not divide the channels.
+    """
+    channels, groups = x.shape[-1], self.num_groups
+    if channels % groups:
+      raise ValueError(
+        f"{channels} channels are not a multiple of {groups} groups; "
+        f"write group_norm({math.gcd(channels, groups)}) for fewer groups, or "
+        "change the number of features"
+      )
+    return super().__call__(x)
 
 
 def create(
@@ -27,31 +43,42 @@ def create(
   epsilon: float = 1e-5,
   momentum: float = 0.9,
 ) -> Callable[..., nn.Module]:
-  """Returns what makes the normalisation called `norm`.
+  """Returns what makes the normalisation that `norm` calls.
 
   Args:
     norm: "batch_norm" (over the global batch and space; keeps running averages
-      in `batch_stats`), "group_norm" (32 groups) or "layer_norm" (over the
-      channels of each position).
+      in `batch_stats`), "group_norm" (over space and 32 groups of neighbouring
+      channels; "group_norm(8)" has 8) or "layer_norm" (over the channels of
+      each position).
     train: whether the statistics are those of the batch; of batch_norm.
     dtype: of the result; statistics are float32.
     epsilon: added to the variance.
     momentum: share of the running average that is kept; of batch_norm.
 
   Raises:
-    ValueError: if there is no such normalisation; names the nearest.
+    ValueError: if there is no such normalisation, naming the nearest. What is
+      returned raises one, when it is applied, where the groups do not divide
+      the channels.
   """
-  if norm == "batch_norm":
+  shared: dict[str, Any] = {"epsilon": epsilon, "dtype": dtype}
+  # Two passes: Flax's default, the fast variance, cancels where means are
+  # large. Over the batch they would be two exchanges between devices.
+  exact = shared | {"use_fast_variance": False}
+
+  def batch_norm() -> Callable[..., nn.Module]:
     return functools.partial(
-      nn.BatchNorm,
-      use_running_average=not train,
-      momentum=momentum,
-      epsilon=epsilon,
-      dtype=dtype,
+      nn.BatchNorm, use_running_average=not train, momentum=momentum, **shared
     )
-  options: dict[str, Any] = {"epsilon": epsilon, "dtype": dtype, **_EXACT}
-  if norm == "group_norm":
-    return functools.partial(nn.GroupNorm, num_groups=32, **options)
-  if norm == "layer_norm":
-    return functools.partial(nn.LayerNorm, **options)
-  raise ValueError(spelling.unknown("norm", norm, NORMS))
+
+  def group_norm(groups: int = 32) -> Callable[..., nn.Module]:
+    return functools.partial(GroupNorm, num_groups=groups, **exact)
+
+  def layer_norm() -> Callable[..., nn.Module]:
+    return functools.partial(nn.LayerNorm, **exact)
+
+  functions = {
+    "batch_norm": batch_norm,
+    "group_norm": group_norm,
+    "layer_norm": layer_norm,
+  }
+  return call_syntax.call(norm, functions=functions, kind="norm")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Padding = str | Sequence[tuple[int, int]]
 
@@ -45,6 +46,35 @@ def avg_pool(
   return nn.avg_pool(
     x, (window, window), (stride, stride), padding, count_include_pad=False
   )
+
+
+def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
+  """Returns means that make a map of any size one of `size` x `size`.
+
+  As torch's: mean i is over the rows from floor(i h / size) up to
+  ceil((i + 1) h / size), so windows overlap where `size` does not divide h, and
+  repeat what they cover where it is larger.
+
+  Args:
+    x: (b, h, w, c).
+    size: side of the result, (b, size, size, c).
+  """
+  _, h, w, _ = x.shape
+  if (h, w) == (size, size):
+    return x
+  rows, columns = (_window_means(n, size).astype(x.dtype) for n in (h, w))
+  return jnp.einsum(
+    "ih,bhwc,jw->bijc", rows, x, columns, precision=jax.lax.Precision.HIGHEST
+  )
+
+
+def _window_means(n: int, size: int) -> np.ndarray:
+  """The (size, n) matrix that maps a line to the means of its windows."""
+  matrix = np.zeros((size, n))
+  for i in range(size):
+    start, stop = i * n // size, -(-(i + 1) * n // size)
+    matrix[i, start:stop] = 1 / (stop - start)
+  return matrix
 
 
 def blur_pool(x: jax.Array, *, stride: int = 2) -> jax.Array:

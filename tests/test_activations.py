@@ -11,11 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import test_util
 
 from jaxvision import activations
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "activations.md"
-FORMULAE = dict(re.findall(r"^\| `(\w+)` \| `(.+?)` \|", PAGE.read_text(), re.M))
+FORMULAE = dict(
+  re.findall(r"^\| `(\w+)` \| `(.+?)` \|", PAGE.read_text(), re.M)
+)
 NAMES = {"max": max, "min": min} | vars(math)
 
 every_activation = pytest.mark.parametrize("name", FORMULAE)
@@ -62,7 +65,7 @@ def test_slopes_are_those_of_differences(name):
 
 
 @every_activation
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_keeps_the_dtype_and_is_finite_far_out(name, dtype):
   x = jnp.array([-1e4, -100, -1, 0, 1, 100, 1e4], dtype)
   activation = activations.create(name)
@@ -91,7 +94,7 @@ def test_mish_has_the_slope_of_the_paper_at_any_distance():
   slope = jax.jit(jax.vmap(jax.grad(activations.mish)))
   actual = slope(jnp.asarray(x, jnp.float32))
   np.testing.assert_allclose(actual, _mish_slope(x), rtol=2e-5, atol=1e-7)
-  assert slope(jnp.array([100.0, jnp.inf])).tolist() == [1, 1]
+  assert slope(jnp.array([100, 1e30, jnp.inf])).tolist() == [1, 1, 1]
   assert slope(jnp.array([-100.0])) == pytest.approx(0, abs=1e-30)
 
 
@@ -101,7 +104,7 @@ def test_mish_is_as_exact_in_float64():
     slope = jax.vmap(jax.grad(activations.mish))(jnp.asarray(x))
     assert slope.dtype == jnp.float64
     np.testing.assert_allclose(slope, _mish_slope(x), rtol=1e-12)
-    jax.test_util.check_grads(
+    test_util.check_grads(
       activations.mish, (jnp.asarray(x),), order=2, modes=["rev"], eps=1e-5
     )
 
@@ -154,15 +157,13 @@ def test_maxout_takes_the_largest_of_neighbours():
 
 
 def test_maxout_of_a_wrong_number_of_inputs_is_an_error():
-  with pytest.raises(ValueError, match="8 inputs.* multiple of 3 pieces"):
+  with pytest.raises(ValueError, match=r"8 inputs.* multiple of 3 pieces"):
     activations.maxout(jnp.zeros((2, 8)), pieces=3)
 
 
 def test_the_code_of_the_page_runs(monkeypatch, capsys):
   # One of the examples adds an activation.
-  monkeypatch.setattr(
-    activations, "ACTIVATIONS", dict(activations.ACTIVATIONS)
-  )
+  monkeypatch.setattr(activations, "ACTIVATIONS", dict(activations.ACTIVATIONS))
   blocks = re.findall(r"```(\w*)\n(.*?)```", PAGE.read_text(), re.DOTALL)
   code = "\n".join(text for language, text in blocks if language == "python")
   exec(compile(code, PAGE.name, "exec"), {})

@@ -12,12 +12,14 @@ from typing import Any
 import flax.linen as nn
 
 from jaxvision import spelling
-from jaxvision.models import linear, mlp, resnet, vit
+from jaxvision.models import alexnet, linear, mlp, resnet, vgg, vit
 
 VARIANTS = {
+  **alexnet.VARIANTS,
   **linear.VARIANTS,
   **mlp.VARIANTS,
   **resnet.VARIANTS,
+  **vgg.VARIANTS,
   **vit.VARIANTS,
 }
 

@@ -1,0 +1,316 @@
+"""AlexNet: five convolutions and three Dense layers; one tower, or two.
+
+`AlexNet2012` is the network of Krizhevsky et al. 2012, ImageNet Classification
+with Deep Convolutional Neural Networks: its two towers are two groups of
+channels, which meet in the third convolution and in the Dense layers only. It
+needs images of 227 pixels (the paper says 224, which leaves no 55x55 map).
+Layers have the names of the published Caffe file, `conv1` to `fc8`.
+
+`AlexNet` is the one tower of Krizhevsky 2014, One weird trick for parallelizing
+convolutional neural networks, as torchvision has it: averaged to 6x6 positions,
+so that the size of the images is free. Parameter names are torchvision's, with
+`features.0` written `features_0`; where torchvision flattens the map in the
+order (channel, row, column), the order here is (row, column, channel), so the
+inputs of `classifier_1/kernel` are permuted. Biases start at zero.
+
+With `stem="small"` both fit images of about 32 pixels: the first convolution is
+padded by 5, poolings are 2x2 without overlap, and the only Dense layer is the
+classifier, on the mean over space.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxvision import activations, initializers, norms, pooling, spelling
+
+Layer = Callable[..., jax.Array]
+STEMS = ("imagenet", "small")
+
+# Sides of the kernels, the first of which has stride 4. Poolings follow the
+# first, the second and the last.
+_KERNELS = (11, 5, 3, 3, 3)
+_POOLED = (0, 1, 4)
+_MAP = 6  # Side of the map that the Dense layers read.
+
+
+def local_response_norm(
+  x: jax.Array,
+  *,
+  size: int = 5,
+  k: float = 2.0,
+  alpha: float = 1e-4,
+  beta: float = 0.75,
+) -> jax.Array:
+  """Divides by a power of the squares of neighbouring channels.
+
+  x / (k + alpha * sum of the squares of `size` channels)^beta, section 3.3 of
+  the paper. (Caffe and torch divide alpha by `size`, and have k = 1.) Channels
+  beyond the first and the last are zero; the towers are neighbours.
+
+  Args:
+    x: (..., c); computed in float32 at least.
+    size: odd number of channels, the one that is divided in the middle.
+    k: what keeps the divisor from zero.
+    alpha: weight of the squares.
+    beta: the power.
+  """
+  wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+  channels, reach = x.shape[-1], size // 2
+  padding = [(0, 0)] * (x.ndim - 1) + [(reach, reach)]
+  squares = jnp.pad(jnp.square(wide), padding)
+  total = sum(squares[..., i : i + channels] for i in range(size))
+  return (wide * (k + alpha * total) ** -beta).astype(x.dtype)
+
+
+def _convolutions(
+  x: jax.Array, *, layer: Layer, stem: str, padding: int
+) -> jax.Array:
+  """Passes x through layer(x, i, kernel_size=, ...) and the poolings.
+
+  Args:
+    x: (b, h, w, c).
+    layer: a convolution and what comes before the pooling.
+    stem: one of `STEMS`.
+    padding: of the first convolution, with the stem "imagenet".
+  """
+  first = {"strides": 4, "padding": 5 if stem == "small" else padding}
+  for i, kernel in enumerate(_KERNELS):
+    options = first if i == 0 else {"padding": kernel // 2}
+    x = layer(x, i, kernel_size=(kernel, kernel), **options)
+    if i in _POOLED and stem == "small":
+      # "SAME", so that one position stays one, however small the images are.
+      x = pooling.max_pool(x, 2, stride=2, padding="SAME")
+    elif i in _POOLED:
+      x = pooling.max_pool(x, 3, stride=2)
+  return x
+
+
+def _side(size: int, *, padding: int) -> int:
+  """Returns the side of the last map, of an image with the stem "imagenet"."""
+  side = (size + 2 * padding - _KERNELS[0]) // 4 + 1
+  for _ in _POOLED:
+    side = (side - 3) // 2 + 1
+  return side
+
+
+class AlexNet(nn.Module):
+  """One tower without response normalisation (2014).
+
+  Attributes:
+    num_classes: length of the logits.
+    features: channels of each convolution.
+    hidden: width of each Dense layer before the classifier; there are none with
+      the stem "small".
+    stem: "imagenet" or "small", for images of about 32 pixels.
+    norm: after each convolution: "none", or as `jaxvision.norms` takes it.
+    activation: a name in `jaxvision.activations`.
+    initializer: of all kernels, as `jaxvision.initializers` takes it.
+    dropout: rate before each hidden Dense layer, in training.
+    dtype: of the computation; parameters and logits are float32.
+  """
+
+  num_classes: int
+  features: tuple[int, ...] = (64, 192, 384, 256, 256)
+  hidden: tuple[int, ...] = (4096, 4096)
+  stem: str = "imagenet"
+  norm: str = "none"
+  activation: str = "relu"
+  initializer: str = "torch_uniform"
+  dropout: float = 0.5
+  dtype: DTypeLike = "float32"
+
+  @nn.compact
+  def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+    """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
+
+    Raises:
+      ValueError: if there is no such stem, or the image is too small for it.
+    """
+    _check_stem(self.stem)
+    size = min(images.shape[1:3])
+    if self.stem == "imagenet" and _side(size, padding=2) < 1:
+      raise ValueError(
+        f"image size {size} is too small for three poolings after a "
+        "convolution of stride 4; use at least 63, or stem='small'"
+      )
+    layer = functools.partial(self._layer, train=train)
+    x = _convolutions(images, layer=layer, stem=self.stem, padding=2)
+    if self.stem == "small":
+      return self._dense(x.mean(axis=(1, 2)), hidden=(), train=train)
+    x = pooling.adaptive_avg_pool(x, _MAP).reshape(x.shape[0], -1)
+    return self._dense(x, hidden=self.hidden, train=train)
+
+  def _layer(
+    self, x: jax.Array, i: int, *, train: bool, **options: Any
+  ) -> jax.Array:
+    x = nn.Conv(
+      self.features[i],
+      kernel_init=initializers.create(self.initializer),
+      dtype=self.dtype,
+      # As torchvision counts: activations and poolings too.
+      name=f"features_{(0, 3, 6, 8, 10)[i]}",
+      **options,
+    )(x)
+    if self.norm != "none":
+      norm = norms.create(self.norm, train=train, dtype=self.dtype)
+      x = norm(name=f"norm{i + 1}")(x)
+    return activations.create(self.activation)(x)
+
+  def _dense(
+    self, x: jax.Array, *, hidden: tuple[int, ...], train: bool
+  ) -> jax.Array:
+    kernel_init = initializers.create(self.initializer)
+    for i, width in enumerate(hidden):
+      x = nn.Dropout(self.dropout, deterministic=not train)(x)
+      x = nn.Dense(
+        width,
+        kernel_init=kernel_init,
+        dtype=self.dtype,
+        name=f"classifier_{3 * i + 1}",
+      )(x)
+      x = activations.create(self.activation)(x)
+    return nn.Dense(
+      self.num_classes,
+      kernel_init=kernel_init,
+      dtype=jnp.float32,
+      name=f"classifier_{3 * len(hidden)}",
+    )(x)
+
+
+class AlexNet2012(nn.Module):
+  """Two towers with local response normalisation (2012).
+
+  Biases of the second, fourth and fifth convolution and of the hidden Dense
+  layers start at one (section 5 of the paper; at 0.1 in the Caffe file).
+
+  Attributes: as of `AlexNet`, and
+    groups: of the second, fourth and fifth convolution: the towers.
+    norm: "local_response" (after the activation of the first two convolutions),
+      "none", or as `jaxvision.norms` takes it (after each convolution).
+    dropout: rate after each hidden Dense layer, in training.
+  """
+
+  num_classes: int
+  features: tuple[int, ...] = (96, 256, 384, 384, 256)
+  hidden: tuple[int, ...] = (4096, 4096)
+  groups: int = 2
+  stem: str = "imagenet"
+  norm: str = "local_response"
+  activation: str = "relu"
+  initializer: str = "normal(0.01)"
+  dropout: float = 0.5
+  dtype: DTypeLike = "float32"
+
+  @nn.compact
+  def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+    """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
+
+    Raises:
+      ValueError: if there is no such stem, or the image does not give the 6x6
+        positions that the Dense layers read.
+    """
+    _check_stem(self.stem)
+    for size in images.shape[1:3]:
+      side = _side(size, padding=0)
+      if self.stem == "imagenet" and side != _MAP:
+        raise ValueError(
+          f"image size {size} gives a map of side {max(side, 0)}, and fc6 reads "
+          "6x6 positions; use 227 (up to 258 fit), or stem='small', or the "
+          "model alexnet, which takes any size from 63"
+        )
+    layer = functools.partial(self._layer, train=train)
+    x = _convolutions(images, layer=layer, stem=self.stem, padding=0)
+    if self.stem == "small":
+      return self._dense(x.mean(axis=(1, 2)), hidden=(), train=train)
+    x = x.reshape(x.shape[0], -1)
+    return self._dense(x, hidden=self.hidden, train=train)
+
+  def _layer(
+    self, x: jax.Array, i: int, *, train: bool, **options: Any
+  ) -> jax.Array:
+    grouped = i in (1, 3, 4)
+    x = nn.Conv(
+      self.features[i],
+      feature_group_count=self.groups if grouped else 1,
+      kernel_init=initializers.create(self.initializer),
+      bias_init=nn.initializers.constant(1.0 if grouped else 0.0),
+      dtype=self.dtype,
+      name=f"conv{i + 1}",
+      **options,
+    )(x)
+    if self.norm not in ("none", "local_response"):
+      norm = norms.create(self.norm, train=train, dtype=self.dtype)
+      x = norm(name=f"norm{i + 1}")(x)
+    x = activations.create(self.activation)(x)
+    if self.norm == "local_response" and i in (0, 1):
+      x = local_response_norm(x)
+    return x
+
+  def _dense(
+    self, x: jax.Array, *, hidden: tuple[int, ...], train: bool
+  ) -> jax.Array:
+    kernel_init = initializers.create(self.initializer)
+    for i, width in enumerate(hidden):
+      x = nn.Dense(
+        width,
+        kernel_init=kernel_init,
+        bias_init=nn.initializers.ones,
+        dtype=self.dtype,
+        name=f"fc{6 + i}",
+      )(x)
+      x = activations.create(self.activation)(x)
+      x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    return nn.Dense(
+      self.num_classes,
+      kernel_init=kernel_init,
+      dtype=jnp.float32,
+      name=f"fc{6 + len(hidden)}",
+    )(x)
+
+
+def _check_stem(stem: str) -> None:
+  if stem not in STEMS:
+    raise ValueError(spelling.unknown("stem", stem, STEMS))
+
+
+VARIANTS = {
+  "alexnet": {
+    "module": AlexNet,
+    "options": {},
+    "spec": {
+      "image_size": 224,
+      "mean": (0.485, 0.456, 0.406),
+      "std": (0.229, 0.224, 0.225),
+      "crop_fraction": 0.875,
+      "parameters": 61_100_840,
+      "gmacs": 0.714,
+      "top1": 56.522,
+      "top1_source": "torchvision IMAGENET1K_V1",
+      "paper": "Krizhevsky 2014, One weird trick for parallelizing "
+      "convolutional neural networks",
+    },
+  },
+  "alexnet_2012": {
+    "module": AlexNet2012,
+    "options": {},
+    "spec": {
+      "image_size": 227,
+      "mean": (0.485, 0.456, 0.406),
+      # Only the mean is taken from the pixels, which are in [0, 255].
+      "std": (1 / 255, 1 / 255, 1 / 255),
+      "crop_fraction": 227 / 256,
+      "parameters": 60_965_224,
+      "gmacs": 0.724,
+      "top1": 59.3,
+      "top1_source": "the paper, Table 2, one network, ten crops",
+      "paper": "Krizhevsky et al. 2012, ImageNet Classification with Deep "
+      "Convolutional Neural Networks",
+    },
+  },
+}

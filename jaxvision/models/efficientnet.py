@@ -1,0 +1,299 @@
+"""EfficientNet: a mobile network scaled in width, depth and resolution at once.
+
+Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Neural
+Networks. Table 1 is B0; B1 to B7 scale it by the coefficients of the authors'
+code, which are not powers of those in the paper's section 3.3. From that code
+too: TensorFlow's "SAME" padding (asymmetric where the stride is 2), batch
+normalisation of epsilon 1e-3 whose running averages keep 0.99 of their value,
+drop connect that grows linearly to 0.2, and the initialisation. torchvision's
+weights need `padding="symmetric"`, and up to B4 `norm_epsilon=1e-5`.
+
+Parameter names are timm's, with `blocks.0.0` written `blocks_0_0`.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxvision import activations, initializers, layers, norms, spelling
+
+Layer = Callable[..., Any]  # A partially applied Linen module.
+
+# Repeats, kernel size, stride, expansion and features of each stage of B0.
+STAGES = (
+  (1, 3, 1, 1, 16),
+  (2, 3, 2, 6, 24),
+  (2, 5, 2, 6, 40),
+  (3, 3, 2, 6, 80),
+  (3, 5, 1, 6, 112),
+  (4, 5, 2, 6, 192),
+  (1, 3, 1, 6, 320),
+)
+STEM_FEATURES, HEAD_FEATURES = 32, 1280  # Of B0.
+STEM_STRIDES = {"imagenet": 2, "small": 1}
+PADDINGS = ("same", "symmetric")
+
+
+def round_features(features: int, *, width: float) -> int:
+  """Returns width * features as a multiple of 8, at least 0.9 times as many."""
+  scaled = width * features
+  rounded = max(8, int(scaled + 4) // 8 * 8)
+  return rounded if rounded >= 0.9 * scaled else rounded + 8
+
+
+class MBConv(nn.Module):
+  """Expansion, depthwise convolution, squeeze-and-excite, linear projection.
+
+  The input is added where it has the shape of the output.
+
+  Attributes:
+    features: channels of the output.
+    kernel_size: of the depthwise convolution.
+    stride: of the depthwise convolution.
+    expansion: channels of the depthwise convolution per channel of the input;
+      with 1 there is no expanding convolution, and the names are those of
+      timm's separable block.
+    drop_rate: probability to drop all but the input.
+    conv: makes a 1x1 convolution without bias.
+    depthwise: makes a depthwise convolution.
+    norm: makes a normalisation.
+    squeeze_excite: makes the gate; a quarter of the input's channels wide.
+    activation: after each normalisation but the last.
+  """
+
+  features: int
+  kernel_size: int
+  stride: int
+  expansion: int
+  drop_rate: float
+  conv: Layer
+  depthwise: Layer
+  norm: Layer
+  squeeze_excite: Layer
+  activation: activations.Activation
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """Maps (b, h, w, c) to (b, ceil(h/stride), ceil(w/stride), features)."""
+    channels, expands = x.shape[-1], self.expansion > 1
+    y = x
+    if expands:
+      y = self.conv(self.expansion * channels, name="conv_pw")(y)
+      y = self.activation(self.norm(name="bn1")(y))
+    y = self.depthwise(self.kernel_size, stride=self.stride, name="conv_dw")(y)
+    y = self.activation(self.norm(name="bn2" if expands else "bn1")(y))
+    y = self.squeeze_excite(max(1, channels // 4), name="se")(y)
+    y = self.conv(self.features, name="conv_pwl" if expands else "conv_pw")(y)
+    y = self.norm(name="bn3" if expands else "bn2")(y)
+    if self.stride > 1 or channels != self.features:
+      return y
+    return x + layers.DropPath(self.drop_rate)(y, train=train)
+
+
+class EfficientNet(nn.Module):
+  """Stem, stages of MBConv blocks, 1x1 convolution, mean over space, classifier.
+
+  Attributes:
+    num_classes: length of the logits.
+    width: factor of the features of all layers (`round_features`).
+    depth: factor of the repeats of all stages, rounded up.
+    dropout: rate before the classifier, in training.
+    drop_connect: rate at which the last block would be dropped if there were
+      one more; block i of n has rate drop_connect * i / n.
+    stages: repeats, kernel size, stride, expansion and features of each, before
+      they are scaled.
+    stem: "imagenet" (its 3x3 convolution has stride 2) or "small" (stride 1;
+      for images of up to 64 pixels).
+    padding: "same" (TensorFlow's) or "symmetric" (torchvision's).
+    activation: a name in `jaxvision.activations`.
+    norm: a name in `jaxvision.norms`.
+    norm_epsilon: added to the variances.
+    initializer: of the kernels of all convolutions, a name in
+      `jaxvision.initializers`.
+    dtype: of the computation; parameters, batch statistics and logits are
+      float32.
+  """
+
+  num_classes: int
+  width: float = 1.0
+  depth: float = 1.0
+  dropout: float = 0.2
+  drop_connect: float = 0.2
+  stages: tuple[tuple[int, int, int, int, int], ...] = STAGES
+  stem: str = "imagenet"
+  padding: str = "same"
+  activation: str = "swish"
+  norm: str = "batch_norm"
+  norm_epsilon: float = 1e-3
+  initializer: str = "he_normal_fan_out"
+  dtype: DTypeLike = "float32"
+
+  @nn.compact
+  def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+    """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
+
+    With `train` the statistics are those of the batch, over all devices, the
+    collection `batch_stats` must be mutable, and the random stream "dropout" is
+    used.
+
+    Raises:
+      ValueError: if a name is unknown; names the nearest.
+    """
+    self._check_names()
+    parts = self._parts(train=train)
+    conv, norm, activation = parts["conv"], parts["norm"], parts["activation"]
+    x = conv(
+      self._scaled(STEM_FEATURES),
+      (3, 3),
+      strides=STEM_STRIDES[self.stem],
+      padding="SAME" if self.padding == "same" else 1,
+      name="conv_stem",
+    )(images)
+    x = activation(norm(name="bn1")(x))
+    for name, block in self._blocks().items():
+      x = MBConv(**block, **parts, name=name)(x, train=train)
+    x = conv(self._scaled(HEAD_FEATURES), name="conv_head")(x)
+    x = activation(norm(name="bn2")(x)).mean(axis=(1, 2))
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    return nn.Dense(
+      self.num_classes,
+      kernel_init=initializers.create("uniform_fan_out"),
+      dtype=jnp.float32,
+      name="classifier",
+    )(x)
+
+  def _check_names(self) -> None:
+    if self.stem not in STEM_STRIDES:
+      raise ValueError(spelling.unknown("stem", self.stem, STEM_STRIDES))
+    if self.padding not in PADDINGS:
+      raise ValueError(spelling.unknown("padding", self.padding, PADDINGS))
+
+  def _scaled(self, features: int) -> int:
+    return round_features(features, width=self.width)
+
+  def _blocks(self) -> dict[str, dict[str, Any]]:
+    """Returns the attributes in which the blocks differ, by name."""
+    blocks = {}
+    for i, (repeats, kernel_size, stride, expansion, features) in enumerate(
+      self.stages
+    ):
+      for j in range(math.ceil(self.depth * repeats)):
+        blocks[f"blocks_{i}_{j}"] = {
+          "features": self._scaled(features),
+          "kernel_size": kernel_size,
+          "stride": stride if j == 0 else 1,
+          "expansion": expansion,
+        }
+    for i, block in enumerate(blocks.values()):
+      block["drop_rate"] = self.drop_connect * i / len(blocks)
+    return blocks
+
+  def _parts(self, *, train: bool) -> dict[str, Layer]:
+    """Returns what all blocks are made of."""
+    kernel_init = initializers.create(self.initializer)
+    activation = activations.create(self.activation)
+    return {
+      "conv": functools.partial(
+        nn.Conv,
+        kernel_size=(1, 1),
+        use_bias=False,
+        kernel_init=kernel_init,
+        dtype=self.dtype,
+      ),
+      "depthwise": functools.partial(
+        _depthwise,
+        symmetric=self.padding == "symmetric",
+        kernel_init=_of_each_channel(kernel_init),
+        dtype=self.dtype,
+      ),
+      "norm": norms.create(
+        self.norm,
+        train=train,
+        dtype=self.dtype,
+        epsilon=self.norm_epsilon,
+        momentum=0.99,
+      ),
+      "squeeze_excite": functools.partial(
+        layers.SqueezeExcite,
+        activation=activation,
+        kernel_init=kernel_init,
+        dtype=self.dtype,
+      ),
+      "activation": activation,
+    }
+
+
+def _depthwise(
+  kernel_size: int, *, symmetric: bool, **options: Any
+) -> layers.DepthwiseConv:
+  padding = kernel_size // 2 if symmetric else "SAME"
+  return layers.DepthwiseConv(kernel_size, padding=padding, **options)
+
+
+def _of_each_channel(
+  initializer: initializers.Initializer,
+) -> initializers.Initializer:
+  """Draws depthwise kernels (k, k, 1, c) channel by channel.
+
+  So that the fans are those of one channel, k * k, as in the authors' code.
+  """
+
+  def draw(
+    key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
+  ) -> jax.Array:
+    one = functools.partial(initializer, shape=(*shape[:-1], 1), dtype=dtype)
+    return jax.vmap(one, out_axes=-2)(jax.random.split(key, shape[-1]))[..., 0]
+
+  return draw
+
+
+def _variant(
+  *,
+  width: float,
+  depth: float,
+  image_size: int,
+  dropout: float,
+  parameters: int,
+  gmacs: float,
+  top1: float,
+) -> dict[str, Any]:
+  return {
+    "module": EfficientNet,
+    "options": {"width": width, "depth": depth, "dropout": dropout},
+    "spec": {
+      "image_size": image_size,
+      "mean": (0.485, 0.456, 0.406),
+      "std": (0.229, 0.224, 0.225),
+      "crop_fraction": 0.875,
+      "parameters": parameters,
+      "gmacs": gmacs,
+      "top1": top1,
+      "top1_source": "first version of the paper, Table 2",
+      "paper": "Tan and Le 2019, EfficientNet, Tables 1 and 2",
+    },
+  }
+
+
+# Name -> width, depth, image size, dropout, parameters, GMACs, top-1.
+_SIZES = {
+  "efficientnet_b0": (1.0, 1.0, 224, 0.2, 5_288_548, 0.386, 76.3),
+  "efficientnet_b1": (1.0, 1.1, 240, 0.2, 7_794_184, 0.687, 78.8),
+  "efficientnet_b2": (1.1, 1.2, 260, 0.3, 9_109_994, 1.0, 79.8),
+  "efficientnet_b3": (1.2, 1.4, 300, 0.3, 12_233_232, 1.827, 81.1),
+  "efficientnet_b4": (1.4, 1.8, 380, 0.4, 19_341_616, 4.394, 82.6),
+  "efficientnet_b5": (1.6, 2.2, 456, 0.4, 30_389_784, 10.266, 83.3),
+  "efficientnet_b6": (1.8, 2.6, 528, 0.5, 43_040_704, 19.068, 84.0),
+  "efficientnet_b7": (2.0, 3.1, 600, 0.5, 66_347_960, 37.746, 84.4),
+}
+VARIANTS = {
+  name: {
+    "module": EfficientNet,
+  }
+  for name in _SIZES
+}

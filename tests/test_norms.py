@@ -1,0 +1,164 @@
+"""Normalisations against their definitions, written as loops in numpy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvision import norms
+
+EPSILON = 0.01
+
+
+def _images(*, mean=0.5):
+  rng = np.random.default_rng(0)
+  scale, shift = rng.uniform(0.5, 3, 6), rng.normal(size=6)
+  values = mean + shift + scale * rng.normal(size=(4, 3, 5, 6))
+  return values.astype(np.float32)
+
+
+def _affine():
+  """Scale and bias, as none of them starts."""
+  rng = np.random.default_rng(1)
+  scale = rng.uniform(0.5, 2, 6).astype(np.float32)
+  return {"scale": scale, "bias": rng.normal(size=6).astype(np.float32)}
+
+
+def _create(norm, *, train=True, dtype="float32", **options):
+  create = norms.create(
+    norm, train=train, dtype=dtype, epsilon=EPSILON, **options
+  )
+  return create(name=None)
+
+
+def _standardised(values):
+  values = np.asarray(values, np.float64)
+  return (values - values.mean()) / np.sqrt(values.var() + EPSILON)
+
+
+def _batch_norm(x):
+  """Over the batch and space, for each channel."""
+  y = np.zeros(x.shape)
+  for c in range(x.shape[-1]):
+    y[..., c] = _standardised(x[..., c])
+  return y
+
+
+def _group_norm(x, *, groups=2):
+  """Over space and neighbouring channels, for each example."""
+  y = np.zeros(x.shape)
+  width = x.shape[-1] // groups
+  for b in range(x.shape[0]):
+    for g in range(0, x.shape[-1], width):
+      y[b, ..., g : g + width] = _standardised(x[b, ..., g : g + width])
+  return y
+
+
+def _layer_norm(x):
+  """Over the channels, for each position."""
+  y = np.zeros(x.shape)
+  for position in np.ndindex(x.shape[:-1]):
+    y[position] = _standardised(x[position])
+  return y
+
+
+DEFINITIONS = {
+  "batch_norm": _batch_norm,
+  "group_norm(2)": _group_norm,
+  "layer_norm": _layer_norm,
+}
+# The exact ones bear means that are large beside the deviations.
+MEANS = {"batch_norm": 0.5, "group_norm(2)": 3e3, "layer_norm": 3e3}
+
+every_norm = pytest.mark.parametrize("norm", DEFINITIONS)
+
+
+def _train_apply(norm, x, **options):
+  module = _create(norm, **options)
+  variables = dict(module.init(jax.random.key(0), x))
+  variables["params"] = _affine()
+  return module.apply(variables, x, mutable=["batch_stats"])
+
+
+@every_norm
+def test_training_equals_the_definition(norm):
+  x, affine = _images(mean=MEANS[norm]), _affine()
+  expected = DEFINITIONS[norm](x) * affine["scale"] + affine["bias"]
+  actual, _ = _train_apply(norm, x)
+  # The mean is rounded to 1e-7 of itself.
+  np.testing.assert_allclose(actual, expected, atol=2e-6 * max(1, MEANS[norm]))
+
+
+@every_norm
+def test_starts_as_the_normalisation_alone_or_with_another_scale(norm):
+  x = _images()
+  create = norms.create(norm, train=True, dtype="float32", epsilon=EPSILON)
+  for module, scale in (
+    (create(name=None), 1),
+    (create(name=None, scale_init=jax.nn.initializers.zeros), 0),
+  ):
+    actual, variables = module.init_with_output(jax.random.key(0), x)
+    expected = scale * DEFINITIONS[norm](x)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    assert set(variables["params"]) == {"scale", "bias"}
+
+
+def test_batch_norm_keeps_a_share_of_its_running_averages_and_uses_them():
+  x, affine = _images(), _affine()
+  _, state = _train_apply("batch_norm", x, momentum=0.7)
+  mean, var = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
+  stats = jax.tree.map(np.asarray, state["batch_stats"])
+  np.testing.assert_allclose(stats["mean"], 0.3 * mean, rtol=1e-4)
+  np.testing.assert_allclose(stats["var"], 0.7 + 0.3 * var, rtol=1e-4)
+
+  module = _create("batch_norm", train=False)
+  actual = module.apply({"params": affine, **state}, x[:1])
+  y = (x[:1] - stats["mean"]) / np.sqrt(stats["var"] + EPSILON)
+  expected = y * affine["scale"] + affine["bias"]
+  np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["group_norm(2)", "layer_norm"])
+def test_others_are_the_same_in_training_and_evaluation(norm):
+  x = _images()
+  trained, _ = _train_apply(norm, x)
+  evaluated, state = _train_apply(norm, x, train=False)
+  np.testing.assert_array_equal(trained, evaluated)
+  assert not state
+
+
+@every_norm
+def test_bfloat16_is_of_the_result_and_not_of_the_statistics(norm):
+  x = _images().astype(jnp.bfloat16)
+  exact, _ = _train_apply(norm, np.asarray(x, np.float32))
+  actual, state = _train_apply(norm, x, dtype="bfloat16")
+  assert actual.dtype == jnp.bfloat16
+  assert {leaf.dtype for leaf in jax.tree.leaves(state)} <= {
+    jnp.dtype("float32")
+  }
+  # Rounding of the result, of 8 bits, and of a product within.
+  error = np.abs(actual.astype(jnp.float32) - exact)
+  assert (error <= 2**-6 * (1 + np.abs(exact))).all()
+
+
+def test_group_norm_has_32_groups():
+  x = np.random.default_rng(0).normal(size=(2, 3, 3, 64)).astype(np.float32)
+  actual, _ = _create("group_norm").init_with_output(jax.random.key(0), x)
+  np.testing.assert_allclose(actual, _group_norm(x, groups=32), atol=1e-5)
+
+
+def test_groups_that_do_not_divide_the_channels_are_an_error():
+  with pytest.raises(ValueError, match=r"48 .* of 32 groups.*group_norm\(16\)"):
+    _create("group_norm").init(jax.random.key(0), jnp.zeros((2, 4, 4, 48)))
+
+
+@pytest.mark.parametrize(
+  ("norm", "message"),
+  [
+    ("batchnorm", r"unknown norm 'batchnorm'; did you mean 'batch_norm'"),
+    ("group_norm(group=4)", r"no option 'group'; did you mean 'groups'"),
+  ],
+)
+def test_what_does_not_exist_is_an_error(norm, message):
+  with pytest.raises(ValueError, match=message):
+    _create(norm)
