@@ -5,34 +5,13 @@ the scale does not start at one, it gives a Linen module for (..., c).
 """
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
 from jax.typing import DTypeLike
 
 from jaxvision import call_syntax
-
-
-class GroupNorm(nn.GroupNorm):
-  """Flax's, with an error that tells what to do."""
-
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps (b, ..., c) to the same shape.
-
-    Raises:
-      ValueError: if the groups do not divide the channels.
-    """
-    channels, groups = x.shape[-1], self.num_groups
-    if channels % groups:
-      raise ValueError(
-        f"{channels} channels are not a multiple of {groups} groups; "
-        f"write group_norm({math.gcd(channels, groups)}) for fewer groups, or "
-        "change the number of features"
-      )
-    return super().__call__(x)
 
 
 def create(
@@ -71,7 +50,7 @@ def create(
     )
 
   def group_norm(groups: int = 32) -> Callable[..., nn.Module]:
-    return functools.partial(GroupNorm, num_groups=groups, **exact)
+    return functools.partial(nn.GroupNorm, num_groups=groups, **exact)
 
   def layer_norm() -> Callable[..., nn.Module]:
     return functools.partial(nn.LayerNorm, **exact)

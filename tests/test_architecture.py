@@ -32,6 +32,7 @@ FLOORS = (
   ),
   (
     "layers",
+    "standardized",
     "losses",
     "optimizers",
     "distributed",

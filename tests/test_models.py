@@ -20,11 +20,14 @@ CLASSES = 5
 
 # Each Linen module in at least one small form.
 SMALL = {
+  "alexnet": {"features": (8, 12, 16, 8, 8), "stem": "small"},
+  "alexnet_2012": {"features": (8, 12, 16, 8, 8), "stem": "small"},
   "linear": {},
   "mlp": {"hidden": (12, 8)},
   "maxout_mlp": {"hidden": (6,), "pieces": 3},
   "resnet18": {"blocks": (1, 1), "features": 8, "stem": "small"},
   "resnet50": {"blocks": (1, 1), "features": 8},
+  "vgg11": {"blocks": (1, 1), "features": 8, "pool_size": 2, "hidden": (12,)},
   "vit_ti16": {
     "patch_size": 4,
     "width": 12,
@@ -114,7 +117,7 @@ def test_names_matches_shell_patterns():
     "resnet34",
     "resnet50",
   ]
-  assert models.names("alex*") == []
+  assert models.names("zebra*") == []
   assert set(models.names()) == set(PUBLISHED)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import flax.linen as nn
 
 from jaxvision import spelling
-from jaxvision.models import alexnet, linear, mlp, resnet, vgg, vit
+from jaxvision.models import alexnet, bit, linear, mlp, resnet, vgg, vit
 
 VARIANTS = {
   **alexnet.VARIANTS,
+  **bit.VARIANTS,
   **linear.VARIANTS,
   **mlp.VARIANTS,
   **resnet.VARIANTS,

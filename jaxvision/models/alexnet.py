@@ -40,16 +40,11 @@ _MAP = 6  # Side of the map that the Dense layers read.
 
 
 def local_response_norm(
-  x: jax.Array,
-  *,
-  size: int = 5,
-  k: float = 2.0,
-  alpha: float = 1e-4,
-  beta: float = 0.75,
+  x: jax.Array, *, size: int = 5, k: float = 2.0, alpha: float = 1e-4
 ) -> jax.Array:
   """Divides by a power of the squares of neighbouring channels.
 
-  x / (k + alpha * sum of the squares of `size` channels)^beta, section 3.3 of
+  x / (k + alpha * sum of the squares of `size` channels)^0.75, section 3.3 of
   the paper. (Caffe and torch divide alpha by `size`, and have k = 1.) Channels
   beyond the first and the last are zero; the towers are neighbours.
 
@@ -58,14 +53,15 @@ def local_response_norm(
     size: odd number of channels, the one that is divided in the middle.
     k: what keeps the divisor from zero.
     alpha: weight of the squares.
-    beta: the power.
   """
   wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
   channels, reach = x.shape[-1], size // 2
   padding = [(0, 0)] * (x.ndim - 1) + [(reach, reach)]
   squares = jnp.pad(jnp.square(wide), padding)
   total = sum(squares[..., i : i + channels] for i in range(size))
-  return (wide * (k + alpha * total) ** -beta).astype(x.dtype)
+  # Two roots are several times as fast as a power.
+  root = jax.lax.rsqrt(k + alpha * total)
+  return (wide * root * jnp.sqrt(root)).astype(x.dtype)
 
 
 def _convolutions(
@@ -220,9 +216,9 @@ class AlexNet2012(nn.Module):
       side = _side(size, padding=0)
       if self.stem == "imagenet" and side != _MAP:
         raise ValueError(
-          f"image size {size} gives a map of side {max(side, 0)}, and fc6 reads "
-          "6x6 positions; use 227 (up to 258 fit), or stem='small', or the "
-          "model alexnet, which takes any size from 63"
+          f"image size {size} gives a map of side {max(side, 0)}, where fc6 "
+          "reads 6x6 positions; use 227 (up to 258 fit), or stem='small', or "
+          "the model alexnet, which takes any size from 63"
         )
     layer = functools.partial(self._layer, train=train)
     x = _convolutions(images, layer=layer, stem=self.stem, padding=0)

@@ -38,6 +38,14 @@ def import_torchvision() -> Any:
   return torchvision.models
 
 
+def import_timm() -> Any:
+  """Returns timm, also where torchvision's compiled part does not load."""
+  import_torchvision()
+  import timm
+
+  return timm
+
+
 def fill(
   module: torch.nn.Module, variables: Tree, *, rules: Rules
 ) -> torch.nn.Module:
@@ -97,6 +105,24 @@ def _in_their_layout(array: np.ndarray) -> np.ndarray:
   if array.ndim == 4:
     return array.transpose(3, 2, 0, 1)
   return array.T if array.ndim == 2 else array
+
+
+def flattened_by_channel(
+  variables: Tree, *, layer: str, positions: int
+) -> Tree:
+  """Returns the variables with the rows of a Dense kernel in torch's order.
+
+  Args:
+    variables: ours, {"params": ...}, which are not changed.
+    layer: name of the Dense layer that reads a flattened map, which we flatten
+      in the order (row, column, channel) and torch as (channel, row, column).
+    positions: rows times columns of the map.
+  """
+  dense = variables["params"][layer]
+  kernel = dense["kernel"].reshape(positions, -1, dense["kernel"].shape[-1])
+  permuted = kernel.swapaxes(0, 1).reshape(dense["kernel"].shape)
+  params = {**variables["params"], layer: {**dense, "kernel": permuted}}
+  return {**variables, "params": params}
 
 
 def logits(module: torch.nn.Module, images: np.ndarray) -> np.ndarray:

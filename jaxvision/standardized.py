@@ -1,0 +1,84 @@
+"""Weight standardisation: a convolution whose filters have mean 0, variance 1.
+
+Qiao et al. 2019, Micro-Batch Training with Batch-Channel Normalization and
+Weight Standardization. The published networks differ in where they add epsilon.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxvision import spelling
+
+# Where epsilon is added: w / sqrt(variance + epsilon), as in the released BiT,
+# or w / (sqrt(variance) + epsilon), as in the released ViT hybrids.
+RULES = ("variance", "deviation")
+
+
+def standardize(
+  kernel: jax.Array, *, epsilon: float, added_to: str = "variance"
+) -> jax.Array:
+  """Returns a kernel (h, w, in, out) with mean 0 and variance 1 per output.
+
+  Args:
+    kernel: float32.
+    epsilon: small, against division by zero.
+    added_to: "variance" or "deviation".
+
+  Raises:
+    ValueError: if epsilon is added to something else.
+  """
+  if added_to not in RULES:
+    raise ValueError(spelling.unknown("epsilon rule", added_to, RULES))
+  axes = tuple(range(kernel.ndim - 1))
+  centred = kernel - kernel.mean(axes, keepdims=True)
+  variance = jnp.square(centred).mean(axes, keepdims=True)
+  if added_to == "variance":
+    return centred * jax.lax.rsqrt(variance + epsilon)
+  return centred / (jnp.sqrt(variance) + epsilon)
+
+
+class StandardizedConv(nn.Module):
+  """A convolution without bias, by its standardised kernel.
+
+  The parameter `kernel` (h, w, in, out) is the one before standardisation.
+
+  Attributes:
+    features: channels of the output.
+    kernel_size: side of the square kernel.
+    stride: of rows and columns.
+    padding: "SAME", an int on all sides, or ((top, bottom), (left, right)).
+    epsilon: of the standardisation.
+    added_to: what epsilon is added to, "variance" or "deviation".
+    kernel_init: of the kernel.
+    dtype: of the convolution; the standardisation is float32.
+  """
+
+  features: int
+  kernel_size: int = 1
+  stride: int = 1
+  padding: str | int | Sequence[tuple[int, int]] = 0
+  epsilon: float = 1e-10
+  added_to: str = "variance"
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  dtype: DTypeLike = "float32"
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps (b, h, w, c) to (b, h', w', features)."""
+    k, padding = self.kernel_size, self.padding
+    shape = (k, k, x.shape[-1], self.features)
+    kernel = self.param("kernel", self.kernel_init, shape)
+    kernel = standardize(kernel, epsilon=self.epsilon, added_to=self.added_to)
+    if isinstance(padding, int):
+      padding = ((padding, padding), (padding, padding))
+    return jax.lax.conv_general_dilated(
+      x.astype(self.dtype),
+      kernel.astype(self.dtype),
+      (self.stride, self.stride),
+      padding,
+      dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )

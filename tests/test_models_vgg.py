@@ -1,0 +1,130 @@
+"""VGG: sizes, the network for small images, how it starts and drops."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from jaxvision import features, models, trees
+
+NARROW = {"blocks": (1, 2), "features": 8, "pool_size": 2, "hidden": (10, 6)}
+
+
+def _init(model, *, size=8):
+  images = jax.random.normal(jax.random.key(0), (2, size, size, 3))
+  init = jax.jit(functools.partial(model.init, train=False))
+  return images, init(jax.random.key(1), images)
+
+
+def _count(model, *, size):
+  shapes = features.variable_shapes(model, image_shape=(size, size, 3))
+  return trees.count(shapes["params"])
+
+
+def _create(name="vgg11", **options):
+  return models.create(name, num_classes=3, **options)
+
+
+def test_names_are_the_positions_in_torchvision():
+  model = _create("vgg16_bn")
+  shapes = features.variable_shapes(model, image_shape=(32, 32, 3))["params"]
+  layers = {
+    name: shapes[name]["kernel"].shape
+    for name in shapes
+    if "kernel" in shapes[name]
+  }
+  convolutions = (0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37, 40)
+  widths = (64, 64, 128, 128, 256, 256, 256) + 6 * (512,)
+  inputs = (3, *widths)
+  expected = {
+    f"features_{at}": (3, 3, inputs[i], widths[i])
+    for i, at in enumerate(convolutions)
+  }
+  expected |= {
+    "classifier_0": (7 * 7 * 512, 4096),
+    "classifier_3": (4096, 4096),
+    "classifier_6": (4096, 3),
+  }
+  assert layers == expected
+  norms = {name for name in shapes if "scale" in shapes[name]}
+  assert norms == {f"features_{at + 1}" for at in convolutions}
+
+
+def test_sizes_that_have_the_parameters_of_the_native_one():
+  model = _create()
+  assert len({_count(model, size=size) for size in (32, 63, 224, 300)}) == 1
+
+
+def test_an_image_that_is_too_small_is_an_error():
+  with pytest.raises(ValueError, match=r"image size 31 .* 5 stages.*least 32"):
+    _count(_create(), size=31)
+
+
+def test_count_of_the_network_that_is_used_for_cifar():
+  model = models.create("vgg16_bn", num_classes=10, pool_size=1, hidden=())
+  convolutions = 14_714_688  # As torchvision's vgg16.features.
+  assert _count(model, size=32) == convolutions + 2 * 4224 + 513 * 10
+
+
+def test_normalises_between_convolution_and_activation():
+  model = _create(norm="group_norm(4)", activation="tanh", **NARROW)
+  images, variables = _init(model)
+
+  @jax.jit
+  def seen():
+    calls = {}
+
+    def observe(call, args, kwargs, context):
+      outputs = call(*args, **kwargs)
+      if isinstance(context.module, (nn.Conv, nn.GroupNorm)):
+        calls[context.module.name] = (args[0], outputs)
+      return outputs
+
+    with nn.intercept_methods(observe):
+      model.apply(variables, images, train=False)
+    return calls
+
+  calls = {name.partition("_")[2]: pair for name, pair in seen().items()}
+  assert set(calls) == set("014578")
+  for convolution, norm in ("01", "45", "78"):
+    np.testing.assert_array_equal(calls[convolution][1], calls[norm][0])
+  # The second stage has two convolutions without a pooling between them.
+  activated = np.tanh(calls["5"][1])
+  np.testing.assert_allclose(calls["7"][0], activated, rtol=1e-5, atol=1e-6)
+
+
+def test_starts_as_torchvisions():
+  wide = {"blocks": (1, 1), "features": 48, "pool_size": 2, "hidden": (99,)}
+  _, variables = _init(_create(**wide))
+  for layer, leaves in variables["params"].items():
+    kernel = leaves["kernel"]
+    fan_out = 9 * kernel.shape[-1]
+    std = (2 / fan_out) ** 0.5 if "features" in layer else 0.01
+    error = std * 4 / (2 * kernel.size) ** 0.5
+    assert np.std(kernel) == pytest.approx(std, abs=error)
+    np.testing.assert_array_equal(leaves["bias"], 0)
+
+
+def test_initializers_are_those_of_the_layers():
+  model = _create(initializer="normal(3)", dense_initializer="zeros", **NARROW)
+  _, variables = _init(model)
+  for layer, leaves in variables["params"].items():
+    std = np.std(leaves["kernel"])
+    expected = 3 if "features" in layer else 0
+    assert std == pytest.approx(expected, rel=0.3)
+
+
+def test_dropout_is_behind_each_hidden_layer():
+  model = _create(dropout=1.0, **NARROW)
+  images, variables = _init(model)
+  params = jax.tree.map(np.array, variables["params"])
+  for leaves in params.values():
+    leaves["bias"] += np.arange(1, 1 + leaves["bias"].size)
+  run = jax.jit(model.apply, static_argnames="train")
+  rngs = {"dropout": jax.random.key(0)}
+  logits = run({"params": params}, images, train=True, rngs=rngs)
+  np.testing.assert_allclose(logits, [params["classifier_6"]["bias"]] * 2)
+  kept = run({"params": params}, images, train=False)
+  assert np.abs(kept - logits).max() > 0.01
