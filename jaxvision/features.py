@@ -1,34 +1,54 @@
-"""Look inside any model: its parameters, its cost, its first layer.
+"""Look inside any model: its layers, what they cost, what they compute.
 
 Works on every Linen module that maps images (b, h, w, c) to logits with
 `__call__(images, *, train)`; `image_shape` is always (h, w, c), without batch.
-Nothing here allocates parameters or runs a model.
+A layer is a Linen module inside the model, called by its path: "layer3_0/conv2"
+or "Transformer/encoderblock_3". Nothing but `tap` runs a model, or allocates.
 """
 
+import dataclasses
 import functools
 import math
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.extend.core
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision import trees
+from jaxvision import flops, spelling, trees
 
 Tree = Any
 
 MOST_FILTERS = 64  # More do not fit into one picture.
+_LAYER = "layer "  # How the name scopes begin that say which layer it is.
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+  """A row of `layer_table`.
+
+  Attributes:
+    path: such as "layer3_0/conv2"; empty for the model itself.
+    output_shape: for one image, (1, ...).
+    parameters: trainable ones.
+    macs: multiply-accumulates of one image's forward pass.
+  """
+
+  path: str
+  output_shape: tuple[int, ...]
+  parameters: int
+  macs: int
 
 
 def variable_shapes(
   model: nn.Module, *, image_shape: tuple[int, int, int]
 ) -> Tree:
   """Returns the model's variables as a tree of `jax.ShapeDtypeStruct`."""
-  images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   init = functools.partial(model.init, train=False)
-  return jax.eval_shape(init, jax.random.key(0), images)
+  return jax.eval_shape(init, jax.random.key(0), _one_image(image_shape))
 
 
 def parameter_table(params: Tree) -> list[tuple[str, tuple[int, ...], int]]:
@@ -48,43 +68,157 @@ def flops_per_image(
 ) -> float:
   """Returns the floating-point operations of one image's forward pass.
 
-  Two per multiply-accumulate of the convolutions and matrix products, as
-  papers count them: taps on padding included, elementwise operations not. A
-  training step is about three times as much. (XLA's own cost analysis leaves
-  out the padding, 7 % of ResNet-18, and counts the body of a scan once.)
+  Two per multiply-accumulate, which `jaxvision.flops` says how to count. A
+  training step is about three times as much.
   """
   variables = variable_shapes(model, image_shape=image_shape)
-  images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  forward = functools.partial(model.apply, train=False)
-  return 2.0 * _products(jax.make_jaxpr(forward)(variables, images))
+  return 2.0 * _macs(model, variables, image_shape).total()
 
 
-def _products(jaxpr: Any) -> int:
-  """Returns the multiply-accumulates of all equations, inner ones included."""
-  return sum(_products_of_equation(equation) for equation in jaxpr.eqns)
+def layer_names(
+  model: nn.Module, *, image_shape: tuple[int, int, int]
+) -> list[str]:
+  """Returns the paths of the layers that the model calls, in that order."""
+  return [path for path in _output_shapes(model, image_shape) if path]
 
 
-def _products_of_equation(equation: Any) -> int:
-  name = equation.primitive.name
-  if name == "dot_general":
-    (contracted, _), _ = equation.params["dimension_numbers"]
-    left = equation.invars[0].aval.shape
-    return equation.outvars[0].aval.size * math.prod(
-      left[axis] for axis in contracted
-    )
-  if name == "conv_general_dilated":
-    kernel = equation.invars[1].aval
-    outputs = equation.params["dimension_numbers"].rhs_spec[0]
-    taps = kernel.size // kernel.shape[outputs]
-    return equation.outvars[0].aval.size * taps
-  inner = [
-    _products(each)
-    for each in jax.tree.leaves(list(equation.params.values()))
-    if isinstance(each, (jax.extend.core.Jaxpr, jax.extend.core.ClosedJaxpr))
+def layer_table(
+  model: nn.Module,
+  *,
+  image_shape: tuple[int, int, int],
+  depth: int | None = None,
+) -> list[Layer]:
+  """Returns the layers that have parameters or multiply, in order of calls.
+
+  Every parameter and every multiply-accumulate is in exactly one row: that of
+  the innermost listed layer, or that of the model itself. So the table adds up.
+
+  Args:
+    model: whose layers are meant.
+    image_shape: (h, w, c).
+    depth: how long paths may be; what is further inside counts to the layer it
+      is inside of. None lists all there is, 0 the model as one row.
+  """
+  model = _written_out(model)
+  shapes = {
+    path: shape
+    for path, shape in _output_shapes(model, image_shape).items()
+    if depth is None or path.count("/") < depth or not path
+  }
+  variables = variable_shapes(model, image_shape=image_shape)
+  parameters, macs = Counter(), Counter()
+  for path, leaf in trees.flatten(variables.get("params", {})).items():
+    parameters[_innermost(path, shapes)] += leaf.size
+  for scopes, count in _macs(model, variables, image_shape).items():
+    macs[_innermost(_path_of(scopes), shapes)] += count
+  return [
+    Layer(path, shape, parameters[path], macs[path])
+    for path, shape in shapes.items()
+    if parameters[path] or macs[path]
   ]
-  if name == "cond":  # One branch runs: one per platform, or a choice.
-    return max(inner)
-  return sum(inner) * (equation.params["length"] if name == "scan" else 1)
+
+
+def _innermost(path: str, layers: Collection[str]) -> str:
+  """Returns the longest beginning of the path that is a layer."""
+  while path and path not in layers:
+    path = path.rpartition("/")[0]
+  return path
+
+
+def _path_of(scopes: flops.Scopes) -> str:
+  """Returns the path of the layer that is called in these name scopes."""
+  marks = [each for each in scopes if each.startswith(_LAYER)]
+  return marks[-1].removeprefix(_LAYER)
+
+
+def _macs(
+  model: nn.Module, variables: Tree, image_shape: tuple[int, int, int]
+) -> Counter[flops.Scopes]:
+  """Counts the forward pass by name scopes, among them those of the layers."""
+
+  def mark(call, args, kwargs, context):
+    with jax.named_scope(_LAYER + "/".join(context.module.path)):
+      return call(*args, **kwargs)
+
+  forward = functools.partial(model.apply, train=False)
+  with nn.intercept_methods(mark):
+    jaxpr = jax.make_jaxpr(forward)(variables, _one_image(image_shape))
+  return flops.multiply_accumulates(jaxpr)
+
+
+def _output_shapes(
+  model: nn.Module, image_shape: tuple[int, int, int]
+) -> dict[str, tuple[int, ...]]:
+  """{path: shape of its output} in the order in which the calls begin."""
+  shapes = {}
+
+  def observe(call, args, kwargs, context):
+    path = "/".join(context.module.path)
+    if context.method_name == "__call__":
+      shapes.setdefault(path)
+    outputs = call(*args, **kwargs)
+    if context.method_name == "__call__":
+      shapes[path] = jax.tree.leaves(outputs)[0].shape
+    return outputs
+
+  with nn.intercept_methods(observe):
+    variable_shapes(_written_out(model), image_shape=image_shape)
+  return shapes
+
+
+def _written_out(model: nn.Module) -> nn.Module:
+  """Returns the model without scans over its blocks, which hide the inside."""
+  if getattr(model, "scan_layers", False):
+    return model.clone(scan_layers=False)
+  return model
+
+
+def _one_image(image_shape: tuple[int, int, int]) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+
+
+def tap(
+  model: nn.Module, variables: Tree, images: jax.Array, *, layers: Sequence[str]
+) -> dict[str, Any]:
+  """Returns what some layers of the model compute, in evaluation mode.
+
+  Args:
+    model: any; is not changed.
+    variables: of the model.
+    images: (b, h, w, c), normalised.
+    layers: paths as `layer_names` lists them.
+
+  Returns:
+    {path: output}; of a layer that is called several times, its last output.
+
+  Raises:
+    ValueError: if the model calls no such layer; names the nearest.
+  """
+  called = []
+
+  def is_tapped(module: nn.Module, method: str) -> bool:
+    path = "/".join(module.path)
+    if method == "__call__" and path:
+      called.append(path)
+    return method == "__call__" and path in layers
+
+  _, captured = _written_out(model).apply(
+    variables,
+    images,
+    train=False,
+    capture_intermediates=is_tapped,
+    mutable=["intermediates"],
+  )
+  for path in layers:
+    if path not in called:
+      raise ValueError(spelling.unknown("layer", path, set(called)))
+  return {path: _output(captured["intermediates"], path) for path in layers}
+
+
+def _output(captured: Tree, path: str) -> Any:
+  for name in path.split("/"):
+    captured = captured[name]
+  return captured["__call__"][-1]
 
 
 def first_layer(

@@ -55,14 +55,16 @@ class DepthwiseConv(nn.Module):
 class DropPath(nn.Module):
   """Drops the whole residual branch of an example, in training.
 
-  Stochastic depth, Huang et al. 2016, with the surviving branches divided by
-  the probability to survive. Uses the random stream "dropout".
+  Stochastic depth, Huang et al. 2016. Uses the random stream "dropout".
 
   Attributes:
     rate: probability to drop; a float, or a traced () float32.
+    rescale: whether surviving branches are divided by the probability to
+      survive, so that evaluation sees the mean of training.
   """
 
   rate: float | jax.Array
+  rescale: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -72,7 +74,9 @@ class DropPath(nn.Module):
     keep = 1 - jnp.asarray(self.rate, jnp.float32)
     shape = (x.shape[0],) + (1,) * (x.ndim - 1)
     kept = jax.random.bernoulli(self.make_rng("dropout"), keep, shape)
-    return x * jnp.where(kept, 1 / keep, 0.0).astype(x.dtype)
+    return x * jnp.where(kept, 1 / keep if self.rescale else 1.0, 0.0).astype(
+      x.dtype
+    )
 
 
 class SqueezeExcite(nn.Module):

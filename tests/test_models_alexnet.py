@@ -164,15 +164,15 @@ def test_2012_starts_as_in_the_paper():
     np.testing.assert_array_equal(leaves["bias"], 1.0 if ones else 0.0)
 
 
-def test_initializer_is_that_of_all_kernels():
-  for name in ("alexnet", "alexnet_2012"):
-    model = _create(name, initializer="normal(2)", **SMALL)
-    _, variables = _init(model, size=32)
-    kernels = [leaves["kernel"] for leaves in variables["params"].values()]
-    assert len(kernels) == 6
-    for kernel in kernels:
-      error = 2 * 4 / (2 * kernel.size) ** 0.5
-      assert np.std(kernel) == pytest.approx(2, abs=error)
+@pytest.mark.parametrize("name", ["alexnet", "alexnet_2012"])
+def test_initializer_is_that_of_all_kernels(name):
+  model = _create(name, initializer="normal(2)", **SMALL)
+  _, variables = _init(model, size=32)
+  kernels = [leaves["kernel"] for leaves in variables["params"].values()]
+  assert len(kernels) == 6
+  for kernel in kernels:
+    error = 2 * 4 / (2 * kernel.size) ** 0.5
+    assert np.std(kernel) == pytest.approx(2, abs=error)
 
 
 def test_dropout_is_before_the_hidden_layers_or_behind_them():

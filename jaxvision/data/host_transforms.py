@@ -17,8 +17,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxvision import spelling
-from jaxvision import call_syntax
+from jaxvision import call_syntax, spelling
 
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 

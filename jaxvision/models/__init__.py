@@ -12,12 +12,13 @@ from typing import Any
 import flax.linen as nn
 
 from jaxvision import spelling
-from jaxvision.models import alexnet, bit, linear, mlp, resnet, vgg, vit
+from jaxvision.models import alexnet, bit, linear, mixer, mlp, resnet, vgg, vit
 
 VARIANTS = {
   **alexnet.VARIANTS,
   **bit.VARIANTS,
   **linear.VARIANTS,
+  **mixer.VARIANTS,
   **mlp.VARIANTS,
   **resnet.VARIANTS,
   **vgg.VARIANTS,

@@ -1,4 +1,4 @@
-"""Our networks: one jitted step whose state is donated."""
+"""Our networks: one jitted step whose state is donated; see worker.py."""
 
 import functools
 import importlib.metadata
@@ -14,13 +14,13 @@ from jaxvision import depthwise, features, models, startup
 
 Job = Mapping[str, Any]
 Tree = Any
+Steps = Callable[[int], float]
 
-LEARNING_RATE, MOMENTUM = 1e-3, 0.9
-NUM_CLASSES = 1000
+_CLASSES = 1000
 
 
 def start(job: Job) -> dict[str, Any]:
-  """Applies the settings of the process; see worker.py."""
+  """Applies the settings of the process, and says where it runs."""
   if "plain" not in job["options"]:
     startup.tune_cpu()
   if "lax" in job["options"]:
@@ -35,7 +35,7 @@ def start(job: Job) -> dict[str, Any]:
 def convolve_as_flax(
   x: jax.Array, kernel: jax.Array, *, strides: tuple[int, int], padding: Any
 ) -> jax.Array:
-  """`depthwise.convolve` as `nn.Conv` computes it, on every backend."""
+  """`depthwise.convolve`, but as `nn.Conv` computes it, on every backend."""
   return jax.lax.conv_general_dilated(
     x,
     kernel,
@@ -47,43 +47,44 @@ def convolve_as_flax(
 
 
 def create(job: Job) -> nn.Module:
-  """Returns the network, which drops nothing."""
-  model = models.create(
-    job["network"], num_classes=NUM_CLASSES, dtype=job["dtype"]
-  )
-  changes = {
-    name: 0.0 for name in model.__dataclass_fields__ if name.startswith("drop")
-  }
+  """Returns the network of a job; it drops nothing."""
+  options = {"dtype": job["dtype"]}
   if "scan_layers" in job["options"]:
-    changes["scan_layers"] = True
-  return model.clone(**changes)
+    options["scan_layers"] = True
+  model = models.create(job["network"], num_classes=_CLASSES, **options)
+  attributes = model.__dataclass_fields__
+  return model.clone(**{a: 0.0 for a in attributes if a.startswith("drop")})
 
 
-def build(job: Job) -> tuple[Callable[[int], float], dict[str, Any]]:
-  """Makes weights and images; see worker.py."""
+def build(job: Job) -> tuple[Steps, Callable[[], dict[str, Any]]]:
+  """Makes the weights; returns the steps, and what counts the network."""
   model = create(job)
-  size, batch_size = job["image_size"], job["batch_size"]
+  batch_size, size = job["batch_size"], job["image_size"]
   shape = (batch_size, size, size, 3)
   images = jax.random.normal(jax.random.key(1), shape)
-  labels = jnp.arange(batch_size) % NUM_CLASSES
-  init = functools.partial(model.init, train=False)
-  variables = jax.jit(init)(jax.random.key(0), images[:1])
-  jax.block_until_ready((variables, images, labels))
-  facts = {
-    "parameters": sum(each.size for each in jax.tree.leaves(variables["params"])),
-    "flops": features.flops_per_image(model, image_shape=shape[1:]),
-  }
-  make = make_training if job["mode"] == "train" else make_inference
-  return make(model, variables, images, labels), facts
+  init = jax.jit(functools.partial(model.init, train=False))
+  variables = init(jax.random.key(0), images[:1])
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+  jax.block_until_ready((variables, images))
+
+  def describe() -> dict[str, Any]:
+    flops = features.flops_per_image(model, image_shape=shape[1:])
+    return {"parameters": parameters, "flops": flops}
+
+  if job["mode"] == "train":
+    batch = images, jnp.arange(batch_size) % _CLASSES
+    return make_training(model, variables, batch), describe
+  return make_inference(model, variables, images), describe
 
 
 def make_training(
-  model: nn.Module, variables: Tree, images: jax.Array, labels: jax.Array
-) -> Callable[[int], float]:
-  """Returns steps(number) -> loss, which train and keep the state."""
-  optimizer = optax.sgd(LEARNING_RATE, MOMENTUM)
+  model: nn.Module, variables: Tree, batch: tuple[jax.Array, jax.Array]
+) -> Steps:
+  """Returns steps(number) -> loss; they go on where the last ones ended."""
+  optimizer = optax.sgd(1e-3, momentum=0.9)
 
-  def loss(params: Tree, rest: Tree) -> tuple[jax.Array, Tree]:
+  def loss(params: Tree, rest: Tree, batch: Tree) -> tuple[jax.Array, Tree]:
+    images, labels = batch
     logits, rest = model.apply(
       {"params": params, **rest}, images, train=True, mutable=list(rest)
     )
@@ -91,11 +92,45 @@ def make_training(
     return losses.mean(), dict(rest)
 
   @functools.partial(jax.jit, donate_argnums=0)
-  def step(state: Tree) -> tuple[Tree, jax.Array]:
+  def step(state: Tree, batch: Tree) -> tuple[Tree, jax.Array]:
     params, rest, opt_state = state
-    (value, rest), gradients = jax.value_and_grad(loss, has_aux=True)(
-      params, rest
-    )
+    differentiate = jax.value_and_grad(loss, has_aux=True)
+    (value, rest), gradients = differentiate(params, rest, batch)
     updates, opt_state = optimizer.update(gradients, opt_state, params)
     return (optax.apply_updates(params, updates), rest, opt_state), value
-  ...
+
+  params = variables.pop("params")
+  state = params, variables, optimizer.init(params)
+
+  def steps(number: int) -> float:
+    nonlocal state
+    for _ in range(number):
+      state, value = step(state, batch)
+    jax.block_until_ready(state)
+    return float(value)
+
+  return steps
+
+
+def make_inference(
+  model: nn.Module, variables: Tree, images: jax.Array
+) -> Steps:
+  """Returns steps(number) -> mean of the logits."""
+  forward = jax.jit(functools.partial(model.apply, train=False))
+  # Calls that do not depend on each other would run at once on a CPU.
+  wait = jax.default_backend() == "cpu"
+
+  def steps(number: int) -> float:
+    for _ in range(number):
+      logits = forward(variables, images)
+      if wait:
+        logits.block_until_ready()
+    return float(logits.mean())
+
+  return steps
+
+
+def device_peak() -> int | None:
+  """Returns the most bytes in use so far on a GPU."""
+  statistics = jax.devices()[0].memory_stats() or {}
+  return statistics.get("peak_bytes_in_use")

@@ -144,10 +144,11 @@ def measure(
     fastest = min((each["seconds"] for each in second.values()), default=1.0)
     steps = max(1, round(block_seconds / fastest))
     blocks = [ask_all(workers, str(steps)) for _ in range(rounds)]
+    facts = ask_all(workers, "describe")
     return [
       Result(
         engine=engine,
-        facts={**started[engine], **built[engine]},
+        facts={**started[engine], **facts[engine]},
         init=[built[engine]["seconds"]],
         first_step=first[engine]["seconds"],
         step=[block[engine]["seconds"] / steps for block in blocks],
@@ -168,8 +169,10 @@ def measure_init(jobs: Mapping[str, Job], *, rounds: int) -> list[Result]:
     for engine, job in jobs.items():
       with open_worker(job) as worker:
         workers = {engine: worker}
-        started, built = ask_all(workers), ask_all(workers, "build")
+        commands = ("", "build", "describe")
+        answers = [ask_all(workers, command) for command in commands]
       if workers:
-        facts[engine] = {**started[engine], **built[engine]}
-        seconds[engine].append(built[engine]["seconds"])
+        started, built, described = (each[engine] for each in answers)
+        facts[engine] = {**started, **described}
+        seconds[engine].append(built["seconds"])
   return [Result(each, facts[each], init=seconds[each]) for each in facts]

@@ -3,18 +3,18 @@
   python worker.py '{"framework": "torch", ...}'
 
 Reads a command a line from stdin and answers each with a line of JSON: "build"
-makes the weights, a number makes so many steps. Ends with its stdin. The first
-line, before any command, says that the framework is loaded, and on what device.
+makes the weights, a number makes so many steps, "describe" counts. Ends with
+its stdin. The first line, before any command, says that the framework is
+loaded, and on what device.
 
 A framework is a file here, in_torch.py for one, with three functions:
 
   start(job) -> {"device": name, "versions": {package: version}}
-  build(job) -> (step(number) -> value, {"parameters": number})
-  device_peak() -> most bytes that were in use on a GPU, None without one
+  build(job) -> (step(number) -> value, describe() -> {"parameters": number})
+  device_peak() -> most bytes that were in use on a GPU; None without one
 
 where step waits for the device, and its value is that of the last step: the
-loss, or the mean of the logits. Whoever runs these steps alone must find a
-finite value.
+loss, or the mean of the logits.
 """
 
 import importlib
@@ -68,21 +68,25 @@ def serve(
     FloatingPointError: a value is not finite.
   """
   answer(engine.start(job))
-  before, step = resident("VmRSS"), None
+  before = resident("VmRSS")
+  step = describe = None
   for command in map(str.strip, commands):
+    if command == "describe":
+      answer(describe())
+      continue
     forget_peak()
-    begin = time.perf_counter()
+    begin, value = time.perf_counter(), 0.0
     if command == "build":
-      step, facts = engine.build(job)
+      step, describe = engine.build(job)
     else:
-      facts = {"value": step(int(command))}
+      value = step(int(command))
     seconds = time.perf_counter() - begin
-    if not math.isfinite(facts.get("value", 0.0)):
-      raise FloatingPointError(f"{facts['value']} after {command} steps")
+    if not math.isfinite(value):
+      raise FloatingPointError(f"the value of the last step is {value}")
     peak = engine.device_peak()
     if peak is None and before is not None:
       peak = resident("VmHWM") - before
-    answer({"seconds": seconds, "peak_bytes": peak, **facts})
+    answer({"seconds": seconds, "peak_bytes": peak, "value": value})
 
 
 def main() -> None:
