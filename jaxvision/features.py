@@ -79,7 +79,8 @@ def layer_names(
   model: nn.Module, *, image_shape: tuple[int, int, int]
 ) -> list[str]:
   """Returns the paths of the layers that the model calls, in that order."""
-  return [path for path in _output_shapes(model, image_shape) if path]
+  _, shapes = _trace(_written_out(model), image_shape)
+  return [path for path in shapes if path]
 
 
 def layer_table(
@@ -100,12 +101,13 @@ def layer_table(
       is inside of. None lists all there is, 0 the model as one row.
   """
   model = _written_out(model)
-  shapes = {
-    path: shape
-    for path, shape in _output_shapes(model, image_shape).items()
-    if depth is None or path.count("/") < depth or not path
-  }
-  variables = variable_shapes(model, image_shape=image_shape)
+  variables, shapes = _trace(model, image_shape)
+  if depth is not None:
+    shapes = {
+      path: shape
+      for path, shape in shapes.items()
+      if path.count("/") < depth or not path
+    }
   parameters, macs = Counter(), Counter()
   for path, leaf in trees.flatten(variables.get("params", {})).items():
     parameters[_innermost(path, shapes)] += leaf.size
@@ -146,24 +148,27 @@ def _macs(
   return flops.multiply_accumulates(jaxpr)
 
 
-def _output_shapes(
+def _trace(
   model: nn.Module, image_shape: tuple[int, int, int]
-) -> dict[str, tuple[int, ...]]:
-  """{path: shape of its output} in the order in which the calls begin."""
+) -> tuple[Tree, dict[str, tuple[int, ...]]]:
+  """Returns the variables, and {path: shape of the layer's output}.
+
+  The layers are in the order in which their calls begin.
+  """
   shapes = {}
 
   def observe(call, args, kwargs, context):
+    if context.method_name != "__call__":
+      return call(*args, **kwargs)
     path = "/".join(context.module.path)
-    if context.method_name == "__call__":
-      shapes.setdefault(path)
+    shapes[path] = ()  # Takes its place before the layers inside.
     outputs = call(*args, **kwargs)
-    if context.method_name == "__call__":
-      shapes[path] = jax.tree.leaves(outputs)[0].shape
+    shapes[path] = jax.tree.leaves(outputs)[0].shape
     return outputs
 
   with nn.intercept_methods(observe):
-    variable_shapes(_written_out(model), image_shape=image_shape)
-  return shapes
+    variables = variable_shapes(model, image_shape=image_shape)
+  return variables, shapes
 
 
 def _written_out(model: nn.Module) -> nn.Module:

@@ -25,6 +25,17 @@ def _init(model, *, size, batch=2):
   return images, init(jax.random.key(1), images)
 
 
+def _draw(model, *, size):
+  """Returns images and parameters that `init` needs not be compiled for."""
+  shapes = features.variable_shapes(model, image_shape=(size, size, 3))
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(
+    lambda leaf: rng.normal(0, 0.1, leaf.shape).astype(np.float32),
+    shapes["params"],
+  )
+  return rng.normal(size=(2, size, size, 3)).astype(np.float32), params
+
+
 def _count(model, *, size):
   shapes = features.variable_shapes(model, image_shape=(size, size, 3))
   return trees.count(shapes["params"])
@@ -68,8 +79,8 @@ def test_response_norm_equals_loops():
 
 def test_response_norm_comes_between_activation_and_pooling():
   model = _create("alexnet_2012", activation="tanh", **SMALL)
-  images, variables = _init(model, size=32)
-  seen = _record(model, variables, 1e4 * images)
+  images, params = _draw(model, size=32)
+  seen = _record(model, {"params": params}, 1e4 * images)
   for before, after, normalised in (
     ("conv1", "conv2", True),
     ("conv2", "conv3", True),
@@ -85,13 +96,12 @@ def test_response_norm_comes_between_activation_and_pooling():
 
 def test_towers_meet_in_the_third_convolution_and_behind_the_last():
   model = _create("alexnet_2012", norm="none", **SMALL)
-  images, variables = _init(model, size=32)
-  changed = jax.tree.map(jnp.array, variables)
+  images, params = _draw(model, size=32)
+  changed = jax.tree.map(np.array, params)
   # The second tower of the first layer sees something else.
-  kernel = changed["params"]["conv1"]["kernel"]
-  changed["params"]["conv1"]["kernel"] = kernel.at[..., 4:].add(1.0)
-  before = _record(model, variables, images)
-  after = _record(model, changed, images)
+  changed["conv1"]["kernel"][..., 4:] += 1
+  before = _record(model, {"params": params}, images)
+  after = _record(model, {"params": changed}, images)
   for layer, half in (("conv1", 4), ("conv2", 6)):
     one, two = before[layer][1], after[layer][1]
     np.testing.assert_array_equal(one[..., :half], two[..., :half])
@@ -178,10 +188,7 @@ def test_initializer_is_that_of_all_kernels(name):
 def test_dropout_is_before_the_hidden_layers_or_behind_them():
   for name, size in (("alexnet", 63), ("alexnet_2012", 227)):
     model = _create(name, dropout=1.0, **NARROW)
-    images, variables = _init(model, size=size)
-    params = jax.tree.map(np.array, variables["params"])
-    for leaves in params.values():
-      leaves["bias"] += np.arange(leaves["bias"].size)
+    images, params = _draw(model, size=size)
     run = jax.jit(functools.partial(model.apply, train=True))
     rngs = {"dropout": jax.random.key(0)}
     logits = run({"params": params}, images, rngs=rngs)

@@ -18,6 +18,17 @@ def _init(model, *, size=8):
   return images, init(jax.random.key(1), images)
 
 
+def _draw(model, *, size):
+  """Returns images and parameters that `init` needs not be compiled for."""
+  shapes = features.variable_shapes(model, image_shape=(size, size, 3))
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(
+    lambda leaf: rng.normal(0, 0.1, leaf.shape).astype(np.float32),
+    shapes["params"],
+  )
+  return rng.normal(size=(2, size, size, 3)).astype(np.float32), params
+
+
 def _count(model, *, size):
   shapes = features.variable_shapes(model, image_shape=(size, size, 3))
   return trees.count(shapes["params"])
@@ -70,7 +81,7 @@ def test_count_of_the_network_that_is_used_for_cifar():
 
 def test_normalises_between_convolution_and_activation():
   model = _create(norm="group_norm(4)", activation="tanh", **NARROW)
-  images, variables = _init(model)
+  images, params = _draw(model, size=8)
 
   @jax.jit
   def seen():
@@ -83,7 +94,7 @@ def test_normalises_between_convolution_and_activation():
       return outputs
 
     with nn.intercept_methods(observe):
-      model.apply(variables, images, train=False)
+      model.apply({"params": params}, images, train=False)
     return calls
 
   calls = {name.partition("_")[2]: pair for name, pair in seen().items()}
@@ -118,10 +129,7 @@ def test_initializers_are_those_of_the_layers():
 
 def test_dropout_is_behind_each_hidden_layer():
   model = _create(dropout=1.0, **NARROW)
-  images, variables = _init(model)
-  params = jax.tree.map(np.array, variables["params"])
-  for leaves in params.values():
-    leaves["bias"] += np.arange(1, 1 + leaves["bias"].size)
+  images, params = _draw(model, size=8)
   run = jax.jit(model.apply, static_argnames="train")
   rngs = {"dropout": jax.random.key(0)}
   logits = run({"params": params}, images, train=True, rngs=rngs)

@@ -254,11 +254,11 @@ def _of_each_channel(
 
 
 def _variant(
-  *,
   width: float,
   depth: float,
   image_size: int,
   dropout: float,
+  *,
   parameters: int,
   gmacs: float,
   top1: float,
@@ -274,26 +274,36 @@ def _variant(
       "parameters": parameters,
       "gmacs": gmacs,
       "top1": top1,
-      "top1_source": "first version of the paper, Table 2",
-      "paper": "Tan and Le 2019, EfficientNet, Tables 1 and 2",
+      "top1_source": "paper v1, Table 2",
+      "paper": "Tan and Le 2019, EfficientNet: Rethinking Model Scaling for "
+      "Convolutional Neural Networks, Tables 1 and 2",
     },
   }
 
 
-# Name -> width, depth, image size, dropout, parameters, GMACs, top-1.
-_SIZES = {
-  "efficientnet_b0": (1.0, 1.0, 224, 0.2, 5_288_548, 0.386, 76.3),
-  "efficientnet_b1": (1.0, 1.1, 240, 0.2, 7_794_184, 0.687, 78.8),
-  "efficientnet_b2": (1.1, 1.2, 260, 0.3, 9_109_994, 1.0, 79.8),
-  "efficientnet_b3": (1.2, 1.4, 300, 0.3, 12_233_232, 1.827, 81.1),
-  "efficientnet_b4": (1.4, 1.8, 380, 0.4, 19_341_616, 4.394, 82.6),
-  "efficientnet_b5": (1.6, 2.2, 456, 0.4, 30_389_784, 10.266, 83.3),
-  "efficientnet_b6": (1.8, 2.6, 528, 0.5, 43_040_704, 19.068, 84.0),
-  "efficientnet_b7": (2.0, 3.1, 600, 0.5, 66_347_960, 37.746, 84.4),
-}
 VARIANTS = {
-  name: {
-    "module": EfficientNet,
-  }
-  for name in _SIZES
+  "efficientnet_b0": _variant(
+    1.0, 1.0, 224, 0.2, parameters=5_288_548, gmacs=0.3858, top1=76.3
+  ),
+  "efficientnet_b1": _variant(
+    1.0, 1.1, 240, 0.2, parameters=7_794_184, gmacs=0.6868, top1=78.8
+  ),
+  "efficientnet_b2": _variant(
+    1.1, 1.2, 260, 0.3, parameters=9_109_994, gmacs=0.9936, top1=79.8
+  ),
+  "efficientnet_b3": _variant(
+    1.2, 1.4, 300, 0.3, parameters=12_233_232, gmacs=1.8271, top1=81.1
+  ),
+  "efficientnet_b4": _variant(
+    1.4, 1.8, 380, 0.4, parameters=19_341_616, gmacs=4.3938, top1=82.6
+  ),
+  "efficientnet_b5": _variant(
+    1.6, 2.2, 456, 0.4, parameters=30_389_784, gmacs=10.2664, top1=83.3
+  ),
+  "efficientnet_b6": _variant(
+    1.8, 2.6, 528, 0.5, parameters=43_040_704, gmacs=19.0676, top1=84.0
+  ),
+  "efficientnet_b7": _variant(
+    2.0, 3.1, 600, 0.5, parameters=66_347_960, gmacs=37.7459, top1=84.4
+  ),
 }

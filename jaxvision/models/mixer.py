@@ -3,9 +3,8 @@
 Tolstikhin et al. 2021, MLP-Mixer: An all-MLP Architecture for Vision, section 2
 and Table 1, in the layout of its published files: normalisation before each
 perceptron with epsilon 1e-6, the tanh form of GELU, a classifier that starts at
-zero. Parameter names are those of the files: `stem`, `MixerBlock_0/LayerNorm_0`,
-`.../token_mixing/Dense_0`, `.../channel_mixing/Dense_0`, `pre_head_layer_norm`,
-`head`.
+zero. Parameter names are those of the files, such as `stem`,
+`MixerBlock_0/token_mixing/Dense_0`, `pre_head_layer_norm` and `head`.
 
 The perceptron across patches has weights for one number of patches, so that the
 parameters belong to one image size.
