@@ -28,7 +28,7 @@ _LAYER = "layer "  # How the name scopes begin that say which layer it is.
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-  """A row of `layer_table`.
+  """A row of a table of layers.
 
   Attributes:
     path: such as "layer3_0/conv2"; empty for the model itself.
@@ -84,39 +84,48 @@ def layer_names(
 
 
 def layer_table(
-  model: nn.Module,
-  *,
-  image_shape: tuple[int, int, int],
-  depth: int | None = None,
+  model: nn.Module, *, image_shape: tuple[int, int, int]
 ) -> list[Layer]:
-  """Returns the layers that have parameters or multiply, in order of calls.
+  """Returns the model and all layers that it calls, in the order of calls.
 
-  Every parameter and every multiply-accumulate is in exactly one row: that of
-  the innermost listed layer, or that of the model itself. So the table adds up.
-
-  Args:
-    model: whose layers are meant.
-    image_shape: (h, w, c).
-    depth: how long paths may be; what is further inside counts to the layer it
-      is inside of. None lists all there is, 0 the model as one row.
+  Every parameter and every multiply-accumulate is in one row only, that of the
+  innermost layer it is in. So the table adds up.
   """
   model = _written_out(model)
   variables, shapes = _trace(model, image_shape)
-  if depth is not None:
-    shapes = {
-      path: shape
-      for path, shape in shapes.items()
-      if path.count("/") < depth or not path
-    }
   parameters, macs = Counter(), Counter()
   for path, leaf in trees.flatten(variables.get("params", {})).items():
     parameters[_innermost(path, shapes)] += leaf.size
   for scopes, count in _macs(model, variables, image_shape).items():
-    macs[_innermost(_path_of(scopes), shapes)] += count
+    macs[_path_of(scopes)] += count
   return [
     Layer(path, shape, parameters[path], macs[path])
     for path, shape in shapes.items()
-    if parameters[path] or macs[path]
+  ]
+
+
+def at_depth(table: Sequence[Layer], *, depth: int) -> list[Layer]:
+  """Returns the layers of a table down to some depth, and what is in them.
+
+  Args:
+    table: as `layer_table` returns it.
+    depth: how many names a path may have; 0 leaves the model itself.
+
+  Returns:
+    Rows with the parameters and multiply-accumulates of their deepest layers
+    added to their own; those that have neither are left out.
+  """
+  kept = [row for row in table if row.path.count("/") < depth or not row.path]
+  paths = {row.path for row in kept}
+  parameters, macs = Counter(), Counter()
+  for row in table:
+    path = _innermost(row.path, paths)
+    parameters[path] += row.parameters
+    macs[path] += row.macs
+  return [
+    Layer(row.path, row.output_shape, parameters[row.path], macs[row.path])
+    for row in kept
+    if parameters[row.path] or macs[row.path]
   ]
 
 

@@ -13,7 +13,7 @@ variance of their formula. All other Gaussians are whole, as in torch.
 
 Published choices, kernels of convolutions and then of Dense layers:
 
-  AlexNet         normal(0.01)        normal(0.005), normal(0.01) for the last
+  AlexNet 2012    normal(0.01)        normal(0.01); Caffe's hidden ones: 0.005
   VGG             normal(0.1); torchvision: he_normal_fan_out, normal(0.01)
   ResNet          he_normal_fan_out   torch_uniform (torchvision)
   EfficientNet    he_normal_fan_out   uniform_fan_out
@@ -31,7 +31,6 @@ from jax.typing import DTypeLike
 from jaxvision import call_syntax
 
 Initializer = jax.nn.initializers.Initializer
-
 
 # Standard deviation of a standard Gaussian that is cut off at -2 and 2.
 _STD_WITHIN_TWO = 0.87962566103423978

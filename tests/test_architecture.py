@@ -22,6 +22,7 @@ FLOORS = (
     "activations",
     "config",
     "depthwise",
+    "flops",
     "initializers",
     "metrics",
     "norms",

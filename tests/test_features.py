@@ -1,4 +1,7 @@
-"""Tables, operation counts, and first layers of models."""
+"""Layers of models: their tables, their cost, their outputs, the first one."""
+
+import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -43,6 +46,189 @@ def test_parameter_table():
   ]
 
 
+def _small_vit(**options):
+  return models.create(
+    "vit_ti16",
+    num_classes=3,
+    patch_size=4,
+    width=6,
+    depth=2,
+    mlp_dim=8,
+    num_heads=2,
+    **options,
+  )
+
+
+def test_layer_table():
+  table = features.layer_table(_small_vit(), image_shape=(8, 4, 3))
+  assert [
+    dataclasses.astuple(row) for row in table if row.parameters or row.macs
+  ] == [
+    ("", (1, 3), 6, 0),  # the class token
+    ("embedding", (1, 2, 6), 48 * 6 + 6, 2 * 48 * 6),
+    ("Transformer/posembed_input", (1, 3, 6), 18, 0),
+    *_rows_of_block("Transformer/encoderblock_0"),
+    *_rows_of_block("Transformer/encoderblock_1"),
+    ("Transformer/encoder_norm", (1, 3, 6), 12, 0),
+    ("head", (1, 3), 6 * 3 + 3, 6 * 3),
+  ]
+
+
+def _rows_of_block(block):
+  attention = f"{block}/MultiHeadDotProductAttention_0"
+  dense = (6 * 6 + 6, 3 * 6 * 6)  # parameters and products, for three tokens
+  return [
+    (f"{block}/LayerNorm_0", (1, 3, 6), 12, 0),
+    # Each of three tokens with each of them, twice: for weights and for values.
+    (attention, (1, 3, 6), 0, 2 * 3 * 3 * 6),
+    *((f"{attention}/{name}", (1, 3, 2, 3), *dense) for name in _PROJECTIONS),
+    (f"{attention}/out", (1, 3, 6), *dense),
+    (f"{block}/LayerNorm_1", (1, 3, 6), 12, 0),
+    (f"{block}/MlpBlock_0/Dense_0", (1, 3, 8), 6 * 8 + 8, 3 * 6 * 8),
+    (f"{block}/MlpBlock_0/Dense_1", (1, 3, 6), 8 * 6 + 6, 3 * 8 * 6),
+  ]
+
+
+_PROJECTIONS = ("query", "key", "value")
+
+
+@pytest.mark.parametrize(
+  "depth, paths",
+  [
+    (0, [""]),
+    (1, ["", "embedding", "Transformer", "head"]),
+    (
+      2,
+      [
+        *("", "embedding", "Transformer/posembed_input"),
+        *("Transformer/encoderblock_0", "Transformer/encoderblock_1"),
+        *("Transformer/encoder_norm", "head"),
+      ],
+    ),
+  ],
+)
+def test_rows_at_some_depth_add_up_what_is_inside(depth, paths):
+  deepest = features.layer_table(_small_vit(), image_shape=(8, 8, 3))
+  table = features.at_depth(deepest, depth=depth)
+  assert [row.path for row in table] == paths
+  for key in ("parameters", "macs"):
+    total = sum(getattr(row, key) for row in deepest)
+    assert sum(getattr(row, key) for row in table) == total
+  assert table[-1].output_shape == (1, 3)
+
+
+def test_layer_table_looks_into_scanned_blocks():
+  written_out, scanned = (
+    features.layer_table(
+      models.create("bit_r50x1", num_classes=2, units=(3,), scan_layers=scan),
+      image_shape=(32, 32, 3),
+    )
+    for scan in (False, True)
+  )
+  assert scanned == written_out
+
+
+class _Twice(nn.Module):
+  """Calls a layer twice, the second time on less."""
+
+  @nn.compact
+  def __call__(self, images, *, train):
+    del train
+    shared = nn.Dense(3, name="shared")
+    return shared(shared(images)[:, 1:]).mean(axis=(1, 2))
+
+
+def test_layer_that_is_called_twice_counts_twice_and_gives_its_last_output():
+  table = features.layer_table(_Twice(), image_shape=(4, 2, 3))
+  assert table == [
+    features.Layer("", (1, 3), 0, 0),
+    features.Layer("shared", (1, 3, 2, 3), 12, (4 * 2 + 3 * 2) * 9),
+  ]
+  variables = {"params": _params(_Twice(), (4, 2, 3))}
+  images = jnp.ones((1, 4, 2, 3))
+  taps = features.tap(_Twice(), variables, images, layers=["shared"])
+  np.testing.assert_array_equal(
+    taps["shared"].mean(axis=(1, 2)),
+    _Twice().apply(variables, images, train=False),
+  )
+
+
+def test_tap_gives_what_layers_compute():
+  model = models.create("mlp", num_classes=3, hidden=(5, 4))
+  params = _params(model, (2, 2, 1))
+  images = jax.random.normal(jax.random.key(0), (3, 2, 2, 1))
+  first, last = (params[name] for name in ("hidden_0", "head"))
+  taps = features.tap(
+    model, {"params": params}, images, layers=("head", "hidden_0")
+  )
+  assert list(taps) == ["head", "hidden_0"]
+  expected = images.reshape(3, 4) @ first["kernel"] + first["bias"][None]
+  np.testing.assert_allclose(taps["hidden_0"], expected, rtol=1e-5)
+  logits = model.apply({"params": params}, images, train=False)
+  np.testing.assert_array_equal(taps["head"], logits)
+  assert logits.shape[-1] == last["bias"].size
+
+
+def test_tap_reaches_inside_and_can_be_compiled():
+  model = models.create("resnet18", num_classes=3, blocks=(1, 1), features=4)
+  shapes = features.variable_shapes(model, image_shape=(32, 32, 3))
+  variables = jax.tree.map(np.abs, _random(shapes))
+  images = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
+  layers = ("layer2_0", "layer2_0/bn2", "layer2_0/downsample_bn", "fc")
+  tap = functools.partial(features.tap, model, layers=layers)
+  taps = jax.jit(tap)(variables, images)
+  branches = taps["layer2_0/bn2"] + taps["layer2_0/downsample_bn"]
+  np.testing.assert_allclose(
+    taps["layer2_0"], jnp.maximum(branches, 0), rtol=1e-4, atol=1e-5
+  )
+  logits = (
+    taps["layer2_0"].mean(axis=(1, 2)) @ variables["params"]["fc"]["kernel"]
+  )
+  np.testing.assert_allclose(
+    taps["fc"],
+    logits + variables["params"]["fc"]["bias"][None],
+    rtol=1e-4,
+  )
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_tap_looks_into_scanned_blocks(scan):
+  model = models.create(
+    "bit_r50x1", num_classes=2, units=(3,), scan_layers=scan
+  )
+  variables = _random(features.variable_shapes(model, image_shape=(8, 8, 3)))
+  taps = jax.eval_shape(
+    functools.partial(features.tap, model, layers=["block1/unit03/conv2"]),
+    variables,
+    jnp.zeros((2, 8, 8, 3)),
+  )
+  assert taps["block1/unit03/conv2"].shape == (2, 2, 2, 64)
+
+
+def test_tap_of_an_unknown_layer_names_the_nearest():
+  model = _small_vit()
+  variables = features.variable_shapes(model, image_shape=(4, 4, 3))
+  images = jnp.zeros((1, 4, 4, 3))
+  for layer in ("Transformer/encoderblock_2", "", "encoder_norm"):
+    with pytest.raises(ValueError, match=rf"unknown layer '{layer}'") as error:
+      jax.eval_shape(
+        functools.partial(features.tap, model, layers=[layer]),
+        variables,
+        images,
+      )
+  assert "did you mean 'Transformer/encoder_norm'" in str(error.value)
+
+
+def test_layer_names_are_in_the_order_of_calls():
+  model = models.create("resnet50", num_classes=3, blocks=(1,), features=4)
+  assert features.layer_names(model, image_shape=(32, 32, 3)) == [
+    *("conv1", "bn1", "layer1_0"),
+    *("layer1_0/conv1", "layer1_0/bn1", "layer1_0/conv2", "layer1_0/bn2"),
+    *("layer1_0/conv3", "layer1_0/bn3"),
+    *("layer1_0/downsample_conv", "layer1_0/downsample_bn", "fc"),
+  ]
+
+
 @pytest.mark.parametrize(
   "name, expected",
   [  # GMACs at 224 pixels, counted by public implementations
@@ -55,51 +241,6 @@ def test_flops_equal_the_published_counts(name, expected):
   model = models.create(name, num_classes=1000)
   flops = features.flops_per_image(model, image_shape=(224, 224, 3))
   assert flops / 2e9 == pytest.approx(expected, rel=1e-3)
-
-
-class _Layers(nn.Module):
-  """Applies `build`, a function of the images, and flattens its result."""
-
-  build: object
-
-  @nn.compact
-  def __call__(self, images, *, train):
-    del train
-    return self.build(images).reshape(images.shape[0], -1)
-
-
-@pytest.mark.parametrize(
-  "build, expected",
-  [
-    (lambda x: nn.Dense(7)(x), 8 * 8 * 3 * 7),
-    (
-      lambda x: nn.Conv(6, (3, 5), strides=2, padding=((1, 1), (2, 2)))(x),
-      4 * 4 * 3 * 5 * 3 * 6,
-    ),
-    (
-      lambda x: nn.Conv(6, (3, 3), feature_group_count=3)(x),
-      8 * 8 * 3 * 3 * 6,  # each output reads one channel
-    ),
-    (lambda x: jax.checkpoint(lambda y: y @ jnp.ones((3, 4)))(x), 64 * 12),
-    (
-      lambda x: jax.lax.scan(
-        lambda y, _: (y @ jnp.ones((3, 3)), None), x, length=7
-      )[0],
-      64 * 9 * 7,
-    ),
-    (
-      lambda x: jax.lax.cond(
-        x.sum() > 0, lambda: x @ jnp.ones((3, 2)), lambda: x[..., :2]
-      ),
-      64 * 6,
-    ),
-    (lambda x: nn.gelu(x), 0),
-  ],
-  ids=["dense", "conv", "grouped", "remat", "scan", "cond", "elementwise"],
-)
-def test_flops_of_single_operations(build, expected):
-  flops = features.flops_per_image(_Layers(build), image_shape=(8, 8, 3))
-  assert flops == 2 * expected
 
 
 def test_first_layer_of_the_linear_model_is_its_templates():
@@ -156,8 +297,19 @@ def test_first_layer_of_maxout_has_one_picture_per_piece():
   _, filters = features.first_layer(model, params=params, image_shape=(4, 4, 1))
   assert filters.shape == (20, 4, 4, 1)
   np.testing.assert_array_equal(
-    filters[7].ravel(), params["hidden_0"]["kernel"][:, 1, 2]
+    filters[7].ravel(), params["hidden_0"]["kernel"][:, 7]
   )
+
+
+class _Layers(nn.Module):
+  """Applies `build`, a function of the images, and flattens its result."""
+
+  build: object
+
+  @nn.compact
+  def __call__(self, images, *, train):
+    del train
+    return self.build(images).reshape(images.shape[0], -1)
 
 
 def test_first_layer_that_does_not_read_pixels_is_an_error():

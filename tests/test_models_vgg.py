@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
@@ -12,10 +13,11 @@ from jaxvision import features, models, trees
 NARROW = {"blocks": (1, 2), "features": 8, "pool_size": 2, "hidden": (10, 6)}
 
 
-def _init(model, *, size=8):
-  images = jax.random.normal(jax.random.key(0), (2, size, size, 3))
+def _init(**options):
+  """Returns parameters of a convolution and a Dense layer."""
+  model = _create(blocks=(1,), features=48, pool_size=4, hidden=(), **options)
   init = jax.jit(functools.partial(model.init, train=False))
-  return images, init(jax.random.key(1), images)
+  return init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
 
 
 def _draw(model, *, size):
@@ -107,24 +109,24 @@ def test_normalises_between_convolution_and_activation():
 
 
 def test_starts_as_torchvisions():
-  wide = {"blocks": (1, 1), "features": 48, "pool_size": 2, "hidden": (99,)}
-  _, variables = _init(_create(**wide))
-  for layer, leaves in variables["params"].items():
-    kernel = leaves["kernel"]
-    fan_out = 9 * kernel.shape[-1]
-    std = (2 / fan_out) ** 0.5 if "features" in layer else 0.01
-    error = std * 4 / (2 * kernel.size) ** 0.5
+  params = _init()
+  for layer, std in (
+    ("features_0", (2 / (9 * 48)) ** 0.5),
+    ("classifier_0", 0.01),
+  ):
+    kernel, bias = params[layer]["kernel"], params[layer]["bias"]
+    error = 4 * std / (2 * kernel.size) ** 0.5
     assert np.std(kernel) == pytest.approx(std, abs=error)
-    np.testing.assert_array_equal(leaves["bias"], 0)
+    np.testing.assert_array_equal(bias, 0)
 
 
 def test_initializers_are_those_of_the_layers():
-  model = _create(initializer="normal(3)", dense_initializer="zeros", **NARROW)
-  _, variables = _init(model)
-  for layer, leaves in variables["params"].items():
-    std = np.std(leaves["kernel"])
-    expected = 3 if "features" in layer else 0
-    assert std == pytest.approx(expected, rel=0.3)
+  params = _init(initializer="zeros")
+  assert np.std(params["features_0"]["kernel"]) == 0
+  assert np.std(params["classifier_0"]["kernel"]) > 0
+  params = _init(dense_initializer="zeros")
+  assert np.std(params["features_0"]["kernel"]) > 0
+  assert np.std(params["classifier_0"]["kernel"]) == 0
 
 
 def test_dropout_is_behind_each_hidden_layer():

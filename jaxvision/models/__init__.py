@@ -12,14 +12,27 @@ from typing import Any
 import flax.linen as nn
 
 from jaxvision import spelling
-from jaxvision.models import alexnet, bit, linear, mixer, mlp, resnet, vgg, vit
+from jaxvision.models import (
+  alexnet,
+  bit,
+  efficientnet,
+  linear,
+  mixer,
+  mlp,
+  nasnet,
+  resnet,
+  vgg,
+  vit,
+)
 
 VARIANTS = {
   **alexnet.VARIANTS,
   **bit.VARIANTS,
+  **efficientnet.VARIANTS,
   **linear.VARIANTS,
   **mixer.VARIANTS,
   **mlp.VARIANTS,
+  **nasnet.VARIANTS,
   **resnet.VARIANTS,
   **vgg.VARIANTS,
   **vit.VARIANTS,

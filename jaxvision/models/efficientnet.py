@@ -97,7 +97,7 @@ class MBConv(nn.Module):
 
 
 class EfficientNet(nn.Module):
-  """Stem, stages of MBConv blocks, 1x1 convolution, mean over space, classifier.
+  """Stem, stages of MBConv, 1x1 convolution, mean over space, `classifier`.
 
   Attributes:
     num_classes: length of the logits.
@@ -150,7 +150,7 @@ class EfficientNet(nn.Module):
     conv, norm, activation = parts["conv"], parts["norm"], parts["activation"]
     x = conv(
       self._scaled(STEM_FEATURES),
-      (3, 3),
+      kernel_size=(3, 3),
       strides=STEM_STRIDES[self.stem],
       padding="SAME" if self.padding == "same" else 1,
       name="conv_stem",

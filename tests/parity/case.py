@@ -33,6 +33,9 @@ class Case:
     options: of `models.create`.
     golden: whether the reference's logits are stored, and compared with where
       the public implementation is not installed.
+    gain: variance of the kernels times their fan-in; larger for deep networks
+      whose activations and gates damp what the image changes, smaller where
+      the logits would grow too large.
   """
 
   model: str
@@ -40,6 +43,7 @@ class Case:
   image_size: int
   options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   golden: bool = False
+  gain: float = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,17 +68,18 @@ def draw_variables(case: Case) -> Tree:
   """Returns random variables, none of them zero or one as at the start."""
   size = case.image_size
   shapes = features.variable_shapes(create(case), image_shape=(size, size, 3))
-  return jax.tree.map_with_path(_draw, shapes)
+  draw = functools.partial(_draw, gain=case.gain)
+  return jax.tree.map_with_path(draw, shapes)
 
 
-def _draw(path: Any, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+def _draw(path: Any, leaf: jax.ShapeDtypeStruct, *, gain: float) -> np.ndarray:
   text = "/".join(str(each.key) for each in path)
   rng = np.random.default_rng(zlib.crc32(text.encode()))
   if path[-1].key in ("scale", "var"):
     return rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
   if path[-1].key == "kernel":
     fan_in = max(1, int(np.prod(leaf.shape[:-1])))
-    values = rng.standard_normal(leaf.shape) * np.sqrt(1.5 / fan_in)
+    values = rng.standard_normal(leaf.shape) * np.sqrt(gain / fan_in)
     return values.astype(np.float32)
   return (0.1 * rng.standard_normal(leaf.shape)).astype(np.float32)
 

@@ -1,15 +1,21 @@
 """The networks of torchvision and timm, and one that neither has, in torch."""
 
 import os
-import types
 from collections.abc import Callable, Mapping
 from typing import Any
 from unittest import mock
 
-import timm
 import torch
-from timm.models import nasnet
 from torch.nn import functional
+
+# Wheels of torchvision that were compiled for another torch lack operators such
+# as nms, which no classifier uses. timm imports it too.
+with mock.patch.object(
+  torch.library, "register_fake", lambda name: lambda function: function
+):
+  import torchvision
+import timm
+from timm.models import nasnet
 
 Job = Mapping[str, Any]
 Steps = Callable[[int], float]
@@ -28,23 +34,10 @@ def start(job: Job) -> dict[str, Any]:
   device = torch.cuda.get_device_name() if _DEVICE == "cuda" else _DEVICE
   versions = {
     "torch": torch.__version__,
-    "torchvision": _torchvision().__version__,
+    "torchvision": torchvision.__version__,
     "timm": timm.__version__,
   }
   return {"device": device, "versions": versions}
-
-
-def _torchvision() -> types.ModuleType:
-  """Returns torchvision, also where its compiled part does not load.
-
-  Wheels that were compiled for another torch lack operators such as nms, which
-  no classifier uses.
-  """
-  with mock.patch.object(
-    torch.library, "register_fake", lambda name: lambda function: function
-  ):
-    import torchvision
-  return torchvision
 
 
 class NasnetMobile(nasnet.NASNetALarge):
@@ -82,7 +75,7 @@ def create(network: str, *, image_size: int) -> torch.nn.Module:
   """
   package, name = network.split(".")
   if package == "torchvision":
-    model = getattr(_torchvision().models, name)()
+    model = getattr(torchvision.models, name)()
   elif package == "timm":
     fixed = name.startswith(_FIXED_SIZE)
     options = {"img_size": image_size} if fixed else {}

@@ -1,0 +1,207 @@
+"""Cells of searched networks: sums of two operations each, given as a table.
+
+The search space of Zoph et al. 2018, Learning Transferable Architectures for
+Scalable Image Recognition, section 3, as in the authors' code (TensorFlow
+models, slim). A cell reads the outputs of the two cells before it, which it
+makes equally wide: states 0 and 1. Each sum is one more state, of the results
+of two operations on states; some states are concatenated to the output.
+
+Layers have the names of timm, with the dot before the last part as underscore:
+`conv_1x1.bn` is `conv_1x1_bn`.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxvision import activations, layers, pooling
+
+Layer = Callable[..., Any]  # A partially applied Linen module.
+Operation = tuple[str, int]  # What is done, and with which state.
+
+
+@dataclasses.dataclass(frozen=True)
+class Wiring:
+  """The table of a cell.
+
+  Attributes:
+    sums: the left and the right operation of each sum: "identity", "max_3",
+      "avg_3" (poolings of 3x3), or "separable_K" (with KxK kernels).
+    outputs: the states that are concatenated.
+    stride: of the operations on states 0 and 1.
+  """
+
+  sums: tuple[tuple[Operation, Operation], ...]
+  outputs: tuple[int, ...]
+  stride: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+  """What all cells of a network are made of.
+
+  Attributes:
+    conv: makes a convolution without bias.
+    depthwise: makes a depthwise convolution.
+    norm: makes a normalisation.
+    activation: before convolutions, except those that follow a pooling.
+    zeros: the poolings ("max_3", "avg_3") that see zeros beyond the border
+      where their stride is 2; to all others there is nothing.
+  """
+
+  conv: Layer
+  depthwise: Layer
+  norm: Layer
+  activation: activations.Activation
+  zeros: tuple[str, ...] = ()
+
+  def project(self, x: jax.Array, *, features: int, name: str) -> jax.Array:
+    """Returns (b, h, w, c) convolved to (b, h, w, features), and normalised."""
+    x = self.conv(features, (1, 1), name=f"{name}_conv")(x)
+    return self.norm(name=f"{name}_bn")(x)
+
+  def pool(self, x: jax.Array, *, kind: str, stride: int) -> jax.Array:
+    """Returns the maxima or the means of 3x3 windows, "SAME" at the border."""
+    pool = {"avg_3": pooling.avg_pool, "max_3": pooling.max_pool}[kind]
+    if stride == 1 or kind not in self.zeros:
+      return pool(x, 3, stride=stride, padding="SAME")
+    rows, columns = ((size % 2, 1) for size in x.shape[1:3])
+    return pool(jnp.pad(x, ((0, 0), rows, columns, (0, 0))), 3, stride=stride)
+
+
+class Separable(nn.Module):
+  """Activation, depthwise and 1x1 convolution, normalisation; all of it twice.
+
+  Attributes:
+    features: channels of the output.
+    kernel_size: of both depthwise convolutions.
+    stride: of the first one.
+    parts: what it is made of.
+  """
+
+  features: int
+  kernel_size: int
+  stride: int
+  parts: Parts
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps (b, h, w, c) to (b, ceil(h/stride), ceil(w/stride), features)."""
+    parts = self.parts
+    for i, stride in ((1, self.stride), (2, 1)):
+      x = parts.depthwise(
+        self.kernel_size, stride=stride, name=f"separable_{i}_depthwise_conv2d"
+      )(parts.activation(x))
+      x = parts.conv(
+        self.features, (1, 1), name=f"separable_{i}_pointwise_conv2d"
+      )(x)
+      x = parts.norm(name=f"bn_sep_{i}")(x)
+    return x
+
+
+class Cell(nn.Module):
+  """The operations of a table, summed in pairs and concatenated.
+
+  Attributes:
+    wiring: the table.
+    features: channels of each state.
+    shrink_previous: whether the output before the last is twice as large as
+      the last.
+    parts: what it is made of.
+  """
+
+  wiring: Wiring
+  features: int
+  shrink_previous: bool
+  parts: Parts
+
+  @nn.compact
+  def __call__(
+    self,
+    x: jax.Array,
+    previous: jax.Array | None,
+    *,
+    drop_rate: float | jax.Array,
+    train: bool,
+  ) -> jax.Array:
+    """Maps (b, h, w, c) to (b, ceil(h/stride), ceil(w/stride), n features).
+
+    Args:
+      x: the output of the cell before.
+      previous: that of the one before it; None where there is none, then x
+        itself is state 1, as it is.
+      drop_rate: probability to drop an operation of an example, if `train`;
+        identities are never dropped.
+      train: as of the model.
+    """
+    drop = functools.partial(layers.DropPath(drop_rate), train=train)
+    states = [
+      self._project(self.parts.activation(x), name="conv_1x1"),
+      x if previous is None else self._matched(previous),
+    ]
+    for i, pair in enumerate(self.wiring.sums):
+      left, right = (
+        self._operate(states, *each, name=f"comb_iter_{i}_{side}", drop=drop)
+        for each, side in zip(pair, ("left", "right"), strict=True)
+      )
+      states.append(left + right)
+    # Only state 1 can have another width.
+    outputs = [
+      x if self._fits(x) else self._project(x, name="path")
+      for x in (states[i] for i in self.wiring.outputs)
+    ]
+    return jnp.concatenate(outputs, axis=-1)
+
+  def _operate(
+    self,
+    states: list[jax.Array],
+    operation: str,
+    state: int,
+    *,
+    name: str,
+    drop: Callable[[jax.Array], jax.Array],
+  ) -> jax.Array:
+    """Returns the result of an operation on a state, `features` wide."""
+    x = states[state]
+    stride = self.wiring.stride if state < 2 else 1
+    if operation == "identity":
+      if self._fits(x):
+        return x
+      return self._project(self.parts.activation(x), name=name)
+    if operation.startswith("separable_"):
+      size = int(operation.removeprefix("separable_"))
+      return drop(
+        Separable(self.features, size, stride, self.parts, name=name)(x)
+      )
+    fits = self._fits(x)
+    x = self.parts.pool(x, kind=operation, stride=stride)
+    return drop(x if fits else self._project(x, name=name))
+
+  def _matched(self, previous: jax.Array) -> jax.Array:
+    """Returns the output before the last as large and wide as state 0."""
+    if self.shrink_previous:
+      return self._shrunk(self.parts.activation(previous))
+    if self._fits(previous):
+      return previous
+    return self._project(self.parts.activation(previous), name="conv_prev_1x1")
+
+  def _shrunk(self, x: jax.Array) -> jax.Array:
+    """Returns half the resolution: every other pixel beside those between."""
+    half = functools.partial(self.parts.conv, self.features // 2, (1, 1))
+    between = jnp.pad(x[:, 1:, 1:], ((0, 0), (0, 1), (0, 1), (0, 0)))
+    paths = [
+      half(name="path_1_conv")(x[:, ::2, ::2]),
+      half(name="path_2_conv")(between[:, ::2, ::2]),
+    ]
+    return self.parts.norm(name="final_path_bn")(jnp.concatenate(paths, -1))
+
+  def _fits(self, x: jax.Array) -> bool:
+    return x.shape[-1] == self.features
+
+  def _project(self, x: jax.Array, *, name: str) -> jax.Array:
+    return self.parts.project(x, features=self.features, name=name)

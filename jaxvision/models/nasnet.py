@@ -1,0 +1,365 @@
+"""NASNet-A: normal and reduction cells of five sums of two operations each.
+
+Zoph et al. 2018, Learning Transferable Architectures for Scalable Image
+Recognition, Figure 4 and Tables 1 to 3, as in the authors' code (TensorFlow
+models, slim). "N @ P" is N normal cells in each of three stages, and P = 24
+features at the end.
+
+Published numbers of parameters are those without the auxiliary head, which only
+helps training: recipes turn it on with `auxiliary=True`.
+
+Parameter names are timm's, with the dot before the layer as an underscore:
+`cell_0.conv_1x1.bn` is `cell_0/conv_1x1_bn`. Kernels start as in the authors'
+code with variance 2 / fan_out, that of the classifier too.
+"""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxvision import (
+  activations,
+  initializers,
+  layers,
+  norms,
+  pooling,
+  spelling,
+)
+from jaxvision.cells import Cell, Layer, Parts, Wiring
+
+NORMAL = Wiring(
+  sums=(
+    (("separable_5", 0), ("separable_3", 1)),
+    (("separable_5", 1), ("separable_3", 1)),
+    (("avg_3", 0), ("identity", 1)),
+    (("avg_3", 1), ("avg_3", 1)),
+    (("separable_3", 0), ("identity", 0)),
+  ),
+  outputs=(1, 2, 3, 4, 5, 6),
+)
+REDUCTION = Wiring(
+  sums=(
+    (("separable_5", 0), ("separable_7", 1)),
+    (("max_3", 0), ("separable_7", 1)),
+    (("avg_3", 0), ("separable_5", 1)),
+    (("identity", 3), ("avg_3", 2)),
+    (("separable_3", 2), ("max_3", 0)),
+  ),
+  outputs=(3, 4, 5, 6),
+  stride=2,
+)
+# Reduction cells of each stem.
+STEMS = {"imagenet": 2, "small": 0}
+# The poolings that see zeros beyond the border.
+BORDERS = {
+  "nothing": (),
+  "zeros_in_means": ("avg_3",),
+  "zeros": ("avg_3", "max_3"),
+}
+
+
+class AuxiliaryHead(nn.Module):
+  """A classifier of a map in the middle of the network.
+
+  Its second convolution is as large as its map, so that its parameters depend
+  on the size of the images.
+
+  Attributes:
+    parts: what it is made of.
+    classifier: makes the Dense layer.
+  """
+
+  parts: Parts
+  classifier: Layer
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps (b, h, w, c) to float32 logits (b, num_classes).
+
+    Raises:
+      ValueError: if the map is smaller than the window of its pooling.
+    """
+    if min(x.shape[1:3]) < 5:
+      raise ValueError(
+        f"the auxiliary head needs a map of 5x5, not {x.shape[1]}x{x.shape[2]};"
+        ' use larger images, stem="small", or auxiliary=False'
+      )
+    parts = self.parts
+    x = pooling.avg_pool(parts.activation(x), 5, stride=3)
+    x = parts.activation(parts.project(x, features=128, name="proj"))
+    x = parts.conv(768, x.shape[1:3], padding="VALID", name="whole_conv")(x)
+    x = parts.activation(parts.norm(name="whole_bn")(x))
+    return self.classifier(name="fc")(x.reshape(x.shape[0], -1))
+
+
+class NasNetA(nn.Module):
+  """Stem, three stages of normal cells, reduction cells between, classifier.
+
+  Attributes:
+    num_classes: length of the logits.
+    repeats: normal cells of each stage.
+    features: of the states in the first stage; each next stage has twice as
+      many, and the two cells of the stem have 1/4 and 1/2.
+    stem: "imagenet" (3x3 convolution of stride 2, two reduction cells) or
+      "small" (3x3 convolution of stride 1, as for CIFAR).
+    stem_multiplier: of the features of the stem's convolution, which are 32, or
+      with the stem "small" `features`, times this.
+    skip_reduction: whether the first cell after a reduction cell reads the cell
+      before the one that the reduction cell reads, besides the reduction cell.
+    drop_path: probability to drop an operation of the last cell at the end of
+      the training; it grows linearly with the depth, and with the training
+      step, which is counted in the collection `progress`.
+    total_steps: of the training; 0 has the last probabilities from the start.
+    dropout: rate before the classifier, in training.
+    auxiliary: whether there is the auxiliary head. Its logits are sown into the
+      collection `auxiliary`, in training and if that is mutable.
+    border: what poolings of stride 2 see beyond the border: "nothing" (the
+      authors' code), "zeros_in_means" (timm) or "zeros" (Keras).
+    activation: a name in `jaxvision.activations`.
+    initializer: of the kernels of convolutions and Dense layers, a name in
+      `jaxvision.initializers`.
+    depthwise_initializer: of the kernels of depthwise convolutions; by fan_in,
+      as that is their fan_out per channel.
+    norm: a name in `jaxvision.norms`.
+    norm_epsilon: added to the variances.
+    norm_momentum: share of the running averages that is kept at each step; the
+      published one of ImageNet needs thousands of steps.
+    dtype: of the computation; parameters, batch statistics and logits are
+      float32.
+  """
+
+  num_classes: int
+  repeats: int = 4
+  features: int = 44
+  stem: str = "imagenet"
+  stem_multiplier: float = 1.0
+  skip_reduction: bool = False
+  drop_path: float = 0.0
+  total_steps: int = 0
+  dropout: float = 0.5
+  auxiliary: bool = False
+  border: str = "nothing"
+  activation: str = "relu"
+  initializer: str = "he_normal_fan_out"
+  depthwise_initializer: str = "he_normal"
+  norm: str = "batch_norm"
+  norm_epsilon: float = 1e-3
+  norm_momentum: float = 0.9997
+  dtype: DTypeLike = "float32"
+
+  @nn.compact
+  def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+    """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
+
+    With `train` the statistics are those of the batch, over all devices, the
+    collection `batch_stats` must be mutable, and the random stream "dropout" is
+    used.
+
+    Raises:
+      ValueError: if a name is unknown, naming the nearest; or sizes do not fit.
+    """
+    self._check()
+    parts = self._parts(train=train)
+    x = self._cells(self._stem(images, parts), parts, train=train)
+    x = parts.activation(x).mean(axis=(1, 2))
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    return self._classifier(name="last_linear")(x)
+
+  def _check(self) -> None:
+    if self.stem not in STEMS:
+      raise ValueError(spelling.unknown("stem", self.stem, STEMS))
+    if self.border not in BORDERS:
+      raise ValueError(spelling.unknown("border", self.border, BORDERS))
+    if self.stem == "imagenet" and self.features % 4:
+      raise ValueError(
+        f"features {self.features} is not a multiple of 4, which the cells of "
+        'the stem divide it by; use one, or stem="small"'
+      )
+
+  def _parts(self, *, train: bool) -> Parts:
+    return Parts(
+      conv=functools.partial(
+        nn.Conv,
+        use_bias=False,
+        kernel_init=initializers.create(self.initializer),
+        dtype=self.dtype,
+      ),
+      depthwise=functools.partial(
+        layers.DepthwiseConv,
+        kernel_init=initializers.create(self.depthwise_initializer),
+        dtype=self.dtype,
+      ),
+      norm=norms.create(
+        self.norm,
+        train=train,
+        dtype=self.dtype,
+        epsilon=self.norm_epsilon,
+        momentum=self.norm_momentum,
+      ),
+      activation=activations.create(self.activation),
+      zeros=BORDERS[self.border],
+    )
+
+  def _classifier(self, *, name: str) -> nn.Dense:
+    return nn.Dense(
+      self.num_classes,
+      kernel_init=initializers.create(self.initializer),
+      dtype=jnp.float32,
+      name=name,
+    )
+
+  def _stem(self, images: jax.Array, parts: Parts) -> jax.Array:
+    """Returns the images convolved and normalised."""
+    small = self.stem == "small"
+    if not small and min(images.shape[1:3]) < 3:
+      raise ValueError(
+        f"image size {min(images.shape[1:3])} is less than the 3 pixels of the "
+        'first convolution; use at least 3, or stem="small"'
+      )
+    x = parts.conv(
+      int((self.features if small else 32) * self.stem_multiplier),
+      (3, 3),
+      strides=1 if small else 2,
+      padding="SAME" if small else "VALID",
+      name="conv0_conv",
+    )(images)
+    return parts.norm(name="conv0_bn")(x)
+
+  def _cells(self, x: jax.Array, parts: Parts, *, train: bool) -> jax.Array:
+    """Returns the output of the last cell."""
+    cells = layout(
+      self.repeats, features=self.features, stem_cells=STEMS[self.stem]
+    )
+    rate = self._drop_rate(train=train)
+    outputs, halvings, before = [None, x], [0, 0], -2
+    for i, (name, wiring, features) in enumerate(cells):
+      shrinks = halvings[before] < halvings[-1]
+      x = Cell(wiring, features, shrinks, parts, name=name)(
+        outputs[-1],
+        outputs[before],
+        drop_rate=rate * (i + 1) / len(cells),
+        train=train,
+      )
+      outputs.append(x)
+      halvings.append(halvings[-1] + (wiring is REDUCTION))
+      skips = self.skip_reduction and name.startswith("reduction_cell")
+      before = -3 if skips else -2
+      if self.auxiliary and name == f"cell_{2 * self.repeats - 1}":
+        self._sow_auxiliary(x, parts, train=train)
+    return x
+
+  def _drop_rate(self, *, train: bool) -> float | jax.Array:
+    """Returns that of the last cell at this step, which it counts."""
+    if self.drop_path == 0:
+      return 0.0
+    step = self.variable("progress", "step", jnp.zeros, ())
+    rate = self.drop_path
+    if self.total_steps:
+      rate *= jnp.minimum(step.value / self.total_steps, 1)
+    counts = train and self.is_mutable_collection("progress")
+    if counts and not self.is_initializing():
+      step.value += 1
+    return rate
+
+  def _sow_auxiliary(self, x: jax.Array, parts: Parts, *, train: bool) -> None:
+    head = AuxiliaryHead(parts, self._classifier, name="auxiliary_head")
+    if self.is_initializing():
+      head(x)
+    elif train:
+      self.sow("auxiliary", "logits", head(x))
+
+
+def layout(
+  repeats: int, *, features: int, stem_cells: int
+) -> list[tuple[str, Wiring, int]]:
+  """Returns the name, the wiring and the features of every cell, in order.
+
+  Args:
+    repeats: normal cells of each of the three stages.
+    features: of the first stage.
+    stem_cells: reduction cells before it, each half as wide as the next.
+  """
+  cells = [
+    (f"cell_stem_{i}", REDUCTION, features // 2 ** (stem_cells - i))
+    for i in range(stem_cells)
+  ]
+  for stage in range(3):
+    width = features * 2**stage
+    if stage > 0:
+      cells.append((f"reduction_cell_{stage - 1}", REDUCTION, width))
+    first = stage * repeats
+    cells += [
+      (f"cell_{i}", NORMAL, width) for i in range(first, first + repeats)
+    ]
+  return cells
+
+
+def _variant(
+  *, options: dict[str, Any], parameters: int, gmacs: float, **spec: Any
+) -> dict[str, Any]:
+  return {
+    "module": NasNetA,
+    "options": options,
+    "spec": {
+      "mean": (0.5, 0.5, 0.5),
+      "std": (0.5, 0.5, 0.5),
+      "parameters": parameters,
+      "gmacs": gmacs,
+      **spec,
+    },
+  }
+
+
+_PAPER = (
+  "Zoph et al. 2018, Learning Transferable Architectures for Scalable Image "
+  "Recognition, "
+)
+VARIANTS = {
+  "nasnet_a_mobile": _variant(
+    options={},
+    parameters=5_289_978,
+    gmacs=0.5636,
+    image_size=224,
+    crop_fraction=0.875,
+    paper=_PAPER + "Table 3, 4 @ 1056",
+    top1=74.0,
+    top1_source="paper, Table 3",
+  ),
+  "nasnet_a_large": _variant(
+    options={
+      "repeats": 6,
+      "features": 168,
+      "stem_multiplier": 3.0,
+      "skip_reduction": True,
+      "drop_path": 0.3,
+    },
+    parameters=88_753_150,
+    gmacs=23.8,
+    image_size=331,
+    crop_fraction=0.911,
+    paper=_PAPER + "Table 2, 6 @ 4032",
+    top1=82.7,
+    top1_source="paper, Table 2",
+  ),
+  "nasnet_a_cifar": _variant(
+    options={
+      "repeats": 6,
+      "features": 32,
+      "stem": "small",
+      "stem_multiplier": 3.0,
+      "drop_path": 0.4,
+      "dropout": 0.0,
+      "norm_epsilon": 1e-5,
+      "norm_momentum": 0.9,
+    },
+    parameters=0,
+    gmacs=0.0,
+    image_size=32,
+    crop_fraction=1.0,
+    paper=_PAPER + "Table 1, 6 @ 768",
+  ),
+}
