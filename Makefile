@@ -2,6 +2,8 @@
 #
 #   make demo        trains a digit classifier, leaves runs/demo/report.html
 #   make test        runs the tests (make test-slow: the long ones)
+#   make test-parity compares with torch, torchvision, timm and keras, which it
+#                    installs beside the rest; TORCH_INDEX= for the GPU wheels
 #   make lint        ruff, check and format
 #   make lock        renews requirements.lock (needs uv)
 #
@@ -11,10 +13,17 @@ PYTHON ?= python3
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+PARITY := $(VENV:.venv%=.venv-parity%)
+# Where torch's wheels for CPUs are, which are much smaller.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; \
+  v >= (3, 11) or sys.exit("jaxvision needs Python 3.11 or later, but " \
+  "$(PYTHON) is %d.%d; try make PYTHON=python3.12" % v[:2])'
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # The tests use virtual devices and their own cache, see tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest -n auto
 
-.PHONY: demo test test-slow lint lock
+.PHONY: demo test test-slow test-parity lint lock
 
 demo: $(INSTALLED)
 	@rm -rf runs/demo
@@ -27,19 +36,28 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)
 	$(PYTEST) -m slow
 
+test-parity: $(PARITY)/installed
+	$(PARITY)/bin/python -m pytest -n auto -m parity
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 $(INSTALLED): requirements.lock setup.py
-	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit( \
-	  "jaxvision needs Python 3.11 or later, but $(PYTHON) is %d.%d; " \
-	  "try make PYTHON=python3.12" % v[:2])'
+	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --no-deps --no-build-isolation --editable .
+	$(BIN)/python $(PIP_INSTALL) --requirement requirements.lock
+	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PARITY)/installed: requirements.lock requirements-parity.txt setup.py
+	@$(CHECK_PYTHON)
+	$(PYTHON) -m venv $(PARITY)
+	$(PARITY)/bin/python $(PIP_INSTALL) --requirement requirements.lock \
+	  --requirement requirements-parity.txt \
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	$(PARITY)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation \
+	  --editable .
 	@touch $@
 
 # One lock for every Python: the newest jax that each of them can have.

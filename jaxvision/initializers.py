@@ -21,11 +21,11 @@ Published choices, kernels of convolutions and then of Dense layers:
   ViT, Mixer      lecun_normal        glorot_uniform
 """
 
+import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.nn import initializers
 from jax.typing import DTypeLike
 
 from jaxvision import call_syntax
@@ -35,15 +35,62 @@ Initializer = jax.nn.initializers.Initializer
 # Standard deviation of a standard Gaussian that is cut off at -2 and 2.
 _STD_WITHIN_TWO = 0.87962566103423978
 
+# (key, shape, dtype) -> array of mean 0 and variance 1.
+_SAMPLERS = {
+  "normal": jax.random.normal,
+  "truncated": lambda key, shape, dtype: (
+    jax.random.truncated_normal(key, -2, 2, shape, dtype) / _STD_WITHIN_TWO
+  ),
+  "uniform": lambda key, shape, dtype: (
+    math.sqrt(3) * jax.random.uniform(key, shape, dtype, -1)
+  ),
+}
+
+
+def _draw(
+  key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike, *, sampler: str
+) -> jax.Array:
+  """Returns what the sampler gives for this shape, in less time to compile.
+
+  XLA:CPU compiles a generator of its own for every shape, half a second each
+  if it has many axes. So there we draw a vector, of one of few lengths: element
+  i of a draw depends on the key and on i alone.
+  """
+  size = math.prod(shape)
+  if jax.default_backend() != "cpu" or size < 2:
+    return _SAMPLERS[sampler](key, shape, dtype)
+  unit = 1 << max(0, size.bit_length() - 3)  # at most a quarter too much
+  values = _SAMPLERS[sampler](key, (-(-size // unit) * unit,), dtype)
+  # Without the barrier the slice becomes a part of the generator again.
+  return jax.lax.optimization_barrier(values)[:size].reshape(shape)
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+  """Returns (fan_in, fan_out) of a kernel (..., inputs, outputs)."""
+  size = math.prod(shape)
+  return size // shape[-1], size // shape[-2]
+
+
+def _scaled(sampler: str, std: Callable[..., float]) -> Initializer:
+  """Returns the initialisation whose standard deviation is std(shape)."""
+
+  def draw(
+    key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
+  ) -> jax.Array:
+    values = _draw(key, tuple(shape), dtype, sampler=sampler)
+    return values * jnp.asarray(std(shape), dtype)
+
+  return draw
+
 
 def zeros() -> Initializer:
   """All zero: for biases, and heads that start from equal classes."""
-  return initializers.zeros
+  return jax.nn.initializers.zeros
 
 
 def normal(std: float = 0.01) -> Initializer:
   """Gaussian of the given standard deviation, whatever the fans."""
-  return initializers.normal(std)
+  return _scaled("normal", lambda shape: std)
 
 
 def truncated_normal(std: float = 0.02) -> Initializer:
@@ -52,7 +99,7 @@ def truncated_normal(std: float = 0.02) -> Initializer:
   The variance of what remains is `std` squared, as in TensorFlow's
   VarianceScaling, and not the smaller one of torch's trunc_normal_.
   """
-  return initializers.truncated_normal(std / _STD_WITHIN_TWO)
+  return _scaled("truncated", lambda shape: std)
 
 
 def normal_of_inputs() -> Initializer:
@@ -60,48 +107,42 @@ def normal_of_inputs() -> Initializer:
 
   The inputs are counted once, not once per tap; kernels (..., inputs, outputs).
   """
-
-  def draw(
-    key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
-  ) -> jax.Array:
-    return jax.random.normal(key, shape, dtype) / shape[-2]
-
-  return draw
+  return _scaled("normal", lambda shape: 1 / shape[-2])
 
 
 def glorot_normal() -> Initializer:
   """Variance 2 / (fan_in + fan_out) (Glorot and Bengio 2010, equation 12)."""
-  return initializers.glorot_normal()
+  return _scaled("truncated", lambda shape: math.sqrt(2 / sum(_fans(shape))))
 
 
 def glorot_uniform() -> Initializer:
   """The same variance, uniform (equation 16); also called Xavier uniform."""
-  return initializers.glorot_uniform()
+  return _scaled("uniform", lambda shape: math.sqrt(2 / sum(_fans(shape))))
 
 
 def he_normal() -> Initializer:
   """Variance 2 / fan_in (He et al. 2015, Delving Deep, equation 10)."""
-  return initializers.he_normal()
+  return _scaled("truncated", lambda shape: math.sqrt(2 / _fans(shape)[0]))
 
 
 def he_normal_fan_out() -> Initializer:
   """Gaussian of variance 2 / fan_out (He et al. 2015, equation 14)."""
-  return initializers.variance_scaling(2, "fan_out", "normal")
+  return _scaled("normal", lambda shape: math.sqrt(2 / _fans(shape)[1]))
 
 
 def lecun_normal() -> Initializer:
   """Variance 1 / fan_in (LeCun et al. 1998, section 4.6); Flax's default."""
-  return initializers.lecun_normal()
+  return _scaled("truncated", lambda shape: math.sqrt(1 / _fans(shape)[0]))
 
 
 def torch_uniform() -> Initializer:
   """Uniform between +-1 / sqrt(fan_in), the default of torch's layers."""
-  return initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+  return _scaled("uniform", lambda shape: math.sqrt(1 / 3 / _fans(shape)[0]))
 
 
 def uniform_fan_out() -> Initializer:
   """Uniform between +-1 / sqrt(fan_out)."""
-  return initializers.variance_scaling(1 / 3, "fan_out", "uniform")
+  return _scaled("uniform", lambda shape: math.sqrt(1 / 3 / _fans(shape)[1]))
 
 
 INITIALIZERS: dict[str, Callable[..., Initializer]] = {

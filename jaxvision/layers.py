@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import depthwise
+from jaxvision import depthwise, initializers
 
 Padding = str | int | Sequence[tuple[int, int]]
 Activation = Callable[[jax.Array], jax.Array]
@@ -36,7 +36,7 @@ class DepthwiseConv(nn.Module):
   kernel_size: int
   stride: int = 1
   padding: Padding = "SAME"
-  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  kernel_init: nn.initializers.Initializer = initializers.lecun_normal()
   dtype: DTypeLike = "float32"
 
   @nn.compact
@@ -94,7 +94,7 @@ class SqueezeExcite(nn.Module):
 
   features: int
   activation: Activation = nn.relu
-  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  kernel_init: nn.initializers.Initializer = initializers.lecun_normal()
   dtype: DTypeLike = "float32"
 
   @nn.compact
@@ -139,7 +139,7 @@ class PatchEmbedding(nn.Module):
     for size in (h, w):
       _check_tiling(size, patch_size=p)
     kernel = self.param(
-      "kernel", nn.initializers.lecun_normal(), (p, p, c, self.features)
+      "kernel", initializers.lecun_normal(), (p, p, c, self.features)
     )
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     patches = images.reshape(b, h // p, p, w // p, p, c).swapaxes(2, 3)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import spelling
+from jaxvision import initializers, spelling
 
 # Where epsilon is added: w / sqrt(variance + epsilon), as in the released BiT,
 # or w / (sqrt(variance) + epsilon), as in the released ViT hybrids.
@@ -63,7 +63,7 @@ class StandardizedConv(nn.Module):
   padding: str | int | Sequence[tuple[int, int]] = 0
   epsilon: float = 1e-10
   added_to: str = "variance"
-  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  kernel_init: nn.initializers.Initializer = initializers.lecun_normal()
   dtype: DTypeLike = "float32"
 
   @nn.compact

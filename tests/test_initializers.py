@@ -91,3 +91,39 @@ def test_draws_differ_by_key_and_have_the_dtype_asked_for():
 def test_what_does_not_exist_is_an_error(text, message):
   with pytest.raises(ValueError, match=message):
     initializers.create(text)
+
+
+# What jax.nn.initializers has of them.
+SAME_AS_JAX = {
+  "glorot_normal": jax.nn.initializers.glorot_normal(),
+  "glorot_uniform": jax.nn.initializers.glorot_uniform(),
+  "he_normal": jax.nn.initializers.he_normal(),
+  "he_normal_fan_out": jax.nn.initializers.variance_scaling(
+    2, "fan_out", "normal"
+  ),
+  "lecun_normal": jax.nn.initializers.lecun_normal(),
+  "normal": jax.nn.initializers.normal(0.01),
+}
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 1), (3, 7), (5, 2, 3, 4, 6)])
+@pytest.mark.parametrize("text", SAME_AS_JAX)
+def test_values_are_those_of_jax(text, shape):
+  """Drawing a longer vector changes nothing but the time to compile."""
+  expected = SAME_AS_JAX[text](jax.random.key(0), shape)
+  np.testing.assert_allclose(_draw(text, shape), expected, rtol=1e-6)
+
+
+def test_sizes_in_a_range_share_one_generator():
+  """Compiled programs are the same up to the last quarter of a power of two."""
+  draw = initializers.create("lecun_normal")
+
+  def sizes(shape):
+    jaxpr = jax.make_jaxpr(lambda key: draw(key, shape))(jax.random.key(0))
+    return [
+      e.outvars[0].aval.size
+      for e in jaxpr.eqns
+      if e.primitive.name == "optimization_barrier"
+    ]
+
+  assert sizes((3, 3, 100, 101)) == sizes((5, 5, 128, 30)) == [98304]

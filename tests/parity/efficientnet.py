@@ -118,6 +118,7 @@ CASES = {
     functools.partial(_torchvision, name="efficientnet_b5"),
     image_size=64,
     options=_SYMMETRIC,
+    gain=1.7,
   ),
 }
 COUNTS = {

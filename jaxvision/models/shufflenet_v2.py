@@ -1,0 +1,272 @@
+"""ShuffleNet v2: half of the channels pass by each unit, in ever new pairings.
+
+Ma et al. 2018, ShuffleNet V2: Practical Guidelines for Efficient CNN
+Architecture Design, Table 5. Two networks go by that name. The paper's, whose
+complexity Table 5 gives, is that of the authors' code: a unit of stride 2 keeps
+the number of its input channels in the projected branch, units of stride 1 take
+the even and the odd channels apart, and the classifier has no bias. That of
+torchvision makes both branches equally wide, shuffles at the end of every unit
+and splits into halves, and its classifier has a bias. The initialisation is the
+authors'; images are normalised as for torchvision's weights, while the authors
+feed BGR in [0, 255].
+
+Parameter names are torchvision's in both layouts, with `stage2.0.branch1.0`
+written `stage2_0/branch1_0`. The numbers are those of a branch's layers, ReLUs
+counted too: depthwise convolutions are `branch1_0` and `branch2_3`.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxvision import (
+  activations,
+  initializers,
+  layers,
+  norms,
+  pooling,
+  spelling,
+)
+
+Layer = Callable[..., Any]  # A partially applied Linen module.
+
+STEM_FEATURES = 24
+STEMS = ("imagenet", "small")
+LAYOUTS = ("paper", "torchvision")
+
+
+def split_even_odd(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Returns channels 0, 2, 4, ... and 1, 3, 5, ... of (..., c)."""
+  return x[..., ::2], x[..., 1::2]
+
+
+def interleave(x: jax.Array, y: jax.Array) -> jax.Array:
+  """Returns (..., 2 c) with channels x0, y0, x1, y1, ... of two (..., c)."""
+  return jnp.stack([x, y], axis=-1).reshape(*x.shape[:-1], -1)
+
+
+class Unit(nn.Module):
+  """A branch that transforms, beside one that passes (stride 1) or projects.
+
+  Attributes:
+    features: channels of the output.
+    stride: 1, or 2 for a unit with a projected branch.
+    layout: "paper" or "torchvision".
+    conv: makes a 1x1 convolution without bias.
+    depthwise: makes a depthwise 3x3 convolution.
+    norm: makes a normalisation.
+    activation: after each normalisation but those of depthwise convolutions.
+  """
+
+  features: int
+  stride: int
+  layout: str
+  conv: Layer
+  depthwise: Layer
+  norm: Layer
+  activation: activations.Activation
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps (b, h, w, c) to (b, ceil(h/stride), ceil(w/stride), features)."""
+    paper, half = self.layout == "paper", self.features // 2
+    if self.stride > 1:
+      kept = self._project(x, x.shape[-1] if paper else half)
+    elif paper:
+      kept, x = split_even_odd(x)
+    else:
+      kept, x = x[..., :half], x[..., half:]
+    y = self._transform(x, self.features - kept.shape[-1])
+    if paper:
+      return jnp.concatenate([kept, y], axis=-1)
+    return interleave(kept, y)
+
+  def _project(self, x: jax.Array, features: int) -> jax.Array:
+    x = self.depthwise(stride=self.stride, name="branch1_0")(x)
+    x = self.norm(name="branch1_1")(x)
+    x = self.conv(features, name="branch1_2")(x)
+    return self.activation(self.norm(name="branch1_3")(x))
+
+  def _transform(self, x: jax.Array, features: int) -> jax.Array:
+    x = self.conv(self.features // 2, name="branch2_0")(x)
+    x = self.activation(self.norm(name="branch2_1")(x))
+    x = self.depthwise(stride=self.stride, name="branch2_3")(x)
+    x = self.norm(name="branch2_4")(x)
+    x = self.conv(features, name="branch2_5")(x)
+    return self.activation(self.norm(name="branch2_6")(x))
+
+
+class ShuffleNetV2(nn.Module):
+  """Stem, stages of units, 1x1 convolution, mean over space, classifier `fc`.
+
+  Each stage begins with a unit of stride 2.
+
+  Attributes:
+    num_classes: length of the logits.
+    features: channels of each stage; even, and more than those before.
+    head_features: channels of the last convolution.
+    repeats: units of each stage.
+    dropout: rate before the classifier, in training.
+    layout: "paper" or "torchvision".
+    stem: "imagenet" (3x3 convolution of stride 2, 3x3 max-pooling of stride 2)
+      or "small" (3x3 convolution of stride 1; for images of up to 64 pixels).
+    activation: a name in `jaxvision.activations`.
+    norm: a name in `jaxvision.norms`.
+    initializer: of the kernels of all convolutions but the first, a name in
+      `jaxvision.initializers`.
+    dtype: of the computation; parameters, batch statistics and logits are
+      float32.
+  """
+
+  num_classes: int
+  features: tuple[int, ...]
+  head_features: int = 1024
+  repeats: tuple[int, ...] = (4, 8, 4)
+  dropout: float = 0.0
+  layout: str = "paper"
+  stem: str = "imagenet"
+  activation: str = "relu"
+  norm: str = "batch_norm"
+  initializer: str = "normal_of_inputs"
+  dtype: DTypeLike = "float32"
+
+  @nn.compact
+  def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+    """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
+
+    With `train` the statistics are those of the batch, over all devices, and
+    the collection `batch_stats` must be mutable; with `dropout` the random
+    stream "dropout" is used.
+
+    Raises:
+      ValueError: if a name is unknown, or a stage too narrow or odd.
+    """
+    self._check()
+    parts = self._parts(train=train)
+    conv, norm, activation = parts["conv"], parts["norm"], parts["activation"]
+    x = self._stem(images, conv=conv, norm=norm, activation=activation)
+    for i, (features, repeats) in enumerate(
+      zip(self.features, self.repeats, strict=True)
+    ):
+      for j in range(repeats):
+        x = Unit(
+          features=features,
+          stride=2 if j == 0 else 1,
+          layout=self.layout,
+          name=f"stage{i + 2}_{j}",
+          **parts,
+        )(x)
+    x = conv(self.head_features, name="conv5_0")(x)
+    x = activation(norm(name="conv5_1")(x)).mean(axis=(1, 2))
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    return nn.Dense(
+      self.num_classes,
+      use_bias=self.layout == "torchvision",
+      kernel_init=initializers.create("normal(0.01)"),
+      dtype=jnp.float32,
+      name="fc",
+    )(x)
+
+  def _check(self) -> None:
+    if self.layout not in LAYOUTS:
+      raise ValueError(spelling.unknown("layout", self.layout, LAYOUTS))
+    if self.stem not in STEMS:
+      raise ValueError(spelling.unknown("stem", self.stem, STEMS))
+    before = (STEM_FEATURES, *self.features)
+    for i, (old, new) in enumerate(zip(before, self.features, strict=False)):
+      if new <= old or new % 2:
+        raise ValueError(
+          f"stage {i + 2} has {new} features after {old}; use an even number "
+          f"of more than {old}"
+        )
+
+  def _parts(self, *, train: bool) -> dict[str, Layer]:
+    """Returns what all units are made of."""
+    kernel_init = initializers.create(self.initializer)
+    norm = norms.create(self.norm, train=train, dtype=self.dtype)
+    return {
+      "conv": functools.partial(
+        nn.Conv,
+        kernel_size=(1, 1),
+        use_bias=False,
+        kernel_init=kernel_init,
+        dtype=self.dtype,
+      ),
+      "depthwise": functools.partial(
+        layers.DepthwiseConv,
+        3,
+        padding=1,
+        kernel_init=kernel_init,
+        dtype=self.dtype,
+      ),
+      "norm": functools.partial(norm, bias_init=nn.initializers.constant(1e-4)),
+      "activation": activations.create(self.activation),
+    }
+
+  def _stem(
+    self, images: jax.Array, *, conv: Layer, norm: Layer, activation: Layer
+  ) -> jax.Array:
+    x = conv(
+      STEM_FEATURES,
+      kernel_size=(3, 3),
+      strides=2 if self.stem == "imagenet" else 1,
+      padding=1,
+      kernel_init=initializers.create("normal(0.01)"),
+      name="conv1_0",
+    )(images)
+    x = activation(norm(name="conv1_1")(x))
+    if self.stem == "small":
+      return x
+    return pooling.max_pool(x, 3, stride=2, padding=((1, 1), (1, 1)))
+
+
+def _variant(
+  *,
+  features: tuple[int, ...],
+  parameters: int,
+  gmacs: float,
+  top1: float,
+  **options: Any,
+) -> dict[str, Any]:
+  return {
+    "module": ShuffleNetV2,
+    "options": {"features": features, **options},
+    "spec": {
+      "image_size": 224,
+      "mean": (0.485, 0.456, 0.406),
+      "std": (0.229, 0.224, 0.225),
+      "crop_fraction": 0.875,
+      "parameters": parameters,
+      "gmacs": gmacs,
+      "top1": top1,
+      "top1_source": "paper, Table 8",
+      "paper": "Ma et al. 2018, ShuffleNet V2: Practical Guidelines for "
+      "Efficient CNN Architecture Design, Table 5",
+    },
+  }
+
+
+VARIANTS = {
+  "shufflenet_v2_x0_5": _variant(
+    features=(48, 96, 192), parameters=0, gmacs=0.0405, top1=60.3
+  ),
+  "shufflenet_v2_x1_0": _variant(
+    features=(116, 232, 464), parameters=2_278_760, gmacs=0.1458, top1=69.4
+  ),
+  "shufflenet_v2_x1_5": _variant(
+    features=(176, 352, 704), parameters=0, gmacs=0.2990, top1=72.6
+  ),
+  "shufflenet_v2_x2_0": _variant(
+    features=(244, 488, 976),
+    head_features=2048,
+    dropout=0.2,
+    parameters=0,
+    gmacs=0.5908,
+    top1=74.9,
+  ),
+}
