@@ -249,24 +249,37 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _add_models(commands) -> None:
-  command = _add(commands, "models", _models, "list the models")
-  command.add_argument(
-    "pattern", nargs="?", default="*", help="as in 'resnet*' (all)"
+  command = _add(
+    commands, "models", _models, "list the models, or the layers of one"
   )
+  command.add_argument(
+    "pattern", nargs="?", default="*", help="as in 'resnet*' (all), or a name"
+  )
+  for name, text in (
+    ("--image_size", "of the table of layers (the native one)"),
+    ("--num_classes", "of the table of layers (1000)"),
+    ("--depth", "of its paths (the deepest that fits on a screen)"),
+  ):
+    command.add_argument(name, type=int, metavar="N", help=text)
 
 
 def _models(options: argparse.Namespace) -> None:
-  from jaxvision import models, spelling
+  from jaxvision import models, spelling, tables
 
   names = models.names(options.pattern)
   if not names:
     raise ValueError(spelling.unknown("model", options.pattern, models.names()))
-  print(f"{'name':<12} {'image':>6} {'parameters':>13}  paper")
-  for spec in map(models.spec, names):
-    print(
-      f"{spec.name:<12} {spec.image_size:>6} {spec.parameters:>13,}  "
-      f"{spec.paper}"
-    )
+  wanted = {
+    name: getattr(options, name)
+    for name in ("image_size", "num_classes", "depth")
+    if getattr(options, name) is not None
+  }
+  if names == [options.pattern]:
+    tables.print_layers(options.pattern, **wanted)
+  elif wanted:
+    raise ValueError(f"--{min(wanted)} needs one model, not {options.pattern}")
+  else:
+    tables.print_models(names)
 
 
 def _add_data(commands) -> None:

@@ -104,7 +104,7 @@ def layer_table(
   ]
 
 
-def at_depth(table: Sequence[Layer], *, depth: int) -> list[Layer]:
+def at_depth(table: Sequence[Layer], depth: int) -> list[Layer]:
   """Returns the layers of a table down to some depth, and what is in them.
 
   Args:

@@ -1,38 +1,37 @@
-"""Tables of models and of their layers, as the commands print them.
+"""Tables of models and of their layers, as `jaxvision models` prints them.
 
-In a terminal they are fitted to its width; where they are piped every row is
-one line of plain text, and nothing is cut off.
+In a terminal the list of models is fitted to its width; where it is piped every
+model is one line of plain text, and nothing is cut off.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxvision import features, models
 
 Cells = tuple[str, ...]
 
-_MODELS = ("name", "image", "parameters", "GMACs", "top-1", "published by")
-_LAYERS = ("path", "output shape", "parameters", "MACs")
+_MODEL = ("name", "image", "parameters", "GMACs", "top-1", "published by")
+_LAYER = ("path", "output shape", "parameters", "MACs")
+_NUMBERS = range(1, 5)  # The columns that end at the same place.
+_SCREEN = 40  # Rows that one can still survey.
 
 
-def print_models(specs: Iterable[Any]) -> None:
-  """Prints what `models.spec` returned, in a terminal by paper."""
-  from rich import console
-
-  screen = console.Console(highlight=False)
-  rows = [(_cells(spec), spec.paper) for spec in specs]
-  if not screen.is_terminal:
-    _print_lines([(*_MODELS, "paper"), *((*row, paper) for row, paper in rows)])
-    return
-  widths = _widths([_MODELS, *(row for row, _ in rows)])
-  screen.print(_grid([_MODELS], widths), style="bold")
-  papers = {}
-  for row, paper in rows:
-    papers.setdefault(paper, []).append(row)
-  for paper, group in papers.items():
-    screen.print(f"\n{paper}", style="italic")
-    screen.print(_grid(group, widths))
+def print_models(names: Sequence[str]) -> None:
+  """Prints what is known of some models; in a terminal by paper."""
+  console = Console(highlight=False)
+  specs = [models.spec(name) for name in names]
+  if console.is_terminal:
+    _print_by_paper(specs, console)
+  else:
+    _print_lines(
+      [(*_MODEL, "paper"), *((*_cells(spec), spec.paper) for spec in specs)]
+    )
 
 
-def _cells(spec: Any) -> Cells:
+def _cells(spec: models.ModelSpec) -> Cells:
   return (
     spec.name,
     str(spec.image_size),
@@ -43,49 +42,93 @@ def _cells(spec: Any) -> Cells:
   )
 
 
-def _grid(rows: Sequence[Cells], widths: Sequence[int]) -> Any:
-  from rich import table
+def _print_by_paper(specs: list[models.ModelSpec], console: Console) -> None:
+  widths = _widths([_MODEL, *map(_cells, specs)])
+  console.print(_grid([_MODEL], widths), style="bold")
+  papers = {}
+  for spec in specs:
+    papers.setdefault(spec.paper, []).append(_cells(spec))
+  for paper, rows in papers.items():
+    console.print(f"\n{paper}", style="italic", markup=False)
+    console.print(_grid(rows, widths))
 
-  *fixed, _ = widths
-  grid = table.Table.grid(padding=(0, 2, 0, 0))
-  for i, width in enumerate(fixed):
-    grid.add_column(width=width, justify="right" if i else "left")
-  grid.add_column()  # The rest of the line, and as many more as it takes.
+
+def _grid(rows: list[Cells], widths: list[int]) -> Table:
+  """Returns columns that are equally wide in all grids, but for the last."""
+  grid = Table.grid(padding=(0, 2, 0, 0))
+  for i, width in enumerate(widths[:-1]):
+    grid.add_column(width=width, justify="right" if i in _NUMBERS else "left")
+  grid.add_column()  # The rest of the line, continued below where it must be.
   for row in rows:
     grid.add_row(*row)
   return grid
 
 
-def print_layers(rows: Sequence[Any]) -> None:
-  """Prints `features.Layer`s, and their sums."""
-  total = (
-    "total",
-    "",
-    f"{sum(row.parameters for row in rows):,}",
-    f"{sum(row.macs for row in rows):,}",
+def print_layers(
+  name: str,
+  *,
+  image_size: int | None = None,
+  num_classes: int = 1000,
+  depth: int | None = None,
+) -> None:
+  """Prints the layers of a model, what they cost, and the sums.
+
+  Args:
+    name: as `models.create` takes it.
+    image_size: height and width, in pixels; None is the native one.
+    num_classes: length of the logits.
+    depth: how many names a path may have; None for as many as fit on a screen.
+
+  Raises:
+    ValueError: the model does not exist or does not take this size; a size or
+      a number is not positive.
+  """
+  size = models.spec(name).image_size if image_size is None else image_size
+  _check_positive(image_size=size, num_classes=num_classes)
+  table = features.layer_table(
+    models.create(name, num_classes=num_classes), image_shape=(size, size, 3)
   )
-  lines = [
-    (
-      row.path or "(no layer)",
-      "x".join(map(str, row.output_shape[1:])),
-      f"{row.parameters:,}",
-      f"{row.macs:,}",
-    )
-    for row in rows
-  ]
-  _print_lines([_LAYERS, *lines, total])
+  rows = _fitting(table) if depth is None else features.at_depth(table, depth)
+  (total,) = features.at_depth(table, 0)
+  _print_lines(
+    [
+      _LAYER,
+      *((row.path or "(no layer)", *_costs(row)) for row in rows),
+      ("total", *_costs(total)),
+    ]
+  )
 
 
-def _print_lines(rows: Sequence[Cells]) -> None:
-  """Prints numbers and shapes to the right of their columns, words to the left."""
+def _check_positive(**numbers: int) -> None:
+  for name, number in numbers.items():
+    if number < 1:
+      raise ValueError(f"{name} is {number}; it must be at least 1")
+
+
+def _fitting(table: list[features.Layer]) -> list[features.Layer]:
+  """Returns the rows of the greatest depth that fits on a screen, or of 1."""
+  deepest = max(layer.path.count("/") for layer in table) + 1
+  for depth in range(deepest, 1, -1):
+    rows = features.at_depth(table, depth)
+    if len(rows) <= _SCREEN:
+      return rows
+  return features.at_depth(table, 1)
+
+
+def _costs(layer: features.Layer) -> Cells:
+  shape = "x".join(map(str, layer.output_shape[1:]))
+  return (shape, f"{layer.parameters:,}", f"{layer.macs:,}")
+
+
+def _print_lines(rows: list[Cells]) -> None:
   widths = _widths(rows)
   for row in rows:
     cells = [
-      cell.rjust(width) if 0 < i < 5 else cell.ljust(width)
+      cell.rjust(width) if i in _NUMBERS else cell.ljust(width)
       for i, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     print("  ".join(cells).rstrip())
 
 
-def _widths(rows: Sequence[Cells]) -> list[int]:
+def _widths(rows: list[Cells]) -> list[int]:
   return [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -43,7 +43,7 @@ FLOORS = (
   ),
   ("models", "checkpoint", "workdir"),
   ("train_step", "features"),
-  ("tasks",),
+  ("tasks", "tables"),
   ("evaluation",),
   ("assembly",),
   ("dispatch", "sanity", "inference", "train_loop"),

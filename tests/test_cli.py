@@ -283,20 +283,6 @@ def test_report_of_one_run_and_of_two(trained, tmp_path, capsys):
   assert "other" in page.read_text()
 
 
-def test_models_lists_what_matches(capsys):
-  assert cli.main(["models", "resnet1*"]) == 0
-  lines = capsys.readouterr().out.splitlines()
-  names = [line.split()[0] for line in lines[1:]]
-  assert "resnet18" in names
-  assert all(name.startswith("resnet1") for name in names)
-  assert "11,689,512" in next(line for line in lines if "resnet18" in line)
-
-
-def test_models_that_do_not_exist(capsys):
-  assert cli.main(["models", "resent18"]) == 2
-  assert "'resnet18'" in capsys.readouterr().err
-
-
 def test_plain_lines_when_piped(trained, data_dir, tmp_path):
   command = [sys.executable, "-m", "jaxvision"]
   arguments = _train_arguments(tmp_path / "run", data_dir)

@@ -109,7 +109,7 @@ _PROJECTIONS = ("query", "key", "value")
 )
 def test_rows_at_some_depth_add_up_what_is_inside(depth, paths):
   deepest = features.layer_table(_small_vit(), image_shape=(8, 8, 3))
-  table = features.at_depth(deepest, depth=depth)
+  table = features.at_depth(deepest, depth)
   assert [row.path for row in table] == paths
   for key in ("parameters", "macs"):
     total = sum(getattr(row, key) for row in deepest)

@@ -22,11 +22,22 @@ CLASSES = 5
 SMALL = {
   "alexnet": {"features": (8, 12, 16, 8, 8), "stem": "small"},
   "alexnet_2012": {"features": (8, 12, 16, 8, 8), "stem": "small"},
+  "efficientnet_b0": {
+    "width": 0.25,
+    "stages": ((1, 3, 1, 1, 16), (2, 5, 2, 6, 32)),
+    "stem": "small",
+  },
   "linear": {},
   "mlp": {"hidden": (12, 8)},
   "maxout_mlp": {"hidden": (6,), "pieces": 3},
   "resnet18": {"blocks": (1, 1), "features": 8, "stem": "small"},
   "resnet50": {"blocks": (1, 1), "features": 8},
+  "shufflenet_v2_x1_0": {
+    "features": (28, 40),
+    "head_features": 32,
+    "repeats": (2, 1),
+    "stem": "small",
+  },
   "vgg11": {"blocks": (1, 1), "features": 8, "pool_size": 2, "hidden": (12,)},
   "vit_ti16": {
     "patch_size": 4,
@@ -211,7 +222,11 @@ def test_gradients_reach_every_parameter(name):
   @jax.jit
   @jax.grad
   def gradient(params):
-    logits, _ = _train_logits(model, {**variables, "params": params}, images)
+    moved = {**variables, "params": params}
+    logits, _ = _train_logits(model, moved, images)
+    # Statistics of the batch cancel the biases of linear layers before them,
+    # running ones do not.
+    logits += model.apply(moved, images, train=False)
     return (logits * weights).sum()
 
   for path, leaf in trees.flatten(gradient(variables["params"])).items():

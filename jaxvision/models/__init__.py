@@ -21,6 +21,7 @@ from jaxvision.models import (
   mlp,
   nasnet,
   resnet,
+  shufflenet_v2,
   vgg,
   vit,
 )
@@ -34,6 +35,7 @@ VARIANTS = {
   **mlp.VARIANTS,
   **nasnet.VARIANTS,
   **resnet.VARIANTS,
+  **shufflenet_v2.VARIANTS,
   **vgg.VARIANTS,
   **vit.VARIANTS,
 }

@@ -1,16 +1,19 @@
-"""ResNet v1.5: residual blocks with batch normalisation after each convolution.
+"""ResNet v1.5 and the A, B, C and D of the Bag of Tricks.
 
 He et al. 2016, Deep Residual Learning for Image Recognition, Table 1, with the
-stride of a bottleneck on its 3x3 convolution ("v1.5") and the padding,
-normalisation and initialisation of torchvision: symmetric padding (3, 3) and
-(1, 1) also where the stride is 2, epsilon 1e-5, running averages that keep 0.9
-of their value, normal kernels of variance 2 / fan_out. One difference: the
-running variance is the biased one (torchvision's has n - 1).
+stride of a bottleneck on its 3x3 convolution ("v1.5", which is B) and the
+padding, normalisation and initialisation of torchvision: symmetric padding (3,
+3) and (1, 1) also where the stride is 2, epsilon 1e-5, running averages that
+keep 0.9 of their value, normal kernels of variance 2 / fan_out. One difference:
+the running variance is the biased one (torchvision's has n - 1). C and D are of
+He et al. 2019, Bag of Tricks for Image Classification with CNNs, section 4.
 
 Parameter names are torchvision's, with `layer1.0` written `layer1_0`,
-`downsample.0` `downsample_conv` and `downsample.1` `downsample_bn`.
+`downsample.0` `downsample_conv` and `downsample.1` `downsample_bn`; the deep
+stem has `conv1_0`, `bn1_0`, `conv1_1`, `bn1_1`, `conv1_2`, `bn1`.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -20,91 +23,122 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import spelling
+from jaxvision import (
+  activations,
+  initializers,
+  layers,
+  norms,
+  pooling,
+  repeated,
+  spelling,
+)
 
-Layer = Callable[..., Any]  # A partially applied Linen module.
+STEMS = ("imagenet", "deep", "small")
+STRIDES = ("3x3", "1x1", "blur")
+SHORTCUTS = ("conv", "pool")
 
 
-def _shortcut(
-  x: jax.Array, *, features: int, stride: int, conv: Layer, norm: Layer
-) -> jax.Array:
-  """Returns `x`, projected by a 1x1 convolution where its shape must change."""
-  if stride == 1 and x.shape[-1] == features:
-    return x
-  x = conv(features, (1, 1), strides=stride, name="downsample_conv")(x)
-  return norm(name="downsample_bn")(x)
-
-
-class BasicBlock(nn.Module):
-  """Two 3x3 convolutions, the first one strided (ResNet-18 and -34).
+@dataclasses.dataclass(frozen=True)
+class Style:
+  """What all blocks of a network have in common; strings are as in `ResNet`.
 
   Attributes:
-    features: channels of the output.
-    stride: of the first convolution and of the projection.
     conv: makes a convolution without bias.
     norm: makes a normalisation.
-    last_scale: initialises the scale of the last normalisation.
+    activation: elementwise function.
+    last_scale: initialises the scale of a branch's last normalisation.
   """
 
-  features: int
-  stride: int
-  conv: Layer
-  norm: Layer
-  last_scale: Layer
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps (b, h, w, c) to (b, ceil(h/stride), ceil(w/stride), features)."""
-    three = functools.partial(self.conv, self.features, (3, 3), padding=1)
-    y = three(strides=self.stride, name="conv1")(x)
-    y = nn.relu(self.norm(name="bn1")(y))
-    y = three(name="conv2")(y)
-    y = self.norm(scale_init=self.last_scale, name="bn2")(y)
-    x = _shortcut(
-      x,
-      features=self.features,
-      stride=self.stride,
-      conv=self.conv,
-      norm=self.norm,
-    )
-    return nn.relu(x + y)
+  conv: Callable[..., nn.Module]
+  norm: Callable[..., nn.Module]
+  activation: Callable[[jax.Array], jax.Array]
+  last_scale: initializers.Initializer
+  stride: str
+  shortcut: str
+  squeeze_excite: int
+  dtype: DTypeLike
 
 
-class BottleneckBlock(nn.Module):
-  """1x1, strided 3x3, and 1x1 convolution to four times the features.
+def _strided(
+  x: jax.Array, features: int, *, stride: int, bn: str, conv: str, style: Style
+) -> jax.Array:
+  """3x3 convolution, norm and activation; filtered before it is subsampled."""
+  blur = style.stride == "blur" and stride > 1
+  y = style.conv(
+    features,
+    (3, 3),
+    strides=1 if blur else stride,
+    padding=1,
+    name=conv,
+  )(x)
+  y = style.activation(style.norm(name=bn)(y))
+  return pooling.blur_pool(y, stride=stride) if blur else y
 
-  Attributes: as of `BasicBlock`, with `features` those of the 3x3 convolution.
+
+def _basic(
+  x: jax.Array, features: int, *, stride: int, style: Style
+) -> jax.Array:
+  y = _strided(x, features, stride=stride, conv="conv1", bn="bn1", style=style)
+  y = style.conv(features, (3, 3), padding=1, name="conv2")(y)
+  return style.norm(scale_init=style.last_scale, name="bn2")(y)
+
+
+def _bottleneck(
+  x: jax.Array, features: int, *, stride: int, style: Style
+) -> jax.Array:
+  first, second = (stride, 1) if style.stride == "1x1" else (1, stride)
+  y = style.conv(features, (1, 1), strides=first, name="conv1")(x)
+  y = style.activation(style.norm(name="bn1")(y))
+  y = _strided(y, features, stride=second, conv="conv2", bn="bn2", style=style)
+  y = style.conv(4 * features, (1, 1), name="conv3")(y)
+  return style.norm(scale_init=style.last_scale, name="bn3")(y)
+
+
+# Name -> the branch, and how many times its features come out of it.
+BLOCKS = {"basic": (_basic, 1), "bottleneck": (_bottleneck, 4)}
+
+
+class ResidualBlock(nn.Module):
+  """A branch of convolutions, added to its input.
+
+  Attributes:
+    block: "basic" (two 3x3 convolutions, the first one strided) or "bottleneck"
+      (1x1, strided 3x3, and 1x1 convolution to four times the features).
+    features: channels of the 3x3 convolutions.
+    stride: 1 or 2.
+    style: what all blocks share.
+    drop_path: probability to leave out the branch of an example, in training.
   """
 
+  block: str
   features: int
   stride: int
-  conv: Layer
-  norm: Layer
-  last_scale: Layer
+  style: Style
+  drop_path: float = 0.0
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps (b, h, w, c) to (b, ceil(h/stride), ceil(w/stride), 4 features)."""
-    y = self.conv(self.features, (1, 1), name="conv1")(x)
-    y = nn.relu(self.norm(name="bn1")(y))
-    y = self.conv(
-      self.features, (3, 3), strides=self.stride, padding=1, name="conv2"
-    )(y)
-    y = nn.relu(self.norm(name="bn2")(y))
-    y = self.conv(4 * self.features, (1, 1), name="conv3")(y)
-    y = self.norm(scale_init=self.last_scale, name="bn3")(y)
-    x = _shortcut(
-      x,
-      features=4 * self.features,
-      stride=self.stride,
-      conv=self.conv,
-      norm=self.norm,
-    )
-    return nn.relu(x + y)
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """Maps (b, h, w, c) to (b, ceil(h/stride), ceil(w/stride), c')."""
+    branch, expansion = BLOCKS[self.block]
+    style = self.style
+    y = branch(x, self.features, stride=self.stride, style=style)
+    if style.squeeze_excite:
+      y = layers.SqueezeExcite(
+        y.shape[-1] // style.squeeze_excite, dtype=style.dtype, name="se"
+      )(y)
+    y = layers.DropPath(self.drop_path)(y, train=train)
+    return style.activation(y + self._shortcut(x, expansion * self.features))
 
-
-BLOCKS = {"basic": BasicBlock, "bottleneck": BottleneckBlock}
-STEMS = ("imagenet", "small")
+  def _shortcut(self, x: jax.Array, features: int) -> jax.Array:
+    """Returns `x`, projected by a 1x1 convolution where its shape changes."""
+    stride, style = self.stride, self.style
+    if stride == 1 and x.shape[-1] == features:
+      return x
+    if style.shortcut == "pool" and stride > 1:
+      x = pooling.avg_pool(x, 2, stride=stride, padding="SAME")
+      stride = 1
+    x = style.conv(features, (1, 1), strides=stride, name="downsample_conv")(x)
+    return style.norm(name="downsample_bn")(x)
 
 
 class ResNet(nn.Module):
@@ -117,10 +151,26 @@ class ResNet(nn.Module):
     blocks: number of blocks of each stage.
     block: "basic" or "bottleneck".
     features: width of the first stage.
-    stem: "imagenet" (7x7 convolution of stride 2, 3x3 max-pooling of stride 2)
-      or "small" (3x3 convolution of stride 1; for images of up to 64 pixels).
+    stem: "imagenet" (7x7 convolution of stride 2, 3x3 max-pooling of stride 2),
+      "deep" (three 3x3 convolutions in place of the 7x7: C of the Bag of
+      Tricks) or "small" (3x3 convolution of stride 1; for images of up to 64
+      pixels).
+    stride: what halves the resolution in a block: "3x3" (its first 3x3
+      convolution: B), "1x1" (its first 1x1 convolution, as in the original
+      bottleneck: A) or "blur" (a low-pass filter behind the 3x3 convolution and
+      the max-pooling, Zhang 2019, section 3.2; shortcuts stay as they are).
+    shortcut: where the shape changes: "conv" (1x1 convolution of that stride)
+      or "pool" (2x2 average, then 1x1 convolution: D of the Bag of Tricks).
+    squeeze_excite: factor by which the gate of each branch reduces its
+      channels, such as 16 (Hu et al. 2018); 0 is no gate.
     zero_gamma: start the last normalisation of each block with scale 0, so that
       every block starts as the identity (Goyal et al. 2017, section 5.1).
+    drop_path: rate of stochastic depth in the last block, in training; it grows
+      linearly from 0 in the first.
+    activation: a name in `jaxvision.activations`.
+    norm: a name in `jaxvision.norms`.
+    initializer: of the convolutions, a name in `jaxvision.initializers`.
+    scan_layers: compile equal blocks of a stage once and scan over them.
     dtype: of the computation; parameters, batch statistics and logits are
       float32.
   """
@@ -130,7 +180,15 @@ class ResNet(nn.Module):
   block: str = "basic"
   features: int = 64
   stem: str = "imagenet"
+  stride: str = "3x3"
+  shortcut: str = "conv"
+  squeeze_excite: int = 0
   zero_gamma: bool = False
+  drop_path: float = 0.0
+  activation: str = "relu"
+  norm: str = "batch_norm"
+  initializer: str = "he_normal_fan_out"
+  scan_layers: bool = False
   dtype: DTypeLike = "float32"
 
   @nn.compact
@@ -141,97 +199,142 @@ class ResNet(nn.Module):
     the collection `batch_stats` must be mutable.
 
     Raises:
-      ValueError: if there is no such block or stem.
+      ValueError: if an option has no such value; names the nearest.
     """
-    if self.block not in BLOCKS:
-      raise ValueError(spelling.unknown("block", self.block, BLOCKS))
-    block = BLOCKS[self.block]
-    layers = self._layers(train=train)
-    x = self._stem(images, **layers)
+    self._check_names()
+    style = self._style(train=train)
+    x = self._stem(images, style=style)
     for i, count in enumerate(self.blocks):
-      for j in range(count):
-        x = block(
+      stage = [
+        ResidualBlock(
+          self.block,
           features=self.features * 2**i,
           stride=2 if i > 0 and j == 0 else 1,
-          last_scale=self._last_scale(),
+          style=style,
+          drop_path=self._drop_path(sum(self.blocks[:i]) + j),
           name=f"layer{i + 1}_{j}",
-          **layers,
-        )(x)
+        )
+        for j in range(count)
+      ]
+      x = repeated.apply(stage[:1], x, scan=False, train=train)
+      x = repeated.apply(stage[1:], x, scan=self.scan_layers, train=train)
     return nn.Dense(
       self.num_classes,
-      # torchvision's U(-1/sqrt(n), 1/sqrt(n)), but the bias starts at 0.
-      kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
+      # torchvision's kernel, but the bias starts at 0.
+      kernel_init=initializers.create("torch_uniform"),
       dtype=jnp.float32,
       name="fc",
     )(x.mean(axis=(1, 2)))
 
-  def _layers(self, *, train: bool) -> dict[str, Layer]:
-    """Returns the convolution and the normalisation that all parts share."""
-    return {
-      "conv": functools.partial(
+  def _drop_path(self, number: int) -> float:
+    return self.drop_path * number / max(1, sum(self.blocks) - 1)
+
+  def _check_names(self) -> None:
+    for kind, name, known in (
+      ("block", self.block, BLOCKS),
+      ("stem", self.stem, STEMS),
+      ("stride", self.stride, STRIDES),
+      ("shortcut", self.shortcut, SHORTCUTS),
+    ):
+      if name not in known:
+        raise ValueError(spelling.unknown(kind, name, known))
+
+  def _style(self, *, train: bool) -> Style:
+    return Style(
+      conv=functools.partial(
         nn.Conv,
         use_bias=False,
         padding=0,
-        kernel_init=nn.initializers.variance_scaling(2, "fan_out", "normal"),
+        kernel_init=initializers.create(self.initializer),
         dtype=self.dtype,
       ),
-      "norm": functools.partial(
-        nn.BatchNorm,
-        use_running_average=not train,
-        momentum=0.9,
-        epsilon=1e-5,
-        dtype=self.dtype,
-      ),
-    }
+      norm=norms.create(self.norm, train=train, dtype=self.dtype),
+      activation=activations.create(self.activation),
+      last_scale=nn.initializers.constant(0.0 if self.zero_gamma else 1.0),
+      stride=self.stride,
+      shortcut=self.shortcut,
+      squeeze_excite=self.squeeze_excite,
+      dtype=self.dtype,
+    )
 
-  def _last_scale(self) -> Layer:
-    if self.zero_gamma:
-      return nn.initializers.zeros
-    return nn.initializers.ones
-
-  def _stem(self, images: jax.Array, *, conv: Layer, norm: Layer) -> jax.Array:
-    if self.stem not in STEMS:
-      raise ValueError(spelling.unknown("stem", self.stem, STEMS))
+  def _stem(self, images: jax.Array, *, style: Style) -> jax.Array:
+    conv, norm, activation = style.conv, style.norm, style.activation
     if self.stem == "small":
       x = conv(self.features, (3, 3), padding=1, name="conv1")(images)
-      return nn.relu(norm(name="bn1")(x))
-    x = conv(self.features, (7, 7), strides=2, padding=3, name="conv1")(images)
-    x = nn.relu(norm(name="bn1")(x))
-    return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+      return activation(norm(name="bn1")(x))
+    if self.stem == "deep":
+      x = images
+      for i, stride in enumerate((2, 1)):
+        name, width = f"conv1_{i}", self.features // 2
+        x = conv(width, (3, 3), strides=stride, padding=1, name=name)(x)
+        x = activation(norm(name=f"bn1_{i}")(x))
+      x = conv(self.features, (3, 3), padding=1, name="conv1_2")(x)
+    else:
+      x = conv(self.features, (7, 7), strides=2, padding=3, name="conv1")(
+        images
+      )
+    x = activation(norm(name="bn1")(x))
+    around = ((1, 1), (1, 1))
+    if self.stride != "blur":
+      return pooling.max_pool(x, 3, stride=2, padding=around)
+    x = pooling.max_pool(x, 3, stride=1, padding=around)
+    return pooling.blur_pool(x, stride=2)
 
 
-def _variant(
-  *, blocks: tuple[int, ...], block: str, parameters: int
-) -> dict[str, Any]:
+# Depth -> blocks of each stage, kind of block, parameters, GMACs, and top-1 of
+# torchvision's first weights.
+_DEPTHS = {
+  18: ((2, 2, 2, 2), "basic", 11_689_512, 1.814, 69.758),
+  34: ((3, 4, 6, 3), "basic", 21_797_672, 3.664, 73.314),
+  50: ((3, 4, 6, 3), "bottleneck", 25_557_032, 4.089, 76.130),
+  101: ((3, 4, 23, 3), "bottleneck", 44_549_160, 7.801, 77.374),
+  152: ((3, 8, 36, 3), "bottleneck", 60_192_808, 11.514, 78.312),
+}
+# Letter -> options, what they add to the parameters and GMACs.
+_TWEAKS = {
+  "": ({}, 0, 0.0),
+  "b": ({}, 0, 0.0),
+  "c": ({"stem": "deep"}, 19_232, 0.24),
+  "d": ({"stem": "deep", "shortcut": "pool"}, 19_232, 0.24),
+}
+# GluonCV's, by the authors of the Bag of Tricks.
+_GLUON = {
+  "50b": 77.67,
+  "50c": 78.03,
+  "50d": 79.15,
+  "101d": 80.51,
+  "152d": 80.61,
+}
+
+
+def _variant(depth: int, letter: str) -> dict[str, Any]:
+  blocks, block, parameters, gmacs, torchvision = _DEPTHS[depth]
+  options, more_parameters, more_gmacs = _TWEAKS[letter]
+  gluon = _GLUON.get(f"{depth}{letter}")
+  original = "He et al. 2016, Deep Residual Learning for Image Recognition"
   return {
     "module": ResNet,
-    "options": {"blocks": blocks, "block": block},
+    "options": {"blocks": blocks, "block": block, **options},
     "spec": {
       "image_size": 224,
       "mean": (0.485, 0.456, 0.406),
       "std": (0.229, 0.224, 0.225),
       "crop_fraction": 0.875,
-      "parameters": parameters,
-      "paper": "He et al. 2016, Deep Residual Learning for Image Recognition, "
-      "Table 1 (v1.5)",
+      "parameters": parameters + more_parameters,
+      "gmacs": round(gmacs + more_gmacs, 3),
+      "top1": gluon if letter else torchvision,
+      "top1_source": ("GluonCV" if gluon else "")
+      if letter
+      else "torchvision IMAGENET1K_V1",
+      "paper": "He et al. 2019, Bag of Tricks, section 4"
+      if letter
+      else f"{original}, Table 1 (v1.5)",
     },
   }
 
 
 VARIANTS = {
-  "resnet18": _variant(
-    blocks=(2, 2, 2, 2), block="basic", parameters=11_689_512
-  ),
-  "resnet34": _variant(
-    blocks=(3, 4, 6, 3), block="basic", parameters=21_797_672
-  ),
-  "resnet50": _variant(
-    blocks=(3, 4, 6, 3), block="bottleneck", parameters=25_557_032
-  ),
-  "resnet101": _variant(
-    blocks=(3, 4, 23, 3), block="bottleneck", parameters=44_549_160
-  ),
-  "resnet152": _variant(
-    blocks=(3, 8, 36, 3), block="bottleneck", parameters=60_192_808
-  ),
+  f"resnet{depth}{letter}": _variant(depth, letter)
+  for depth in _DEPTHS
+  for letter in (_TWEAKS if depth >= 50 else ("",))
 }

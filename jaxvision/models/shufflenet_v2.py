@@ -253,19 +253,19 @@ def _variant(
 
 VARIANTS = {
   "shufflenet_v2_x0_5": _variant(
-    features=(48, 96, 192), parameters=0, gmacs=0.0405, top1=60.3
+    features=(48, 96, 192), parameters=1_365_792, gmacs=0.0405, top1=60.3
   ),
   "shufflenet_v2_x1_0": _variant(
     features=(116, 232, 464), parameters=2_278_760, gmacs=0.1458, top1=69.4
   ),
   "shufflenet_v2_x1_5": _variant(
-    features=(176, 352, 704), parameters=0, gmacs=0.2990, top1=72.6
+    features=(176, 352, 704), parameters=3_506_720, gmacs=0.2990, top1=72.6
   ),
   "shufflenet_v2_x2_0": _variant(
     features=(244, 488, 976),
     head_features=2048,
     dropout=0.2,
-    parameters=0,
+    parameters=7_402_600,
     gmacs=0.5908,
     top1=74.9,
   ),

@@ -1,6 +1,7 @@
 """ShuffleNet v2 beside torchvision's, and beside the paper's written in torch.
 
-No package has the paper's network, so it is written out here.
+No package that pip installs has the paper's network. Here it is once more, as
+the paper and the authors' code describe it.
 """
 
 import functools
@@ -11,7 +12,8 @@ _RULES = (
   (r"\.(\d+)", r"_\1"),
   (r"^(stage\d_\d+)\.", r"\1/"),
 )
-_WIDTHS = {
+# Table 5: channels of stages 2 to 4, and of the last convolution.
+_CHANNELS = {
   "x0_5": (48, 96, 192, 1024),
   "x1_0": (116, 232, 464, 1024),
   "x1_5": (176, 352, 704, 1024),
@@ -19,35 +21,144 @@ _WIDTHS = {
 }
 
 
-def _paper(name, *, num_classes=1000):
-  """Table 5 of the paper, with the branches and splits of the authors' code."""
+def _pointwise(inputs, outputs):
   from torch import nn
 
-  def conv(inputs, outputs, size=1, *, stride=1, groups=1):
-    return [
-      nn.Conv2d(
-        *(inputs, outputs, size, stride, size // 2), groups=groups, bias=False
-      ),
-      nn.BatchNorm2d(outputs),
-    ]
+  convolution = nn.Conv2d(inputs, outputs, 1, bias=False)
+  return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
 
-  def unit(inputs, middle, outputs, *, stride):
-    """What is transformed, and for stride 2 what is kept, as a module each."""
-    depthwise = {"size": 3, "stride": stride}
-    branches = nn.Module()
-    if stride == 2:
-      branches.branch1 = nn.Sequential(
-        *conv(inputs, inputs, groups=inputs, **depthwise),
-        *conv(inputs, inputs),
-        nn.ReLU(),
+
+def _depthwise(channels, *, stride):
+  from torch import nn
+
+  convolution = nn.Conv2d(
+    channels, channels, 3, stride, 1, groups=channels, bias=False
+  )
+  return convolution, nn.BatchNorm2d(channels)
+
+
+def _unit(inputs, outputs, *, stride):
+  """`inputs` are the channels that enter the transformed branch."""
+  import torch
+  from torch import nn
+
+  class Unit(nn.Module):
+    def __init__(self):
+      super().__init__()
+      middle = outputs // 2
+      if stride == 2:
+        self.branch1 = nn.Sequential(
+          *_depthwise(inputs, stride=2), *_pointwise(inputs, inputs)
+        )
+      self.branch2 = nn.Sequential(
+        *_pointwise(inputs, middle),
+        *_depthwise(middle, stride=stride),
+        *_pointwise(middle, outputs - inputs),
       )
-    branches.branch2 = nn.Sequential(
-      *conv(inputs, middle),
-      nn.ReLU(),
-      *conv(middle, middle, groups=middle, **depthwise),
-      *conv(middle, outputs - inputs),
-      nn.ReLU(),
-    )
-    return branches
 
-  return _assemble(name, conv=conv, unit=unit, num_classes=num_classes)
+    def forward(self, x):
+      if stride == 2:
+        return torch.cat([self.branch1(x), self.branch2(x)], 1)
+      pairs = x.unflatten(1, (outputs // 2, 2))
+      return torch.cat([pairs[:, :, 0], self.branch2(pairs[:, :, 1])], 1)
+
+  return Unit()
+
+
+def _paper(size, *, num_classes=1000, small=False):
+  from torch import nn
+
+  stride = 1 if small else 2
+  first = nn.Conv2d(3, 24, 3, stride, 1, bias=False), nn.BatchNorm2d(24)
+  module = nn.Sequential()
+  module.add_module("conv1", nn.Sequential(*first, nn.ReLU()))
+  if not small:
+    module.add_module("pool", nn.MaxPool2d(3, 2, 1))
+  channels = (24, *_CHANNELS[size])
+  for i, repeats in enumerate((4, 8, 4)):
+    inputs, outputs = channels[i], channels[i + 1]
+    units = [_unit(inputs, outputs, stride=2)]
+    units += [
+      _unit(outputs // 2, outputs, stride=1) for _ in range(repeats - 1)
+    ]
+    module.add_module(f"stage{i + 2}", nn.Sequential(*units))
+  module.add_module("conv5", nn.Sequential(*_pointwise(*channels[-2:])))
+  module.add_module("mean", nn.AdaptiveAvgPool2d(1))
+  module.add_module("flat", nn.Flatten())
+  module.add_module("fc", nn.Linear(channels[-1], num_classes, bias=False))
+  return module
+
+
+def _paper_logits(variables, images, **options):
+  from parity import torch_side
+
+  module = _paper(num_classes=10, **options)
+  torch_side.fill(module, variables, rules=_RULES)
+  return torch_side.logits(module, images)
+
+
+def _torchvision(variables, images, *, name):
+  from parity import torch_side
+
+  module = getattr(torch_side.import_torchvision(), name)(num_classes=10)
+  torch_side.fill(module, variables, rules=_RULES)
+  return torch_side.logits(module, images)
+
+
+def _count(size):
+  from parity import torch_side
+
+  return torch_side.count(functools.partial(_paper, size), image_size=224)
+
+
+_TORCHVISION = {"layout": "torchvision"}
+CASES = {
+  **{
+    f"shufflenet_v2_{size}": Case(
+      f"shufflenet_v2_{size}",
+      functools.partial(_paper_logits, size=size),
+      image_size=64,
+      golden=size == "x1_0",
+    )
+    for size in _CHANNELS
+  },
+  "shufflenet_v2_x1_0_of_75_pixels": Case(
+    "shufflenet_v2_x1_0",
+    functools.partial(_paper_logits, size="x1_0"),
+    image_size=75,
+  ),
+  "shufflenet_v2_x1_0_of_224_pixels": Case(
+    "shufflenet_v2_x1_0",
+    functools.partial(_paper_logits, size="x1_0"),
+    image_size=224,
+  ),
+  "shufflenet_v2_x1_0_small_stem": Case(
+    "shufflenet_v2_x1_0",
+    functools.partial(_paper_logits, size="x1_0", small=True),
+    image_size=32,
+    options={"stem": "small"},
+  ),
+  **{
+    f"shufflenet_v2_{size}_torchvision": Case(
+      f"shufflenet_v2_{size}",
+      functools.partial(_torchvision, name=f"shufflenet_v2_{size}"),
+      image_size=64,
+      options=_TORCHVISION,
+      golden=size == "x1_0",
+    )
+    for size in ("x1_0", "x2_0")
+  },
+  "shufflenet_v2_x1_0_torchvision_of_75_pixels": Case(
+    "shufflenet_v2_x1_0",
+    functools.partial(_torchvision, name="shufflenet_v2_x1_0"),
+    image_size=75,
+    options=_TORCHVISION,
+  ),
+}
+COUNTS = {
+  f"shufflenet_v2_{size}": Count(
+    f"the paper's network in torch, tests/parity/shufflenet_v2.py, {size}",
+    functools.partial(_count, size),
+  )
+  for size in _CHANNELS
+}

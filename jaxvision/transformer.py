@@ -1,0 +1,265 @@
+"""The encoder of a Vision Transformer: attention and MLPs over tokens.
+
+Vaswani et al. 2017, Attention Is All You Need, with the normalisation before
+each part, as Dosovitskiy et al. 2021 have it. Tokens are (b, n, width);
+parameters are float32, computation is in `dtype`, softmax in float32.
+
+Names and shapes of parameters are those of the published ViT: `query`, `key`
+and `value` have kernels (width, heads, head_size), `out` (heads, head_size,
+width).
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from jaxvision import (
+  activations,
+  initializers,
+  layers,
+  norms,
+  positions,
+  repeated,
+  spelling,
+)
+
+
+class Projection(nn.Module):
+  """A linear map of tokens into heads, whose product is made outside.
+
+  Attributes:
+    width: length of the tokens.
+    num_heads: of the attention; must divide the width.
+    initializer: of the kernel, a name in `jaxvision.initializers`.
+  """
+
+  width: int
+  num_heads: int
+  initializer: str
+
+  def setup(self) -> None:
+    heads = (self.num_heads, self.width // self.num_heads)
+
+    def init(key: jax.Array) -> jax.Array:  # As one matrix, not one per head.
+      flat = initializers.create(self.initializer)(key, (self.width,) * 2)
+      return flat.reshape(self.width, *heads)
+
+    self.kernel = self.param("kernel", init)
+    self.bias = self.param("bias", nn.initializers.zeros, heads)
+
+  def __call__(self, products: jax.Array) -> jax.Array:
+    """Maps tokens times `kernel`, (b, n, heads, head_size), to queries, say."""
+    return products + self.bias.astype(products.dtype)[None, None]
+
+
+class MultiHeadDotProductAttention(nn.Module):
+  """Each query looks up a mean of values, weighted by how well keys match.
+
+  Attributes:
+    num_heads: must divide the width of the tokens.
+    initializer: of the kernels, a name in `jaxvision.initializers`.
+    dtype: of the computation.
+  """
+
+  num_heads: int
+  initializer: str
+  dtype: DTypeLike
+
+  @nn.compact
+  def __call__(
+    self,
+    x: jax.Array,
+    *,
+    probe: jax.Array | None = None,
+    angles: np.ndarray | None = None,
+  ) -> jax.Array:
+    """Maps tokens (b, n, width) to (b, m, width).
+
+    Args:
+      x: makes the keys, the values, and without a probe the queries.
+      probe: (b, m, width), makes the queries.
+      angles: rotates queries and keys, see `positions.rotate`; (n, head_size /
+        2), without a probe only.
+
+    Raises:
+      ValueError: if the heads do not divide the width.
+    """
+    width = x.shape[-1]
+    if width % self.num_heads:
+      raise ValueError(
+        f"width {width} is not a multiple of {self.num_heads} heads"
+      )
+    if probe is None:
+      query, key, value = self._project(x, "query", "key", "value")
+    else:
+      (query,) = self._project(probe, "query")
+      key, value = self._project(x, "key", "value")
+    if angles is not None:
+      query, key = (positions.rotate(each, angles) for each in (query, key))
+    return nn.DenseGeneral(
+      width,
+      axis=(-2, -1),
+      kernel_init=initializers.create(self.initializer),
+      dtype=self.dtype,
+      name="out",
+    )(jax.nn.dot_product_attention(query, key, value))
+
+  def _project(self, x: jax.Array, *names: str) -> list[jax.Array]:
+    """Returns (b, n, heads, head_size) for each name, from one product."""
+    parts = [
+      Projection(x.shape[-1], self.num_heads, self.initializer, name=name)
+      for name in names
+    ]
+    kernel = jnp.concatenate([part.kernel for part in parts], axis=1)
+    products = jnp.einsum(
+      "bnw,whs->bnhs", x.astype(self.dtype), kernel.astype(self.dtype)
+    )
+    split = jnp.split(products, len(parts), axis=2)
+    return [part(each) for part, each in zip(parts, split, strict=True)]
+
+
+class MlpBlock(nn.Module):
+  """Two Dense layers on each token, (b, n, width) to the same shape.
+
+  Attributes:
+    mlp_dim: width between the layers.
+    dropout: rate after each layer, in training.
+    activation: between the layers, a name in `jaxvision.activations`.
+    initializer: of the kernels, a name in `jaxvision.initializers`.
+    dtype: of the computation.
+  """
+
+  mlp_dim: int
+  dropout: float
+  activation: str
+  initializer: str
+  dtype: DTypeLike
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    dense = functools.partial(
+      nn.Dense,
+      kernel_init=initializers.create(self.initializer),
+      bias_init=nn.initializers.normal(stddev=1e-6),
+      dtype=self.dtype,
+    )
+    drop = functools.partial(nn.Dropout, self.dropout, deterministic=not train)
+    y = activations.create(self.activation)(dense(self.mlp_dim)(x))
+    return drop()(dense(x.shape[-1])(drop()(y)))
+
+
+class EncoderBlock(nn.Module):
+  """Self-attention and an MLP, each on normalised tokens, each added.
+
+  Attributes: as of `Encoder`, with `drop_path` the rate of this block.
+  """
+
+  mlp_dim: int
+  num_heads: int
+  dropout: float
+  drop_path: float | jax.Array
+  activation: str
+  norm: str
+  initializer: str
+  dtype: DTypeLike
+
+  @nn.compact
+  def __call__(
+    self, x: jax.Array, *, train: bool, angles: np.ndarray | None = None
+  ) -> jax.Array:
+    norm = norms.create(self.norm, train=train, dtype=self.dtype, epsilon=1e-6)
+    shared = {"initializer": self.initializer, "dtype": self.dtype}
+    y = norm(name="LayerNorm_0")(x)
+    y = MultiHeadDotProductAttention(self.num_heads, **shared)(y, angles=angles)
+    y = nn.Dropout(self.dropout, deterministic=not train)(y)
+    x = x + layers.DropPath(self.drop_path)(y, train=train)
+    y = norm(name="LayerNorm_1")(x)
+    y = MlpBlock(
+      self.mlp_dim, dropout=self.dropout, activation=self.activation, **shared
+    )(y, train=train)
+    return x + layers.DropPath(self.drop_path)(y, train=train)
+
+
+class Encoder(nn.Module):
+  """Positions, then `depth` blocks, then a last normalisation.
+
+  Attributes:
+    depth: number of blocks.
+    mlp_dim: width of the hidden layer of each block's MLP.
+    num_heads: attention heads of each block; must divide the width.
+    positions: one of `positions.KINDS`.
+    dropout: rate after the positions, the attention and each Dense of the MLP,
+      in training.
+    drop_path: rate at which the last block's branches are dropped, in training;
+      falls linearly to 0 at the first block.
+    activation: of the MLPs, a name in `jaxvision.activations`.
+    norm: a name in `jaxvision.norms`.
+    initializer: of the kernels, a name in `jaxvision.initializers`.
+    scan_layers: compile one block and scan over all.
+    dtype: of the computation.
+  """
+
+  depth: int
+  mlp_dim: int
+  num_heads: int
+  positions: str
+  dropout: float
+  drop_path: float
+  activation: str
+  norm: str
+  initializer: str
+  scan_layers: bool
+  dtype: DTypeLike
+
+  @nn.compact
+  def __call__(
+    self,
+    patches: jax.Array,
+    *,
+    grid: tuple[int, int],
+    first: jax.Array,
+    last: jax.Array,
+    train: bool,
+  ) -> jax.Array:
+    """Maps patches and other tokens to (b, f + rows * columns + l, width).
+
+    Args:
+      patches: (b, rows * columns, width), row by row.
+      grid: (rows, columns).
+      first: (1, f, width), goes before the patches; has "learned" positions.
+      last: (1, l, width), goes behind the patches; never has positions.
+      train: whether to drop.
+
+    Raises:
+      ValueError: if a name does not exist or a size does not fit.
+    """
+    x = self._positioned(patches, grid=grid, first=first)
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    x = _concatenated(x, last, last=True)
+    angles = None
+    if self.positions == "rotary":
+      angles = positions.rotary(grid, head_size=x.shape[-1] // self.num_heads)
+      angles = np.pad(angles, ((first.shape[1], last.shape[1]), (0, 0)))
+    blocks = [
+      EncoderBlock(
+        mlp_dim=self.mlp_dim,
+        num_heads=self.num_heads,
+        dropout=self.dropout,
+        drop_path=self.drop_path * i / max(1, self.depth - 1),
+        activation=self.activation,
+        norm=self.norm,
+        initializer=self.initializer,
+        dtype=self.dtype,
+        name=f"encoderblock_{i}",
+      )
+      for i in range(self.depth)
+    ]
+    x = repeated.apply(
+      blocks, x, scan=self.scan_layers, train=train, angles=angles
+    )
+    norm = norms.create(self.norm, train=train, dtype=self.dtype, epsilon=1e-6)
+    return norm(name="encoder_norm")(x)
