@@ -11,7 +11,7 @@ from typing import Any
 import flax.linen as nn
 from jax.typing import DTypeLike
 
-from jaxvision import call_syntax
+from jaxvision import call_syntax, layer_norm
 
 
 def create(
@@ -52,12 +52,12 @@ def create(
   def group_norm(groups: int = 32) -> Callable[..., nn.Module]:
     return functools.partial(nn.GroupNorm, num_groups=groups, **exact)
 
-  def layer_norm() -> Callable[..., nn.Module]:
-    return functools.partial(nn.LayerNorm, **exact)
+  def channel_norm() -> Callable[..., nn.Module]:
+    return functools.partial(layer_norm.LayerNorm, **shared)
 
   functions = {
     "batch_norm": batch_norm,
     "group_norm": group_norm,
-    "layer_norm": layer_norm,
+    "layer_norm": channel_norm,
   }
   return call_syntax.call(norm, functions=functions, kind="norm")

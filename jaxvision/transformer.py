@@ -24,7 +24,6 @@ from jaxvision import (
   norms,
   positions,
   repeated,
-  spelling,
 )
 
 
@@ -185,15 +184,13 @@ class EncoderBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-  """Positions, then `depth` blocks, then a last normalisation.
+  """Blocks of attention and MLP, then a last normalisation.
 
   Attributes:
     depth: number of blocks.
     mlp_dim: width of the hidden layer of each block's MLP.
     num_heads: attention heads of each block; must divide the width.
-    positions: one of `positions.KINDS`.
-    dropout: rate after the positions, the attention and each Dense of the MLP,
-      in training.
+    dropout: rate after the attention and each Dense of the MLP, in training.
     drop_path: rate at which the last block's branches are dropped, in training;
       falls linearly to 0 at the first block.
     activation: of the MLPs, a name in `jaxvision.activations`.
@@ -206,7 +203,6 @@ class Encoder(nn.Module):
   depth: int
   mlp_dim: int
   num_heads: int
-  positions: str
   dropout: float
   drop_path: float
   activation: str
@@ -215,35 +211,29 @@ class Encoder(nn.Module):
   scan_layers: bool
   dtype: DTypeLike
 
+  def setup(self) -> None:
+    self.posembed_input = positions.LearnedPositions()
+
+  def add_positions(self, x: jax.Array) -> jax.Array:
+    """Adds learned positions to tokens; published files have them in here."""
+    return self.posembed_input(x)
+
   @nn.compact
   def __call__(
-    self,
-    patches: jax.Array,
-    *,
-    grid: tuple[int, int],
-    first: jax.Array,
-    last: jax.Array,
-    train: bool,
+    self, x: jax.Array, *, train: bool, angles: np.ndarray | None = None
   ) -> jax.Array:
-    """Maps patches and other tokens to (b, f + rows * columns + l, width).
+    """Maps tokens (b, n, width) to the same shape.
 
     Args:
-      patches: (b, rows * columns, width), row by row.
-      grid: (rows, columns).
-      first: (1, f, width), goes before the patches; has "learned" positions.
-      last: (1, l, width), goes behind the patches; never has positions.
+      x: tokens.
       train: whether to drop.
+      angles: rotates queries and keys, see `positions.rotate`; (n, head_size /
+        2).
 
     Raises:
-      ValueError: if a name does not exist or a size does not fit.
+      ValueError: if a name does not exist, or the heads do not divide the
+        width.
     """
-    x = self._positioned(patches, grid=grid, first=first)
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    x = _concatenated(x, last, last=True)
-    angles = None
-    if self.positions == "rotary":
-      angles = positions.rotary(grid, head_size=x.shape[-1] // self.num_heads)
-      angles = np.pad(angles, ((first.shape[1], last.shape[1]), (0, 0)))
     blocks = [
       EncoderBlock(
         mlp_dim=self.mlp_dim,
@@ -258,8 +248,7 @@ class Encoder(nn.Module):
       )
       for i in range(self.depth)
     ]
-    x = repeated.apply(
-      blocks, x, scan=self.scan_layers, train=train, angles=angles
-    )
+    scan = self.scan_layers
+    x = repeated.apply(blocks, x, scan=scan, train=train, angles=angles)
     norm = norms.create(self.norm, train=train, dtype=self.dtype, epsilon=1e-6)
     return norm(name="encoder_norm")(x)

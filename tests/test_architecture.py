@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[1] / "jaxvision"
 # of a folder come as paths of their own.
 FLOORS = (
   ("screen", "spelling", "tracking"),
-  ("call_syntax",),
+  ("call_syntax", "layer_norm"),
   (
     "activations",
     "config",
@@ -27,6 +27,7 @@ FLOORS = (
     "metrics",
     "norms",
     "pooling",
+    "positions",
     "repeated",
     "schedules",
     "trees",
@@ -41,6 +42,7 @@ FLOORS = (
     "analysis",
     "data",
   ),
+  ("hybrid_stem", "transformer"),
   ("models", "checkpoint", "workdir"),
   ("train_step", "features"),
   ("tasks", "tables"),

@@ -211,3 +211,94 @@ def test_initial_kernels_have_variance_two_over_fan_out():
 def test_unknown_names_are_errors(options, message):
   with pytest.raises(ValueError, match=message):
     features.variable_shapes(_create(**options), image_shape=(8, 8, 1))
+
+
+def _tiny(**options):
+  return models.create(
+    "resnet50", num_classes=3, **{"blocks": (3, 2), "features": 8, **options}
+  )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _train(model, variables, images, key):
+  return model.apply(
+    variables,
+    images,
+    train=True,
+    mutable=["batch_stats"],
+    rngs={"dropout": key},
+  )
+
+
+def _drawn(model, size=16):
+  rng = np.random.default_rng(0)
+  shapes = features.variable_shapes(model, image_shape=(size, size, 3))
+  return jax.tree.map(
+    lambda x: jnp.asarray(rng.uniform(0.2, 0.6, x.shape), x.dtype), shapes
+  )
+
+
+IMAGES = jax.random.normal(jax.random.key(0), (4, 16, 16, 3))
+
+
+def test_scanned_blocks_give_the_same_logits_and_batch_statistics():
+  variables, key = _drawn(_tiny()), jax.random.key(1)
+  written_out, scanned = (
+    _train(_tiny(scan_layers=scan), variables, IMAGES, key)
+    for scan in (False, True)
+  )
+  jax.tree.map(
+    functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=1e-5),
+    scanned,
+    written_out,
+  )
+
+
+def test_stochastic_depth_grows_from_nothing_and_acts_in_training_only():
+  """Of rate 1 the last block is its shortcut: its branch has no gradient."""
+  model = _tiny(drop_path=1.0)
+  variables, key = _drawn(model), jax.random.key(1)
+
+  @jax.jit
+  @jax.grad
+  def gradient(params):
+    logits, _ = _train(model, {**variables, "params": params}, IMAGES, key)
+    return jnp.square(logits).sum()
+
+  of = gradient(variables["params"])
+  assert np.abs(of["layer1_0"]["conv1"]["kernel"]).max() > 0
+  assert not np.abs(of["layer2_1"]["conv3"]["kernel"]).any()
+  np.testing.assert_array_equal(
+    model.apply(variables, IMAGES, train=False),
+    _tiny().apply(variables, IMAGES, train=False),
+  )
+
+
+@pytest.mark.parametrize(
+  "option", ["block", "stem", "stride", "shortcut", "norm", "activation"]
+)
+def test_every_option_checks_its_name(option):
+  with pytest.raises(ValueError, match=rf"unknown {option} 'zebra'.*known: "):
+    features.variable_shapes(
+      _tiny(**{option: "zebra"}), image_shape=(16, 16, 3)
+    )
+
+
+@pytest.mark.parametrize("size", [32, 33])
+@pytest.mark.parametrize(
+  "options",
+  [
+    {"stem": "deep", "shortcut": "pool"},
+    {"stem": "small", "stride": "blur"},
+    {"stride": "blur", "squeeze_excite": 4},
+    {"stem": "small", "stride": "1x1", "norm": "layer_norm"},
+  ],
+  ids=str,
+)
+def test_all_styles_take_small_images_of_even_and_odd_size(options, size):
+  model = _tiny(**options)
+  assert jax.eval_shape(
+    functools.partial(model.apply, train=False),
+    features.variable_shapes(model, image_shape=(size, size, 3)),
+    jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32),
+  ).shape == (2, 3)

@@ -16,6 +16,7 @@ counted too: depthwise convolutions are `branch1_0` and `branch2_3`.
 """
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -177,12 +178,11 @@ class ShuffleNetV2(nn.Module):
       raise ValueError(spelling.unknown("layout", self.layout, LAYOUTS))
     if self.stem not in STEMS:
       raise ValueError(spelling.unknown("stem", self.stem, STEMS))
-    before = (STEM_FEATURES, *self.features)
-    for i, (old, new) in enumerate(zip(before, self.features, strict=False)):
+    for old, new in itertools.pairwise((STEM_FEATURES, *self.features)):
       if new <= old or new % 2:
         raise ValueError(
-          f"stage {i + 2} has {new} features after {old}; use an even number "
-          f"of more than {old}"
+          f"a stage of {new} features cannot follow {old} features; use an "
+          f"even number above {old}"
         )
 
   def _parts(self, *, train: bool) -> dict[str, Layer]:

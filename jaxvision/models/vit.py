@@ -7,115 +7,66 @@ starts at zero. Parameter names and shapes are those of the files too:
 `embedding/kernel` (patch, patch, c, width), `cls` (1, 1, width),
 `Transformer/posembed_input/pos_embedding` (1, n + 1, width), and attention
 kernels (width, heads, width / heads), with `out` (heads, width / heads, width).
+The hybrids of the paper have a ResNet between the image and the patches.
 """
 
-import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
-from jaxvision import activations, layers, spelling
-
-POOLS = ("token", "mean")
-
-# Two passes: Flax's default, the fast variance, cancels where means are large.
-_layer_norm = functools.partial(
-  nn.LayerNorm, epsilon=1e-6, use_fast_variance=False
+from jaxvision import (
+  hybrid_stem,
+  layers,
+  norms,
+  positions,
+  spelling,
+  transformer,
 )
 
+POOLS = ("token", "mean", "map")
 
-class PositionEmbedding(nn.Module):
-  """Adds one learned vector per position to (b, n, width)."""
+
+class MAPHead(nn.Module):
+  """Attention pooling: one learned query looks at all tokens, then an MLP.
+
+  Zhai et al. 2022, Scaling Vision Transformers, section 3.2. Called `MAPHead_0`
+  with the names inside of the published files.
+
+  Attributes:
+    num_heads: of the attention.
+    mlp_dim: width of the hidden layer of the MLP.
+    activation: of the MLP, a name in `jaxvision.activations`.
+    norm: a name in `jaxvision.norms`.
+    initializer: of the kernels, a name in `jaxvision.initializers`.
+    dtype: of the computation.
+  """
+
+  num_heads: int
+  mlp_dim: int
+  activation: str
+  norm: str
+  initializer: str
+  dtype: DTypeLike
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """Maps tokens (b, n, width) to (b, width)."""
     width = x.shape[-1]
-    positions = self.param(
-      "pos_embedding",
-      nn.initializers.normal(stddev=width**-0.5),
-      (1, *x.shape[1:]),
+    shared = {"initializer": self.initializer, "dtype": self.dtype}
+    probe = self.param("probe", nn.initializers.xavier_uniform(), (1, 1, width))
+    probe = jnp.broadcast_to(probe, (x.shape[0], 1, width))
+    x = transformer.MultiHeadDotProductAttention(self.num_heads, **shared)(
+      x, probe=probe
     )
-    return x + positions.astype(x.dtype)
-
-
-class MlpBlock(nn.Module):
-  """Two Dense layers on each token, (b, n, width) to the same shape."""
-
-  mlp_dim: int
-  dropout: float
-  activation: str
-  dtype: DTypeLike
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    dense = functools.partial(
-      nn.Dense,
-      kernel_init=nn.initializers.xavier_uniform(),
-      bias_init=nn.initializers.normal(stddev=1e-6),
-      dtype=self.dtype,
-    )
-    drop = functools.partial(nn.Dropout, self.dropout, deterministic=not train)
-    y = activations.create(self.activation)(dense(self.mlp_dim)(x))
-    return drop()(dense(x.shape[-1])(drop()(y)))
-
-
-class EncoderBlock(nn.Module):
-  """Self-attention and an MLP, each on normalised tokens, each added."""
-
-  mlp_dim: int
-  num_heads: int
-  dropout: float
-  activation: str
-  dtype: DTypeLike
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    y = _layer_norm(dtype=self.dtype)(x)
-    y = nn.MultiHeadDotProductAttention(
-      self.num_heads,
-      kernel_init=nn.initializers.xavier_uniform(),
-      # Softmax in float32 whatever the dtype of query and key.
-      attention_fn=jax.nn.dot_product_attention,
-      dtype=self.dtype,
-    )(y)
-    x = x + nn.Dropout(self.dropout, deterministic=not train)(y)
-    y = _layer_norm(dtype=self.dtype)(x)
-    y = MlpBlock(
-      self.mlp_dim,
-      dropout=self.dropout,
-      activation=self.activation,
-      dtype=self.dtype,
-    )(y, train=train)
-    return x + y
-
-
-class Encoder(nn.Module):
-  """Positions, then `depth` blocks, then a last normalisation."""
-
-  depth: int
-  mlp_dim: int
-  num_heads: int
-  dropout: float
-  activation: str
-  dtype: DTypeLike
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = PositionEmbedding(name="posembed_input")(x)
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    for i in range(self.depth):
-      x = EncoderBlock(
-        mlp_dim=self.mlp_dim,
-        num_heads=self.num_heads,
-        dropout=self.dropout,
-        activation=self.activation,
-        dtype=self.dtype,
-        name=f"encoderblock_{i}",
-      )(x, train=train)
-    return _layer_norm(dtype=self.dtype, name="encoder_norm")(x)
+    norm = norms.create(self.norm, train=train, dtype=self.dtype, epsilon=1e-6)
+    y = transformer.MlpBlock(
+      self.mlp_dim, dropout=0.0, activation=self.activation, **shared
+    )(norm(name="LayerNorm_0")(x), train=train)
+    return (x + y)[:, 0]
 
 
 class ViT(nn.Module):
@@ -123,16 +74,33 @@ class ViT(nn.Module):
 
   Attributes:
     num_classes: length of the logits.
-    patch_size: side of the square patches, in pixels.
+    patch_size: side of the square patches, in pixels; of a hybrid, in positions
+      of the map that its ResNet makes.
     width: length of each token.
     depth: number of encoder blocks.
     mlp_dim: width of the hidden layer of each block's MLP.
     num_heads: attention heads of each block; must divide the width.
+    stem_units: makes a hybrid, with that many units in each block of its
+      ResNet; () is the root of the ResNet alone.
+    pool: "token" (a class token goes along, and is classified), or without a
+      class token "mean" (of the patches) or "map" (multi-head attention
+      pooling).
+    positions: "learned" (one vector per patch and for the class token),
+      "learned_patches" (none for the class token, as big_vision has it),
+      "sincos2d", "rotary" (in every attention, between patches) or "none".
+    registers: how many learned tokens without position go along and are then
+      dropped (Darcet et al. 2024, Vision Transformers Need Registers).
+    representation_size: width of a Dense layer and tanh, `pre_logits`, before
+      the classifier, as in the pre-training of the paper; None is without.
     dropout: rate after the positions, the attention and each Dense of the MLP,
       in training.
-    pool: "token" (a class token goes along, and is classified) or "mean" (no
-      class token; the mean of the patches is classified).
+    drop_path: rate at which the branches of the last block are dropped, in
+      training; falls linearly to 0 at the first block.
     activation: of the MLPs, a name in `jaxvision.activations`.
+    norm: a name in `jaxvision.norms`, with epsilon 1e-6.
+    initializer: of the encoder's kernels, a name in `jaxvision.initializers`.
+    head_bias: where the biases of the classifier start; its kernel starts at 0.
+    scan_layers: compile one block and scan over all.
     dtype: of the computation; parameters and logits are float32.
   """
 
@@ -142,9 +110,18 @@ class ViT(nn.Module):
   depth: int
   mlp_dim: int
   num_heads: int
-  dropout: float = 0.0
+  stem_units: tuple[int, ...] | None = None
   pool: str = "token"
+  positions: str = "learned"
+  registers: int = 0
+  representation_size: int | None = None
+  dropout: float = 0.0
+  drop_path: float = 0.0
   activation: str = "gelu_tanh"
+  norm: str = "layer_norm"
+  initializer: str = "glorot_uniform"
+  head_bias: float = 0.0
+  scan_layers: bool = False
   dtype: DTypeLike = "float32"
 
   @nn.compact
@@ -152,32 +129,103 @@ class ViT(nn.Module):
     """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
 
     Raises:
-      ValueError: if the patches do not tile the image, or the pool is unknown.
+      ValueError: if the patches do not tile the image, the parameters are for
+        another number of tokens, or a name is unknown.
     """
-    if self.pool not in POOLS:
-      raise ValueError(spelling.unknown("pool", self.pool, POOLS))
-    x = layers.PatchEmbedding(
+    self._check()
+    shared = {
+      "mlp_dim": self.mlp_dim,
+      "num_heads": self.num_heads,
+      "activation": self.activation,
+      "norm": self.norm,
+      "initializer": self.initializer,
+      "dtype": self.dtype,
+    }
+    encoder = transformer.Encoder(
+      depth=self.depth,
+      dropout=self.dropout,
+      drop_path=self.drop_path,
+      scan_layers=self.scan_layers,
+      name="Transformer",
+      **shared,
+    )
+    patches, grid = self._patches(images)
+    x = self._with_position_and_class(patches, grid=grid, encoder=encoder)
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    x = self._with_registers(x)
+    x = encoder(x, train=train, angles=self._angles(grid))
+    x = x[:, : x.shape[1] - self.registers]
+    if self.pool == "map":
+      x = MAPHead(**shared)(x, train=train)
+    else:
+      x = x[:, 0] if self.pool == "token" else x.mean(axis=1)
+    if self.representation_size is not None:
+      size = self.representation_size
+      x = jnp.tanh(nn.Dense(size, dtype=self.dtype, name="pre_logits")(x))
+    return nn.Dense(
+      self.num_classes,
+      kernel_init=nn.initializers.zeros,
+      bias_init=nn.initializers.constant(self.head_bias),
+      dtype=jnp.float32,
+      name="head",
+    )(x)
+
+  def _check(self) -> None:
+    for kind, name, known in (
+      ("pool", self.pool, POOLS),
+      ("positions", self.positions, positions.KINDS),
+    ):
+      if name not in known:
+        raise ValueError(spelling.unknown(kind, name, known))
+
+  def _patches(self, images: jax.Array) -> tuple[jax.Array, tuple[int, int]]:
+    """Returns tokens (b, rows * columns, width), and (rows, columns)."""
+    if self.stem_units is not None:
+      images = hybrid_stem.embed(
+        images, units=self.stem_units, dtype=self.dtype
+      )
+    _, h, w, _ = images.shape
+    embedding = layers.PatchEmbedding(
       self.patch_size, features=self.width, dtype=self.dtype, name="embedding"
-    )(images)
+    )
+    return embedding(images), (h // self.patch_size, w // self.patch_size)
+
+  def _with_position_and_class(
+    self,
+    x: jax.Array,
+    *,
+    grid: tuple[int, int],
+    encoder: transformer.Encoder,
+  ) -> jax.Array:
+    """Returns the patches with their positions, behind the class token."""
+    if self.positions == "learned_patches":
+      x = encoder.add_positions(x)
+    if self.positions == "sincos2d":
+      table = positions.sincos2d(grid, width=self.width)
+      x = x + jnp.asarray(table, x.dtype)[None]
     if self.pool == "token":
       token = self.param("cls", nn.initializers.zeros, (1, 1, self.width))
       token = jnp.broadcast_to(token, (x.shape[0], 1, self.width))
       x = jnp.concatenate([token.astype(x.dtype), x], axis=1)
-    x = Encoder(
-      depth=self.depth,
-      mlp_dim=self.mlp_dim,
-      num_heads=self.num_heads,
-      dropout=self.dropout,
-      activation=self.activation,
-      dtype=self.dtype,
-      name="Transformer",
-    )(x, train=train)
-    return nn.Dense(
-      self.num_classes,
-      kernel_init=nn.initializers.zeros,
-      dtype=jnp.float32,
-      name="head",
-    )(x[:, 0] if self.pool == "token" else x.mean(axis=1))
+    return encoder.add_positions(x) if self.positions == "learned" else x
+
+  def _with_registers(self, x: jax.Array) -> jax.Array:
+    """Returns the tokens with the registers behind them."""
+    if not self.registers:
+      return x
+    shape = (1, self.registers, self.width)
+    # Not zeros: registers that start equal would stay equal.
+    tokens = self.param("registers", nn.initializers.normal(0.02), shape)
+    tokens = jnp.broadcast_to(tokens, (x.shape[0], *shape[1:]))
+    return jnp.concatenate([x, tokens.astype(x.dtype)], axis=1)
+
+  def _angles(self, grid: tuple[int, int]) -> np.ndarray | None:
+    """Returns the rotation of each token, none of those without a place."""
+    if self.positions != "rotary":
+      return None
+    angles = positions.rotary(grid, head_size=self.width // self.num_heads)
+    before = 1 if self.pool == "token" else 0
+    return np.pad(angles, ((before, self.registers), (0, 0)))
 
 
 # Name -> width, depth, mlp_dim, num_heads. Table 1 of the paper has B, L and H;
