@@ -53,9 +53,10 @@ $(INSTALLED): requirements.lock setup.py
 $(PARITY)/installed: requirements.lock requirements-parity.txt setup.py
 	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(PARITY)
+	grep '^torch' requirements-parity.txt | xargs $(PARITY)/bin/python \
+	  $(PIP_INSTALL) --no-deps $(TORCH_INDEX:%=--extra-index-url %)
 	$(PARITY)/bin/python $(PIP_INSTALL) --requirement requirements.lock \
-	  --requirement requirements-parity.txt \
-	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	  --requirement requirements-parity.txt
 	$(PARITY)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation \
 	  --editable .
 	@touch $@

@@ -1,33 +1,247 @@
 """The depthwise convolution: every channel with a filter of its own.
 
 Images (b, h, w, c), kernels (kh, kw, 1, c) as Flax and lax lay them out.
+
+XLA:CPU computes `lax.conv_general_dilated` of as many groups as channels, and
+both of its gradients, ten to two hundred times slower than the arithmetic
+takes. So on a CPU the convolution is a sum over the taps of the kernel: of the
+image, shifted and strided, times one weight per channel. Its gradient for the
+image is the same kind of sum, one for each phase of the stride, so that nothing
+is multiplied by the zeros between strides; the one for the kernel adds products
+first over halves of the batch, which keeps the inner loops long. On other
+platforms it is the convolution of lax.
 """
 
+import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
 Padding = str | Sequence[tuple[int, int]]
+Pair = tuple[int, int]
+Pads = tuple[Pair, Pair]
 
 
 def convolve(
-  x: jax.Array, kernel: jax.Array, *, strides: tuple[int, int], padding: Padding
+  x: jax.Array, kernel: jax.Array, *, strides: Pair, padding: Padding
 ) -> jax.Array:
   """Returns the depthwise convolution of (b, h, w, c) with (kh, kw, 1, c).
+
+  Has reverse-mode derivatives only: `jax.grad` and `jax.vjp`, not `jax.jvp`.
 
   Args:
     x: images or feature maps.
     kernel: of the same dtype; one channel of output per channel of input.
     strides: of rows and of columns.
     padding: "SAME", "VALID", or ((top, bottom), (left, right)).
+
+  Returns:
+    (b, h', w', c) of the dtype of x; sums are float32 at least.
   """
+  if isinstance(padding, str):
+    padding = jax.lax.padtype_to_pads(
+      x.shape[1:3], kernel.shape[:2], strides, padding
+    )
+  pads = tuple((int(low), int(high)) for low, high in padding)
+  return _convolve(x, kernel, tuple(strides), pads)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _convolve(
+  x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads
+) -> jax.Array:
+  return _forward(x, kernel, strides, pads)
+
+
+# Jitted: a network has few distinct shapes of it, each is traced once.
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _forward(
+  x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads
+) -> jax.Array:
+  return jax.lax.platform_dependent(
+    x,
+    kernel,
+    cpu=functools.partial(_sum_of_taps, strides=strides, pads=pads),
+    default=functools.partial(_lax, strides=strides, pads=pads),
+  )
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _gradients(
+  x: jax.Array, kernel: jax.Array, g: jax.Array, strides: Pair, pads: Pads
+) -> tuple[jax.Array, jax.Array]:
+  return jax.lax.platform_dependent(
+    x,
+    kernel,
+    g,
+    cpu=functools.partial(_gradients_of_taps, strides=strides, pads=pads),
+    default=functools.partial(_gradients_of_lax, strides=strides, pads=pads),
+  )
+
+
+def _remember(x, kernel, strides, pads):
+  return _forward(x, kernel, strides, pads), (x, kernel)
+
+
+def _pull_back(strides, pads, residuals, g):
+  return _gradients(*residuals, g, strides, pads)
+
+
+_convolve.defvjp(_remember, _pull_back)
+
+
+def _lax(
+  x: jax.Array, kernel: jax.Array, *, strides: Pair, pads: Pads
+) -> jax.Array:
   return jax.lax.conv_general_dilated(
     x,
     kernel,
     strides,
-    padding,
+    pads,
     feature_group_count=x.shape[-1],
     dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    preferred_element_type=jnp.result_type(x),
   )
+
+
+def _gradients_of_lax(x, kernel, g, *, strides: Pair, pads: Pads):
+  conv = functools.partial(_lax, strides=strides, pads=pads)
+  return jax.vjp(conv, x, kernel)[1](g)
+
+
+def _sum_of_taps(
+  x: jax.Array, kernel: jax.Array, *, strides: Pair, pads: Pads
+) -> jax.Array:
+  x, dtype = _padded(x, pads), x.dtype
+  shape = [
+    (n - k) // s + 1
+    for n, k, s in zip(x.shape[1:3], kernel.shape, strides, strict=False)
+  ]
+  weights = kernel.astype(_wide(dtype))
+  y = sum(
+    _tap(x, i, j, shape=shape, strides=strides) * weights[i : i + 1, j : j + 1]
+    for i in range(kernel.shape[0])
+    for j in range(kernel.shape[1])
+  )
+  return y.astype(dtype)
+
+
+def _gradients_of_taps(x, kernel, g, *, strides: Pair, pads: Pads):
+  return (
+    _gradient_of_image(x, kernel, g, strides=strides, pads=pads),
+    _gradient_of_kernel(x, kernel, g, strides=strides, pads=pads),
+  )
+
+
+def _gradient_of_kernel(x, kernel, g, *, strides: Pair, pads: Pads):
+  """For each tap, the sum of the image under it times the cotangent."""
+  x, shape = _padded(x, pads), g.shape[1:3]
+  g = g.astype(_wide(g.dtype))
+  rows = [
+    jnp.stack(
+      [
+        _sum_by_halves(_tap(x, i, j, shape=shape, strides=strides) * g)
+        for j in range(kernel.shape[1])
+      ]
+    )
+    for i in range(kernel.shape[0])
+  ]
+  return jnp.stack(rows)[:, :, None].astype(kernel.dtype)
+
+
+def _sum_by_halves(products: jax.Array) -> jax.Array:
+  """Returns the sum of (b, h, w, c) over all axes but the last."""
+  while products.shape[0] % 2 == 0:
+    half = products.shape[0] // 2
+    products = products[:half] + products[half:]
+  return products.sum((0, 1, 2))
+
+
+def _gradient_of_image(x, kernel, g, *, strides: Pair, pads: Pads):
+  """Row r + s t of the image, with s the stride, belongs to phase r.
+
+  Its gradient gathers the rows t + q, t + q - 1, ... of the cotangent, times
+  the taps f, f + s, ...: every phase is a convolution of stride 1.
+  """
+  b, h, w, c = x.shape
+  sizes = [-(-n // s) for n, s in zip((h, w), strides, strict=True)]
+  phases = [
+    [
+      _phase(r, kernel.shape[axis], strides[axis], pads[axis][0])
+      for r in range(s)
+    ]
+    for axis, s in enumerate(strides)
+  ]
+  around = [
+    _border(phases[axis], sizes[axis], g.shape[1 + axis]) for axis in (0, 1)
+  ]
+  g = _padded(g, around)
+  weights = kernel.astype(_wide(g.dtype))
+  parts = [
+    [
+      sum(
+        (
+          _tap(
+            g,
+            around[0][0] + q0 - m0,
+            around[1][0] + q1 - m1,
+            shape=sizes,
+            strides=(1, 1),
+          )
+          * weights[i : i + 1, j : j + 1]
+          for m0, i in enumerate(taps0)
+          for m1, j in enumerate(taps1)
+        ),
+        jnp.zeros((b, *sizes, c), weights.dtype),
+      )
+      for taps1, q1 in phases[1]
+    ]
+    for taps0, q0 in phases[0]
+  ]
+  image = jnp.stack([jnp.stack(row, 3) for row in parts], 2)
+  image = image.reshape(b, sizes[0] * strides[0], sizes[1] * strides[1], c)
+  return image[:, :h, :w].astype(x.dtype)
+
+
+def _phase(
+  phase: int, taps: int, stride: int, pad: int
+) -> tuple[Sequence[int], int]:
+  """Returns the taps that reach a phase, and q of the first of them."""
+  first = (phase + pad) % stride
+  return range(first, taps, stride), (phase + pad - first) // stride
+
+
+def _border(
+  phases: Sequence[tuple[Sequence[int], int]], size: int, length: int
+) -> Pair:
+  """Returns the zeros that a cotangent of `length` rows needs on both ends."""
+  reached = [(q - len(taps) + 1, q + size) for taps, q in phases if taps]
+  low = min([0, *(first for first, _ in reached)])
+  return -low, max([length, *(end for _, end in reached)]) - length
+
+
+def _padded(x: jax.Array, pads: Sequence[Pair]) -> jax.Array:
+  """Returns x with zeros around it (or cropped, by negative pads)."""
+  zero = jnp.zeros((), x.dtype)
+  config = ((0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0))
+  # Behind the barrier whatever made x is computed once, and not once per tap.
+  return jax.lax.optimization_barrier(jax.lax.pad(x, zero, config))
+
+
+def _tap(
+  x: jax.Array, row: int, column: int, *, shape: Sequence[int], strides: Pair
+) -> jax.Array:
+  """Returns what one tap sees: x from (row, column) on, strided."""
+  ends = [
+    start + (n - 1) * s + 1
+    for start, n, s in zip((row, column), shape, strides, strict=True)
+  ]
+  seen = jax.lax.slice(
+    x, (0, row, column, 0), (x.shape[0], *ends, x.shape[3]), (1, *strides, 1)
+  )
+  return seen.astype(_wide(x.dtype))
+
+
+def _wide(dtype: jnp.dtype) -> jnp.dtype:
+  """Returns the dtype of sums."""
+  return jnp.promote_types(dtype, jnp.float32)

@@ -18,7 +18,8 @@ Published choices, kernels of convolutions and then of Dense layers:
   ResNet          he_normal_fan_out   torch_uniform (torchvision)
   EfficientNet    he_normal_fan_out   uniform_fan_out
   ShuffleNet v2   normal_of_inputs, normal(0.01) for the first and for Dense
-  ViT, Mixer      lecun_normal        glorot_uniform
+  ViT             lecun_normal        glorot_uniform
+  Mixer           lecun_normal        lecun_normal
 """
 
 import math

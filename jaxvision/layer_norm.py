@@ -52,18 +52,20 @@ class LayerNorm(nn.Module):
     epsilon: added to the variance.
     dtype: of the result; statistics are float32.
     scale_init: of the parameter `scale`, (c,).
+    bias_init: of the parameter `bias`, (c,).
   """
 
   epsilon: float = 1e-6
   dtype: DTypeLike = "float32"
   scale_init: Any = nn.initializers.ones
+  bias_init: Any = nn.initializers.zeros
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps (..., c) to the same shape."""
     c = x.shape[-1:]
     scale = self.param("scale", self.scale_init, c)
-    bias = self.param("bias", nn.initializers.zeros, c)
+    bias = self.param("bias", self.bias_init, c)
     scale, bias = (p.reshape((1,) * (x.ndim - 1) + c) for p in (scale, bias))
     y = normalize(x.astype(jnp.float32), self.epsilon)
     return (y * scale + bias).astype(self.dtype)

@@ -1,7 +1,8 @@
 """The normalisations that a model can be given by name, as text.
 
-`create` returns what makes one: called with `name`, and with `scale_init` where
-the scale does not start at one, it gives a Linen module for (..., c).
+`create` returns what makes one: called with `name`, and with `scale_init` or
+`bias_init` where the scale does not start at one or the bias at zero, it gives
+a Linen module for (..., c).
 """
 
 import functools

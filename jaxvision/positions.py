@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvision import initializers
+
 # "learned": a vector for each token, the class token included; of one size.
 # "learned_patches": for each patch. "sincos2d", "rotary": fixed, of any size.
 KINDS = ("learned", "learned_patches", "sincos2d", "rotary", "none")
@@ -105,7 +107,7 @@ class LearnedPositions(nn.Module):
     name, shape = "pos_embedding", (1, *x.shape[1:])
     if self.has_variable("params", name):
       self._check(self.get_variable("params", name).shape, shape)
-    init = nn.initializers.normal(stddev=x.shape[-1] ** -0.5)
+    init = initializers.normal(x.shape[-1] ** -0.5)
     return x + self.param(name, init, shape).astype(x.dtype)
 
   def _check(self, own: tuple[int, ...], shape: tuple[int, ...]) -> None:

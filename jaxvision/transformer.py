@@ -143,7 +143,7 @@ class MlpBlock(nn.Module):
     dense = functools.partial(
       nn.Dense,
       kernel_init=initializers.create(self.initializer),
-      bias_init=nn.initializers.normal(stddev=1e-6),
+      bias_init=initializers.normal(1e-6),
       dtype=self.dtype,
     )
     drop = functools.partial(nn.Dropout, self.dropout, deterministic=not train)

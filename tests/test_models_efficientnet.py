@@ -4,9 +4,7 @@ import functools
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from jaxvision import features, layers, models, trees
@@ -24,9 +22,24 @@ def _create(name="efficientnet_b0", **options):
   return models.create(name, num_classes=5, **{**SMALL, **options})
 
 
-def _init(model, *, images=IMAGES):
+def _init(model):
   init = jax.jit(functools.partial(model.init, train=False))
-  return init(jax.random.key(1), images)
+  return init(jax.random.key(1), IMAGES)
+
+
+def _variables(model):
+  """Random variables, drawn without compiling `init`."""
+  shapes = features.variable_shapes(model, image_shape=IMAGES.shape[1:])
+  rng = np.random.default_rng(0)
+
+  def draw(path, leaf):
+    if path[-1].key in ("scale", "var"):
+      return rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
+    fan_in = max(1, np.prod(leaf.shape[:-1]))
+    values = 2 * rng.normal(size=leaf.shape) / np.sqrt(fan_in)
+    return values.astype(np.float32)
+
+  return jax.tree.map_with_path(draw, shapes)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -73,13 +86,13 @@ def test_depths_of_the_stages_are_rounded_up():
 def test_paddings_agree_where_no_strided_layer_has_an_even_input(stem):
   same = _create(stem=stem)
   symmetric = same.clone(padding="symmetric")
+  variables = _variables(same)
   for size, equal in ((17, True), (16, False)):
     images = jax.random.normal(jax.random.key(0), (2, size, size, 3))
-    variables = _init(same, images=images)
     differs = np.abs(
       _logits(same, variables, images) - _logits(symmetric, variables, images)
     ).max()
-    assert (differs < 1e-6) == equal
+    assert (differs < 1e-5) == equal
 
 
 def test_drop_connect_grows_linearly_over_the_blocks():
@@ -105,7 +118,7 @@ def test_drop_connect_grows_linearly_over_the_blocks():
 def test_either_dropout_makes_training_random_and_evaluation_not(random):
   rates = {"dropout": 0.0, "drop_connect": 0.0, random: 0.5}
   model = _create(**rates)
-  variables = _init(model)
+  variables = _variables(model)
   one, two = (
     _train_logits(model, variables, IMAGES, jax.random.key(i))[0]
     for i in range(2)
@@ -118,25 +131,34 @@ def test_either_dropout_makes_training_random_and_evaluation_not(random):
 
 
 def test_running_averages_keep_99_percent_and_epsilon_is_a_thousandth():
-  model = _create()
-  variables = _init(model)
+  model = _create(stages=())
+  variables = _variables(model)
+  seen, updated = jax.jit(_stem_in_training, static_argnums=0)(model, variables)
+  x, y = (
+    np.asarray(seen[name]["__call__"][0]) for name in ("conv_stem", "bn1")
+  )
+  mean, var = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
+  old = variables["batch_stats"]["bn1"]
+  for name, batch in (("mean", mean), ("var", var)):
+    np.testing.assert_allclose(
+      updated["bn1"][name], 0.99 * old[name] + 0.01 * batch, rtol=1e-4
+    )
+  params = variables["params"]["bn1"]
+  expected = (x - mean) / np.sqrt(var + 1e-3)
+  expected = expected * params["scale"] + params["bias"]
+  np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+def _stem_in_training(model, variables):
   _, updated = model.apply(
     variables,
-    IMAGES,
+    0.01 * IMAGES,  # so that epsilon matters
     train=True,
     mutable=["batch_stats", "intermediates"],
-    capture_intermediates=lambda module, _: module.name in ("conv_stem", "bn1"),
+    capture_intermediates=lambda each, _: each.name in ("conv_stem", "bn1"),
     rngs={"dropout": jax.random.key(0)},
   )
-  (x,) = updated["intermediates"]["conv_stem"]["__call__"]
-  (y,) = updated["intermediates"]["bn1"]["__call__"]
-  mean, var = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
-  stats = updated["batch_stats"]["bn1"]
-  np.testing.assert_allclose(stats["mean"], 0.01 * mean, rtol=1e-3, atol=1e-6)
-  np.testing.assert_allclose(stats["var"], 0.99 + 0.01 * var, rtol=1e-5)
-  np.testing.assert_allclose(
-    y.var(axis=(0, 1, 2)), var / (var + 1e-3), rtol=1e-3
-  )
+  return updated["intermediates"], updated["batch_stats"]
 
 
 def test_initial_kernels_have_the_variance_of_the_authors_code():
@@ -146,7 +168,7 @@ def test_initial_kernels_have_the_variance_of_the_authors_code():
   block = params["blocks_1_0"]
 
   def std(kernel):
-    return pytest.approx(np.std(kernel), rel=0.1)
+    return pytest.approx(float(np.std(kernel)), rel=0.1)
 
   assert np.sqrt(2 / (9 * 32)) == std(params["conv_stem"]["kernel"])
   assert np.sqrt(2 / 256) == std(block["conv_pwl"]["kernel"])
@@ -158,33 +180,6 @@ def test_initial_kernels_have_the_variance_of_the_authors_code():
   assert np.abs(block["conv_pwl"]["kernel"]).max() > 3 * np.sqrt(2 / 256)
   classifier = np.abs(params["classifier"]["kernel"]).max()
   assert 0.95 / np.sqrt(5) < classifier <= 1 / np.sqrt(5)
-
-
-def test_loss_falls_on_64_random_images():
-  model = _create(dropout=0.0)
-  images = jax.random.normal(jax.random.key(0), (64, 32, 32, 3))
-  labels = jax.random.randint(jax.random.key(1), (64,), 0, 5)
-  variables = _init(model, images=images[:1])
-  optimizer = optax.adam(1e-2)
-
-  @jax.jit
-  def step(params, state, stats, key):
-    def loss(params):
-      variables = {"params": params, "batch_stats": stats}
-      logits, updated = _train_logits(model, variables, images, key)
-      losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-      return losses.mean(), updated["batch_stats"]
-
-    (value, stats), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-    updates, state = optimizer.update(gradient, state)
-    return optax.apply_updates(params, updates), state, stats, value
-
-  params, stats = variables["params"], variables["batch_stats"]
-  state, losses = optimizer.init(params), []
-  for key in jax.random.split(jax.random.key(2), 12):
-    params, state, stats, value = step(params, state, stats, key)
-    losses.append(float(value))
-  assert losses[-1] < 0.6 * losses[0]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +203,7 @@ def test_resolutions_of_32_pixels(stem, expected):
 
 def test_activation_norm_and_initializer_by_name():
   plain = _create()
-  variables = _init(plain)
+  variables = _variables(plain)
   relu = plain.clone(activation="relu")
   assert (
     np.abs(
@@ -216,7 +211,7 @@ def test_activation_norm_and_initializer_by_name():
     ).max()
     > 1e-4
   )
-  assert set(_init(_create(norm="layer_norm"))) == {"params"}
+  assert set(_variables(_create(norm="layer_norm"))) == {"params"}
   kernels = trees.flatten(_init(_create(initializer="zeros"))["params"])
   assert {
     path for path, leaf in kernels.items() if "kernel" in path and leaf.any()
@@ -234,9 +229,3 @@ def test_activation_norm_and_initializer_by_name():
 def test_unknown_names_are_errors(options, message):
   with pytest.raises(ValueError, match=message):
     features.variable_shapes(_create(**options), image_shape=(8, 8, 1))
-
-
-def test_spec_is_of_the_paper():
-  spec = models.spec("efficientnet_b7")
-  assert (spec.image_size, spec.top1) == (600, 84.4)
-  assert jnp.allclose(spec.gmacs, 37.746, rtol=1e-3)

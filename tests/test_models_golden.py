@@ -26,3 +26,11 @@ def test_every_stored_file_is_compared():
 
 def test_every_model_is_counted():
   assert set(all_families.read_counts()) == set(models.names())
+
+
+def test_every_case_was_compared():
+  compared = {k: row[:3] for k, row in all_families.read_parity().items()}
+  assert compared == {
+    name: (each.model, all_families.against(each), each.image_size)
+    for name, each in all_families.CASES.items()
+  }

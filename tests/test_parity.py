@@ -1,14 +1,17 @@
 """Our logits and counts beside those of public implementations, live.
 
 Needs `requirements-parity.txt`, which `make test-parity` installs. As a script
-it rewrites what the other tests compare with: the stored logits, and the table
-of counts. Arguments are the names of the cases and of the models, none is all:
+it rewrites what the other tests compare with: the stored logits, and the tables
+of counts and of differences. Arguments are the names of the cases and of the
+models, none is all:
 
   python tests/test_parity.py [NAME...]
 """
 
 import csv
+import pathlib
 import sys
+from collections.abc import Container, Mapping
 
 import numpy as np
 import pytest
@@ -37,13 +40,25 @@ def test_counts_are_those_of_the_public_implementation(name):
   assert gmacs == pytest.approx(macs / 1e9, abs=1e-4)
 
 
-def _write_logits(name: str) -> None:
-  each = all_families.CASES[name]
-  logits = case.reference_logits(each)
-  difference = case.difference(case.our_logits(each), logits)
-  print(f"{name}: max relative difference {difference:.1e}")
-  if each.golden:
-    np.save(all_families.GOLDEN_LOGITS / f"{name}.npy", logits)
+def _write_logits(names: list[str]) -> None:
+  compared = {}
+  for name in names:
+    each = all_families.CASES[name]
+    logits = case.reference_logits(each)
+    difference = case.difference(case.our_logits(each), logits)
+    print(f"{name}: max relative difference {difference:.1e}")
+    if each.golden:
+      np.save(all_families.GOLDEN_LOGITS / f"{name}.npy", logits)
+    reference = all_families.against(each)
+    # More digits differ from machine to machine.
+    rounded = float(f"{difference:.0e}")
+    compared[name] = (each.model, reference, each.image_size, rounded)
+  _update(
+    all_families.PARITY_FILE,
+    ("case", "model", "reference", "image_size", "difference"),
+    all_families.read_parity() | compared,
+    known=all_families.CASES,
+  )
 
 
 def _write_counts(names: list[str]) -> None:
@@ -53,18 +68,32 @@ def _write_counts(names: list[str]) -> None:
     parameters, macs = count.measure()
     counted[name] = (parameters, round(macs / 1e9, 5), count.source)
     print(f"{name}: {parameters:,} parameters, {macs / 1e9:.4f} GMACs")
-  known = all_families.read_counts() | counted
-  with all_families.COUNTS_FILE.open("w", encoding="utf-8", newline="") as file:
+  _update(
+    all_families.COUNTS_FILE,
+    ("model", "parameters", "gmacs", "source"),
+    all_families.read_counts() | counted,
+    known=all_families.COUNTS,
+  )
+
+
+def _update(
+  path: pathlib.Path,
+  header: tuple[str, ...],
+  rows: Mapping[str, tuple],
+  *,
+  known: Container[str],
+) -> None:
+  """Writes the rows of what is known, sorted by name."""
+  with path.open("w", encoding="utf-8", newline="") as file:
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("model", "parameters", "gmacs", "source"))
-    writer.writerows((name, *known[name]) for name in sorted(known))
+    writer.writerow(header)
+    writer.writerows((n, *rows[n]) for n in sorted(rows) if n in known)
 
 
 if __name__ == "__main__":
   chosen = set(sys.argv[1:])
-  for each in all_families.CASES:
-    if not chosen or each in chosen:
-      _write_logits(each)
-  _write_counts(
-    [name for name in all_families.COUNTS if not chosen or name in chosen]
-  )
+  for write, known in (
+    (_write_logits, all_families.CASES),
+    (_write_counts, all_families.COUNTS),
+  ):
+    write([name for name in known if not chosen or name in chosen])

@@ -26,8 +26,9 @@ An engine is a framework, and what is different about it:
     +tuned
 
 Each engine has a process of its own. All of a network are alive and take turns,
-a block of steps each, round after round: on a machine with other load only what
-stands next to each other can be compared. Within a block nothing is read back.
+a block of steps each, round after round. That evens out slow changes only: where
+other processes keep cores busy, which is printed, the threads of torch wait for
+each other many times longer than those of XLA. Within a block nothing is read back.
 Printed are medians over the rounds, and the median of the ratios to the first
 engine within a round (above 1 the first engine is faster).
 
@@ -43,6 +44,7 @@ engine within a round (above 1 the first engine is faster).
 import argparse
 import dataclasses
 import json
+import os
 import pathlib
 import platform
 import statistics
@@ -211,14 +213,22 @@ def measure(
 def conditions(
   measured: Mapping[tuple[str, str], Sequence[rounds.Result]],
 ) -> str:
-  """Returns the devices and the versions that were measured, in one line."""
-  facts = [each.facts for results in measured.values() for each in results]
+  """Returns what was measured where, with what, and how busy that was."""
+  results = [each for group in measured.values() for each in group]
+  facts = [each.facts for each in results]
   devices = sorted({each["device"] for each in facts})
   versions = {"Python": platform.python_version()}
   for each in facts:
     versions |= each["versions"]
   named = [f"{name} {version}" for name, version in versions.items()]
-  return ", ".join([time.strftime("%Y-%m-%d"), *devices, *named])
+  line = ", ".join([time.strftime("%Y-%m-%d"), *devices, *named])
+  others = [number for each in results for number in each.other_cores]
+  if others:
+    line += (
+      f"; of {os.cpu_count()} cores other processes kept "
+      f"{statistics.median(others):.1f} busy"
+    )
+  return line
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,12 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, repeated
-
-# Two passes: Flax's default, the fast variance, cancels where means are large.
-_layer_norm = functools.partial(
-  nn.LayerNorm, epsilon=1e-6, use_fast_variance=False
-)
+from jaxvision import activations, initializers, layers, norms, repeated
 
 
 class Mlp(nn.Module):
@@ -60,6 +55,7 @@ class MixerBlock(nn.Module):
     tokens_dim: width of the hidden layer of the perceptron across patches.
     channels_dim: width of that across channels.
     activation: of both, a name in `jaxvision.activations`.
+    norm: a name in `jaxvision.norms`.
     initializer: of both, a name in `jaxvision.initializers`.
     drop_path: rate at which each perceptron is left out for an example.
     dtype: of the computation.
@@ -68,8 +64,9 @@ class MixerBlock(nn.Module):
   tokens_dim: int
   channels_dim: int
   activation: str
+  norm: str
   initializer: str
-  drop_path: float
+  drop_path: float | jax.Array
   dtype: DTypeLike
 
   @nn.compact
@@ -82,10 +79,11 @@ class MixerBlock(nn.Module):
       dtype=self.dtype,
     )
     drop = functools.partial(layers.DropPath, self.drop_path, rescale=False)
-    y = _layer_norm(dtype=self.dtype)(x).swapaxes(1, 2)
+    norm = norms.create(self.norm, train=train, dtype=self.dtype, epsilon=1e-6)
+    y = norm(name="LayerNorm_0")(x).swapaxes(1, 2)
     y = mlp(self.tokens_dim, name="token_mixing")(y).swapaxes(1, 2)
     x = x + drop()(y, train=train)
-    y = _layer_norm(dtype=self.dtype)(x)
+    y = norm(name="LayerNorm_1")(x)
     y = mlp(self.channels_dim, name="channel_mixing")(y)
     return x + drop()(y, train=train)
 
@@ -101,10 +99,12 @@ class Mixer(nn.Module):
     tokens_dim: hidden width of the perceptrons across patches.
     channels_dim: hidden width of the perceptrons across channels.
     activation: a name in `jaxvision.activations`.
+    norm: a name in `jaxvision.norms`, with epsilon 1e-6.
     initializer: of the perceptrons, a name in `jaxvision.initializers`.
     drop_path: rate of stochastic depth in the last block, in training; it grows
       linearly from 0 in the first. As in the authors' code what survives is not
       divided by the probability to survive.
+    head_bias: where the biases of the classifier start; its kernel starts at 0.
     scan_layers: compile one block and scan over all of them.
     dtype: of the computation; parameters and logits are float32.
   """
@@ -116,8 +116,10 @@ class Mixer(nn.Module):
   tokens_dim: int
   channels_dim: int
   activation: str = "gelu_tanh"
+  norm: str = "layer_norm"
   initializer: str = "lecun_normal"
   drop_path: float = 0.0
+  head_bias: float = 0.0
   scan_layers: bool = False
   dtype: DTypeLike = "float32"
 
@@ -138,6 +140,7 @@ class Mixer(nn.Module):
         tokens_dim=self.tokens_dim,
         channels_dim=self.channels_dim,
         activation=self.activation,
+        norm=self.norm,
         initializer=self.initializer,
         drop_path=self.drop_path * i / max(1, self.depth - 1),
         dtype=self.dtype,
@@ -146,10 +149,12 @@ class Mixer(nn.Module):
       for i in range(self.depth)
     ]
     x = repeated.apply(blocks, x, scan=self.scan_layers, train=train)
-    x = _layer_norm(dtype=self.dtype, name="pre_head_layer_norm")(x)
+    norm = norms.create(self.norm, train=train, dtype=self.dtype, epsilon=1e-6)
+    x = norm(name="pre_head_layer_norm")(x)
     return nn.Dense(
       self.num_classes,
       kernel_init=nn.initializers.zeros,
+      bias_init=nn.initializers.constant(self.head_bias),
       dtype=jnp.float32,
       name="head",
     )(x.mean(axis=1))
@@ -177,13 +182,28 @@ _SIZES = {
 }
 
 
+# Where the pre-training was: top-1 is that of the paper at 224 pixels.
+_JFT = "paper, pre-trained on JFT-300M"
+_I21K = "paper, pre-trained on ImageNet-21k"
+# Name -> size, patch_size, parameters, GMACs, top-1 and its source.
+_ROWS = {
+  "mixer_s32": ("s", 32, 19_104_624, 1.0024, 68.70, _JFT),
+  "mixer_s16": ("s", 16, 18_528_264, 3.7770, 73.83, _JFT),
+  "mixer_b32": ("b", 32, 60_293_428, 3.2377, 75.53, _JFT),
+  "mixer_b16": ("b", 16, 59_880_472, 12.6018, 80.64, _I21K),
+  "mixer_l32": ("l", 32, 206_939_264, 11.2533, 80.67, _JFT),
+  "mixer_l16": ("l", 16, 208_196_168, 44.5477, 82.89, _I21K),
+  "mixer_h14": ("h", 14, 432_350_952, 120.9899, 86.32, _JFT),
+}
+
+
 def _variant(
   size: str,
-  *,
   patch_size: int,
   parameters: int,
   gmacs: float,
-  top1: float | None = None,
+  top1: float,
+  top1_source: str,
 ) -> dict[str, Any]:
   width, depth, tokens_dim, channels_dim = _SIZES[size]
   return {
@@ -203,26 +223,10 @@ def _variant(
       "parameters": parameters,
       "gmacs": gmacs,
       "top1": top1,
-      "top1_source": "paper, Table 3 (ImageNet, 300 epochs)" if top1 else "",
+      "top1_source": top1_source,
       "paper": "Tolstikhin et al. 2021, MLP-Mixer, Table 1",
     },
   }
 
 
-VARIANTS = {
-  "mixer_s32": _variant("s", patch_size=32, parameters=19_104_624, gmacs=1.002),
-  "mixer_s16": _variant("s", patch_size=16, parameters=18_528_264, gmacs=3.777),
-  "mixer_b32": _variant("b", patch_size=32, parameters=60_293_428, gmacs=3.238),
-  "mixer_b16": _variant(
-    "b", patch_size=16, parameters=59_880_472, gmacs=12.602, top1=76.44
-  ),
-  "mixer_l32": _variant(
-    "l", patch_size=32, parameters=206_939_264, gmacs=11.253
-  ),
-  "mixer_l16": _variant(
-    "l", patch_size=16, parameters=208_196_168, gmacs=44.548, top1=71.76
-  ),
-  "mixer_h14": _variant(
-    "h", patch_size=14, parameters=432_350_952, gmacs=120.99
-  ),
-}
+VARIANTS = {name: _variant(*row) for name, row in _ROWS.items()}

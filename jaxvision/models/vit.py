@@ -20,6 +20,7 @@ from jax.typing import DTypeLike
 
 from jaxvision import (
   hybrid_stem,
+  initializers,
   layers,
   norms,
   positions,
@@ -57,7 +58,7 @@ class MAPHead(nn.Module):
     """Maps tokens (b, n, width) to (b, width)."""
     width = x.shape[-1]
     shared = {"initializer": self.initializer, "dtype": self.dtype}
-    probe = self.param("probe", nn.initializers.xavier_uniform(), (1, 1, width))
+    probe = self.param("probe", initializers.glorot_uniform(), (1, 1, width))
     probe = jnp.broadcast_to(probe, (x.shape[0], 1, width))
     x = transformer.MultiHeadDotProductAttention(self.num_heads, **shared)(
       x, probe=probe
@@ -161,7 +162,11 @@ class ViT(nn.Module):
       x = x[:, 0] if self.pool == "token" else x.mean(axis=1)
     if self.representation_size is not None:
       size = self.representation_size
-      x = jnp.tanh(nn.Dense(size, dtype=self.dtype, name="pre_logits")(x))
+      init = initializers.lecun_normal()
+      dense = nn.Dense(
+        size, kernel_init=init, dtype=self.dtype, name="pre_logits"
+      )
+      x = jnp.tanh(dense(x))
     return nn.Dense(
       self.num_classes,
       kernel_init=nn.initializers.zeros,
@@ -181,14 +186,24 @@ class ViT(nn.Module):
   def _patches(self, images: jax.Array) -> tuple[jax.Array, tuple[int, int]]:
     """Returns tokens (b, rows * columns, width), and (rows, columns)."""
     if self.stem_units is not None:
-      images = hybrid_stem.embed(
-        images, units=self.stem_units, dtype=self.dtype
-      )
+      images = self._map(images, units=self.stem_units)
     _, h, w, _ = images.shape
     embedding = layers.PatchEmbedding(
       self.patch_size, features=self.width, dtype=self.dtype, name="embedding"
     )
     return embedding(images), (h // self.patch_size, w // self.patch_size)
+
+  def _map(self, images: jax.Array, *, units: tuple[int, ...]) -> jax.Array:
+    """Returns what the ResNet of a hybrid makes of the images."""
+    features = hybrid_stem.embed(images, units=units, dtype=self.dtype)
+    if any(side % self.patch_size for side in features.shape[1:3]):
+      h, w = images.shape[1:3]
+      multiple = hybrid_stem.stride(units) * self.patch_size
+      raise ValueError(
+        f"patches do not tile what the ResNet makes of an image of {h}x{w}; "
+        f"use sizes that are multiples of {multiple}"
+      )
+    return features
 
   def _with_position_and_class(
     self,
@@ -215,7 +230,7 @@ class ViT(nn.Module):
       return x
     shape = (1, self.registers, self.width)
     # Not zeros: registers that start equal would stay equal.
-    tokens = self.param("registers", nn.initializers.normal(0.02), shape)
+    tokens = self.param("registers", initializers.normal(0.02), shape)
     tokens = jnp.broadcast_to(tokens, (x.shape[0], *shape[1:]))
     return jnp.concatenate([x, tokens.astype(x.dtype)], axis=1)
 
@@ -228,8 +243,7 @@ class ViT(nn.Module):
     return np.pad(angles, ((before, self.registers), (0, 0)))
 
 
-# Name -> width, depth, mlp_dim, num_heads. Table 1 of the paper has B, L and H;
-# Ti and S are of Steiner et al. 2022, Table 2; g of Zhai et al. 2022, Table 2.
+# Name -> width, depth, mlp_dim, num_heads.
 _SIZES = {
   "ti": (192, 12, 768, 3),
   "s": (384, 12, 1536, 6),
@@ -246,9 +260,37 @@ _PAPERS = {
   "h": "Dosovitskiy et al. 2021, An Image is Worth 16x16 Words, Table 1",
   "g": "Zhai et al. 2022, Scaling Vision Transformers, Table 2",
 }
+# Both pre-trained on ImageNet-21k and fine-tuned at 384 pixels.
+_PAPER = "paper, Table 5, ImageNet-21k, at 384 pixels"
+_AUGREG = "authors' code, AugReg, ImageNet-21k, at 384 pixels"
+# Name -> size, patch_size, stem_units, parameters, GMACs, top-1 and its source.
+_ROWS = {
+  "vit_ti16": ("ti", 16, None, 5_717_416, 1.2537, 78.22, _AUGREG),
+  "vit_s32": ("s", 32, None, 22_878_952, 1.1429, 79.58, _AUGREG),
+  "vit_s16": ("s", 16, None, 22_050_664, 4.5989, 83.73, _AUGREG),
+  "vit_b32": ("b", 32, None, 88_224_232, 4.4092, 83.59, _AUGREG),
+  "vit_b16": ("b", 16, None, 86_567_656, 17.5638, 85.49, _AUGREG),
+  "vit_b8": ("b", 8, None, 86_576_872, 78.1483, None, ""),
+  "vit_l32": ("l", 32, None, 306_535_400, 15.3775, 80.99, _PAPER),
+  "vit_l16": ("l", 16, None, 304_326_632, 61.5547, 85.59, _AUGREG),
+  "vit_h14": ("h", 14, None, 632_045_800, 167.2951, 85.13, _PAPER),
+  "vit_g14": ("g", 14, None, 1_012_611_432, 267.0315, None, ""),
+  "vit_r_ti16": ("ti", 8, (), 6_337_704, 0.4337, 75.40, _AUGREG),
+  "vit_r26_s32": ("s", 1, (2, 2, 2, 2), 36_431_912, 3.4639, 83.85, _AUGREG),
+  "vit_r50_b16": ("b", 1, (3, 4, 9), 98_659_112, 21.5354, None, ""),
+  "vit_r50_l32": ("l", 1, (3, 4, 6, 3), 328_994_856, 19.4133, 85.99, _AUGREG),
+}
 
 
-def _variant(size: str, *, patch_size: int, parameters: int) -> dict[str, Any]:
+def _variant(
+  size: str,
+  patch_size: int,
+  stem_units: tuple[int, ...] | None,
+  parameters: int,
+  gmacs: float,
+  top1: float | None,
+  top1_source: str,
+) -> dict[str, Any]:
   width, depth, mlp_dim, num_heads = _SIZES[size]
   return {
     "module": ViT,
@@ -258,6 +300,7 @@ def _variant(size: str, *, patch_size: int, parameters: int) -> dict[str, Any]:
       "depth": depth,
       "mlp_dim": mlp_dim,
       "num_heads": num_heads,
+      "stem_units": stem_units,
     },
     "spec": {
       "image_size": 224,
@@ -265,20 +308,12 @@ def _variant(size: str, *, patch_size: int, parameters: int) -> dict[str, Any]:
       "std": (0.5, 0.5, 0.5),
       "crop_fraction": 0.875,
       "parameters": parameters,
+      "gmacs": gmacs,
+      "top1": top1,
+      "top1_source": top1_source,
       "paper": _PAPERS[size],
     },
   }
 
 
-VARIANTS = {
-  "vit_ti16": _variant("ti", patch_size=16, parameters=5_717_416),
-  "vit_s32": _variant("s", patch_size=32, parameters=22_878_952),
-  "vit_s16": _variant("s", patch_size=16, parameters=22_050_664),
-  "vit_b32": _variant("b", patch_size=32, parameters=88_224_232),
-  "vit_b16": _variant("b", patch_size=16, parameters=86_567_656),
-  "vit_b8": _variant("b", patch_size=8, parameters=86_576_872),
-  "vit_l32": _variant("l", patch_size=32, parameters=306_535_400),
-  "vit_l16": _variant("l", patch_size=16, parameters=304_326_632),
-  "vit_h14": _variant("h", patch_size=14, parameters=632_045_800),
-  "vit_g14": _variant("g", patch_size=14, parameters=1_012_611_432),
-}
+VARIANTS = {name: _variant(*row) for name, row in _ROWS.items()}

@@ -23,6 +23,7 @@ COUNTS: dict[str, Count] = {
 }
 GOLDEN_LOGITS = _HERE.parent / "golden" / "logits"
 COUNTS_FILE = _HERE.parent / "golden" / "counts.csv"
+PARITY_FILE = _HERE.parent / "golden" / "parity.csv"
 
 
 def read_counts() -> dict[str, tuple[int, float, str]]:
@@ -30,5 +31,24 @@ def read_counts() -> dict[str, tuple[int, float, str]]:
   with COUNTS_FILE.open(encoding="utf-8", newline="") as file:
     return {
       row["model"]: (int(row["parameters"]), float(row["gmacs"]), row["source"])
+      for row in csv.DictReader(file)
+    }
+
+
+def against(case: Case) -> str:
+  """Returns what the case is compared with: package, version, name there."""
+  return case.against or COUNTS[case.model].source
+
+
+def read_parity() -> dict[str, tuple[str, str, int, float]]:
+  """{case: (model, reference, image size, difference)} as last compared."""
+  with PARITY_FILE.open(encoding="utf-8", newline="") as file:
+    return {
+      row["case"]: (
+        row["model"],
+        row["reference"],
+        int(row["image_size"]),
+        float(row["difference"]),
+      )
       for row in csv.DictReader(file)
     }

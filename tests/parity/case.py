@@ -36,6 +36,8 @@ class Case:
     gain: variance of the kernels times their fan-in; larger for deep networks
       whose activations and gates damp what the image changes, smaller where
       the logits would grow too large.
+    against: package, version, and the name there; empty where it is what the
+      model's `Count` names.
   """
 
   model: str
@@ -44,6 +46,7 @@ class Case:
   options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   golden: bool = False
   gain: float = 1.5
+  against: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

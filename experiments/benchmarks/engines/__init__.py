@@ -34,6 +34,11 @@ COUNTERPARTS = {
   "nasnet_a_mobile": {"torch": "own.nasnet_a_mobile", "keras": "NASNetMobile"},
 }
 
+# What makes ours the network of torch where there are several of that name.
+_OURS = {
+  "efficientnet_b0": {"padding": "symmetric"},
+  "shufflenet_v2_x1_0": {"layout": "torchvision"},
+}
 _PACKAGES = {
   "jaxvision": ("jaxvision",),
   "torch": ("torch", "torchvision", "timm"),
@@ -85,6 +90,7 @@ def make_jobs(
         "framework": framework,
         "options": changes,
         "network": networks[framework],
+        "attributes": _OURS.get(model, {}) if framework == "jaxvision" else {},
         "mode": mode,
         **options,
       }

@@ -48,7 +48,7 @@ def convolve_as_flax(
 
 def create(job: Job) -> nn.Module:
   """Returns the network of a job; it drops nothing."""
-  options = {"dtype": job["dtype"]}
+  options = {"dtype": job["dtype"], **job["attributes"]}
   if "scan_layers" in job["options"]:
     options["scan_layers"] = True
   model = models.create(job["network"], num_classes=_CLASSES, **options)

@@ -1,5 +1,6 @@
 """The networks of torchvision and timm, and one that neither has, in torch."""
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,8 +22,6 @@ Job = Mapping[str, Any]
 Steps = Callable[[int], float]
 
 _DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-# Their position embeddings and token MLPs are made for one size of images.
-_FIXED_SIZE = ("vit_", "mixer_")
 
 
 def start(job: Job) -> dict[str, Any]:
@@ -77,8 +76,11 @@ def create(network: str, *, image_size: int) -> torch.nn.Module:
   if package == "torchvision":
     model = getattr(torchvision.models, name)()
   elif package == "timm":
-    fixed = name.startswith(_FIXED_SIZE)
-    options = {"img_size": image_size} if fixed else {}
+    options = {}
+    if name.startswith(("vit_", "mixer_")):
+      # Made for one size of images; and the same GELU as in ours.
+      gelu = functools.partial(torch.nn.GELU, approximate="tanh")
+      options = {"img_size": image_size, "act_layer": gelu}
     model = timm.create_model(name, **options)
   else:
     model = NasnetMobile()

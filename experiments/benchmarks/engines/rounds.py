@@ -57,6 +57,7 @@ class Result:
     first_step: seconds; None where no step was made.
     step: seconds per step, of each round.
     peak_bytes: the most memory of all rounds; None where it is not known.
+    other_cores: how many cores other processes kept busy, in each round.
   """
 
   engine: str
@@ -65,6 +66,7 @@ class Result:
   first_step: float | None = None
   step: Sequence[float] = ()
   peak_bytes: int | None = None
+  other_cores: Sequence[float] = ()
 
 
 @contextlib.contextmanager
@@ -153,6 +155,7 @@ def measure(
         first_step=first[engine]["seconds"],
         step=[block[engine]["seconds"] / steps for block in blocks],
         peak_bytes=_largest([block[engine]["peak_bytes"] for block in blocks]),
+        other_cores=[block[engine]["other_cores"] for block in blocks],
       )
       for engine in workers
     ]

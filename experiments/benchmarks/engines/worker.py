@@ -50,6 +50,16 @@ def forget_peak() -> None:
     file.write_text("5")
 
 
+def busy_seconds() -> float:
+  """Returns what the cores have worked for all processes; 0 if unknown."""
+  file = pathlib.Path("/proc/stat")
+  if not file.exists():
+    return 0.0
+  ticks = [int(word) for word in file.read_text().split()[1:9]]
+  idle = sum(ticks[3:5])  # and waiting for a disk
+  return (sum(ticks) - idle) / os.sysconf("SC_CLK_TCK")
+
+
 def serve(
   engine: Any,
   job: Mapping[str, Any],
@@ -75,6 +85,7 @@ def serve(
       answer(describe())
       continue
     forget_peak()
+    others = busy_seconds() - time.process_time()
     begin, value = time.perf_counter(), 0.0
     if command == "build":
       step, describe = engine.build(job)
@@ -86,7 +97,8 @@ def serve(
     peak = engine.device_peak()
     if peak is None and before is not None:
       peak = resident("VmHWM") - before
-    answer({"seconds": seconds, "peak_bytes": peak, "value": value})
+    others = (busy_seconds() - time.process_time() - others) / seconds
+    answer({"seconds": seconds, "peak_bytes": peak, "other_cores": others})
 
 
 def main() -> None:
