@@ -19,7 +19,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvision import activations, layers, pooling
+from jaxvision import activations, pooling
 
 Layer = Callable[..., Any]  # A partially applied Linen module.
 Operation = tuple[str, int]  # What is done, and with which state.
@@ -125,9 +125,7 @@ class Cell(nn.Module):
     self,
     x: jax.Array,
     previous: jax.Array | None,
-    *,
-    drop_rate: float | jax.Array,
-    train: bool,
+    scales: jax.Array | None = None,
   ) -> jax.Array:
     """Maps (b, h, w, c) to (b, ceil(h/stride), ceil(w/stride), n features).
 
@@ -135,21 +133,22 @@ class Cell(nn.Module):
       x: the output of the cell before.
       previous: that of the one before it; None where there is none, then x
         itself is state 1, as it is.
-      drop_rate: probability to drop an operation of an example, if `train`;
-        identities are never dropped.
-      train: as of the model.
+      scales: (sums, 2, b) factors of the left and the right operation of each
+        example, as drop path has them; identities are left alone.
     """
-    drop = functools.partial(layers.DropPath(drop_rate), train=train)
     states = [
       self._project(self.parts.activation(x), name="conv_1x1"),
       x if previous is None else self._matched(previous),
     ]
     for i, pair in enumerate(self.wiring.sums):
-      left, right = (
-        self._operate(states, *each, name=f"comb_iter_{i}_{side}", drop=drop)
-        for each, side in zip(pair, ("left", "right"), strict=True)
-      )
-      states.append(left + right)
+      results = []
+      for side, (operation, state) in enumerate(pair):
+        name = f"comb_iter_{i}_{('left', 'right')[side]}"
+        y = self._operate(states, operation, state, name=name)
+        if scales is not None and operation != "identity":
+          y *= scales[i, side].reshape(-1, 1, 1, 1).astype(y.dtype)
+        results.append(y)
+      states.append(sum(results))
     # Only state 1 can have another width.
     outputs = [
       x if self._fits(x) else self._project(x, name="path")
@@ -164,7 +163,6 @@ class Cell(nn.Module):
     state: int,
     *,
     name: str,
-    drop: Callable[[jax.Array], jax.Array],
   ) -> jax.Array:
     """Returns the result of an operation on a state, `features` wide."""
     x = states[state]
@@ -175,12 +173,10 @@ class Cell(nn.Module):
       return self._project(self.parts.activation(x), name=name)
     if operation.startswith("separable_"):
       size = int(operation.removeprefix("separable_"))
-      return drop(
-        Separable(self.features, size, stride, self.parts, name=name)(x)
-      )
+      return Separable(self.features, size, stride, self.parts, name=name)(x)
     fits = self._fits(x)
     x = self.parts.pool(x, kind=operation, stride=stride)
-    return drop(x if fits else self._project(x, name=name))
+    return x if fits else self._project(x, name=name)
 
   def _matched(self, previous: jax.Array) -> jax.Array:
     """Returns the output before the last as large and wide as state 0."""

@@ -80,14 +80,14 @@ def _angles(
   return row * frequencies, column * frequencies
 
 
-def rotate(x: jax.Array, angles: np.ndarray) -> jax.Array:
+def rotate(x: jax.Array, angles: jax.Array | np.ndarray) -> jax.Array:
   """Returns queries or keys with each pair of neighbours rotated.
 
   Args:
     x: (b, n, heads, head_size).
     angles: (n, head_size / 2), in radians; 0 leaves a pair as it is.
   """
-  cos, sin = (f(angles)[None, :, None] for f in (np.cos, np.sin))
+  cos, sin = (f(angles)[None, :, None] for f in (jnp.cos, jnp.sin))
   pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
   a, b = pairs[..., 0], pairs[..., 1]
   rotated = jnp.stack([a * cos - b * sin, a * sin + b * cos], axis=-1)

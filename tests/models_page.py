@@ -26,19 +26,19 @@ parameters and multiply-accumulates.
   are those with 1000 classes at the native size. Parameters are exactly, and
   GMACs within 0.5 %, what was counted by what the last column names, in
   [counts.csv](../tests/golden/counts.csv).
-- Top-1 is what others published, in percent of ImageNet's validation split,
-  of their own weights. Nothing here was trained to it.
+- Top-1 is what others published of their own weights, in percent of ImageNet's
+  validation split. Nothing here was trained to it.
+- Options that are "by name" are what makes the difference between the names.
+  [activations.md](activations.md) lists the activations.
 - [Beside public implementations](#beside-public-implementations) shows how far
   the logits are from theirs.
 """
 _PARITY = """## Beside public implementations
 
-Random weights and images, given to a public implementation and to ours: the
-largest difference of their logits, relative to the largest logit, in float32 on
-a CPU. Most weights are neither 0 nor 1 at the start of anything, and images
-have odd sizes where padding matters. `make test-parity` compares again, with
-less than 1e-4 as the condition; `make test` compares with the stored logits of
-some cases.
+Random weights and images are given to a public implementation and to ours, in
+float32 on a CPU. The difference is the largest one between their logits, over
+the largest logit. `make test-parity` compares again, and asks for less than
+1e-4; `make test` compares some of the cases with logits that were stored.
 """
 
 
@@ -86,9 +86,12 @@ def _section(family: ModuleType) -> str:
     _variant_table(family),
     _papers(family),
   ]
-  for module in dict.fromkeys(v["module"] for v in family.VARIANTS.values()):
-    names = [k for k, v in family.VARIANTS.items() if v["module"] is module]
-    parts += [f"Options of {_code(names)}:", _option_table(module, names)]
+  names = {}  # of the variants of each Linen module
+  for name, variant in family.VARIANTS.items():
+    names.setdefault(variant["module"], []).append(name)
+  for module, variants in names.items():
+    of = f" of {_code(variants)}" if len(names) > 1 else ""
+    parts += [f"Options{of}:", _option_table(module, variants)]
   return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -118,7 +121,7 @@ def _papers(family: ModuleType) -> str:
   if len(papers) == 1:
     return f"From {next(iter(papers))}."
   lines = [f"- {_code(names)}: {paper}" for paper, names in papers.items()]
-  return "\n".join(["From", *lines])
+  return "\n".join(["From", "", *lines])
 
 
 def _option_table(module: type, names: Sequence[str]) -> str:
@@ -135,7 +138,7 @@ def _option_table(module: type, names: Sequence[str]) -> str:
 
 
 def _meanings(module: type) -> dict[str, str]:
-  """{attribute: meaning} from the docstring, and from the class it refers to."""
+  """{attribute: meaning} by the docstring, and the class it refers to."""
   text = inspect.getdoc(module).partition("\nAttributes:")[2]
   referred = re.match(r" as of `(\w+)`", text)
   known = {}

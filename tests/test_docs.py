@@ -1,4 +1,7 @@
-"""The README is true: its commands run, its tables are what the code says."""
+"""The documents are true: commands run, tables are what the code says.
+
+Run this file as a script to renew the tables.
+"""
 
 import os
 import pathlib
@@ -6,6 +9,7 @@ import re
 import subprocess
 import sys
 
+import models_page
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +17,8 @@ from PIL import Image
 from jaxvision import models
 
 ROOT = pathlib.Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -71,44 +77,52 @@ def test_every_command_runs(clone):
 
 def test_python_runs(clone):
   _run(["jaxvision", "data", "prepare", "digits"], clone)
-  for code in _blocks("python"):
-    printed = _run([sys.executable, "-c", code], clone).split()
-    accuracy, parameters = printed[-2:]
-    assert 0.5 < float(accuracy) <= 1
-    assert int(parameters) == 11_689_512
-
-
-def model_table() -> str:
-  """The table of the README between its two marks."""
-  rows = [
-    "| name | image | parameters | from |",
-    "|---|---:|---:|---|",
+  printed = [
+    _run([sys.executable, "-c", code], clone) for code in _blocks("python")
   ]
-  for spec in map(models.spec, models.names()):
-    rows.append(
-      f"| `{spec.name}` | {spec.image_size} | {spec.parameters:,} "
-      f"| {spec.paper} |"
-    )
-  return "\n".join(rows)
+  accuracy, parameters = printed[0].split()[-2:]
+  assert 0.5 < float(accuracy) <= 1
+  assert int(parameters) == 11_689_512
+  assert printed[1] == "(1, 4, 4, 512)\n"
 
 
-def test_table_of_models():
-  written = README.split("<!-- models -->\n")[1].split("\n<!-- /models -->")[0]
-  assert written == model_table()
+def _with_models(readme: str) -> str:
+  """Returns the README with the table between its marks renewed."""
+  return re.sub(
+    r"(<!-- models -->\n).*(<!-- /models -->)",
+    lambda match: f"{match[1]}{models_page.readme_table()}\n{match[2]}",
+    readme,
+    flags=re.DOTALL,
+  )
 
 
-def test_links_lead_somewhere():
-  targets = re.findall(r"\]\(([^)#:]+)\)", README)
-  assert targets
-  for target in targets:
-    assert (ROOT / target).exists(), target
+def test_models_are_those_of_the_code():
+  renew = "run python tests/test_docs.py"
+  assert _with_models(README) == README, renew
+  assert (DOCS / "models.md").read_text("utf-8") == models_page.page(), renew
+  for name in models.names():
+    assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+  text = path.read_text("utf-8")
+  for target, _, anchor in re.findall(
+    r"\]\((?!https?:)([^)#]*)(#([^)]+))?\)", text
+  ):
+    page = path.parent / target if target else path
+    assert page.exists(), target
+    assert not anchor or anchor in _anchors(page), f"{target}#{anchor}"
+
+
+def _anchors(page: pathlib.Path) -> list[str]:
+  """Returns the anchors that GitHub gives to the headings of a page."""
+  titles = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+  return [
+    re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles
+  ]
 
 
 if __name__ == "__main__":
-  marked = re.sub(
-    r"(<!-- models -->\n).*(<!-- /models -->)",
-    lambda match: f"{match[1]}{model_table()}\n{match[2]}",
-    README,
-    flags=re.DOTALL,
-  )
-  (ROOT / "README.md").write_text(marked, "utf-8")
+  (ROOT / "README.md").write_text(_with_models(README), "utf-8")
+  (DOCS / "models.md").write_text(models_page.page(), "utf-8")

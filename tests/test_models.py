@@ -58,6 +58,11 @@ SMALL = {
 
 all_small = pytest.mark.parametrize("name", SMALL)
 
+# Most of the time here is that of compiling; this halves it.
+_jit = functools.partial(
+  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+
 
 def _images(*shape, seed=0):
   return jax.random.normal(jax.random.key(seed), shape)
@@ -85,7 +90,7 @@ def _small(name, *, channels=3, size=16, dtype="float32"):
   return model, jax.tree.map_with_path(draw, shapes)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(_jit, static_argnums=0)
 def _logits(model, variables, images):
   return model.apply(variables, images, train=False)
 
@@ -103,7 +108,7 @@ def _train_logits(model, variables, images):
 LABELS = jnp.arange(64) % CLASSES
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(_jit, static_argnums=0)
 def _train(model, variables, images):
   """Returns ((loss, (logits, updated statistics)), gradient of the loss)."""
 
@@ -266,7 +271,7 @@ def _silent(gradient):
 def test_loss_falls_from_the_initialisation(name):
   """Below what the classifier's biases can reach, so the images matter."""
   model, images = _small(name)[0], _images(64, 16, 16, 3)
-  init = jax.jit(functools.partial(model.init, train=False))
+  init = _jit(functools.partial(model.init, train=False))
   variables = init(jax.random.key(0), images[:1])
   mean_losses = []
   for _ in range(40):
@@ -306,7 +311,7 @@ def test_sharded_batch_gives_the_results_of_one_device(name):
   replicated = NamedSharding(mesh, PartitionSpec())
   images = _images(64, 16, 16, 3)
   (_, expected), _ = _train(model, variables, images)
-  actual = jax.jit(functools.partial(_train_logits, model))(
+  actual = _jit(functools.partial(_train_logits, model))(
     jax.device_put(variables, replicated), jax.device_put(images, sharded)
   )
   # Batch statistics too: those of all eight devices together.

@@ -160,6 +160,141 @@ def test_only_the_positions_tell_the_order_of_patches(pool):
   )
 
 
+@pytest.mark.parametrize(
+  "options",
+  [
+    {"pool": "token", "registers": 2},
+    {"pool": "mean"},
+    {"pool": "map"},
+  ],
+)
+def test_without_positions_an_image_is_a_set_of_patches(options):
+  model = _create(positions="none", **options)
+  variables = _variables(model)
+  assert "posembed_input" not in variables["params"]["Transformer"]
+  images = _images(2, 8, 12, 2)
+  permuted = _permuted(images, np.array([3, 0, 5, 1, 4, 2]))
+  np.testing.assert_allclose(
+    _logits(model, variables, permuted),
+    _logits(model, variables, images),
+    rtol=1e-3,
+    atol=1e-3,
+  )
+
+
+@pytest.mark.parametrize("kind", ["sincos2d", "rotary"])
+def test_fixed_positions_tell_the_order_at_any_size(kind):
+  model = _create(positions=kind)
+  variables = _variables(model)
+  assert "posembed_input" not in variables["params"]["Transformer"]
+  for shape in ((8, 12), (16, 4)):
+    images = _images(2, *shape, 2)
+    n = shape[0] * shape[1] // 16
+    permuted = _permuted(images, np.arange(n)[::-1])
+    logits = _logits(model, variables, images)
+    assert np.abs(_logits(model, variables, permuted) - logits).max() > 0.01
+
+
+def test_learned_positions_fit_one_size():
+  model = _create()
+  with pytest.raises(ValueError, match="for 7 tokens, and the images make 17"):
+    model.apply(_variables(model), _images(1, 16, 16, 2), train=False)
+
+
+def test_positions_of_patches_alone_are_the_others_with_a_zero():
+  """A class token without position is one whose position is zero."""
+  model, alone = _create(), _create(positions="learned_patches")
+  variables = _variables(alone)
+  encoder = variables["params"]["Transformer"]
+  table = encoder["posembed_input"]["pos_embedding"]
+  assert table.shape == (1, 6, 12)
+  padded = np.pad(table, ((0, 0), (1, 0), (0, 0)))
+  params = {
+    **variables["params"],
+    "Transformer": {**encoder, "posembed_input": {"pos_embedding": padded}},
+  }
+  images = _images(2, 8, 12, 2)
+  np.testing.assert_allclose(
+    _logits(model, {"params": params}, images),
+    _logits(alone, variables, images),
+    rtol=1e-5,
+    atol=1e-5,
+  )
+
+
+def test_registers_act_through_attention_only():
+  """They are gone before the mean: with no block they change nothing."""
+  images = _images(2, 8, 12, 2)
+  for depth, most in ((0, 0.0), (1, np.inf)):
+    model = _create(pool="mean", registers=2, depth=depth)
+    variables = _variables(model)
+    assert variables["params"]["registers"].shape == (1, 2, 12)
+    params = dict(variables["params"])
+    del params["registers"]
+    plain = _create(pool="mean", depth=depth)
+    change = np.abs(
+      _logits(model, variables, images)
+      - _logits(plain, {"params": params}, images)
+    ).max()
+    assert change <= most
+    assert (change > 1e-2) == (depth > 0)
+
+
+def test_representation_is_a_tanh_before_the_classifier():
+  model = _create(representation_size=7)
+  variables = _variables(model)
+  params = variables["params"]
+  images = _images(2, 8, 12, 2)
+  # The classifier of the plain model can hand on what it classifies.
+  token = _logits(
+    models.create("vit_ti16", num_classes=12, **SMALL),
+    {
+      "params": {**params, "head": {"kernel": np.eye(12), "bias": np.zeros(12)}}
+    },
+    images,
+  )
+  dense, head = params["pre_logits"], params["head"]
+  hidden = np.tanh(token @ dense["kernel"] + dense["bias"])
+  np.testing.assert_allclose(
+    _logits(model, variables, images),
+    hidden @ head["kernel"] + head["bias"],
+    rtol=1e-4,
+    atol=1e-4,
+  )
+
+
+def test_attention_pooling_has_the_names_of_the_published_files():
+  shapes = features.variable_shapes(_create(pool="map"), image_shape=(8, 8, 1))
+  head = shapes["params"]["MAPHead_0"]
+  assert head["probe"].shape == (1, 1, 12)
+  assert set(head) == {
+    "LayerNorm_0",
+    "MlpBlock_0",
+    "MultiHeadDotProductAttention_0",
+    "probe",
+  }
+  assert head["MlpBlock_0"]["Dense_0"]["kernel"].shape == (12, 20)
+
+
+def test_classifier_starts_at_its_bias():
+  model = _create(head_bias=-6.9)
+  images = _images(2, 8, 12, 2)
+  init = jax.jit(functools.partial(model.init_with_output, train=False))
+  logits, _ = init(jax.random.key(0), images)
+  np.testing.assert_allclose(logits, -6.9)
+
+
+def test_hybrid_takes_sizes_that_its_patches_tile():
+  model = _create(stem_units=(), patch_size=2)  # patches of 8 pixels
+  for size in (16, 23):  # 23 pixels make a map of 6 positions
+    shapes = features.variable_shapes(model, image_shape=(size, size, 3))
+    tokens = 1 + (-(-size // 8)) ** 2
+    positions = shapes["params"]["Transformer"]["posembed_input"]
+    assert positions["pos_embedding"].shape == (1, tokens, 12)
+  with pytest.raises(ValueError, match="an image of 20x16; .* multiples of 8"):
+    features.variable_shapes(model, image_shape=(20, 16, 3))
+
+
 def test_mean_pooling_has_no_class_token():
   token = features.variable_shapes(_create(), image_shape=(8, 8, 1))["params"]
   mean = features.variable_shapes(_create(pool="mean"), image_shape=(8, 8, 1))[
@@ -246,6 +381,11 @@ def test_image_that_patches_do_not_tile(size, patch_size, message):
   for image_shape in ((size, 32, 1), (32, size, 1)):
     with pytest.raises(ValueError, match=message):
       features.variable_shapes(model, image_shape=image_shape)
+
+
+def test_unknown_positions_are_an_error():
+  with pytest.raises(ValueError, match=r"unknown positions 'rotry'.*'rotary'"):
+    features.variable_shapes(_create(positions="rotry"), image_shape=(8, 8, 1))
 
 
 def test_unknown_pool_is_an_error():

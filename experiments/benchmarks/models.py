@@ -26,9 +26,9 @@ An engine is a framework, and what is different about it:
     +tuned
 
 Each engine has a process of its own. All of a network are alive and take turns,
-a block of steps each, round after round. That evens out slow changes only: where
-other processes keep cores busy, which is printed, the threads of torch wait for
-each other many times longer than those of XLA. Within a block nothing is read back.
+a block of steps each, round after round; within a block nothing is read back.
+That evens out slow changes only: where other processes keep cores busy, which
+is printed, the threads of torch wait for each other far longer than XLA's.
 Printed are medians over the rounds, and the median of the ratios to the first
 engine within a round (above 1 the first engine is faster).
 

@@ -234,36 +234,36 @@ class NasNetA(nn.Module):
     cells = layout(
       self.repeats, features=self.features, stem_cells=STEMS[self.stem]
     )
-    rate = self._drop_rate(train=train)
+    scales = self._drop_scales(len(cells), batch=x.shape[0], train=train)
     outputs, halvings, before = [None, x], [0, 0], -2
     for i, (name, wiring, features) in enumerate(cells):
       shrinks = halvings[before] < halvings[-1]
-      x = Cell(wiring, features, shrinks, parts, name=name)(
-        outputs[-1],
-        outputs[before],
-        drop_rate=rate * (i + 1) / len(cells),
-        train=train,
-      )
-      outputs.append(x)
+      cell = Cell(wiring, features, shrinks, parts, name=name)
+      outputs.append(cell(outputs[-1], outputs[before], scales[i]))
       halvings.append(halvings[-1] + (wiring is REDUCTION))
       skips = self.skip_reduction and name.startswith("reduction_cell")
       before = -3 if skips else -2
       if self.auxiliary and name == f"cell_{2 * self.repeats - 1}":
-        self._sow_auxiliary(x, parts, train=train)
-    return x
+        self._sow_auxiliary(outputs[-1], parts, train=train)
+    return outputs[-1]
 
-  def _drop_rate(self, *, train: bool) -> float | jax.Array:
-    """Returns that of the last cell at this step, which it counts."""
+  def _drop_scales(
+    self, cells: int, *, batch: int, train: bool
+  ) -> jax.Array | list[None]:
+    """Returns those of each cell at this step, which it counts."""
     if self.drop_path == 0:
-      return 0.0
+      return [None] * cells
     step = self.variable("progress", "step", jnp.zeros, ())
+    if not train:
+      return [None] * cells
     rate = self.drop_path
     if self.total_steps:
       rate *= jnp.minimum(step.value / self.total_steps, 1)
-    counts = train and self.is_mutable_collection("progress")
-    if counts and not self.is_initializing():
+    if self.is_mutable_collection("progress"):
       step.value += 1
-    return rate
+    return drop_scales(
+      self.make_rng("dropout"), rate=rate, cells=cells, batch=batch
+    )
 
   def _sow_auxiliary(self, x: jax.Array, parts: Parts, *, train: bool) -> None:
     head = AuxiliaryHead(parts, self._classifier, name="auxiliary_head")
@@ -296,6 +296,24 @@ def layout(
       (f"cell_{i}", NORMAL, width) for i in range(first, first + repeats)
     ]
   return cells
+
+
+def drop_scales(
+  key: jax.Array, *, rate: float | jax.Array, cells: int, batch: int
+) -> jax.Array:
+  """Returns the factors of all operations, by which some are dropped.
+
+  An operation of cell i of n (from 1) is kept with probability 1 - rate * i / n
+  for each example, and then divided by that. All are drawn at once, as a random
+  generator for each operation would take most of the time to compile.
+
+  Returns:
+    (cells, 5, 2, batch) float32, for the operations of each cell.
+  """
+  depth = jnp.arange(1, cells + 1, dtype=jnp.float32).reshape(-1, 1, 1, 1)
+  keep = 1 - rate * depth / cells
+  kept = jax.random.bernoulli(key, keep, (cells, len(NORMAL.sums), 2, batch))
+  return jnp.where(kept, 1 / keep, 0.0)
 
 
 def _variant(

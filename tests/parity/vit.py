@@ -17,7 +17,8 @@ _RULES = (
     lambda m: f"block{int(m[1]) + 1}/unit{int(m[2]) + 1}/",
   ),
   (r"downsample\.(conv|norm)", r"\1_proj"),
-  (r"\bnorm(_root|_proj|\d(?=\.\w+$)(?<=unit\d/norm\d))", r"gn\1"),
+  (r"^norm_root", "gn_root"),
+  (r"(/unit\d+/)norm", r"\1gn"),
   (r"^patch_embed\.proj\.", "embedding."),
   (r"^blocks\.(\d+)\.", r"Transformer/encoderblock_\1/"),
   (r"^attn_pool\.latent$", "MAPHead_0/probe"),
@@ -170,7 +171,6 @@ def _case(
 
 
 _MEAN = {"class_token": False, "global_pool": "avg", "fc_norm": False}
-_SMALL_HYBRID = {"stem_units": (1, 1), "width": 192, "num_heads": 3}
 CASES = {
   "vit_ti16": _case(224, depth=12),
   "vit_ti16_of_48_pixels": _case(48, golden=True),
@@ -183,7 +183,6 @@ CASES = {
     no_embed_class=True,
     reg_tokens=2,
     global_pool="map",
-    pool_include_prefix=False,
   ),
   "vit_ti16_registers": _case(
     64,
@@ -215,6 +214,21 @@ CASES = {
     embed_dim=384,
     num_heads=6,
   ),
+  "vit_r50_b16_shallow": _case(
+    38,
+    build=_hybrid,
+    model="vit_r50_b16",
+    units=(1, 1),
+    patch_size=1,
+    depth=1,
+    ours={
+      "stem_units": (1, 1),
+      "width": 192,
+      "num_heads": 3,
+      "mlp_dim": 768,
+    },
+    golden=True,
+  ),
   "vit_r50_b16_of_64_pixels": _case(
     64,
     build=_hybrid,
@@ -232,7 +246,9 @@ def _count(name):
 
   timm = torch_side.import_timm()
   timm.layers.set_fused_attn(False)  # The counter sees plain products only.
-  return torch_side.count(lambda: timm.create_model(name), image_size=224)
+  # The default is that of the published weights, which may lack a classifier.
+  build = functools.partial(timm.create_model, name, num_classes=1000)
+  return torch_side.count(build, image_size=224)
 
 
 COUNTS = {
