@@ -19,8 +19,10 @@ def __getattr__(name: str) -> Any:
     return importlib.import_module(f"jaxvision.{name}")
   if name == "train":
     return importlib.import_module("jaxvision.training").train
+  if name == "tune_cpu":
+    return importlib.import_module("jaxvision.startup").tune_cpu
   raise AttributeError(f"module 'jaxvision' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-  return [*_PARTS, "train"]
+  return [*_PARTS, "train", "tune_cpu"]

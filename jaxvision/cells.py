@@ -24,6 +24,13 @@ from jaxvision import activations, pooling
 Layer = Callable[..., Any]  # A partially applied Linen module.
 Operation = tuple[str, int]  # What is done, and with which state.
 
+# What poolings of stride 2 see beyond the border, and those that see zeros.
+BORDERS = {
+  "nothing": (),
+  "zeros_in_means": ("avg_3",),
+  "zeros": ("avg_3", "max_3"),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Wiring:
@@ -50,15 +57,14 @@ class Parts:
     depthwise: makes a depthwise convolution.
     norm: makes a normalisation.
     activation: before convolutions, except those that follow a pooling.
-    zeros: the poolings ("max_3", "avg_3") that see zeros beyond the border
-      where their stride is 2; to all others there is nothing.
+    border: what poolings of stride 2 see beyond the border, in `BORDERS`.
   """
 
   conv: Layer
   depthwise: Layer
   norm: Layer
   activation: activations.Activation
-  zeros: tuple[str, ...] = ()
+  border: str = "nothing"
 
   def project(self, x: jax.Array, *, features: int, name: str) -> jax.Array:
     """Returns (b, h, w, c) convolved to (b, h, w, features), and normalised."""
@@ -68,7 +74,7 @@ class Parts:
   def pool(self, x: jax.Array, *, kind: str, stride: int) -> jax.Array:
     """Returns the maxima or the means of 3x3 windows, "SAME" at the border."""
     pool = {"avg_3": pooling.avg_pool, "max_3": pooling.max_pool}[kind]
-    if stride == 1 or kind not in self.zeros:
+    if stride == 1 or kind not in BORDERS[self.border]:
       return pool(x, 3, stride=stride, padding="SAME")
     rows, columns = ((size % 2, 1) for size in x.shape[1:3])
     return pool(jnp.pad(x, ((0, 0), rows, columns, (0, 0))), 3, stride=stride)
@@ -201,3 +207,22 @@ class Cell(nn.Module):
 
   def _project(self, x: jax.Array, *, name: str) -> jax.Array:
     return self.parts.project(x, features=self.features, name=name)
+
+
+def drop_scales(
+  key: jax.Array, *, rate: float | jax.Array, shape: tuple[int, ...]
+) -> jax.Array:
+  """Returns the `scales` of all cells, 0 where an operation is dropped.
+
+  One of cell i of n, counted from 1, is kept with probability 1 - rate i / n,
+  for each example, and divided by that. All are drawn together: a generator for
+  each would take most of the time to compile.
+
+  Args:
+    key: of the random numbers.
+    rate: probability that an operation of the last cell is dropped.
+    shape: (cells, sums, 2, b), that of the result.
+  """
+  depth = jnp.arange(1, shape[0] + 1, dtype=jnp.float32) / shape[0]
+  keep = 1 - rate * depth.reshape(-1, 1, 1, 1)
+  return jnp.where(jax.random.bernoulli(key, keep, shape), 1 / keep, 0.0)

@@ -127,8 +127,9 @@ def _add_train(commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-  from jaxvision import training
+  from jaxvision import startup, training
 
+  startup.tune_cpu()
   with _interrupted_at_once():
     result = training.train(
       options.config,
@@ -175,8 +176,9 @@ def _add_evaluate(commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-  from jaxvision import inference
+  from jaxvision import inference, startup
 
+  startup.tune_cpu()
   run = inference.load_run(options.workdir, which=options.checkpoint)
   values = inference.evaluate(run, role=options.split).metrics
   if options.json:
@@ -200,8 +202,9 @@ def _add_predict(commands) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-  from jaxvision import data, inference
+  from jaxvision import data, inference, startup
 
+  startup.tune_cpu()
   images = data.list_images(options.images)
   run = inference.load_run(options.workdir, which=options.checkpoint)
   found = inference.predict(run, images, top=options.top)

@@ -4,7 +4,6 @@ The mesh has one axis, "data". Every process holds the same share of it and
 feeds the same share of each batch: process p of n reads the p-th n-th.
 """
 
-import glob
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-_ACCELERATORS = ("/dev/nvidia[0-9]*", "/dev/accel[0-9]*", "/dev/kfd")
+from jaxvision import startup
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -72,4 +71,4 @@ def idle_accelerators() -> list[str]:
   asked_for_cpu = "cpu" in os.environ.get("JAX_PLATFORMS", "")
   if jax.default_backend() != "cpu" or asked_for_cpu:
     return []
-  return sorted(f for pattern in _ACCELERATORS for f in glob.glob(pattern))
+  return startup.accelerator_files()

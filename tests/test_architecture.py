@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parents[1] / "jaxvision"
 # From the ground up; a folder stands with all its files. Exceptions for parts
 # of a folder come as paths of their own.
 FLOORS = (
-  ("screen", "spelling", "tracking"),
+  ("screen", "spelling", "startup", "tracking"),
   ("call_syntax", "layer_norm"),
   (
     "activations",
@@ -38,7 +38,6 @@ FLOORS = (
     "losses",
     "optimizers",
     "distributed",
-    "startup",
     "analysis",
     "data",
   ),

@@ -38,10 +38,11 @@ def _logits(model, variables, images):
   return model.apply(variables, images, train=False)
 
 
-def test_classifier_starts_at_zero():
-  init = jax.jit(functools.partial(_model().init_with_output, train=False))
+def test_classifier_starts_at_its_bias():
+  model = _model(head_bias=-6.9)
+  init = jax.jit(functools.partial(model.init_with_output, train=False))
   logits, _ = init(jax.random.key(0), IMAGES)
-  np.testing.assert_array_equal(logits, np.zeros((3, 5)))
+  np.testing.assert_allclose(logits, np.full((3, 5), -6.9))
 
 
 def test_patches_can_be_relabelled_together_with_the_token_weights():

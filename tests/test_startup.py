@@ -1,4 +1,8 @@
-"""Tests of jaxvision.startup: the compilation cache, never over the user's."""
+"""Settings of the process: the cache and the CPU, never over the user's."""
+
+import os
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -56,3 +60,86 @@ def test_a_chosen_least_time_stays(options, monkeypatch, tmp_path):
   monkeypatch.setenv(_NAMES[1].upper(), "1.0")
   startup.cache_compilations()
   assert options()[1] == 1.0
+
+
+TUNE = """
+import os
+from jaxvision import startup
+called = []
+startup._keep_freed_memory = lambda: called.append(1)
+startup.tune_cpu()
+import os
+import subprocess
+import sys
+
+import jax
+assert jax.jit(lambda x: x + 1)(1) == 2
+print(os.environ.get("XLA_FLAGS"), len(called))
+"""
+
+
+def _tuned(**environment):
+  """What a fresh process prints whose user has chosen nothing but this."""
+  kept = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("XLA_FLAGS", "GLIBC_TUNABLES")
+    and not name.startswith("MALLOC_")
+  }
+  done = subprocess.run(
+    [sys.executable, "-c", TUNE],
+    env=kept | environment,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  return done.stdout.strip()
+
+
+def test_cpu_is_tuned_where_nothing_was_chosen():
+  """The installed XLA knows the flag: one that it does not know aborts."""
+  assert _tuned() == f"{startup._FUSION} 1"
+
+
+@pytest.mark.parametrize(
+  "chosen, expected",
+  [
+    ({"XLA_FLAGS": ""}, " 1"),
+    ({"MALLOC_ARENA_MAX": "4"}, f"{startup._FUSION} 0"),
+    ({"GLIBC_TUNABLES": ""}, f"{startup._FUSION} 0"),
+  ],
+  ids=str,
+)
+def test_what_the_user_chose_stays(chosen, expected):
+  assert _tuned(**chosen) == expected.strip()
+
+
+def test_nothing_is_done_beside_an_accelerator(monkeypatch):
+  monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+  monkeypatch.delenv("XLA_FLAGS", raising=False)
+  monkeypatch.setattr(startup, "accelerator_files", lambda: ["/dev/nvidia0"])
+  startup.tune_cpu()
+  assert "XLA_FLAGS" not in os.environ
+
+
+def test_flag_that_jaxlib_does_not_have_is_not_set():
+  assert not startup._jaxlib_contains("xla_cpu_no_such_flag_of_any_version")
+
+
+def test_freed_memory_is_kept():
+  """The second run over the same amount of memory faults no page in."""
+  code = """
+import resource
+from jaxvision import startup
+startup._keep_freed_memory()
+import numpy as np
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(2):
+  before = faults()
+  np.ones(30_000_000)
+print(faults() - before)
+"""
+  done = subprocess.run(
+    [sys.executable, "-c", code], capture_output=True, text=True, check=True
+  )
+  assert int(done.stdout) < 1000  # of 58,594 pages

@@ -53,9 +53,9 @@ class ModelSpec:
     crop_fraction: image_size / size of the image it is cropped from at
       evaluation.
     parameters: trainable ones, with 1000 classes at the native size in RGB.
-    paper: where the hyper-parameters are from.
     gmacs: billions of multiply-accumulates of one image's forward pass, with
       1000 classes at the native size.
+    paper: where the hyper-parameters are from.
     top1: published accuracy on ImageNet's validation split, in percent.
     top1_source: who published it, of which weights.
   """
@@ -66,8 +66,8 @@ class ModelSpec:
   std: tuple[float, ...]
   crop_fraction: float
   parameters: int
+  gmacs: float
   paper: str
-  gmacs: float = 0.0
   top1: float | None = None
   top1_source: str = ""
 

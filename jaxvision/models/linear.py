@@ -53,6 +53,7 @@ VARIANTS = {
       "std": (0.5, 0.5, 0.5),
       "crop_fraction": 1.0,
       "parameters": 3_073_000,
+      "gmacs": 0.003072,
       "paper": "CS231n, Linear Classification (on CIFAR-10)",
     },
   },

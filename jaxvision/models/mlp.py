@@ -100,6 +100,7 @@ VARIANTS = {
     "spec": {
       **_CIFAR,
       "parameters": 2_349_032,
+      "gmacs": 0.002347,
       "paper": "Rumelhart et al. 1986, Learning representations by "
       "back-propagating errors",
     },
@@ -110,6 +111,7 @@ VARIANTS = {
     "spec": {
       **_CIFAR,
       "parameters": 4_217_800,
+      "gmacs": 0.004214,
       "paper": "Goodfellow et al. 2013, Maxout Networks (section 5.1: two "
       "maxout layers)",
     },

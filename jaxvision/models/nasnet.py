@@ -10,7 +10,7 @@ helps training: recipes turn it on with `auxiliary=True`.
 
 Parameter names are timm's, with the dot before the layer as an underscore:
 `cell_0.conv_1x1.bn` is `cell_0/conv_1x1_bn`. Kernels start as in the authors'
-code with variance 2 / fan_out, that of the classifier too.
+code: of variance 2 / fan_out, that of the classifier too.
 """
 
 import functools
@@ -29,7 +29,7 @@ from jaxvision import (
   pooling,
   spelling,
 )
-from jaxvision.cells import Cell, Layer, Parts, Wiring
+from jaxvision.cells import BORDERS, Cell, Layer, Parts, Wiring, drop_scales
 
 NORMAL = Wiring(
   sums=(
@@ -54,12 +54,6 @@ REDUCTION = Wiring(
 )
 # Reduction cells of each stem.
 STEMS = {"imagenet": 2, "small": 0}
-# The poolings that see zeros beyond the border.
-BORDERS = {
-  "nothing": (),
-  "zeros_in_means": ("avg_3",),
-  "zeros": ("avg_3", "max_3"),
-}
 
 
 class AuxiliaryHead(nn.Module):
@@ -108,8 +102,8 @@ class NasNetA(nn.Module):
       "small" (3x3 convolution of stride 1, as for CIFAR).
     stem_multiplier: of the features of the stem's convolution, which are 32, or
       with the stem "small" `features`, times this.
-    skip_reduction: whether the first cell after a reduction cell reads the cell
-      before the one that the reduction cell reads, besides the reduction cell.
+    skip_reduction: whether the first cell after a reduction cell reads, beside
+      its output, the older one of its two inputs; else the newer one.
     drop_path: probability to drop an operation of the last cell at the end of
       the training; it grows linearly with the depth, and with the training
       step, which is counted in the collection `progress`.
@@ -201,7 +195,7 @@ class NasNetA(nn.Module):
         momentum=self.norm_momentum,
       ),
       activation=activations.create(self.activation),
-      zeros=BORDERS[self.border],
+      border=self.border,
     )
 
   def _classifier(self, *, name: str) -> nn.Dense:
@@ -229,11 +223,25 @@ class NasNetA(nn.Module):
     )(images)
     return parts.norm(name="conv0_bn")(x)
 
+  def _layout(self) -> list[tuple[str, Wiring, int]]:
+    """Returns the name, the wiring and the features of every cell, in order."""
+    count = STEMS[self.stem]
+    cells = [
+      (f"cell_stem_{i}", REDUCTION, self.features // 2 ** (count - i))
+      for i in range(count)
+    ]
+    for stage in range(3):
+      width, first = self.features * 2**stage, self.repeats * stage
+      if stage > 0:
+        cells.append((f"reduction_cell_{stage - 1}", REDUCTION, width))
+      cells += [
+        (f"cell_{i}", NORMAL, width) for i in range(first, first + self.repeats)
+      ]
+    return cells
+
   def _cells(self, x: jax.Array, parts: Parts, *, train: bool) -> jax.Array:
     """Returns the output of the last cell."""
-    cells = layout(
-      self.repeats, features=self.features, stem_cells=STEMS[self.stem]
-    )
+    cells = self._layout()
     scales = self._drop_scales(len(cells), batch=x.shape[0], train=train)
     outputs, halvings, before = [None, x], [0, 0], -2
     for i, (name, wiring, features) in enumerate(cells):
@@ -253,17 +261,17 @@ class NasNetA(nn.Module):
     """Returns those of each cell at this step, which it counts."""
     if self.drop_path == 0:
       return [None] * cells
+    # A float, so that averages of all variables can be taken.
     step = self.variable("progress", "step", jnp.zeros, ())
     if not train:
       return [None] * cells
     rate = self.drop_path
     if self.total_steps:
       rate *= jnp.minimum(step.value / self.total_steps, 1)
-    if self.is_mutable_collection("progress"):
+    if self.is_mutable_collection("progress") and not self.is_initializing():
       step.value += 1
-    return drop_scales(
-      self.make_rng("dropout"), rate=rate, cells=cells, batch=batch
-    )
+    shape = (cells, len(NORMAL.sums), 2, batch)
+    return drop_scales(self.make_rng("dropout"), rate=rate, shape=shape)
 
   def _sow_auxiliary(self, x: jax.Array, parts: Parts, *, train: bool) -> None:
     head = AuxiliaryHead(parts, self._classifier, name="auxiliary_head")
@@ -273,51 +281,8 @@ class NasNetA(nn.Module):
       self.sow("auxiliary", "logits", head(x))
 
 
-def layout(
-  repeats: int, *, features: int, stem_cells: int
-) -> list[tuple[str, Wiring, int]]:
-  """Returns the name, the wiring and the features of every cell, in order.
-
-  Args:
-    repeats: normal cells of each of the three stages.
-    features: of the first stage.
-    stem_cells: reduction cells before it, each half as wide as the next.
-  """
-  cells = [
-    (f"cell_stem_{i}", REDUCTION, features // 2 ** (stem_cells - i))
-    for i in range(stem_cells)
-  ]
-  for stage in range(3):
-    width = features * 2**stage
-    if stage > 0:
-      cells.append((f"reduction_cell_{stage - 1}", REDUCTION, width))
-    first = stage * repeats
-    cells += [
-      (f"cell_{i}", NORMAL, width) for i in range(first, first + repeats)
-    ]
-  return cells
-
-
-def drop_scales(
-  key: jax.Array, *, rate: float | jax.Array, cells: int, batch: int
-) -> jax.Array:
-  """Returns the factors of all operations, by which some are dropped.
-
-  An operation of cell i of n (from 1) is kept with probability 1 - rate * i / n
-  for each example, and then divided by that. All are drawn at once, as a random
-  generator for each operation would take most of the time to compile.
-
-  Returns:
-    (cells, 5, 2, batch) float32, for the operations of each cell.
-  """
-  depth = jnp.arange(1, cells + 1, dtype=jnp.float32).reshape(-1, 1, 1, 1)
-  keep = 1 - rate * depth / cells
-  kept = jax.random.bernoulli(key, keep, (cells, len(NORMAL.sums), 2, batch))
-  return jnp.where(kept, 1 / keep, 0.0)
-
-
 def _variant(
-  *, options: dict[str, Any], parameters: int, gmacs: float, **spec: Any
+  table: str, *, options: dict[str, Any], **spec: Any
 ) -> dict[str, Any]:
   return {
     "module": NasNetA,
@@ -325,29 +290,26 @@ def _variant(
     "spec": {
       "mean": (0.5, 0.5, 0.5),
       "std": (0.5, 0.5, 0.5),
-      "parameters": parameters,
-      "gmacs": gmacs,
+      "paper": "Zoph et al. 2018, Learning Transferable Architectures for "
+      f"Scalable Image Recognition, {table}",
       **spec,
     },
   }
 
 
-_PAPER = (
-  "Zoph et al. 2018, Learning Transferable Architectures for Scalable Image "
-  "Recognition, "
-)
 VARIANTS = {
   "nasnet_a_mobile": _variant(
+    "Table 3, 4 @ 1056",
     options={},
-    parameters=5_289_978,
-    gmacs=0.5636,
     image_size=224,
     crop_fraction=0.875,
-    paper=_PAPER + "Table 3, 4 @ 1056",
+    parameters=5_289_978,
+    gmacs=0.5636,
     top1=74.0,
     top1_source="paper, Table 3",
   ),
   "nasnet_a_large": _variant(
+    "Table 2, 6 @ 4032",
     options={
       "repeats": 6,
       "features": 168,
@@ -355,15 +317,15 @@ VARIANTS = {
       "skip_reduction": True,
       "drop_path": 0.3,
     },
-    parameters=88_753_150,
-    gmacs=23.8,
     image_size=331,
     crop_fraction=0.911,
-    paper=_PAPER + "Table 2, 6 @ 4032",
+    parameters=88_753_150,
+    gmacs=23.783,
     top1=82.7,
     top1_source="paper, Table 2",
   ),
   "nasnet_a_cifar": _variant(
+    "Table 1, 6 @ 768",
     options={
       "repeats": 6,
       "features": 32,
@@ -374,10 +336,9 @@ VARIANTS = {
       "norm_epsilon": 1e-5,
       "norm_momentum": 0.9,
     },
-    parameters=0,
-    gmacs=0.0,
     image_size=32,
     crop_fraction=1.0,
-    paper=_PAPER + "Table 1, 6 @ 768",
+    parameters=4_107_848,
+    gmacs=0.5451,
   ),
 }

@@ -60,70 +60,50 @@ def _count(name, *, image_size):
   )
 
 
+def _beside_timm(model, *, stride=2, **fields):
+  reference = functools.partial(_timm, name=f"tf_{model}", stride=stride)
+  return Case(model, reference, against=f"timm 1.0.31, tf_{model}", **fields)
+
+
+def _beside_torchvision(model, **fields):
+  reference = functools.partial(_torchvision, name=model)
+  return Case(model, reference, **fields)
+
+
 CASES = {
-  "efficientnet_b0": Case(
-    "efficientnet_b0",
-    functools.partial(_timm, name="tf_efficientnet_b0"),
-    image_size=64,
-    golden=True,
-    gain=2.0,
+  "efficientnet_b0": _beside_timm(
+    "efficientnet_b0", image_size=64, gain=2.0, golden=True
   ),
-  "efficientnet_b0_of_224_pixels": Case(
-    "efficientnet_b0",
-    functools.partial(_timm, name="tf_efficientnet_b0"),
-    image_size=224,
-    gain=2.0,
+  "efficientnet_b0_of_224_pixels": _beside_timm(
+    "efficientnet_b0", image_size=224, gain=2.0
   ),
-  "efficientnet_b0_of_75_pixels": Case(
-    "efficientnet_b0",
-    functools.partial(_timm, name="tf_efficientnet_b0"),
-    image_size=75,
-    gain=2.0,
+  "efficientnet_b0_of_75_pixels": _beside_timm(
+    "efficientnet_b0", image_size=75, gain=2.0
   ),
-  "efficientnet_b0_small_stem": Case(
+  "efficientnet_b0_small_stem": _beside_timm(
     "efficientnet_b0",
-    functools.partial(_timm, name="tf_efficientnet_b0", stride=1),
+    stride=1,
     image_size=32,
     options={"stem": "small"},
     gain=2.0,
   ),
-  "efficientnet_b7": Case(
-    "efficientnet_b7",
-    functools.partial(_timm, name="tf_efficientnet_b7"),
-    image_size=64,
+  "efficientnet_b7": _beside_timm("efficientnet_b7", image_size=64),
+  "efficientnet_b0_torchvision": _beside_torchvision(
+    "efficientnet_b0", image_size=64, options=_TORCHVISION, gain=2.0
   ),
-  "efficientnet_b0_torchvision": Case(
-    "efficientnet_b0",
-    functools.partial(_torchvision, name="efficientnet_b0"),
-    image_size=64,
-    options=_TORCHVISION,
-    gain=2.0,
+  "efficientnet_b0_torchvision_of_75_pixels": _beside_torchvision(
+    "efficientnet_b0", image_size=75, options=_TORCHVISION, gain=2.0
   ),
-  "efficientnet_b0_torchvision_of_75_pixels": Case(
-    "efficientnet_b0",
-    functools.partial(_torchvision, name="efficientnet_b0"),
-    image_size=75,
-    options=_TORCHVISION,
-    gain=2.0,
+  "efficientnet_b1_torchvision": _beside_torchvision(
+    "efficientnet_b1", image_size=64, options=_TORCHVISION, gain=2.0
   ),
-  "efficientnet_b1_torchvision": Case(
-    "efficientnet_b1",
-    functools.partial(_torchvision, name="efficientnet_b1"),
-    image_size=64,
-    options=_TORCHVISION,
-    gain=2.0,
-  ),
-  "efficientnet_b5_torchvision": Case(
-    "efficientnet_b5",
-    functools.partial(_torchvision, name="efficientnet_b5"),
-    image_size=64,
-    options=_SYMMETRIC,
-    gain=1.7,
+  "efficientnet_b5_torchvision": _beside_torchvision(
+    "efficientnet_b5", image_size=64, options=_SYMMETRIC, gain=1.7
   ),
 }
 COUNTS = {
   f"efficientnet_b{i}": Count(
-    f"torchvision 0.28.0, efficientnet_b{i} of {image_size} pixels",
+    f"torchvision 0.28.0, efficientnet_b{i}",
     functools.partial(_count, f"efficientnet_b{i}", image_size=image_size),
   )
   for i, image_size in enumerate((224, 240, 260, 300, 380, 456, 528, 600))

@@ -106,24 +106,28 @@ CASES = {
     image_size=64,
     options={"stem": "deep", "shortcut": "pool"},
     golden=True,
+    against="timm 1.0.31, resnet18d",
   ),
   "resnet50_squeeze_excite": Case(
     "resnet50",
     functools.partial(_timm, name="seresnet50"),
     image_size=64,
     options={"squeeze_excite": 16},
+    against="timm 1.0.31, seresnet50",
   ),
   "resnet50_blur": Case(
     "resnet50",
     functools.partial(_timm, name="resnetblur50"),
     image_size=64,
     options={"stride": "blur"},
+    against="timm 1.0.31, resnetblur50",
   ),
   "resnet50_group_norm": Case(
     "resnet50",
     functools.partial(_timm, name="resnet50_gn"),
     image_size=64,
     options={"norm": "group_norm"},
+    against="timm 1.0.31, resnet50_gn",
   ),
 }
 COUNTS = {

@@ -111,7 +111,16 @@ def _count(size):
   return torch_side.count(functools.partial(_paper, size), image_size=224)
 
 
-_TORCHVISION = {"layout": "torchvision"}
+def _beside_torchvision(model, **fields):
+  return Case(
+    model,
+    functools.partial(_torchvision, name=model),
+    options={"layout": "torchvision"},
+    against=f"torchvision 0.28.0, {model}",
+    **fields,
+  )
+
+
 CASES = {
   **{
     f"shufflenet_v2_{size}": Case(
@@ -138,21 +147,14 @@ CASES = {
     image_size=32,
     options={"stem": "small"},
   ),
-  **{
-    f"shufflenet_v2_{size}_torchvision": Case(
-      f"shufflenet_v2_{size}",
-      functools.partial(_torchvision, name=f"shufflenet_v2_{size}"),
-      image_size=64,
-      options=_TORCHVISION,
-      golden=size == "x1_0",
-    )
-    for size in ("x1_0", "x2_0")
-  },
-  "shufflenet_v2_x1_0_torchvision_of_75_pixels": Case(
-    "shufflenet_v2_x1_0",
-    functools.partial(_torchvision, name="shufflenet_v2_x1_0"),
-    image_size=75,
-    options=_TORCHVISION,
+  "shufflenet_v2_x1_0_torchvision": _beside_torchvision(
+    "shufflenet_v2_x1_0", image_size=64, golden=True
+  ),
+  "shufflenet_v2_x1_0_torchvision_of_75_pixels": _beside_torchvision(
+    "shufflenet_v2_x1_0", image_size=75
+  ),
+  "shufflenet_v2_x2_0_torchvision": _beside_torchvision(
+    "shufflenet_v2_x2_0", image_size=64
   ),
 }
 COUNTS = {
