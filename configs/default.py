@@ -131,6 +131,9 @@ def _loss() -> ConfigDict:
   # softmax, sigmoid: label_smoothing, smoothing_form. square: k, M.
   # hinge, squared_hinge: delta.
   loss.options = ConfigDict()
+  # Factor of the loss of the auxiliary classifier, where the model has one:
+  # nasnet_a_* do with model.options {"auxiliary": True}.
+  loss.auxiliary_weight = 0.4
   # Added to the loss: l1 * sum |w| and l2 / 2 * sum w^2 ...
   loss.l1 = 0.0
   loss.l2 = 0.0

@@ -117,7 +117,7 @@ def prepare(config: Config, splits: dict[str, data.Dataset]) -> Parts:
     for role, split in splits.items()
   }
   steps = durations(config, num_examples=splits["train"].num_examples)
-  model = make_model(config, num_classes)
+  model = make_model(config, num_classes, total_steps=steps.total)
   schedule = make_schedule(config, steps)
   image_shape = batches["train"].image_shape
   optimizer, init, template = state_functions(
@@ -244,10 +244,19 @@ def batch_size(config: Config, *, train: bool) -> int:
   return config.evaluate.batch_size or config.train.batch_size
 
 
-def make_model(config: Config, num_classes: int) -> nn.Module:
-  """The model of a config for so many classes."""
+def make_model(
+  config: Config, num_classes: int, *, total_steps: int = 0
+) -> nn.Module:
+  """The model of a config for so many classes.
+
+  One that changes over the training has an option `total_steps`, which it gets
+  here unless the config sets it.
+  """
   options = config.model.options.to_dict()
-  return models.create(config.model.name, num_classes=num_classes, **options)
+  model = models.create(config.model.name, num_classes=num_classes, **options)
+  if hasattr(model, "total_steps") and "total_steps" not in options:
+    model = model.clone(total_steps=total_steps)
+  return model
 
 
 def make_schedule(config: Config, steps: Durations) -> schedules.Schedule:
@@ -283,6 +292,7 @@ def make_task_loss(config: Config, model: nn.Module) -> train_step.TaskLoss:
   return tasks.classification.make_task_loss(
     model,
     loss=losses.create(config.loss.name, **config.loss.options.to_dict()),
+    auxiliary_weight=config.loss.auxiliary_weight,
     penalty=functools.partial(
       losses.penalty,
       l1=config.loss.l1,

@@ -32,6 +32,7 @@ FLOORS = (
     "trees",
   ),
   (
+    "cells",
     "layers",
     "positions",
     "standardized",

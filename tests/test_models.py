@@ -38,6 +38,12 @@ SMALL = {
   },
   "mlp": {"hidden": (12, 8)},
   "maxout_mlp": {"hidden": (6,), "pieces": 3},
+  "nasnet_a_mobile": {
+    "repeats": 1,
+    "features": 4,
+    "stages": 2,
+    "stem": "small",
+  },
   "resnet18": {"blocks": (1, 1), "features": 8, "stem": "small"},
   "resnet50": {"blocks": (1, 1), "features": 8},
   "shufflenet_v2_x1_0": {

@@ -91,13 +91,14 @@ class AuxiliaryHead(nn.Module):
 
 
 class NasNetA(nn.Module):
-  """Stem, three stages of normal cells, reduction cells between, classifier.
+  """Stem, stages of normal cells, reduction cells between them, classifier.
 
   Attributes:
     num_classes: length of the logits.
     repeats: normal cells of each stage.
     features: of the states in the first stage; each next stage has twice as
       many, and the two cells of the stem have 1/4 and 1/2.
+    stages: of normal cells, with a reduction cell between each two.
     stem: "imagenet" (3x3 convolution of stride 2, two reduction cells) or
       "small" (3x3 convolution of stride 1, as for CIFAR).
     stem_multiplier: of the features of the stem's convolution, which are 32, or
@@ -129,6 +130,7 @@ class NasNetA(nn.Module):
   num_classes: int
   repeats: int = 4
   features: int = 44
+  stages: int = 3
   stem: str = "imagenet"
   stem_multiplier: float = 1.0
   skip_reduction: bool = False
@@ -230,7 +232,7 @@ class NasNetA(nn.Module):
       (f"cell_stem_{i}", REDUCTION, self.features // 2 ** (count - i))
       for i in range(count)
     ]
-    for stage in range(3):
+    for stage in range(self.stages):
       width, first = self.features * 2**stage, self.repeats * stage
       if stage > 0:
         cells.append((f"reduction_cell_{stage - 1}", REDUCTION, width))

@@ -22,6 +22,7 @@ def make_task_loss(
   model: nn.Module,
   *,
   loss: Loss,
+  auxiliary_weight: float = 0.0,
   penalty: Callable[[Tree], jax.Array],
   device_transform: Callable[[jax.Array, Batch], Batch],
   mean: Sequence[float],
@@ -32,12 +33,14 @@ def make_task_loss(
   Args:
     model: called as model(images, train=True) -> logits (b, k).
     loss: (logits (b, k), targets (b, k)) -> (b,).
+    auxiliary_weight: of the loss of each auxiliary classifier, whose logits the
+      model sows into the collection "auxiliary"; added to the mean loss, too.
     penalty: of the parameters, added to the mean loss.
     device_transform: (key, batch) -> batch, after normalisation.
     mean, std: of the channels, for pixels in [0, 1].
 
   Returns:
-    The task loss; its sums are loss, top1, and count.
+    The task loss; its sums are loss, top1, and count, of the model's logits.
   """
 
   def task_loss(params, model_state, batch, key):
@@ -48,13 +51,18 @@ def make_task_loss(
       {"params": params, **model_state},
       batch["image"],
       train=True,
-      mutable=list(model_state),
+      mutable=[*model_state, "auxiliary"],
       rngs={"dropout": dropout_key},
     )
+    model_state = dict(model_state)
+    auxiliary = model_state.pop("auxiliary", {})
     sums = metrics.training_sums(logits, batch["targets"], batch["mask"])
     sums["loss"] = _loss_sum(loss, logits, batch)
-    mean_loss = sums["loss"] / jnp.maximum(sums["count"], 1)
-    return mean_loss + penalty(params), (dict(model_state), sums)
+    minimised = sums["loss"] + auxiliary_weight * sum(
+      _loss_sum(loss, each, batch) for each in jax.tree.leaves(auxiliary)
+    )
+    mean_loss = minimised / jnp.maximum(sums["count"], 1)
+    return mean_loss + penalty(params), (model_state, sums)
 
   return task_loss
 

@@ -40,24 +40,17 @@ def _iteration(side, block, cell):
   return f"comb_iter_{4 if fifth else block - 1}_{side}"
 
 
-def _import_keras():
-  os.environ.setdefault("KERAS_BACKEND", "jax")
-  import keras
-
-  return keras
-
-
 def _keras_network(
-  image_size, *, features, repeats, stem_features, skip_reduction, classes
+  image_size, *, features=44, repeats=4, skip_reduction=False, classes=1000
 ):
-  _import_keras()
+  os.environ.setdefault("KERAS_BACKEND", "jax")
   from keras.src.applications import nasnet
 
   return nasnet.NASNet(
     (image_size, image_size, 3),
     penultimate_filters=24 * features,
     num_blocks=repeats,
-    stem_block_filters=stem_features,
+    stem_block_filters=32,
     skip_reduction=skip_reduction,
     weights=None,
     classes=classes,
@@ -104,7 +97,7 @@ def _weights(layer, ours, repeats):
   return [ours.pop(f"{path}/{name}") for name in names]
 
 
-def _keras(variables, images, *, repeats, **options):
+def _keras(variables, images, *, repeats=4, **options):
   network = _keras_network(
     images.shape[1], repeats=repeats, classes=CLASSES, **options
   )
@@ -120,14 +113,7 @@ def _keras(variables, images, *, repeats, **options):
 
 
 def _count_keras():
-  network = _keras_network(
-    224,
-    features=44,
-    repeats=4,
-    stem_features=32,
-    skip_reduction=False,
-    classes=1000,
-  )
+  network = _keras_network(224)
   parameters = sum(
     int(np.prod(each.shape)) for each in network.trainable_weights
   )
@@ -160,22 +146,13 @@ def _means_of_what_is_there(module):
   return module
 
 
-def _timm_network(*, features=168, classes=1000):
+def _timm_network(*, features=168, exact=False, classes=1000):
   from parity import torch_side
 
-  return torch_side.import_timm().models.nasnet.NASNetALarge(
+  network = torch_side.import_timm().models.nasnet.NASNetALarge(
     num_classes=classes, num_features=24 * features
   )
-
-
-def _timm(variables, images, *, features=168, exact=False):
-  from parity import torch_side
-
-  module = _timm_network(features=features, classes=CLASSES)
-  if exact:
-    _means_of_what_is_there(module)
-  torch_side.fill(module, variables, rules=_TIMM_RULES)
-  return torch_side.logits(module, images)
+  return _means_of_what_is_there(network) if exact else network
 
 
 def _first_cell(inputs, features):
@@ -283,10 +260,10 @@ def _cifar_network(*, repeats=6, features=32, classes=1000):
   return network
 
 
-def _cifar(variables, images, **options):
+def _torch(variables, images, *, build):
   from parity import torch_side
 
-  module = _cifar_network(classes=CLASSES, **options)
+  module = build(classes=CLASSES)
   torch_side.fill(module, variables, rules=_TIMM_RULES)
   return torch_side.logits(module, images)
 
@@ -297,37 +274,39 @@ def _count_torch(build, image_size):
   return torch_side.count(build, image_size=image_size)
 
 
-def _keras_case(
-  image_size,
-  *,
-  repeats=4,
-  features=44,
-  skip_reduction=False,
-  golden=False,
-):
-  options = {
-    "repeats": repeats,
-    "features": features,
-    "skip_reduction": skip_reduction,
-  }
-  reference = functools.partial(_keras, stem_features=32, **options)
-  options["border"] = "zeros"
-  return Case("nasnet_a_mobile", reference, image_size, options, golden)
+def _keras_case(image_size, *, golden=False, against="", **options):
+  return Case(
+    "nasnet_a_mobile",
+    functools.partial(_keras, **options),
+    image_size,
+    options | {"border": "zeros"},
+    golden,
+    against=against,
+  )
 
 
 def _timm_case(image_size, *, border, features=168):
-  reference = functools.partial(
-    _timm, features=features, exact=border == "nothing"
+  exact = border == "nothing"
+  build = functools.partial(_timm_network, features=features, exact=exact)
+  against = "timm 1.0.31, nasnetalarge with TensorFlow's means at the border"
+  return Case(
+    "nasnet_a_large",
+    functools.partial(_torch, build=build),
+    image_size,
+    {"features": features, "border": border, "drop_path": 0.0},
+    against=against if exact else "",
   )
-  options = {"features": features, "border": border, "drop_path": 0.0}
-  return Case("nasnet_a_large", reference, image_size, options)
 
 
-def _cifar_case(image_size, *, repeats=6, features=32, golden=False):
-  options = {"repeats": repeats, "features": features}
-  reference = functools.partial(_cifar, **options)
-  options["drop_path"] = 0.0
-  return Case("nasnet_a_cifar", reference, image_size, options, golden)
+def _cifar_case(image_size, *, golden=False, **options):
+  build = functools.partial(_cifar_network, **options)
+  return Case(
+    "nasnet_a_cifar",
+    functools.partial(_torch, build=build),
+    image_size,
+    options | {"drop_path": 0.0},
+    golden,
+  )
 
 
 CASES = {
@@ -337,7 +316,11 @@ CASES = {
     75, repeats=1, features=8, golden=True
   ),
   "nasnet_a_mobile_skipping": _keras_case(
-    64, repeats=2, features=8, skip_reduction=True
+    64,
+    repeats=2,
+    features=8,
+    skip_reduction=True,
+    against="keras 3.15.1, NASNet(skip_reduction=True)",
   ),
   "nasnet_a_large_of_99_pixels": _timm_case(99, border="zeros_in_means"),
   "nasnet_a_large_narrow": _timm_case(331, features=8, border="zeros_in_means"),
@@ -348,15 +331,13 @@ CASES = {
   ),
 }
 COUNTS = {
-  "nasnet_a_mobile": Count(
-    "keras 3.15.1, NASNetMobile, from the shapes of its layers", _count_keras
-  ),
+  "nasnet_a_mobile": Count("keras 3.15.1, NASNetMobile", _count_keras),
   "nasnet_a_large": Count(
     "timm 1.0.31, nasnetalarge",
     functools.partial(_count_torch, _timm_network, 331),
   ),
   "nasnet_a_cifar": Count(
-    "timm 1.0.31, its cells in the order of the authors' code",
+    "timm 1.0.31, its cells as in the authors' code",
     functools.partial(_count_torch, _cifar_network, 32),
   ),
 }
