@@ -166,7 +166,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
   add("--mode", default="train,infer", help=f"some of {','.join(MODES)}")
   add("--rounds", type=int, default=5)
   add("--block_seconds", type=float, default=0.5, help="of the fastest engine")
-  add("--batch", type=int, default=16)
+  add("--batch", type=int, default=8)
   add("--size", type=int, default=128, help="side of the images, in pixels")
   add("--dtype", choices=("float32", "bfloat16"), default="float32")
   add("--peak_tflops", type=float, help="of the device; data sheet by default")

@@ -72,7 +72,7 @@ class Result:
 @contextlib.contextmanager
 def open_worker(job: Job) -> Iterator[Worker]:
   """Starts a process for a job; ends it on leaving."""
-  environment = {**os.environ, **_ENVIRONMENT}
+  environment = {**_ENVIRONMENT, **os.environ}
   if "tuned" in job["options"]:
     environment["GLIBC_TUNABLES"] = TUNED
   with (
