@@ -10,6 +10,7 @@ width).
 """
 
 import functools
+import math
 
 import flax.linen as nn
 import jax
@@ -28,31 +29,41 @@ from jaxvision import (
 
 
 class Projection(nn.Module):
-  """A linear map of tokens into heads, whose product is made outside.
+  """A linear map of tokens into heads or out of them.
+
+  Its product is made outside: one for several maps of the same tokens.
 
   Attributes:
-    width: length of the tokens.
-    num_heads: of the attention; must divide the width.
+    inputs: axes of what is mapped, (width,) or (heads, head_size).
+    outputs: axes of the result, the other of the two.
     initializer: of the kernel, a name in `jaxvision.initializers`.
+    dtype: of the computation.
   """
 
-  width: int
-  num_heads: int
+  inputs: tuple[int, ...]
+  outputs: tuple[int, ...]
   initializer: str
+  dtype: DTypeLike
 
   def setup(self) -> None:
-    heads = (self.num_heads, self.width // self.num_heads)
+    self.kernel = self.param("kernel", self._draw)
+    self.bias = self.param("bias", nn.initializers.zeros, self.outputs)
 
-    def init(key: jax.Array) -> jax.Array:  # As one matrix, not one per head.
-      flat = initializers.create(self.initializer)(key, (self.width,) * 2)
-      return flat.reshape(self.width, *heads)
+  def _draw(self, key: jax.Array) -> jax.Array:
+    """Returns one random matrix for all heads, with its axes split."""
+    shape = (math.prod(self.inputs), math.prod(self.outputs))
+    matrix = initializers.create(self.initializer)(key, shape)
+    return matrix.reshape(*self.inputs, *self.outputs)
 
-    self.kernel = self.param("kernel", init)
-    self.bias = self.param("bias", nn.initializers.zeros, heads)
+  def matrix(self) -> jax.Array:
+    """Returns the kernel, (inputs, outputs)."""
+    shape = (math.prod(self.inputs), math.prod(self.outputs))
+    return self.kernel.reshape(shape).astype(self.dtype)
 
-  def __call__(self, products: jax.Array) -> jax.Array:
-    """Maps tokens times `kernel`, (b, n, heads, head_size), to queries, say."""
-    return products + self.bias.astype(products.dtype)[None, None]
+  def __call__(self, product: jax.Array) -> jax.Array:
+    """Splits (b, n, outputs) into the axes of the result, adds the bias."""
+    product = product.reshape(*product.shape[:2], *self.outputs)
+    return product + self.bias.astype(self.dtype)[None, None]
 
 
 class MultiHeadDotProductAttention(nn.Module):
@@ -92,33 +103,35 @@ class MultiHeadDotProductAttention(nn.Module):
       raise ValueError(
         f"width {width} is not a multiple of {self.num_heads} heads"
       )
+    heads = (self.num_heads, width // self.num_heads)
+    project = functools.partial(
+      Projection, initializer=self.initializer, dtype=self.dtype
+    )
+    query, key, value = (
+      project((width,), heads, name=name) for name in ("query", "key", "value")
+    )
     if probe is None:
-      query, key, value = self._project(x, "query", "key", "value")
+      query, key, value = _products(x, query, key, value)
     else:
-      (query,) = self._project(probe, "query")
-      key, value = self._project(x, "key", "value")
+      (query,) = _products(probe, query)
+      key, value = _products(x, key, value)
     if angles is not None:
       query, key = (positions.rotate(each, angles) for each in (query, key))
-    return nn.DenseGeneral(
-      width,
-      axis=(-2, -1),
-      kernel_init=initializers.create(self.initializer),
-      dtype=self.dtype,
-      name="out",
-    )(jax.nn.dot_product_attention(query, key, value))
+    x = jax.nn.dot_product_attention(query, key, value)
+    x = x.reshape(*x.shape[:2], width)
+    return _products(x, project(heads, (width,), name="out"))[0]
 
-  def _project(self, x: jax.Array, *names: str) -> list[jax.Array]:
-    """Returns (b, n, heads, head_size) for each name, from one product."""
-    parts = [
-      Projection(x.shape[-1], self.num_heads, self.initializer, name=name)
-      for name in names
-    ]
-    kernel = jnp.concatenate([part.kernel for part in parts], axis=1)
-    products = jnp.einsum(
-      "bnw,whs->bnhs", x.astype(self.dtype), kernel.astype(self.dtype)
-    )
-    split = jnp.split(products, len(parts), axis=2)
-    return [part(each) for part, each in zip(parts, split, strict=True)]
+
+def _products(x: jax.Array, *maps: Projection) -> list[jax.Array]:
+  """Returns what the maps make of tokens (b, n, width), by one product.
+
+  Of matrices: XLA:CPU multiplies those faster than arrays of more axes.
+  """
+  b, n, width = x.shape
+  matrix = jnp.concatenate([each.matrix() for each in maps], axis=1)
+  products = x.astype(matrix.dtype).reshape(-1, width) @ matrix
+  split = jnp.split(products.reshape(b, n, -1), len(maps), axis=2)
+  return [each(part) for each, part in zip(maps, split, strict=True)]
 
 
 class MlpBlock(nn.Module):
@@ -147,8 +160,10 @@ class MlpBlock(nn.Module):
       dtype=self.dtype,
     )
     drop = functools.partial(nn.Dropout, self.dropout, deterministic=not train)
-    y = activations.create(self.activation)(dense(self.mlp_dim)(x))
-    return drop()(dense(x.shape[-1])(drop()(y)))
+    # XLA:CPU multiplies matrices faster than arrays of more axes.
+    y = dense(self.mlp_dim)(x.reshape(-1, x.shape[-1]))
+    y = drop()(activations.create(self.activation)(y))
+    return drop()(dense(x.shape[-1])(y)).reshape(x.shape)
 
 
 class EncoderBlock(nn.Module):

@@ -48,6 +48,20 @@ def test_the_parts_of_a_config(folder):
   assert parts.batches["validation"].batch_size == 16
 
 
+@pytest.mark.parametrize(
+  ("options", "steps"), [({}, 6), ({"total_steps": 9}, 9)]
+)
+def test_a_model_that_changes_over_the_training_knows_its_steps(
+  folder, options, steps
+):
+  options = {"repeats": 1, "features": 2, "stages": 1, **options}
+  parts = tiny_runs.prepare(
+    folder, model__name="nasnet_a_cifar", model__options=options
+  )
+  assert parts.model.total_steps == steps
+  assert set(parts.template.model_state) == {"batch_stats", "progress"}
+
+
 def test_the_template_is_the_state(folder):
   parts = tiny_runs.prepare(folder, ema__decay=0.9, optimizer__name="adamw")
   state = parts.init()

@@ -12,6 +12,11 @@ from jaxvision import cells, features, losses, models, tasks, trees
 
 SMALL = {"repeats": 1, "features": 4, "stages": 2, "stem": "small"}
 
+# Most of the time here is that of compiling; this halves it.
+_jit = functools.partial(
+  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+
 
 def _create(name="nasnet_a_mobile", **options):
   return models.create(name, num_classes=3, **options)
@@ -35,12 +40,12 @@ def _draw(model, *, size=8):
   return variables, rng.normal(size=(2, size, size, 3)).astype(np.float32)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(_jit, static_argnums=0)
 def _logits(model, variables, images):
   return model.apply(variables, images, train=False)
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames="mutable")
+@functools.partial(_jit, static_argnums=0, static_argnames="mutable")
 def _train(model, variables, images, *, mutable=("batch_stats",)):
   rngs = {"dropout": jax.random.key(1)}
   return model.apply(
@@ -80,7 +85,8 @@ def test_the_size_of_the_images_changes_no_parameter():
 
 def test_what_a_cell_after_a_reduction_reads_is_not_seen_in_the_parameters():
   direct, skipping = (
-    _create(**SMALL, skip_reduction=skips) for skips in (False, True)
+    _create(**{**SMALL, "repeats": 2}, skip_reduction=skips)
+    for skips in (False, True)
   )
   variables, images = _draw(direct)
   assert _shapes(skipping, size=8) == _shapes(direct, size=8)
@@ -147,7 +153,8 @@ def _scales(model, *, step, batch=4000):
     seen = []
 
     def observe(call, args, kwargs, context):
-      if isinstance(context.module, cells.Cell):
+      of_cell = isinstance(context.module, cells.Cell)
+      if of_cell and context.method_name == "__call__":
         seen.append(args[2])
       return call(*args, **kwargs)
 
@@ -249,10 +256,11 @@ def test_kernels_start_with_the_variance_of_their_outputs():
   }
   assert len(kernels) > 20
   for path, kernel in kernels.items():
-    k, c = kernel.shape[0], kernel.shape[-1]
-    outputs = {1: c, 48: 3, 1152: 3}.get(k, k * k * c)
-    if "depthwise" in path:
-      outputs = k * k
+    outputs = kernel.shape[-1]
+    if kernel.ndim == 4:
+      outputs *= kernel.shape[0] ** 2
+    if "depthwise" in path:  # Of one channel.
+      outputs = kernel.shape[0] ** 2
     std = (2 / outputs) ** 0.5
     error = std / (2 * kernel.size) ** 0.5
     assert np.std(kernel) == pytest.approx(std, abs=4 * error), path

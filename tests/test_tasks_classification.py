@@ -108,6 +108,48 @@ def test_the_penalty_is_minimised_but_not_reported():
   assert more_sums["loss"] == sums["loss"]
 
 
+class Twice(nn.Module):
+  """A classifier, and one that is only there in training."""
+
+  num_classes: int = 3
+
+  @nn.compact
+  def __call__(self, images, *, train):
+    x = images.reshape(len(images), -1)
+    auxiliary = nn.Dense(self.num_classes, name="auxiliary")(x)
+    if train:
+      self.sow("auxiliary", "logits", auxiliary)
+    return nn.Dense(self.num_classes, name="head")(x)
+
+
+@pytest.mark.parametrize("masked", [0, 3])
+def test_auxiliary_logits_are_learned_but_not_reported(masked):
+  model = Twice()
+  (params, state), batch = _init(model), _batch(masked)
+  task_loss = tasks.classification.make_task_loss(
+    model,
+    loss=losses.softmax,
+    auxiliary_weight=0.25,
+    penalty=lambda params: jnp.zeros(()),
+    device_transform=lambda key, batch: batch,
+    mean=MEAN,
+    std=STD,
+  )
+  compute = jax.jit(jax.value_and_grad(task_loss, has_aux=True))
+  (scalar, (state, sums)), gradient = compute(
+    params, state, batch, jax.random.key(0)
+  )
+  counted = batch["mask"] > 0
+  (_, main), (_, auxiliary) = (
+    _by_hand({"head": params[name]}, batch) for name in ("head", "auxiliary")
+  )
+  both = main + 0.25 * auxiliary
+  np.testing.assert_allclose(scalar, both[counted].mean(), rtol=1e-5)
+  np.testing.assert_allclose(sums["loss"], main[counted].sum(), rtol=1e-5)
+  assert state == {}
+  assert np.abs(gradient["auxiliary"]["kernel"]).max() > 1e-3
+
+
 def test_the_transform_gets_normalised_images_and_distributions():
   model = models.create("linear", num_classes=3)
   (params, state), batch = _init(model), _batch()

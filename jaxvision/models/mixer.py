@@ -44,8 +44,10 @@ class Mlp(nn.Module):
       kernel_init=initializers.create(self.initializer),
       dtype=self.dtype,
     )
-    y = activations.create(self.activation)(dense(self.width)(x))
-    return dense(x.shape[-1])(y)
+    # XLA:CPU multiplies matrices faster than arrays of more axes.
+    y = dense(self.width)(x.reshape(-1, x.shape[-1]))
+    y = dense(x.shape[-1])(activations.create(self.activation)(y))
+    return y.reshape(x.shape)
 
 
 class MixerBlock(nn.Module):

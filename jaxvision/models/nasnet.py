@@ -163,7 +163,7 @@ class NasNetA(nn.Module):
     x = self._cells(self._stem(images, parts), parts, train=train)
     x = parts.activation(x).mean(axis=(1, 2))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return self._classifier(name="last_linear")(x)
+    return self._classifier()(name="last_linear")(x)
 
   def _check(self) -> None:
     if self.stem not in STEMS:
@@ -200,12 +200,12 @@ class NasNetA(nn.Module):
       border=self.border,
     )
 
-  def _classifier(self, *, name: str) -> nn.Dense:
-    return nn.Dense(
+  def _classifier(self) -> Layer:
+    return functools.partial(
+      nn.Dense,
       self.num_classes,
       kernel_init=initializers.create(self.initializer),
       dtype=jnp.float32,
-      name=name,
     )
 
   def _stem(self, images: jax.Array, parts: Parts) -> jax.Array:
@@ -276,7 +276,7 @@ class NasNetA(nn.Module):
     return drop_scales(self.make_rng("dropout"), rate=rate, shape=shape)
 
   def _sow_auxiliary(self, x: jax.Array, parts: Parts, *, train: bool) -> None:
-    head = AuxiliaryHead(parts, self._classifier, name="auxiliary_head")
+    head = AuxiliaryHead(parts, self._classifier(), name="auxiliary_head")
     if self.is_initializing():
       head(x)
     elif train:

@@ -17,7 +17,7 @@ OPTIONS = {
 }
 DEFAULT = ("jaxvision", "torch", "torch+channels_last+tuned", "keras")
 
-# The same network elsewhere; "own" is a function in in_torch.py. The ResNet-50
+# The same network elsewhere; "own" is a class in in_torch.py. The ResNet-50
 # of Keras is the older one, which strides in 1x1 convolutions and has biases.
 COUNTERPARTS = {
   "alexnet": {"torch": "torchvision.alexnet"},

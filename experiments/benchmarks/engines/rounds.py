@@ -19,12 +19,13 @@ TUNED = (
   "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368"
   ":glibc.malloc.arena_max=1"
 )
-# A first step from a cache says nothing, and JAX has to leave some of the
-# memory of a GPU to the others.
+# A first step from a cache says nothing, JAX has to leave some of the memory of
+# a GPU to the others, and its last line must be the error.
 _ENVIRONMENT = {
   "JAX_ENABLE_COMPILATION_CACHE": "false",
   "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
   "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.3",
+  "JAX_TRACEBACK_FILTERING": "off",
 }
 _WORKER = pathlib.Path(__file__).with_name("worker.py")
 
