@@ -23,6 +23,7 @@ CLASSES = 5
 SMALL = {
   "alexnet": {"features": (8, 12, 16, 8, 8), "stem": "small"},
   "alexnet_2012": {"features": (8, 12, 16, 8, 8), "stem": "small"},
+  "bit_r50x1": {"units": (1, 1), "stem": "small"},
   "efficientnet_b0": {
     "width": 0.25,
     "stages": ((1, 3, 1, 1, 16), (2, 5, 2, 6, 32)),

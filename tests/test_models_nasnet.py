@@ -195,14 +195,10 @@ def test_training_steps_are_counted_and_nothing_else():
   variables, images = _draw(model)
   variables["progress"] = {"step": np.float32(7)}
 
-  @jax.jit
-  def count(variables):
-    _, updated = _train(
-      model, variables, images, mutable=("batch_stats", "progress")
-    )
-    return updated["progress"]["step"]
-
-  step = count(variables)
+  _, updated = _train(
+    model, variables, images, mutable=("batch_stats", "progress")
+  )
+  step = updated["progress"]["step"]
   assert (step.dtype, step.shape, float(step)) == (jnp.float32, (), 8)
   # Nor does a moving average of the counter harm, as evaluation reads none.
   logits = _logits(model, variables, images)
