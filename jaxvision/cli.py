@@ -19,6 +19,11 @@ from jaxvision import screen, tracking
 DIVERGED = 3
 PREEMPTED = 42
 INTERRUPTED = 130
+_OF_LAYERS = {  # What `models NAME` takes.
+  "image_size": "of the table of layers (the native one)",
+  "num_classes": "of the table of layers (1000)",
+  "depth": "of its paths (the deepest that fits on a screen)",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -258,12 +263,8 @@ def _add_models(commands) -> None:
   command.add_argument(
     "pattern", nargs="?", default="*", help="as in 'resnet*' (all), or a name"
   )
-  for name, text in (
-    ("--image_size", "of the table of layers (the native one)"),
-    ("--num_classes", "of the table of layers (1000)"),
-    ("--depth", "of its paths (the deepest that fits on a screen)"),
-  ):
-    command.add_argument(name, type=int, metavar="N", help=text)
+  for name, text in _OF_LAYERS.items():
+    command.add_argument(f"--{name}", type=int, metavar="N", help=text)
 
 
 def _models(options: argparse.Namespace) -> None:
@@ -272,11 +273,8 @@ def _models(options: argparse.Namespace) -> None:
   names = models.names(options.pattern)
   if not names:
     raise ValueError(spelling.unknown("model", options.pattern, models.names()))
-  wanted = {
-    name: getattr(options, name)
-    for name in ("image_size", "num_classes", "depth")
-    if getattr(options, name) is not None
-  }
+  wanted = {name: getattr(options, name) for name in _OF_LAYERS}
+  wanted = {k: number for k, number in wanted.items() if number is not None}
   if names == [options.pattern]:
     tables.print_layers(options.pattern, **wanted)
   elif wanted:

@@ -36,7 +36,7 @@ def _cells(spec: models.ModelSpec) -> Cells:
     spec.name,
     str(spec.image_size),
     f"{spec.parameters:,}",
-    f"{spec.gmacs:,.3f}",
+    f"{spec.gmacs:,.4g}",
     "-" if spec.top1 is None else str(spec.top1),
     spec.top1_source,
   )

@@ -104,7 +104,7 @@ def _variant_table(family: ModuleType) -> str:
         f"`{spec.name}`",
         str(spec.image_size),
         f"{spec.parameters:,}",
-        f"{spec.gmacs:,.3f}",
+        f"{spec.gmacs:,.4g}",
         "" if spec.top1 is None else str(spec.top1),
         spec.top1_source,
         counts[spec.name][2],

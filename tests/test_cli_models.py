@@ -31,7 +31,7 @@ def test_piped_list_has_all_there_is_to_know_in_one_line_per_model(capsys):
     top1 = "-" if spec.top1 is None else str(spec.top1)
     assert line.split()[:5] == [
       *(name, str(spec.image_size)),
-      *(f"{spec.parameters:,}", f"{spec.gmacs:,.3f}", top1),
+      *(f"{spec.parameters:,}", f"{spec.gmacs:,.4g}", top1),
     ]
     assert spec.top1_source in line
     assert line.endswith(f"  {spec.paper}")
