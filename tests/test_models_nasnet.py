@@ -268,6 +268,21 @@ def test_kernels_start_with_the_variance_of_their_outputs():
     assert np.std(kernel) == pytest.approx(std, abs=4 * error), path
 
 
+def test_initializers_are_those_of_the_layers():
+  model = _create(
+    **{**SMALL, "stages": 1},
+    initializer="normal(3)",
+    depthwise_initializer="zeros",
+    dense_initializer="normal(0.01)",
+  )
+  init = jax.jit(functools.partial(model.init, train=False))
+  params = init(jax.random.key(0), jnp.zeros((1, 4, 4, 3)))["params"]
+  for path, leaf in trees.flatten(params).items():
+    if path.endswith("kernel"):
+      std = 0 if "depthwise" in path else 0.01 if "linear" in path else 3
+      assert np.std(leaf) == pytest.approx(std, rel=0.5), path
+
+
 @pytest.mark.parametrize(
   ("options", "size", "message"),
   [

@@ -115,10 +115,12 @@ class NasNetA(nn.Module):
     border: what poolings of stride 2 see beyond the border: "nothing" (the
       authors' code), "zeros_in_means" (timm) or "zeros" (Keras).
     activation: a name in `jaxvision.activations`.
-    initializer: of the kernels of convolutions and Dense layers, a name in
+    initializer: of the kernels of convolutions, a name in
       `jaxvision.initializers`.
     depthwise_initializer: of the kernels of depthwise convolutions; by fan_in,
       as that is their fan_out per channel.
+    dense_initializer: of the classifiers; the published one gives large logits
+      where there are few classes.
     norm: a name in `jaxvision.norms`.
     norm_epsilon: added to the variances.
     norm_momentum: share of the running averages that is kept at each step; the
@@ -142,6 +144,7 @@ class NasNetA(nn.Module):
   activation: str = "relu"
   initializer: str = "he_normal_fan_out"
   depthwise_initializer: str = "he_normal"
+  dense_initializer: str = "he_normal_fan_out"
   norm: str = "batch_norm"
   norm_epsilon: float = 1e-3
   norm_momentum: float = 0.9997
@@ -204,7 +207,7 @@ class NasNetA(nn.Module):
     return functools.partial(
       nn.Dense,
       self.num_classes,
-      kernel_init=initializers.create(self.initializer),
+      kernel_init=initializers.create(self.dense_initializer),
       dtype=jnp.float32,
     )
 
