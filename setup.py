@@ -19,11 +19,13 @@ setuptools.setup(
     "jaxvision.configs",
   ],
   package_dir={"jaxvision": "jaxvision", "jaxvision.configs": "configs"},
+  package_data={"jaxvision": ["imagenet_1k.txt", "published.csv"]},
   entry_points={"console_scripts": ["jaxvision = jaxvision.cli:main"]},
   # Lower bounds are versions that the tests were run with.
   install_requires=[
     "absl-py>=2.1",
     "array-record>=0.8.3",
+    "flatbuffers>=24.3.25",
     "flax>=0.12.7",
     "grain>=0.2.16",
     "jax>=0.10.0",
@@ -34,12 +36,15 @@ setuptools.setup(
     "optax>=0.2.8",
     "orbax-checkpoint>=0.12.8",
     "pillow>=11.0",
+    "requests>=2.32.3",
     "rich>=13.9",
     "scikit-learn>=1.6",
     "tensorboardX>=2.6.2.2",
     "tensorflow-datasets>=4.9.10",
   ],
   extras_require={
+    # For addresses of the Hugging Face Hub.
+    "hub": ["huggingface-hub>=0.30.2"],
     "test": [
       "pytest>=9.0",
       "pytest-xdist>=3.6",

@@ -82,6 +82,13 @@ def _model() -> ConfigDict:
   model.name = "resnet18"
   # Keyword arguments of the model: `jaxvision models NAME` lists them.
   model.options = ConfigDict()
+  # A file to start from: a path or an address, of any format that
+  # `jaxvision.weights.load` reads; "" starts afresh. A classifier for another
+  # number of classes is replaced by one of zeros.
+  model.weights = ""
+  # Regular expressions: which parameters start afresh all the same, as in
+  # ("head/.*",), and which arrays of the file are left out.
+  model.ignore = ()
   return model
 
 
@@ -109,7 +116,8 @@ def _data() -> ConfigDict:
   data.train_transforms = ()
   data.eval_transforms = ()
   # Applied to the training batch inside the compiled step, after
-  # normalisation: ("random_crop(padding=4)", "random_flip").
+  # normalisation: ("random_crop(padding=4)", "random_flip",
+  # "random_mixup(0.2)").
   data.device_transforms = ()
   # Pixels in [0, 1] become (pixel - mean) / std; one number, or one a channel.
   data.mean = (0.5,)
@@ -144,19 +152,26 @@ def _loss() -> ConfigDict:
 
 def _optimizer() -> ConfigDict:
   optimizer = ConfigDict()
-  # sgd, adagrad, rmsprop, adam, adamw, lamb, lars, lion or muon, as in optax.
+  # sgd, adagrad, rmsprop, adam, adamw, lamb, lars, lion or muon, as in optax;
+  # or sgdw, whose weight decay does not go through the momentum.
   optimizer.name = "sgd"
   # Keyword arguments of the optax function: {"momentum": 0.9}.
   optimizer.options = ConfigDict()
   # At the end of the warm-up; not scaled by the batch size.
   optimizer.learning_rate = 0.1
-  # adamw, lamb, lars, lion, muon: their own weight decay, times the learning
-  # rate. sgd, adagrad, rmsprop, adam: added to the gradient.
+  # adamw, lamb, lars, lion, muon, sgdw: their own weight decay, times the
+  # learning rate. sgd, adagrad, rmsprop, adam: added to the gradient.
   optimizer.weight_decay = 0.0
   # Largest global norm of the gradient; 0 is no clipping.
   optimizer.gradient_clip = 0.0
-  # Rules: factors of the learning rate; None freezes the parameter.
+  # Rules: factors of the learning rate. None freezes the parameter, and the
+  # statistics of a batch normalisation with it. A linear probe is
+  # (("head/.*", 1.0), (".*", None)); in ResNets the classifier is called fc.
   optimizer.learning_rate_rules = ((".*", 1.0),)
+  # A further factor of the learning rate from each layer to the one before, as
+  # for BEiT and MAE (0.65 to 0.75), in (0, 1]; 1 is without. Layers are what
+  # comes before the blocks, each block, and what comes after.
+  optimizer.layer_decay = 1.0
   # Rules: factors of the weight decay.
   optimizer.weight_decay_rules = ((".*kernel", 1.0), (".*", 0.0))
   # Radius of sharpness-aware minimisation (SAM); 0 is without.

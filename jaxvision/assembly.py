@@ -17,7 +17,10 @@ from jax.sharding import Mesh
 from jaxvision import config as configs
 from jaxvision import (
   data,
+  depths,
   distributed,
+  durations,
+  grouping,
   losses,
   metrics,
   models,
@@ -31,17 +34,6 @@ from jaxvision import (
 Tree = Any
 Config = configs.ConfigDict
 PLACEMENTS = ("host", "device")
-
-
-@dataclasses.dataclass(frozen=True)
-class Durations:
-  """The durations of a config in steps."""
-
-  total: int
-  warmup: int
-  evaluate: int
-  checkpoint: int
-  log: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +57,7 @@ class Parts:
   mesh: Mesh
   model: nn.Module
   image_shape: tuple[int, int, int]
-  steps: Durations
+  steps: durations.Durations
   schedule: schedules.Schedule
   optimizer: optimizers.Optimizer
   init: Callable[[], train_step.TrainState]
@@ -116,7 +108,7 @@ def prepare(config: Config, splits: dict[str, data.Dataset]) -> Parts:
     role: make_batches(config, split, train=role == "train")
     for role, split in splits.items()
   }
-  steps = durations(config, num_examples=splits["train"].num_examples)
+  steps = durations.convert(config, num_examples=splits["train"].num_examples)
   model = make_model(config, num_classes, total_steps=steps.total)
   schedule = make_schedule(config, steps)
   image_shape = batches["train"].image_shape
@@ -194,30 +186,6 @@ def batch_template(
   }
 
 
-def durations(config: Config, *, num_examples: int) -> Durations:
-  """Converts all durations once; see `config.steps`."""
-  to_steps = functools.partial(
-    configs.steps,
-    batch_size=config.train.batch_size,
-    num_examples=num_examples,
-  )
-  block = config.train.steps_per_dispatch
-  total = to_steps(config.train.duration, multiple_of=block)
-  if total < 1:
-    raise ValueError(
-      f"train.duration {config.train.duration!r} is no step at all; give at "
-      'least "1 steps"'
-    )
-  every = functools.partial(to_steps, total_steps=total, multiple_of=block)
-  return Durations(
-    total=total,
-    warmup=to_steps(config.schedule.warmup, total_steps=total),
-    evaluate=every(config.evaluate.every) or total,
-    checkpoint=every(config.checkpoint.every) or total,
-    log=every(config.log.every) or total,
-  )
-
-
 def make_batches(
   config: Config, dataset: data.Dataset, *, train: bool
 ) -> data.Batches:
@@ -259,7 +227,9 @@ def make_model(
   return model
 
 
-def make_schedule(config: Config, steps: Durations) -> schedules.Schedule:
+def make_schedule(
+  config: Config, steps: durations.Durations
+) -> schedules.Schedule:
   """The learning rate of a config by step."""
   return schedules.create(
     config.schedule.name,
@@ -271,9 +241,16 @@ def make_schedule(config: Config, steps: Durations) -> schedules.Schedule:
 
 
 def make_optimizer(
-  config: Config, schedule: schedules.Schedule, params: Tree
+  config: Config,
+  schedule: schedules.Schedule,
+  params: Tree,
+  *,
+  factors: Tree = None,
 ) -> optimizers.Optimizer:
-  """The optimizer of a config; of `params` only names and shapes are read."""
+  """The optimizer of a config; of `params` only names and shapes are read.
+
+  The factors are those of the learning rate, by `layer_factors`.
+  """
   return optimizers.create(
     config.optimizer.name,
     learning_rate=schedule,
@@ -281,10 +258,21 @@ def make_optimizer(
     weight_decay=config.optimizer.weight_decay,
     weight_decay_rules=config.optimizer.weight_decay_rules,
     learning_rate_rules=config.optimizer.learning_rate_rules,
+    learning_rate_factors=factors,
     gradient_clip=config.optimizer.gradient_clip,
     sam_radius=config.optimizer.sam_radius,
     options=config.optimizer.options.to_dict(),
   )
+
+
+def layer_factors(
+  config: Config, model: nn.Module, image_shape: tuple[int, int, int]
+) -> Tree:
+  """The factors of the learning rate by optimizer.layer_decay; None if off."""
+  decay = config.optimizer.layer_decay
+  if decay == 1:
+    return None
+  return depths.rate_factors(model, decay=decay, image_shape=image_shape)
 
 
 def make_task_loss(config: Config, model: nn.Module) -> train_step.TaskLoss:
@@ -299,6 +287,7 @@ def make_task_loss(config: Config, model: nn.Module) -> train_step.TaskLoss:
       l2=config.loss.l2,
       pattern=config.loss.penalty_on,
     ),
+    learning_rate_rules=config.optimizer.learning_rate_rules,
     device_transform=data.make_device_transform(config.data.device_transforms),
     mean=config.data.mean,
     std=config.data.std,
@@ -337,7 +326,10 @@ def state_functions(
     train_step.init_variables, model, config.seed, image_shape
   )
   abstract = jax.eval_shape(init_variables)
-  optimizer = make_optimizer(config, schedule, abstract["params"])
+  factors = layer_factors(config, model, image_shape)
+  optimizer = make_optimizer(
+    config, schedule, abstract["params"], factors=factors
+  )
 
   def init() -> train_step.TrainState:
     return train_step.init_state(
@@ -349,7 +341,7 @@ def state_functions(
     lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding),
     jax.eval_shape(init),
   )
-  return optimizer, jax.jit(init, out_shardings=sharding), template
+  return optimizer, grouping.jit(init, out_shardings=sharding), template
 
 
 def _short(names: tuple[str, ...]) -> str:

@@ -39,6 +39,7 @@ _RANGES = {
   "loss.l2": (0, math.inf),
   "optimizer.learning_rate": (0, math.inf),
   "optimizer.weight_decay": (0, math.inf),
+  "optimizer.layer_decay": (0, 1),
   "optimizer.gradient_clip": (0, math.inf),
   "optimizer.sam_radius": (0, math.inf),
   "ema.decay": (0, 0.999_999),

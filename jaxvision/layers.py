@@ -12,10 +12,14 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import depthwise, initializers
+from jaxvision import depthwise, initializers, products
 
 Padding = str | int | Sequence[tuple[int, int]]
 Activation = Callable[[jax.Array], jax.Array]
+
+# As `nn.Dense` and `nn.Conv`, by the products that XLA is fast at.
+Dense = functools.partial(nn.Dense, dot_general=products.dot_general)
+Conv = functools.partial(nn.Conv, conv_general_dilated=products.convolve)
 
 
 class DepthwiseConv(nn.Module):
@@ -101,7 +105,7 @@ class SqueezeExcite(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps (b, h, w, c) to the same shape."""
     conv = functools.partial(
-      nn.Conv,
+      Conv,
       kernel_size=(1, 1),
       kernel_init=self.kernel_init,
       dtype=self.dtype,
@@ -147,7 +151,8 @@ class PatchEmbedding(nn.Module):
     patches, kernel, bias = nn.dtypes.promote_dtype(
       patches, kernel, bias, dtype=self.dtype
     )
-    return patches @ kernel.reshape(-1, self.features) + bias[None, None]
+    kernel = kernel.reshape(-1, self.features)
+    return products.product(patches, kernel) + bias[None, None]
 
 
 def _check_tiling(size: int, *, patch_size: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import flax.linen as nn
 from jax.typing import DTypeLike
 
-from jaxvision import call_syntax, layer_norm
+from jaxvision import batch_norm, call_syntax, group_norm, layer_norm
 
 
 def create(
@@ -41,24 +41,24 @@ def create(
       the channels.
   """
   shared: dict[str, Any] = {"epsilon": epsilon, "dtype": dtype}
-  # Two passes: Flax's default, the fast variance, cancels where means are
-  # large. Over the batch they would be two exchanges between devices.
-  exact = shared | {"use_fast_variance": False}
 
-  def batch_norm() -> Callable[..., nn.Module]:
+  def of_batch() -> Callable[..., nn.Module]:
     return functools.partial(
-      nn.BatchNorm, use_running_average=not train, momentum=momentum, **shared
+      batch_norm.BatchNorm,
+      use_running_average=not train,
+      momentum=momentum,
+      **shared,
     )
 
-  def group_norm(groups: int = 32) -> Callable[..., nn.Module]:
-    return functools.partial(nn.GroupNorm, num_groups=groups, **exact)
+  def of_groups(groups: int = 32) -> Callable[..., nn.Module]:
+    return functools.partial(group_norm.GroupNorm, groups, **shared)
 
   def channel_norm() -> Callable[..., nn.Module]:
     return functools.partial(layer_norm.LayerNorm, **shared)
 
   functions = {
-    "batch_norm": batch_norm,
-    "group_norm": group_norm,
+    "batch_norm": of_batch,
+    "group_norm": of_groups,
     "layer_norm": channel_norm,
   }
   return call_syntax.call(norm, functions=functions, kind="norm")

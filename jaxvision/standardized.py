@@ -4,6 +4,7 @@ Qiao et al. 2019, Micro-Batch Training with Batch-Channel Normalization and
 Weight Standardization. The published networks differ in where they add epsilon.
 """
 
+import functools
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import initializers, spelling
+from jaxvision import initializers, products, spelling
 
 # Where epsilon is added: w / sqrt(variance + epsilon), as in the released BiT,
 # or w / (sqrt(variance) + epsilon), as in the released ViT hybrids.
@@ -33,12 +34,46 @@ def standardize(
   """
   if added_to not in RULES:
     raise ValueError(spelling.unknown("epsilon rule", added_to, RULES))
-  axes = tuple(range(kernel.ndim - 1))
-  centred = kernel - kernel.mean(axes, keepdims=True)
-  variance = jnp.square(centred).mean(axes, keepdims=True)
+  matrix = kernel.reshape(-1, kernel.shape[-1])
+  return _normalize(matrix, epsilon, added_to).reshape(kernel.shape)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _normalize(x: jax.Array, epsilon: float, added_to: str) -> jax.Array:
+  """Returns (n, c) with mean 0 and variance 1 per column.
+
+  Its derivative in closed form takes half the means that autodiff would.
+  """
+  return _parts(x, epsilon, added_to)[0]
+
+
+def _parts(
+  x: jax.Array, epsilon: float, added_to: str
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Returns the result y, the factor f in y = f (x - mean), and -f' in y.
+
+  That is, the derivative of y is f (t - mean(t)) - r y mean(y f (t - mean(t))).
+  """
+  centred = x - x.mean(axis=0, keepdims=True)
+  variance = jnp.square(centred).mean(axis=0, keepdims=True)
   if added_to == "variance":
-    return centred * jax.lax.rsqrt(variance + epsilon)
-  return centred / (jnp.sqrt(variance) + epsilon)
+    factor = jax.lax.rsqrt(variance + epsilon)
+    ratio = jnp.ones_like(factor)
+  else:
+    deviation = jnp.sqrt(variance)
+    factor = 1 / (deviation + epsilon)
+    # d factor / d deviation = -factor^2, and y has the deviation d * factor.
+    ratio = 1 / (factor * deviation)
+  return centred * factor, factor, ratio
+
+
+@_normalize.defjvp
+def _derivative(epsilon, added_to, primals, tangents):
+  (x,), (tangent,) = primals, tangents
+  y, factor, ratio = _parts(x, epsilon, added_to)
+  tangent = factor * (tangent - tangent.mean(axis=0, keepdims=True))
+  slope = (y * tangent).mean(axis=0, keepdims=True)
+  return y, tangent - ratio * y * slope
 
 
 class StandardizedConv(nn.Module):
@@ -75,7 +110,7 @@ class StandardizedConv(nn.Module):
     kernel = standardize(kernel, epsilon=self.epsilon, added_to=self.added_to)
     if isinstance(padding, int):
       padding = ((padding, padding), (padding, padding))
-    return jax.lax.conv_general_dilated(
+    return products.convolve(
       x.astype(self.dtype),
       kernel.astype(self.dtype),
       (self.stride, self.stride),

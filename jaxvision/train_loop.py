@@ -21,7 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxvision import assembly, checkpoint
+from jaxvision import checkpoint, durations
 from jaxvision.evaluation.classification import Evaluation
 from jaxvision.train_step import TrainState
 
@@ -55,7 +55,7 @@ class Run:
     check_first: takes the loss of the first step.
   """
 
-  steps: assembly.Durations
+  steps: durations.Durations
   batch_size: int
   num_examples: int
   step: Callable[[TrainState, Tree], tuple[TrainState, Tree]]

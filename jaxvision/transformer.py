@@ -20,10 +20,12 @@ from jax.typing import DTypeLike
 
 from jaxvision import (
   activations,
+  fusion,
   initializers,
   layers,
   norms,
   positions,
+  products,
   repeated,
 )
 
@@ -127,10 +129,9 @@ def _products(x: jax.Array, *maps: Projection) -> list[jax.Array]:
 
   Of matrices: XLA:CPU multiplies those faster than arrays of more axes.
   """
-  b, n, width = x.shape
   matrix = jnp.concatenate([each.matrix() for each in maps], axis=1)
-  products = x.astype(matrix.dtype).reshape(-1, width) @ matrix
-  split = jnp.split(products.reshape(b, n, -1), len(maps), axis=2)
+  joined = products.product(x.astype(matrix.dtype), matrix)
+  split = jnp.split(joined, len(maps), axis=2)
   return [each(part) for each, part in zip(maps, split, strict=True)]
 
 
@@ -154,16 +155,15 @@ class MlpBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     dense = functools.partial(
-      nn.Dense,
+      layers.Dense,
       kernel_init=initializers.create(self.initializer),
       bias_init=initializers.normal(1e-6),
       dtype=self.dtype,
     )
     drop = functools.partial(nn.Dropout, self.dropout, deterministic=not train)
-    # XLA:CPU multiplies matrices faster than arrays of more axes.
-    y = dense(self.mlp_dim)(x.reshape(-1, x.shape[-1]))
+    y = dense(self.mlp_dim)(x)
     y = drop()(activations.create(self.activation)(y))
-    return drop()(dense(x.shape[-1])(y)).reshape(x.shape)
+    return drop()(dense(x.shape[-1])(y))
 
 
 class EncoderBlock(nn.Module):
@@ -190,12 +190,12 @@ class EncoderBlock(nn.Module):
     y = norm(name="LayerNorm_0")(x)
     y = MultiHeadDotProductAttention(self.num_heads, **shared)(y, angles=angles)
     y = nn.Dropout(self.dropout, deterministic=not train)(y)
-    x = x + layers.DropPath(self.drop_path)(y, train=train)
+    x = fusion.settled(x + layers.DropPath(self.drop_path)(y, train=train))
     y = norm(name="LayerNorm_1")(x)
     y = MlpBlock(
       self.mlp_dim, dropout=self.dropout, activation=self.activation, **shared
     )(y, train=train)
-    return x + layers.DropPath(self.drop_path)(y, train=train)
+    return fusion.settled(x + layers.DropPath(self.drop_path)(y, train=train))
 
 
 class Encoder(nn.Module):

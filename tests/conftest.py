@@ -11,6 +11,10 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("MPLBACKEND", "agg")
+# As the commands run: barriers hold (jaxvision/startup.py).
+os.environ.setdefault(
+  "XLA_FLAGS", "--xla_disable_hlo_passes=cse_barrier_expander"
+)
 # One compilation cache for all workers and all runs of the tests.
 os.environ.setdefault(
   "JAX_COMPILATION_CACHE_DIR",

@@ -16,16 +16,19 @@ ROOT = pathlib.Path(__file__).parents[1] / "jaxvision"
 # From the ground up; a folder stands with all its files. Exceptions for parts
 # of a folder come as paths of their own.
 FLOORS = (
-  ("screen", "spelling", "startup", "tracking"),
-  ("call_syntax", "layer_norm"),
+  ("download", "published", "screen", "spelling", "startup", "tracking"),
+  ("call_syntax", "fetch", "fusion", "grouping", "layer_norm", "normalization"),
+  ("batch_norm", "class_names", "group_norm"),
   (
     "activations",
     "config",
     "depthwise",
     "flops",
     "initializers",
+    "labelled",
     "metrics",
     "norms",
+    "products",
     "pooling",
     "repeated",
     "schedules",
@@ -33,6 +36,8 @@ FLOORS = (
   ),
   (
     "cells",
+    "durations",
+    "freezing",
     "layers",
     "positions",
     "standardized",
@@ -43,10 +48,11 @@ FLOORS = (
     "data",
   ),
   ("hybrid_stem", "transformer"),
-  ("models", "checkpoint", "workdir"),
+  ("models", "checkpoint", "export", "workdir"),
   ("train_step", "features"),
-  ("tasks", "tables"),
+  ("depths", "frozen_features", "tasks", "tables"),
   ("evaluation",),
+  ("probes",),
   ("assembly",),
   ("dispatch", "sanity", "inference", "train_loop"),
   ("training",),
@@ -65,8 +71,10 @@ DATA_FLOORS = (
 INTERCHANGEABLE = ("models", "tasks", "evaluation", "data/datasets")
 ONLY_IN = {
   "orbax": {"checkpoint"},
+  "huggingface_hub": {"fetch"},
   "matplotlib": {"analysis"},
   "optax": {"losses", "schedules", "optimizers", "train_step", "tasks"},
+  "requests": {"download"},
   "tensorflow": set(),
   "torch": set(),
 }
@@ -74,11 +82,13 @@ ONLY_IN = {
 WITHOUT_JAX = (
   "jaxvision",
   "jaxvision.analysis",
+  "jaxvision.class_names",
   "jaxvision.cli",
   "jaxvision.config",
   "jaxvision.data",
   "jaxvision.data.datasets",
   "jaxvision.data.host_transforms",
+  "jaxvision.published",
   "jaxvision.tracking",
   "jaxvision.workdir",
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from jaxvision import assembly, config, data, schedules
+from jaxvision import assembly, config, data, durations, schedules
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_parts_of_a_config(folder):
   assert parts.model.hidden == (8,)
   assert parts.mesh.size == 8
   assert float(parts.schedule(0)) == 0.5
-  assert parts.steps == assembly.Durations(
+  assert parts.steps == durations.Durations(
     total=6, warmup=0, evaluate=2, checkpoint=2, log=50
   )
   assert parts.batches["validation"].batch_size == 16
@@ -60,6 +60,23 @@ def test_a_model_that_changes_over_the_training_knows_its_steps(
   )
   assert parts.model.total_steps == steps
   assert set(parts.template.model_state) == {"batch_stats", "progress"}
+
+
+def test_layer_decay_lowers_the_rate_from_layer_to_layer(folder):
+  parts = tiny_runs.prepare(
+    folder,
+    model__options={"hidden": (8, 8)},
+    optimizer__learning_rate=0.5,
+    optimizer__layer_decay=0.25,
+  )
+  params = parts.init().params
+  ones = jax.tree.map(np.ones_like, params)
+  updates, _ = parts.optimizer.update(
+    ones, parts.optimizer.init(params), params
+  )
+  for layer, factor in (("head", 1), ("hidden_1", 1 / 4), ("hidden_0", 1 / 16)):
+    for update in jax.tree.leaves(updates[layer]):
+      np.testing.assert_allclose(update, -0.5 * factor, rtol=1e-6)
 
 
 def test_the_template_is_the_state(folder):

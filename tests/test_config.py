@@ -241,6 +241,7 @@ def test_a_wrong_type_in_an_unlocked_recipe_names_the_key(tmp_path):
     ("optimizer.weight_decay", -1e-4),
     ("optimizer.learning_rate", float("nan")),
     ("optimizer.gradient_clip", -1),
+    ("optimizer.layer_decay", 1.5),
     ("train.steps_per_dispatch", 0),
     ("train.batch_size", 0),
     ("data.max_unreadable", 1.5),

@@ -1,21 +1,88 @@
 """Tests of configs/: recipes work, every key is documented and read."""
 
 import ast
+import functools
 import importlib
 import pathlib
 import re
 
 import jax
+import numpy as np
 import pytest
+import tiny_runs
 
-from jaxvision import assembly, distributed, models
+from jaxvision import (
+  assembly,
+  data,
+  distributed,
+  durations,
+  models,
+  train_step,
+  trees,
+)
 from jaxvision import config as configs
 from jaxvision.configs import default
 
 ROOT = pathlib.Path(__file__).parents[1]
 RECIPES = {
+  "bit_pretrain_i1k.py": ("", ":paper"),
+  "bit_pretrain_i21k.py": ("", ":paper"),
+  "bit_transfer.py": ("", ":50000,32x32", ":1281167,375x500,paper"),
   "digits.py": ("", ":linear", ":mlp", ":resnet", ":vit"),
+  "efficientnet_b0_i1k.py": ("",),
   "folder.py": ("", ":path/to/images"),
+  "mixer_b16_i1k.py": ("",),
+  "nasnet_a_mobile_i1k.py": ("",),
+  "resnet50_i1k.py": ("", ":tricks"),
+  "shufflenet_v2_i1k.py": ("", ":x0_5", ":x1_5", ":x2_0"),
+  "vit_s16_i1k.py": ("",),
+  "vit_transfer.py": ("", ":cifar10", ":imagenet2012"),
+}
+# Recipes that are trained for two steps, and the options that make their models
+# small enough.
+SMALL_BIT = {"units": (1,), "stem": "small"}
+SMALL_VIT = {
+  "patch_size": 4,
+  "width": 12,
+  "depth": 1,
+  "mlp_dim": 24,
+  "num_heads": 3,
+}
+TRAINED = {
+  "bit_pretrain_i1k.py": SMALL_BIT,
+  "bit_pretrain_i21k.py": SMALL_BIT,
+  "bit_transfer.py": SMALL_BIT,
+  "bit_transfer.py:50000,32x32": SMALL_BIT,
+  "digits.py": {"blocks": (1,), "features": 8},
+  "efficientnet_b0_i1k.py": {
+    "width": 0.25,
+    "stages": ((1, 3, 1, 1, 16), (1, 5, 2, 6, 32)),
+    "stem": "small",
+  },
+  "folder.py": {"blocks": (1,), "features": 8, "stem": "small"},
+  "mixer_b16_i1k.py": {
+    "patch_size": 4,
+    "width": 12,
+    "depth": 1,
+    "tokens_dim": 8,
+    "channels_dim": 24,
+  },
+  "nasnet_a_mobile_i1k.py": {
+    "repeats": 1,
+    "features": 4,
+    "stages": 2,
+    "stem": "small",
+  },
+  "resnet50_i1k.py": {"blocks": (1,), "features": 8, "stem": "small"},
+  "resnet50_i1k.py:tricks": {"blocks": (1,), "features": 8},
+  "shufflenet_v2_i1k.py": {
+    "features": (28,),
+    "head_features": 32,
+    "repeats": (2,),
+    "stem": "small",
+  },
+  "vit_s16_i1k.py": SMALL_VIT,
+  "vit_transfer.py": SMALL_VIT,
 }
 OPTIONS = [
   f"{group}.options" for group in ("model", "loss", "optimizer", "schedule")
@@ -34,6 +101,7 @@ def _all_recipes():
 def test_no_recipe_is_left_out():
   files = {path.name for path in (ROOT / "configs").glob("*.py")}
   assert files - {"__init__.py", "default.py"} == set(RECIPES)
+  assert {recipe.split(":")[0] for recipe in TRAINED} == set(RECIPES)
 
 
 def test_all_arguments_of_digits_are_here():
@@ -49,11 +117,11 @@ def test_a_recipe_can_be_run(recipe, monkeypatch):
   """Model, optimizer, schedule and loss fit together, on abstract arrays."""
   monkeypatch.chdir(ROOT)
   config = configs.load(recipe)
-  steps = assembly.durations(config, num_examples=1257)
+  steps = durations.convert(config, num_examples=1_281_167)
   model = assembly.make_model(config, 10)
   schedule = assembly.make_schedule(config, steps)
   mesh = distributed.make_mesh()
-  shape = (16, 16, config.data.channels)
+  shape = _image_shape(config)
   _, _, template = assembly.state_functions(
     config, model, schedule, shape, mesh
   )
@@ -67,6 +135,87 @@ def test_a_recipe_can_be_run(recipe, monkeypatch):
   assert loss.shape == ()
   assert 0 < steps.evaluate <= steps.total
   assert float(schedule(steps.total)) <= config.optimizer.learning_rate
+
+
+def _image_shape(config):
+  """What the transforms make of a photo, in training as in evaluation."""
+  side = 16 if config.data.channels == 1 else 600
+  photo = np.zeros((side, side + 8, config.data.channels), np.uint8)
+  shapes = {
+    data.make_host_transform(calls)(np.random.default_rng(0), photo).shape
+    for calls in (config.data.train_transforms, config.data.eval_transforms)
+  }
+  assert len(shapes) == 1
+  return shapes.pop()
+
+
+# Most of the time is that of compiling; this halves it.
+_jit = functools.partial(
+  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+
+
+@pytest.mark.parametrize(
+  "recipe",
+  [
+    # NASNet takes long to compile, however small.
+    pytest.param(name, marks=[pytest.mark.slow] if "nasnet" in name else [])
+    for name in TRAINED
+  ],
+)
+def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
+  """With its loss, optimizer, schedule and device transforms, and less else."""
+  monkeypatch.chdir(ROOT)
+  config = _small_config(recipe, tmp_path)
+  split = assembly.open_splits(config)["train"]
+  batches = assembly.make_batches(config, split, train=True)
+  steps = durations.convert(config, num_examples=split.num_examples)
+  model = assembly.make_model(config, 3, total_steps=steps.total)
+  optimizer, init, _ = assembly.state_functions(
+    config,
+    model,
+    assembly.make_schedule(config, steps),
+    batches.image_shape,
+    jax.make_mesh((1,), ("data",), devices=jax.devices()[:1]),
+  )
+  task_loss = assembly.make_task_loss(config, model)
+  step = _jit(
+    train_step.make_train_step(
+      task_loss, optimizer, seed=config.seed, ema_decay=config.ema.decay
+    )
+  )
+  first = state = _jit(init)()
+  for i in range(2):
+    state, sums = step(state, batches.at(i))
+    assert int(sums["count"]) == 16
+    assert np.isfinite(sums["loss"])
+  assert int(state.step) == 2
+  for path, leaf in trees.flatten(state.params).items():
+    assert np.isfinite(leaf).all(), path
+  moved = jax.tree.map(lambda a, b: bool((a != b).any()), state, first)
+  assert any(jax.tree.leaves(moved.params))
+
+
+def _small_config(recipe, folder):
+  options = TRAINED[recipe]
+  channels = configs.load(f"configs/{recipe}").data.channels
+  path = tiny_runs.write_data(folder, shape=(16, 16, channels))
+  return configs.load(
+    f"configs/{recipe}",
+    {
+      **{f"model.options.{name}": value for name, value in options.items()},
+      "data.kind": "npz",
+      "data.name": str(path),
+      "data.train": "train",
+      "data.validation": "",
+      "data.test": "",
+      "data.train_transforms": (),
+      "train.batch_size": 16,
+      "train.duration": "20 steps",
+      "train.steps_per_dispatch": 1,
+      "schedule.warmup": "1 steps",
+    },
+  )
 
 
 def test_the_defaults_are_locked():

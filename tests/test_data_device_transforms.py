@@ -97,17 +97,70 @@ def test_transforms_in_a_chain_draw_apart(batch):
   assert (twice(key, batch)["image"] != once(key, batch)["image"]).any()
 
 
-def test_eight_devices_and_one_give_the_same(batch):
-  transform = jax.jit(make_device_transform(("random_crop", "random_flip")))
+def test_mixup_blends_images_and_targets_by_one_share(batch):
+  mix = jax.jit(make_device_transform(("random_mixup(1.0)",)))
+  images, targets = np.asarray(batch["image"]), np.asarray(batch["targets"])
+  for seed in range(5):
+    out = mix(jax.random.key(seed), batch)
+    # Example 0 has class 0, its partner, the last one, class 3.
+    share = float(out["targets"][0, 0])
+    assert 0 < share < 1
+    for name, given in (("image", images), ("targets", targets)):
+      expected = share * given + (1 - share) * given[::-1]
+      np.testing.assert_allclose(out[name], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(out["targets"].sum(-1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(out["mask"], batch["mask"])
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.2, 1.0])
+def test_the_share_of_mixup_is_of_a_beta_distribution(batch, alpha):
+  small = {name: batch[name][:2] for name in batch}
+  mix = make_device_transform((f"random_mixup({alpha})",))
+  keys = jax.random.split(jax.random.key(1), 4000)
+  shares = jax.jit(jax.vmap(lambda key: mix(key, small)["targets"][0, 0]))(keys)
+  deviation = 0.5 / np.sqrt(2 * alpha + 1)
+  assert abs(float(shares.mean()) - 0.5) < 5 * deviation / np.sqrt(4000)
+  np.testing.assert_allclose(shares.std(), deviation, rtol=0.05)
+
+
+def test_no_mixup_is_the_identity(batch):
+  mix = make_device_transform(("random_mixup(0)",))
+  out = mix(jax.random.key(0), batch)
+  assert all(out[name] is batch[name] for name in batch)
+
+
+def test_mixup_leaves_out_what_does_not_count(batch):
+  masked = {**batch, "mask": batch["mask"].at[-1].set(0)}
+  mix = make_device_transform(("random_mixup(1.0)",))
+  out = mix(jax.random.key(0), masked)
+  for name in ("image", "targets"):
+    np.testing.assert_array_equal(out[name][0], batch[name][0])
+    assert (out[name][1] != batch[name][1]).any()
+
+
+def _on_one_and_eight_devices(calls, batch):
+  transform = jax.jit(make_device_transform(calls))
   key = jax.random.key(3)
-  alone = transform(key, batch)["image"]
   mesh = jax.make_mesh(
     (8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,)
   )
   sharding = jax.NamedSharding(mesh, jax.P("data"))
-  shared = transform(key, jax.device_put(batch, sharding))["image"]
-  assert len(shared.sharding.device_set) == 8
-  np.testing.assert_array_equal(alone, shared)
+  shared = transform(key, jax.device_put(batch, sharding))
+  assert len(shared["image"].sharding.device_set) == 8
+  return transform(key, batch), shared
+
+
+def test_eight_devices_and_one_give_the_same(batch):
+  calls = ("random_crop", "random_flip")
+  alone, shared = _on_one_and_eight_devices(calls, batch)
+  np.testing.assert_array_equal(alone["image"], shared["image"])
+
+
+def test_eight_devices_and_one_mix_alike(batch):
+  alone, shared = _on_one_and_eight_devices(("random_mixup(0.5)",), batch)
+  for name in ("image", "targets"):
+    # A product may be rounded before it is added, or not: half a bit of 4.
+    np.testing.assert_allclose(alone[name], shared[name], rtol=0, atol=5e-7)
 
 
 def test_targets_and_mask_pass_through(batch):
@@ -124,6 +177,8 @@ def test_targets_and_mask_pass_through(batch):
     ("random_crop(padding=0)", "must be a positive integer"),
     ("random_crop(mode='black')", "mode is 'black'.*'zero'"),
     ("random_flip(p=-1)", "probability"),
+    ("random_mixup(-1)", "alpha is -1; it must be positive, or 0"),
+    ("random_mixup", "missing a required argument: 'alpha'"),
   ],
 )
 def test_wrong_calls_say_what_is_right(call, message):

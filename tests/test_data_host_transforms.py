@@ -58,9 +58,25 @@ def test_resize_small_sets_the_shorter_side():
   assert resized(None, tall).shape == (20, 15, 3)
 
 
-def test_center_crop_refuses_smaller_images():
-  with pytest.raises(ValueError, match=r'put "resize_small\(32\)" before'):
-    make_host_transform(("center_crop(32)",))(None, IMAGE)
+@pytest.mark.parametrize("crop", ["center_crop", "random_crop"])
+def test_crops_refuse_smaller_images(crop):
+  message = r'32x32 of an image of 30x40.*put "resize_small\(32\)" before'
+  with pytest.raises(ValueError, match=message):
+    make_host_transform((f"{crop}(32)",))(rng(), IMAGE)
+
+
+def test_random_crop_takes_every_place_equally_often():
+  crop = make_host_transform(("random_crop((29, 38))",))
+  places = {
+    IMAGE[top : top + 29, left : left + 38].tobytes(): 0
+    for top in range(2)
+    for left in range(3)
+  }
+  draws = rng()
+  for _ in range(3000):
+    places[crop(draws, IMAGE).tobytes()] += 1
+  # Five standard deviations of a count of 3000 / 6.
+  assert all(abs(count - 500) < 103 for count in places.values())
 
 
 def test_random_flip_flips_half_of_the_images():
@@ -118,6 +134,7 @@ def test_random_resized_crop_shows_a_part_of_the_image():
   "call",
   [
     "center_crop(16)",
+    "random_crop(16)",
     "random_flip",
     "random_resized_crop(16)",
     "resize(16)",

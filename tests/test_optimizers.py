@@ -64,6 +64,8 @@ def _assert_equal(a, b):
 
 def _optax(name, decay, mask):
   """Optax's own way to decay only what the mask says."""
+  if name == "sgdw":  # Without momentum it is SGD.
+    name = "sgd"
   if name in optimizers.COUPLED_DECAY:
     return optax.chain(
       optax.add_decayed_weights(decay, mask), getattr(optax, name)(rate)
@@ -177,6 +179,42 @@ def test_decay_only_on_kernels_and_only_by_the_formula():
     np.testing.assert_allclose(after["fc"]["kernel"], expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_the_decay_of_sgdw_does_not_go_through_the_momentum(nesterov):
+  options = {"momentum": 0.9, "nesterov": nesterov}
+  optimizer = _create("sgdw", weight_decay=0.5, options=options)
+  after = _run(optimizer)
+  w, g = (np.asarray(tree["fc"]["kernel"]) for tree in (PARAMS, GRADS))
+  momentum = np.zeros_like(w)
+  for i in range(3):
+    momentum = 0.9 * momentum + (1 + i) * g
+    step = 0.9 * momentum + (1 + i) * g if nesterov else momentum
+    w = w - rate(i) * (step + 0.5 * w)
+  np.testing.assert_allclose(after["fc"]["kernel"], w, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_factors_do_what_multipliers_of_the_rate_do(name):
+  settings = {"weight_decay": 0.1, "weight_decay_rules": ON_KERNELS}
+  rules = (("layer1_0/.*", 0.25), ("hidden/.*", 0.5), (".*", 1.0))
+  of = {"layer1_0": 0.25, "hidden": 0.5, "fc": 1.0}
+  factors = {
+    layer: jax.tree.map(lambda _, f=of[layer]: f, PARAMS[layer])
+    for layer in PARAMS
+  }
+  ours = _create(name, learning_rate_factors=factors, **settings)
+  theirs = _create(name, learning_rate_rules=rules, **settings)
+  _assert_close(_run(ours), _run(theirs))
+
+
+def test_frozen_stays_frozen_whatever_its_factor():
+  optimizer = _create(
+    learning_rate_rules=(("fc/.*", None), (".*", 1.0)),
+    learning_rate_factors=jax.tree.map(lambda x: 0.5, PARAMS),
+  )
+  _assert_equal(_run(optimizer)["fc"], PARAMS["fc"])
+
+
 def test_multipliers_scale_the_rate_and_the_decay():
   optimizer = _create(
     learning_rate_rules=(("fc/.*", 10.0), (".*", 0.5)),
@@ -277,6 +315,7 @@ def test_the_formulae_of_cs231n(formula, name, options):
   ("name", "options"),
   [
     ("sgd", {"momentum": 0.9, "accumulator_dtype": "bfloat16"}),
+    ("sgdw", {"momentum": 0.9, "accumulator_dtype": "bfloat16"}),
     ("adamw", {"mu_dtype": "bfloat16"}),
     ("lion", {"mu_dtype": "bfloat16"}),
     ("muon", {"mu_dtype": "bfloat16"}),

@@ -48,12 +48,15 @@ def _init(model):
   return variables.pop("params"), variables
 
 
-def _task_loss(model, *, penalty=None, transform=None, loss=losses.softmax):
+def _task_loss(
+  model, *, penalty=None, transform=None, loss=losses.softmax, rules=None
+):
   return tasks.classification.make_task_loss(
     model,
     loss=loss,
     penalty=penalty or (lambda params: jnp.zeros(())),
     device_transform=transform or (lambda key, batch: batch),
+    learning_rate_rules=rules or ((".*", 1.0),),
     mean=MEAN,
     std=STD,
   )
@@ -187,6 +190,20 @@ def test_a_transform_may_mix_the_targets():
   np.testing.assert_allclose(sums["loss"], -log_p.mean(-1).sum(), rtol=1e-5)
 
 
+def test_accuracy_is_that_of_the_labels_and_not_of_mixed_targets():
+  model = models.create("linear", num_classes=3)
+  (params, state), batch = _init(model), _batch()
+
+  def swap(key, batch):
+    return {**batch, "targets": jnp.roll(batch["targets"], 1, axis=-1)}
+
+  _, (_, sums) = _task_loss(model, transform=swap)(
+    params, state, batch, jax.random.key(0)
+  )
+  logits, _ = _by_hand(params, batch)
+  assert int(sums["top1"]) == (logits.argmax(-1) == batch["label"]).sum()
+
+
 def test_training_updates_the_statistics_and_drops_units():
   model = Norm()
   (params, state), batch = _init(model), _batch()
@@ -196,6 +213,18 @@ def test_training_updates_the_statistics_and_drops_units():
   mean = found[0][1][0]["batch_stats"]["BatchNorm_0"]["mean"]
   np.testing.assert_allclose(mean, 0.01 * images.mean((0, 1, 2)), rtol=1e-4)
   assert found[0][0] != found[1][0]
+
+
+def test_what_is_frozen_gets_no_gradient_and_keeps_its_statistics():
+  model = Norm()
+  (params, state), batch = _init(model), _batch()
+  state = jax.tree.map(lambda x: x + 1.0, state)
+  task_loss = _task_loss(model, rules=(("BatchNorm.*", None), (".*", 1.0)))
+  compute = jax.jit(jax.grad(task_loss, has_aux=True))
+  gradient, (after, _) = compute(params, state, batch, jax.random.key(0))
+  jax.tree.map(np.testing.assert_array_equal, after, state)
+  assert not np.any(gradient["BatchNorm_0"]["scale"])
+  assert np.any(gradient["Dense_0"]["kernel"])
 
 
 def test_evaluation_neither_updates_nor_drops():

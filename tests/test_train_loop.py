@@ -13,7 +13,7 @@ import types
 import numpy as np
 import pytest
 
-from jaxvision import assembly, checkpoint, train_loop
+from jaxvision import checkpoint, durations, train_loop
 
 TIMING = {"images_per_second", "seconds"}
 
@@ -39,7 +39,7 @@ class World:
     self.norms = options.pop("norms", lambda step: float(step))
     self.scores = options.pop("scores", None)
     self.stop_when = options.pop("stop_when", lambda world: False)
-    self.steps = assembly.Durations(
+    self.steps = durations.Durations(
       **{
         "total": total,
         "warmup": 0,

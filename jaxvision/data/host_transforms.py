@@ -102,16 +102,33 @@ def center_crop(size: int | tuple[int, int]) -> Transform:
   height, width = _pair(size)
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    top, left = image.shape[0] - height, image.shape[1] - width
-    if top < 0 or left < 0:
-      raise ValueError(
-        f"center_crop({size}) of an image of {image.shape[:2]} pixels is not "
-        f'possible; put "resize_small({max(height, width)})" before it'
-      )
-    top, left = top // 2, left // 2
+    top, left = (room // 2 for room in _room(image, height, width))
     return image[top : top + height, left : left + width]
 
   return transform
+
+
+def random_crop(size: int | tuple[int, int]) -> Transform:
+  """A `size` somewhere in the image, all places being equally likely."""
+  height, width = _pair(size)
+
+  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    top, left = rng.integers(_room(image, height, width), endpoint=True)
+    return image[top : top + height, left : left + width]
+
+  return transform
+
+
+def _room(image: np.ndarray, height: int, width: int) -> tuple[int, int]:
+  """By how much an image is higher and wider than a crop."""
+  room = image.shape[0] - height, image.shape[1] - width
+  if min(room) < 0:
+    raise ValueError(
+      f"a crop of {height}x{width} of an image of {image.shape[0]}x"
+      f"{image.shape[1]} pixels is not possible; put "
+      f'"resize_small({max(height, width)})" before it'
+    )
+  return room
 
 
 def random_resized_crop(
@@ -225,6 +242,7 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
 
 TRANSFORMS: dict[str, Callable[..., Transform]] = {
   "center_crop": center_crop,
+  "random_crop": random_crop,
   "random_flip": random_flip,
   "random_resized_crop": random_resized_crop,
   "resize": resize,

@@ -27,7 +27,14 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, norms, pooling, spelling
+from jaxvision import (
+  activations,
+  initializers,
+  layers,
+  norms,
+  pooling,
+  spelling,
+)
 
 Layer = Callable[..., jax.Array]
 STEMS = ("imagenet", "small")
@@ -145,7 +152,7 @@ class AlexNet(nn.Module):
   def _layer(
     self, x: jax.Array, i: int, *, train: bool, **options: Any
   ) -> jax.Array:
-    x = nn.Conv(
+    x = layers.Conv(
       self.features[i],
       kernel_init=initializers.create(self.initializer),
       dtype=self.dtype,
@@ -231,7 +238,7 @@ class AlexNet2012(nn.Module):
     self, x: jax.Array, i: int, *, train: bool, **options: Any
   ) -> jax.Array:
     grouped = i in (1, 3, 4)
-    x = nn.Conv(
+    x = layers.Conv(
       self.features[i],
       feature_group_count=self.groups if grouped else 1,
       kernel_init=initializers.create(self.initializer),

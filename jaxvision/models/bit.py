@@ -22,6 +22,7 @@ from jax.typing import DTypeLike
 
 from jaxvision import (
   activations,
+  fusion,
   initializers,
   norms,
   pooling,
@@ -70,7 +71,7 @@ class Unit(nn.Module):
     y = act(norm(name="gn2")(y))
     y = conv(self.features, 3, self.stride, padding=1, name="conv2")(y)
     y = act(norm(name="gn3")(y))
-    return x + conv(features, name="conv3")(y)
+    return fusion.settled(x + conv(features, name="conv3")(y))
 
 
 class Block(nn.Module):

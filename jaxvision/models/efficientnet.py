@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, norms, spelling
+from jaxvision import activations, fusion, initializers, layers, norms, spelling
 
 Layer = Callable[..., Any]  # A partially applied Linen module.
 
@@ -93,7 +93,7 @@ class MBConv(nn.Module):
     y = self.norm(name="bn3" if expands else "bn2")(y)
     if self.stride > 1 or channels != self.features:
       return y
-    return x + layers.DropPath(self.drop_rate)(y, train=train)
+    return fusion.settled(x + layers.DropPath(self.drop_rate)(y, train=train))
 
 
 class EfficientNet(nn.Module):
@@ -200,7 +200,7 @@ class EfficientNet(nn.Module):
     activation = activations.create(self.activation)
     return {
       "conv": functools.partial(
-        nn.Conv,
+        layers.Conv,
         kernel_size=(1, 1),
         use_bias=False,
         kernel_init=kernel_init,

@@ -18,7 +18,14 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, norms, repeated
+from jaxvision import (
+  activations,
+  fusion,
+  initializers,
+  layers,
+  norms,
+  repeated,
+)
 
 
 class Mlp(nn.Module):
@@ -40,14 +47,12 @@ class Mlp(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps (..., n) to the same shape."""
     dense = functools.partial(
-      nn.Dense,
+      layers.Dense,
       kernel_init=initializers.create(self.initializer),
       dtype=self.dtype,
     )
-    # XLA:CPU multiplies matrices faster than arrays of more axes.
-    y = dense(self.width)(x.reshape(-1, x.shape[-1]))
-    y = dense(x.shape[-1])(activations.create(self.activation)(y))
-    return y.reshape(x.shape)
+    y = dense(self.width)(x)
+    return dense(x.shape[-1])(activations.create(self.activation)(y))
 
 
 class MixerBlock(nn.Module):
@@ -84,10 +89,10 @@ class MixerBlock(nn.Module):
     norm = norms.create(self.norm, train=train, dtype=self.dtype, epsilon=1e-6)
     y = norm(name="LayerNorm_0")(x).swapaxes(1, 2)
     y = mlp(self.tokens_dim, name="token_mixing")(y).swapaxes(1, 2)
-    x = x + drop()(y, train=train)
+    x = fusion.settled(x + drop()(y, train=train))
     y = norm(name="LayerNorm_1")(x)
     y = mlp(self.channels_dim, name="channel_mixing")(y)
-    return x + drop()(y, train=train)
+    return fusion.settled(x + drop()(y, train=train))
 
 
 class Mixer(nn.Module):

@@ -182,7 +182,7 @@ class NasNetA(nn.Module):
   def _parts(self, *, train: bool) -> Parts:
     return Parts(
       conv=functools.partial(
-        nn.Conv,
+        layers.Conv,
         use_bias=False,
         kernel_init=initializers.create(self.initializer),
         dtype=self.dtype,

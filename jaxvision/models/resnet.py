@@ -25,6 +25,7 @@ from jax.typing import DTypeLike
 
 from jaxvision import (
   activations,
+  fusion,
   initializers,
   layers,
   norms,
@@ -127,7 +128,8 @@ class ResidualBlock(nn.Module):
         y.shape[-1] // style.squeeze_excite, dtype=style.dtype, name="se"
       )(y)
     y = layers.DropPath(self.drop_path)(y, train=train)
-    return style.activation(y + self._shortcut(x, expansion * self.features))
+    x = self._shortcut(x, expansion * self.features)
+    return style.activation(fusion.settled(y + x))
 
   def _shortcut(self, x: jax.Array, features: int) -> jax.Array:
     """Returns `x`, projected by a 1x1 convolution where its shape changes."""
@@ -242,7 +244,7 @@ class ResNet(nn.Module):
   def _style(self, *, train: bool) -> Style:
     return Style(
       conv=functools.partial(
-        nn.Conv,
+        layers.Conv,
         use_bias=False,
         padding=0,
         kernel_init=initializers.create(self.initializer),

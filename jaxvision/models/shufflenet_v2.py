@@ -191,7 +191,7 @@ class ShuffleNetV2(nn.Module):
     norm = norms.create(self.norm, train=train, dtype=self.dtype)
     return {
       "conv": functools.partial(
-        nn.Conv,
+        layers.Conv,
         kernel_size=(1, 1),
         use_bias=False,
         kernel_init=kernel_init,

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, norms, pooling
+from jaxvision import activations, initializers, layers, norms, pooling
 
 
 class Vgg(nn.Module):
@@ -82,7 +82,7 @@ class Vgg(nn.Module):
     layer = 0  # As torchvision counts: activations and poolings too.
     for i, count in enumerate(self.blocks):
       for _ in range(count):
-        x = nn.Conv(
+        x = layers.Conv(
           self.features * min(2**i, 8),
           (3, 3),
           kernel_init=initializers.create(self.initializer),

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxvision import data, metrics
+from jaxvision import data, freezing, metrics
 from jaxvision.train_step import Batch, TaskLoss
 
 Tree = Any
@@ -24,6 +24,7 @@ def make_task_loss(
   loss: Loss,
   auxiliary_weight: float = 0.0,
   penalty: Callable[[Tree], jax.Array],
+  learning_rate_rules: freezing.Rules = ((".*", 1.0),),
   device_transform: Callable[[jax.Array, Batch], Batch],
   mean: Sequence[float],
   std: Sequence[float],
@@ -36,27 +37,32 @@ def make_task_loss(
     auxiliary_weight: of the loss of each auxiliary classifier, whose logits the
       model sows into the collection "auxiliary"; added to the mean loss, too.
     penalty: of the parameters, added to the mean loss.
+    learning_rate_rules: None freezes, see `jaxvision.freezing`.
     device_transform: (key, batch) -> batch, after normalisation.
     mean, std: of the channels, for pixels in [0, 1].
 
   Returns:
     The task loss; its sums are loss, top1, and count, of the model's logits.
+    top1 is that of the labels, whatever the transform makes of the targets.
   """
 
   def task_loss(params, model_state, batch, key):
     transform_key, dropout_key = jax.random.split(key)
-    batch = _with_targets(batch, model.num_classes, mean, std)
-    batch = device_transform(transform_key, batch)
-    logits, model_state = model.apply(
-      {"params": params, **model_state},
-      batch["image"],
-      train=True,
-      mutable=[*model_state, "auxiliary"],
-      rngs={"dropout": dropout_key},
-    )
+    given = _with_targets(batch, model.num_classes, mean, std)
+    batch = device_transform(transform_key, given)
+    is_frozen = freezing.frozen(params, learning_rate_rules)
+    params = freezing.stop_gradients(params, is_frozen)
+    with freezing.keep_statistics(model, is_frozen):
+      logits, model_state = model.apply(
+        {"params": params, **model_state},
+        batch["image"],
+        train=True,
+        mutable=[*model_state, "auxiliary"],
+        rngs={"dropout": dropout_key},
+      )
     model_state = dict(model_state)
     auxiliary = model_state.pop("auxiliary", {})
-    sums = metrics.training_sums(logits, batch["targets"], batch["mask"])
+    sums = metrics.training_sums(logits, given["targets"], given["mask"])
     sums["loss"] = _loss_sum(loss, logits, batch)
     minimised = sums["loss"] + auxiliary_weight * sum(
       _loss_sum(loss, each, batch) for each in jax.tree.leaves(auxiliary)

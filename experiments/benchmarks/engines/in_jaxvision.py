@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxvision import depthwise, features, models, startup
+from jaxvision import depthwise, features, grouping, models, startup
 
 Job = Mapping[str, Any]
 Tree = Any
@@ -62,8 +62,9 @@ def build(job: Job) -> tuple[Steps, Callable[[], dict[str, Any]]]:
   batch_size, size = job["batch_size"], job["image_size"]
   shape = (batch_size, size, size, 3)
   images = jax.random.normal(jax.random.key(1), shape)
-  init = jax.jit(functools.partial(model.init, train=False))
-  variables = init(jax.random.key(0), images[:1])
+  variables = grouping.jit(
+    lambda: model.init(jax.random.key(0), jnp.zeros(shape)[:1], train=False)
+  )()
   parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
   jax.block_until_ready((variables, images))
 

@@ -1,0 +1,37 @@
+"""What the classes of published weights are called, in their order.
+
+A file of names has one name a line, in the order of the logits.
+"""
+
+import os
+import pathlib
+
+from jaxvision import fetch
+
+# Of the 21,843 classes that BiT, ViT and Mixer are pre-trained on.
+IMAGENET_21K = "gs://bit_models/imagenet21k_wordnet_lemmas.txt"
+
+
+def imagenet_1k() -> tuple[str, ...]:
+  """Returns the 1000 names of ILSVRC-2012, sorted by WordNet id.
+
+  The names are torchvision's: the first lemma of each class, made longer where
+  two classes share it ("crane bird" and "crane").
+  """
+  return read(pathlib.Path(__file__).with_name("imagenet_1k.txt"))
+
+
+def imagenet_21k() -> tuple[str, ...]:
+  """Returns the 21,843 names of ImageNet-21k in the order of Google's weights.
+
+  They are not part of the package: the first call fetches 0.5 MB.
+
+  Raises:
+    FileNotFoundError, ConnectionError: as `fetch.local_path`.
+  """
+  return read(fetch.local_path(IMAGENET_21K))
+
+
+def read(path: str | os.PathLike[str]) -> tuple[str, ...]:
+  """Returns the lines of a file of names."""
+  return tuple(pathlib.Path(path).read_text("utf-8").splitlines())

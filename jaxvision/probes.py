@@ -1,0 +1,271 @@
+"""Probes: what simple classifiers make of the features of a frozen model.
+
+A probe is written as a call, "knn(k=20)", and works on the input of the model's
+last fully connected layer, its head. "pixels/knn(k=20)" works on normalised
+pixels instead, and "layer4_1/knn(k=20)" on the output of the layer "layer4_1",
+averaged over positions. It is fitted to one split and measured on another.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxvision import (
+  call_syntax,
+  data,
+  evaluation,
+  frozen_features,
+  labelled,
+  metrics,
+)
+
+Tree = Any
+Metrics = dict[str, float]
+Examples = frozen_features.Examples
+# (train, test, num_classes, mesh) -> metrics
+Probe = Callable[[Examples, Examples, int, Mesh], Metrics]
+
+
+def run(
+  names: Sequence[str],
+  train: Examples,
+  test: Examples,
+  *,
+  num_classes: int,
+  mesh: Mesh,
+) -> dict[str, Metrics]:
+  """Fits probes to examples and measures them on others.
+
+  Args:
+    names: calls, such as "knn(k=20)"; `PROBES` has them all.
+    train: inputs (n, ...) and labels (n,), as `frozen_features` gives them.
+    test: likewise.
+    num_classes: how many classes there are.
+    mesh: that shares the work where a probe can.
+
+  Returns:
+    By name the metrics, fractions: "top1" and, of more than 5 classes, "top5";
+    of "fewshot" see there.
+
+  Raises:
+    ValueError: an unknown probe or option, or examples that it cannot take.
+  """
+  probes = {name: _parse(name) for name in names}
+  for inputs, labels in (train, test):
+    flat = inputs.reshape(len(inputs), -1)
+    labelled.check(flat, labels, num_classes=num_classes)
+  return {
+    name: _measure(name, probe, train, test, num_classes, mesh)
+    for name, probe in probes.items()
+  }
+
+
+def make_evaluator(
+  names: Sequence[str],
+  model: nn.Module,
+  train: data.Batches,
+  test: data.Batches,
+  *,
+  num_classes: int,
+  mean: Sequence[float],
+  std: Sequence[float],
+  mesh: Mesh,
+) -> Callable[[Tree], dict[str, Metrics]]:
+  """evaluate(variables) -> {name: {metric: value}} of probes on a model.
+
+  Names are checked here, before any time is spent on training.
+
+  Args:
+    names: such as "fewshot", "knn(k=20)", "pixels/lda".
+    model: whose features are meant.
+    train: the split that probes are fitted to, in order.
+    test: the split that they are measured on, in order.
+    num_classes: how many classes there are.
+    mean, std: of the pixels, as `data.normalize` takes them.
+    mesh: what the variables lie on.
+
+  Raises:
+    ValueError: an unknown probe, option or layer, or shuffled batches.
+  """
+  by_layer = {}
+  for name in names:
+    layer, call = _split(name)
+    _parse(call)
+    by_layer.setdefault(layer, {})[name] = call
+  for batches in (train, test):
+    frozen_features.check_order(batches)
+  readers = {
+    layer: frozen_features.make_reader(
+      model, train.image_shape, mean=mean, std=std, mesh=mesh, layer=layer
+    )
+    for layer in by_layer
+  }
+
+  def evaluate(variables: Tree) -> dict[str, Metrics]:
+    found = {}
+    for layer, calls in by_layer.items():
+      splits = [readers[layer](variables, each) for each in (train, test)]
+      measured = run(
+        list(calls.values()), *splits, num_classes=num_classes, mesh=mesh
+      )
+      found |= {name: measured[call] for name, call in calls.items()}
+    return {name: found[name] for name in names}
+
+  return evaluate
+
+
+def _split(name: str) -> tuple[str | None, str]:
+  """ "block/conv/knn(k=20)" -> "block/conv", "knn(k=20)"."""
+  before, bracket, options = name.partition("(")
+  layer, _, function = before.rpartition("/")
+  return layer or None, function + bracket + options
+
+
+def _parse(call: str) -> Probe:
+  return call_syntax.call(call, functions=PROBES, kind="probe")
+
+
+def _measure(name, probe, train, test, num_classes, mesh) -> Metrics:
+  try:
+    return probe(train, test, num_classes, mesh)
+  except ValueError as error:
+    raise ValueError(f"probe {name!r}: {error}") from error
+
+
+def _knn(k: int = 20, temperature: float = 0.07) -> Probe:
+  """Weighted vote of the nearest examples by cosine."""
+
+  def probe(train, test, num_classes, mesh):
+    options = {"k": k, "temperature": temperature, "mesh": mesh}
+    return _of(evaluation.knn, train, test, num_classes, **options)
+
+  return probe
+
+
+def _fewshot(
+  shots: Sequence[int] = (1, 5, 10, 25),
+  seeds: int = 3,
+  strength: float | str = evaluation.fewshot.STRENGTH,
+) -> Probe:
+  """Ridge regression on few examples per class.
+
+  The metrics are the mean over the seeds, "1shot_top1", and its sample standard
+  deviation, "1shot_top1_std". Defaults as in big_vision.
+  """
+  if seeds < 1 or not shots:
+    raise ValueError(f"{seeds} seeds, shots {shots}; there must be one of each")
+
+  def probe(train, test, num_classes, mesh):
+    del mesh  # Little work: it is done once, wherever jax works by default.
+    found = {}
+    for number in shots:
+      values = []
+      for seed in range(seeds):
+        rows = evaluation.fewshot.draw(
+          train[1], shots=number, num_classes=num_classes, seed=seed
+        )
+        drawn = (train[0][rows], train[1][rows])
+        measured = _of(
+          evaluation.fewshot, drawn, test, num_classes, strength=strength
+        )
+        values.append(measured["top1"])
+      found[f"{number}shot_top1"] = float(np.mean(values))
+      if seeds > 1:
+        found[f"{number}shot_top1_std"] = float(np.std(values, ddof=1))
+    return found
+
+  return probe
+
+
+def _lda(shrinkage: float | str = "ledoit_wolf") -> Probe:
+  """Linear discriminant analysis."""
+
+  def probe(train, test, num_classes, mesh):
+    del mesh
+    options = {"kind": "linear", "shrinkage": shrinkage}
+    return _of(evaluation.discriminant, train, test, num_classes, **options)
+
+  return probe
+
+
+def _qda(shrinkage: float = 0.1) -> Probe:
+  """Quadratic discriminant analysis."""
+
+  def probe(train, test, num_classes, mesh):
+    del mesh
+    options = {"kind": "quadratic", "shrinkage": shrinkage}
+    return _of(evaluation.discriminant, train, test, num_classes, **options)
+
+  return probe
+
+
+def _logistic(strength: float = 1.0, max_steps: int = 100) -> Probe:
+  """Multinomial logistic regression."""
+
+  def probe(train, test, num_classes, mesh):
+    del mesh
+    options = {"strength": strength, "max_steps": max_steps}
+    return _of(evaluation.logistic, train, test, num_classes, **options)
+
+  return probe
+
+
+def _visual_words(
+  num_words: int = 256,
+  patch: int = 6,
+  stride: int = 2,
+  cells: int = 2,
+  seed: int = 0,
+  strength: float = 1.0,
+) -> Probe:
+  """Logistic regression on histograms of typical patches."""
+
+  def probe(train, test, num_classes, mesh):
+    words = evaluation.visual_words
+    vocabulary = words.fit(
+      train[0],
+      num_words=num_words,
+      patch=patch,
+      stride=stride,
+      cells=cells,
+      seed=seed,
+    )
+    counted = [
+      (words.histograms(vocabulary, images), labels)
+      for images, labels in (train, test)
+    ]
+    return _logistic(strength)(*counted, num_classes, mesh)
+
+  return probe
+
+
+PROBES: dict[str, Callable[..., Probe]] = {
+  "fewshot": _fewshot,
+  "knn": _knn,
+  "lda": _lda,
+  "logistic": _logistic,
+  "qda": _qda,
+  "visual_words": _visual_words,
+}
+
+
+def _of(module, train, test, num_classes, **options) -> Metrics:
+  """The metrics on `test` of a module's `fit` to `train` and `predict`."""
+  (inputs, labels), (test_inputs, test_labels) = train, test
+  tree = module.fit(
+    inputs.reshape(len(inputs), -1), labels, num_classes=num_classes, **options
+  )
+  logits = module.predict(tree, test_inputs.reshape(len(test_inputs), -1))
+  measured = metrics.finish(_sums(logits, test_labels))
+  return {key: measured[key] for key in ("top1", "top5") if key in measured}
+
+
+@jax.jit
+def _sums(logits: jax.Array, labels: jax.Array) -> metrics.Sums:
+  targets = jax.nn.one_hot(labels, logits.shape[-1])
+  return metrics.sums(logits, targets, jnp.ones(len(labels)))

@@ -1,0 +1,44 @@
+"""The names of ImageNet's classes, in the order of published weights."""
+
+import file_server
+import pytest
+
+from jaxvision import class_names
+
+
+def test_names_of_imagenet_stand_where_everybody_expects_them():
+  names = class_names.imagenet_1k()
+  assert len(names) == len(set(names)) == 1000
+  # Indices that papers and the documentation of torchvision quote.
+  known = {
+    0: "tench",
+    1: "goldfish",
+    134: "crane bird",
+    207: "golden retriever",
+    281: "tabby",
+    388: "giant panda",
+    517: "crane",
+    999: "toilet tissue",
+  }
+  assert {i: names[i] for i in known} == known
+
+
+def test_names_of_imagenet_21k_are_fetched_once(tmp_path, monkeypatch):
+  monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path))
+  text = "organism, being\nbenthos\ncrème\n".encode()
+  with file_server.serve({"names.txt": text}) as site:
+    monkeypatch.setattr(class_names, "IMAGENET_21K", f"{site.url}/names.txt")
+    for _ in range(2):
+      assert class_names.imagenet_21k() == (
+        "organism, being",
+        "benthos",
+        "crème",
+      )
+    assert len(site.ranges) == 1
+
+
+def test_names_of_imagenet_21k_lie_in_a_public_bucket(tmp_path, monkeypatch):
+  monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path))
+  monkeypatch.setenv("JAXVISION_OFFLINE", "1")
+  with pytest.raises(FileNotFoundError, match="gs://bit_models/imagenet21k_"):
+    class_names.imagenet_21k()

@@ -1,0 +1,61 @@
+"""Functions whose equal operations are computed as one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvision import grouping, models, trees
+
+
+def _draws():
+  key = jax.random.key(3)
+  kernels = [
+    jax.random.normal(jax.random.fold_in(key, i), (4, 5 + i % 2)) * (1 + i % 3)
+    for i in range(7)
+  ]
+  unused = jax.random.normal(jax.random.fold_in(key, 99), (1000,))
+  assert unused.shape == (1000,)
+  return {"kernels": kernels, "sum": sum(k.sum() for k in kernels), "n": 3}
+
+
+def test_values_are_those_of_the_function():
+  actual = jax.jit(lambda: grouping.evaluate(_draws))()
+  jax.tree.map(np.testing.assert_array_equal, actual, jax.jit(_draws)())
+
+
+def test_equal_operations_are_one():
+  jaxpr = jax.make_jaxpr(lambda: grouping.evaluate(_draws))()
+  names = [equation.primitive.name for equation in jaxpr.eqns]
+  assert names.count("random_fold_in") == 1
+  calls = [e.params.get("name") for e in jaxpr.eqns]
+  assert calls.count("_normal") == 2  # one for each shape
+
+
+def test_large_operations_stay_alone(monkeypatch):
+  monkeypatch.setattr(grouping, "_LARGE", 20)
+  jaxpr = jax.make_jaxpr(lambda: grouping.evaluate(_draws))()
+  calls = [e.params.get("name") for e in jaxpr.eqns]
+  assert calls.count("_normal") == 4  # of (4, 5) one, of (4, 6) three
+  test_values_are_those_of_the_function()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_ti16"])
+def test_a_model_starts_as_without_grouping(name):
+  model = models.create(name, num_classes=3)
+
+  def init():
+    return model.init(jax.random.key(1), jnp.ones((1, 32, 32, 3)), train=False)
+
+  grouped, plain = grouping.jit(init)(), jax.jit(init)()
+  assert trees.flatten(grouped).keys() == trees.flatten(plain).keys()
+  jax.tree.map(np.testing.assert_array_equal, grouped, plain)
+
+
+def test_placed_as_asked():
+  mesh = jax.make_mesh(
+    (8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,)
+  )
+  sharding = jax.NamedSharding(mesh, jax.P())
+  placed = grouping.jit(_draws, out_shardings=sharding)()
+  assert placed["kernels"][0].sharding == sharding
