@@ -119,3 +119,15 @@ def _why_idle(pattern: re.Pattern[str], paths: list[str]) -> str:
 def _some(paths: list[str]) -> str:
   rest = f", ... ({len(paths)} in all)" if len(paths) > _LISTED else ""
   return ", ".join(paths[:_LISTED]) + rest
+
+
+def unflatten(leaves: dict[str, Any]) -> dict[str, Any]:
+  """Returns the nested dictionaries that `flatten` makes `leaves` of."""
+  tree: dict[str, Any] = {}
+  for path, leaf in leaves.items():
+    *folders, name = path.split("/")
+    inner = tree
+    for folder in folders:
+      inner = inner.setdefault(folder, {})
+    inner[name] = leaf
+  return tree

@@ -55,6 +55,7 @@ FLOORS = (
   ("probes",),
   ("assembly",),
   ("dispatch", "sanity", "inference", "train_loop"),
+  ("weights",),
   ("training",),
   ("__init__", "cli"),
   ("__main__",),

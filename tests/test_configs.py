@@ -184,7 +184,7 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
       task_loss, optimizer, seed=config.seed, ema_decay=config.ema.decay
     )
   )
-  first = state = _jit(init)()
+  first = state = init()
   for i in range(2):
     state, sums = step(state, batches.at(i))
     assert int(sums["count"]) == 16

@@ -43,6 +43,7 @@ class Unit(nn.Module):
     activation: a name in `jaxvision.activations`.
     norm: a name in `jaxvision.norms`.
     initializer: of the kernels, a name in `jaxvision.initializers`.
+    epsilon: of the weight standardisation.
     dtype: of the computation.
   """
 
@@ -51,6 +52,7 @@ class Unit(nn.Module):
   activation: str
   norm: str
   initializer: str
+  epsilon: float
   dtype: DTypeLike
 
   @nn.compact
@@ -59,6 +61,7 @@ class Unit(nn.Module):
     conv = functools.partial(
       standardized.StandardizedConv,
       kernel_init=initializers.create(self.initializer),
+      epsilon=self.epsilon,
       dtype=self.dtype,
     )
     norm = norms.create(self.norm, train=train, dtype=self.dtype)
@@ -88,6 +91,7 @@ class Block(nn.Module):
   activation: str
   norm: str
   initializer: str
+  epsilon: float
   dtype: DTypeLike
   scan: bool
 
@@ -100,6 +104,7 @@ class Block(nn.Module):
       activation=self.activation,
       norm=self.norm,
       initializer=self.initializer,
+      epsilon=self.epsilon,
       dtype=self.dtype,
     )
     x = unit(stride=self.stride, name="unit01")(x, train=train)
@@ -116,12 +121,14 @@ class Root(nn.Module):
     features: channels of the output.
     stem: "imagenet" or "small".
     initializer: of the kernel.
+    epsilon: of the weight standardisation.
     dtype: of the computation.
   """
 
   features: int
   stem: str
   initializer: str
+  epsilon: float
   dtype: DTypeLike
 
   @nn.compact
@@ -137,6 +144,7 @@ class Root(nn.Module):
       standardized.StandardizedConv,
       self.features,
       kernel_init=initializers.create(self.initializer),
+      epsilon=self.epsilon,
       dtype=self.dtype,
       name="conv_root",
     )
@@ -162,6 +170,7 @@ class BiT(nn.Module):
     head_bias: where the biases of the classifier start; its kernel starts at 0.
       With a sigmoid loss over many classes a negative one, such as -10, starts
       from the truth that an image has few of them.
+    standardization_epsilon: of the weights; 1e-8 in timm, 1e-6 at Hugging Face.
     scan_layers: compile equal units once and scan over them.
     dtype: of the computation; parameters and logits are float32.
   """
@@ -174,6 +183,7 @@ class BiT(nn.Module):
   norm: str = "group_norm"
   initializer: str = "lecun_normal"
   head_bias: float = 0.0
+  standardization_epsilon: float = 1e-10
   scan_layers: bool = False
   dtype: DTypeLike = "float32"
 
@@ -184,7 +194,11 @@ class BiT(nn.Module):
     Raises:
       ValueError: if a stem, activation, norm or initializer does not exist.
     """
-    shared = {"initializer": self.initializer, "dtype": self.dtype}
+    shared = {
+      "initializer": self.initializer,
+      "epsilon": self.standardization_epsilon,
+      "dtype": self.dtype,
+    }
     features = 64 * self.width
     x = Root(features, stem=self.stem, name="root_block", **shared)(images)
     for i, units in enumerate(self.units):

@@ -1,0 +1,120 @@
+"""Layouts of BiT: of its authors, of big_vision, timm and Hugging Face."""
+
+import functools
+import re
+
+from jaxvision.weights import layout
+from jaxvision.weights.layout import Layout, Place, Shape
+
+_AUTHORS = (
+  (r"^root_block/conv_root$", "root_block/standardized_conv2d"),
+  (r"^norm-pre-head$", "group_norm"),
+  (r"^head$", "head/conv2d"),
+  (r"/conv_proj$", "/a/proj/standardized_conv2d"),
+  (r"/conv1$", "/a/standardized_conv2d"),
+  (r"/conv2$", "/b/standardized_conv2d"),
+  (r"/conv3$", "/c/standardized_conv2d"),
+  (r"/gn1$", "/a/group_norm"),
+  (r"/gn2$", "/b/group_norm"),
+  (r"/gn3$", "/c/group_norm"),
+)
+
+
+def _authors(path: str, shape: Shape) -> Place:
+  """The classifier is a 1x1 convolution there."""
+  module, _, leaf = path.partition("/")[2].rpartition("/")
+  names = {"scale": "gamma", "bias": "beta"} if "gn" in module else {}
+  if module == "norm-pre-head":
+    names = {"scale": "gamma", "bias": "beta"}
+  key = f"resnet/{layout.renamed(module, _AUTHORS)}/{names.get(leaf, leaf)}"
+  if path == "params/head/kernel":
+    return Place(key, (1, 1, *shape), shape, (0, 1))
+  return layout.same(key, shape)
+
+
+def _without_numbers(key: str) -> str:
+  """Some files number the scope of a convolution."""
+  return re.sub(r"/standardized_conv2d_\d+/", "/standardized_conv2d/", key)
+
+
+def _unwrapped(key: str) -> str:
+  return re.sub(r"^(opt/target/|params/|opt/)", "", key)
+
+
+def _big_vision(path: str, shape: Shape) -> Place:
+  return layout.same(path.partition("/")[2], shape)
+
+
+def _unit(found: re.Match, *, form: str) -> str:
+  return form.format(int(found[1]) - 1, int(found[2]) - 1)
+
+
+def _torch(path: str, shape: Shape, *, rules: layout.Rules) -> Place:
+  """The classifier is a 1x1 convolution in timm, and not at Hugging Face."""
+  place = layout.torch_place(path, shape, rules=rules)
+  if path == "params/head/kernel" and place.key.startswith("head"):
+    return Place(place.key, (*place.shape, 1, 1), shape, (1, 0))
+  return place
+
+
+_IN_UNIT = ((r"conv_proj$", "downsample.conv"), (r"\bgn(\d)$", r"norm\1"))
+_TIMM = (
+  (r"^root_block/conv_root$", "stem.conv"),
+  (
+    r"^block(\d)/unit(\d+)/",
+    functools.partial(_unit, form="stages.{}.blocks.{}."),
+  ),
+  *_IN_UNIT,
+  (r"^norm-pre-head$", "norm"),
+  (r"^head$", "head.fc"),
+)
+_HUGGING_FACE = (
+  (r"^root_block/conv_root$", "bit.embedder.convolution"),
+  (
+    r"^block(\d)/unit(\d+)/",
+    functools.partial(_unit, form="bit.encoder.stages.{}.layers.{}."),
+  ),
+  *_IN_UNIT,
+  (r"^norm-pre-head$", "bit.norm"),
+  (r"^head$", "classifier.1"),
+)
+
+_BIT = {
+  "models": ("bit_*",),
+  "head": "head",
+  "stem": "root_block/conv_root",
+}
+LAYOUTS = (
+  Layout(
+    "authors",
+    ".npz",
+    sign=r"resnet/root_block/standardized_conv2d/kernel",
+    place=_authors,
+    clean=lambda key: _without_numbers(_unwrapped(key)),
+    **_BIT,
+  ),
+  Layout(
+    "big_vision",
+    ".npz",
+    sign=r"root_block/conv_root/kernel",
+    place=_big_vision,
+    clean=_unwrapped,
+    **_BIT,
+  ),
+  Layout(
+    "timm",
+    ".safetensors",
+    sign=r"stages\.0\.blocks\.0\.downsample\.conv\.weight",
+    place=functools.partial(_torch, rules=_TIMM),
+    options=lambda arrays, name: {"standardization_epsilon": 1e-8},
+    **_BIT,
+  ),
+  Layout(
+    "huggingface",
+    ".safetensors",
+    sign=r"bit\.embedder\.convolution\.weight",
+    place=functools.partial(_torch, rules=_HUGGING_FACE),
+    options=lambda arrays, name: {"standardization_epsilon": 1e-6},
+    **_BIT,
+  ),
+)

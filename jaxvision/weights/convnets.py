@@ -1,0 +1,218 @@
+"""Layouts of AlexNet, VGG, ResNet, EfficientNet, ShuffleNet v2 and NASNet.
+
+All are state dicts of torch, by torchvision or timm, whose names ours follow.
+"""
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxvision.weights import layout
+from jaxvision.weights.layout import Layout, Place, Shape
+
+Arrays = Mapping[str, np.ndarray]
+
+_NUMBERED = ((r"_(\d+)", r".\1"),)
+
+
+def _flat(path: str, shape: Shape, *, first: str, side: int) -> Place:
+  """AlexNet and VGG of torchvision; `first` is the Dense that reads a map."""
+  place = layout.torch_place(path, shape, rules=_NUMBERED)
+  if path == f"params/{first}/kernel":
+    return layout.flattened(place.key, shape, side=side)
+  return place
+
+
+def _timm_vgg(path: str, shape: Shape) -> Place:
+  """There the hidden layers are convolutions, the first one of 7x7."""
+  rules = (
+    (r"^classifier_0$", "pre_logits.fc1"),
+    (r"^classifier_3$", "pre_logits.fc2"),
+    (r"^classifier_6$", "head.fc"),
+    *_NUMBERED,
+  )
+  place = layout.torch_place(path, shape, rules=rules)
+  if not place.key.endswith("fc1.weight") and not place.key.endswith(
+    "fc2.weight"
+  ):
+    return place
+  side = 7 if place.key.endswith("fc1.weight") else 1
+  split = (side, side, shape[0] // side**2, shape[1])
+  return Place(place.key, (*split[:1:-1], side, side), split, (3, 2, 0, 1))
+
+
+_RESNET = (
+  (r"^(layer\d)_(\d+)/", r"\1.\2."),
+  (r"^conv1_0$", "conv1.0"),
+  (r"^bn1_0$", "conv1.1"),
+  (r"^conv1_1$", "conv1.3"),
+  (r"^bn1_1$", "conv1.4"),
+  (r"^conv1_2$", "conv1.6"),
+  (r"se/conv_reduce", "se.fc1"),
+  (r"se/conv_expand", "se.fc2"),
+)
+
+
+def _resnet(path: str, shape: Shape, *, pooled: bool) -> Place:
+  """With an average pooling before the shortcut, that is its module 0."""
+  first = 1 if pooled else 0
+  rules = (
+    *_RESNET,
+    ("downsample_conv", f"downsample.{first}"),
+    ("downsample_bn", f"downsample.{first + 1}"),
+  )
+  return layout.torch_place(path, shape, rules=rules)
+
+
+def _resnet_options(arrays: Arrays, name: str) -> dict[str, Any]:
+  options: dict[str, Any] = {}
+  if "conv1.0.weight" in arrays:
+    options["stem"] = "deep"
+  if "layer2.0.downsample.2.weight" in arrays:
+    options["shortcut"] = "pool"
+  if "layer1.0.se.fc1.weight" in arrays:
+    reduced, width = arrays["layer1.0.se.fc1.weight"].shape[:2]
+    options["squeeze_excite"] = width // reduced
+  return options
+
+
+_TIMM_EFFICIENTNET = (
+  (r"^blocks_(\d)_(\d+)/", r"blocks.\1.\2."),
+  ("se/", "se."),
+)
+# Our module -> its position in a block that expands, and in one that does not.
+_POSITIONS = {
+  "conv_pw": ("0.0", "2.0"),
+  "bn1": ("0.1", "0.1"),
+  "conv_dw": ("1.0", "0.0"),
+  "bn2": ("1.1", "2.1"),
+  "se/conv_reduce": ("2.fc1", "1.fc1"),
+  "se/conv_expand": ("2.fc2", "1.fc2"),
+  "conv_pwl": ("3.0", None),
+  "bn3": ("3.1", None),
+}
+
+
+def _in_block(found: re.Match) -> str:
+  stage, block, module = found.groups()
+  position = _POSITIONS[module][0 if stage != "0" else 1]
+  return f"features.{int(stage) + 1}.{block}.block.{position}"
+
+
+_TORCHVISION_EFFICIENTNET = (
+  (r"^conv_stem$", "features.0.0"),
+  (r"^bn1$", "features.0.1"),
+  (r"^conv_head$", "features.8.0"),
+  (r"^bn2$", "features.8.1"),
+  (r"^classifier$", "classifier.1"),
+  (r"^blocks_(\d)_(\d+)/(.*)$", _in_block),
+)
+
+
+def _torchvision_efficientnet(arrays: Arrays, name: str) -> dict[str, Any]:
+  """Up to B4 they have the epsilon that torch has by default."""
+  options: dict[str, Any] = {"padding": "symmetric"}
+  if name[-1] in "01234":
+    options["norm_epsilon"] = 1e-5
+  return options
+
+
+_NASNET = ((r"(?<!final_path)_(conv|bn|(depth|point)wise_conv2d)$", r".\1"),)
+
+
+def _by(rules: layout.Rules) -> functools.partial:
+  return functools.partial(layout.torch_place, rules=rules)
+
+
+_TORCH = {"suffix": ".safetensors", "clean": layout.torch_clean}
+LAYOUTS = (
+  Layout(
+    "torchvision",
+    models=("alexnet",),
+    sign=r"classifier\.4\.weight",
+    place=functools.partial(_flat, first="classifier_1", side=6),
+    head="classifier_6",
+    stem="features_0",
+    **_TORCH,
+  ),
+  Layout(
+    "torchvision",
+    models=("vgg*",),
+    sign=r"classifier\.0\.weight",
+    place=functools.partial(_flat, first="classifier_0", side=7),
+    head="classifier_6",
+    stem="features_0",
+    **_TORCH,
+  ),
+  Layout(
+    "timm",
+    models=("vgg*",),
+    sign=r"pre_logits\.fc1\.weight",
+    place=_timm_vgg,
+    head="classifier_6",
+    stem="features_0",
+    **_TORCH,
+  ),
+  Layout(
+    "timm, torchvision",
+    models=("resnet*",),
+    sign=r"layer1\.0\.conv1\.weight",
+    place=functools.partial(_resnet, pooled=False),
+    head="fc",
+    stem="conv1",
+    options=_resnet_options,
+    **_TORCH,
+  ),
+  Layout(
+    "timm, with pooled shortcuts",
+    models=("resnet*",),
+    sign=r"layer2\.0\.downsample\.2\.weight",
+    place=functools.partial(_resnet, pooled=True),
+    head="fc",
+    stem="conv1_0",
+    options=_resnet_options,
+    **_TORCH,
+  ),
+  Layout(
+    "timm",
+    models=("efficientnet_*",),
+    sign=r"blocks\.0\.0\.conv_dw\.weight",
+    place=_by(_TIMM_EFFICIENTNET),
+    head="classifier",
+    stem="conv_stem",
+    **_TORCH,
+  ),
+  Layout(
+    "torchvision",
+    models=("efficientnet_*",),
+    sign=r"features\.1\.0\.block\.0\.0\.weight",
+    place=_by(_TORCHVISION_EFFICIENTNET),
+    head="classifier",
+    stem="conv_stem",
+    options=_torchvision_efficientnet,
+    **_TORCH,
+  ),
+  Layout(
+    "torchvision",
+    models=("shufflenet_v2_*",),
+    sign=r"stage2\.0\.branch1\.0\.weight",
+    place=_by(((r"^(stage\d)_(\d+)/", r"\1.\2."), *_NUMBERED)),
+    head="fc",
+    stem="conv1_0",
+    options=lambda arrays, name: {"layout": "torchvision"},
+    **_TORCH,
+  ),
+  Layout(
+    "timm",
+    models=("nasnet_a_large",),
+    sign=r"cell_stem_0\.conv_1x1\.conv\.weight",
+    place=_by(_NASNET),
+    head="last_linear",
+    stem="conv0_conv",
+    options=lambda arrays, name: {"border": "zeros_in_means"},
+    **_TORCH,
+  ),
+)

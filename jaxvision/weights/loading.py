@@ -1,0 +1,306 @@
+"""A file of weights into a model and its variables."""
+
+import difflib
+import math
+import os
+import pathlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from jaxvision import fetch, grouping, inference, models, train_step, trees
+from jaxvision.weights import files, recognition, resize, vit
+from jaxvision.weights.layout import Layout, Place, Shape
+
+Tree = Any
+Placement = jax.sharding.Sharding | Callable[[str, Shape], Any] | None
+
+_LISTED = 12  # lines of each list in an error
+_RGB = 3
+
+
+def load(
+  path_or_url: str | os.PathLike[str],
+  name: str,
+  *,
+  num_classes: int | None = None,
+  image_size: int | None = None,
+  channels: int = _RGB,
+  ignore: Sequence[str] = (),
+  resizing: str = "align_corners",
+  sharding: Placement = None,
+  sha256: str | None = None,
+  **options: Any,
+) -> tuple[nn.Module, Tree]:
+  """Reads published weights: every parameter is filled, every array is used.
+
+  The model has the options that the layout of the file implies, so that its
+  logits are those of the implementation that wrote the file. Arrays are copied
+  one by one out of the mapped file, straight to where they shall lie.
+
+  Args:
+    path_or_url: .npz or .safetensors; an address as `fetch.local_path` has it.
+    name: of the model, as `models.create` has it.
+    num_classes: gives the model a fresh classifier of zeros for so many
+      classes; None keeps that of the file.
+    image_size: height and width that the learned positions shall be for, in
+      pixels; None is what the file has.
+    channels: of the images; other than 3, the first kernel is summed or
+      repeated.
+    ignore: regular expressions for what may be missing in the file, by our path
+      (`params/head/bias`), or left over, by its key. A parameter that is not
+      filled keeps its fresh value.
+    resizing: of positions, a name in `resize.METHODS`.
+    sharding: of every array, or (path, shape) -> that of one; None is the
+      default device.
+    sha256: 64 hexadecimal digits that the file must have.
+    **options: of the model, over those that the file implies.
+
+  Returns:
+    (model, variables), as `model.apply(variables, images, train=False)` takes
+    them, float32.
+
+  Raises:
+    FileNotFoundError, ConnectionError: there is no such file.
+    ValueError: the file is damaged, laid out in no known way, of another model,
+      or does not fit it; names what is missing and what is left over.
+  """
+  path = fetch.local_path(path_or_url, sha256=sha256)
+  if path.is_dir():
+    return _load_run(path, name, num_classes=num_classes, sharding=sharding)
+  file = files.open_file(path)
+  found = recognition.recognize(file.arrays, source=str(path))
+  recognition.check_name(found, name, source=str(path))
+  classes = num_classes or recognition.classes(found)
+  if classes is None:
+    raise ValueError(
+      f"{path} has no classifier: say num_classes=... for a fresh one"
+    )
+  options = {**found.layout.options(found.arrays, name), **options}
+  model = models.create(name, num_classes=classes, **options)
+  size = image_size or _image_size(found, name, model)
+  template = _template(model, (size, size, channels))
+  head = f"params/{found.layout.head}/" if num_classes else None
+  plan = _plan(found, template, head=head, ignore=ignore, source=str(path))
+  leaves = {}
+  for leaf, shape in template.items():
+    array = np.zeros(shape.shape, shape.dtype)
+    if leaf in plan:
+      array = _read(found, plan[leaf], leaf, shape, resizing=resizing)
+    leaves[leaf] = _put(array, leaf, sharding)
+    if leaf in plan:
+      file.forget(found.names[plan[leaf].key])
+  missing = [
+    leaf
+    for leaf in template
+    if leaf not in plan and not (head and leaf.startswith(head))
+  ]
+  if missing:
+    leaves |= _fresh(model, missing, (size, size, channels), sharding)
+  return model, trees.unflatten(leaves)
+
+
+def _template(model: nn.Module, image_shape: Shape) -> dict[str, Any]:
+  """Returns shape and type of every variable by path."""
+  return trees.flatten(
+    jax.eval_shape(lambda: train_step.init_variables(model, 0, image_shape))
+  )
+
+
+def _image_size(
+  found: recognition.Recognized, name: str, model: nn.Module
+) -> int:
+  """Returns the size of the images that the file's tokens are for."""
+  spec = models.spec(name)
+  stored = _template(model, (spec.image_size, spec.image_size, _RGB))
+  for leaf, shape in stored.items():
+    key = found.layout.place(leaf, shape.shape).key
+    if key not in found.arrays:
+      continue
+    if leaf == f"params/{vit.POSITIONS}":
+      own, tokens = shape.shape[1], found.arrays[key].shape[-2]
+      before = own - math.isqrt(own) ** 2
+      return spec.image_size * math.isqrt(tokens - before) // math.isqrt(own)
+    if leaf.endswith("MixerBlock_0/token_mixing/Dense_0/kernel"):
+      tokens = found.arrays[key].size // shape.shape[1]
+      return spec.image_size * math.isqrt(tokens) // math.isqrt(shape.shape[0])
+  return spec.image_size
+
+
+def _plan(
+  found: recognition.Recognized,
+  template: dict[str, Any],
+  *,
+  head: str | None,
+  ignore: Sequence[str],
+  source: str,
+) -> dict[str, Place]:
+  """Returns the place of every leaf that the file fills.
+
+  Raises:
+    ValueError: leaves without an array, or arrays without a leaf.
+  """
+  places = {
+    leaf: found.layout.place(leaf, shape.shape)
+    for leaf, shape in template.items()
+  }
+  used = {place.key for place in places.values()}
+  plan, problems = {}, []
+  for leaf, place in places.items():
+    if head and leaf.startswith(head):
+      continue
+    if place.key not in found.arrays:
+      problems.append((leaf, place, "is not there"))
+    elif not _fits(found, place, leaf):
+      shape = found.arrays[place.key].shape
+      problems.append((leaf, place, f"is there as {shape}"))
+    else:
+      plan[leaf] = place
+  problems = [p for p in problems if not _matches(p[0], ignore)]
+  left = [
+    key
+    for key in found.arrays
+    if key not in used and not _matches(found.names[key], ignore)
+  ]
+  if problems or left:
+    raise ValueError(_explain(found, problems, left, source=source))
+  return plan
+
+
+def _fits(found: recognition.Recognized, place: Place, leaf: str) -> bool:
+  """Whether an array has the shape of its place, or can be resized to it."""
+  array = found.arrays[place.key]
+  if leaf in _resizable(found.layout):
+    return array.ndim == len(place.shape)
+  try:
+    place.check(array.shape)
+  except ValueError:
+    return False
+  return True
+
+
+def _resizable(layout: Layout) -> tuple[str, str]:
+  return f"params/{vit.POSITIONS}", f"params/{layout.stem}/kernel"
+
+
+def _read(
+  found: recognition.Recognized,
+  place: Place,
+  leaf: str,
+  shape: jax.ShapeDtypeStruct,
+  *,
+  resizing: str,
+) -> np.ndarray:
+  """Returns our array of a leaf, resized where it must be."""
+  array = found.arrays[place.key]
+  positions, stem = _resizable(found.layout)
+  if leaf == positions and array.shape != place.shape:
+    table = array.reshape(1, *array.shape[-2:])
+    before = shape.shape[1] - math.isqrt(shape.shape[1]) ** 2
+    grids = [
+      (math.isqrt(tokens - before),) * 2
+      for tokens in (table.shape[1], shape.shape[1])
+    ]
+    array = resize.positions(
+      table, grid=grids[0], new_grid=grids[1], method=resizing
+    )
+  elif leaf == stem and array.shape != place.shape:
+    if found.layout.suffix == ".safetensors":
+      array = array.transpose(2, 3, 1, 0)
+    array = np.asarray(array, np.float32)
+    if array.shape[2] != shape.shape[2]:
+      array = resize.channels(array, new=shape.shape[2])
+    if array.shape[0] != shape.shape[0]:
+      array = resize.patches(array, new_size=shape.shape[0])
+  else:
+    array = place.from_file(array, shape.shape)
+  # A copy in any case: the file may be changed, and shall be forgotten.
+  return np.array(array, shape.dtype, order="C")
+
+
+def _put(array: np.ndarray, leaf: str, sharding: Placement) -> jax.Array:
+  if callable(sharding) and not isinstance(sharding, jax.sharding.Sharding):
+    sharding = sharding(leaf, array.shape)
+  return jax.device_put(array, sharding)
+
+
+def _fresh(
+  model: nn.Module, leaves: Sequence[str], image_shape: Shape, sharding: Any
+) -> dict[str, jax.Array]:
+  """Returns the initial values of leaves that no file fills."""
+
+  def init() -> dict[str, jax.Array]:
+    drawn = trees.flatten(train_step.init_variables(model, 0, image_shape))
+    return {leaf: drawn[leaf] for leaf in leaves}
+
+  drawn = grouping.jit(init)()
+  return {
+    leaf: _put(np.asarray(x), leaf, sharding) for leaf, x in drawn.items()
+  }
+
+
+def _load_run(
+  path: pathlib.Path,
+  name: str,
+  *,
+  num_classes: int | None,
+  sharding: Placement,
+) -> tuple[nn.Module, Tree]:
+  """Reads the folder of one of our own runs."""
+  run = inference.load_run(path)
+  if run.config.model.name != name:
+    raise ValueError(
+      f"{path} is a run of {run.config.model.name}, not of {name}"
+    )
+  model, variables = run.model, run.variables
+  leaves = trees.flatten(variables)
+  if num_classes is not None:
+    model = model.clone(num_classes=num_classes)
+    template = _template(model, run.image_shape)
+    leaves = {
+      leaf: leaves[leaf]
+      if leaves[leaf].shape == shape.shape
+      else np.zeros(shape.shape, shape.dtype)
+      for leaf, shape in template.items()
+    }
+  leaves = {
+    leaf: _put(np.asarray(array), leaf, sharding)
+    for leaf, array in leaves.items()
+  }
+  return model, trees.unflatten(leaves)
+
+
+def _matches(text: str, patterns: Sequence[str]) -> bool:
+  return any(re.fullmatch(pattern, text) for pattern in patterns)
+
+
+def _explain(
+  found: recognition.Recognized,
+  problems: Sequence[tuple[str, Place, str]],
+  left: Sequence[str],
+  *,
+  source: str,
+) -> str:
+  """Returns both lists, with the nearest key that is left over."""
+  lines = [
+    f"{source} does not fit: laid out as {found.layout.name} do, "
+    f"{recognition.guess(found)}."
+  ]
+  if problems:
+    lines.append(f"{len(problems)} parameters are not filled:")
+    for leaf, place, why in problems[:_LISTED]:
+      near = difflib.get_close_matches(place.key, left, n=1)
+      hint = f"; left over is {near[0]}" if near else ""
+      lines.append(f"  {leaf}: {place.key} {place.whole()} {why}{hint}")
+  if left:
+    lines.append(f"{len(left)} arrays are left over:")
+    for key in left[:_LISTED]:
+      lines.append(f"  {found.names[key]} {found.arrays[key].shape}")
+  if max(len(problems), len(left)) > _LISTED:
+    lines.append("  ...")
+  lines.append("Name another model, or what to leave out by ignore=[...].")
+  return "\n".join(lines)

@@ -1,0 +1,59 @@
+"""Layouts of MLP-Mixer: of its authors, in two forms, and of timm."""
+
+import functools
+import re
+
+from jaxvision.weights import layout
+from jaxvision.weights.layout import Layout, Place, Shape
+
+_TIMM = (
+  (r"^stem$", "stem.proj"),
+  (r"^MixerBlock_(\d+)/", r"blocks.\1."),
+  (r"LayerNorm_0$", "norm1"),
+  (r"LayerNorm_1$", "norm2"),
+  (r"token_mixing/Dense_0", "mlp_tokens.fc1"),
+  (r"token_mixing/Dense_1", "mlp_tokens.fc2"),
+  (r"channel_mixing/Dense_0", "mlp_channels.fc1"),
+  (r"channel_mixing/Dense_1", "mlp_channels.fc2"),
+  (r"^pre_head_layer_norm$", "norm"),
+)
+# The second form, of a few files, in the names of the first.
+_SECOND = (
+  (r"^(opt/target/|params/)", ""),
+  (r"^embedding/", "stem/"),
+  (r"^Mixer/encoder_norm/", "pre_head_layer_norm/"),
+  (r"^Mixer/encoderblock_(\d+)/", r"MixerBlock_\1/"),
+  (
+    r"(token|channel)_mixing_phase_0/(kernel|bias)(\d)$",
+    lambda m: f"{m[1]}_mixing/Dense_{int(m[3]) - 1}/{m[2]}",
+  ),
+)
+
+
+def _authors(path: str, shape: Shape) -> Place:
+  return layout.same(path.partition("/")[2], shape)
+
+
+def _clean(key: str) -> str:
+  return layout.renamed(key, _SECOND)
+
+
+_MIXER = {"models": ("mixer_*",), "head": "head", "stem": "stem"}
+LAYOUTS = (
+  Layout(
+    "authors",
+    ".npz",
+    sign=re.escape("MixerBlock_0/token_mixing/Dense_0/kernel"),
+    place=_authors,
+    clean=_clean,
+    **_MIXER,
+  ),
+  Layout(
+    "timm",
+    ".safetensors",
+    sign=r"blocks\.0\.mlp_tokens\.fc1\.weight",
+    place=functools.partial(layout.torch_place, rules=_TIMM),
+    options=lambda arrays, name: {"activation": "gelu_erf"},
+    **_MIXER,
+  ),
+)

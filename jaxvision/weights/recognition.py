@@ -1,0 +1,143 @@
+"""Which network a file holds, and who laid it out."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from jaxvision import hybrid_stem, models, spelling
+from jaxvision.weights import bit, convnets, mixer, vit
+from jaxvision.weights.layout import Layout
+
+LAYOUTS: tuple[Layout, ...] = (
+  *bit.LAYOUTS,
+  *vit.LAYOUTS,
+  *mixer.LAYOUTS,
+  *convnets.LAYOUTS,
+)
+# Running averages are no parameters; positions are as many as patches.
+_LEFT_OUT = re.compile(
+  r".*(running_mean|running_var|/mean|/var|pos_emb\w*|position_emb\w*)$"
+)
+_CLASSES = 1000  # of the parameters that a ModelSpec counts
+
+
+@dataclasses.dataclass(frozen=True)
+class Recognized:
+  """What a file turned out to be.
+
+  Attributes:
+    layout: who laid it out.
+    names: from the key that the layout uses to that of the file.
+    arrays: by the key that the layout uses.
+    candidates: names of models of the family, the most similar first, each with
+      the parameters that it has more than the file.
+  """
+
+  layout: Layout
+  names: dict[str, str]
+  arrays: dict[str, np.ndarray]
+  candidates: list[tuple[str, int]]
+
+
+def recognize(arrays: Mapping[str, np.ndarray], *, source: str) -> Recognized:
+  """Finds the layout by the keys, and the model by the number of parameters.
+
+  Args:
+    arrays: of a file, by its keys.
+    source: what to call it in errors.
+
+  Raises:
+    ValueError: the keys are of no layout; shows some.
+  """
+  # The last that fits: special forms stand behind the plain ones.
+  for layout in reversed(LAYOUTS):
+    cleaned = {layout.clean(key): key for key in arrays}
+    if any(re.fullmatch(layout.sign, key) for key in cleaned if key):
+      cleaned.pop(None, None)
+      found = {key: arrays[name] for key, name in cleaned.items()}
+      return Recognized(layout, cleaned, found, _candidates(layout, found))
+  raise ValueError(
+    f"{source} is laid out like no file that is known here; it has "
+    f"{len(arrays)} arrays: {', '.join(sorted(arrays)[:6])}, ..."
+  )
+
+
+def classes(found: Recognized) -> int | None:
+  """Returns the length of the logits; None without a classifier."""
+  place = found.layout.place(f"params/{found.layout.head}/bias", (1,))
+  if place.key not in found.arrays:
+    return None
+  return found.arrays[place.key].size
+
+
+def check_name(found: Recognized, name: str, *, source: str) -> None:
+  """Raises a ValueError if a file is of another family than the model."""
+  if name not in models.names():
+    raise ValueError(spelling.unknown("model", name, models.names()))
+  if name not in family(found.layout):
+    raise ValueError(
+      f"{source} holds no {name}: it is laid out as {found.layout.name} lay "
+      f"out {', '.join(found.layout.models)}; {guess(found)}"
+    )
+
+
+def guess(found: Recognized) -> str:
+  """Returns a sentence on which model it is."""
+  (name, difference), *_ = found.candidates
+  if difference == 0:
+    return f"by its number of parameters it is {name}"
+  return (
+    f"the nearest model is {name}, which has {abs(difference):,} parameters "
+    f"{'more' if difference > 0 else 'fewer'}"
+  )
+
+
+def family(layout: Layout) -> list[str]:
+  """Returns the models that a layout is for."""
+  return [n for pattern in layout.models for n in models.names(pattern)]
+
+
+def _candidates(
+  layout: Layout, arrays: Mapping[str, np.ndarray]
+) -> list[tuple[str, int]]:
+  """Compares bodies: without classifier, positions and running averages."""
+  skipped = {
+    layout.place(f"params/{layout.head}/{leaf}", shape).key
+    for leaf, shape in (("kernel", (1, 1)), ("bias", (1,)))
+  }
+  sizes = [
+    array.size
+    for key, array in arrays.items()
+    if key not in skipped and not _LEFT_OUT.match(key)
+  ]
+  body, inputs = sum(sizes), _inputs(layout, arrays)
+  differences = []
+  for name in family(layout):
+    own = models.spec(name).parameters - _CLASSES * (inputs + 1)
+    own -= _positions(name)
+    differences.append((name, own - body))
+  return sorted(differences, key=lambda each: (abs(each[1]), each[0]))
+
+
+def _inputs(layout: Layout, arrays: Mapping[str, np.ndarray]) -> int:
+  """Returns the width that the classifier reads; 0 without one."""
+  head = f"params/{layout.head}"
+  kernel = arrays.get(layout.place(f"{head}/kernel", (1, 1)).key)
+  bias = arrays.get(layout.place(f"{head}/bias", (1,)).key)
+  if kernel is None or bias is None:
+    return 0
+  return kernel.size // bias.size
+
+
+def _positions(name: str) -> int:
+  """Returns how many parameters are learned positions, at the native size."""
+  if not name.startswith("vit_"):
+    return 0
+  options = models.VARIANTS[name]["options"]
+  stride = options["patch_size"]
+  if options["stem_units"] is not None:
+    stride *= hybrid_stem.stride(options["stem_units"])
+  patches = (models.spec(name).image_size // stride) ** 2
+  return (patches + 1) * options["width"]

@@ -1,0 +1,296 @@
+"""Layouts of the Vision Transformer and its hybrids.
+
+Of the authors before and after Flax's Linen, of big_vision, timm, torchvision
+and Hugging Face.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxvision.weights import layout
+from jaxvision.weights.layout import Layout, Place, Shape
+
+Arrays = Mapping[str, np.ndarray]
+
+POSITIONS = "Transformer/posembed_input/pos_embedding"
+_ATTENTION = "MultiHeadDotProductAttention_0"
+_BLOCK = "Transformer/encoderblock_"
+
+# Wrappers; then the numbers that counted all layers before Linen; then the
+# names of early and of later files for what has another place today.
+_CLEAN = (
+  (r"^(opt/target/|params/img/|params/|img/)", ""),
+  (r"/MultiHeadDotProductAttention_1/", f"/{_ATTENTION}/"),
+  (r"/LayerNorm_2/", "/LayerNorm_1/"),
+  (r"/MlpBlock_3/", "/MlpBlock_0/"),
+  (r"^(Transformer/)?pos_embedding$", POSITIONS),
+  (
+    rf"^(probe$|{_ATTENTION}/|LayerNorm_0/|MlpBlock_0/)",
+    r"MAPHead_0/\1",
+  ),
+)
+
+
+def _clean(key: str) -> str:
+  return layout.renamed(key, _CLEAN)
+
+
+def _npz(path: str, shape: Shape) -> Place:
+  return layout.same(path.partition("/")[2], shape)
+
+
+def _scanned(path: str, shape: Shape) -> Place:
+  """All blocks are in one array there, along its first axis."""
+  path = path.partition("/")[2]
+  found = re.match(rf"{_BLOCK}(\d+)/(.*)", path)
+  if not found:
+    return layout.same(path, shape)
+  key = f"Transformer/encoderblock/{found[2]}"
+  block = int(found[1])
+  return Place(key, (1, *shape), shape, range(len(shape)), block, parts=None)
+
+
+def _tokens(arrays: Arrays, key: str) -> int:
+  return arrays[key].shape[-2] if key in arrays else 0
+
+
+def _position_options(
+  arrays: Arrays, *, positions: str, token: str, pool: str
+) -> dict[str, Any]:
+  """Returns which positions and which pooling there are.
+
+  Args:
+    arrays: of the file.
+    positions, token, pool: keys, of the learned positions, the class token and
+      the query of the attention pooling.
+  """
+  options = {"pool": "mean", "positions": "none"}
+  if token in arrays:
+    options["pool"] = "token"
+  if pool in arrays:
+    options["pool"] = "map"
+  count = _tokens(arrays, positions)
+  if count:
+    patches = count == math.isqrt(count) ** 2
+    options["positions"] = "learned_patches" if patches else "learned"
+    if options["pool"] != "token":
+      # Both are the same without a class token.
+      options["positions"] = "learned"
+  return options
+
+
+def _npz_options(arrays: Arrays, name: str) -> dict[str, Any]:
+  options = _position_options(
+    arrays, positions=POSITIONS, token="cls", pool="MAPHead_0/probe"
+  )
+  if options["positions"] == "none":
+    options["positions"] = "sincos2d"  # big_vision's, which has no parameters
+  if "pre_logits/kernel" in arrays:
+    options["representation_size"] = arrays["pre_logits/kernel"].shape[1]
+  return options
+
+
+_IN_BLOCK = (
+  (r"LayerNorm_0$", "norm1"),
+  (r"LayerNorm_1$", "norm2"),
+  (r"MlpBlock_0/Dense_0$", "mlp.fc1"),
+  (r"MlpBlock_0/Dense_1$", "mlp.fc2"),
+)
+
+
+def _unit(found: re.Match) -> str:
+  stage, unit = int(found[1]) - 1, int(found[2]) - 1
+  return f"patch_embed.backbone.stages.{stage}.blocks.{unit}."
+
+
+_TIMM = (
+  (r"^(conv|gn)_root$", r"patch_embed.backbone.stem.\1"),
+  (r"^block(\d)/unit(\d+)/", _unit),
+  (r"(conv|gn)_proj$", r"downsample.\1"),
+  (r"\bgn(\d?)$", r"norm\1"),
+  (r"^embedding$", "patch_embed.proj"),
+  (r"^Transformer/encoderblock_(\d+)/", r"blocks.\1."),
+  (r"^MAPHead_0/LayerNorm_0$", "attn_pool.norm"),
+  (r"^MAPHead_0/MlpBlock_0/Dense_0$", "attn_pool.mlp.fc1"),
+  (r"^MAPHead_0/MlpBlock_0/Dense_1$", "attn_pool.mlp.fc2"),
+  *_IN_BLOCK,
+  (r"^Transformer/encoder_norm$", "norm"),
+)
+# Our parameter without module -> that of timm.
+_TIMM_TOKENS = {
+  "cls": "cls_token",
+  "registers": "reg_token",
+  POSITIONS: "pos_embed",
+  "MAPHead_0/probe": "attn_pool.latent",
+}
+
+
+def _timm(path: str, shape: Shape) -> Place:
+  """Query, key and value are one array, in the pooling key and value are."""
+  path = path.partition("/")[2]
+  if path in _TIMM_TOKENS:
+    return layout.same(_TIMM_TOKENS[path], shape)
+  found = re.match(rf"(.*){_ATTENTION}/(\w+)/(\w+)$", path)
+  if not found:
+    return layout.torch_place(f"params/{path}", shape, rules=_TIMM)
+  module, which, leaf = found.groups()
+  word = "weight" if leaf == "kernel" else "bias"
+  if which == "out":
+    prefix = _timm_attention(module)
+    return layout.joined(f"{prefix}proj.{word}", shape, kind="out")
+  names = {"query": ("qkv", 0, 3), "key": ("qkv", 1, 3), "value": ("qkv", 2, 3)}
+  if module == "MAPHead_0/":
+    names = {"query": ("q", 0, 1), "key": ("kv", 0, 2), "value": ("kv", 1, 2)}
+  name, part, parts = names[which]
+  key = f"{_timm_attention(module)}{name}.{word}"
+  return layout.joined(key, shape, kind="into", part=part, parts=parts)
+
+
+def _timm_attention(module: str) -> str:
+  if module == "MAPHead_0/":
+    return "attn_pool."
+  return re.sub(rf"{_BLOCK}(\d+)/", r"blocks.\1.attn.", module)
+
+
+def _timm_clean(key: str) -> str:
+  """The smallest hybrid has a root alone, which is no module of its own."""
+  return re.sub(
+    r"^patch_embed\.backbone\.(conv|norm)\.",
+    r"patch_embed.backbone.stem.\1.",
+    key,
+  )
+
+
+def _timm_options(arrays: Arrays, name: str) -> dict[str, Any]:
+  options = _position_options(
+    arrays, positions="pos_embed", token="cls_token", pool="attn_pool.latent"
+  )
+  return {
+    **options,
+    "activation": "gelu_erf",
+    "registers": _tokens(arrays, "reg_token"),
+  }
+
+
+_TORCHVISION = (
+  (r"^embedding$", "conv_proj"),
+  (
+    r"^Transformer/encoderblock_(\d+)/",
+    r"encoder.layers.encoder_layer_\1.",
+  ),
+  (r"LayerNorm_0$", "ln_1"),
+  (r"LayerNorm_1$", "ln_2"),
+  (r"MlpBlock_0/Dense_0$", "mlp.0"),
+  (r"MlpBlock_0/Dense_1$", "mlp.3"),
+  (r"^Transformer/encoder_norm$", "encoder.ln"),
+  (r"^head$", "heads.head"),
+)
+
+
+def _torchvision(path: str, shape: Shape) -> Place:
+  path = path.partition("/")[2]
+  tokens = {"cls": "class_token", POSITIONS: "encoder.pos_embedding"}
+  if path in tokens:
+    return layout.same(tokens[path], shape)
+  found = re.match(rf"{_BLOCK}(\d+)/{_ATTENTION}/(\w+)/(\w+)$", path)
+  if not found:
+    return layout.torch_place(f"params/{path}", shape, rules=_TORCHVISION)
+  block, which, leaf = found.groups()
+  word = "weight" if leaf == "kernel" else "bias"
+  module = f"encoder.layers.encoder_layer_{block}.self_attention"
+  if which == "out":
+    return layout.joined(f"{module}.out_proj.{word}", shape, kind="out")
+  part = ("query", "key", "value").index(which)
+  key = f"{module}.in_proj_{word}"
+  return layout.joined(key, shape, kind="into", part=part, parts=3)
+
+
+def _torchvision_clean(key: str) -> str | None:
+  """Older files number the layers of an MLP otherwise."""
+  key = key.replace("mlp.linear_1.", "mlp.0.")
+  return layout.torch_clean(key.replace("mlp.linear_2.", "mlp.3."))
+
+
+_HUGGING_FACE = (
+  (r"^embedding$", "vit.embeddings.patch_embeddings.projection"),
+  (r"^Transformer/encoderblock_(\d+)/", r"vit.encoder.layer.\1."),
+  (r"LayerNorm_0$", "layernorm_before"),
+  (r"LayerNorm_1$", "layernorm_after"),
+  (r"MlpBlock_0/Dense_0$", "intermediate.dense"),
+  (r"MlpBlock_0/Dense_1$", "output.dense"),
+  (r"^Transformer/encoder_norm$", "vit.layernorm"),
+  (r"^head$", "classifier"),
+)
+
+
+def _hugging_face(path: str, shape: Shape) -> Place:
+  path = path.partition("/")[2]
+  tokens = {
+    "cls": "vit.embeddings.cls_token",
+    POSITIONS: "vit.embeddings.position_embeddings",
+  }
+  if path in tokens:
+    return layout.same(tokens[path], shape)
+  found = re.match(rf"{_BLOCK}(\d+)/{_ATTENTION}/(\w+)/(\w+)$", path)
+  if not found:
+    return layout.torch_place(f"params/{path}", shape, rules=_HUGGING_FACE)
+  block, which, leaf = found.groups()
+  word = "weight" if leaf == "kernel" else "bias"
+  module = f"vit.encoder.layer.{block}.attention"
+  if which == "out":
+    return layout.joined(f"{module}.output.dense.{word}", shape, kind="out")
+  key = f"{module}.attention.{which}.{word}"
+  return layout.joined(key, shape, kind="into")
+
+
+def _exact(arrays: Arrays, name: str) -> dict[str, Any]:
+  return {"activation": "gelu_erf"}
+
+
+_VIT = {"models": ("vit_*",), "head": "head"}
+_TORCH = {"suffix": ".safetensors", "stem": "embedding", **_VIT}
+_NPZ = {"suffix": ".npz", "stem": "embedding", "clean": _clean, **_VIT}
+LAYOUTS = (
+  Layout(
+    "authors, big_vision",
+    sign=r"Transformer/encoderblock_0/MlpBlock_0/Dense_0/kernel",
+    place=_npz,
+    options=_npz_options,
+    **_NPZ,
+  ),
+  Layout(
+    "big_vision, scanned",
+    sign=r"Transformer/encoderblock/MlpBlock_0/Dense_0/kernel",
+    place=_scanned,
+    options=_npz_options,
+    **_NPZ,
+  ),
+  Layout(
+    "timm",
+    sign=r"blocks\.0\.attn\.qkv\.weight",
+    place=_timm,
+    clean=_timm_clean,
+    options=_timm_options,
+    **_TORCH,
+  ),
+  Layout(
+    "torchvision",
+    sign=r"encoder\.layers\.encoder_layer_0\.ln_1\.weight",
+    place=_torchvision,
+    clean=_torchvision_clean,
+    options=_exact,
+    **_TORCH,
+  ),
+  Layout(
+    "huggingface",
+    sign=r"vit\.encoder\.layer\.0\.layernorm_before\.weight",
+    place=_hugging_face,
+    clean=lambda key: None if key.startswith("vit.pooler.") else key,
+    options=_exact,
+    **_TORCH,
+  ),
+)
