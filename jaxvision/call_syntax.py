@@ -42,6 +42,18 @@ def call(
     raise ValueError(f"{where}: {error}; it is {name}({names})") from error
 
 
+def split(text: str) -> tuple[str, ...]:
+  """Returns the calls of a list such as "knn(k=20),lda"."""
+  calls, depth = [""], 0
+  for letter in text:
+    depth += (letter in "([") - (letter in ")]")
+    if letter == "," and depth == 0:
+      calls.append("")
+    else:
+      calls[-1] += letter
+  return tuple(call.strip() for call in calls if call.strip())
+
+
 def _parse(text: str, kind: str) -> tuple[str, list[Any], dict[str, Any]]:
   problem = f"{kind} {text!r} is not a call like 'name(1, option=2)'"
   try:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from jaxvision import features, models
+from jaxvision import features, models, published
 
 Cells = tuple[str, ...]
 
@@ -62,6 +62,35 @@ def _grid(rows: list[Cells], widths: list[int]) -> Table:
   for row in rows:
     grid.add_row(*row)
   return grid
+
+
+def print_published(rows: Sequence[published.PublishedFile]) -> None:
+  """Prints files of weights, one line each, with what is known of them."""
+  header = ("model", "image", "classes", "parameters", "top-1")
+  _print_lines(
+    [
+      (*header, "range of the input", "licence", "address"),
+      *(
+        (
+          row.model,
+          str(row.image_size),
+          f"{row.num_classes:,}",
+          f"{row.parameters:,}",
+          "-" if row.top1 is None else str(row.top1),
+          _input_range(row),
+          row.licence or "-",
+          row.url,
+        )
+        for row in rows
+      ),
+    ]
+  )
+
+
+def _input_range(row: published.PublishedFile) -> str:
+  """Returns what pixels 0 and 255 of the first channel become."""
+  low, high = ((pixel - row.mean[0]) / row.std[0] for pixel in (0, 1))
+  return f"{low:.3g} to {high:.3g}"
 
 
 def print_layers(

@@ -19,6 +19,7 @@ from jaxvision import (
   distributed,
   features,
   sanity,
+  start,
   startup,
   tracking,
   train_loop,
@@ -65,7 +66,7 @@ def train(
   """
   startup.cache_compilations()
   with train_loop.stop_requested([signal.SIGTERM]) as terminated:
-    config = configs.load(recipe, overrides)
+    config = start.with_implied_options(configs.load(recipe, overrides))
     splits = assembly.open_splits(config)
     if overfit:
       config, splits = sanity.overfit(config, splits, overfit)
@@ -107,7 +108,10 @@ def _train(
   keep = parts.config.checkpoint.keep
   with checkpoint.open_manager(folder, keep=keep) as manager:
     restored = checkpoint.restore(manager, parts.template)
-    state, record = restored or (parts.init(), train_loop.empty_record())
+    state, record = restored or (
+      start.make_state(parts),
+      train_loop.empty_record(),
+    )
     _begin(parts, folder, facts, int(state.step))
     with _open_loop(parts, folder, evaluators, step, feed, record) as run:
       try:

@@ -56,7 +56,9 @@ FLOORS = (
   ("assembly",),
   ("dispatch", "sanity", "inference", "train_loop"),
   ("weights",),
+  ("pretrained", "start"),
   ("training",),
+  ("commands",),
   ("__init__", "cli"),
   ("__main__",),
 )

@@ -5,7 +5,15 @@ implies, and fills every parameter or says what is missing.
 """
 
 from jaxvision.weights.inspection import Inspection, inspect
-from jaxvision.weights.loading import load
+from jaxvision.weights.loading import implied_options, load, native_size
 from jaxvision.weights.saving import layouts, save
 
-__all__ = ["Inspection", "inspect", "layouts", "load", "save"]
+__all__ = [
+  "Inspection",
+  "implied_options",
+  "inspect",
+  "layouts",
+  "load",
+  "native_size",
+  "save",
+]

@@ -28,7 +28,7 @@ def load(
   name: str,
   *,
   num_classes: int | None = None,
-  image_size: int | None = None,
+  image_size: int | tuple[int, int] | None = None,
   channels: int = _RGB,
   ignore: Sequence[str] = (),
   resizing: str = "align_corners",
@@ -47,8 +47,8 @@ def load(
     name: of the model, as `models.create` has it.
     num_classes: gives the model a fresh classifier of zeros for so many
       classes; None keeps that of the file.
-    image_size: height and width that the learned positions shall be for, in
-      pixels; None is what the file has.
+    image_size: of the images that the learned positions shall be for, in
+      pixels, or (height, width); None is that of the file.
     channels: of the images; other than 3, the first kernel is summed or
       repeated.
     ignore: regular expressions for what may be missing in the file, by our path
@@ -83,14 +83,16 @@ def load(
   options = {**found.layout.options(found.arrays, name), **options}
   model = models.create(name, num_classes=classes, **options)
   size = image_size or _image_size(found, name, model)
-  template = _template(model, (size, size, channels))
+  size = (size, size) if isinstance(size, int) else tuple(size)
+  template = _template(model, (*size, channels))
   head = f"params/{found.layout.head}/" if num_classes else None
   plan = _plan(found, template, head=head, ignore=ignore, source=str(path))
   leaves = {}
   for leaf, shape in template.items():
     array = np.zeros(shape.shape, shape.dtype)
     if leaf in plan:
-      array = _read(found, plan[leaf], leaf, shape, resizing=resizing)
+      grid = _grid(model, size) if leaf == f"params/{vit.POSITIONS}" else None
+      array = _read(found, plan[leaf], leaf, shape, grid=grid, method=resizing)
     leaves[leaf] = _put(array, leaf, sharding)
     if leaf in plan:
       file.forget(found.names[plan[leaf].key])
@@ -100,7 +102,7 @@ def load(
     if leaf not in plan and not (head and leaf.startswith(head))
   ]
   if missing:
-    leaves |= _fresh(model, missing, (size, size, channels), sharding)
+    leaves |= _fresh(model, missing, (*size, channels), sharding)
   return model, trees.unflatten(leaves)
 
 
@@ -114,21 +116,30 @@ def _template(model: nn.Module, image_shape: Shape) -> dict[str, Any]:
 def _image_size(
   found: recognition.Recognized, name: str, model: nn.Module
 ) -> int:
-  """Returns the size of the images that the file's tokens are for."""
-  spec = models.spec(name)
-  stored = _template(model, (spec.image_size, spec.image_size, _RGB))
-  for leaf, shape in stored.items():
-    key = found.layout.place(leaf, shape.shape).key
-    if key not in found.arrays:
-      continue
-    if leaf == f"params/{vit.POSITIONS}":
-      own, tokens = shape.shape[1], found.arrays[key].shape[-2]
-      before = own - math.isqrt(own) ** 2
-      return spec.image_size * math.isqrt(tokens - before) // math.isqrt(own)
-    if leaf.endswith("MixerBlock_0/token_mixing/Dense_0/kernel"):
-      tokens = found.arrays[key].size // shape.shape[1]
-      return spec.image_size * math.isqrt(tokens) // math.isqrt(shape.shape[0])
-  return spec.image_size
+  """Returns the size of the images that the tokens of a file are for."""
+  native = models.spec(name).image_size
+  if name.startswith("vit_") and model.positions.startswith("learned"):
+    key = found.layout.place(f"params/{vit.POSITIONS}", (1, 1, 1)).key
+    patches = found.arrays[key].shape[-2] - _before(model)
+    return math.isqrt(patches) * recognition.stride_of(model)
+  if name.startswith("mixer_"):
+    leaf = "params/MixerBlock_0/token_mixing/Dense_0/bias"
+    width = found.arrays[found.layout.place(leaf, (1,)).key].size
+    kernel = leaf.replace("bias", "kernel")
+    key = found.layout.place(kernel, (1, 1)).key
+    patches = found.arrays[key].size // width
+    return math.isqrt(patches) * model.patch_size
+  return native
+
+
+def _before(model: nn.Module) -> int:
+  """Returns how many positions stand before those of the patches."""
+  return int(model.pool == "token" and model.positions == "learned")
+
+
+def _grid(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
+  stride = recognition.stride_of(model)
+  return size[0] // stride, size[1] // stride
 
 
 def _plan(
@@ -193,22 +204,23 @@ def _read(
   leaf: str,
   shape: jax.ShapeDtypeStruct,
   *,
-  resizing: str,
+  grid: tuple[int, int] | None,
+  method: str,
 ) -> np.ndarray:
   """Returns our array of a leaf, resized where it must be."""
   array = found.arrays[place.key]
-  positions, stem = _resizable(found.layout)
-  if leaf == positions and array.shape != place.shape:
-    table = array.reshape(1, *array.shape[-2:])
-    before = shape.shape[1] - math.isqrt(shape.shape[1]) ** 2
-    grids = [
-      (math.isqrt(tokens - before),) * 2
-      for tokens in (table.shape[1], shape.shape[1])
-    ]
+  if array.shape == place.shape or leaf not in _resizable(found.layout):
+    array = place.from_file(array, shape.shape)
+  elif grid is not None:
+    before = shape.shape[1] - math.prod(grid)
+    side = math.isqrt(array.shape[-2] - before)
     array = resize.positions(
-      table, grid=grids[0], new_grid=grids[1], method=resizing
+      array.reshape(1, *array.shape[-2:]),
+      grid=(side, side),
+      new_grid=grid,
+      method=method,
     )
-  elif leaf == stem and array.shape != place.shape:
+  else:
     if found.layout.suffix == ".safetensors":
       array = array.transpose(2, 3, 1, 0)
     array = np.asarray(array, np.float32)
@@ -216,8 +228,6 @@ def _read(
       array = resize.channels(array, new=shape.shape[2])
     if array.shape[0] != shape.shape[0]:
       array = resize.patches(array, new_size=shape.shape[0])
-  else:
-    array = place.from_file(array, shape.shape)
   # A copy in any case: the file may be changed, and shall be forgotten.
   return np.array(array, shape.dtype, order="C")
 
@@ -241,6 +251,33 @@ def _fresh(
   return {
     leaf: _put(np.asarray(x), leaf, sharding) for leaf, x in drawn.items()
   }
+
+
+def native_size(path_or_url: str | os.PathLike[str], name: str) -> int:
+  """Returns the size of the images that a file of weights is for, in pixels."""
+  path = fetch.local_path(path_or_url)
+  if path.is_dir():
+    return inference.load_run(path).image_shape[0]
+  found = recognition.recognize(files.open_file(path).arrays, source=str(path))
+  options = found.layout.options(found.arrays, name)
+  model = models.create(name, num_classes=1, **options)
+  return _image_size(found, name, model)
+
+
+def implied_options(
+  path_or_url: str | os.PathLike[str], name: str
+) -> dict[str, Any]:
+  """Returns the options of a model under which a file means what it meant.
+
+  Raises:
+    ValueError: as `load` does, for a file of another model.
+  """
+  path = fetch.local_path(path_or_url)
+  if path.is_dir():
+    return inference.load_run(path).config.model.options.to_dict()
+  found = recognition.recognize(files.open_file(path).arrays, source=str(path))
+  recognition.check_name(found, name, source=str(path))
+  return found.layout.options(found.arrays, name)
 
 
 def _load_run(

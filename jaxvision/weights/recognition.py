@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
+import flax.linen as nn
 import numpy as np
 
 from jaxvision import hybrid_stem, models, spelling
@@ -135,9 +136,17 @@ def _positions(name: str) -> int:
   """Returns how many parameters are learned positions, at the native size."""
   if not name.startswith("vit_"):
     return 0
-  options = models.VARIANTS[name]["options"]
-  stride = options["patch_size"]
-  if options["stem_units"] is not None:
-    stride *= hybrid_stem.stride(options["stem_units"])
-  patches = (models.spec(name).image_size // stride) ** 2
-  return (patches + 1) * options["width"]
+  patches = (models.spec(name).image_size // stride(name)) ** 2
+  return (patches + 1) * models.VARIANTS[name]["options"]["width"]
+
+
+def stride(name: str) -> int:
+  """Returns the pixels along a side for which a ViT has one token."""
+  return stride_of(models.create(name, num_classes=1))
+
+
+def stride_of(model: nn.Module) -> int:
+  """Returns the same of a model."""
+  if model.stem_units is None:
+    return model.patch_size
+  return model.patch_size * hybrid_stem.stride(model.stem_units)

@@ -1,0 +1,63 @@
+"""How a command is declared."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+
+def add(
+  commands, name: str, run: Callable | None, text: str, *, epilog: str = ""
+) -> argparse.ArgumentParser:
+  """Returns a new command.
+
+  Args:
+    commands: where it is added, from `add_subparsers`.
+    name: of the command.
+    run: takes the parsed options; None where it has commands of its own.
+    text: one line for the help.
+    epilog: what the help ends with.
+  """
+  command = commands.add_parser(
+    name, help=text, description=text, epilog=epilog, allow_abbrev=False
+  )
+  command.set_defaults(run=run)
+  return command
+
+
+def add_source(command: argparse.ArgumentParser) -> None:
+  """Declares where a trained network comes from: a run, or weights."""
+  command.add_argument("--workdir", help="the folder of a run")
+  command.add_argument(
+    "--checkpoint", default="last", help="last (default), best or a step"
+  )
+  command.add_argument(
+    "--weights", help="in place of a run: a file, or its address"
+  )
+  command.add_argument("--model", help="of the weights: its name")
+  command.add_argument(
+    "--image_size", type=int, metavar="N", help="for the weights, in pixels"
+  )
+
+
+def open_source(options: argparse.Namespace) -> Any:
+  """Returns the `inference.TrainedRun` that the options name.
+
+  Raises:
+    ValueError: neither a run nor weights with their model, or both.
+  """
+  if bool(options.workdir) == bool(options.weights):
+    raise ValueError("say either --workdir RUN, or --weights FILE --model NAME")
+  if options.workdir:
+    from jaxvision import inference
+
+    return inference.load_run(options.workdir, which=options.checkpoint)
+  if not options.model:
+    raise ValueError(
+      "--weights needs --model NAME; `jaxvision weights inspect "
+      f"{options.weights}` says which it is"
+    )
+  from jaxvision import pretrained
+
+  return pretrained.open_weights(
+    options.weights, options.model, image_size=options.image_size
+  )

@@ -1,0 +1,61 @@
+"""`jaxvision probe`: what simple classifiers make of a network's features."""
+
+import argparse
+import json
+
+from jaxvision.commands import parsing
+
+
+def add(commands) -> None:
+  """Declares the command."""
+  command = parsing.add(
+    commands, "probe", _probe, "measure frozen features by simple classifiers"
+  )
+  parsing.add_source(command)
+  command.add_argument(
+    "--data", required=True, help="NAME[:VERSION], a folder or an .npz file"
+  )
+  command.add_argument("--train", default="train", help="split to fit")
+  command.add_argument("--test", default="test", help="split to measure")
+  command.add_argument(
+    "--probes",
+    default="knn,lda,logistic",
+    help="calls, separated by commas: knn(k=20),fewshot,lda,pixels/knn",
+  )
+  command.add_argument("--batch_size", type=int, default=64)
+  command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _probe(options: argparse.Namespace) -> None:
+  from jaxvision import call_syntax, pretrained, probes, startup
+  from jaxvision.commands import data
+
+  startup.tune_cpu()
+  run = parsing.open_source(options)
+  train, test = (
+    pretrained.make_batches(
+      run,
+      data.kind_of(options.data),
+      options.data,
+      split,
+      size=options.batch_size,
+    )
+    for split in (options.train, options.test)
+  )
+  measure = probes.make_evaluator(
+    call_syntax.split(options.probes),
+    run.model,
+    train,
+    test,
+    num_classes=len(train.examples.dataset.class_names),
+    mean=run.config.data.mean,
+    std=run.config.data.std,
+    mesh=run.mesh,
+  )
+  found = measure(run.variables)
+  if options.json:
+    print(json.dumps(found, indent=1))
+    return
+  for name, metrics in found.items():
+    values = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
+    print(f"{name}: {values}")

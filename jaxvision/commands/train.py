@@ -1,0 +1,61 @@
+"""`jaxvision train`."""
+
+import argparse
+import contextlib
+import pathlib
+import signal
+from collections.abc import Iterator
+
+from jaxvision.commands import parsing
+
+
+def add(commands) -> None:
+  """Declares the command."""
+  command = parsing.add(
+    commands,
+    "train",
+    _train,
+    "train what a config says, or go on with it",
+    epilog="Any key of the config can be set: "
+    "--config.optimizer.learning_rate=0.1",
+  )
+  command.add_argument("--config", required=True, metavar="FILE.py[:ARGUMENT]")
+  command.add_argument("--workdir", required=True, help="the run's folder")
+  command.add_argument(
+    "--overfit",
+    type=int,
+    default=0,
+    metavar="N",
+    help="learn only N examples, by heart, to see that the model can",
+  )
+
+
+def _train(options: argparse.Namespace) -> None:
+  from jaxvision import startup, training
+
+  startup.tune_cpu()
+  with _interrupted_at_once():
+    result = training.train(
+      options.config,
+      workdir=options.workdir,
+      overrides=options.overrides,
+      overfit=options.overfit,
+    )
+  report = pathlib.Path(options.workdir).absolute() / "report.html"
+  final = result["final"]
+  accuracy = ""
+  if final:
+    split, average, _ = final["split"].partition("_ema")
+    accuracy = f", {split} accuracy {final['metrics']['top1']:.2%}"
+    accuracy += " (moving average of the parameters)" if average else ""
+  print(f"report: {report}{accuracy}")
+
+
+@contextlib.contextmanager
+def _interrupted_at_once() -> Iterator[None]:
+  """Ctrl-C ends even the compiler; the training takes it over and saves."""
+  before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGINT, before)

@@ -1,0 +1,99 @@
+"""`jaxvision weights` and `export`: files of weights, in and out."""
+
+import argparse
+
+from jaxvision.commands import parsing
+
+_LISTED = 400  # arrays that `inspect` prints
+
+
+def add(commands) -> None:
+  """Declares the commands."""
+  weights = parsing.add(
+    commands, "weights", None, "list, inspect or convert files of weights"
+  )
+  actions = weights.add_subparsers(dest="action", required=True)
+  listing = parsing.add(actions, "list", _list, "the published files")
+  listing.add_argument(
+    "pattern", nargs="?", default="*", help="of the model or the file"
+  )
+  inspect = parsing.add(
+    actions, "inspect", _inspect, "what is in a file, and which model it is"
+  )
+  inspect.add_argument("file", help="a path or an address")
+  convert = parsing.add(
+    actions,
+    "convert",
+    _convert,
+    "write weights in the layout that others read",
+  )
+  convert.add_argument("source", help="the folder of a run, or a file")
+  convert.add_argument("target", help="FILE.safetensors or FILE.npz")
+  convert.add_argument("--model", help="its name; of a run it is known")
+  convert.add_argument("--layout", default="", help="whose; timm's by default")
+  export = parsing.add(
+    commands, "export", _export, "write a model that runs without this package"
+  )
+  export.add_argument("target", help="the file, as in model.jax")
+  parsing.add_source(export)
+
+
+def _list(options: argparse.Namespace) -> None:
+  from jaxvision import published, tables
+
+  rows = published.rows(options.pattern)
+  if not rows:
+    raise ValueError(f"no published file is called {options.pattern!r}")
+  tables.print_published(rows)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+  from jaxvision import weights
+
+  found = weights.inspect(options.file)
+  for key, shape, dtype in found.arrays[:_LISTED]:
+    print(f"{key}  {shape}  {dtype}")
+  if len(found.arrays) > _LISTED:
+    print(f"... and {len(found.arrays) - _LISTED} more")
+  print(f"{found.parameters:,} numbers in {len(found.arrays)} arrays")
+  if not found.layout:
+    print("laid out in no way that is known here")
+    return
+  classes = found.num_classes or "no"
+  print(f"laid out as {found.layout} do; {classes} classes")
+  for name, difference in found.models[:3]:
+    print(f"  {name}: {difference:+,} parameters in the body")
+
+
+def _convert(options: argparse.Namespace) -> None:
+  import pathlib
+
+  from jaxvision import inference, weights
+
+  name = options.model
+  if pathlib.Path(options.source).is_dir():
+    run = inference.load_run(options.source)
+    name = run.config.model.name
+    variables = run.variables
+  elif name is None:
+    raise ValueError(f"{options.source} is a file: say which --model it is")
+  else:
+    _, variables = weights.load(options.source, name)
+  weights.save(options.target, name, variables, layout=options.layout)
+  print(f"written: {options.target}")
+
+
+def _export(options: argparse.Namespace) -> None:
+  from jaxvision import export
+
+  run = parsing.open_source(options)
+  export.save(
+    options.target,
+    run.model,
+    run.variables,
+    image_shape=run.image_shape,
+    mean=run.config.data.mean,
+    std=run.config.data.std,
+    class_names=run.class_names,
+  )
+  print(f"exported: {options.target}")

@@ -1,0 +1,55 @@
+"""Where a training starts: at drawn variables, or at those of a file."""
+
+import functools
+import logging
+
+import jax
+from ml_collections import config_dict
+
+from jaxvision import assembly, distributed, train_step, weights
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def with_implied_options(
+  config: config_dict.FrozenConfigDict,
+) -> config_dict.FrozenConfigDict:
+  """Adds to the model's options those that its weights imply.
+
+  They stand in the config of the run, which then no longer needs the file.
+  """
+  if not config.model.weights:
+    return config
+  implied = weights.implied_options(config.model.weights, config.model.name)
+  values = config.to_dict()
+  values["model"]["options"] = {**implied, **values["model"]["options"]}
+  return config_dict.FrozenConfigDict(values)
+
+
+def make_state(parts: assembly.Parts) -> train_step.TrainState:
+  """Returns the state of step 0: drawn, or with the weights of a file.
+
+  The classifier of a file is replaced by zeros.
+  """
+  model = parts.config.model
+  if not model.weights:
+    return parts.init()
+  height, width, channels = parts.image_shape
+  sharding = distributed.replicated(parts.mesh)
+  _, variables = weights.load(
+    model.weights,
+    model.name,
+    num_classes=parts.model.num_classes,
+    image_size=(height, width),
+    channels=channels,
+    ignore=model.ignore,
+    sharding=sharding,
+    **model.options.to_dict(),
+  )
+  _LOGGER.info("starting from %s", model.weights)
+  make_state = functools.partial(
+    train_step.init_state,
+    optimizer=parts.optimizer,
+    ema=parts.config.ema.decay > 0,
+  )
+  return jax.jit(make_state, out_shardings=sharding)(variables)
