@@ -12,7 +12,7 @@ import time
 import processes
 import pytest
 
-from jaxvision import cli, data
+from jaxvision import cli, commands, data
 
 _DIGITS = processes.recipe("digits.py:linear")
 # What starts fast must not import these.
@@ -28,6 +28,12 @@ _COMMANDS = (
   ("data", "list"),
   ("data", "inspect"),
   ("data", "prepare"),
+  ("weights",),
+  ("weights", "list"),
+  ("weights", "inspect"),
+  ("weights", "convert"),
+  ("export",),
+  ("probe",),
 )
 
 
@@ -171,7 +177,7 @@ def test_a_bug_is_not_hidden_behind_one_line(monkeypatch):
   def fail(_):
     raise TypeError("a bug")
 
-  monkeypatch.setattr(cli, "_models", fail)
+  monkeypatch.setattr(commands.models, "_models", fail)
   with pytest.raises(TypeError, match="a bug"):
     cli.main(["models"])
 
@@ -183,7 +189,7 @@ def test_a_full_disk_is_no_wrong_argument(error, code, monkeypatch, capsys):
   def fail(_):
     raise OSError(error, os.strerror(error))
 
-  monkeypatch.setattr(cli, "_models", fail)
+  monkeypatch.setattr(commands.models, "_models", fail)
   assert cli.main(["models"]) == code
   assert os.strerror(error) in capsys.readouterr().err
 

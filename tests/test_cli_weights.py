@@ -1,0 +1,92 @@
+"""The commands around files of weights, as a user gives them."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from test_weights_roundtrip import random_variables
+
+from jaxvision import cli, models, weights
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+  """A whole ViT-Ti/16 of random weights, for images of 32 pixels."""
+  path = tmp_path_factory.mktemp("weights") / "vit.npz"
+  model = models.create("vit_ti16", num_classes=1000)
+  weights.save(path, "vit_ti16", random_variables(model, 32))
+  return str(path)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+  """A folder of images of two classes, in a training and a test split."""
+  folder = tmp_path_factory.mktemp("images")
+  rng = np.random.default_rng(0)
+  for split, count in (("train", 6), ("test", 4)):
+    for label, name in enumerate(("dark", "light")):
+      place = folder / split / name
+      place.mkdir(parents=True)
+      for i in range(count):
+        noise = rng.integers(0, 60, (40, 50, 3))
+        cv2.imwrite(str(place / f"{i}.png"), noise + 150 * label)
+  return folder
+
+
+def test_published_files_are_listed(capsys):
+  assert cli.main(["weights", "list", "bit_r50x1"]) == 0
+  printed = capsys.readouterr().out
+  assert "gs://bit_models/BiT-M-R50x1.npz" in printed
+  assert "-1 to 1" in printed
+  assert cli.main(["weights", "list", "no_such_model"]) == 2
+
+
+def test_a_file_is_inspected(file, capsys):
+  assert cli.main(["weights", "inspect", file]) == 0
+  printed = capsys.readouterr().out
+  assert "cls  (1, 1, 192)  float32" in printed
+  assert "1000 classes" in printed
+  assert "vit_ti16: +0 parameters in the body" in printed
+
+
+def test_a_file_is_converted_there_and_back(file, tmp_path, capsys):
+  timm, again = str(tmp_path / "vit.safetensors"), str(tmp_path / "vit.npz")
+  for source, target in ((file, timm), (timm, again)):
+    arguments = ["weights", "convert", source, target, "--model", "vit_ti16"]
+    assert cli.main(arguments) == 0
+  with np.load(file) as first, np.load(again) as second:
+    assert first.keys() == second.keys()
+    for key in first:
+      np.testing.assert_array_equal(first[key], second[key])
+  assert cli.main(["weights", "convert", file, timm]) == 2
+  assert "--model" in capsys.readouterr().err
+
+
+def test_predicts_with_weights_alone(file, images, capsys):
+  image = str(images / "test" / "dark" / "0.png")
+  arguments = ["predict", "--weights", file, "--model", "vit_ti16", image]
+  assert cli.main([*arguments, "--json", "--top", "3"]) == 0
+  (found,) = json.loads(capsys.readouterr().out)
+  assert len(found["top"]) == 3
+  assert not found["top"][0]["class"].isdecimal()  # a name of ImageNet
+  assert cli.main(["predict", "--weights", file, image]) == 2
+  assert "weights inspect" in capsys.readouterr().err
+  assert cli.main(["predict", image]) == 2
+
+
+def test_probes_frozen_features(file, images, capsys):
+  arguments = ["probe", "--weights", file, "--model", "vit_ti16"]
+  arguments += ["--data", str(images), "--probes", "knn(k=3),pixels/knn(k=3)"]
+  assert cli.main([*arguments, "--json", "--batch_size", "4"]) == 0
+  found = json.loads(capsys.readouterr().out)
+  assert found["pixels/knn(k=3)"]["top1"] == 1.0
+  assert 0 <= found["knn(k=3)"]["top1"] <= 1
+
+
+def test_exports(file, tmp_path):
+  target = tmp_path / "model.jax"
+  arguments = ["export", str(target), "--weights", file]
+  assert cli.main([*arguments, "--model", "vit_ti16"]) == 0
+  assert target.stat().st_size > 4 * 5_000_000
+  assert len(target.with_suffix(".txt").read_text().splitlines()) == 1000
