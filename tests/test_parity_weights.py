@@ -62,9 +62,12 @@ def _of_safetensors(build, name, size, *, gain=1.5, **options):
   theirs = getattr(theirs, "logits", theirs).numpy()
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / "model.safetensors"
-    safetensors.torch.save_file(
-      {k: v.contiguous() for k, v in module.state_dict().items()}, path
-    )
+    if hasattr(module, "save_pretrained"):  # renames what has moved since
+      module.save_pretrained(folder)
+    else:
+      safetensors.torch.save_file(
+        {k: v.contiguous() for k, v in module.state_dict().items()}, path
+      )
     model, variables = weights.load(path, name, **options)
   return theirs, _logits(model, variables, images)
 
@@ -197,7 +200,6 @@ _NPZ = {
   "vit_ti16, npz": ("vit_ti16", "vit_tiny_patch16_224", 224, {}),
   "vit_ti16, npz, 64 px": ("vit_ti16", "vit_tiny_patch16_224", 64, {}),
   "vit_r26_s32, npz": ("vit_r26_s32", "vit_small_r26_s32_224", 64, {}),
-  "mixer_s32, npz": ("mixer_s32", "mixer_s32_224", 64, {}),
   "bit_r50x1, npz of the authors": ("bit_r50x1", "resnetv2_50x1_bit", 65, {}),
 }
 

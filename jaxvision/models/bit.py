@@ -170,7 +170,7 @@ class BiT(nn.Module):
     head_bias: where the biases of the classifier start; its kernel starts at 0.
       With a sigmoid loss over many classes a negative one, such as -10, starts
       from the truth that an image has few of them.
-    standardization_epsilon: of the weights; 1e-8 in timm, 1e-6 at Hugging Face.
+    standardization_epsilon: of the weights; timm and Hugging Face have 1e-8.
     scan_layers: compile equal units once and scan over them.
     dtype: of the computation; parameters and logits are float32.
   """

@@ -114,7 +114,7 @@ LAYOUTS = (
     ".safetensors",
     sign=r"bit\.embedder\.convolution\.weight",
     place=functools.partial(_torch, rules=_HUGGING_FACE),
-    options=lambda arrays, name: {"standardization_epsilon": 1e-6},
+    options=lambda arrays, name: {"standardization_epsilon": 1e-8},
     **_BIT,
   ),
 )

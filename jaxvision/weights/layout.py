@@ -16,6 +16,10 @@ import numpy as np
 Shape = tuple[int, ...]
 Rules = Sequence[tuple[str, Any]]
 
+# Collections that are in files; others, such as the steps that a schedule
+# inside a model counts, start afresh.
+STORED = ("params/", "batch_stats/")
+
 
 @dataclasses.dataclass(frozen=True)
 class Place:

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxvision import fetch, grouping, inference, models, train_step, trees
 from jaxvision.weights import files, recognition, resize, vit
-from jaxvision.weights.layout import Layout, Place, Shape
+from jaxvision.weights.layout import STORED, Layout, Place, Shape
 
 Tree = Any
 Placement = jax.sharding.Sharding | Callable[[str, Shape], Any] | None
@@ -158,6 +158,7 @@ def _plan(
   places = {
     leaf: found.layout.place(leaf, shape.shape)
     for leaf, shape in template.items()
+    if leaf.startswith(STORED)
   }
   used = {place.key for place in places.values()}
   plan, problems = {}, []

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxvision import spelling, trees
 from jaxvision.weights import files, recognition
-from jaxvision.weights.layout import Layout
+from jaxvision.weights.layout import STORED, Layout
 
 Tree = Any
 
@@ -37,6 +37,8 @@ def save(
   chosen = _choose(path, name, layout, variables)
   parts: dict[str, list[tuple[int, np.ndarray]]] = {}
   for leaf, array in trees.flatten(variables).items():
+    if not leaf.startswith(STORED):
+      continue
     array = np.asarray(array)
     place = chosen.place(leaf, array.shape)
     parts.setdefault(place.key, []).append((place.part, place.to_file(array)))

@@ -20,18 +20,21 @@ POSITIONS = "Transformer/posembed_input/pos_embedding"
 _ATTENTION = "MultiHeadDotProductAttention_0"
 _BLOCK = "Transformer/encoderblock_"
 
-# Wrappers; then the numbers that counted all layers before Linen; then the
-# names of early and of later files for what has another place today.
+# Wrappers; then the names of early and of later files for what has another
+# place today.
 _CLEAN = (
   (r"^(opt/target/|params/img/|params/|img/)", ""),
-  (r"/MultiHeadDotProductAttention_1/", f"/{_ATTENTION}/"),
-  (r"/LayerNorm_2/", "/LayerNorm_1/"),
-  (r"/MlpBlock_3/", "/MlpBlock_0/"),
   (r"^(Transformer/)?pos_embedding$", POSITIONS),
   (
     rf"^(probe$|{_ATTENTION}/|LayerNorm_0/|MlpBlock_0/)",
     r"MAPHead_0/\1",
   ),
+)
+# Before Linen one counter numbered all layers of a block.
+_NUMBERED = (
+  (rf"({_BLOCK}\d+)/{_ATTENTION}/", r"\1/MultiHeadDotProductAttention_1/"),
+  (rf"({_BLOCK}\d+)/LayerNorm_1/", r"\1/LayerNorm_2/"),
+  (rf"({_BLOCK}\d+)/MlpBlock_0/", r"\1/MlpBlock_3/"),
 )
 
 
@@ -41,6 +44,11 @@ def _clean(key: str) -> str:
 
 def _npz(path: str, shape: Shape) -> Place:
   return layout.same(path.partition("/")[2], shape)
+
+
+def _numbered(path: str, shape: Shape) -> Place:
+  key = path.partition("/")[2]
+  return layout.same(layout.renamed(key, _NUMBERED), shape)
 
 
 def _scanned(path: str, shape: Shape) -> Place:
@@ -256,7 +264,14 @@ _TORCH = {"suffix": ".safetensors", "stem": "embedding", **_VIT}
 _NPZ = {"suffix": ".npz", "stem": "embedding", "clean": _clean, **_VIT}
 LAYOUTS = (
   Layout(
-    "authors, big_vision",
+    "authors",
+    sign=r"Transformer/encoderblock_0/MlpBlock_3/Dense_0/kernel",
+    place=_numbered,
+    options=_npz_options,
+    **_NPZ,
+  ),
+  Layout(
+    "big_vision",
     sign=r"Transformer/encoderblock_0/MlpBlock_0/Dense_0/kernel",
     place=_npz,
     options=_npz_options,
