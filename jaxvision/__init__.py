@@ -11,7 +11,7 @@ import importlib
 from typing import Any
 
 _PARTS = ("analysis", "data", "features", "inference", "losses", "metrics")
-_PARTS += ("models", "optimizers", "schedules", "weights")
+_PARTS += ("models", "optimizers", "schedules", "start", "weights")
 
 
 def __getattr__(name: str) -> Any:

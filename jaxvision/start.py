@@ -2,13 +2,26 @@
 
 import functools
 import logging
+from typing import Any
 
+import flax.linen as nn
 import jax
 from ml_collections import config_dict
 
-from jaxvision import assembly, distributed, train_step, weights
+from jaxvision import assembly, distributed, grouping, train_step, weights
+
+Tree = Any
 
 _LOGGER = logging.getLogger(__name__)
+
+
+def draw(
+  model: nn.Module, *, image_shape: tuple[int, int, int], seed: int = 0
+) -> Tree:
+  """Returns fresh variables of a model for images (h, w, c)."""
+  return grouping.jit(
+    functools.partial(train_step.init_variables, model, seed, image_shape)
+  )()
 
 
 def with_implied_options(
