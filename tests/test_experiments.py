@@ -147,3 +147,18 @@ def test_table_of_seeds(seeds):
   assert lines[5] == f"| std | {np.std(accuracies, ddof=1):.2%} | | |"
   # Of 360 independent images.
   assert lines[6].startswith("| split error | 0.55% ")
+
+
+@pytest.mark.slow
+def test_loading_is_measured(monkeypatch, capsys):
+  script = _script("benchmarks/weights.py")
+  arguments = ["weights.py", "--models", "vit_ti16", "--runs", "1"]
+  monkeypatch.setattr(sys, "argv", arguments)
+  script.main()
+  model, size, seconds, share = (
+    cell.strip() for cell in capsys.readouterr().out.split("|")[-5:-1]
+  )
+  assert model == "vit_ti16"
+  assert float(size) == pytest.approx(22.9, abs=0.1)  # MB, 4 per parameter
+  assert float(seconds) > 0
+  assert float(share) > 0.5
