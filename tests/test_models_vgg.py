@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxvision import features, models, trees
+from jaxvision import features, group_norm, models, trees
 
 NARROW = {"blocks": (1, 2), "features": 8, "pool_size": 2, "hidden": (10, 6)}
 
@@ -91,7 +91,7 @@ def test_normalises_between_convolution_and_activation():
 
     def observe(call, args, kwargs, context):
       outputs = call(*args, **kwargs)
-      if isinstance(context.module, (nn.Conv, nn.GroupNorm)):
+      if isinstance(context.module, (nn.Conv, group_norm.GroupNorm)):
         calls[context.module.name] = (args[0], outputs)
       return outputs
 
