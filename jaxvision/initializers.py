@@ -36,6 +36,9 @@ Initializer = jax.nn.initializers.Initializer
 # Standard deviation of a standard Gaussian that is cut off at -2 and 2.
 _STD_WITHIN_TWO = 0.87962566103423978
 
+# Values above which drawing takes longer than compiling a generator.
+_LARGE = 2**22
+
 # (key, shape, dtype) -> array of mean 0 and variance 1.
 _SAMPLERS = {
   "normal": jax.random.normal,
@@ -60,6 +63,8 @@ def _draw(
   size = math.prod(shape)
   if jax.default_backend() != "cpu" or size < 2:
     return _SAMPLERS[sampler](key, shape, dtype)
+  if size > _LARGE:
+    return _SAMPLERS[sampler](key, (size,), dtype).reshape(shape)
   unit = 1 << max(0, size.bit_length() - 3)  # at most a quarter too much
   values = _SAMPLERS[sampler](key, (-(-size // unit) * unit,), dtype)
   # Without the barrier the slice becomes a part of the generator again.
