@@ -2,7 +2,8 @@
 
 A network draws hundreds of kernels of a few shapes. XLA:CPU compiles a
 generator for every one, a minute for the largest NASNet; batched there is one
-per shape. The values are the same.
+per shape. Random bits are
+the same, and values to rounding.
 """
 
 import dataclasses
