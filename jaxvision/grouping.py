@@ -2,8 +2,7 @@
 
 A network draws hundreds of kernels of a few shapes. XLA:CPU compiles a
 generator for every one, a minute for the largest NASNet; batched there is one
-per shape. Random bits are
-the same, and values to rounding.
+per shape. Random bits are the same, and values to rounding.
 """
 
 import dataclasses
