@@ -5,6 +5,7 @@ import os
 import jax
 
 from jaxvision import (
+  assembly,
   class_names,
   data,
   distributed,
@@ -80,16 +81,10 @@ def make_batches(
     split: in the slicing syntax of TFDS.
     size: examples in a batch.
   """
-  config = default.get_config().data
-  config.kind, config.name = kind, name
-  dataset = data.open_dataset(config, split)
-  return data.make_batches(
-    dataset,
-    batch_size=size,
-    transforms=run.config.data.eval_transforms,
-    channels=run.image_shape[2],
-    seed=None,
-    rows=distributed.local_rows(size),
-    threads=config.threads,
-    max_unreadable=config.max_unreadable,
-  )
+  config = default.get_config()
+  config.data.kind, config.data.name = kind, name
+  config.data.channels = run.image_shape[2]
+  config.data.eval_transforms = run.config.data.eval_transforms
+  config.evaluate.batch_size = size
+  dataset = data.open_dataset(config.data, split)
+  return assembly.make_batches(config, dataset, train=False)

@@ -223,5 +223,5 @@ def test_published_sizes_are_recognized(name):
     arrays[place.key] = np.broadcast_to(np.float32(0), place.whole())
   found = recognition.recognize(arrays, source="it")
   assert found.layout is layout
-  assert found.candidates[0] == (name, 0)
+  assert recognition.candidates(found)[0] == (name, 0)
   assert recognition.classes(found) == 21

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import models, train_step, trees, weights
+from jaxvision import features, models, trees, weights
 
 # One small network per family: name -> (options, image size, layouts).
 _VIT = {"width": 24, "depth": 2, "mlp_dim": 32, "num_heads": 3}
@@ -29,9 +29,7 @@ CASES = {
 def random_variables(model, image_size, *, seed=0):
   """Values that are all different; variances are positive."""
   shape = (image_size, image_size, 3)
-  template = trees.flatten(
-    jax.eval_shape(lambda: train_step.init_variables(model, 0, shape))
-  )
+  template = trees.flatten(features.variable_shapes(model, image_shape=shape))
   rng = np.random.default_rng(seed)
   leaves = {}
   for path, leaf in template.items():

@@ -24,12 +24,19 @@ def add(
   return command
 
 
-def add_source(command: argparse.ArgumentParser) -> None:
-  """Declares where a trained network comes from: a run, or weights."""
-  command.add_argument("--workdir", help="the folder of a run")
+def add_run(
+  command: argparse.ArgumentParser, *, required: bool, text: str
+) -> None:
+  """Declares a run and one of its checkpoints; `text` is for the help."""
+  command.add_argument("--workdir", required=required, help=text)
   command.add_argument(
     "--checkpoint", default="last", help="last (default), best or a step"
   )
+
+
+def add_source(command: argparse.ArgumentParser) -> None:
+  """Declares where a trained network comes from: a run, or weights."""
+  add_run(command, required=False, text="the folder of a run")
   command.add_argument(
     "--weights", help="in place of a run: a file, or its address"
   )

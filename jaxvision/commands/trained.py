@@ -13,18 +13,11 @@ def add(commands) -> None:
   _add_report(commands)
 
 
-def _add_checkpoint(command: argparse.ArgumentParser) -> None:
-  command.add_argument("--workdir", required=True, help="the run's folder")
-  command.add_argument(
-    "--checkpoint", default="last", help="last (default), best or a step"
-  )
-
-
 def _add_evaluate(commands) -> None:
   command = parsing.add(
     commands, "evaluate", _evaluate, "measure a trained run on its own data"
   )
-  _add_checkpoint(command)
+  parsing.add_run(command, required=True, text="the run's folder")
   command.add_argument(
     "--split", default="test", choices=("train", "validation", "test")
   )

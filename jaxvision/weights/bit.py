@@ -23,9 +23,7 @@ _AUTHORS = (
 def _authors(path: str, shape: Shape) -> Place:
   """The classifier is a 1x1 convolution there."""
   module, _, leaf = path.partition("/")[2].rpartition("/")
-  names = {"scale": "gamma", "bias": "beta"} if "gn" in module else {}
-  if module == "norm-pre-head":
-    names = {"scale": "gamma", "bias": "beta"}
+  names = {"scale": "gamma", "bias": "beta"} if module != "head" else {}
   key = f"resnet/{layout.renamed(module, _AUTHORS)}/{names.get(leaf, leaf)}"
   if path == "params/head/kernel":
     return Place(key, (1, 1, *shape), shape, (0, 1))
@@ -39,10 +37,6 @@ def _without_numbers(key: str) -> str:
 
 def _unwrapped(key: str) -> str:
   return re.sub(r"^(opt/target/|params/|opt/)", "", key)
-
-
-def _big_vision(path: str, shape: Shape) -> Place:
-  return layout.same(path.partition("/")[2], shape)
 
 
 def _unit(found: re.Match, *, form: str) -> str:
@@ -84,6 +78,11 @@ _BIT = {
   "head": "head",
   "stem": "root_block/conv_root",
 }
+_TORCH = {
+  "suffix": ".safetensors",
+  "options": lambda arrays, name: {"standardization_epsilon": 1e-8},
+  **_BIT,
+}
 LAYOUTS = (
   Layout(
     "authors",
@@ -97,24 +96,20 @@ LAYOUTS = (
     "big_vision",
     ".npz",
     sign=r"root_block/conv_root/kernel",
-    place=_big_vision,
+    place=layout.as_ours,
     clean=_unwrapped,
     **_BIT,
   ),
   Layout(
     "timm",
-    ".safetensors",
     sign=r"stages\.0\.blocks\.0\.downsample\.conv\.weight",
     place=functools.partial(_torch, rules=_TIMM),
-    options=lambda arrays, name: {"standardization_epsilon": 1e-8},
-    **_BIT,
+    **_TORCH,
   ),
   Layout(
     "huggingface",
-    ".safetensors",
     sign=r"bit\.embedder\.convolution\.weight",
     place=functools.partial(_torch, rules=_HUGGING_FACE),
-    options=lambda arrays, name: {"standardization_epsilon": 1e-8},
-    **_BIT,
+    **_TORCH,
   ),
 )

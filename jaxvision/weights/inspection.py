@@ -46,6 +46,6 @@ def inspect(path_or_url: str | os.PathLike[str]) -> Inspection:
     listed,
     parameters,
     found.layout.name,
-    found.candidates,
+    recognition.candidates(found),
     recognition.classes(found),
   )

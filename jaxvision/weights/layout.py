@@ -112,6 +112,11 @@ def same(key: str, shape: Shape) -> Place:
   return Place(key, shape, shape, range(len(shape)))
 
 
+def as_ours(path: str, shape: Shape) -> Place:
+  """The array under our own path, without its collection."""
+  return same(path.partition("/")[2], shape)
+
+
 def transposed(key: str, shape: Shape) -> Place:
   """A kernel of torch: (h, w, in, out) as (out, in, h, w), (in, out) turned."""
   order = (3, 2, 0, 1) if len(shape) == 4 else (1, 0)

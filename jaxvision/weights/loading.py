@@ -12,7 +12,15 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from jaxvision import fetch, grouping, inference, models, train_step, trees
+from jaxvision import (
+  features,
+  fetch,
+  grouping,
+  inference,
+  models,
+  train_step,
+  trees,
+)
 from jaxvision.weights import files, recognition, resize, vit
 from jaxvision.weights.layout import STORED, Layout, Place, Shape
 
@@ -72,9 +80,7 @@ def load(
   path = fetch.local_path(path_or_url, sha256=sha256)
   if path.is_dir():
     return _load_run(path, name, num_classes=num_classes, sharding=sharding)
-  file = files.open_file(path)
-  found = recognition.recognize(file.arrays, source=str(path))
-  recognition.check_name(found, name, source=str(path))
+  file, found = _open(path, name)
   classes = num_classes or recognition.classes(found)
   if classes is None:
     raise ValueError(
@@ -84,7 +90,8 @@ def load(
   model = models.create(name, num_classes=classes, **options)
   size = image_size or _image_size(found, name, model)
   size = (size, size) if isinstance(size, int) else tuple(size)
-  template = _template(model, (*size, channels))
+  image_shape = (*size, channels)
+  template = _shapes(model, image_shape)
   head = f"params/{found.layout.head}/" if num_classes else None
   plan = _plan(found, template, head=head, ignore=ignore, source=str(path))
   leaves = {}
@@ -102,15 +109,23 @@ def load(
     if leaf not in plan and not (head and leaf.startswith(head))
   ]
   if missing:
-    leaves |= _fresh(model, missing, (*size, channels), sharding)
+    leaves |= _fresh(model, missing, image_shape, sharding)
   return model, trees.unflatten(leaves)
 
 
-def _template(model: nn.Module, image_shape: Shape) -> dict[str, Any]:
+def _open(
+  path: pathlib.Path, name: str
+) -> tuple[files.ArrayFile, recognition.Recognized]:
+  """Opens a file that may hold the model; a ValueError if it cannot."""
+  file = files.open_file(path)
+  found = recognition.recognize(file.arrays, source=str(path))
+  recognition.check_name(found, name, source=str(path))
+  return file, found
+
+
+def _shapes(model: nn.Module, image_shape: Shape) -> dict[str, Any]:
   """Returns shape and type of every variable by path."""
-  return trees.flatten(
-    jax.eval_shape(lambda: train_step.init_variables(model, 0, image_shape))
-  )
+  return trees.flatten(features.variable_shapes(model, image_shape=image_shape))
 
 
 def _image_size(
@@ -121,7 +136,7 @@ def _image_size(
   if name.startswith("vit_") and model.positions.startswith("learned"):
     key = found.layout.place(f"params/{vit.POSITIONS}", (1, 1, 1)).key
     patches = found.arrays[key].shape[-2] - _before(model)
-    return math.isqrt(patches) * recognition.stride_of(model)
+    return math.isqrt(patches) * recognition.stride(model)
   if name.startswith("mixer_"):
     leaf = "params/MixerBlock_0/token_mixing/Dense_0/bias"
     width = found.arrays[found.layout.place(leaf, (1,)).key].size
@@ -138,7 +153,7 @@ def _before(model: nn.Module) -> int:
 
 
 def _grid(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
-  stride = recognition.stride_of(model)
+  stride = recognition.stride(model)
   return size[0] // stride, size[1] // stride
 
 
@@ -259,7 +274,7 @@ def native_size(path_or_url: str | os.PathLike[str], name: str) -> int:
   path = fetch.local_path(path_or_url)
   if path.is_dir():
     return inference.load_run(path).image_shape[0]
-  found = recognition.recognize(files.open_file(path).arrays, source=str(path))
+  _, found = _open(path, name)
   options = found.layout.options(found.arrays, name)
   model = models.create(name, num_classes=1, **options)
   return _image_size(found, name, model)
@@ -276,8 +291,7 @@ def implied_options(
   path = fetch.local_path(path_or_url)
   if path.is_dir():
     return inference.load_run(path).config.model.options.to_dict()
-  found = recognition.recognize(files.open_file(path).arrays, source=str(path))
-  recognition.check_name(found, name, source=str(path))
+  _, found = _open(path, name)
   return found.layout.options(found.arrays, name)
 
 
@@ -298,7 +312,7 @@ def _load_run(
   leaves = trees.flatten(variables)
   if num_classes is not None:
     model = model.clone(num_classes=num_classes)
-    template = _template(model, run.image_shape)
+    template = _shapes(model, run.image_shape)
     leaves = {
       leaf: leaves[leaf]
       if leaves[leaf].shape == shape.shape

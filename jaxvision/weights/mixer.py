@@ -4,7 +4,7 @@ import functools
 import re
 
 from jaxvision.weights import layout
-from jaxvision.weights.layout import Layout, Place, Shape
+from jaxvision.weights.layout import Layout
 
 _TIMM = (
   (r"^stem$", "stem.proj"),
@@ -30,10 +30,6 @@ _SECOND = (
 )
 
 
-def _authors(path: str, shape: Shape) -> Place:
-  return layout.same(path.partition("/")[2], shape)
-
-
 def _clean(key: str) -> str:
   return layout.renamed(key, _SECOND)
 
@@ -44,7 +40,7 @@ LAYOUTS = (
     "authors",
     ".npz",
     sign=re.escape("MixerBlock_0/token_mixing/Dense_0/kernel"),
-    place=_authors,
+    place=layout.as_ours,
     clean=_clean,
     **_MIXER,
   ),

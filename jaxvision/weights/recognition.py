@@ -32,18 +32,15 @@ class Recognized:
     layout: who laid it out.
     names: from the key that the layout uses to that of the file.
     arrays: by the key that the layout uses.
-    candidates: names of models of the family, the most similar first, each with
-      the parameters that it has more than the file.
   """
 
   layout: Layout
   names: dict[str, str]
   arrays: dict[str, np.ndarray]
-  candidates: list[tuple[str, int]]
 
 
 def recognize(arrays: Mapping[str, np.ndarray], *, source: str) -> Recognized:
-  """Finds the layout by the keys, and the model by the number of parameters.
+  """Finds the layout by the keys.
 
   Args:
     arrays: of a file, by its keys.
@@ -58,7 +55,7 @@ def recognize(arrays: Mapping[str, np.ndarray], *, source: str) -> Recognized:
     if any(re.fullmatch(layout.sign, key) for key in cleaned if key):
       cleaned.pop(None, None)
       found = {key: arrays[name] for key, name in cleaned.items()}
-      return Recognized(layout, cleaned, found, _candidates(layout, found))
+      return Recognized(layout, cleaned, found)
   raise ValueError(
     f"{source} is laid out like no file that is known here; it has "
     f"{len(arrays)} arrays: {', '.join(sorted(arrays)[:6])}, ..."
@@ -67,10 +64,8 @@ def recognize(arrays: Mapping[str, np.ndarray], *, source: str) -> Recognized:
 
 def classes(found: Recognized) -> int | None:
   """Returns the length of the logits; None without a classifier."""
-  place = found.layout.place(f"params/{found.layout.head}/bias", (1,))
-  if place.key not in found.arrays:
-    return None
-  return found.arrays[place.key].size
+  bias = found.arrays.get(_head_keys(found.layout)[1])
+  return None if bias is None else bias.size
 
 
 def check_name(found: Recognized, name: str, *, source: str) -> None:
@@ -86,7 +81,7 @@ def check_name(found: Recognized, name: str, *, source: str) -> None:
 
 def guess(found: Recognized) -> str:
   """Returns a sentence on which model it is."""
-  (name, difference), *_ = found.candidates
+  (name, difference), *_ = candidates(found)
   if difference == 0:
     return f"by its number of parameters it is {name}"
   return (
@@ -100,53 +95,49 @@ def family(layout: Layout) -> list[str]:
   return [n for pattern in layout.models for n in models.names(pattern)]
 
 
-def _candidates(
-  layout: Layout, arrays: Mapping[str, np.ndarray]
-) -> list[tuple[str, int]]:
-  """Compares bodies: without classifier, positions and running averages."""
-  skipped = {
-    layout.place(f"params/{layout.head}/{leaf}", shape).key
-    for leaf, shape in (("kernel", (1, 1)), ("bias", (1,)))
-  }
-  sizes = [
+def candidates(found: Recognized) -> list[tuple[str, int]]:
+  """Returns the models of the family, the most similar first.
+
+  Each with the parameters that it has more than the file, all without
+  classifier, positions and running averages.
+  """
+  head = _head_keys(found.layout)
+  body = sum(
     array.size
-    for key, array in arrays.items()
-    if key not in skipped and not _LEFT_OUT.match(key)
-  ]
-  body, inputs = sum(sizes), _inputs(layout, arrays)
+    for key, array in found.arrays.items()
+    if key not in head and not _LEFT_OUT.match(key)
+  )
+  kernel, bias = (found.arrays.get(key) for key in head)
+  # The width that the classifier reads.
+  inputs = 0 if kernel is None or bias is None else kernel.size // bias.size
   differences = []
-  for name in family(layout):
+  for name in family(found.layout):
     own = models.spec(name).parameters - _CLASSES * (inputs + 1)
     own -= _positions(name)
     differences.append((name, own - body))
   return sorted(differences, key=lambda each: (abs(each[1]), each[0]))
 
 
-def _inputs(layout: Layout, arrays: Mapping[str, np.ndarray]) -> int:
-  """Returns the width that the classifier reads; 0 without one."""
+def _head_keys(layout: Layout) -> tuple[str, str]:
+  """Returns the keys of the classifier's kernel and bias."""
   head = f"params/{layout.head}"
-  kernel = arrays.get(layout.place(f"{head}/kernel", (1, 1)).key)
-  bias = arrays.get(layout.place(f"{head}/bias", (1,)).key)
-  if kernel is None or bias is None:
-    return 0
-  return kernel.size // bias.size
+  return (
+    layout.place(f"{head}/kernel", (1, 1)).key,
+    layout.place(f"{head}/bias", (1,)).key,
+  )
 
 
 def _positions(name: str) -> int:
   """Returns how many parameters are learned positions, at the native size."""
   if not name.startswith("vit_"):
     return 0
-  patches = (models.spec(name).image_size // stride(name)) ** 2
-  return (patches + 1) * models.VARIANTS[name]["options"]["width"]
+  model = models.create(name, num_classes=1)
+  patches = (models.spec(name).image_size // stride(model)) ** 2
+  return (patches + 1) * model.width
 
 
-def stride(name: str) -> int:
+def stride(model: nn.Module) -> int:
   """Returns the pixels along a side for which a ViT has one token."""
-  return stride_of(models.create(name, num_classes=1))
-
-
-def stride_of(model: nn.Module) -> int:
-  """Returns the same of a model."""
   if model.stem_units is None:
     return model.patch_size
   return model.patch_size * hybrid_stem.stride(model.stem_units)

@@ -34,7 +34,7 @@ def save(
     ValueError: there is no such layout of this model, or none with the ending.
   """
   path = pathlib.Path(path)
-  chosen = _choose(path, name, layout, variables)
+  chosen = _choose(path, name, layout)
   parts: dict[str, list[tuple[int, np.ndarray]]] = {}
   for leaf, array in trees.flatten(variables).items():
     if not leaf.startswith(STORED):
@@ -55,9 +55,7 @@ def _of_model(name: str) -> list[Layout]:
   ]
 
 
-def _choose(
-  path: pathlib.Path, name: str, layout: str, variables: Tree
-) -> Layout:
+def _choose(path: pathlib.Path, name: str, layout: str) -> Layout:
   known = [each for each in _of_model(name) if each.suffix == path.suffix]
   if not known:
     raise ValueError(

@@ -4,9 +4,10 @@ Of the authors before and after Flax's Linen, of big_vision, timm, torchvision
 and Hugging Face.
 """
 
+import functools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,6 @@ _NUMBERED = (
 
 def _clean(key: str) -> str:
   return layout.renamed(key, _CLEAN)
-
-
-def _npz(path: str, shape: Shape) -> Place:
-  return layout.same(path.partition("/")[2], shape)
 
 
 def _numbered(path: str, shape: Shape) -> Place:
@@ -137,31 +134,48 @@ _TIMM_TOKENS = {
 }
 
 
-def _timm(path: str, shape: Shape) -> Place:
-  """Query, key and value are one array, in the pooling key and value are."""
+def _torch(
+  path: str,
+  shape: Shape,
+  *,
+  tokens: Mapping[str, str],
+  rules: layout.Rules,
+  attention: Callable[[str, str], tuple[str, int, int]],
+) -> Place:
+  """Returns the place in a state dict of torch.
+
+  Args:
+    path: ours.
+    shape: of our array.
+    tokens: our parameters that are of no module -> theirs.
+    rules: for modules, as `layout.torch_place` takes them.
+    attention: (module with a slash, query, key, value or out) -> the key there,
+      with {} for weight or bias, which part of it ours is, and of how many.
+  """
   path = path.partition("/")[2]
-  if path in _TIMM_TOKENS:
-    return layout.same(_TIMM_TOKENS[path], shape)
+  if path in tokens:
+    return layout.same(tokens[path], shape)
   found = re.match(rf"(.*){_ATTENTION}/(\w+)/(\w+)$", path)
   if not found:
-    return layout.torch_place(f"params/{path}", shape, rules=_TIMM)
+    return layout.torch_place(f"params/{path}", shape, rules=rules)
   module, which, leaf = found.groups()
-  word = "weight" if leaf == "kernel" else "bias"
-  if which == "out":
-    prefix = _timm_attention(module)
-    return layout.joined(f"{prefix}proj.{word}", shape, kind="out")
-  names = {"query": ("qkv", 0, 3), "key": ("qkv", 1, 3), "value": ("qkv", 2, 3)}
-  if module == "MAPHead_0/":
-    names = {"query": ("q", 0, 1), "key": ("kv", 0, 2), "value": ("kv", 1, 2)}
-  name, part, parts = names[which]
-  key = f"{_timm_attention(module)}{name}.{word}"
-  return layout.joined(key, shape, kind="into", part=part, parts=parts)
+  key, part, parts = attention(module, which)
+  key = key.format("weight" if leaf == "kernel" else "bias")
+  kind = "out" if which == "out" else "into"
+  return layout.joined(key, shape, kind=kind, part=part, parts=parts)
 
 
-def _timm_attention(module: str) -> str:
+def _timm_attention(module: str, which: str) -> tuple[str, int, int]:
+  """Query, key and value are one array, in the pooling key and value are."""
+  joined = ("query", "key", "value")
   if module == "MAPHead_0/":
-    return "attn_pool."
-  return re.sub(rf"{_BLOCK}(\d+)/", r"blocks.\1.attn.", module)
+    prefix, name, joined = "attn_pool.", "kv", ("key", "value")
+  else:
+    prefix = re.sub(rf"{_BLOCK}(\d+)/", r"blocks.\1.attn.", module)
+    name = "qkv"
+  if which in joined:
+    return f"{prefix}{name}.{{}}", joined.index(which), len(joined)
+  return f"{prefix}{'proj' if which == 'out' else 'q'}.{{}}", 0, 1
 
 
 def _timm_clean(key: str) -> str:
@@ -199,22 +213,18 @@ _TORCHVISION = (
 )
 
 
-def _torchvision(path: str, shape: Shape) -> Place:
-  path = path.partition("/")[2]
-  tokens = {"cls": "class_token", POSITIONS: "encoder.pos_embedding"}
-  if path in tokens:
-    return layout.same(tokens[path], shape)
-  found = re.match(rf"{_BLOCK}(\d+)/{_ATTENTION}/(\w+)/(\w+)$", path)
-  if not found:
-    return layout.torch_place(f"params/{path}", shape, rules=_TORCHVISION)
-  block, which, leaf = found.groups()
-  word = "weight" if leaf == "kernel" else "bias"
-  module = f"encoder.layers.encoder_layer_{block}.self_attention"
+_TORCHVISION_TOKENS = {
+  "cls": "class_token",
+  POSITIONS: "encoder.pos_embedding",
+}
+
+
+def _torchvision_attention(module: str, which: str) -> tuple[str, int, int]:
+  layer = re.sub(rf"{_BLOCK}(\d+)/", r"encoder.layers.encoder_layer_\1", module)
   if which == "out":
-    return layout.joined(f"{module}.out_proj.{word}", shape, kind="out")
+    return f"{layer}.self_attention.out_proj.{{}}", 0, 1
   part = ("query", "key", "value").index(which)
-  key = f"{module}.in_proj_{word}"
-  return layout.joined(key, shape, kind="into", part=part, parts=3)
+  return f"{layer}.self_attention.in_proj_{{}}", part, 3
 
 
 def _torchvision_clean(key: str) -> str | None:
@@ -235,24 +245,16 @@ _HUGGING_FACE = (
 )
 
 
-def _hugging_face(path: str, shape: Shape) -> Place:
-  path = path.partition("/")[2]
-  tokens = {
-    "cls": "vit.embeddings.cls_token",
-    POSITIONS: "vit.embeddings.position_embeddings",
-  }
-  if path in tokens:
-    return layout.same(tokens[path], shape)
-  found = re.match(rf"{_BLOCK}(\d+)/{_ATTENTION}/(\w+)/(\w+)$", path)
-  if not found:
-    return layout.torch_place(f"params/{path}", shape, rules=_HUGGING_FACE)
-  block, which, leaf = found.groups()
-  word = "weight" if leaf == "kernel" else "bias"
-  module = f"vit.encoder.layer.{block}.attention"
-  if which == "out":
-    return layout.joined(f"{module}.output.dense.{word}", shape, kind="out")
-  key = f"{module}.attention.{which}.{word}"
-  return layout.joined(key, shape, kind="into")
+_HUGGING_FACE_TOKENS = {
+  "cls": "vit.embeddings.cls_token",
+  POSITIONS: "vit.embeddings.position_embeddings",
+}
+
+
+def _hugging_face_attention(module: str, which: str) -> tuple[str, int, int]:
+  layer = re.sub(rf"{_BLOCK}(\d+)/", r"vit.encoder.layer.\1.attention", module)
+  inner = "output.dense" if which == "out" else f"attention.{which}"
+  return f"{layer}.{inner}.{{}}", 0, 1
 
 
 def _exact(arrays: Arrays, name: str) -> dict[str, Any]:
@@ -273,7 +275,7 @@ LAYOUTS = (
   Layout(
     "big_vision",
     sign=r"Transformer/encoderblock_0/MlpBlock_0/Dense_0/kernel",
-    place=_npz,
+    place=layout.as_ours,
     options=_npz_options,
     **_NPZ,
   ),
@@ -287,7 +289,9 @@ LAYOUTS = (
   Layout(
     "timm",
     sign=r"blocks\.0\.attn\.qkv\.weight",
-    place=_timm,
+    place=functools.partial(
+      _torch, tokens=_TIMM_TOKENS, rules=_TIMM, attention=_timm_attention
+    ),
     clean=_timm_clean,
     options=_timm_options,
     **_TORCH,
@@ -295,7 +299,12 @@ LAYOUTS = (
   Layout(
     "torchvision",
     sign=r"encoder\.layers\.encoder_layer_0\.ln_1\.weight",
-    place=_torchvision,
+    place=functools.partial(
+      _torch,
+      tokens=_TORCHVISION_TOKENS,
+      rules=_TORCHVISION,
+      attention=_torchvision_attention,
+    ),
     clean=_torchvision_clean,
     options=_exact,
     **_TORCH,
@@ -303,7 +312,12 @@ LAYOUTS = (
   Layout(
     "huggingface",
     sign=r"vit\.encoder\.layer\.0\.layernorm_before\.weight",
-    place=_hugging_face,
+    place=functools.partial(
+      _torch,
+      tokens=_HUGGING_FACE_TOKENS,
+      rules=_HUGGING_FACE,
+      attention=_hugging_face_attention,
+    ),
     clean=lambda key: None if key.startswith("vit.pooler.") else key,
     options=_exact,
     **_TORCH,
