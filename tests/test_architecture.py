@@ -64,7 +64,7 @@ FLOORS = (
 )
 # Inside data: the record and its sources below what makes batches of them.
 DATA_FLOORS = (
-  ("dataset", "prepared", "splits"),
+  ("dataset", "prepared", "resizing", "splits"),
   ("decoding", "host_transforms", "device_transforms", "datasets"),
   ("examples", "inspection"),
   ("pipeline",),

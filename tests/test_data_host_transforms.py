@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxvision.data import host_transforms
-from jaxvision.data.host_transforms import make_host_transform
+from jaxvision.data import resizing
+from jaxvision.data.host_transforms import geometry, make_host_transform
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
 SMOOTH = cv2.GaussianBlur(IMAGE, (0, 0), 3)
-METHODS = [*host_transforms._OPENCV, *host_transforms._PILLOW]
+METHODS = [*resizing.OPENCV, *resizing.PILLOW]
 
 
 def rng(seed=0):
@@ -101,7 +101,7 @@ def test_boxes_have_the_area_and_ratio_asked_for():
   # A square: others have no room for the tallest or the widest large boxes.
   generator, areas, ratios = rng(), [], []
   for _ in range(2000):
-    rows, columns = host_transforms._random_box(
+    rows, columns = geometry._random_box(
       generator, (1000, 1000), (0.08, 1.0), (3 / 4, 4 / 3)
     )
     height, width = rows.stop - rows.start, columns.stop - columns.start
@@ -116,7 +116,7 @@ def test_boxes_have_the_area_and_ratio_asked_for():
 
 def test_an_impossible_box_is_the_central_one():
   # A strip of 10 x 1000 has no part of at least 90 % with these ratios.
-  box = host_transforms._random_box(rng(), (10, 1000), (0.9, 1), (0.75, 1.25))
+  box = geometry._random_box(rng(), (10, 1000), (0.9, 1), (0.75, 1.25))
   assert box == (slice(0, 10), slice(494, 506))
 
 

@@ -1,33 +1,14 @@
-"""Transforms of one image on the host: (rng, image) -> image.
+"""Crops, resizes and flips on the host; see resizing.py for the methods."""
 
-Images are (h, w, c) uint8, before and after. A transform never changes its
-input, and draws from `rng` only if its name begins with "random_". In a config
-a chain is written as ("random_resized_crop(224)", "random_flip").
-
-Resizing methods: "nearest", "bilinear", "bicubic" and "area" are OpenCV's, of
-which only "area" avoids aliasing when an image becomes smaller; the first
-three sample as tf.image.resize does by default. "bilinear_antialiased" and
-"bicubic_antialiased" are Pillow's, with which most published PyTorch weights
-were trained; 3 times slower.
-"""
-
-import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from jaxvision import call_syntax, spelling
+from jaxvision.data import resizing
 
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
-_OPENCV = {
-  "nearest": "INTER_NEAREST_EXACT",
-  "bilinear": "INTER_LINEAR",
-  "bicubic": "INTER_CUBIC",
-  "area": "INTER_AREA",
-}
-_PILLOW = {"bilinear_antialiased": "BILINEAR", "bicubic_antialiased": "BICUBIC"}
 # The scale and aspect ratios of Inception training (Szegedy et al. 2015,
 # section 6: "8% to 100% of the image area", ratio in [3/4, 4/3]).
 _AREA = (0.08, 1.0)
@@ -35,59 +16,19 @@ _RATIO = (3 / 4, 4 / 3)
 _ATTEMPTS = 10  # of finding a crop inside the image, as torchvision does
 
 
-@dataclasses.dataclass(frozen=True)
-class HostTransform:
-  """A chain of transforms, applied in order.
-
-  Attributes:
-    transforms: the parts.
-    random: whether the result depends on `rng`.
-  """
-
-  transforms: tuple[Transform, ...]
-  random: bool
-
-  def __call__(
-    self, rng: np.random.Generator | None, image: np.ndarray
-  ) -> np.ndarray:
-    """`rng` may be None for a chain that is not random."""
-    for transform in self.transforms:
-      image = transform(rng, image)
-    return image
-
-
-def make_host_transform(calls: Sequence[str]) -> HostTransform:
-  """Makes a chain from its text.
-
-  Args:
-    calls: such as ("resize(256)", "center_crop(224)"); may be empty.
-
-  Raises:
-    ValueError: an unknown transform, or arguments that it does not take.
-  """
-  made = [
-    call_syntax.call(text, functions=TRANSFORMS, kind="host transform")
-    for text in calls
-  ]
-  return HostTransform(
-    transforms=tuple(made),
-    random=any(text.strip().startswith("random_") for text in calls),
-  )
-
-
 def resize(
   size: int | tuple[int, int], *, method: str = "bilinear"
 ) -> Transform:
   """To exactly `size`: (height, width), or the side of a square."""
   height, width = _pair(size)
-  resized = _resizer(method)
+  resized = resizing.make_resizer(method)
   return lambda rng, image: resized(image, height, width)
 
 
 def resize_small(size: int, *, method: str = "bilinear") -> Transform:
   """To `size` pixels on the shorter side, keeping the aspect ratio."""
   smaller, _ = _pair(size)
-  resized = _resizer(method)
+  resized = resizing.make_resizer(method)
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
@@ -147,7 +88,7 @@ def random_resized_crop(
     method: of resizing.
   """
   height, width = _pair(size)
-  resized = _resizer(method)
+  resized = resizing.make_resizer(method)
   for name, (low, high) in (("area", area), ("ratio", ratio)):
     if not 0 < low <= high:
       raise ValueError(f"{name} is {(low, high)}; it must be 0 < low <= high")
@@ -198,38 +139,6 @@ def _random_box(
   return slice(top, top + rows), slice(left, left + columns)
 
 
-def _resizer(method: str) -> Callable[[np.ndarray, int, int], np.ndarray]:
-  """(image, height, width) -> image by a method of the table above."""
-  if method in _OPENCV:
-    return lambda *arguments: _resize_opencv(*arguments, _OPENCV[method])
-  if method in _PILLOW:
-    return lambda *arguments: _resize_pillow(*arguments, _PILLOW[method])
-  known = [*_OPENCV, *_PILLOW]
-  raise ValueError(spelling.unknown("method", str(method), known))
-
-
-def _resize_opencv(
-  image: np.ndarray, height: int, width: int, flag: str
-) -> np.ndarray:
-  import cv2
-
-  if image.shape[:2] == (height, width):
-    return image
-  resized = cv2.resize(image, (width, height), interpolation=getattr(cv2, flag))
-  return resized.reshape(height, width, image.shape[2])
-
-
-def _resize_pillow(
-  image: np.ndarray, height: int, width: int, filter_name: str
-) -> np.ndarray:
-  from PIL import Image
-
-  # One channel after the other: Pillow knows no image of, say, 5 channels.
-  planes = [Image.fromarray(plane) for plane in np.moveaxis(image, 2, 0)]
-  resampling = Image.Resampling[filter_name]
-  return np.stack([p.resize((width, height), resampling) for p in planes], 2)
-
-
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
   pair = size if isinstance(size, tuple) else (size, size)
   if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
@@ -238,13 +147,3 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
       "(height, width)"
     )
   return pair
-
-
-TRANSFORMS: dict[str, Callable[..., Transform]] = {
-  "center_crop": center_crop,
-  "random_crop": random_crop,
-  "random_flip": random_flip,
-  "random_resized_crop": random_resized_crop,
-  "resize": resize,
-  "resize_small": resize_small,
-}

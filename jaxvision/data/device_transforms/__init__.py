@@ -1,0 +1,54 @@
+"""Transforms of a batch inside the compiled step: (key, batch) -> batch.
+
+The batch is `{image (b, h, w, c) float32 normalised, targets (b, k) float32,
+mask (b,) float32}`; the shapes stay as they are. What is drawn for an example
+comes from its place in the global batch, so that the result does not depend on
+how many devices share the batch.
+
+After normalisation 0 is the mean colour of the data, not black. That is what
+"zero" padding means here, as in papers that pad images whose mean has been
+subtracted; the default "edge" repeats the border and suits any normalisation.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+
+from jaxvision import call_syntax
+from jaxvision.data.device_transforms import geometry, mixing
+from jaxvision.data.device_transforms.normalization import normalize
+
+__all__ = ["TRANSFORMS", "make_device_transform", "normalize"]
+
+Batch = Mapping[str, jax.Array]
+BatchTransform = Callable[[jax.Array, Batch], Batch]
+
+TRANSFORMS: dict[str, Callable[..., BatchTransform]] = {
+  "random_crop": geometry.random_crop,
+  "random_flip": geometry.random_flip,
+  "random_mixup": mixing.random_mixup,
+}
+
+
+def make_device_transform(
+  calls: Sequence[str],
+) -> Callable[[jax.Array, Batch], dict[str, jax.Array]]:
+  """Makes a transform of batches from its text.
+
+  Args:
+    calls: such as ("random_flip", "random_mixup(0.1)"); may be empty.
+
+  Raises:
+    ValueError: an unknown transform, or arguments that it does not take.
+  """
+  transforms = [
+    call_syntax.call(text, functions=TRANSFORMS, kind="device transform")
+    for text in calls
+  ]
+
+  def transform(key: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    for number, apply in enumerate(transforms):
+      batch = apply(jax.random.fold_in(key, number), batch)
+    return dict(batch)
+
+  return transform
