@@ -58,6 +58,10 @@ def get_config() -> ConfigDict:
   config.evaluate.every = "1 epochs"
   # Examples per evaluation batch; 0 means train.batch_size.
   config.evaluate.batch_size = 0
+  # Classifiers on the frozen features, measured at each evaluation on the
+  # validation split: ("knn(k=20)", "fewshot", "pixels/lda"). They are fitted to
+  # the whole training split, which is read for it: see jaxvision/probes.py.
+  config.evaluate.probes = ()
 
   config.checkpoint = ConfigDict()
   # A duration; a new best evaluation and the end of the run are always saved.

@@ -22,7 +22,6 @@ import jax
 import numpy as np
 
 from jaxvision import checkpoint, durations
-from jaxvision.evaluation.classification import Evaluation
 from jaxvision.train_step import TrainState
 
 Tree = Any
@@ -47,8 +46,8 @@ class Run:
     step: (state, batch) -> (state, sums), each sum (steps of the call,).
     feed: first step -> iterator of (step after the batch, batch).
     schedule: step -> learning rate.
-    evaluators: by the name their metrics have, as "validation_ema"; each
-      takes the state.
+    measures: by the name their metrics have, as "validation_ema"; each takes
+      the state and returns metrics by name.
     best: the metric that decides which checkpoint is the best; "" for none.
     write: (step, values), to disk.
     show: (step, values), to the screen.
@@ -61,7 +60,7 @@ class Run:
   step: Callable[[TrainState, Tree], tuple[TrainState, Tree]]
   feed: Callable[[int], Iterator[tuple[int, Tree]]]
   schedule: Callable[[int], Any]
-  evaluators: Mapping[str, Callable[[TrainState], Evaluation]]
+  measures: Mapping[str, Callable[[TrainState], Mapping[str, float]]]
   best: str
   write: Callable[[int, Mapping[str, float]], None]
   show: Callable[[int, Mapping[str, float]], None]
@@ -205,8 +204,8 @@ def _evaluate(
   """Evaluates, writes, and returns the score if it is the best so far."""
   values = {
     f"{name}/{metric}": value
-    for name, evaluate in run.evaluators.items()
-    for metric, value in evaluate(state).metrics.items()
+    for name, measure in run.measures.items()
+    for metric, value in measure(state).items()
   }
   if not values:
     return None

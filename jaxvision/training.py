@@ -4,7 +4,7 @@ import contextlib
 import logging
 import pathlib
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from jaxvision import (
   data,
   dispatch,
   distributed,
+  evaluators,
   features,
   sanity,
   start,
@@ -31,9 +32,6 @@ from jaxvision import workdir as workdirs
 from jaxvision.evaluation import classification
 
 Tree = Any
-Evaluators = Mapping[
-  str, Callable[[train_step.TrainState], classification.Evaluation]
-]
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -71,6 +69,8 @@ def train(
     if overfit:
       config, splits = sanity.overfit(config, splits, overfit)
     parts = assembly.prepare(config, splits)
+    measured = evaluators.make_evaluators(parts)
+    measures = evaluators.make_measures(parts, measured)
     folder = workdirs.claim(
       workdir,
       config=config.to_dict(),
@@ -82,7 +82,7 @@ def train(
     if result.get("status") == "finished":
       _say_finished(folder)
     else:
-      result = _train(parts, folder, terminated)
+      result = _train(parts, folder, measured, measures, terminated)
   if overfit:
     sanity.judge_overfit(result["final"]["metrics"], overfit)
   return result
@@ -99,12 +99,15 @@ def _say_finished(folder: pathlib.Path) -> None:
 
 
 def _train(
-  parts: assembly.Parts, folder: pathlib.Path, terminated: Callable[[], bool]
+  parts: assembly.Parts,
+  folder: pathlib.Path,
+  measured: evaluators.Evaluators,
+  measures: evaluators.Measures,
+  terminated: Callable[[], bool],
 ) -> dict[str, Any]:
   step, feed, memory = dispatch.compile_step(parts)
   facts = _facts(parts, memory)
   _announce(parts, facts)
-  evaluators = _make_evaluators(parts)
   keep = parts.config.checkpoint.keep
   with checkpoint.open_manager(folder, keep=keep) as manager:
     restored = checkpoint.restore(manager, parts.template)
@@ -113,7 +116,7 @@ def _train(
       train_loop.empty_record(),
     )
     _begin(parts, folder, facts, int(state.step))
-    with _open_loop(parts, folder, evaluators, step, feed, record) as run:
+    with _open_loop(parts, folder, measures, step, feed, record) as run:
       try:
         # Until here nothing was to be saved: SIGINT ended it at once.
         with train_loop.stop_requested([signal.SIGINT]) as interrupted:
@@ -127,7 +130,7 @@ def _train(
         message = _explain_divergence(manager, error)
         _write_stopped(folder, facts, record, message)
         raise train_loop.Diverged(message) from error
-  return _finish(parts, folder, facts, state, record, evaluators)
+  return _finish(parts, folder, facts, state, record, measured)
 
 
 def _begin(
@@ -148,18 +151,13 @@ def _begin(
 def _open_loop(
   parts: assembly.Parts,
   folder: pathlib.Path,
-  evaluators: Evaluators,
+  measures: evaluators.Measures,
   step: Callable[..., Any],
   feed: Callable[..., Any],
   record: Mapping[str, Any],
-):
+) -> Iterator[train_loop.Run]:
   """The loop's parts, with the files and the screen it writes to open."""
   config, first = parts.config, record["step"]
-  validations = {
-    name: evaluate
-    for name, evaluate in evaluators.items()
-    if name.startswith("validation")
-  }
   with (
     tracking.open_metrics(
       folder, first_step=first, tensorboard=config.log.tensorboard
@@ -175,8 +173,8 @@ def _open_loop(
       step=step,
       feed=feed,
       schedule=parts.schedule,
-      evaluators=validations,
-      best=config.checkpoint.best if validations else "",
+      measures=measures,
+      best=config.checkpoint.best if measures else "",
       write=write,
       show=show,
       check_first=lambda loss: sanity.check_first_loss(parts, loss),
@@ -228,19 +226,6 @@ def _announce(parts: assembly.Parts, facts: Mapping[str, Any]) -> None:
   )
 
 
-def _make_evaluators(parts: assembly.Parts) -> Evaluators:
-  """By name: "validation", "test", and "..._ema" where there is an average."""
-  task_sums = assembly.make_task_sums(parts.config, parts.model)
-  evaluators = {}
-  for role, batches in parts.batches.items():
-    if role != "train":
-      evaluate = classification.make_evaluator(task_sums, batches, parts.mesh)
-      evaluators[role] = lambda state, f=evaluate: f(state.variables)
-      if parts.config.ema.decay:
-        evaluators[f"{role}_ema"] = lambda state, f=evaluate: f(state.ema)
-  return evaluators
-
-
 def _explain_divergence(
   manager: checkpoint.Manager, error: train_loop.Diverged
 ) -> str:
@@ -276,16 +261,16 @@ def _finish(
   facts: Mapping[str, Any],
   state: train_step.TrainState,
   record: Mapping[str, Any],
-  evaluators: Evaluators,
+  measured: evaluators.Evaluators,
 ) -> dict[str, Any]:
   """Evaluates the final state, writes the results and the report."""
   role = "test" if "test" in parts.splits else "validation"
   name = f"{role}_ema" if parts.config.ema.decay else role
   final = None
-  if name in evaluators:
-    measured = evaluators[name](state)
-    final = {"split": name, "metrics": measured.metrics}
-    _write_evaluation(folder, measured, parts.splits[role])
+  if name in measured:
+    evaluation = measured[name](state)
+    final = {"split": name, "metrics": evaluation.metrics}
+    _write_evaluation(folder, evaluation, parts.splits[role])
   path, filters = features.first_layer(
     parts.model, params=state.params, image_shape=parts.image_shape
   )

@@ -54,7 +54,7 @@ FLOORS = (
   ("evaluation",),
   ("probes",),
   ("assembly",),
-  ("dispatch", "sanity", "inference", "train_loop"),
+  ("dispatch", "evaluators", "sanity", "inference", "train_loop"),
   ("weights",),
   ("pretrained", "start"),
   ("training",),

@@ -8,7 +8,6 @@ import copy
 import os
 import signal
 import threading
-import types
 
 import numpy as np
 import pytest
@@ -56,7 +55,7 @@ class World:
       step=self._step,
       feed=self._feed,
       schedule=lambda step: 0.5 / (1 + step),
-      evaluators={"validation": self._evaluate} if self.scores else {},
+      measures={"validation": self._evaluate} if self.scores else {},
       best="validation/top1" if self.scores else "",
       write=self._write,
       show=lambda step, values: None,
@@ -97,7 +96,7 @@ class World:
   def _evaluate(self, state):
     self._note("evaluate", state)
     score = self.scores[state - 1]
-    return types.SimpleNamespace(metrics={"top1": score, "loss": 1.0})
+    return {"top1": score, "loss": 1.0}
 
   def _write(self, step, values):
     self._note("write", step)

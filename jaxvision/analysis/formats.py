@@ -2,12 +2,14 @@
 
 import math
 import numbers
+import re
 from typing import Any
 
 NOTHING = "\N{EN DASH}"
 
-# Metrics that are shares of the examples, shown as percentages.
-_SHARES = ("top", "precision", "recall", "f1", "calibration")
+# Metrics that are shares of the examples, shown as percentages; those of a
+# probe have its name before them, as in "fewshot/5shot_top1".
+_SHARES = re.compile(r"(^|.*[/_])(top|precision|recall|f1|calibration)")
 
 
 def percent(value: float | None) -> str:
@@ -50,7 +52,7 @@ def duration(seconds: float | None) -> str:
 
 def metric(name: str, value: float | None) -> str:
   """A metric by its name: shares in percent, all others as plain numbers."""
-  return percent(value) if name.startswith(_SHARES) else significant(value)
+  return percent(value) if _SHARES.match(name) else significant(value)
 
 
 def is_number(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """The report of one run: a page that explains it with numbers and pictures."""
 
+import itertools
 import pathlib
 import re
 from collections.abc import Mapping
@@ -26,6 +27,15 @@ _SPLITS = (
 
 # The style of a state; that of all others is "warn".
 _STATES = {"finished": "good", "stopped": "bad"}
+
+# What a probe of the features logs, as "validation/knn(k=20)/top1": its name
+# here, and its colour and dash by its place.
+_PROBE = re.compile(r"validation(?:_ema)?/(?P<name>.+/(?:\d+shot_)?top1)")
+_STYLES = tuple(
+  (colour, dash)
+  for dash in ("solid", "dashed", "dotted")
+  for colour in ("train", "validation", "test", "ema")
+)
 
 # More filters than this say nothing more, and more pixels than this are slow.
 _MOST_FILTERS = 256
@@ -163,6 +173,7 @@ def _curves(run: Run) -> str:
   charts = (
     _split_chart(run, "loss", title="Loss", label="loss (nats)"),
     _split_chart(run, "top1", title="Accuracy", label="top-1 accuracy (%)"),
+    _probe_chart(run),
     _single_chart(
       run, "learning_rate", title="Learning rate", label="learning rate"
     ),
@@ -191,6 +202,25 @@ def _split_chart(run: Run, metric: str, *, title: str, label: str) -> str:
     entries.append((text, "test", "solid"))
   return _chart(
     run, curves, title=title, label=label, caption=page.legend(entries)
+  )
+
+
+def _probe_chart(run: Run) -> str:
+  """The accuracies of the probes of the features, where there are some."""
+  logged = dict.fromkeys(name for line in run.lines for name in line)
+  probes = [match for name in logged if (match := _PROBE.fullmatch(name))]
+  curves, entries = [], []
+  for match, style in zip(probes, itertools.cycle(_STYLES), strict=False):
+    steps, values = runs.series(run, match[0])
+    curves.append(figures.Curve(steps, 100 * values, *style))
+    label = match["name"].removesuffix("/top1")
+    entries.append((f"{label} {formats.metric('top1', values[-1])}", *style))
+  return _chart(
+    run,
+    curves,
+    title="Probes of the features",
+    label="top-1 accuracy of probes (%)",
+    caption=page.legend(entries),
   )
 
 
