@@ -182,6 +182,16 @@ def _fewshot(
   return probe
 
 
+def _ridge(strength: float | str = "leave_one_out") -> Probe:
+  """Ridge regression on all examples."""
+
+  def probe(train, test, num_classes, mesh):
+    del mesh
+    return _of(evaluation.fewshot, train, test, num_classes, strength=strength)
+
+  return probe
+
+
 def _lda(shrinkage: float | str = "ledoit_wolf") -> Probe:
   """Linear discriminant analysis."""
 
@@ -250,6 +260,7 @@ PROBES: dict[str, Callable[..., Probe]] = {
   "lda": _lda,
   "logistic": _logistic,
   "qda": _qda,
+  "ridge": _ridge,
   "visual_words": _visual_words,
 }
 

@@ -182,7 +182,6 @@ _MISTAKES = {
   "checkpoint__best=validation_ema/top1": "correct checkpoint.best",
   "checkpoint__best=validation/loss": "of which larger is better",
   "train__batch_size=12": "train.batch_size 12 does not divide over 8 devices",
-  "train__batch_size=48": "a batch of 48 is larger than the split",
   "evaluate__batch_size=9": "evaluate.batch_size 9 does not divide",
   "train__steps_per_dispatch=2": 'set data.placement to "device"',
 }

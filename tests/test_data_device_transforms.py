@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxvision import data
+from jaxvision.data import device_transforms
 from jaxvision.data.device_transforms import make_device_transform, normalize
 
 B, H, W, C = 64, 6, 5, 3
@@ -97,47 +98,6 @@ def test_transforms_in_a_chain_draw_apart(batch):
   assert (twice(key, batch)["image"] != once(key, batch)["image"]).any()
 
 
-def test_mixup_blends_images_and_targets_by_one_share(batch):
-  mix = jax.jit(make_device_transform(("random_mixup(1.0)",)))
-  images, targets = np.asarray(batch["image"]), np.asarray(batch["targets"])
-  for seed in range(5):
-    out = mix(jax.random.key(seed), batch)
-    # Example 0 has class 0, its partner, the last one, class 3.
-    share = float(out["targets"][0, 0])
-    assert 0 < share < 1
-    for name, given in (("image", images), ("targets", targets)):
-      expected = share * given + (1 - share) * given[::-1]
-      np.testing.assert_allclose(out[name], expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(out["targets"].sum(-1), 1, rtol=1e-6)
-    np.testing.assert_array_equal(out["mask"], batch["mask"])
-
-
-@pytest.mark.parametrize("alpha", [0.1, 0.2, 1.0])
-def test_the_share_of_mixup_is_of_a_beta_distribution(batch, alpha):
-  small = {name: batch[name][:2] for name in batch}
-  mix = make_device_transform((f"random_mixup({alpha})",))
-  keys = jax.random.split(jax.random.key(1), 4000)
-  shares = jax.jit(jax.vmap(lambda key: mix(key, small)["targets"][0, 0]))(keys)
-  deviation = 0.5 / np.sqrt(2 * alpha + 1)
-  assert abs(float(shares.mean()) - 0.5) < 5 * deviation / np.sqrt(4000)
-  np.testing.assert_allclose(shares.std(), deviation, rtol=0.05)
-
-
-def test_no_mixup_is_the_identity(batch):
-  mix = make_device_transform(("random_mixup(0)",))
-  out = mix(jax.random.key(0), batch)
-  assert all(out[name] is batch[name] for name in batch)
-
-
-def test_mixup_leaves_out_what_does_not_count(batch):
-  masked = {**batch, "mask": batch["mask"].at[-1].set(0)}
-  mix = make_device_transform(("random_mixup(1.0)",))
-  out = mix(jax.random.key(0), masked)
-  for name in ("image", "targets"):
-    np.testing.assert_array_equal(out[name][0], batch[name][0])
-    assert (out[name][1] != batch[name][1]).any()
-
-
 def _on_one_and_eight_devices(calls, batch):
   transform = jax.jit(make_device_transform(calls))
   key = jax.random.key(3)
@@ -150,23 +110,53 @@ def _on_one_and_eight_devices(calls, batch):
   return transform(key, batch), shared
 
 
-def test_eight_devices_and_one_give_the_same(batch):
-  calls = ("random_crop", "random_flip")
-  alone, shared = _on_one_and_eight_devices(calls, batch)
-  np.testing.assert_array_equal(alone["image"], shared["image"])
-
-
-def test_eight_devices_and_one_mix_alike(batch):
-  alone, shared = _on_one_and_eight_devices(("random_mixup(0.5)",), batch)
+@pytest.mark.parametrize(
+  "call",
+  [
+    "random_crop",
+    "random_cutmix",
+    "random_cutmix(per='example', partners='permutation')",
+    "random_cutout(3)",
+    "random_erasing",
+    "random_erasing(fill='mean')",
+    "random_flip",
+    "random_mixup(0.5)",
+    "random_mixup(0.5, groups=8)",
+    "random_mixup(0.5, per='example', partners='permutation', groups=2)",
+    "random_mixup_or_cutmix(per='example')",
+  ],
+)
+def test_eight_devices_and_one_give_the_same(batch, call):
+  """To rounding: a product may be rounded before it is added, or not."""
+  alone, shared = _on_one_and_eight_devices((call,), batch)
+  assert (alone["image"] != batch["image"]).any()
   for name in ("image", "targets"):
-    # A product may be rounded before it is added, or not: half a bit of 4.
+    # Half a bit of 4.
     np.testing.assert_allclose(alone[name], shared[name], rtol=0, atol=5e-7)
+  np.testing.assert_array_equal(alone["mask"], shared["mask"])
 
 
-def test_targets_and_mask_pass_through(batch):
-  out = make_device_transform(("random_flip",))(jax.random.key(0), batch)
+@pytest.mark.parametrize(
+  "call", ["random_crop", "random_cutout(2)", "random_erasing", "random_flip"]
+)
+def test_targets_and_mask_pass_through(batch, call):
+  out = make_device_transform((call,))(jax.random.key(0), batch)
   assert (out["targets"] == batch["targets"]).all()
   assert (out["mask"] == batch["mask"]).all()
+
+
+@pytest.mark.parametrize("name", device_transforms.TRANSFORMS)
+def test_keeps_shapes_and_types_of_one_grey_image(name):
+  argument = {"random_cutout": "(2)", "random_mixup": "(1.0)"}.get(name, "")
+  batch = {
+    "image": jnp.ones((1, 4, 7, 1)),
+    "targets": jnp.eye(1, 3),
+    "mask": jnp.ones(1),
+  }
+  out = make_device_transform((name + argument,))(jax.random.key(0), batch)
+  assert {k: (v.shape, v.dtype) for k, v in out.items()} == {
+    k: (v.shape, v.dtype) for k, v in batch.items()
+  }
 
 
 @pytest.mark.parametrize(
@@ -177,8 +167,21 @@ def test_targets_and_mask_pass_through(batch):
     ("random_crop(padding=0)", "must be a positive integer"),
     ("random_crop(mode='black')", "mode is 'black'.*'zero'"),
     ("random_flip(p=-1)", "probability"),
-    ("random_mixup(-1)", "alpha is -1; it must be positive, or 0"),
+    ("random_cutout", "missing a required argument: 'length'"),
+    ("random_cutout(2.5)", "length is 2.5; it must be a positive integer"),
+    ("random_cutout(2, p=2)", "p is 2; a probability"),
+    ("random_erasing(scale=(0.5, 0.1))", "scale is .*two rising shares"),
+    ("random_erasing(ratio=(0, 1))", "ratio is .*two rising numbers"),
+    ("random_erasing(ratio_law='log')", "ratio_law is 'log'.*'log_uniform'"),
+    ("random_erasing(fill='black')", "fill is 'black'.*number or one of"),
+    ("random_mixup(-1)", "alpha is -1; it must be positive"),
     ("random_mixup", "missing a required argument: 'alpha'"),
+    ("random_mixup(1, per='elem')", "per is 'elem'.*'example'"),
+    ("random_mixup(1, partners='next')", "partners is 'next'.*'mirror'"),
+    ("random_cutmix(groups=0)", "groups is 0; it must be a positive integer"),
+    ("random_cutmix(p=1.5)", "p is 1.5; a probability"),
+    ("random_mixup_or_cutmix(switch_prob=7)", "switch_prob is 7; a prob"),
+    ("random_mixup_or_cutmix(0, 1)", "alpha is 0; it must be positive"),
   ],
 )
 def test_wrong_calls_say_what_is_right(call, message):

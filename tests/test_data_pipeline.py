@@ -198,10 +198,17 @@ def test_lengths(dataset):
   assert batches.image_shape == (8, 9, 3)
 
 
+def test_a_batch_may_hold_few_examples_many_times(dataset, caplog):
+  batches = data.make_batches(dataset, batch_size=3 * N + 2, seed=0)
+  seen = [batches.indices(step) for step in range(2)]
+  counts = np.bincount(np.concatenate(seen), minlength=N)
+  assert set(counts) == {6, 7} and counts.sum() == 2 * (3 * N + 2)
+  assert "a batch of 71 holds each of the 23 examples" in caplog.text
+
+
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"batch_size": 24}, "batch of 24 is larger than the split 'train' of 23"),
     ({"batch_size": 0}, "at least 1"),
     ({"seed": -1}, "must lie in"),
     ({"seed": None, "transforms": ("random_flip",)}, "evaluation must not be"),

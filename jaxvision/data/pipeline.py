@@ -13,6 +13,7 @@ Evaluation: the examples in their own order, once; the last batch is padded.
 import concurrent.futures
 import dataclasses
 import functools
+import logging
 import math
 from collections.abc import Iterator, Sequence
 
@@ -200,8 +201,8 @@ def make_batches(
     max_unreadable: the share of unreadable images that is tolerated.
 
   Raises:
-    ValueError: a batch larger than the training split, random transforms in
-      evaluation, a share of rows outside the batch, images of several shapes.
+    ValueError: random transforms in evaluation, a share of rows outside the
+      batch, images of several shapes.
     UnreadableImage: no image at all, or too many, can be read.
   """
   transform = host_transforms.make_host_transform(transforms)
@@ -231,9 +232,11 @@ def _check_sizes(
   if batch_size < 1:
     raise ValueError(f"batch size {batch_size}; it must be at least 1")
   if seed is not None and batch_size > dataset.num_examples:
-    raise ValueError(
-      f"a batch of {batch_size} is larger than the split {dataset.split!r} of "
-      f"{dataset.num_examples} examples; set train.batch_size to at most that"
+    logging.getLogger(__name__).warning(
+      "a batch of %d holds each of the %d examples of %r more than once",
+      batch_size,
+      dataset.num_examples,
+      dataset.split,
     )
   if rows.step not in (None, 1) or (rows.stop or 0) > batch_size:
     raise ValueError(f"{rows} is not a share of a batch of {batch_size}")

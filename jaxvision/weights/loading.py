@@ -5,7 +5,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -13,19 +13,22 @@ import jax
 import numpy as np
 
 from jaxvision import (
-  features,
   fetch,
-  grouping,
   inference,
   models,
-  train_step,
   trees,
 )
-from jaxvision.weights import files, recognition, resize, vit
-from jaxvision.weights.layout import STORED, Layout, Place, Shape
+from jaxvision.weights import (
+  files,
+  leaves,
+  recognition,
+  resize,
+  runs,
+  vit,
+)
+from jaxvision.weights.layout import STORED, Layout, Place
 
 Tree = Any
-Placement = jax.sharding.Sharding | Callable[[str, Shape], Any] | None
 
 _LISTED = 12  # lines of each list in an error
 _RGB = 3
@@ -37,10 +40,10 @@ def load(
   *,
   num_classes: int | None = None,
   image_size: int | tuple[int, int] | None = None,
-  channels: int = _RGB,
+  channels: int | None = None,
   ignore: Sequence[str] = (),
   resizing: str = "align_corners",
-  sharding: Placement = None,
+  sharding: leaves.Placement = None,
   sha256: str | None = None,
   **options: Any,
 ) -> tuple[nn.Module, Tree]:
@@ -51,14 +54,15 @@ def load(
   one by one out of the mapped file, straight to where they shall lie.
 
   Args:
-    path_or_url: .npz or .safetensors; an address as `fetch.local_path` has it.
+    path_or_url: .npz or .safetensors, or the folder of a run of ours; an
+      address as `fetch.local_path` has it.
     name: of the model, as `models.create` has it.
     num_classes: gives the model a fresh classifier of zeros for so many
       classes; None keeps that of the file.
     image_size: of the images that the learned positions shall be for, in
       pixels, or (height, width); None is that of the file.
-    channels: of the images; other than 3, the first kernel is summed or
-      repeated.
+    channels: of the images; None is 3, or what a run was trained on. For
+      another number the first kernel is summed or repeated.
     ignore: regular expressions for what may be missing in the file, by our path
       (`params/head/bias`), or left over, by its key. A parameter that is not
       filled keeps its fresh value.
@@ -78,8 +82,34 @@ def load(
       or does not fit it; names what is missing and what is left over.
   """
   path = fetch.local_path(path_or_url, sha256=sha256)
-  if path.is_dir():
-    return _load_run(path, name, num_classes=num_classes, sharding=sharding)
+  if isinstance(image_size, int):
+    image_size = (image_size, image_size)
+  read = runs.load if path.is_dir() else _load_file
+  return read(
+    path,
+    name,
+    num_classes=num_classes,
+    image_size=image_size,
+    channels=channels,
+    ignore=ignore,
+    resizing=resizing,
+    sharding=sharding,
+    options=options,
+  )
+
+
+def _load_file(
+  path: pathlib.Path,
+  name: str,
+  *,
+  num_classes: int | None,
+  image_size: tuple[int, int] | None,
+  channels: int | None,
+  ignore: Sequence[str],
+  resizing: str,
+  sharding: leaves.Placement,
+  options: dict[str, Any],
+) -> tuple[nn.Module, Tree]:
   file, found = _open(path, name)
   classes = num_classes or recognition.classes(found)
   if classes is None:
@@ -88,19 +118,19 @@ def load(
     )
   options = {**found.layout.options(found.arrays, name), **options}
   model = models.create(name, num_classes=classes, **options)
-  size = image_size or _image_size(found, name, model)
-  size = (size, size) if isinstance(size, int) else tuple(size)
-  image_shape = (*size, channels)
-  template = _shapes(model, image_shape)
+  native = _image_size(found, name, model)
+  size = image_size or (native, native)
+  image_shape = (*size, channels or _RGB)
+  template = leaves.shapes(model, image_shape)
   head = f"params/{found.layout.head}/" if num_classes else None
   plan = _plan(found, template, head=head, ignore=ignore, source=str(path))
-  leaves = {}
+  filled = {}
   for leaf, shape in template.items():
     array = np.zeros(shape.shape, shape.dtype)
     if leaf in plan:
       grid = _grid(model, size) if leaf == f"params/{vit.POSITIONS}" else None
       array = _read(found, plan[leaf], leaf, shape, grid=grid, method=resizing)
-    leaves[leaf] = _put(array, leaf, sharding)
+    filled[leaf] = leaves.put(array, leaf, sharding)
     if leaf in plan:
       file.forget(found.names[plan[leaf].key])
   missing = [
@@ -109,8 +139,8 @@ def load(
     if leaf not in plan and not (head and leaf.startswith(head))
   ]
   if missing:
-    leaves |= _fresh(model, missing, image_shape, sharding)
-  return model, trees.unflatten(leaves)
+    filled |= leaves.draw(model, missing, image_shape, sharding)
+  return model, trees.unflatten(filled)
 
 
 def _open(
@@ -121,11 +151,6 @@ def _open(
   found = recognition.recognize(file.arrays, source=str(path))
   recognition.check_name(found, name, source=str(path))
   return file, found
-
-
-def _shapes(model: nn.Module, image_shape: Shape) -> dict[str, Any]:
-  """Returns shape and type of every variable by path."""
-  return trees.flatten(features.variable_shapes(model, image_shape=image_shape))
 
 
 def _image_size(
@@ -230,6 +255,12 @@ def _read(
   elif grid is not None:
     before = shape.shape[1] - math.prod(grid)
     side = math.isqrt(array.shape[-2] - before)
+    if side**2 != array.shape[-2] - before:
+      raise ValueError(
+        f"{place.key} has the positions of {array.shape[-2] - before} patches, "
+        "which is no square: only square grids can be resized; give the "
+        "image_size that the file is for"
+      )
     array = resize.positions(
       array.reshape(1, *array.shape[-2:]),
       grid=(side, side),
@@ -246,27 +277,6 @@ def _read(
       array = resize.patches(array, new_size=shape.shape[0])
   # A copy in any case: the file may be changed, and shall be forgotten.
   return np.array(array, shape.dtype, order="C")
-
-
-def _put(array: np.ndarray, leaf: str, sharding: Placement) -> jax.Array:
-  if callable(sharding) and not isinstance(sharding, jax.sharding.Sharding):
-    sharding = sharding(leaf, array.shape)
-  return jax.device_put(array, sharding)
-
-
-def _fresh(
-  model: nn.Module, leaves: Sequence[str], image_shape: Shape, sharding: Any
-) -> dict[str, jax.Array]:
-  """Returns the initial values of leaves that no file fills."""
-
-  def init() -> dict[str, jax.Array]:
-    drawn = trees.flatten(train_step.init_variables(model, 0, image_shape))
-    return {leaf: drawn[leaf] for leaf in leaves}
-
-  drawn = grouping.jit(init)()
-  return {
-    leaf: _put(np.asarray(x), leaf, sharding) for leaf, x in drawn.items()
-  }
 
 
 def native_size(path_or_url: str | os.PathLike[str], name: str) -> int:
@@ -293,37 +303,6 @@ def implied_options(
     return inference.load_run(path).config.model.options.to_dict()
   _, found = _open(path, name)
   return found.layout.options(found.arrays, name)
-
-
-def _load_run(
-  path: pathlib.Path,
-  name: str,
-  *,
-  num_classes: int | None,
-  sharding: Placement,
-) -> tuple[nn.Module, Tree]:
-  """Reads the folder of one of our own runs."""
-  run = inference.load_run(path)
-  if run.config.model.name != name:
-    raise ValueError(
-      f"{path} is a run of {run.config.model.name}, not of {name}"
-    )
-  model, variables = run.model, run.variables
-  leaves = trees.flatten(variables)
-  if num_classes is not None:
-    model = model.clone(num_classes=num_classes)
-    template = _shapes(model, run.image_shape)
-    leaves = {
-      leaf: leaves[leaf]
-      if leaves[leaf].shape == shape.shape
-      else np.zeros(shape.shape, shape.dtype)
-      for leaf, shape in template.items()
-    }
-  leaves = {
-    leaf: _put(np.asarray(array), leaf, sharding)
-    for leaf, array in leaves.items()
-  }
-  return model, trees.unflatten(leaves)
 
 
 def _matches(text: str, patterns: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 
 from jaxvision import call_syntax
-from jaxvision.data.device_transforms import geometry, mixing
+from jaxvision.data.device_transforms import erasing, geometry, mixing
 from jaxvision.data.device_transforms.normalization import normalize
 
 __all__ = ["TRANSFORMS", "make_device_transform", "normalize"]
@@ -25,8 +25,12 @@ BatchTransform = Callable[[jax.Array, Batch], Batch]
 
 TRANSFORMS: dict[str, Callable[..., BatchTransform]] = {
   "random_crop": geometry.random_crop,
+  "random_cutmix": mixing.random_cutmix,
+  "random_cutout": erasing.random_cutout,
+  "random_erasing": erasing.random_erasing,
   "random_flip": geometry.random_flip,
   "random_mixup": mixing.random_mixup,
+  "random_mixup_or_cutmix": mixing.random_mixup_or_cutmix,
 }
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
+from jaxvision.data.device_transforms import probability
+
 Batch = Mapping[str, jax.Array]
 BatchTransform = Callable[[jax.Array, Batch], Batch]
 
@@ -34,8 +36,7 @@ def random_crop(*, padding: int = 4, mode: str = "edge") -> BatchTransform:
 
 def random_flip(*, p: float = 0.5) -> BatchTransform:
   """Left to right, each image with probability `p`."""
-  if not 0 <= p <= 1:
-    raise ValueError(f"p is {p}; a probability lies in [0, 1]")
+  probability.check(p=p)
 
   def flip(key: jax.Array, image: jax.Array) -> jax.Array:
     return jnp.where(jax.random.bernoulli(key, p), image[:, ::-1], image)

@@ -1,0 +1,280 @@
+"""How few examples does a pre-trained network need? BiT's few-shot figure.
+
+  python experiments/bit_transfer.py --workdir runs/bit_transfer
+
+A small BiT is pre-trained on the digits 0 to 4 and transferred to the digits 5
+to 9, of which it sees 1, 5, 10 or all examples per class. Against it stand the
+same network from fresh parameters, and what needs no training: weighted cosine
+kNN, ridge regression and LDA, on the features of the pre-trained network and on
+pixels. One test set of unseen images of 5 to 9 serves all.
+
+The seed changes the pre-trained network, the examples drawn, and the order and
+crops of fine-tuning; all ways of one seed see the same examples. LDA needs a
+second example per class to know a spread.
+
+How to read the answer: each cell is the mean over the seeds and the half-width
+of its 95 % interval (Student's t), in percent. "transfer" against "scratch" is
+what pre-training is worth; "transfer" against the probes on features, what
+fine-tuning adds to features that stay as they are; features against pixels,
+what the pre-trained network has learnt that holds for digits it never saw.
+"""
+
+import argparse
+import json
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from sklearn import datasets
+
+import jaxvision
+from jaxvision import data, distributed, evaluation, probes, startup, weights
+from jaxvision.configs import default
+
+QUESTION = "How few examples does a pre-trained network need?"
+BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "bit_transfer.py")
+OLD, NEW = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
+SHOTS = (1, 5, 10, 0)  # 0: all
+SEEDS = (0, 1, 2, 3, 4)
+PROBES = ("knn", "ridge", "lda")
+WAYS = (
+  "transfer",
+  "scratch",
+  *(f"{name}, {of}" for of in ("features", "pixels") for name in PROBES),
+)
+# Chosen at 10 examples per class on the examples that seed 100 did not draw.
+LEARNING_RATES = {"transfer": 0.01, "scratch": 0.03}
+# BiT with two of its four blocks, of one unit each; and its rule with images of
+# 8 pixels for 128, the crop in the same proportion, no mirroring (a mirrored
+# digit is none) and fewer examples in a step.
+_SMALL = {
+  "model.options": {"units": (1, 1), "stem": "small"},
+  "data.kind": "npz",
+  "data.channels": 1,
+  "data.train": "train",
+  "data.validation": "",
+  "data.test": "test",
+  "data.train_transforms": ("resize(10)", "random_crop(8)"),
+  "data.eval_transforms": (),
+  "train.batch_size": 64,
+  "evaluate.batch_size": 128,
+  "checkpoint.best": "",
+  "log.tensorboard": False,
+}
+_PRETRAINING = {"train.duration": "40 epochs", "optimizer.learning_rate": 0.03}
+
+
+def load() -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+  """Returns images (n, 8, 8, 1) and labels 0..4 of the old and new digits."""
+  digits = datasets.load_digits()
+  images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+  parts = []
+  for classes in (OLD, NEW):
+    rows = np.isin(digits.target, classes)
+    labels = np.searchsorted(classes, digits.target[rows])
+    parts.append((images[rows], labels))
+  return tuple(parts)
+
+
+def hold_out(
+  images: np.ndarray, labels: np.ndarray
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+  """The pool that training draws from, and the test set: every third image."""
+  test = np.arange(len(labels)) % 3 == 2
+  return (images[~test], labels[~test]), (images[test], labels[test])
+
+
+def draw(labels: np.ndarray, *, shots: int, seed: int) -> np.ndarray:
+  """Rows of `shots` examples of each class; all rows if `shots` is 0."""
+  if not shots:
+    return np.arange(len(labels))
+  return evaluation.fewshot.draw(
+    labels, shots=shots, num_classes=len(NEW), seed=seed
+  )
+
+
+def write_arrays(
+  path: pathlib.Path,
+  train: tuple[np.ndarray, np.ndarray],
+  test: tuple[np.ndarray, np.ndarray],
+) -> pathlib.Path:
+  """Writes an .npz data set of two splits and returns its path."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  np.savez(
+    path,
+    train_images=train[0],
+    train_labels=train[1],
+    test_images=test[0],
+    test_labels=test[1],
+    class_names=[str(digit) for digit in range(len(NEW))],
+  )
+  return path
+
+
+def fine_tune(
+  arrays: pathlib.Path, workdir: pathlib.Path, **overrides: Any
+) -> float:
+  """Trains by the BiT rule and returns the accuracy on the test split."""
+  with np.load(arrays) as file:
+    count = len(file["train_labels"])
+  dotted = {key.replace("__", "."): value for key, value in overrides.items()}
+  result = jaxvision.train(
+    f"{BASE}:{count},8x8",
+    workdir=workdir,
+    overrides={**_SMALL, "data.name": str(arrays), **dotted},
+  )
+  return result["final"]["metrics"]["top1"]
+
+
+def pretrain(seed: int, workdir: pathlib.Path) -> pathlib.Path:
+  """Trains on the old digits and returns the run's folder."""
+  folder = workdir / f"pretrained-{seed}"
+  old, _ = load()
+  arrays = write_arrays(workdir / "old.npz", *hold_out(*old))
+  overrides = {key.replace(".", "__"): v for key, v in _PRETRAINING.items()}
+  fine_tune(arrays, folder, seed=seed, **overrides)
+  return folder
+
+
+def probe(pretrained: pathlib.Path, arrays: pathlib.Path) -> dict[str, float]:
+  """The accuracies of the probes on features and on pixels, by way."""
+  mesh = distributed.make_mesh()
+  model, variables = weights.load(
+    pretrained, "bit_r50x1", sharding=distributed.replicated(mesh)
+  )
+  config = default.get_config().data
+  config.update(kind="npz", name=str(arrays), channels=1)
+  train, test = (
+    data.make_batches(
+      data.open_dataset(config, split), batch_size=128, channels=1
+    )
+    for split in ("train", "test")
+  )
+  calls = {"knn": f"knn(k={min(20, train.num_examples)})", "ridge": "ridge"}
+  if train.num_examples > len(NEW):
+    calls["lda"] = "lda"
+  names = {
+    f"{name}, {of}": call if of == "features" else f"pixels/{call}"
+    for of in ("features", "pixels")
+    for name, call in calls.items()
+  }
+  measure = probes.make_evaluator(
+    list(names.values()),
+    model,
+    train,
+    test,
+    num_classes=len(NEW),
+    mean=config.mean,
+    std=config.std,
+    mesh=mesh,
+  )
+  found = measure(variables)
+  return {way: found[name]["top1"] for way, name in names.items()}
+
+
+def compare(seed: int, workdir: pathlib.Path) -> dict[int, dict[str, float]]:
+  """Returns the accuracy of every way at every number of shots, of one seed."""
+  pretrained = pretrain(seed, workdir)
+  (images, labels), test = hold_out(*load()[1])
+  found = {}
+  for shots in SHOTS:
+    rows = draw(labels, shots=shots, seed=seed)
+    folder = workdir / f"shots-{shots or 'all'}-seed-{seed}"
+    arrays = write_arrays(
+      folder / "new.npz", (images[rows], labels[rows]), test
+    )
+    found[shots] = {
+      start: fine_tune(
+        arrays,
+        folder / start,
+        seed=seed,
+        model__weights=str(pretrained) if start == "transfer" else "",
+        optimizer__learning_rate=rate,
+      )
+      for start, rate in LEARNING_RATES.items()
+    } | probe(pretrained, arrays)
+  return found
+
+
+def summarize(
+  results: Sequence[Mapping[int, Mapping[str, float]]],
+) -> Iterator[tuple[str, int, float, float]]:
+  """Yields (way, shots, mean, half-width of its 95 % interval) over seeds."""
+  for way in WAYS:
+    for shots in SHOTS:
+      values = [each[shots][way] for each in results if way in each[shots]]
+      if values:
+        half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+        yield way, shots, float(np.mean(values)), float(half)
+
+
+def table(results: Sequence[Mapping[int, Mapping[str, float]]]) -> str:
+  """A Markdown table of ways and shots, in percent."""
+  cells = {
+    (way, shots): f"{mean:.1%} ± {100 * half:.1f}"
+    for way, shots, mean, half in summarize(results)
+  }
+  lines = [
+    f"| examples per class | {' | '.join(str(n or 'all') for n in SHOTS)} |",
+    f"|---|{'---:|' * len(SHOTS)}",
+  ]
+  for way in WAYS:
+    row = " | ".join(cells.get((way, shots), "-") for shots in SHOTS)
+    lines.append(f"| {way} | {row} |")
+  return "\n".join(lines)
+
+
+def draw_figure(
+  results: Sequence[Mapping[int, Mapping[str, float]]], path: pathlib.Path
+) -> None:
+  """Draws accuracy over examples per class, a line for each way."""
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+  axes = figure.add_subplot()
+  points = {}
+  for way, shots, mean, half in summarize(results):
+    points.setdefault(way, []).append((SHOTS.index(shots), mean, half))
+  for number, (way, found) in enumerate(points.items()):
+    places, means, halves = np.array(found).T
+    axes.errorbar(
+      places,
+      100 * means,
+      100 * halves,
+      label=way,
+      color=f"C{number if number < 5 else number - 3}",
+      linestyle=":" if way.endswith("pixels") else "-",
+      linewidth=2.5 if number < 2 else 1.2,
+      marker="o",
+      markersize=3,
+      capsize=2,
+    )
+  axes.set_xticks(range(len(SHOTS)), [str(n or "all") for n in SHOTS])
+  axes.set_xlabel("examples per class")
+  axes.set_ylabel("test accuracy on the digits 5 to 9 (%)")
+  axes.grid(alpha=0.3)
+  axes.legend(fontsize=8)
+  figure.savefig(path, dpi=110)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+  """Runs the experiment, or goes on with it where it was stopped."""
+  parser = argparse.ArgumentParser(description=QUESTION)
+  parser.add_argument(
+    "--workdir", type=pathlib.Path, default=pathlib.Path("runs", "bit_transfer")
+  )
+  parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+  options = parser.parse_args(arguments)
+  startup.tune_cpu()
+  workdir = options.workdir.absolute()
+  results = [compare(seed, workdir) for seed in options.seeds]
+  (workdir / "results.json").write_text(json.dumps(results, indent=1))
+  draw_figure(results, workdir / "bit_transfer.png")
+  print(table(results))
+  print(f"figure: {workdir / 'bit_transfer.png'}")
+
+
+if __name__ == "__main__":
+  main()

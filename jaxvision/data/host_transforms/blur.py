@@ -1,0 +1,33 @@
+"""Gaussian blur."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from jaxvision.data.host_transforms import arguments
+
+Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
+
+
+def gaussian_blur(sigma: float) -> Transform:
+  """Blurs with a standard deviation of `sigma` pixels, in (0, 100]."""
+  arguments.check(1e-3, 100, sigma=sigma)
+
+  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.GaussianBlur(image, (0, 0), sigma).reshape(image.shape)
+
+  return transform
+
+
+def random_gaussian_blur(sigma: tuple[float, float] = (0.1, 2.0)) -> Transform:
+  """Blurs with a sigma that is uniform between two values, in pixels."""
+  low, high = sigma
+  arguments.check(1e-3, high, low=low)
+  arguments.check(low, 100, high=high)
+
+  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    return gaussian_blur(rng.uniform(low, high))(rng, image)
+
+  return transform

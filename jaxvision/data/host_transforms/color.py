@@ -1,0 +1,92 @@
+"""Colours: grey, hue and the lighting noise of AlexNet."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from jaxvision.data.host_transforms import arguments
+
+Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
+
+# Principal components of the RGB values, in [0, 1], of ImageNet's training
+# images: the roots of the eigenvalues, and the eigenvectors as columns. The
+# paper (Krizhevsky et al. 2012, section 4.1) does not print them; these are of
+# fb.resnet.torch, from which everyone took them.
+LIGHTING_VALUES = np.array((0.2175, 0.0188, 0.0045))
+LIGHTING_VECTORS = np.array(
+  (
+    (-0.5675, 0.7192, 0.4009),
+    (-0.5808, -0.0045, -0.8140),
+    (-0.5836, -0.6948, 0.4203),
+  )
+)
+
+
+def grayscale() -> Transform:
+  """Grey by luma (ITU-R 601), with as many channels as before."""
+  return lambda rng, image: np.repeat(to_grey(image), image.shape[2], axis=2)
+
+
+def hue(shift: float) -> Transform:
+  """Turns the hue by `shift` of the full circle, in [-1, 1].
+
+  Grey images stay as they are. Computed without rounding between the steps,
+  which costs more than HSV of 8 bits, whose colours are off by up to 6 of 255.
+  """
+  arguments.check(-1, 1, shift=shift)
+  degrees = 360 * (shift % 1)
+
+  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    import cv2
+
+    if image.shape[2] == 1:
+      return image
+    check_rgb(image, "hue")
+    hsv = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV)
+    hsv[..., 0] += degrees
+    rgb = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    return np.rint(rgb, out=rgb).astype(np.uint8)
+
+  return transform
+
+
+def random_lighting(*, std: float = 0.1) -> Transform:
+  """Adds noise along the principal components of the colours of ImageNet.
+
+  Each image gets one colour added to all of its pixels: the sum of the
+  components times normal numbers (Krizhevsky et al. 2012, section 4.1).
+
+  Args:
+    std: of the normal numbers; the paper has 0.1.
+  """
+  arguments.check(0, 10, std=std)
+
+  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    import cv2
+
+    check_rgb(image, "random_lighting")
+    weights = LIGHTING_VALUES * rng.normal(0, std, 3)
+    added = 255 * LIGHTING_VECTORS @ weights
+    table = np.rint(np.arange(256)[:, None] + added).clip(0, 255)
+    return cv2.LUT(image, table[:, None].astype(np.uint8))
+
+  return transform
+
+
+def to_grey(image: np.ndarray) -> np.ndarray:
+  """(h, w, 3) or (h, w, 1) uint8 to luma, (h, w, 1)."""
+  import cv2
+
+  if image.shape[2] == 1:
+    return image
+  check_rgb(image, "grey")
+  return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+
+
+def check_rgb(image: np.ndarray, name: str) -> None:
+  """Raises ValueError unless the image has 3 channels."""
+  if image.shape[2] != 3:
+    raise ValueError(
+      f"{name} is of RGB images, but this one has {image.shape[2]} channels; "
+      "set data.channels to 3, or leave it out"
+    )

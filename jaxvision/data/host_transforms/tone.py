@@ -1,0 +1,95 @@
+"""Maps of single pixel values: posterize, solarize, equalize and the like.
+
+Each channel goes by itself through a table of its 256 possible values. The
+results are those of Pillow's ImageOps, to the bit.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from jaxvision.data.host_transforms import arguments
+
+Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
+
+
+def invert() -> Transform:
+  """Black becomes white, and white black."""
+  return _mapped(np.arange(255, -1, -1))
+
+
+def posterize(bits: int) -> Transform:
+  """Keeps the `bits` highest of the 8 bits of a value; 0 leaves black."""
+  arguments.check_whole(0, 8, bits=bits)
+  return _mapped(np.arange(256) & (0xFF << (8 - bits)))
+
+
+def solarize(threshold: float = 128) -> Transform:
+  """Inverts values from `threshold` on; 256 changes nothing."""
+  arguments.check(0, 256, threshold=threshold)
+  values = np.arange(256)
+  return _mapped(np.where(values < threshold, values, 255 - values))
+
+
+def solarize_add(addition: int, *, threshold: float = 128) -> Transform:
+  """Adds `addition` to the values below `threshold`, up to white."""
+  arguments.check(0, 256, addition=addition, threshold=threshold)
+  values = np.arange(256)
+  added = np.minimum(values + int(addition), 255)
+  return _mapped(np.where(values < threshold, added, values))
+
+
+def auto_contrast() -> Transform:
+  """Stretches each channel so that it goes from black to white."""
+  return lambda rng, image: _looked_up(
+    image, [_stretching(plane) for plane in _planes(image)]
+  )
+
+
+def equalize() -> Transform:
+  """Maps each channel so that all values become about equally frequent."""
+  return lambda rng, image: _looked_up(
+    image, [_equalizing(plane) for plane in _planes(image)]
+  )
+
+
+def _mapped(table: np.ndarray) -> Transform:
+  return lambda rng, image: _looked_up(image, [table] * image.shape[2])
+
+
+def _looked_up(image: np.ndarray, tables: list[np.ndarray]) -> np.ndarray:
+  """Maps each channel by its own table of 256 values."""
+  import cv2
+
+  same = all(table is tables[0] for table in tables)
+  table = tables[0] if same else np.stack(tables, 1)[:, None]
+  return cv2.LUT(image, table.astype(np.uint8)).reshape(image.shape)
+
+
+def _planes(image: np.ndarray) -> list[np.ndarray]:
+  import cv2
+
+  return list(cv2.split(image))
+
+
+def _stretching(plane: np.ndarray) -> np.ndarray:
+  import cv2
+
+  low, high, _, _ = cv2.minMaxLoc(plane)
+  values = np.arange(256)
+  if low == high:
+    return values
+  scale = 255 / (high - low)
+  return (values * scale - low * scale).clip(0, 255).astype(int)
+
+
+def _equalizing(plane: np.ndarray) -> np.ndarray:
+  import cv2
+
+  counts = cv2.calcHist([plane], [0], None, [256], [0, 256])
+  counts = counts.ravel().astype(int)
+  step = (counts.sum() - counts[counts > 0][-1]) // 255
+  if step == 0:
+    return np.arange(256)
+  below = np.cumsum(counts) - counts
+  return np.minimum((below + step // 2) // step, 255)
