@@ -63,7 +63,13 @@ _SMALL = {
   "checkpoint.best": "",
   "log.tensorboard": False,
 }
-_PRETRAINING = {"train.duration": "40 epochs", "optimizer.learning_rate": 0.03}
+_PRETRAINING = {
+  "train.duration": "40 epochs",
+  "optimizer.learning_rate": 0.03,
+  "schedule.name": "cosine",
+  "schedule.options": {},
+  "schedule.warmup": "10 percent",
+}
 
 
 def load() -> tuple[tuple[np.ndarray, np.ndarray], ...]:

@@ -8,7 +8,8 @@ import pathlib
 
 from jaxvision import fetch
 
-# Of the 21,843 classes that BiT, ViT and Mixer are pre-trained on.
+# Of the classes that BiT, ViT and Mixer are pre-trained on.
+IMAGENET_21K_CLASSES = 21_843
 IMAGENET_21K = "gs://bit_models/imagenet21k_wordnet_lemmas.txt"
 
 

@@ -1,5 +1,6 @@
 """A published network ready for use, as if it were a run of ours."""
 
+import logging
 import os
 
 import jax
@@ -15,27 +16,36 @@ from jaxvision import (
 )
 from jaxvision.configs import default
 
+_LOGGER = logging.getLogger(__name__)
+
 
 def open_weights(
   path_or_url: str | os.PathLike[str],
   name: str,
   *,
   image_size: int | None = None,
+  names: str | os.PathLike[str] | None = None,
 ) -> inference.TrainedRun:
   """Reads weights; `inference.predict` then names what is in images.
 
   Images are resized and cropped as the model's `models.spec` says; those of BiT
   are resized to a square. The classes have ImageNet's names where there are
-  1000 of them, else numbers.
+  1000 or 21,843 of them, else numbers.
 
   Args:
     path_or_url: as `weights.load` takes it.
     name: of the model.
     image_size: height and width, in pixels; None is what the weights are for.
+    names: a file with the name of each class on a line, in the order of the
+      logits; None is as above.
 
   Raises:
-    FileNotFoundError, ConnectionError, ValueError: as `weights.load` does.
+    FileNotFoundError, ConnectionError, ValueError: as `weights.load` does; a
+      ValueError for a file of another number of names, and for the folder of a
+      run, which knows more than its weights: `inference.load_run` reads it.
   """
+  if os.path.isdir(path_or_url):
+    raise ValueError(f"{path_or_url} is a run: say --workdir {path_or_url}")
   mesh = distributed.make_mesh(jax.devices()[:1])
   model, variables = weights.load(
     path_or_url,
@@ -56,18 +66,36 @@ def open_weights(
       f"center_crop({size})",
     )
   )
-  names = tuple(map(str, range(model.num_classes)))
-  if model.num_classes == len(class_names.imagenet_1k()):
-    names = class_names.imagenet_1k()
   return inference.TrainedRun(
     config=config,
-    class_names=names,
+    class_names=_class_names(model.num_classes, names),
     image_shape=(size, size, 3),
     model=model,
     variables=variables,
     step=0,
     mesh=mesh,
   )
+
+
+def _class_names(
+  num_classes: int, path: str | os.PathLike[str] | None
+) -> tuple[str, ...]:
+  if path is not None:
+    names = class_names.read(path)
+    if len(names) != num_classes:
+      raise ValueError(
+        f"{path} has {len(names)} lines, and the weights have {num_classes} "
+        "classes; a file of names has one a line"
+      )
+    return names
+  if num_classes == len(class_names.imagenet_1k()):
+    return class_names.imagenet_1k()
+  if num_classes == class_names.IMAGENET_21K_CLASSES:
+    try:
+      return class_names.imagenet_21k()
+    except (FileNotFoundError, ConnectionError) as error:
+      _LOGGER.warning("the classes have numbers in place of names: %s", error)
+  return tuple(map(str, range(num_classes)))
 
 
 def make_batches(

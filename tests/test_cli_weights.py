@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_weights_roundtrip import random_variables
 
-from jaxvision import cli, models, weights
+from jaxvision import class_names, cli, models, weights
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,48 @@ def test_predicts_with_weights_alone(file, images, capsys):
   assert cli.main(["predict", "--weights", file, image]) == 2
   assert "weights inspect" in capsys.readouterr().err
   assert cli.main(["predict", image]) == 2
+
+
+def test_names_of_classes_come_from_a_file(file, images, tmp_path, capsys):
+  image = str(images / "test" / "dark" / "0.png")
+  names = tmp_path / "names.txt"
+  names.write_text("".join(f"kind {n}\n" for n in range(1000)), "utf-8")
+  arguments = ["predict", "--weights", file, "--model", "vit_ti16", image]
+  assert cli.main([*arguments, "--class_names", str(names)]) == 0
+  assert "  kind " in capsys.readouterr().out
+  names.write_text("one\ntwo\n", "utf-8")
+  assert cli.main([*arguments, "--class_names", str(names)]) == 2
+  assert "2 lines, and the weights have 1000" in capsys.readouterr().err
+
+
+def test_names_of_imagenet_21k_are_fetched_or_done_without(
+  file, images, monkeypatch, capsys
+):
+  monkeypatch.setattr(class_names, "IMAGENET_21K_CLASSES", 1000)
+  monkeypatch.setattr(class_names, "imagenet_1k", lambda: ())
+  image = str(images / "test" / "dark" / "0.png")
+  arguments = ["predict", "--weights", file, "--model", "vit_ti16", image]
+  lemmas = tuple(f"lemma {n}" for n in range(1000))
+  monkeypatch.setattr(class_names, "imagenet_21k", lambda: lemmas)
+  assert cli.main(arguments) == 0
+  assert "  lemma " in capsys.readouterr().out
+
+  def offline():
+    raise ConnectionError("no network: put the file there")
+
+  monkeypatch.setattr(class_names, "imagenet_21k", offline)
+  assert cli.main([*arguments, "--json"]) == 0
+  said = capsys.readouterr()
+  assert '"class": "' in said.out and "lemma" not in said.out
+  assert "put the file there" in said.out + said.err
+
+
+def test_a_run_in_place_of_a_file_is_told_its_option(images, tmp_path, capsys):
+  image = str(images / "test" / "dark" / "0.png")
+  folder = str(tmp_path)
+  arguments = ["predict", "--weights", folder, "--model", "vit_ti16", image]
+  assert cli.main(arguments) == 2
+  assert f"say --workdir {folder}" in capsys.readouterr().err
 
 
 def test_probes_frozen_features(file, images, capsys):

@@ -44,6 +44,11 @@ def add_source(command: argparse.ArgumentParser) -> None:
   command.add_argument(
     "--image_size", type=int, metavar="N", help="for the weights, in pixels"
   )
+  command.add_argument(
+    "--class_names",
+    metavar="FILE",
+    help="of the weights: a name on each line, in the order of the logits",
+  )
 
 
 def open_source(options: argparse.Namespace) -> Any:
@@ -66,5 +71,8 @@ def open_source(options: argparse.Namespace) -> Any:
   from jaxvision import pretrained
 
   return pretrained.open_weights(
-    options.weights, options.model, image_size=options.image_size
+    options.weights,
+    options.model,
+    image_size=options.image_size,
+    names=options.class_names,
   )

@@ -282,8 +282,6 @@ def _read(
 def native_size(path_or_url: str | os.PathLike[str], name: str) -> int:
   """Returns the size of the images that a file of weights is for, in pixels."""
   path = fetch.local_path(path_or_url)
-  if path.is_dir():
-    return inference.load_run(path).image_shape[0]
   _, found = _open(path, name)
   options = found.layout.options(found.arrays, name)
   model = models.create(name, num_classes=1, **options)
