@@ -25,9 +25,9 @@ setuptools.setup(
   install_requires=[
     "absl-py>=2.1",
     "array-record>=0.8.3",
+    "cloudpickle>=3.0",
     "flatbuffers>=24.3.25",
     "flax>=0.12.7",
-    "grain>=0.2.16",
     "jax>=0.10.0",
     "matplotlib>=3.10.7",
     "ml-collections>=1.1",
@@ -39,13 +39,22 @@ setuptools.setup(
     "requests>=2.32.3",
     "rich>=13.9",
     "scikit-learn>=1.6",
+    "scipy>=1.13.1",
+    "simplejpeg>=1.8.2",
     "tensorboardX>=2.6.2.2",
     "tensorflow-datasets>=4.9.10",
   ],
   extras_require={
     # For addresses of the Hugging Face Hub.
     "hub": ["huggingface-hub>=0.30.2"],
+    # For sweeps; with the second, by workers of many machines.
+    "sweep": ["optuna>=5.0"],
+    "postgres": ["psycopg2-binary>=2.9.10"],
+    # For `jaxvision launch ray`. Its JaxTrainer is alpha: it changes.
+    "ray": ["ray[train]>=2.60,<2.61"],
     "test": [
+      "optuna>=5.0",
+      "psycopg2-binary>=2.9.10",
       "pytest>=9.0",
       "pytest-xdist>=3.6",
       "ruff>=0.14",

@@ -52,6 +52,17 @@ def get_config() -> ConfigDict:
   # Steps in one compiled call (lax.scan). More than 1 saves host work where a
   # step takes less than a few milliseconds; needs data.placement "device".
   config.train.steps_per_dispatch = 1
+  # Parts in which the gradient of a batch is computed, one after another: less
+  # memory for the same gradient. Batch statistics, dropout and mixup are those
+  # of the parts: see jaxvision/accumulation.py.
+  config.train.accumulate = 1
+  # What of the activations is not kept but computed again for the backward
+  # pass: "none"; "blocks", all but the inputs of the model's blocks; or
+  # "products", all but those and the results of Dense and convolutional layers.
+  config.train.remat = "none"
+
+  config.mesh = _mesh()
+  config.precision = _precision()
 
   config.evaluate = ConfigDict()
   # A duration; the end of the run is always evaluated.
@@ -77,7 +88,44 @@ def get_config() -> ConfigDict:
   config.log.every = "50 steps"
   # Write TensorBoard event files too (WORKDIR/tensorboard).
   config.log.tensorboard = True
+  # What one device can compute at most, FLOP/s, of which "mfu" is the share
+  # that was used. 0 looks it up (jaxvision/accelerators.py); of a CPU nothing is
+  # known.
+  config.log.peak_flops = 0.0
   return config.lock()
+
+
+def _mesh() -> ConfigDict:
+  mesh = ConfigDict()
+  # How the devices are arranged; the sizes multiply to their number, whatever
+  # it is on the machine that the run is on now. Batches are split over all.
+  # Groups of devices that a slower network joins; 0: the slices of a TPU.
+  mesh.replica = 0
+  # Inside such a group, devices that parameters are not split over; 0: what the
+  # others leave.
+  mesh.data = 0
+  # Devices that share parameters, optimizer state and moving average; 0: all.
+  mesh.fsdp = 1
+  # Rules: "fsdp" splits the largest axis that mesh.fsdp divides of parameters
+  # of at least 16384 numbers ("fsdp(min_size=1024)"); "replicate" leaves them
+  # whole; (None, "fsdp") says what each axis is split along.
+  mesh.rules = ((".*", "fsdp"),)
+  return mesh
+
+
+def _precision() -> ConfigDict:
+  precision = ConfigDict()
+  # Types are "float32" and "bfloat16". What parameters are kept in: in bfloat16
+  # they lose updates that are small beside them.
+  precision.parameters = "float32"
+  # Products and activations: the option `dtype` of the model.
+  precision.compute = "float32"
+  # The logits; the loss is computed in float32.
+  precision.output = "float32"
+  # What the optimizer keeps from step to step, computing in float32. Momentum
+  # bears bfloat16; second moments, as adam has them, hardly move in it.
+  precision.optimizer = "float32"
+  return precision
 
 
 def _model() -> ConfigDict:
@@ -98,16 +146,28 @@ def _model() -> ConfigDict:
 
 def _data() -> ConfigDict:
   data = ConfigDict()
-  # "tfds": a tensorflow-datasets data set prepared on disk (array_record);
-  # "folder": one directory of images per class; "npz": arrays.
+  # "tfds": a tensorflow-datasets data set prepared on disk, as array_record or
+  # TFRecord; "folder": one directory of images per class; "webdataset": tar
+  # shards; "npz": arrays; "mixture": several of them by weights. Or a function
+  # of your own, "my_data.py:load" or "package.module:load": it takes data.name
+  # and returns {split: (images or paths, labels)} or {split: a
+  # jaxvision.data.Dataset}; see jaxvision/data/datasets/own.py.
   data.kind = "tfds"
-  # tfds: NAME or NAME:VERSION. folder, npz: the path.
+  # tfds: NAME or NAME:VERSION. folder, npz: the path. webdataset: the folder,
+  # or a pattern as in "shards/*-train-*.tar". mixture: what you call it.
   data.name = "digits"
+  # mixture only: (weight, kind, name, split) of each source, as in
+  # ((3.0, "tfds", "cifar10", "train"), (1.0, "folder", "photos", "train")).
+  # Training draws from them by their weights; split is what "train" below means
+  # of the source, and its other splits keep their names. Classes are joined by
+  # their names, those of the first source first.
+  data.sources = ()
   # tfds only: where the data sets are; None means $TFDS_DATA_DIR, or
   # ~/tensorflow_datasets.
   data.data_dir = config_dict.placeholder(str)
-  # Splits in the slicing syntax of TFDS, for all three kinds: "train[:80%]",
-  # "train+extra". Empty: no such split.
+  # Splits in the slicing syntax of TFDS, for all kinds: "train[:80%]",
+  # "train+extra"; of a mixture, this part of each source that has it, and in
+  # evaluation each example once. Empty: no such split.
   data.train = "train"
   data.validation = "validation"
   data.test = "test"
@@ -121,17 +181,23 @@ def _data() -> ConfigDict:
   data.eval_transforms = ()
   # Applied to the training batch inside the compiled step, after
   # normalisation: ("random_crop(padding=4)", "random_flip",
-  # "random_mixup(0.2)").
+  # "random_mixup(0.2)"); see jaxvision/data/device_transforms.
   data.device_transforms = ()
   # Pixels in [0, 1] become (pixel - mean) / std; one number, or one a channel.
   data.mean = (0.5,)
   data.std = (0.5,)
-  # "host": batches are made and sent one by one. "device": the whole training
-  # split lies in device memory and only indices are sent.
+  # "host": batches are made and sent one by one. "device": for data up to 4 GiB
+  # a split. The whole training split lies in the memory of each device, the
+  # others are spread over the devices; only numbers of examples are sent, those
+  # of a thousand batches at once.
   data.placement = "host"
   # Threads that read and decode, per process.
   data.threads = 4
-  # The share of unreadable images that is tolerated, in [0, 1].
+  # Processes that do so in place of the threads, per process; 0: none. They
+  # pay where more than about eight cores decode. What they make is the same.
+  data.workers = 0
+  # The share of unreadable images that is tolerated, in [0, 1]. In training the
+  # next readable one stands in for each; in evaluation they do not count.
   data.max_unreadable = 0.01
   return data
 

@@ -9,10 +9,10 @@ Ma et al. 2018, ShuffleNet V2: Practical Guidelines for Efficient CNN
 Architecture Design, with the numbers of the authors' code: 300,000 steps in
 which the rate falls linearly, label smoothing.
 
-Expected (Table 8): 60.3, 69.4, 72.6 and 74.9 % top-1, with jitter of 0.4 in the
-colours and statistics of the normalisation that are estimated anew at the end,
-which jaxvision does not have; the authors' code has pixels of 0 to 255 instead
-of normalised ones. Hardware: they do not say. Not yet run here.
+Expected (Table 8): 60.3, 69.4, 72.6 and 74.9 % top-1, with statistics of the
+normalisation that are estimated anew at the end, which jaxvision does not have;
+the authors' code has pixels of 0 to 255 instead of normalised ones. Hardware:
+they do not say. Not yet run here.
 """
 
 from jaxvision.configs import default
@@ -28,7 +28,11 @@ def get_config(width: str = "x1_0") -> default.ConfigDict:
   config.data.train = "train[:99%]"
   config.data.validation = "train[99%:]"
   config.data.test = "validation"
-  config.data.train_transforms = ("random_resized_crop(224)", "random_flip")
+  config.data.train_transforms = (
+    "random_resized_crop(224)",
+    "random_color_jitter(brightness=0.4, contrast=0.4, saturation=0.4)",
+    "random_flip",
+  )
   config.data.eval_transforms = ("resize_small(256)", "center_crop(224)")
   config.data.mean = (0.485, 0.456, 0.406)
   config.data.std = (0.229, 0.224, 0.225)

@@ -6,7 +6,7 @@ config, and what it cannot read is an error before anything is compiled.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,26 +14,25 @@ import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from jaxvision import config as configs
 from jaxvision import (
+  application,
+  checks,
   data,
   depths,
   distributed,
   durations,
   grouping,
-  losses,
-  metrics,
   models,
   optimizers,
+  precision,
   schedules,
-  spelling,
-  tasks,
+  sharding,
   train_step,
 )
+from jaxvision import config as configs
 
 Tree = Any
 Config = configs.ConfigDict
-PLACEMENTS = ("host", "device")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,23 +88,40 @@ def open_splits(config: Config) -> dict[str, data.Dataset]:
   return splits
 
 
-def prepare(config: Config, splits: dict[str, data.Dataset]) -> Parts:
+def prepare(
+  config: Config,
+  splits: dict[str, data.Dataset],
+  *,
+  devices: Sequence[jax.Device] | None = None,
+) -> Parts:
   """Makes what a config names, except for what must be compiled.
 
   The loss is traced, so that whatever is wrong with the model, the loss, the
   transforms or the optimizer is said here.
+
+  Args:
+    config: of the run.
+    splits: from `open_splits`.
+    devices: to run on, which need not be here; None is all that are.
 
   Raises:
     ValueError: the config names something that does not exist, or that does
       not go together.
   """
   num_classes = len(splits["train"].class_names)
-  mesh = distributed.make_mesh()
-  _check_batches(config, mesh)
+  mesh = distributed.make_mesh(
+    devices,
+    replica=config.mesh.replica,
+    data=config.mesh.data,
+    fsdp=config.mesh.fsdp,
+  )
+  checks.check(config, mesh)
+  # Without a split to evaluate, only `jaxvision predict` would read these.
+  data.make_host_transform(config.data.eval_transforms)
   if "validation" in splits:
-    _check_best(config, num_classes)
+    checks.check_best(config, num_classes)
   batches = {
-    role: make_batches(config, split, train=role == "train")
+    role: make_batches(config, split, train=role == "train", mesh=mesh)
     for role, split in splits.items()
   }
   steps = durations.convert(config, num_examples=splits["train"].num_examples)
@@ -116,7 +132,7 @@ def prepare(config: Config, splits: dict[str, data.Dataset]) -> Parts:
     config, model, schedule, image_shape, mesh
   )
   jax.eval_shape(
-    make_task_loss(config, model),
+    application.make_task_loss(config, model, mesh=mesh),
     template.params,
     template.model_state,
     batch_template(config, image_shape, mesh),
@@ -137,59 +153,39 @@ def prepare(config: Config, splits: dict[str, data.Dataset]) -> Parts:
   )
 
 
-def _check_batches(config: Config, mesh: Mesh) -> None:
-  for train in (True, False):
-    size = batch_size(config, train=train)
-    key = "train.batch_size" if train else "evaluate.batch_size"
-    distributed.check_batch_size(size, mesh, key=key)
-  placement, block = config.data.placement, config.train.steps_per_dispatch
-  if placement not in PLACEMENTS:
-    raise ValueError(spelling.unknown("data.placement", placement, PLACEMENTS))
-  if block > 1 and placement != "device":
-    raise ValueError(
-      f"train.steps_per_dispatch {block} needs the data on the device: set "
-      'data.placement to "device", or take 1 step'
-    )
-
-
-def _check_best(config: Config, num_classes: int) -> None:
-  """Whether checkpoint.best will be measured, and larger is better."""
-  logits = jax.ShapeDtypeStruct((1, num_classes), np.float32)
-  mask = jax.ShapeDtypeStruct((1,), np.float32)
-  shapes = jax.eval_shape(metrics.sums, logits, logits, mask)
-  ones = jax.tree.map(lambda each: np.ones(each.shape, int), shapes)
-  larger_is_better = metrics.finish(ones).keys() - {"calibration_error"}
-  roles = ["validation", "validation_ema"][: 2 if config.ema.decay else 1]
-  known = [f"{role}/{name}" for role in roles for name in larger_is_better]
-  best = config.checkpoint.best
-  if best and best not in known:
-    raise ValueError(
-      spelling.unknown("metric of which larger is better", best, known)
-      + "; correct checkpoint.best (validation_ema is there with an ema.decay)"
-    )
-
-
 def batch_template(
   config: Config, image_shape: tuple[int, int, int], mesh: Mesh
 ) -> Tree:
   """The shapes, types and shardings of a training batch."""
   size = config.train.batch_size
-  sharding = distributed.batch_sharding(mesh)
+  split = distributed.batch_sharding(mesh)
   shapes = {
     "image": ((size, *image_shape), np.uint8),
     "label": ((size,), np.int32),
     "mask": ((size,), np.float32),
   }
   return {
-    name: jax.ShapeDtypeStruct(*shape, sharding=sharding)
+    name: jax.ShapeDtypeStruct(*shape, sharding=split)
     for name, shape in shapes.items()
   }
 
 
 def make_batches(
-  config: Config, dataset: data.Dataset, *, train: bool
+  config: Config,
+  dataset: data.Dataset,
+  *,
+  train: bool,
+  mesh: Mesh | None = None,
 ) -> data.Batches:
-  """A split as batches, shuffled for training, in order for evaluation."""
+  """A split as batches, shuffled for training, in order for evaluation.
+
+  Args:
+    config: of the run.
+    dataset: the split.
+    train: which of the two.
+    mesh: whose devices in this process decide which rows are made; None makes
+      all.
+  """
   size = batch_size(config, train=train)
   return data.make_batches(
     dataset,
@@ -199,8 +195,9 @@ def make_batches(
     else config.data.eval_transforms,
     channels=config.data.channels,
     seed=config.seed if train else None,
-    rows=distributed.local_rows(size),
+    rows=distributed.local_rows(size, mesh) if mesh else slice(size),
     threads=config.data.threads,
+    workers=config.data.workers,
     max_unreadable=config.data.max_unreadable,
   )
 
@@ -220,7 +217,7 @@ def make_model(
   One that changes over the training has an option `total_steps`, which it gets
   here unless the config sets it.
   """
-  options = config.model.options.to_dict()
+  options = precision.model_options(config)
   model = models.create(config.model.name, num_classes=num_classes, **options)
   if hasattr(model, "total_steps") and "total_steps" not in options:
     model = model.clone(total_steps=total_steps)
@@ -261,6 +258,7 @@ def make_optimizer(
     learning_rate_factors=factors,
     gradient_clip=config.optimizer.gradient_clip,
     sam_radius=config.optimizer.sam_radius,
+    state_dtype=precision.optimizer_state(config),
     options=config.optimizer.options.to_dict(),
   )
 
@@ -273,37 +271,6 @@ def layer_factors(
   if decay == 1:
     return None
   return depths.rate_factors(model, decay=decay, image_shape=image_shape)
-
-
-def make_task_loss(config: Config, model: nn.Module) -> train_step.TaskLoss:
-  """What training minimises."""
-  return tasks.classification.make_task_loss(
-    model,
-    loss=losses.create(config.loss.name, **config.loss.options.to_dict()),
-    auxiliary_weight=config.loss.auxiliary_weight,
-    penalty=functools.partial(
-      losses.penalty,
-      l1=config.loss.l1,
-      l2=config.loss.l2,
-      pattern=config.loss.penalty_on,
-    ),
-    learning_rate_rules=config.optimizer.learning_rate_rules,
-    device_transform=data.make_device_transform(config.data.device_transforms),
-    mean=config.data.mean,
-    std=config.data.std,
-  )
-
-
-def make_task_sums(
-  config: Config, model: nn.Module
-) -> Callable[[Tree, train_step.Batch], tuple[Tree, jax.Array]]:
-  """What evaluation measures."""
-  return tasks.classification.make_task_sums(
-    model,
-    loss=losses.create(config.loss.name, **config.loss.options.to_dict()),
-    mean=config.data.mean,
-    std=config.data.std,
-  )
 
 
 def state_functions(
@@ -332,16 +299,30 @@ def state_functions(
   )
 
   def init() -> train_step.TrainState:
-    return train_step.init_state(
-      init_variables(), optimizer, ema=config.ema.decay > 0
-    )
+    return init_state(config, init_variables(), optimizer)
 
-  sharding = distributed.replicated(mesh)
-  template = jax.tree.map(
-    lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding),
-    jax.eval_shape(init),
+  state = jax.eval_shape(init)
+  shardings = sharding.of_state(
+    state, state.params, mesh, rules=config.mesh.rules
   )
-  return optimizer, grouping.jit(init, out_shardings=sharding), template
+  template = jax.tree.map(
+    lambda a, where: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where),
+    state,
+    shardings,
+  )
+  return optimizer, grouping.jit(init, out_shardings=shardings), template
+
+
+def init_state(
+  config: Config, variables: Tree, optimizer: optimizers.Optimizer
+) -> train_step.TrainState:
+  """The state before the first step; call it under jit with shardings."""
+  return train_step.init_state(
+    variables,
+    optimizer,
+    ema=config.ema.decay > 0,
+    dtype=config.precision.parameters,
+  )
 
 
 def _short(names: tuple[str, ...]) -> str:

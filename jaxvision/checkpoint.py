@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from jaxvision import tracking
+from jaxvision import processes, tracking
 
 Tree = Any
 Manager = ocp.CheckpointManager
@@ -57,6 +57,8 @@ def open_manager(
       ),
     ),
   )
+  # It would ask jax by the number of the step, and `stopping` by another.
+  manager.reached_preemption = lambda step: False
   try:
     yield manager
     wait(manager)
@@ -125,6 +127,19 @@ def save(
   _explained(manager, lambda: manager.save(step, args=args, metrics=metrics))
 
 
+def add_score(manager: Manager, step: int, score: float) -> None:
+  """Tells of a checkpoint that was saved without it how good it is."""
+  wait(manager)
+  folder = pathlib.Path(manager.directory) / str(step) / "metrics"
+
+  def write() -> None:
+    folder.mkdir(exist_ok=True)
+    tracking.write_json(folder / "metrics", {"score": score})
+
+  processes.first(write)
+  manager.reload()
+
+
 def restore(
   manager: Manager, template: Tree
 ) -> tuple[Tree, dict[str, Any]] | None:
@@ -147,7 +162,10 @@ def restore(
   for step in sorted(manager.all_steps(), reverse=True):
     try:
       restored = restore_step(manager, step, template)
-    except CheckpointError as error:
+      error = ""
+    except CheckpointError as caught:
+      error = str(caught)
+    if error := next(filter(None, processes.texts(error)), ""):
       errors[step] = error
       continue
     for damaged, error in errors.items():
@@ -156,7 +174,7 @@ def restore(
     return restored
   if errors:
     raise CheckpointError(
-      "\n".join(map(str, errors.values()))
+      "\n".join(errors.values())
       + "\nNo checkpoint of this run can be read. Train in another workdir, or "
       "remove the checkpoints folder to start again."
     )
@@ -250,7 +268,11 @@ def _remedy(error: BaseException) -> str:
 def _set_aside(manager: Manager, step: int) -> None:
   source = pathlib.Path(manager.directory) / str(step)
   target = pathlib.Path(manager.directory).parent / "damaged" / str(step)
-  shutil.rmtree(target, ignore_errors=True)
-  target.parent.mkdir(exist_ok=True)
-  source.rename(target)
+
+  def move() -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(exist_ok=True)
+    source.rename(target)
+
+  processes.first(move)
   manager.reload()

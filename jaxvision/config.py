@@ -34,6 +34,7 @@ _RULES = ("optimizer.learning_rate_rules", "optimizer.weight_decay_rules")
 _RANGES = {
   "data.num_classes": (0, math.inf),
   "data.threads": (0, math.inf),
+  "data.workers": (0, math.inf),
   "data.max_unreadable": (0, 1),
   "loss.l1": (0, math.inf),
   "loss.l2": (0, math.inf),
@@ -45,6 +46,10 @@ _RANGES = {
   "ema.decay": (0, 0.999_999),
   "train.batch_size": (1, math.inf),
   "train.steps_per_dispatch": (1, math.inf),
+  "train.accumulate": (1, math.inf),
+  "mesh.replica": (0, math.inf),
+  "mesh.data": (0, math.inf),
+  "mesh.fsdp": (0, math.inf),
   "evaluate.batch_size": (0, math.inf),
   "checkpoint.keep": (1, math.inf),
 }

@@ -61,14 +61,31 @@ def _params(model: nn.Module, image_shape: tuple[int, int, int]) -> Tree:
   return features.variable_shapes(model, image_shape=image_shape)["params"]
 
 
+def blocks(model: nn.Module, *, image_shape: tuple[int, int, int]) -> list[str]:
+  """Returns the paths of the model's blocks, in the order of calls.
+
+  Args:
+    model: any; is only traced.
+    image_shape: (h, w, c).
+  """
+  order = features.layer_names(model, image_shape=image_shape)
+  return _blocks(order, list(trees.flatten(_params(model, image_shape))))
+
+
+def _blocks(order: Sequence[str], paths: Sequence[str]) -> list[str]:
+  owners = {path.rpartition("/")[0] for path in paths}
+  found: list[str] = []
+  for module in order:
+    is_inside = bool(found) and module.startswith(found[-1] + "/")
+    if not is_inside and _is_block(module, owners):
+      found.append(module)
+  return found
+
+
 def _starts(order: Sequence[str], paths: Sequence[str]) -> list[str]:
   """The modules with which the layers after layer 0 begin."""
   owners = {path.rpartition("/")[0] for path in paths}
-  blocks: list[str] = []
-  for module in order:
-    is_inside = bool(blocks) and module.startswith(blocks[-1] + "/")
-    if not is_inside and _is_block(module, owners):
-      blocks.append(module)
+  blocks = _blocks(order, paths)
   if not blocks:
     return [module for module in order if f"{module}/kernel" in paths][1:]
   after = order[order.index(blocks[-1]) + 1 :]

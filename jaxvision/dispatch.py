@@ -1,4 +1,9 @@
-"""The compiled step and the stream of what it is fed."""
+"""The compiled step and the stream of what it is fed.
+
+With the data on the device, so is the line-up of the examples: the numbers of
+those in the next thousand batches are sent at once, and the step finds its own
+among them. Between two such, the host sends nothing.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -7,9 +12,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxvision import assembly, distributed, train_step
+from jaxvision import application, assembly, distributed, train_step
 
 Tree = Any
+
+_LINE_UP_STEPS = 1024  # of which the examples' numbers are sent at once
 
 
 def compile_step(
@@ -26,22 +33,25 @@ def compile_step(
     memory that the step needs on a device, in bytes, or None.
   """
   step = train_step.make_train_step(
-    assembly.make_task_loss(parts.config, parts.model),
+    application.make_task_loss(parts.config, parts.model, mesh=parts.mesh),
     parts.optimizer,
     seed=parts.config.seed,
     ema_decay=parts.config.ema.decay,
+    accumulate=parts.config.train.accumulate,
   )
   whole = distributed.replicated(parts.mesh)
   if parts.config.data.placement == "device":
     resident = parts.batches["train"].resident()
     constants = (jax.device_put(resident, whole),)
-    steps, feed = train_step.scan_steps(step), _feed_indices(parts)
-    batch = _indices_template(parts)
+    block = parts.config.train.steps_per_dispatch
+    steps, feed = _steps_of_line_up(step, block), _feed_line_up(parts)
+    batch = _line_up_template(parts)
   else:
     constants = ()
     steps, feed = train_step.single_step(step), _feed_batches(parts)
     batch = assembly.batch_template(parts.config, parts.image_shape, parts.mesh)
-  program = jax.jit(steps, donate_argnums=0, out_shardings=whole)
+  shardings = jax.tree.map(lambda leaf: leaf.sharding, parts.template)
+  program = jax.jit(steps, donate_argnums=0, out_shardings=(shardings, whole))
   compiled = program.lower(parts.template, batch, *constants).compile()
   return (
     lambda state, batch: compiled(state, batch, *constants),
@@ -50,10 +60,32 @@ def compile_step(
   )
 
 
-def _indices_template(parts: assembly.Parts) -> jax.ShapeDtypeStruct:
-  train = parts.config.train
+def _steps_of_line_up(
+  step: Callable[
+    [train_step.TrainState, Tree], tuple[train_step.TrainState, Tree]
+  ],
+  block: int,
+) -> Callable[..., tuple[train_step.TrainState, Tree]]:
+  """steps(state, line-up, examples): `block` steps from the state's on."""
+  steps = train_step.scan_steps(step)
+
+  def find_and_take(state, line_up, examples):
+    first = state.step % len(line_up)
+    indices = jax.lax.dynamic_slice_in_dim(line_up, first, block)
+    return steps(state, indices, examples)
+
+  return find_and_take
+
+
+def _line_up_steps(parts: assembly.Parts) -> int:
+  """Steps in a line-up: a multiple of those in a call."""
+  block = parts.config.train.steps_per_dispatch
+  return block * max(1, min(_LINE_UP_STEPS, parts.steps.total) // block)
+
+
+def _line_up_template(parts: assembly.Parts) -> jax.ShapeDtypeStruct:
   return jax.ShapeDtypeStruct(
-    (train.steps_per_dispatch, train.batch_size),
+    (_line_up_steps(parts), parts.config.train.batch_size),
     np.int32,
     sharding=distributed.batch_sharding(parts.mesh, axis=1),
   )
@@ -73,19 +105,24 @@ def _feed_batches(
   return feed
 
 
-def _feed_indices(
+def _feed_line_up(
   parts: assembly.Parts,
 ) -> Callable[[int], Iterator[tuple[int, Tree]]]:
-  """feed(step): indices (k, b) of the examples, which the devices hold."""
-  block = parts.config.train.steps_per_dispatch
-  rows = distributed.local_rows(parts.config.train.batch_size)
+  """feed(step): the line-up that the step is in, sent once.
+
+  Line-ups begin at multiples of their length, wherever the run begins.
+  """
+  block, length = parts.config.train.steps_per_dispatch, _line_up_steps(parts)
+  batches, total = parts.batches["train"], parts.steps.total
+  rows = distributed.local_rows(parts.config.train.batch_size, parts.mesh)
 
   def feed(step: int):
-    for first in range(step, parts.steps.total, block):
-      steps = range(first, first + block)
-      indices = [parts.batches["train"].indices(s)[rows] for s in steps]
-      stacked = np.stack(indices).astype(np.int32)
-      yield first + block, distributed.put_batch(stacked, parts.mesh, axis=1)
+    for start in range(step - step % length, total, length):
+      stop = start + length
+      indices = np.ascontiguousarray(batches.line_up(start, stop)[:, rows])
+      line_up = distributed.put_batch(indices, parts.mesh, axis=1)
+      for first in range(max(start, step), min(stop, total), block):
+        yield first + block, line_up
 
   return feed
 

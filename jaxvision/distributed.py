@@ -1,7 +1,9 @@
-"""Where arrays live: a mesh of all devices, batches split, states replicated.
+"""Where arrays live: a mesh of devices, and batches that are split over it.
 
-The mesh has one axis, "data". Every process holds the same share of it and
-feeds the same share of each batch: process p of n reads the p-th n-th.
+The mesh has three axes. Along all of them a batch is split; along "fsdp"
+parameters may be, too (see `jaxvision.sharding`). "replica" goes across slices,
+whose devices are joined by a slower network, "data" and "fsdp" stay inside one.
+Each process reads the rows of a batch that its own devices hold.
 """
 
 import os
@@ -10,26 +12,88 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxvision import startup
 
+AXES = ("replica", "data", "fsdp")
 
-def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """A mesh with the axis "data" over `devices`, by default all there are."""
+
+def make_mesh(
+  devices: Sequence[jax.Device] | None = None,
+  *,
+  replica: int = 0,
+  data: int = 0,
+  fsdp: int = 1,
+) -> Mesh:
+  """A mesh of `devices` with the axes "replica", "data" and "fsdp".
+
+  Args:
+    devices: all that there are by default; they need not be of this machine.
+    replica: 0 is the number of slices.
+    data: 0 is what the others leave.
+    fsdp: 0 is what the others leave.
+
+  Raises:
+    ValueError: the sizes do not go together with the devices.
+  """
   devices = jax.devices() if devices is None else devices
+  slices = len({getattr(device, "slice_index", 0) for device in devices})
+  sizes = _sizes(len(devices), slices, replica, data, fsdp)
+  if slices > 1:
+    inside = (sizes[0] // slices, *sizes[1:])
+    grid = mesh_utils.create_hybrid_device_mesh(
+      inside, (slices, 1, 1), devices, allow_split_physical_axes=True
+    )
+  else:
+    grid = mesh_utils.create_device_mesh(
+      sizes, devices, allow_split_physical_axes=True
+    )
   # Explicit axes, the default of jax.make_mesh, do not pass through attention.
-  return Mesh(np.asarray(devices), ("data",), axis_types=(AxisType.Auto,))
+  return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _sizes(
+  count: int, slices: int, replica: int, data: int, fsdp: int
+) -> tuple[int, int, int]:
+  """The mesh's sizes, with those inferred that are 0."""
+  asked = f"mesh.replica {replica} x mesh.data {data} x mesh.fsdp {fsdp}"
+  if min(replica, data, fsdp) < 0 or data == fsdp == 0:
+    raise ValueError(
+      f"{asked}: sizes are positive, and one of data and fsdp may be 0, which "
+      f"is what the others leave of the {count} devices"
+    )
+  replica = replica or slices
+  if replica % slices:
+    raise ValueError(
+      f"{asked}: the devices are in {slices} slices, of which mesh.replica "
+      f"must be a multiple; set it to {slices}, or to 0"
+    )
+  known = replica * (data or 1) * (fsdp or 1)
+  if count % known:
+    raise ValueError(
+      f"{asked} needs a multiple of {known} devices, but there are {count}; "
+      f"choose sizes whose product divides {count}"
+    )
+  left = count // known
+  if data and fsdp and left > 1:
+    raise ValueError(
+      f"{asked} uses {known} of the {count} devices; set mesh.data or "
+      "mesh.fsdp to 0, which is what the others leave"
+    )
+  return replica, data or left, fsdp or left
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-  """The sharding of a state: whole on every device."""
+  """The sharding of an array that is whole on every device."""
   return NamedSharding(mesh, PartitionSpec())
 
 
 def batch_sharding(mesh: Mesh, *, axis: int = 0) -> NamedSharding:
   """The sharding of a batch whose examples lie along `axis`."""
-  return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+  spec = PartitionSpec(*[None] * axis, mesh.axis_names)
+  return NamedSharding(mesh, spec)
 
 
 def put_batch(batch: Any, mesh: Mesh, *, axis: int = 0) -> Any:
@@ -44,20 +108,43 @@ def put_batch(batch: Any, mesh: Mesh, *, axis: int = 0) -> Any:
   return jax.make_array_from_process_local_data(sharding, batch)
 
 
-def local_rows(batch_size: int) -> slice:
-  """The rows of the global batch which this process reads."""
-  share = batch_size // jax.process_count()
-  return slice(share * jax.process_index(), share * (jax.process_index() + 1))
+def local_rows(
+  batch_size: int, mesh: Mesh | None = None
+) -> slice | np.ndarray:
+  """The rows of the global batch that this process's devices hold.
+
+  They are a slice where they are neighbours. On a TPU pod they need not be: the
+  mesh follows the network, not the processes.
+  """
+  # LEAD: temporary default so that the tree runs; remove when callers give it.
+  mesh = make_mesh() if mesh is None else mesh
+  indices = batch_sharding(mesh).addressable_devices_indices_map((batch_size,))
+  held = sorted(index.indices(batch_size)[:2] for (index,) in indices.values())
+  rows = np.concatenate([np.arange(*each) for each in held])
+  if rows[-1] - rows[0] == len(rows) - 1:
+    return slice(int(rows[0]), int(rows[-1]) + 1)
+  return rows
 
 
-def check_batch_size(batch_size: int, mesh: Mesh, *, key: str) -> None:
-  """Raises ValueError where a batch cannot be split evenly over the mesh."""
-  if batch_size < 1 or batch_size % mesh.size:
-    smaller = max(batch_size, 0) // mesh.size * mesh.size
-    sizes = [size for size in (smaller, smaller + mesh.size) if size > 0]
+def check_batch_size(
+  batch_size: int, mesh: Mesh, *, key: str, parts: int = 1
+) -> None:
+  """Raises ValueError where a batch cannot be split evenly over the mesh.
+
+  Args:
+    batch_size: examples, of all devices together.
+    mesh: that shares them.
+    key: of the config, for the message.
+    parts: that the batch is taken in, one after another.
+  """
+  least = mesh.size * parts
+  if batch_size < 1 or batch_size % least:
+    smaller = max(batch_size, 0) // least * least
+    sizes = [size for size in (smaller, smaller + least) if size > 0]
+    times = f" times {parts} parts (train.accumulate)" if parts > 1 else ""
     raise ValueError(
-      f"{key} {batch_size} does not divide over {mesh.size} devices; use "
-      + " or ".join(map(str, sizes))
+      f"{key} {batch_size} does not divide over {mesh.size} devices{times}; "
+      "use " + " or ".join(map(str, sizes))
     )
 
 

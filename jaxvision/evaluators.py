@@ -7,7 +7,7 @@ the average where there is one, for that is what a run is judged by.
 
 from collections.abc import Callable, Mapping
 
-from jaxvision import assembly, probes
+from jaxvision import application, assembly, probes
 from jaxvision.evaluation import classification
 from jaxvision.train_step import TrainState
 
@@ -15,13 +15,26 @@ Evaluators = Mapping[str, Callable[[TrainState], classification.Evaluation]]
 Measures = Mapping[str, Callable[[TrainState], Mapping[str, float]]]
 
 
-def make_evaluators(parts: assembly.Parts) -> Evaluators:
-  """By name: "validation", "test", and "..._ema" where there is an average."""
-  task_sums = assembly.make_task_sums(parts.config, parts.model)
+def make_evaluators(
+  parts: assembly.Parts, *, check: Callable[[], None] = lambda: None
+) -> Evaluators:
+  """By name: "validation", "test", and "..._ema" where there is an average.
+
+  Before each batch `check` is called; what it raises ends the evaluation.
+  """
+  task_sums = application.make_task_sums(
+    parts.config, parts.model, mesh=parts.mesh
+  )
   evaluators = {}
   for role, batches in parts.batches.items():
     if role != "train":
-      evaluate = classification.make_evaluator(task_sums, batches, parts.mesh)
+      evaluate = classification.make_evaluator(
+        task_sums,
+        batches,
+        parts.mesh,
+        placement=parts.config.data.placement,
+        check=check,
+      )
       evaluators[role] = lambda state, f=evaluate: f(state.variables)
       if parts.config.ema.decay:
         evaluators[f"{role}_ema"] = lambda state, f=evaluate: f(state.ema)
@@ -66,7 +79,7 @@ def _make_probes(parts: assembly.Parts, names: tuple[str, ...]):
   return probes.make_evaluator(
     names,
     parts.model,
-    assembly.make_batches(parts.config, split, train=False),
+    assembly.make_batches(parts.config, split, train=False, mesh=parts.mesh),
     parts.batches["validation"],
     num_classes=len(split.class_names),
     mean=parts.config.data.mean,

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from ml_collections import config_dict
 
 from jaxvision import (
+  application,
   assembly,
   checkpoint,
   data,
@@ -23,6 +24,7 @@ from jaxvision import (
 )
 from jaxvision import config as configs
 from jaxvision import workdir as workdirs
+from jaxvision.configs import default
 from jaxvision.evaluation import classification
 
 Tree = Any
@@ -64,7 +66,7 @@ def load_run(workdir: str | pathlib.Path, *, which: str = "last") -> TrainedRun:
   """
   startup.cache_compilations()
   saved = workdirs.read_config(workdir)["config"]
-  config = config_dict.FrozenConfigDict(_tuples(saved))
+  config = config_dict.FrozenConfigDict(_with_defaults(_tuples(saved)))
   result = workdirs.read_result(workdir)
   if "class_names" not in result:
     raise FileNotFoundError(f"{workdir} has not begun to train: no result.json")
@@ -110,8 +112,10 @@ def evaluate(
       f"{dataset.class_names[:5]}..., but the run was trained on "
       f"{len(run.class_names)}: {run.class_names[:5]}..."
     )
-  batches = assembly.make_batches(run.config, dataset, train=False)
-  task_sums = assembly.make_task_sums(run.config, run.model)
+  batches = assembly.make_batches(
+    run.config, dataset, train=False, mesh=run.mesh
+  )
+  task_sums = application.make_task_sums(run.config, run.model, mesh=run.mesh)
   measure = classification.make_evaluator(task_sums, batches, run.mesh)
   return measure(run.variables)
 
@@ -165,10 +169,15 @@ def predict(
 
 
 def _make_mesh(config: configs.ConfigDict) -> Mesh:
-  """Of as many devices as the batches of the run can be split over."""
+  """Of as many devices as the batches of the run can be split over.
+
+  Parameters are split over them as far as the run had them split.
+  """
   devices = jax.devices()
   size = assembly.batch_size(config, train=False)
-  return distributed.make_mesh(devices[: math.gcd(len(devices), size)])
+  count = math.gcd(len(devices), size)
+  fsdp = math.gcd(config.mesh.fsdp or count, count)
+  return distributed.make_mesh(devices[:count], fsdp=fsdp)
 
 
 def _choose(manager: checkpoint.Manager, which: str) -> int:
@@ -181,6 +190,17 @@ def _choose(manager: checkpoint.Manager, which: str) -> int:
       f"{', '.join(map(str, steps)) or 'none'}; say last, best or a number"
     )
   return step
+
+
+def _with_defaults(saved: dict[str, Any]) -> dict[str, Any]:
+  """A run's config with the keys that did not exist when it was made."""
+  known = default.get_config().to_dict()
+  return {
+    key: {**value, **saved.get(key, {})}
+    if isinstance(value, dict)
+    else saved.get(key, value)
+    for key, value in known.items()
+  }
 
 
 def _tuples(value: Any) -> Any:

@@ -27,7 +27,9 @@ def create(
 
   Args:
     norm: "batch_norm" (over the global batch and space; keeps running averages
-      in `batch_stats`), "group_norm" (over space and 32 groups of neighbouring
+      in `batch_stats`), "ghost_batch_norm(32)" (the same over every 32
+      neighbouring examples of the batch; where a device has that many, it is
+      alone with them), "group_norm" (over space and 32 groups of neighbouring
       channels; "group_norm(8)" has 8) or "layer_norm" (over the channels of
       each position).
     train: whether the statistics are those of the batch; of batch_norm.
@@ -50,6 +52,11 @@ def create(
       **shared,
     )
 
+  def of_ghosts(examples: int) -> Callable[..., nn.Module]:
+    if not isinstance(examples, int) or examples < 1:
+      raise ValueError(f"{examples!r} examples; it must be a positive integer")
+    return functools.partial(of_batch(), examples=examples)
+
   def of_groups(groups: int = 32) -> Callable[..., nn.Module]:
     return functools.partial(group_norm.GroupNorm, groups, **shared)
 
@@ -58,6 +65,7 @@ def create(
 
   functions = {
     "batch_norm": of_batch,
+    "ghost_batch_norm": of_ghosts,
     "group_norm": of_groups,
     "layer_norm": channel_norm,
   }

@@ -22,8 +22,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 import optax.contrib
+from jax.typing import DTypeLike
 
 from jaxvision import spelling, trees
 from jaxvision.schedules import Schedule
@@ -94,6 +96,7 @@ def create(
   learning_rate_factors: Any = None,
   gradient_clip: float = 0.0,
   sam_radius: float = 0.0,
+  state_dtype: DTypeLike | None = None,
   options: Mapping[str, Any] | None = None,
 ) -> Optimizer:
   """Returns the optimizer called `name` for parameters like `params`.
@@ -114,6 +117,9 @@ def create(
     gradient_clip: largest global norm of the gradient; 0 is off.
     sam_radius: rho of Foret et al. 2021, how far along the gradient the second
       gradient is taken; 0 is off.
+    state_dtype: what arrays of numbers are kept in from step to step, whatever
+      the parameters are; each step computes in float32. None leaves it to
+      optax, which keeps most as it finds the parameters.
     options: keyword arguments of the optax function. Types such as `mu_dtype`
       may be strings: "bfloat16".
 
@@ -147,7 +153,8 @@ def create(
   optimizer = optax.chain(*steps)
   if sam_radius:
     optimizer = _sharpness_aware(optimizer, sam_radius, frozen)
-  return optax.with_extra_args_support(optimizer)
+  optimizer = optax.with_extra_args_support(optimizer)
+  return _keeping(optimizer, state_dtype) if state_dtype else optimizer
 
 
 def muon_dimensions(params: Any) -> Any:
@@ -276,3 +283,30 @@ def _sharpness_aware(
     optax.normalize_by_update_norm(scale_factor=-radius, eps=1e-12),
   )
   return optax.contrib.sam(optimizer, uphill, opaque_mode=True)
+
+
+def _keeping(optimizer: Optimizer, dtype: DTypeLike) -> Optimizer:
+  """Computes in float32 and keeps the state in `dtype`."""
+
+  def init(params: Any) -> Any:
+    return _cast(optimizer.init(params), dtype)
+
+  def update(updates: Any, state: Any, params: Any = None, **extra: Any):
+    updates, state, params = (
+      _cast(tree, "float32") for tree in (updates, state, params)
+    )
+    updates, state = optimizer.update(updates, state, params, **extra)
+    return updates, _cast(state, dtype)
+
+  return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _cast(tree: Any, dtype: DTypeLike) -> Any:
+  """The tree with its arrays of floating-point numbers in another type."""
+  return jax.tree.map(
+    lambda x: x.astype(dtype) if _holds_numbers(x) else x, tree
+  )
+
+
+def _holds_numbers(x: jax.Array) -> bool:
+  return x.ndim > 0 and jnp.issubdtype(x.dtype, jnp.floating)

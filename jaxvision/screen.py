@@ -6,13 +6,13 @@ import sys
 _LOGGER = logging.getLogger("jaxvision")
 
 
-def log_to_screen() -> None:
-  """Prints what jaxvision logs, and keeps its libraries quiet."""
+def log_to_screen(level: int = logging.INFO) -> None:
+  """Prints what jaxvision logs from a level on; keeps its libraries quiet."""
   handler = logging.Handler()
   # Printed, so that the live line of a training makes room for it.
   handler.emit = lambda record: print(handler.format(record), flush=True)
   _LOGGER.handlers[:] = [handler]
-  _LOGGER.setLevel(logging.INFO)
+  _LOGGER.setLevel(level)
   _LOGGER.propagate = False
   # Orbax tells every save, what it was not given, and where in the code an
   # error comes from which it raises as well.

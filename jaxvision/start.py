@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 from ml_collections import config_dict
 
-from jaxvision import assembly, distributed, grouping, train_step, weights
+from jaxvision import assembly, grouping, train_step, trees, weights
 
 Tree = Any
 
@@ -48,7 +48,8 @@ def make_state(parts: assembly.Parts) -> train_step.TrainState:
   if not model.weights:
     return parts.init()
   height, width, channels = parts.image_shape
-  sharding = distributed.replicated(parts.mesh)
+  shardings = jax.tree.map(lambda leaf: leaf.sharding, parts.template)
+  of_leaf = trees.flatten(shardings.variables)
   _, variables = weights.load(
     model.weights,
     model.name,
@@ -56,13 +57,11 @@ def make_state(parts: assembly.Parts) -> train_step.TrainState:
     image_size=(height, width),
     channels=channels,
     ignore=model.ignore,
-    sharding=sharding,
+    sharding=lambda path, shape: of_leaf[path],
     **model.options.to_dict(),
   )
   _LOGGER.info("starting from %s", model.weights)
   make_state = functools.partial(
-    train_step.init_state,
-    optimizer=parts.optimizer,
-    ema=parts.config.ema.decay > 0,
+    assembly.init_state, parts.config, optimizer=parts.optimizer
   )
-  return jax.jit(make_state, out_shardings=sharding)(variables)
+  return jax.jit(make_state, out_shardings=shardings)(variables)

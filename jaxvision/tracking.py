@@ -21,16 +21,21 @@ Values = Mapping[str, float]
 
 @contextlib.contextmanager
 def open_metrics(
-  workdir: str | pathlib.Path, *, first_step: int, tensorboard: bool
+  workdir: str | pathlib.Path,
+  *,
+  first_step: int,
+  tensorboard: bool,
+  evaluated: bool = True,
 ) -> Iterator[Callable[[int, Values], None]]:
   """Gives write(step, values); lines after `first_step` are forgotten.
 
   A resumed run measures the steps after its checkpoint again, so what a killed
-  process wrote of them would stand twice.
+  process wrote of them would stand twice. So would the evaluation of that step
+  itself where it is not `evaluated` and comes first.
   """
   workdir = pathlib.Path(workdir)
   path = workdir / "metrics.jsonl"
-  _forget_after(path, first_step)
+  _forget_after(path, first_step, evaluated)
   with contextlib.ExitStack() as stack:
     lines = stack.enter_context(path.open("a", encoding="utf-8"))
     events = None
@@ -60,8 +65,13 @@ def read_metrics(workdir: str | pathlib.Path) -> list[dict[str, float]]:
   return rows
 
 
-def _forget_after(path: pathlib.Path, step: int) -> None:
-  rows = [row for row in read_metrics(path.parent) if row["step"] <= step]
+def _forget_after(path: pathlib.Path, step: int, evaluated: bool) -> None:
+  rows = [
+    row
+    for row in read_metrics(path.parent)
+    if row["step"] < step
+    or (row["step"] == step and (evaluated or "train/loss" in row))
+  ]
   part = path.with_suffix(".part")
   part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
   part.replace(path)

@@ -8,20 +8,16 @@ The host never waits for the step it has just sent: what step n measured is
 read after step n + 1 was sent. Only evaluations and checkpoints wait.
 """
 
-import contextlib
 import dataclasses
 import math
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxvision import checkpoint, durations
+from jaxvision import checkpoint, durations, pace, stopping
 from jaxvision.train_step import TrainState
 
 Tree = Any
@@ -33,6 +29,10 @@ class Preempted(Exception):
 
 class Diverged(Exception):
   """The loss is not a finite number any more."""
+
+
+class Ended(Exception):
+  """Whoever watches the run has seen enough of it; the message says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Run:
     write: (step, values), to disk.
     show: (step, values), to the screen.
     check_first: takes the loss of the first step.
+    began: when the run was started first, seconds of `time.time`; None does
+      without the goodput.
+    peak: images per second that the devices could compute; None is unknown.
+    watch: (step, steps in all, what an evaluation has measured) -> why the run
+      shall end here, "" if it shall not.
   """
 
   steps: durations.Durations
@@ -65,16 +70,27 @@ class Run:
   write: Callable[[int, Mapping[str, float]], None]
   show: Callable[[int, Mapping[str, float]], None]
   check_first: Callable[[float], None]
+  began: float | None = None
+  peak: float | None = None
+  watch: Callable[[int, int, Mapping[str, float]], str] = lambda *_: ""
 
 
 def empty_record() -> dict[str, Any]:
   """What a checkpoint remembers beside the state, before the first step.
 
-  step: of the state; seconds: spent so far, all restarts together; window: the
-  sums since the last line of the log, so that a resumed run writes the same
-  lines; best: the best evaluation so far.
+  step: of the state; seconds: in the loop so far, all restarts together; spent:
+  by `pace.KINDS`; window: the sums since the last line of the log, so that a
+  resumed run writes the same lines; best: the best evaluation so far;
+  unevaluated: whether the evaluation that is due after this step was left.
   """
-  return {"step": 0, "seconds": 0.0, "window": {}, "best": None}
+  return {
+    "step": 0,
+    "seconds": 0.0,
+    "spent": dict.fromkeys(pace.KINDS, 0.0),
+    "window": {},
+    "best": None,
+    "unevaluated": False,
+  }
 
 
 def run_loop(
@@ -82,7 +98,7 @@ def run_loop(
   state: TrainState,
   record: dict[str, Any],
   manager: checkpoint.Manager,
-  stopping: Callable[[], bool],
+  should_stop: stopping.Stopping,
 ) -> TrainState:
   """Trains from the state's step to the last.
 
@@ -91,7 +107,7 @@ def run_loop(
     state: fresh or restored; it is donated.
     record: from `empty_record` or from the checkpoint; kept up to date.
     manager: of the checkpoints.
-    stopping: whether the run was asked to stop, as `stop_requested` gives it.
+    should_stop: whether the run was asked to stop.
 
   Returns:
     The final state, which is also saved.
@@ -99,11 +115,16 @@ def run_loop(
   Raises:
     Preempted: it was asked to stop; the state is saved.
     Diverged: the loss is not finite; the checkpoints before it are kept.
+    Ended: whoever watches it wants no more of it.
     checkpoint.CheckpointError: the state could not be saved.
   """
-  clock = _start_clock(record)
+  clock = pace.start_clock(record)
+  if should_stop():
+    raise Preempted(f"stopped where it began, at step {record['step']}")
+  if record["unevaluated"]:
+    _evaluate_late(run, state, record, manager, clock)
   unread = None
-  for step, batch in run.feed(record["step"]):
+  for step, batch in pace.timed(run.feed(record["step"]), clock):
     state, sums = run.step(state, batch)
     if unread:
       _read(run, *unread, record, clock)
@@ -111,32 +132,40 @@ def run_loop(
     last = step == run.steps.total
     evaluates = last or step % run.steps.evaluate == 0
     saves = last or step % run.steps.checkpoint == 0
-    if not (evaluates or saves or stopping()):
+    if not (evaluates or saves or should_stop()):
       continue
     _read(run, *unread, record, clock)
     unread, paused = None, time.monotonic()
-    score = _evaluate(run, step, state, record) if evaluates else None
+    pace.spend("steps", clock, record)
+    score = _evaluate(run, state, record, clock) if evaluates else None
     # Asked again: an evaluation takes long enough to be told to stop.
-    stops = stopping() and not last
+    stops = record["unevaluated"] or (should_stop() and not last)
     if saves or score is not None or stops:
-      record["seconds"] = time.monotonic() - clock["start"]
       checkpoint.save(manager, step, state, record, score=score)
     if stops:
       checkpoint.wait(manager)
+    clock["saving"] += pace.spend("saving", clock, record)
+    if stops:
       raise Preempted(f"stopped and saved at step {step}")
-    clock["since"] += time.monotonic() - paused
+    pace.skip(time.monotonic() - paused, clock)
   return state
 
 
-def _start_clock(record: Mapping[str, Any]) -> dict[str, float]:
-  """start: when the run began, as if it had never been interrupted; since,
-  step: of the last line of the log, without evaluations and checkpoints."""
-  now = time.monotonic()
-  return {
-    "start": now - record["seconds"],
-    "since": now,
-    "step": record["step"],
-  }
+def _evaluate_late(
+  run: Run,
+  state: TrainState,
+  record: dict[str, Any],
+  manager: checkpoint.Manager,
+  clock: pace.Clock,
+) -> None:
+  """The evaluation that a stop has left out, of the state just restored."""
+  paused = time.monotonic()
+  score = _evaluate(run, state, record, clock)
+  if record["unevaluated"]:
+    raise Preempted(f"stopped where it began, at step {record['step']}")
+  if score is not None:
+    checkpoint.add_score(manager, record["step"], score)
+  pace.skip(time.monotonic() - paused, clock)
 
 
 def _read(
@@ -144,7 +173,7 @@ def _read(
   last_step: int,
   sums: Tree,
   record: dict[str, Any],
-  clock: dict[str, float],
+  clock: pace.Clock,
 ) -> None:
   """Checks, adds up and writes what the steps of one call measured."""
   measured = jax.device_get(sums)
@@ -155,25 +184,25 @@ def _read(
     if step == 1:
       run.check_first(_window_means(record["window"])["train/loss"])
     if step % run.steps.log == 0 or step == run.steps.total:
-      _log(run, step, record["window"], clock)
+      _log(run, step, record, clock)
 
 
 def _log(
-  run: Run, step: int, window: dict[str, float], clock: dict[str, float]
+  run: Run, step: int, record: dict[str, Any], clock: pace.Clock
 ) -> None:
   """Writes the means since the last line and begins a new window."""
-  now = time.monotonic()
-  done = (step - clock["step"]) * run.batch_size
-  values = _window_means(window) | {
+  pace.spend("steps", clock, record)
+  values = _window_means(record["window"]) | {
     "learning_rate": float(run.schedule(step - 1)),
     "epoch": step * run.batch_size / run.num_examples,
-    "images_per_second": done / max(now - clock["since"], 1e-9),
-    "seconds": now - clock["start"],
+    "seconds": record["seconds"],
+    **pace.values(step, clock, batch_size=run.batch_size, peak=run.peak),
   }
+  if run.began:
+    values["goodput"] = pace.goodput(record["spent"], run.began)
   run.write(step, values)
   run.show(step, values)
-  window.clear()
-  clock.update(since=now, step=step)
+  record["window"].clear()
 
 
 def _add(window: dict[str, float], sums: Mapping[str, Any], step: int) -> None:
@@ -199,47 +228,39 @@ def _window_means(window: Mapping[str, float]) -> dict[str, float]:
 
 
 def _evaluate(
-  run: Run, step: int, state: TrainState, record: dict[str, Any]
+  run: Run, state: TrainState, record: dict[str, Any], clock: pace.Clock
 ) -> float | None:
-  """Evaluates, writes, and returns the score if it is the best so far."""
+  """Evaluates, writes, and returns the score if it is the best so far.
+
+  Left by a stop it writes nothing and says so in the record.
+  """
+  try:
+    measured = {name: f(state) for name, f in run.measures.items()}
+  except stopping.Stopped:
+    record["unevaluated"] = True
+    return None
+  finally:
+    pace.spend("evaluating", clock, record)
+  record["unevaluated"] = False
   values = {
     f"{name}/{metric}": value
-    for name, measure in run.measures.items()
-    for metric, value in measure(state).items()
+    for name, metrics in measured.items()
+    for metric, value in metrics.items()
   }
   if not values:
     return None
-  run.write(step, values)
-  run.show(step, values)
+  run.write(record["step"], values)
+  run.show(record["step"], values)
+  if reason := run.watch(record["step"], run.steps.total, values):
+    raise Ended(reason)
   if not run.best:
     return None
   score, best = values[run.best], record["best"]
   if best is not None and not score >= best["value"]:
     return None
-  record["best"] = {"step": step, "metric": run.best, "value": score}
+  record["best"] = {
+    "step": record["step"],
+    "metric": run.best,
+    "value": score,
+  }
   return score
-
-
-@contextlib.contextmanager
-def stop_requested(
-  signals: Sequence[signal.Signals],
-) -> Iterator[Callable[[], bool]]:
-  """Tells whether one of `signals` came; a second SIGINT ends at once."""
-  asked = threading.Event()
-  if threading.current_thread() is not threading.main_thread():
-    yield asked.is_set
-    return
-
-  def ask(number, _):
-    asked.set()
-    if number == signal.SIGINT:
-      signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Not print: the signal may have come in the middle of one.
-    os.write(2, b"\nsaving and stopping; Ctrl-C ends at once\n")
-
-  before = {each: signal.signal(each, ask) for each in signals}
-  try:
-    yield asked.is_set
-  finally:
-    for each, handler in before.items():
-      signal.signal(each, handler)

@@ -7,7 +7,7 @@ that is special about a kind of training, is a `task_loss`:
   task_loss(params, model_state, batch, key) -> (scalar, (model_state, sums))
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import flax
@@ -15,10 +15,13 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
+from jax.typing import DTypeLike
+
+from jaxvision import accumulation, loops
 
 Tree = Any
-Batch = Mapping[str, jax.Array]
-TaskLoss = Callable[[Tree, Tree, Batch, jax.Array], tuple[jax.Array, Tree]]
+Batch = accumulation.Batch
+TaskLoss = accumulation.TaskLoss
 
 
 @flax.struct.dataclass
@@ -54,10 +57,21 @@ def init_variables(
 
 
 def init_state(
-  variables: Tree, optimizer: optax.GradientTransformation, *, ema: bool
+  variables: Tree,
+  optimizer: optax.GradientTransformation,
+  *,
+  ema: bool,
+  dtype: DTypeLike = "float32",
 ) -> TrainState:
-  """The state before the first step; call it under jit with shardings."""
-  params = variables["params"]
+  """The state before the first step; call it under jit with shardings.
+
+  Args:
+    variables: of the model, float32.
+    optimizer: optax's.
+    ema: whether a moving average is kept, in float32.
+    dtype: of the parameters.
+  """
+  params = jax.tree.map(lambda x: x.astype(dtype), variables["params"])
   model_state = {k: v for k, v in variables.items() if k != "params"}
   return TrainState(
     step=jnp.zeros((), jnp.int32),
@@ -74,6 +88,7 @@ def make_train_step(
   *,
   seed: int,
   ema_decay: float = 0.0,
+  accumulate: int = 1,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Tree]]:
   """step(state, batch) -> (next state, sums); the caller compiles it.
 
@@ -83,26 +98,27 @@ def make_train_step(
       (sharpness-aware minimisation) through the extra argument `grad_fn`.
     seed: of the randomness in `task_loss`.
     ema_decay: of the moving average; 0 keeps none.
+    accumulate: parts in which the gradient of a batch is computed, see
+      `jaxvision.accumulation`.
 
   Returns:
     The step. `sums` are those of the task, and "gradient_norm" () float32, the
     global norm of the gradient before clipping.
   """
+  gradient = accumulation.make_gradient(task_loss, parts=accumulate)
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Tree]:
-    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    key = step_key(seed, state.step)
 
-    def loss_at(params):
-      return task_loss(params, state.model_state, batch, key)
+    def gradient_at(params):
+      return gradient(params, state.model_state, batch, key)
 
-    gradients, (model_state, sums) = jax.grad(loss_at, has_aux=True)(
-      state.params
-    )
+    gradients, (model_state, sums) = gradient_at(state.params)
     updates, opt_state = optimizer.update(
       gradients,
       state.opt_state,
       state.params,
-      grad_fn=lambda params, _: jax.grad(loss_at, has_aux=True)(params)[0],
+      grad_fn=lambda params, _: gradient_at(params)[0],
     )
     params = optax.apply_updates(state.params, updates)
     ema = state.ema
@@ -120,6 +136,11 @@ def make_train_step(
     ), sums
 
   return step
+
+
+def step_key(seed: int, step: int | jax.Array) -> jax.Array:
+  """The key of all that is random in a step."""
+  return jax.random.fold_in(jax.random.key(seed), step)
 
 
 def _average(ema: Tree, variables: Tree, step: jax.Array, decay: float) -> Tree:
@@ -159,14 +180,6 @@ def scan_steps(
     def one(state, rows):
       return step(state, {k: v[rows] for k, v in examples.items()})
 
-    if jax.default_backend() != "cpu":
-      return jax.lax.scan(one, state, indices)
-    # Inside a loop XLA:CPU computes convolutions a dozen times slower (and
-    # lax.scan keeps a loop of one step), so there it is written out.
-    sums = []
-    for rows in indices:
-      state, of_step = one(state, rows)
-      sums.append(of_step)
-    return state, jax.tree.map(lambda *each: jnp.stack(each), *sums)
+    return loops.scan(one, state, indices)
 
   return steps

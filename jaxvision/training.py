@@ -1,37 +1,44 @@
 """A whole run: from a config to a folder with a report."""
 
 import contextlib
+import importlib.metadata
 import logging
 import pathlib
+import platform
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxvision import (
+  accelerators,
   analysis,
   assembly,
   checkpoint,
-  data,
+  cluster,
   dispatch,
   distributed,
   evaluators,
   features,
+  processes,
+  profiling,
+  results,
   sanity,
   start,
   startup,
+  stopping,
   tracking,
   train_loop,
   train_step,
-  trees,
 )
 from jaxvision import config as configs
 from jaxvision import workdir as workdirs
-from jaxvision.evaluation import classification
 
 Tree = Any
+# What must be the same in all processes, beside the code and the config.
+_ALIKE = ("jax", "jaxlib", "flax", "optax", "numpy")
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -41,15 +48,20 @@ def train(
   workdir: str | pathlib.Path,
   overrides: Mapping[str, Any] | None = None,
   overfit: int = 0,
+  profile: range = range(0),
+  watch: Callable[..., str] = lambda *_: "",
 ) -> dict[str, Any]:
   """Trains what a recipe says, or goes on with it where it was stopped.
 
   Args:
     recipe: "configs/digits.py" or "configs/digits.py:mlp".
-    workdir: the run's folder; the same call goes on with it.
+    workdir: the run's folder; the same call goes on with it. All processes of
+      a run share it.
     overrides: by dotted key, as {"optimizer.learning_rate": 0.1}.
     overfit: train on so many examples only, without augmentation and
       regularisation, to see whether the model can learn them by heart.
+    profile: the steps that are traced, into WORKDIR/profile.
+    watch: is told each evaluation, and may end the run: `train_loop.Run.watch`.
 
   Returns:
     The content of WORKDIR/result.json. A finished run is not touched.
@@ -57,35 +69,72 @@ def train(
   Raises:
     ValueError, FileNotFoundError, OSError: the config, the data or the workdir
       do not allow it; nothing has been trained.
+    roll_call.Missing: some processes of the run did not come.
     train_loop.Preempted: SIGTERM came, or SIGINT during the training; the
       state is saved.
     train_loop.Diverged: the loss is not finite; says what is kept.
+    train_loop.Ended: `watch` has said so.
     checkpoint.CheckpointError: a checkpoint could not be written or read.
   """
+  started = time.monotonic()
+  cluster.start()
   startup.cache_compilations()
-  with train_loop.stop_requested([signal.SIGTERM]) as terminated:
+  with stopping.requested([signal.SIGTERM]) as terminated:
     config = start.with_implied_options(configs.load(recipe, overrides))
+    _check_alike(config)
     splits = assembly.open_splits(config)
     if overfit:
       config, splits = sanity.overfit(config, splits, overfit)
     parts = assembly.prepare(config, splits)
-    measured = evaluators.make_evaluators(parts)
+    check = stopping.make_check(terminated)
+    measured = evaluators.make_evaluators(parts, check=check)
     measures = evaluators.make_measures(parts, measured)
-    folder = workdirs.claim(
+    folder = _claim(
       workdir,
       config=config.to_dict(),
       recipe=recipe,
       overrides=dict(overrides or {}),
       overfit=overfit,
     )
-    result = workdirs.read_result(folder)
+    result = processes.first(lambda: workdirs.read_result(folder))
     if result.get("status") == "finished":
-      _say_finished(folder)
+      processes.first(lambda: _say_finished(folder))
     else:
-      result = _train(parts, folder, measured, measures, terminated)
+      result = _train(
+        parts,
+        folder,
+        measured,
+        measures,
+        profile=profile,
+        watch=watch,
+        terminated=terminated,
+        started=started,
+      )
   if overfit:
     sanity.judge_overfit(result["final"]["metrics"], overfit)
   return result
+
+
+def _check_alike(config: configs.ConfigDict) -> None:
+  """Whether all processes of the run would compute the same."""
+  if jax.process_count() > 1:
+    versions = {name: importlib.metadata.version(name) for name in _ALIKE}
+    processes.agree(
+      {
+        "python": platform.python_version(),
+        **versions,
+        "code": workdirs.code(),
+        "config": workdirs.digest(config.to_dict()),
+      }
+    )
+
+
+def _claim(workdir: str | pathlib.Path, **origin: Any) -> pathlib.Path:
+  """The run's folder, claimed by process 0 and seen by all."""
+  folder = pathlib.Path(workdir)
+  processes.first(lambda: str(workdirs.claim(folder, **origin)))
+  processes.check_shared(folder)
+  return folder
 
 
 def _say_finished(folder: pathlib.Path) -> None:
@@ -103,34 +152,64 @@ def _train(
   folder: pathlib.Path,
   measured: evaluators.Evaluators,
   measures: evaluators.Measures,
-  terminated: Callable[[], bool],
+  *,
+  profile: range,
+  watch: Callable[..., str],
+  terminated: stopping.Stopping,
+  started: float,
 ) -> dict[str, Any]:
   step, feed, memory = dispatch.compile_step(parts)
-  facts = _facts(parts, memory)
+  facts = results.describe(parts, memory)
   _announce(parts, facts)
   keep = parts.config.checkpoint.keep
   with checkpoint.open_manager(folder, keep=keep) as manager:
-    restored = checkpoint.restore(manager, parts.template)
-    state, record = restored or (
-      start.make_state(parts),
-      train_loop.empty_record(),
-    )
-    _begin(parts, folder, facts, int(state.step))
-    with _open_loop(parts, folder, measures, step, feed, record) as run:
-      try:
+    state, record = _restore(manager, parts)
+    processes.first(lambda: _begin(parts, folder, facts, record["step"]))
+    try:
+      with (
+        _traced(step, parts, folder, record, profile) as step,
+        _open_loop(parts, folder, measures, step, feed, record, watch) as run,
         # Until here nothing was to be saved: SIGINT ended it at once.
-        with train_loop.stop_requested([signal.SIGINT]) as interrupted:
-          state = train_loop.run_loop(
-            run, state, record, manager, lambda: terminated() or interrupted()
-          )
-      except train_loop.Preempted as stop:
-        _write_stopped(folder, facts, record, f"preempted: {stop}")
-        raise
-      except train_loop.Diverged as error:
-        message = _explain_divergence(manager, error)
-        _write_stopped(folder, facts, record, message)
-        raise train_loop.Diverged(message) from error
-  return _finish(parts, folder, facts, state, record, measured)
+        stopping.interruptible(terminated) as should_stop,
+      ):
+        record["spent"]["starting"] += time.monotonic() - started
+        state = train_loop.run_loop(run, state, record, manager, should_stop)
+      checkpoint.wait(manager)
+      return results.write_finished(
+        folder,
+        parts=parts,
+        facts=facts,
+        state=state,
+        record=record,
+        measured=measured,
+      )
+    except (train_loop.Preempted, stopping.Stopped) as stop:
+      stop = train_loop.Preempted(
+        str(stop) or "stopped after the last step, which is saved"
+      )
+      status = f"preempted: {stop}"
+      results.write_stopped(folder, facts=facts, record=record, status=status)
+      raise stop from None
+    except train_loop.Diverged as error:
+      status = _explain_divergence(manager, error)
+      results.write_stopped(folder, facts=facts, record=record, status=status)
+      raise train_loop.Diverged(status) from error
+    except train_loop.Ended as end:
+      status = f"ended early: {end}"
+      results.write_stopped(folder, facts=facts, record=record, status=status)
+      raise
+
+
+def _restore(
+  manager: checkpoint.Manager, parts: assembly.Parts
+) -> tuple[train_step.TrainState, dict[str, Any]]:
+  """The newest state and its record, or those before the first step."""
+  fresh = train_loop.empty_record()
+  restored = checkpoint.restore(manager, parts.template)
+  if restored is None:
+    return start.make_state(parts), fresh
+  state, record = restored
+  return state, fresh | record
 
 
 def _begin(
@@ -147,25 +226,38 @@ def _begin(
   workdirs.write_result(folder, {**facts, "status": "running", "step": step})
 
 
+def _traced(
+  step: profiling.Step,
+  parts: assembly.Parts,
+  folder: pathlib.Path,
+  record: Mapping[str, Any],
+  steps: range,
+) -> contextlib.AbstractContextManager[profiling.Step]:
+  """The step, which traces itself where it should: in process 0."""
+  if not steps or not processes.is_first():
+    return contextlib.nullcontext(step)
+  return profiling.traced(
+    step,
+    steps=steps,
+    first=record["step"],
+    block=parts.config.train.steps_per_dispatch,
+    folder=folder / "profile",
+  )
+
+
 @contextlib.contextmanager
 def _open_loop(
   parts: assembly.Parts,
   folder: pathlib.Path,
   measures: evaluators.Measures,
-  step: Callable[..., Any],
+  step: profiling.Step,
   feed: Callable[..., Any],
   record: Mapping[str, Any],
+  watch: Callable[..., str],
 ) -> Iterator[train_loop.Run]:
   """The loop's parts, with the files and the screen it writes to open."""
-  config, first = parts.config, record["step"]
-  with (
-    tracking.open_metrics(
-      folder, first_step=first, tensorboard=config.log.tensorboard
-    ) as write,
-    tracking.open_progress(
-      first_step=first, total_steps=parts.steps.total
-    ) as show,
-  ):
+  config = parts.config
+  with _open_outputs(parts, folder, record) as (write, show):
     yield train_loop.Run(
       steps=parts.steps,
       batch_size=config.train.batch_size,
@@ -178,21 +270,44 @@ def _open_loop(
       write=write,
       show=show,
       check_first=lambda loss: sanity.check_first_loss(parts, loss),
+      began=processes.first(lambda: workdirs.began(folder)),
+      peak=_peak(parts),
+      watch=watch,
     )
 
 
-def _facts(parts: assembly.Parts, memory: int | None) -> dict[str, Any]:
-  """What result.json says of any run, however it ends."""
-  return {
-    "total_steps": parts.steps.total,
-    "parameters": trees.count(parts.template.params),
-    "flops_per_image": features.flops_per_image(
+@contextlib.contextmanager
+def _open_outputs(
+  parts: assembly.Parts, folder: pathlib.Path, record: Mapping[str, Any]
+) -> Iterator[tuple[Callable[..., None], Callable[..., None]]]:
+  """Where lines are written and shown: both are process 0's alone."""
+  if not processes.is_first():
+    yield (lambda step, values: None,) * 2
+    return
+  first = record["step"]
+  with (
+    tracking.open_metrics(
+      folder,
+      first_step=first,
+      evaluated=not record["unevaluated"],
+      tensorboard=parts.config.log.tensorboard,
+    ) as write,
+    tracking.open_progress(
+      first_step=first, total_steps=parts.steps.total
+    ) as show,
+  ):
+    yield write, show
+
+
+def _peak(parts: assembly.Parts) -> float | None:
+  return accelerators.peak_images_per_second(
+    parts.mesh.devices.flat[0].device_kind,
+    devices=parts.mesh.size,
+    flops_per_image=features.flops_per_image(
       parts.model, image_shape=parts.image_shape
     ),
-    "memory_bytes": memory,
-    "image_shape": list(map(int, parts.image_shape)),
-    "class_names": list(parts.splits["train"].class_names),
-  }
+    peak_flops=parts.config.log.peak_flops,
+  )
 
 
 def _announce(parts: assembly.Parts, facts: Mapping[str, Any]) -> None:
@@ -237,71 +352,4 @@ def _explain_divergence(
     f"stopped at {error}. The last good checkpoint is kept: {kept}. Try a "
     "lower optimizer.learning_rate, a longer schedule.warmup or "
     "optimizer.gradient_clip=1.0, in a new workdir."
-  )
-
-
-def _write_stopped(
-  folder: pathlib.Path, facts: Mapping, record: Mapping, status: str
-) -> None:
-  """The results of a run that did not reach its end."""
-  result = {
-    **facts,
-    "status": status,
-    "step": record["step"],
-    "seconds": record["seconds"],
-    "best": record["best"],
-  }
-  workdirs.write_result(folder, result)
-  analysis.write_report(folder)
-
-
-def _finish(
-  parts: assembly.Parts,
-  folder: pathlib.Path,
-  facts: Mapping[str, Any],
-  state: train_step.TrainState,
-  record: Mapping[str, Any],
-  measured: evaluators.Evaluators,
-) -> dict[str, Any]:
-  """Evaluates the final state, writes the results and the report."""
-  role = "test" if "test" in parts.splits else "validation"
-  name = f"{role}_ema" if parts.config.ema.decay else role
-  final = None
-  if name in measured:
-    evaluation = measured[name](state)
-    final = {"split": name, "metrics": evaluation.metrics}
-    _write_evaluation(folder, evaluation, parts.splits[role])
-  path, filters = features.first_layer(
-    parts.model, params=state.params, image_shape=parts.image_shape
-  )
-  workdirs.write_arrays(folder / "first_layer.npz", name=path, filters=filters)
-  result = {
-    **facts,
-    "status": "finished",
-    "step": record["step"],
-    "seconds": record["seconds"],
-    "best": record["best"],
-    "final": final,
-    "fingerprint": checkpoint.fingerprint(state),
-    "checkpoint": f"checkpoints/{parts.steps.total}",
-  }
-  workdirs.write_result(folder, result)
-  analysis.write_report(folder)
-  return result
-
-
-def _write_evaluation(
-  folder: pathlib.Path,
-  measured: classification.Evaluation,
-  split: data.Dataset,
-) -> None:
-  wrong = measured.mistakes
-  workdirs.write_arrays(
-    folder / "evaluation.npz",
-    confusion=measured.sums["confusion"],
-    mistake_images=np.asarray([m.image for m in wrong], np.uint8),
-    mistake_labels=np.asarray([m.label for m in wrong], np.int64),
-    mistake_predictions=np.asarray([m.prediction for m in wrong], np.int64),
-    mistake_confidences=np.asarray([m.confidence for m in wrong], np.float32),
-    mistake_ids=np.asarray(split.ids([m.position for m in wrong]), np.str_),
   )

@@ -4,6 +4,7 @@ It belongs to one config. `analysis` reads it, nothing else connects the two.
 """
 
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import pathlib
@@ -27,7 +28,14 @@ _OF_THE_MACHINE = (
   "checkpoint.keep",
   "data.data_dir",
   "data.threads",
+  "data.workers",
+  "log.peak_flops",
   "log.tensorboard",
+  "mesh.data",
+  "mesh.fsdp",
+  "mesh.replica",
+  "mesh.rules",
+  "train.remat",
 )
 _PACKAGES = (
   "jaxvision",
@@ -37,8 +45,10 @@ _PACKAGES = (
   "optax",
   "orbax-checkpoint",
   "tensorflow-datasets",
-  "grain",
   "numpy",
+  "opencv-python-headless",
+  "pillow",
+  "simplejpeg",
 )
 
 
@@ -124,6 +134,32 @@ def add_environment(
     "hostname": socket.gethostname(),
   }
   tracking.write_json(path, [*starts, start])
+
+
+def began(workdir: Path) -> float:
+  """When a run was started first, in seconds of `time.time`."""
+  starts = json.loads((workdir / "environment.json").read_text("utf-8"))
+  return datetime.datetime.fromisoformat(starts[0]["started"]).timestamp()
+
+
+def digest(config: Mapping[str, Any]) -> str:
+  """16 hex digits of a nested config, but for the keys of the machine."""
+  counted = {
+    key: value
+    for key, value, _ in analysis.compare_configs(config, {})
+    if key not in _OF_THE_MACHINE
+  }
+  text = json.dumps(counted, default=str)
+  return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def code() -> str:
+  """The commit of the code and 8 hex digits of its files, as "0cc7caa 1b…"."""
+  here = Path(__file__).parent
+  sha = hashlib.sha256()
+  for path in sorted(here.rglob("*.py")):
+    sha.update(f"{path.relative_to(here)}\n".encode() + path.read_bytes())
+  return f"{_commit() or 'no commit'}, files {sha.hexdigest()[:8]}"
 
 
 def write_result(workdir: Path, result: Mapping[str, Any]) -> None:

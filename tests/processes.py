@@ -5,21 +5,32 @@ else, so that starting one costs what the run costs and not the imports. Each
 is a whole process: it has its own devices, signals and open files.
 """
 
+import atexit
 import dataclasses
 import json
 import multiprocessing
 import os
 import pathlib
+import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from jaxvision import cli, data
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _TIMEOUT = 120.0
 # Differ between two runs that are the same.
-_TIMES = ("seconds", "images_per_second")
+_TIMES = (
+  "seconds",
+  "images_per_second",
+  "step_seconds_p50",
+  "step_seconds_p95",
+  "data_wait",
+  "saving_seconds",
+  "goodput",
+  "mfu",
+)
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -61,24 +72,75 @@ class Command:
 
 
 def start(
-  arguments: Sequence[str], *, output: pathlib.Path, devices: int = 1
+  arguments: Sequence[str],
+  *,
+  output: pathlib.Path,
+  devices: int = 1,
+  variables: Mapping[str, str] | None = None,
 ) -> Command:
-  """Starts `jaxvision ARGUMENTS` on virtual CPU devices."""
+  """Starts `jaxvision ARGUMENTS` on virtual CPU devices.
+
+  The variables are added to the environment.
+  """
   process = _SERVER.Process(
-    target=_command, args=(list(arguments), str(output), devices), daemon=True
+    target=_command,
+    args=(list(arguments), str(output), devices, dict(variables or {})),
+    daemon=True,
   )
   process.start()
   return Command(process, output)
 
 
-def _command(arguments: list[str], output: str, devices: int) -> None:
+def start_group(
+  arguments: Sequence[Sequence[str]],
+  *,
+  output: pathlib.Path,
+  devices: int = 1,
+  variables: Mapping[str, str] | None = None,
+) -> list[Command]:
+  """Starts processes of one run, each with its own `jaxvision ARGUMENTS`.
+
+  Process 3 writes to "output_3.txt" where `output` is "output.txt". Where there
+  are no arguments for a process, it is missing.
+  """
+  with socket.create_server(("127.0.0.1", 0)) as free:
+    port = free.getsockname()[1]
+  return [
+    start(
+      each,
+      output=output.with_name(f"{output.stem}_{number}{output.suffix}"),
+      devices=devices,
+      variables={
+        "JAXVISION_COORDINATOR": f"127.0.0.1:{port}",
+        "JAXVISION_NUM_PROCESSES": str(len(arguments)),
+        "JAXVISION_PROCESS_ID": str(number),
+        "JAXVISION_HEARTBEAT_TIMEOUT": "20",
+        **(variables or {}),
+      },
+    )
+    for number, each in enumerate(arguments)
+    if each
+  ]
+
+
+def _command(
+  arguments: list[str], output: str, devices: int, variables: dict[str, str]
+) -> None:
+  os.environ.update(variables)
   import jax
 
   file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
   os.dup2(file, 1)
   os.dup2(file, 2)
   jax.config.update("jax_num_cpu_devices", devices)
-  sys.exit(cli.main(arguments))
+  try:
+    code = cli.main(arguments)
+  except Exception:
+    sys.excepthook(*sys.exc_info())
+    code = 1
+  # Forked processes leave it out, and it is where jax waits for the others.
+  atexit._run_exitfuncs()
+  sys.exit(code)
 
 
 def prepared_digits() -> str:

@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxvision.analysis.contact_sheet import write_contact_sheet
+from jaxvision.analysis.contact_sheet import (
+  write_contact_sheet,
+  write_side_by_side,
+)
 
 RED = np.broadcast_to(np.asarray([200, 0, 0], np.uint8), (8, 8, 3))
 
@@ -54,3 +57,27 @@ def test_each_image_needs_a_title(tmp_path):
     write_contact_sheet([RED], ["a", "b"], tmp_path / "sheet.png")
   with pytest.raises(ValueError, match="at least one image"):
     write_contact_sheet([], [], tmp_path / "sheet.png")
+
+
+def test_groups_are_drawn_beside_each_other(tmp_path):
+  rng = np.random.default_rng(0)
+  images = [rng.integers(0, 256, (8, 8, 3), np.uint8) for _ in range(3)]
+  titles = ["0.70 one of them + 0.30 another one of them"] * 3
+  groups = {"left": (images[:2], titles[:2]), "right": (images[2:], titles[2:])}
+  path = write_side_by_side(groups, tmp_path / "sheet.png", columns=1)
+  sheet = np.asarray(Image.open(path))
+  assert sheet.shape == (32 + 2 * 198 + 8, 2 * (168 + 24), 3)
+  places = [(40, 8), (40 + 198, 8), (40, 8 + 192)]
+  for image, (top, left) in zip(images, places, strict=True):
+    enlarged = image.repeat(20, axis=0).repeat(20, axis=1)
+    shown = sheet[top : top + 160, left : left + 160]
+    np.testing.assert_array_equal(shown, enlarged)
+    lines = sheet[top + 162 : top + 190, left : left + 160]
+    ink = (lines < 200).any(axis=(1, 2))
+    assert ink[:14].any() and ink[14:].any()
+  assert (sheet[:32, :168] < 200).any() and (sheet[:32, 192:] < 200).any()
+
+
+def test_there_must_be_a_group(tmp_path):
+  with pytest.raises(ValueError, match="no group"):
+    write_side_by_side({}, tmp_path / "sheet.png")

@@ -174,6 +174,7 @@ _MISTAKES = {
   "data__placement=devise": "did you mean 'device'",
   "data__num_classes=2": "is outside the 2 classes",
   "data__train_transforms=('random_flp',)": "did you mean 'random_flip'",
+  "data__train_transforms=('random_randaugment(n=0)',)": "n is 0; it must",
   "data__eval_transforms=('random_flip',)": "evaluation must not be",
   "data__device_transforms=('random_crp',)": "did you mean 'random_crop'",
   "data__mean=(0.1,0.2)": "data.mean is (0.1, 0.2)",
@@ -196,6 +197,13 @@ def test_a_mistake_is_found_before_anything_is_compiled(
   with pytest.raises(ValueError, match=re.escape(_MISTAKES[mistake])):
     tiny_runs.prepare(folder, **{key: value})
   assert len(compiled) == count
+
+
+def test_evaluation_is_checked_without_a_split_to_evaluate(folder):
+  with pytest.raises(ValueError, match="did you mean 'resize'"):
+    tiny_runs.prepare(
+      folder, data__validation="", data__eval_transforms=("rezise(4)",)
+    )
 
 
 def test_penalties_are_tried_too(folder, compiled):

@@ -3,6 +3,7 @@
 Nothing here starts a process; what a killed one leaves is written by hand.
 """
 
+import contextlib
 import errno
 import functools
 import gc
@@ -173,6 +174,27 @@ def test_the_best_survives_a_restart(tmp_path):
   with checkpoint.open_saved(tmp_path) as manager:
     assert sorted(manager.all_steps()) == [1, 4]
     assert manager.best_step() == 1
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_score_that_comes_later_counts_as_well(tmp_path, restarts):
+  """Of step 2 it is told when it is on disk, perhaps by another process."""
+  state, scores = _on(_MESH, _state()), [0.3, None, 0.2, None, None]
+  with contextlib.ExitStack() as stack:
+    manager = stack.enter_context(checkpoint.open_manager(tmp_path, keep=1))
+    for step, score in enumerate(scores, 1):
+      checkpoint.save(manager, step, state, _RECORD, score=score)
+      if step == 2:
+        if restarts:
+          stack.close()
+          opened = checkpoint.open_manager(tmp_path, keep=1)
+          manager = stack.enter_context(opened)
+        checkpoint.add_score(manager, step, 0.9)
+    checkpoint.wait(manager)
+    assert sorted(manager.all_steps()) == [2, 5]
+    assert manager.best_step() == 2
+    found, _ = checkpoint.restore_step(manager, 2, _template(_state()))
+  _assert_bitwise(found, _state())
 
 
 def test_a_step_that_is_there_is_left_as_it_is(tmp_path):

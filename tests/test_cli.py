@@ -28,6 +28,8 @@ _COMMANDS = (
   ("data", "list"),
   ("data", "inspect"),
   ("data", "prepare"),
+  ("data", "doctor"),
+  ("data", "preview"),
   ("weights",),
   ("weights", "list"),
   ("weights", "inspect"),
@@ -146,6 +148,7 @@ def test_mistakes_are_one_clear_line(
     (["trian"], "invalid choice: 'trian'"),
     (["train", "--config", _DIGITS], "--workdir"),
     (["models", "--config.seed=1"], "models takes no --config.KEY=VALUE"),
+    (["data", "list", "--config.seed=1"], "data takes no --config.KEY=VALUE"),
     (["models", "--sort"], "unrecognised argument: --sort"),
     (
       ["train", "--config", _DIGITS, "--workdir", "w", "--config.seed"],

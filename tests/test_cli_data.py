@@ -2,6 +2,7 @@
 
 import numpy as np
 import processes
+import published_archives
 import pytest
 from PIL import Image
 
@@ -45,3 +46,44 @@ def test_data_that_are_not_there(tmp_path, capsys):
   error = capsys.readouterr().err
   assert f"{tmp_path}/digits/VERSION/dataset_info.json" in error
   assert f"jaxvision data prepare digits --data_dir={tmp_path}" in error
+
+
+def test_data_prepare_from_files(tmp_path, capsys):
+  published_archives.imagenet(tmp_path)
+  words = ["data", "prepare", "imagenet2012", f"--source={tmp_path}"]
+  words += [f"--data_dir={tmp_path}", "--resize_small=24", "--quality=80"]
+  assert cli.main(words) == 2
+  assert "9 of 1,281,167 examples of train" in capsys.readouterr().err
+  assert cli.main([*words, "--allow_partial", "--threads=2"]) == 0
+  made = tmp_path / "imagenet2012" / "5.1.0"
+  assert capsys.readouterr().out == f"prepared: {made}\n"
+  doctor = ["data", "doctor", "imagenet2012", f"--data_dir={tmp_path}"]
+  assert cli.main(doctor) == 0
+  assert "12 images of typically 24x32 pixels" in capsys.readouterr().out
+
+
+def test_data_doctor_fails_on_errors(tmp_path, capsys):
+  for name in ("cat", "dog"):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "1.jpg").write_bytes(published_archives.jpeg(len(name)))
+  (tmp_path / "cat" / "2.jpg").write_bytes(b"no image")
+  assert cli.main(["data", "doctor", str(tmp_path)]) == 2
+  printed = capsys.readouterr()
+  assert "error: 1 of 3 images of train cannot be read" in printed.out
+  assert "  remedy: replace or remove them" in printed.out
+  assert printed.err == f"jaxvision: 1 errors in {tmp_path}\n"
+  (tmp_path / "cat" / "2.jpg").unlink()
+  (tmp_path / "dog" / "1.jpg").write_bytes(published_archives.jpeg(9))
+  assert cli.main(["data", "doctor", str(tmp_path)]) == 0
+
+
+def test_data_preview_takes_a_config(data_dir, tmp_path, capsys):
+  sheet = tmp_path / "sheet.png"
+  words = ["data", "preview", "--config", processes.recipe("digits.py")]
+  words += [f"--config.data.data_dir={data_dir}", "--output", str(sheet)]
+  assert cli.main([*words, "--batches=1"]) == 0
+  assert capsys.readouterr().out == f"preview: {sheet}\n"
+  assert np.ptp(np.asarray(Image.open(sheet))) > 0
+  wrong = "--config.data.device_transforms=('random_mix',)"
+  assert cli.main([*words, wrong]) == 2
+  assert "'random_mixup'" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import pytest
 import tiny_runs
 
 from jaxvision import (
+  application,
   assembly,
   data,
   distributed,
@@ -126,7 +127,7 @@ def test_a_recipe_can_be_run(recipe, monkeypatch):
     config, model, schedule, shape, mesh
   )
   loss, _ = jax.eval_shape(
-    assembly.make_task_loss(config, model),
+    application.make_task_loss(config, model),
     template.params,
     template.model_state,
     assembly.batch_template(config, shape, mesh),
@@ -176,9 +177,9 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
     model,
     assembly.make_schedule(config, steps),
     batches.image_shape,
-    jax.make_mesh((1,), ("data",), devices=jax.devices()[:1]),
+    distributed.make_mesh(jax.devices()[:1]),
   )
-  task_loss = assembly.make_task_loss(config, model)
+  task_loss = application.make_task_loss(config, model)
   step = _jit(
     train_step.make_train_step(
       task_loss, optimizer, seed=config.seed, ema_decay=config.ema.decay

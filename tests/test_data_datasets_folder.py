@@ -1,4 +1,6 @@
+import os
 import pathlib
+import shutil
 import types
 
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxvision import data
+from jaxvision.data.datasets import folder as folders
 
 
 def config(kind, name, **changes):
@@ -129,10 +132,84 @@ def test_a_class_unknown_to_training_is_an_error(tmp_path):
     open_folder(tmp_path)
 
 
-def test_list_images_looks_into_folders(folder, tmp_path):
-  single = folder / "猫" / "00.png"
-  found = data.list_images([single, str(folder / "zebra")])
-  assert found == [single, *sorted((folder / "zebra").iterdir())]
-  (tmp_path / "empty").mkdir()
-  with pytest.raises(FileNotFoundError, match="no image in"):
-    data.list_images([tmp_path / "empty"])
+def test_accents_in_two_forms_are_one_class(tmp_path):
+  write_image(tmp_path / "e\u0301te\u0301" / "1.png")
+  write_image(tmp_path / "\u00e9t\u00e9" / "2.png")
+  with pytest.raises(ValueError, match="two directories for the class"):
+    open_folder(tmp_path)
+
+
+@pytest.fixture
+def settled(folder):
+  """The folder as it was long ago: its list of files is kept."""
+  for path in folder.iterdir():
+    os.utime(path, ns=(10**18, 10**18))
+  return folder
+
+
+def refuse(directories):
+  raise AssertionError(f"listed {directories} again")
+
+
+def test_files_are_listed_once(settled, monkeypatch):
+  first = open_folder(settled)
+  monkeypatch.setattr(folders, "_list", refuse)
+  again = open_folder(settled)
+  assert all_ids(again) == all_ids(first)
+  assert again.read(range(35)) == first.read(range(35))
+  np.testing.assert_array_equal(again.labels(), first.labels())
+
+
+def add_file(path):
+  write_image(path / "zebra" / "new.png")
+
+
+def remove_file(path):
+  next((path / "zebra").iterdir()).unlink()
+
+
+def rename_file(path):
+  found = next((path / "zebra").iterdir())
+  found.rename(found.with_name("renamed.png"))
+
+
+def add_class(path):
+  write_image(path / "aardvark" / "1.png")
+
+
+def remove_class(path):
+  shutil.rmtree(path / "zebra")
+
+
+def rename_class(path):
+  (path / "zebra").rename(path / "zorse")
+
+
+@pytest.mark.parametrize(
+  "change",
+  [add_file, remove_file, rename_file, add_class, remove_class, rename_class],
+)
+def test_files_are_listed_again_after_a_change(settled, change):
+  open_folder(settled)
+  change(settled)
+  dataset = open_folder(settled)
+  assert sorted(all_ids(dataset)) == sorted(map(str, settled.glob("*/*.*")))
+  assert set(dataset.class_names) == {p.name for p in settled.glob("[!.]*")}
+
+
+def test_one_index_serves_a_folder_under_any_path(settled, tmp_path):
+  first = open_folder(settled)
+  moved = settled.rename(tmp_path / "moved")
+  again = open_folder(moved)
+  names = [pathlib.Path(each).name for each in all_ids(again)]
+  assert names == [pathlib.Path(each).name for each in all_ids(first)]
+  assert again.read([3]) == [
+    (pathlib.Path(again.ids([3])[0]).read_bytes(), again.labels()[3])
+  ]
+
+
+def test_a_file_that_vanished_is_an_error_of_reading(settled):
+  dataset = open_folder(settled)
+  pathlib.Path(dataset.ids([7])[0]).unlink()
+  with pytest.raises(FileNotFoundError):
+    dataset.read([6, 7])

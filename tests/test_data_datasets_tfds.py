@@ -1,8 +1,10 @@
+import os
 import types
 
 import numpy as np
 import pytest
 import tensorflow_datasets
+import written_sources
 
 from jaxvision import data
 from jaxvision.data.datasets import tfds
@@ -55,3 +57,61 @@ def test_image_and_label_are_found_among_the_features():
     tfds._only(known, features.ClassLabel, "label")
   with pytest.raises(ValueError, match=r"has none among \['name'\]"):
     tfds._only({"name": features.Text()}, features.Image, "image")
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+def test_both_formats_are_read_alike(tmp_path, shards):
+  opened = []
+  for file_format in ("array_record", "tfrecord"):
+    (tmp_path / file_format).mkdir()
+    cut = written_sources.tfds(tmp_path / file_format, file_format, shards)
+    opened.append(data.open_dataset(cut, "train[3:]+test"))
+  every = range(opened[0].num_examples)
+  assert opened[0].read(every) == opened[1].read(every)
+  contents = written_sources.CONTENTS
+  assert opened[1].read(every) == contents["train"][3:] + contents["test"]
+  assert opened[0].ids(every) == opened[1].ids(every)
+  assert opened[0].class_names == opened[1].class_names
+
+
+def test_labels_are_read_once(tmp_path):
+  cut = written_sources.tfrecords(tmp_path)
+  directory = tmp_path / "zoo" / "1.0.0"
+  for path in directory.iterdir():
+    os.utime(path, ns=(10**18, 10**18))
+  first = data.open_dataset(cut, "train").labels()
+  again = data.open_dataset(cut, "train")
+  for path in directory.glob("*.tfrecord*"):
+    path.write_bytes(bytes(path.stat().st_size))
+    os.utime(path, ns=(10**18, 10**18))
+  np.testing.assert_array_equal(again.labels(), first)
+  assert first.tolist() == [y for _, y in written_sources.CONTENTS["train"]]
+
+
+def test_a_shard_that_is_cut_says_so(tmp_path):
+  cut = written_sources.tfrecords(tmp_path)
+  shard = next((tmp_path / "zoo" / "1.0.0").glob("*-train*-00001-of-*"))
+  os.truncate(shard, shard.stat().st_size - 5)
+  with pytest.raises(ValueError, match=f"{shard.name} is cut: it ends at byte"):
+    data.open_dataset(cut, "train")
+  shard.unlink()
+  with pytest.raises(FileNotFoundError, match=shard.name):
+    data.open_dataset(cut, "train")
+
+
+@pytest.mark.parametrize(
+  ("features", "message"),
+  [
+    ({"label": [1]}, "train/0: the feature 'image' must be one value of bytes"),
+    ({"image": [b"", b""], "label": [1]}, "'image' .* has 2 values"),
+    ({"image": [b""], "label": [b"1"]}, "'label' must be one value of int"),
+  ],
+)
+def test_records_of_other_features_say_so(tmp_path, features, message):
+  cut = written_sources.tfds(tmp_path, "tfrecord", 1)
+  shard = next((tmp_path / "zoo" / "1.0.0").glob("*-train*"))
+  record = written_sources.tf_example(features)
+  count = written_sources.NUM_TRAIN
+  shard.write_bytes(written_sources.tfrecord([record] * count))
+  with pytest.raises(ValueError, match=message):
+    data.open_dataset(cut, "train").read([0])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from jaxvision.data import decoding
+from jaxvision.data import decoding, host_transforms, resizing
 
 _NOISE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 # Smooth, so that JPEG keeps it; neither square nor grey.
@@ -181,3 +181,87 @@ def test_both_decoders_agree(mode, channels):
     decoding._decode_pillow(encoded, channels),
     atol=1,
   )
+
+
+CALLS = (
+  "center_crop(40)",
+  "random_crop(40)",
+  "random_resized_crop(20)",
+  "random_resized_crop(40, method='bicubic_antialiased')",
+  "resize((30, 50))",
+  "resize_small(40, method='area')",
+)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("call", CALLS)
+def test_resampled_decoding_is_resampling_the_decoded(kind, call, monkeypatch):
+  monkeypatch.setattr(resizing, "_AFTER_REDUCTION", ())
+  encoded = encode(PICTURE, kind)
+  whole = decoding.decode(encoded, channels=3)
+  resampling = host_transforms.make_host_transform((call,)).head
+  for seed in range(10):
+    found = decoding.decode_resampled(
+      encoded, resampling, rng=np.random.default_rng(seed), channels=3
+    )
+    expected = resampling(np.random.default_rng(seed), whole)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("method", ["bilinear", "bicubic", "area"])
+def test_reduced_decoding_shows_the_same_place_more_smoothly(
+  orientation, method
+):
+  """A ramp: what is shown can be read off the values."""
+  ramp = np.add.outer(np.arange(400), np.arange(640)) / 1040 * 255
+  exif = Image.Exif()
+  exif[0x0112] = orientation
+  encoded = encode(
+    Image.fromarray(ramp.astype(np.uint8)), "JPEG", quality=95, exif=exif
+  )
+  whole = decoding.decode(encoded, channels=1)
+  resampling = host_transforms.make_host_transform(
+    (f"random_resized_crop(32, area=(0.2, 1), method={method!r})",)
+  ).head
+  for seed in range(10):
+    found = decoding.decode_resampled(
+      encoded, resampling, rng=np.random.default_rng(seed), channels=1
+    )
+    expected = resampling(np.random.default_rng(seed), whole)
+    assert found.shape == expected.shape == (32, 32, 1)
+    # Less than a pixel of the result, of which 32 span at most 255 grey levels.
+    assert np.abs(found.astype(int) - expected).mean() < 255 / 32
+
+
+def test_reduced_decoding_averages_where_sampling_aliases():
+  """Stripes of 1 pixel: their mean is right, and what sampling shows is not."""
+  stripes = np.zeros((64, 512), np.uint8)
+  stripes[:, ::2] = 200
+  encoded = encode(Image.fromarray(stripes), "JPEG", quality=100)
+  resize = host_transforms.make_host_transform(("resize((32, 86))",)).head
+  found = decoding.decode_resampled(encoded, resize, rng=None, channels=1)
+  sampled = resize(None, decoding.decode(encoded, channels=1))
+  assert np.abs(found.astype(int) - 100).max() < 8
+  assert np.abs(sampled.astype(int) - 100).max() > 30
+
+
+def test_resampled_decoding_leaves_the_rng_as_resampling_does():
+  encoded = encode(PICTURE, "JPEG")
+  resampling = host_transforms.make_host_transform(
+    ("random_resized_crop(20)",)
+  ).head
+  ours, expected = np.random.default_rng(3), np.random.default_rng(3)
+  decoding.decode_resampled(encoded, resampling, rng=ours, channels=3)
+  resampling(expected, PIXELS)
+  assert ours.random() == expected.random()
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_truncated_files_are_unreadable_whatever_the_part(share):
+  encoded = encode(PICTURE, "JPEG")
+  top = host_transforms.make_host_transform(("center_crop(2)",)).head
+  with pytest.raises(decoding.UnreadableImage):
+    decoding.decode_resampled(
+      encoded[: int(share * len(encoded))], top, rng=None, channels=3
+    )

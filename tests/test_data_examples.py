@@ -7,16 +7,16 @@ import pytest
 from PIL import Image
 
 from jaxvision.data import dataset as datasets
-from jaxvision.data import decoding, examples
+from jaxvision.data import decoding, examples, host_transforms
 
 
-def encoded(value):
+def encoded(value, kind="PNG"):
   file = io.BytesIO()
-  Image.new("RGB", (4, 3), (value, 0, 0)).save(file, "PNG")
+  Image.new("RGB", (4, 3), (value, 0, 0)).save(file, kind)
   return file.getvalue()
 
 
-def make(images, *, labels=None, max_unreadable=0.0, channels=3):
+def make(images, *, labels=None, max_unreadable=0.0, channels=3, transforms=()):
   """Examples over a list of contents; an OSError in it is raised on reading.
 
   Returns:
@@ -41,39 +41,59 @@ def make(images, *, labels=None, max_unreadable=0.0, channels=3):
     labels=lambda: np.asarray(labels),
     read=read,
   )
-  return examples.Examples(dataset, channels, max_unreadable), reads
+  transform = host_transforms.make_host_transform(transforms)
+  return examples.Examples(dataset, transform, channels, max_unreadable), reads
+
+
+def fetch(found, indices):
+  rngs = [np.random.default_rng(index) for index in indices]
+  return list(found.fetch(indices, rngs))
 
 
 def test_fetch_decodes_in_the_order_asked_for():
   found, _ = make([encoded(value) for value in (10, 20, 30)], labels=[0, 1, 0])
-  pixels = [(image[0, 0, 0], label) for image, label in found.fetch([2, 0, 1])]
+  pixels = [(image[0, 0, 0], label) for image, label in fetch(found, [2, 0, 1])]
   assert pixels == [(30, 0), (10, 0), (20, 1)]
 
 
 def test_small_splits_are_read_once():
   found, reads = make([encoded(value) for value in range(4)])
-  first = found.fetch([3, 1])
-  again = found.fetch([1, 2, 3])
+  first = fetch(found, [3, 1])
+  again = fetch(found, [1, 2, 3])
   assert reads == [[3, 1], [2]]
-  assert again[0] is first[1] and again[2] is first[0]
+  assert again[0][0] is first[1][0] and again[2][0] is first[0][0]
 
 
 def test_large_splits_are_not_kept(monkeypatch):
   found, reads = make([encoded(value) for value in range(4)])
   monkeypatch.setattr(examples, "_CACHE_BYTES", 4 * 3 * 3 * 4 - 1)
-  found.fetch([3, 1])
-  found.fetch([3])
+  fetch(found, [3, 1])
+  fetch(found, [3])
   assert reads == [[3, 1], [3]] and not found.cache
 
 
-def test_unreadable_images_are_counted_and_named_once(caplog):
+def test_unreadable_images_leave_their_error_in_their_place():
   images = [encoded(0), b"no image", OSError("disk on fire"), encoded(1)]
-  found, _ = make(images, max_unreadable=0.5)
+  found, _ = make(images, labels=[0, 1, 1, 1])
+  result = fetch(found, [0, 1, 2, 3])
+  assert [isinstance(image, np.ndarray) for image, _ in result] == [
+    True,
+    False,
+    False,
+    True,
+  ]
+  assert [label for _, label in result] == [0, 0, 0, 1]
+  assert "not an image" in str(result[1][0])
+  assert "disk on fire" in str(result[2][0])
+  assert not found.unreadable
+
+
+def test_unreadable_images_are_counted_and_named_once(caplog):
+  found, _ = make([encoded(0)] * 4, max_unreadable=0.5)
   with caplog.at_level(logging.WARNING):
-    result = found.fetch([0, 1, 2, 3])
-    found.fetch([1, 2])
-  assert [image is None for image, _ in result] == [False, True, True, False]
-  assert set(found.unreadable) == {1, 2}
+    found.count({1: "not an image"})
+    found.count({1: "not an image", 2: "disk on fire"})
+  assert found.unreadable == {1: "not an image", 2: "disk on fire"}
   messages = [record.getMessage() for record in caplog.records]
   assert len(messages) == 2
   assert "file1: not an image" in messages[0]
@@ -82,12 +102,11 @@ def test_unreadable_images_are_counted_and_named_once(caplog):
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.24])
 def test_more_than_the_share_is_an_error(share):
-  images = [encoded(0), b"no image", encoded(0), encoded(1)]
-  found, _ = make(images, max_unreadable=share)
+  found, _ = make([encoded(0)] * 4, max_unreadable=share)
   with pytest.raises(
     decoding.UnreadableImage, match=r"1 of 4 images .*file1: not an image"
   ):
-    found.fetch([0, 1])
+    found.count({1: "not an image"})
 
 
 def test_truncated_images_are_unreadable():
@@ -95,26 +114,44 @@ def test_truncated_images_are_unreadable():
   file = io.BytesIO()
   Image.fromarray(noise).save(file, "JPEG")
   found, _ = make([file.getvalue()[:-100], encoded(0)], max_unreadable=0.5)
-  assert found.fetch([0, 1])[0] == (None, 0)
-  assert "truncated" in found.unreadable[0]
+  assert "truncated" in str(fetch(found, [0, 1])[0][0])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("call", ["random_crop(2)", "random_resized_crop(2)"])
+def test_transforms_are_those_of_the_decoded_image(kind, call):
+  found, _ = make([encoded(80, kind)], transforms=(call, "random_flip"))
+  whole = decoding.decode(encoded(80, kind), channels=3)
+  expected = found.transform(np.random.default_rng(0), whole)
+  np.testing.assert_array_equal(fetch(found, [0])[0][0], expected)
+  np.testing.assert_array_equal(fetch(found, [0])[0][0], expected)
+
+
+def test_a_part_of_a_jpeg_is_not_kept_but_its_whole_is():
+  image = encoded(80, "JPEG")
+  part, _ = make([image], transforms=("random_crop(2)",))
+  whole, _ = make([image], transforms=("random_flip",))
+  fetch(part, [0])
+  fetch(whole, [0])
+  assert not part.cache and whole.cache[0][0].shape == (3, 4, 3)
 
 
 @pytest.mark.parametrize("label", [-1, 2])
 def test_labels_outside_the_classes_are_an_error(label):
   found, _ = make([encoded(0)], labels=[label])
   with pytest.raises(ValueError, match=f"file0 has the label {label}, outside"):
-    found.fetch([0])
+    fetch(found, [0])
 
 
 def test_arrays_must_have_the_channels_of_the_config():
   image = np.zeros((3, 4, 1), np.uint8)
-  assert make([image], channels=1)[0].fetch([0])[0][0] is image
+  assert fetch(make([image], channels=1)[0], [0])[0][0] is image
   with pytest.raises(ValueError, match=r"data\.channels is 3; set it to 1"):
-    make([image], channels=3)[0].fetch([0])
+    fetch(make([image], channels=3)[0], [0])
 
 
 def test_each_examples_has_a_cache_of_its_own():
   found, _ = make([encoded(0)])
   other = dataclasses.replace(found, cache={}, unreadable={})
-  found.fetch([0])
+  fetch(found, [0])
   assert found.cache and not other.cache

@@ -25,7 +25,9 @@ def data_dir(tmp_path_factory):
   [
     ("digits:2.0.0", r"digits.2\.0\.0.dataset_info\.json; .* 1\.0\.0"),
     ("digit", "did you mean 'digits'"),
-    ("imagenet2012", "imagenet2012.*tfds build imagenet2012 --file_format="),
+    ("svhn_cropped", "svhn_cropped.*tfds build svhn_cropped --file_format="),
+    ("mnist", "`jaxvision data prepare mnist --source=FOLDER --data_dir"),
+    ("pets", r"no prepared data set 'oxford_iiit_pet'"),
   ],
 )
 def test_missing_data_name_the_file_and_the_command(data_dir, name, message):
@@ -55,8 +57,8 @@ def write_info(directory, file_format="array_record", size=10):
   (directory / "dataset_info.json").write_text(json.dumps(info))
 
 
-def test_tfrecord_data_say_how_to_prepare_them_again(tmp_path):
-  write_info(tmp_path / "mnist" / "3.0.1", file_format="tfrecord")
+def test_other_formats_say_how_to_prepare_them_again(tmp_path):
+  write_info(tmp_path / "mnist" / "3.0.1", file_format="riegeli")
   with pytest.raises(ValueError, match="tfds build mnist --file_format=array"):
     data.open_dataset(config("tfds", "mnist", data_dir=tmp_path), "train")
 
@@ -70,12 +72,16 @@ def test_the_newest_version_is_taken(tmp_path):
 
 def test_list_shows_what_is_there_and_what_can_be_made(tmp_path):
   write_info(tmp_path / "mnist" / "3.0.1")
-  write_info(tmp_path / "c100" / "fine" / "1.0.0", file_format="tfrecord")
+  write_info(tmp_path / "c100" / "fine" / "1.0.0", file_format="parquet")
   (tmp_path / "downloads").mkdir()
   rows = {each.name: each for each in data.list_datasets(tmp_path)}
-  assert list(rows) == ["c100/fine", "mnist", "digits"]
+  others = [name for name in prepared.OURS if name != "mnist"]
+  assert list(rows) == ["c100/fine", "mnist", *others]
   assert rows["mnist"].splits == {"train": 15}
   assert rows["mnist"].num_bytes == 99 and not rows["mnist"].remedy
   assert "--file_format=array_record" in rows["c100/fine"].remedy
   assert rows["digits"].directory is None
-  assert "jaxvision data prepare digits" in rows["digits"].remedy
+  elsewhere = f"--data_dir={tmp_path}"
+  assert rows["digits"].remedy == f"jaxvision data prepare digits {elsewhere}"
+  command = f"jaxvision data prepare cifar10 --source=FOLDER {elsewhere}"
+  assert rows["cifar10"].remedy == command

@@ -92,11 +92,40 @@ def test_batches_are_split_over_the_devices(folder):
     assert shapes == {2}
 
 
-def test_indices_name_the_examples_of_the_batch(folder):
+def test_the_line_up_names_the_examples_of_the_batches(folder):
   """The same examples as batches that the host makes."""
   parts, _, feed, _ = _compile(folder, "device")
   resident = parts.batches["train"].resident()
   _, host_feed = _compile(folder, "host")[1:3]
-  for (_, indices), (_, batch) in zip(feed(0), host_feed(0), strict=True):
+  for (step, line_up), (_, batch) in zip(feed(0), host_feed(0), strict=True):
     for name, array in batch.items():
-      np.testing.assert_array_equal(resident[name][indices[0]], array)
+      np.testing.assert_array_equal(resident[name][line_up[step - 1]], array)
+
+
+@pytest.mark.parametrize("placement", ["device", "device_in_blocks"])
+def test_line_ups_follow_each_other(folder, monkeypatch, placement):
+  """Short ones, of 4 or 3 steps, make the same training."""
+  expected, losses = _train(*_compile(folder, placement)[:3])
+  monkeypatch.setattr(dispatch, "_LINE_UP_STEPS", 4)
+  found, found_losses = _train(*_compile(folder, placement)[:3])
+  np.testing.assert_array_equal(found_losses, losses)
+  jax.tree.map(np.testing.assert_array_equal, found.params, expected.params)
+
+
+def test_a_line_up_is_sent_once(folder):
+  _, _, feed, _ = _compile(folder, "device_in_blocks")
+  line_ups = [line_up for _, line_up in feed(0)]
+  assert len(line_ups) == 2
+  assert line_ups[0] is line_ups[1]
+  assert line_ups[0].shape == (6, 16)
+
+
+def test_between_line_ups_nothing_is_sent(folder):
+  parts, step, feed, _ = _compile(folder, "device")
+  state, batches = parts.init(), feed(0)
+  _, line_up = next(batches)
+  with jax.transfer_guard("disallow"):
+    for _, same in batches:
+      state, _ = step(state, same)
+  assert same is line_up
+  assert int(state.step) == 5  # the first batch was not trained on

@@ -1,5 +1,7 @@
 """Tests of jaxvision.evaluation.classification; scikit-learn is the oracle."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -52,7 +54,22 @@ def _probabilities(dataset, variables):
   return shares / shares.sum(-1, keepdims=True), labels
 
 
-def _evaluate(split, variables, *, batch_size, devices, task_sums=None):
+def _evaluate(split, variables, *, batch_size, devices, **options):
+  evaluate, placed = _evaluator(
+    split, variables, batch_size=batch_size, devices=devices, **options
+  )
+  return evaluate(placed)
+
+
+def _evaluator(
+  split,
+  variables,
+  *,
+  batch_size,
+  devices,
+  task_sums=None,
+  placement="host",
+):
   mesh = distributed.make_mesh(jax.devices()[:devices])
   batches = data.make_batches(
     split, batch_size=batch_size, channels=1, threads=1
@@ -62,7 +79,35 @@ def _evaluate(split, variables, *, batch_size, devices, task_sums=None):
     model, loss=losses.softmax, mean=(0.5,), std=(0.5,)
   )
   placed = jax.device_put(variables, distributed.replicated(mesh))
-  return classification.make_evaluator(task_sums, batches, mesh)(placed)
+  evaluate = classification.make_evaluator(
+    task_sums, batches, mesh, placement=placement
+  )
+  return evaluate, placed
+
+
+def test_a_split_that_stays_on_the_devices_is_read_once(split, variables):
+  reads = []
+
+  def read(indices):
+    reads.extend(indices)
+    return split.read(indices)
+
+  counted = dataclasses.replace(split, read=read)
+  options = {"batch_size": 16, "devices": 8}
+  expected = _evaluate(split, variables, **options)
+  evaluate, placed = _evaluator(
+    counted, variables, placement="device", **options
+  )
+  first = evaluate(placed)
+  done = len(reads)
+  with jax.transfer_guard_host_to_device("disallow"):
+    second = evaluate(placed)
+  assert len(reads) == done >= SIZE
+  for found in (first, second):
+    assert found.metrics == expected.metrics
+    assert [m.position for m in found.mistakes] == [
+      m.position for m in expected.mistakes
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxvision import config as configs
 from jaxvision import data
 
 _EXPERIMENTS = pathlib.Path(__file__).parents[1] / "experiments"
@@ -162,3 +163,102 @@ def test_loading_is_measured(monkeypatch, capsys):
   assert float(size) == pytest.approx(22.9, abs=0.1)  # MB, 4 per parameter
   assert float(seconds) > 0
   assert float(share) > 0.5
+
+
+@pytest.fixture(scope="module")
+def augmentation():
+  return _script("augmentation.py")
+
+
+def test_every_augmentation_can_be_made(augmentation):
+  for name, overrides in augmentation.VARIANTS.items():
+    config = configs.load(augmentation.BASE, overrides)
+    data.make_device_transform(config.data.device_transforms)
+    host = data.make_host_transform(config.data.train_transforms)
+    assert host.random == (name == "RandAugment")
+
+
+def test_few_digits_are_drawn_and_the_test_images_stay(augmentation, tmp_path):
+  files = []
+  for seed, size in ((0, 10), (1, 10), (0, 50)):
+    path = tmp_path / f"{seed}-{size}.npz"
+    augmentation.save_digits(path, per_class=size, seed=seed)
+    files.append(dict(np.load(path)))
+    labels, test = files[-1]["train_labels"], files[-1]["test_images"]
+    np.testing.assert_array_equal(np.bincount(labels), [size] * 10)
+    np.testing.assert_array_equal(test, files[0]["test_images"])
+    seen = {image.tobytes() for image in files[-1]["train_images"]}
+    assert not seen & {image.tobytes() for image in test}
+  few, other, more = (
+    {image.tobytes() for image in file["train_images"]} for file in files
+  )
+  assert few < more
+  assert few != other
+
+
+def test_augmentations_are_trained_and_compared(augmentation, tmp_path):
+  rows = augmentation.train_all(
+    tmp_path,
+    variants=("shifts", "RandAugment"),
+    per_class=(5,),
+    seeds=(0,),
+    overrides={
+      "model.name": "linear",
+      "model.options": {},
+      "train.batch_size": 48,
+      "train.duration": "10 steps",
+      "evaluate.every": "5 steps",
+    },
+  )
+  assert all([step for step, _ in row["curve"]] == [5, 10] for row in rows)
+  assert all(0.1 < row["accuracy"] < 1 for row in rows)
+  lines = augmentation.table(rows).splitlines()
+  names = [line.split(" | ")[0] for line in lines[2:]]
+  assert names == ["| shifts", "| RandAugment"]
+  augmentation.draw_curves(rows, tmp_path / "curves.png")
+  assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_intervals_are_those_of_student(augmentation):
+  mean, half = augmentation.interval([0.5, 0.7])
+  # 12.706 is the 97.5 % quantile of one degree of freedom.
+  assert (mean, half) == pytest.approx((0.6, 12.706 * 0.1), rel=1e-4)
+
+
+def test_differences_are_of_the_same_seed(augmentation):
+  rows = [
+    {"variant": name, "per_class": 10, "seed": seed, "accuracy": accuracy}
+    for name, accuracies in (("shifts", (0.5, 0.9)), ("mixup", (0.6, 1.0)))
+    for seed, accuracy in enumerate(accuracies)
+  ]
+  _, _, shifts, mixup = augmentation.table(rows).splitlines()
+  assert shifts == "| shifts | 70.00% ± 254.12% |  |"
+  assert mixup == "| mixup | 80.00% ± 254.12% | +10.00 ± 0.00 |"
+
+
+def test_pictures_show_what_an_augmentation_does(monkeypatch, tmp_path):
+  script = _script("augmentation_pictures.py")
+  titles = ("image", "CutMix", "RandAugment")
+  shown = {title: script.PICTURES[title] for title in titles}
+  monkeypatch.setattr(script, "PICTURES", shown)
+  photos, names = script.photographs(112)
+  image, shares = script.augment(photos, "image", seed=script.SEED)
+  np.testing.assert_array_equal(image, photos[0])
+  assert script.caption(shares, names) == "temple 1.00"
+  image, shares = script.augment(photos, "CutMix", seed=script.SEED)
+  pasted = (image != photos[0]).any(-1)
+  np.testing.assert_array_equal(image[pasted], photos[1][pasted])
+  assert shares[0] == pytest.approx(1 - pasted.mean(), abs=1e-3)
+  script.main(["--output", str(tmp_path / "all.png")])
+  assert 10_000 < (tmp_path / "all.png").stat().st_size < 100_000
+
+
+def test_cost_of_augmentation_is_measured(monkeypatch, capsys):
+  script = _script("benchmarks/device_augmentation.py")
+  cases = {name: script.CASES[name] for name in ("none", "CutMix")}
+  monkeypatch.setattr(script, "CASES", cases)
+  script.main(["--model", "linear", "--size", "16", "--rounds", "1"])
+  lines = capsys.readouterr().out.splitlines()
+  assert [line.split("|")[1].strip() for line in lines[2:]] == list(cases)
+  cells = [float(cell.strip(" %")) for cell in lines[3].split("|")[2:-1]]
+  assert all(cell > 0 for cell in cells)

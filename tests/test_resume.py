@@ -202,14 +202,37 @@ def test_sigterm_saves_and_exits_with_its_own_code(preempted, whole, tmp_path):
   assert _same(resumed, whole["mlp"])
 
 
-def test_sigterm_before_the_first_step_saves_that_step(whole, tmp_path):
+def test_sigterm_before_the_first_step_ends_without_one(whole, tmp_path):
   workdir = tmp_path / "early"
   command = _start("mlp", workdir)
   begun = (workdir / "config.json").exists
   assert command.end_when(signal.SIGTERM, begun) == cli.PREEMPTED
-  assert _steps(workdir) == [4]  # the steps of one call
+  assert "stopped where it began, at step 0" in _printed(workdir)
+  assert _steps(workdir) == []
   assert _start("mlp", workdir).wait() == 0
   assert _same(workdir, whole["mlp"])
+
+
+def test_sigterm_in_an_evaluation_does_not_wait_for_its_end(whole, tmp_path):
+  workdir = tmp_path / "run"
+  slow = ["--config.evaluate.batch_size=1"]  # which changes no metric
+  command = processes.start(
+    [*_arguments("mlp", workdir), *slow], output=workdir.with_suffix(".txt")
+  )
+  # It begins with a compilation, which gives time to tell it.
+  code = command.end_when(signal.SIGTERM, lambda: _evaluating(workdir))
+  assert code == cli.PREEMPTED, _printed(workdir)
+  assert "saved at step 40" in _printed(workdir)
+  assert _evaluating(workdir)
+  command = processes.start(
+    [*_arguments("mlp", workdir), *slow], output=workdir.with_suffix(".txt")
+  )
+  assert command.wait() == 0, _printed(workdir)
+  ours, theirs = map(processes.result, (workdir, whole["mlp"]))
+  assert ours["fingerprint"] == theirs["fingerprint"]
+  assert ours["best"]["step"] == theirs["best"]["step"]
+  lines = [line["step"] for line in processes.measured(workdir)]
+  assert lines == [line["step"] for line in processes.measured(whole["mlp"])]
 
 
 def test_interrupt_ends_at_once_until_there_is_something_to_save(tmp_path):

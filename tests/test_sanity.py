@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from jaxvision import assembly, config, losses, sanity
+from jaxvision import application, assembly, config, losses, sanity
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_fresh_linear_model_raises_no_warning(folder, caplog, loss):
   }
   parts = tiny_runs.prepare(folder, **overrides)
   state = parts.init()
-  task_loss = assembly.make_task_loss(parts.config, parts.model)
+  task_loss = application.make_task_loss(parts.config, parts.model)
   value, _ = jax.jit(task_loss)(
     state.params, {}, parts.batches["train"].at(0), jax.random.key(0)
   )

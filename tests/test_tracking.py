@@ -42,6 +42,29 @@ def test_a_line_a_step(tmp_path):
   assert tracking.read_metrics(tmp_path) == list(map(json.loads, lines))
 
 
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_an_evaluation_that_comes_again_does_not_stand_twice(
+  tmp_path, evaluated
+):
+  lines = [
+    {"step": 3, "validation/loss": 2.0},
+    {"step": 6, "train/loss": 1.0},
+    {"step": 6, "validation/loss": 1.0},
+    {"step": 9, "train/loss": 0.0},
+  ]
+  with tracking.open_metrics(
+    tmp_path, first_step=0, tensorboard=False
+  ) as write:
+    for line in lines:
+      write(line["step"], {k: v for k, v in line.items() if k != "step"})
+  with tracking.open_metrics(
+    tmp_path, first_step=6, tensorboard=False, evaluated=evaluated
+  ):
+    pass
+  kept = lines[: 3 if evaluated else 2]
+  assert tracking.read_metrics(tmp_path) == kept
+
+
 def test_a_line_is_on_disk_as_soon_as_it_is_written(tmp_path):
   with tracking.open_metrics(
     tmp_path, first_step=0, tensorboard=False

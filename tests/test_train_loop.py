@@ -5,16 +5,21 @@ in which the loop sends, reads, evaluates and saves can be compared.
 """
 
 import copy
-import os
-import signal
-import threading
+import time
 
 import numpy as np
 import pytest
 
-from jaxvision import checkpoint, durations, train_loop
+from jaxvision import checkpoint, durations, stopping, train_loop
 
-TIMING = {"images_per_second", "seconds"}
+TIMING = {
+  "images_per_second",
+  "seconds",
+  "step_seconds_p50",
+  "step_seconds_p95",
+  "data_wait",
+  "saving_seconds",
+}
 
 
 class Measured:
@@ -38,6 +43,7 @@ class World:
     self.norms = options.pop("norms", lambda step: float(step))
     self.scores = options.pop("scores", None)
     self.stop_when = options.pop("stop_when", lambda world: False)
+    self.leaves = False
     self.steps = durations.Durations(
       **{
         "total": total,
@@ -60,12 +66,18 @@ class World:
       write=self._write,
       show=lambda step, values: None,
       check_first=lambda loss: self.events.append(("first", loss)),
+      began=options.pop("began", None),
     )
+    assert not options
     monkeypatch.setattr(checkpoint, "save", self._save)
+    monkeypatch.setattr(
+      checkpoint, "add_score", lambda _, step, score: self._note("score", score)
+    )
     monkeypatch.setattr(checkpoint, "wait", lambda _: self._note("wait", 0))
 
   def loop(self, record=None):
     record = train_loop.empty_record() if record is None else record
+    self.record = record
     return train_loop.run_loop(
       self.run, record["step"], record, None, lambda: self.stop_when(self)
     )
@@ -94,6 +106,8 @@ class World:
     return state + self.block, sums
 
   def _evaluate(self, state):
+    if self.leaves:
+      raise stopping.Stopped
     self._note("evaluate", state)
     score = self.scores[state - 1]
     return {"top1": score, "loss": 1.0}
@@ -233,7 +247,7 @@ def test_whenever_it_is_asked_it_saves_once_before_it_stops(
   except train_loop.Preempted as stop:
     state = int(str(stop).split()[-1])
   saved = [step for step, _, _ in world.saves]
-  assert saved[-1] == state
+  assert [0, *saved][-1] == state
   assert len(set(saved)) == len(saved)
 
 
@@ -315,35 +329,70 @@ def test_a_finished_run_does_nothing(monkeypatch):
   assert world.events == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_noticed_and_the_handlers_come_back(number, capfd):
-  before = signal.getsignal(number)
-  with train_loop.stop_requested([number]) as stopping:
-    assert not stopping()
-    os.kill(os.getpid(), number)
-    assert stopping()
-  assert signal.getsignal(number) == before
-  assert "saving and stopping" in capfd.readouterr().err
+def test_a_run_asked_to_stop_before_its_first_step_does_nothing(monkeypatch):
+  world = World(monkeypatch, stop_when=lambda world: True)
+  with pytest.raises(train_loop.Preempted, match="where it began, at step 0"):
+    world.loop()
+  assert world.events == []
 
 
-def test_a_second_interrupt_ends_at_once():
-  with (
-    pytest.raises(KeyboardInterrupt),
-    train_loop.stop_requested([signal.SIGINT]),
-  ):
-    os.kill(os.getpid(), signal.SIGINT)
-    os.kill(os.getpid(), signal.SIGINT)
+@pytest.mark.parametrize("total", [4, 2])
+@pytest.mark.parametrize("left", ["once", "twice"])
+def test_an_evaluation_that_was_left_is_made_up_for(monkeypatch, total, left):
+  """Also the last one; the lines, and what is the best, are the same."""
+  options = {"scores": [0.5, 0.9, 0.2, 0.3], "every": {"evaluate": 2}}
+  whole = World(monkeypatch, total=total, **options)
+  whole.loop()
+  lines, record = [], None
+  for _ in range(1 if left == "once" else 2):
+    world = World(monkeypatch, total=total, **options)
+    world.leaves = True
+    with pytest.raises(train_loop.Preempted, match="at step 2"):
+      world.loop(record)
+    lines += world.lines
+    record = world.saves[-1][2] if world.saves else record
+    assert record["step"] == 2 and record["unevaluated"]
+  # The second time nothing has changed, so nothing is saved.
+  assert bool(world.saves) == (left == "once")
+  last = World(monkeypatch, total=total, **options)
+  assert last.loop(copy.deepcopy(record)) == total
+  assert last.events[0] == ("evaluate", 2)
+  assert last.of("score") == [("score", 0.9)]
+  assert _plain(lines + last.lines) == _plain(whole.lines)
+  assert not last.record["unevaluated"]
+  assert last.record["best"] == whole.record["best"]
 
 
-def test_signals_are_left_alone_outside_the_main_thread():
-  before = signal.getsignal(signal.SIGTERM)
-  found = []
+def test_the_time_is_spent_on_something(monkeypatch):
+  world = World(monkeypatch, total=4, scores=[0.5] * 4, every={"evaluate": 2})
+  record = train_loop.empty_record()
+  started = time.monotonic()
+  world.loop(record)
+  elapsed = time.monotonic() - started
+  spent = record["spent"]
+  assert spent["starting"] == 0
+  assert min(spent["steps"], spent["evaluating"], spent["saving"]) > 0
+  assert sum(spent.values()) == pytest.approx(record["seconds"], abs=1e-3)
+  assert sum(spent.values()) <= elapsed
 
-  def work():
-    with train_loop.stop_requested([signal.SIGTERM]) as stopping:
-      found.extend([stopping(), signal.getsignal(signal.SIGTERM)])
 
-  thread = threading.Thread(target=work)
-  thread.start()
-  thread.join()
-  assert found == [False, before]
+def test_goodput_counts_from_the_first_start_on(monkeypatch):
+  world = World(monkeypatch, total=2, began=time.time() - 1000)
+  record = train_loop.empty_record() | {"seconds": 700.0}
+  record["spent"] |= {"steps": 500.0, "starting": 200.0}
+  world.loop(record)
+  assert world.lines[-1]["goodput"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_what_a_step_costs_in_checkpoints_is_written(monkeypatch):
+  now = [0.0]
+  monkeypatch.setattr(time, "monotonic", lambda: now[0])
+  world = World(monkeypatch, total=4, every={"log": 2, "checkpoint": 1})
+
+  def save(*_, **__):
+    now[0] += 3.0
+
+  monkeypatch.setattr(checkpoint, "save", save)
+  world.loop()
+  # The line of step 2 is written before its checkpoint.
+  assert [line["saving_seconds"] for line in world.lines] == [1.5, 3.0]

@@ -85,6 +85,11 @@ def _train(workdir, name, *, model="mlp", overfit=0, **overrides):
   )
 
 
+def _lines(workdir):
+  text = (workdir / "metrics.jsonl").read_text()
+  return list(map(json.loads, text.splitlines()))
+
+
 def _losses(workdir):
   lines = processes.measured(workdir)
   return [line["train/loss"] for line in lines if "train/loss" in line]
@@ -121,7 +126,7 @@ def test_digits_through_the_public_face(tmp_path, caplog):
 def test_eight_devices_are_one(tmp_path, blobs, without_report, monkeypatch):
   eight = _train(tmp_path / "eight", blobs, train__duration="40 steps")
   one = distributed.make_mesh(jax.devices()[:1])
-  monkeypatch.setattr(distributed, "make_mesh", lambda: one)
+  monkeypatch.setattr(distributed, "make_mesh", lambda **sizes: one)
   single = _train(tmp_path / "one", blobs, train__duration="40 steps")
   np.testing.assert_allclose(
     _losses(tmp_path / "eight"), _losses(tmp_path / "one"), rtol=1e-5
@@ -328,3 +333,45 @@ def test_a_classifier_that_begins_badly_is_pointed_out(
   assert "the first loss is" not in caplog.text
   _train(tmp_path / "badly", blobs, data__std=(1e-4,), **short)
   assert "the first loss is" in caplog.text
+
+
+def test_every_line_has_its_speeds(tmp_path, blobs, without_report):
+  result = _train(tmp_path, blobs, log__peak_flops=1e6)
+  lines = [line for line in _lines(tmp_path) if "train/loss" in line]
+  peak = 8 * 1e6 / (3 * result["flops_per_image"])
+  for line in lines:
+    assert line["mfu"] == pytest.approx(line["images_per_second"] / peak)
+    assert 0 <= line["data_wait"] <= 1
+    assert 0 < line["goodput"] < 1
+    assert line["saving_seconds"] == 0
+  for line in lines[1:]:
+    assert 0 < line["step_seconds_p50"] <= line["step_seconds_p95"]
+  spent = result["seconds_spent"]
+  assert set(spent) == {"starting", "steps", "evaluating", "saving", "other"}
+  assert min(spent["starting"], spent["steps"], spent["saving"]) > 0
+  assert 0 < result["goodput"] < 1
+
+
+def test_of_a_cpu_the_share_of_the_peak_is_not_known(
+  tmp_path, blobs, without_report
+):
+  _train(tmp_path, blobs)
+  assert not any("mfu" in line for line in _lines(tmp_path))
+
+
+def test_profile_on_the_command_line(
+  tmp_path, blobs, without_report, monkeypatch, capsys
+):
+  traced = []
+  monkeypatch.setattr(jax.profiler, "start_trace", traced.append)
+  monkeypatch.setattr(jax.profiler, "stop_trace", lambda: traced.append("off"))
+  overrides = {**_BLOBS, "data.name": str(blobs)}
+  del overrides["model.options"]
+  words = [f"--config.{key}={value}" for key, value in overrides.items()]
+  recipe = processes.recipe("digits.py:mlp")
+  arguments = ["train", "--config", recipe, "--workdir", str(tmp_path / "run")]
+  assert cli.main([*arguments, "--profile", "steps=5:2", *words]) == 2
+  assert "steps=10:15" in capsys.readouterr().err
+  assert not traced
+  assert cli.main([*arguments, "--profile", "steps=2:4", *words]) == 0
+  assert traced == [tmp_path / "run" / "profile", "off"]

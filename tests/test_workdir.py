@@ -1,6 +1,7 @@
 """Tests of jaxvision.workdir: one folder, one config, files that are whole."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -121,3 +122,37 @@ def test_arrays_are_written_whole_or_not_at_all(tmp_path):
   with pytest.raises(OSError, match="No space"):
     workdir.write_arrays(path, filters=np.eye(9), broken=Broken())
   assert path.read_bytes() == before
+
+
+def test_a_run_began_when_it_was_started_first(tmp_path):
+  before = time.time()
+  for step in (0, 7):
+    workdir.add_environment(tmp_path, step=step, devices="", backend="")
+    # Its file has whole seconds.
+    assert before - 1 <= workdir.began(tmp_path) <= time.time()
+  path = tmp_path / "environment.json"
+  starts = json.loads(path.read_text())
+  starts[0]["started"] = "2026-03-02T09:14:07+00:00"
+  path.write_text(json.dumps(starts))
+  assert workdir.began(tmp_path) == 1772442847
+
+
+def test_the_digest_is_that_of_what_changes_the_numbers():
+  digest = workdir.digest(CONFIG)
+  lists = json.loads(json.dumps(CONFIG))
+  elsewhere = {**CONFIG, "data": {"mean": (0.5,), "data_dir": "/data"}}
+  other = {**CONFIG, "data": {"mean": (0.4,), "data_dir": None}}
+  assert len(digest) == 16
+  assert workdir.digest(lists) == workdir.digest(elsewhere) == digest
+  assert workdir.digest(other) != digest
+
+
+def test_the_code_is_known_by_its_files(tmp_path, monkeypatch):
+  (tmp_path / "part").mkdir()
+  source = tmp_path / "part" / "module.py"
+  source.write_text("a = 1\n")
+  monkeypatch.setattr(workdir, "__file__", str(tmp_path / "workdir.py"))
+  first = workdir.code()
+  assert first == workdir.code()
+  source.write_text("a = 2\n")
+  assert workdir.code() != first

@@ -251,7 +251,7 @@ def make_loop(parts: assembly.Parts) -> tuple[Callable[[], Tree], Callable]:
         step=step,
         feed=feed,
         schedule=parts.schedule,
-        evaluators={},
+        measures={},
         best="",
         write=write,
         show=lambda step, values: None,

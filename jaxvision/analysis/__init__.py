@@ -1,13 +1,21 @@
 """What runs have done, as pages to read: reads run folders, nothing else."""
 
 from jaxvision.analysis.comparison import write_comparison
-from jaxvision.analysis.contact_sheet import write_contact_sheet
+from jaxvision.analysis.contact_sheet import (
+  write_contact_sheet,
+  write_side_by_side,
+)
 from jaxvision.analysis.report import write_report
 from jaxvision.analysis.runs import compare_configs
+from jaxvision.analysis.sweep import write_sweep
+from jaxvision.analysis.trials import is_sweep
 
 __all__ = [
   "compare_configs",
+  "is_sweep",
   "write_comparison",
   "write_contact_sheet",
   "write_report",
+  "write_side_by_side",
+  "write_sweep",
 ]

@@ -12,7 +12,7 @@ import dataclasses
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ def line_chart(
   if positive and _spread(curves) > _LOGARITHMIC_FROM:
     _use_logarithm(axes)
   _decorate(axes, label, colours, steps_per_epoch)
-  return _svg(figure, colours, salt=label)
+  return svg(figure, colours, salt=label)
 
 
 def confusion_image(shares: np.ndarray) -> str:
@@ -114,8 +114,8 @@ def confusion_image(shares: np.ndarray) -> str:
   axes.imshow(pixels, interpolation="none", extent=(-0.5, end, end, -0.5))
   axes.set_xlabel("predicted class (index)")
   axes.set_ylabel("true class (index)")
-  _colour_frame(axes, colours)
-  return _svg(figure, colours, salt="confusion")
+  colour_frame(axes, colours)
+  return svg(figure, colours, salt="confusion")
 
 
 def image_uri(image: np.ndarray) -> str:
@@ -250,17 +250,18 @@ def _decorate(
   axes.grid(axis="y", color=colours["grid"], linewidth=0.8)
   axes.set_axisbelow(True)
   axes.spines[["top", "right"]].set_visible(False)
-  _colour_frame(axes, colours)
+  colour_frame(axes, colours)
   if steps_per_epoch:
     scale = (lambda x: x / steps_per_epoch, lambda x: x * steps_per_epoch)
     epochs = axes.secondary_xaxis("top", functions=scale)
     epochs.set_xlabel("epoch")
     epochs.xaxis.set_major_locator(ticker.MaxNLocator(6))
-    _colour_frame(epochs, colours)
+    colour_frame(epochs, colours)
     epochs.spines["top"].set_visible(False)
 
 
-def _colour_frame(axes: Any, colours: dict[str, str]) -> None:
+def colour_frame(axes: Any, colours: Mapping[str, str]) -> None:
+  """Gives ticks, labels and spines the colour called "ink"."""
   axes.tick_params(
     colors=colours["ink"], labelsize=8, length=2.5, width=0.7, which="both"
   )
@@ -270,7 +271,14 @@ def _colour_frame(axes: Any, colours: dict[str, str]) -> None:
     spine.set(edgecolor=colours["ink"], linewidth=0.7)
 
 
-def _svg(figure: Any, colours: dict[str, str], *, salt: str) -> str:
+def svg(figure: Any, colours: Mapping[str, str], *, salt: str) -> str:
+  """A matplotlib figure as inline SVG.
+
+  Args:
+    figure: drawn with placeholders for colours.
+    colours: {CSS custom property: its placeholder, "#rrggbb"}.
+    salt: different for each chart of a page.
+  """
   import matplotlib
 
   buffer = io.StringIO()

@@ -15,6 +15,7 @@ from jaxvision.analysis import (
   predictions,
   provenance,
   runs,
+  speed,
 )
 from jaxvision.analysis.runs import Run
 
@@ -68,6 +69,7 @@ def _document(run: Run) -> str:
       ("Metrics", predictions.metrics(run), ""),
       *predictions.parts(run),
       ("First-layer filters", *_filters(run)),
+      speed.section(run),
       *provenance.parts(run),
     )
   }

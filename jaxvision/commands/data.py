@@ -1,4 +1,4 @@
-"""`jaxvision data`: list, inspect and prepare data sets."""
+"""`jaxvision data`: list, inspect, prepare, examine and preview data sets."""
 
 import argparse
 import pathlib
@@ -7,31 +7,90 @@ from jaxvision.commands import parsing
 
 
 def add(commands) -> None:
-  """Declares the command."""
+  """Declares the commands."""
   data = parsing.add(
-    commands, "data", None, "list, inspect or prepare data sets"
+    commands, "data", None, "list, inspect, prepare or examine data sets"
   )
   actions = data.add_subparsers(dest="action", required=True)
   listing = parsing.add(
-    actions, "list", _data_list, "what is there, what can be made"
+    actions, "list", _list, "what is there, what can be made"
   )
   inspect = parsing.add(
-    actions, "inspect", _data_inspect, "counts per class and a contact sheet"
+    actions, "inspect", _inspect, "counts per class and a contact sheet"
   )
-  prepare = parsing.add(actions, "prepare", _data_prepare, "make a data set")
-  for command in (listing, inspect, prepare):
-    command.add_argument(
-      "--data_dir", help="$TFDS_DATA_DIR, or ~/tensorflow_datasets"
-    )
   inspect.add_argument("name", help="NAME[:VERSION], a folder or an .npz file")
   inspect.add_argument("--split", help="as in 'train[:80%%]'; all by default")
   inspect.add_argument(
     "--sheet", default="contact_sheet.png", help="the picture to write"
   )
+  doctor = parsing.add(
+    actions, "doctor", _doctor, "say what is wrong with a data set"
+  )
+  doctor.add_argument("name", help="NAME[:VERSION], a folder or an .npz file")
+  doctor.add_argument(
+    "--all", action="store_true", help="look at all images of large splits, too"
+  )
+  for command in (listing, inspect, doctor, _add_prepare(actions)):
+    command.add_argument(
+      "--data_dir", help="$TFDS_DATA_DIR, or ~/tensorflow_datasets"
+    )
+  _add_preview(actions)
+
+
+def _add_prepare(actions) -> argparse.ArgumentParser:
+  prepare = parsing.add(actions, "prepare", _prepare, "make a data set")
   prepare.add_argument("name", help="as `jaxvision data list` shows it")
+  prepare.add_argument(
+    "--source", help="the folder of the published files, or its address"
+  )
+  prepare.add_argument(
+    "--resize_small",
+    type=int,
+    default=0,
+    metavar="N",
+    help="make the shorter side of larger images N pixels",
+  )
+  prepare.add_argument(
+    "--quality",
+    type=int,
+    default=0,
+    metavar="Q",
+    help="encode all JPEG again; by default what can be kept is kept",
+  )
+  prepare.add_argument(
+    "--threads", type=int, default=4, metavar="N", help="that write (4)"
+  )
+  prepare.add_argument(
+    "--allow_partial",
+    action="store_true",
+    help="take less than was published, and leave out unreadable images",
+  )
+  return prepare
 
 
-def _data_list(options: argparse.Namespace) -> None:
+def _add_preview(actions) -> None:
+  preview = parsing.add(
+    actions,
+    "preview",
+    _preview,
+    "draw what a model sees, after all transforms",
+    epilog="Any key of the config can be set: "
+    "--config.data.device_transforms=\"('random_mixup(0.2)',)\"",
+  )
+  preview.add_argument("--config", required=True, metavar="FILE.py[:ARGUMENT]")
+  preview.add_argument(
+    "--output", default="preview.png", help="the picture to write (preview.png)"
+  )
+  preview.add_argument(
+    "--batches",
+    type=int,
+    default=2,
+    metavar="N",
+    help="of how many batches the first images are drawn (2)",
+  )
+
+
+def _list(options: argparse.Namespace) -> None:
   from jaxvision import data
 
   for each in data.list_datasets(options.data_dir):
@@ -40,19 +99,25 @@ def _data_list(options: argparse.Namespace) -> None:
     print(f"{each.name:<20} {each.version:<8} {state}")
 
 
-def _data_prepare(options: argparse.Namespace) -> None:
+def _prepare(options: argparse.Namespace) -> None:
   from jaxvision import data
 
-  print(f"prepared: {data.prepare(options.name, data_dir=options.data_dir)}")
+  made = data.prepare(
+    options.name,
+    data_dir=options.data_dir,
+    source=options.source,
+    resize_small=options.resize_small,
+    quality=options.quality,
+    threads=options.threads,
+    allow_partial=options.allow_partial,
+  )
+  print(f"prepared: {made}")
 
 
-def _data_inspect(options: argparse.Namespace) -> None:
+def _inspect(options: argparse.Namespace) -> None:
   from jaxvision import analysis, data
-  from jaxvision.configs import default
 
-  config = default.get_config().data
-  config.kind = kind_of(options.name)
-  config.name, config.data_dir = options.name, options.data_dir
+  config = _config(options)
   splits = [options.split] if options.split else list(data.split_sizes(config))
   for summary in data.inspect(config, splits=splits):
     _print_summary(summary)
@@ -60,6 +125,42 @@ def _data_inspect(options: argparse.Namespace) -> None:
   images, titles = data.sample(shown, per_class=8, channels=config.channels)
   analysis.write_contact_sheet(images, titles, options.sheet)
   print(f"contact sheet of {splits[0]}: {options.sheet}")
+
+
+def _doctor(options: argparse.Namespace) -> None:
+  from jaxvision import data
+
+  findings = data.diagnose(_config(options), every=options.all)
+  for each in findings:
+    print(f"{each.severity}: {each.text}")
+    if each.remedy:
+      print(f"  remedy: {each.remedy}")
+  errors = sum(each.severity == "error" for each in findings)
+  if errors:
+    raise ValueError(f"{errors} errors in {options.name}")
+
+
+def _preview(options: argparse.Namespace) -> None:
+  from jaxvision import preview, startup
+
+  startup.tune_cpu()
+  path = preview.write_preview(
+    options.config,
+    options.output,
+    overrides=options.overrides,
+    batches=options.batches,
+  )
+  print(f"preview: {path}")
+
+
+def _config(options: argparse.Namespace):
+  """The data part of a config for a data set that the options name."""
+  from jaxvision.configs import default
+
+  config = default.get_config().data
+  config.kind = kind_of(options.name)
+  config.name, config.data_dir = options.name, options.data_dir
+  return config
 
 
 def kind_of(name: str) -> str:

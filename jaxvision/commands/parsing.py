@@ -1,7 +1,7 @@
 """How a command is declared."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -22,6 +22,27 @@ def add(
   )
   command.set_defaults(run=run)
   return command
+
+
+def overrides(
+  rest: Sequence[str], parser: argparse.ArgumentParser
+) -> dict[str, str]:
+  """{"optimizer.learning_rate": "0.1"} from --config.KEY=VALUE or two words.
+
+  Args:
+    rest: the words that no option has taken.
+    parser: shows its usage and ends where they are something else.
+  """
+  found, words = {}, list(rest)
+  while words:
+    word = words.pop(0)
+    if not word.startswith("--config."):
+      parser.error(f"unrecognised argument: {word}")
+    key, equals, value = word.removeprefix("--config.").partition("=")
+    if not equals and not words:
+      parser.error(f"{word} needs a value: {word}=VALUE")
+    found[key] = value if equals else words.pop(0)
+  return found
 
 
 def add_run(

@@ -2,10 +2,13 @@
 
 import argparse
 import contextlib
+import logging
 import pathlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from jaxvision import screen
 from jaxvision.commands import parsing
 
 
@@ -28,19 +31,35 @@ def add(commands) -> None:
     metavar="N",
     help="learn only N examples, by heart, to see that the model can",
   )
+  command.add_argument(
+    "--profile",
+    default="",
+    metavar="steps=FROM:TO",
+    help="trace these steps into WORKDIR/profile, for xprof or TensorBoard",
+  )
 
 
 def _train(options: argparse.Namespace) -> None:
-  from jaxvision import startup, training
+  from jaxvision import cluster, processes, profiling, startup, training
 
+  steps = profiling.parse(options.profile) if options.profile else range(0)
   startup.tune_cpu()
+  cluster.start()
+  if not processes.is_first():
+    screen.log_to_screen(logging.WARNING)
   with _interrupted_at_once():
     result = training.train(
       options.config,
       workdir=options.workdir,
       overrides=options.overrides,
       overfit=options.overfit,
+      profile=steps,
     )
+  if processes.is_first():
+    _say_where(options, result)
+
+
+def _say_where(options: argparse.Namespace, result: Mapping[str, Any]) -> None:
   report = pathlib.Path(options.workdir).absolute() / "report.html"
   final = result["final"]
   accuracy = ""

@@ -83,7 +83,7 @@ def _add_report(commands) -> None:
     commands,
     "report",
     _report,
-    "write report.html for each run, and a comparison of several",
+    "write report.html for each run or sweep, and a comparison of several runs",
   )
   command.add_argument("runs", nargs="+", metavar="RUN", help="their folders")
   command.add_argument(
@@ -96,8 +96,12 @@ def _add_report(commands) -> None:
 def _report(options: argparse.Namespace) -> None:
   from jaxvision import analysis
 
-  for run in options.runs:
+  sweeps = [each for each in options.runs if analysis.is_sweep(each)]
+  runs = [each for each in options.runs if each not in sweeps]
+  for sweep in sweeps:
+    print(f"report: {analysis.write_sweep(sweep)}")
+  for run in runs:
     print(f"report: {analysis.write_report(run)}")
-  if len(options.runs) > 1:
-    path = analysis.write_comparison(options.runs, options.output)
+  if len(runs) > 1:
+    path = analysis.write_comparison(runs, options.output)
     print(f"comparison: {path}")

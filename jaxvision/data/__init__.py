@@ -12,27 +12,27 @@ import importlib
 from typing import Any
 
 from jaxvision.data.dataset import Dataset
-from jaxvision.data.datasets import (
-  list_datasets,
-  list_images,
-  open_dataset,
-  prepare,
-  split_sizes,
-)
+from jaxvision.data.datasets import open_dataset, split_sizes
 from jaxvision.data.decoding import UnreadableImage, decode
+from jaxvision.data.diagnosis import diagnose
+from jaxvision.data.finding import Finding
 from jaxvision.data.host_transforms import HostTransform, make_host_transform
+from jaxvision.data.image_files import list_images
 from jaxvision.data.inspection import SplitSummary, inspect, sample
 from jaxvision.data.pipeline import Batches, make_batches
-from jaxvision.data.prepared import Prepared
+from jaxvision.data.prepared import Prepared, list_datasets
+from jaxvision.data.preparing import prepare
 
 __all__ = [
   "Batches",
   "Dataset",
+  "Finding",
   "HostTransform",
   "Prepared",
   "SplitSummary",
   "UnreadableImage",
   "decode",
+  "diagnose",
   "inspect",
   "list_datasets",
   "list_images",

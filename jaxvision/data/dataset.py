@@ -1,10 +1,13 @@
 """One split of a data set, as all kinds of sources present it.
 
 Examples are numbered 0 to num_examples - 1, always in the same order. Reading
-takes many numbers at once, because sources on disk are faster that way.
+takes many numbers at once, because sources on disk are faster that way. What
+is made here can be pickled if what it is made of can, to be read in other
+processes.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -25,6 +28,8 @@ class Dataset:
     labels: () -> (num_examples,) int64, all labels; may read the whole split.
     read: indices -> (image, label) per example. The image is a file's content,
       or a (h, w, c) uint8 array. Raises OSError if a file cannot be read.
+    mixture: (number of examples, weight) of each source of a weighted mixture,
+      whose examples come one source after the other; otherwise empty.
   """
 
   name: str
@@ -34,36 +39,82 @@ class Dataset:
   ids: Callable[[Sequence[int]], list[str]]
   labels: Callable[[], np.ndarray]
   read: Callable[[Sequence[int]], list[Example]]
+  mixture: tuple[tuple[int, float], ...] = ()
 
 
-def join(parts: Sequence[tuple[Dataset, int, int]], *, split: str) -> Dataset:
+Range = tuple[Dataset, int, int]
+
+
+def join(parts: Sequence[Range], *, split: str) -> Dataset:
   """Ranges of examples, one after the other, as one data set.
 
   Args:
     parts: (data set, first example, one past the last example); all of the
-      same source.
+      same classes.
     split: how the result is called.
   """
-  counts = [stop - start for _, start, stop in parts]
-  first = np.cumsum([0, *counts])
-
-  def gather(fetch: str, indices: Sequence[int]) -> list:
-    indices = np.asarray(indices, np.int64)
-    owner = np.searchsorted(first, indices, side="right") - 1
-    found = [None] * len(indices)
-    for number in np.unique(owner):
-      dataset, start, _ = parts[number]
-      rows = np.flatnonzero(owner == number)
-      wanted = (indices[rows] - first[number] + start).tolist()
-      for row, each in zip(rows, getattr(dataset, fetch)(wanted), strict=True):
-        found[row] = each
-    return found
-
+  ranges = tuple(parts)
   return dataclasses.replace(
-    parts[0][0],
+    ranges[0][0],
     split=split,
-    num_examples=sum(counts),
-    ids=lambda indices: gather("ids", indices),
-    labels=lambda: np.concatenate([d.labels()[i:j] for d, i, j in parts]),
-    read=lambda indices: gather("read", indices),
+    num_examples=sum(stop - start for _, start, stop in ranges),
+    ids=functools.partial(_gather, ranges, "ids"),
+    labels=functools.partial(_labels, ranges),
+    read=functools.partial(_gather, ranges, "read"),
   )
+
+
+def relabel(dataset: Dataset, *, class_names: tuple[str, ...]) -> Dataset:
+  """The same examples, with labels that count in a longer list of classes.
+
+  Args:
+    dataset: a split.
+    class_names: all of its classes and perhaps others, in any order.
+  """
+  if dataset.class_names == class_names:
+    return dataset
+  numbers = {name: number for number, name in enumerate(class_names)}
+  labels = np.asarray([numbers[name] for name in dataset.class_names], np.int64)
+  return dataclasses.replace(
+    dataset,
+    class_names=class_names,
+    labels=functools.partial(_relabelled, dataset, labels),
+    read=functools.partial(_read_relabelled, dataset, labels),
+  )
+
+
+def _gather(
+  ranges: Sequence[Range], fetch: str, indices: Sequence[int]
+) -> list:
+  """`fetch` of the data sets to which the examples belong."""
+  first = np.cumsum([0, *(stop - start for _, start, stop in ranges)])
+  indices = np.asarray(indices, np.int64)
+  owner = np.searchsorted(first, indices, side="right") - 1
+  found = [None] * len(indices)
+  for number in np.unique(owner).tolist():
+    dataset, start, _ = ranges[number]
+    rows = np.flatnonzero(owner == number)
+    wanted = (indices[rows] - first[number] + start).tolist()
+    for row, each in zip(rows, getattr(dataset, fetch)(wanted), strict=True):
+      found[row] = each
+  return found
+
+
+def _labels(ranges: Sequence[Range]) -> np.ndarray:
+  return np.concatenate([each.labels()[i:j] for each, i, j in ranges])
+
+
+def _relabelled(dataset: Dataset, labels: np.ndarray) -> np.ndarray:
+  # A label outside the classes stays so, to be found by those who read it.
+  found = dataset.labels()
+  known = (found >= 0) & (found < len(labels))
+  return np.where(known, labels[np.where(known, found, 0)], -1)
+
+
+def _read_relabelled(
+  dataset: Dataset, labels: np.ndarray, indices: Sequence[int]
+) -> list[Example]:
+  return [
+    (image, int(labels[label]) if 0 <= label < len(labels) else -1)
+    for image, label in dataset.read(indices)
+  ]

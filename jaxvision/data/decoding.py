@@ -8,14 +8,24 @@ What comes out is (h, w, channels) uint8, RGB or grey:
   so that published numbers can be reproduced.
 - Of an animation the first frame counts.
 
-OpenCV decodes whole JPEG and PNG files. All others go to Pillow, slower but
-strict: it refuses truncated files, whose missing part other decoders paint
-grey. Damage in the middle of a JPEG cannot be detected, it has no checksum.
+simplejpeg decodes whole JPEG files and OpenCV whole PNG files. All others go to
+Pillow, slower but strict: it refuses truncated files, whose missing part other
+decoders paint grey. Damage in the middle of a JPEG cannot be detected, it has
+no checksum.
+
+Of a JPEG that is resampled first, only what is needed is decoded, see jpeg.py:
+the rows down to the end of the part, which changes no bit of the result; and,
+where two or more pixels in each direction become one, at a half, quarter or
+eighth of its size. That is smoother than decoding the whole and sampling some
+of its pixels, and moves the part by less than a pixel of the result. The
+methods that promise exact pixels ("nearest", "..._antialiased") do without it.
 """
 
 import io
 
 import numpy as np
+
+from jaxvision.data import jpeg, resizing
 
 
 class UnreadableImage(ValueError):
@@ -36,15 +46,69 @@ def decode(encoded: bytes, *, channels: int) -> np.ndarray:
     UnreadableImage: no image, truncated or damaged.
     ValueError: `channels` is neither 1 nor 3.
   """
+  _check_channels(channels)
+  header, image = jpeg.read_header(encoded), None
+  if header is not None:
+    image = jpeg.decode(encoded, header, channels=channels)
+  if image is None and _is_whole(encoded):
+    image = _decode_opencv(encoded, channels)
+  if image is None:
+    image = _decode_pillow(encoded, channels)
+  return image.reshape(*image.shape[:2], channels)
+
+
+def decode_resampled(
+  encoded: bytes,
+  resampling: resizing.Resampling,
+  *,
+  rng: np.random.Generator | None,
+  channels: int,
+) -> np.ndarray:
+  """Decodes what a resampling shows of an image.
+
+  Args:
+    encoded: as for `decode`.
+    resampling: a transform. It draws the same from `rng` as for the decoded
+      image, as it is told the size that the header states.
+    rng: of the resampling; may be None for one that is not random.
+    channels: 3 for RGB, 1 for grey.
+
+  Returns:
+    (height, width, channels) uint8.
+
+  Raises:
+    UnreadableImage, ValueError: as `decode`, or as the resampling does.
+  """
+  _check_channels(channels)
+  header, image = jpeg.read_header(encoded), None
+  if header is not None:
+    region = resampling.region(rng, header.shape)
+    divisor = resizing.reduction(region, method=resampling.method)
+    image = jpeg.decode(
+      encoded,
+      header,
+      channels=channels,
+      divisor=divisor,
+      bottom=region.top + region.height,
+    )
+  if image is None:
+    return resampling(rng, decode(encoded, channels=channels))
+  return resizing.resample(
+    image, region, method=resampling.method, divisor=divisor
+  )
+
+
+def is_jpeg(encoded: bytes) -> bool:
+  """Whether resampling may leave out a part of the decoding."""
+  return encoded.startswith(b"\xff\xd8")
+
+
+def _check_channels(channels: int) -> None:
   if channels not in (1, 3):
     raise ValueError(
       f"images decode to 3 channels (RGB) or 1 (grey), not {channels}; arrays "
       "of other depths can be given as an .npz"
     )
-  image = _decode_opencv(encoded, channels) if _is_whole(encoded) else None
-  if image is None:
-    image = _decode_pillow(encoded, channels)
-  return image.reshape(*image.shape[:2], channels)
 
 
 def _is_whole(encoded: bytes) -> bool:

@@ -5,14 +5,14 @@ and batch `step` takes `batch_size` of them from place `step * batch_size` on.
 Batches may therefore straddle two epochs, and nothing is ever left out. The
 order follows from (seed, epoch), the transforms of an example from (seed,
 epoch, example), so that a run can go on from any step, with any number of
-threads and processes, and see the same bytes.
+threads, workers and processes, and see the same bytes.
 
 Evaluation: the examples in their own order, once; the last batch is padded.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
-import functools
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -20,13 +20,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from jaxvision.data import dataset as datasets
-from jaxvision.data import decoding, examples, host_transforms
+from jaxvision.data import (
+  examples,
+  filling,
+  host_transforms,
+  order,
+  threads,
+  workers,
+)
 
-Batch = dict[str, np.ndarray]
+Batch = filling.Batch
 
 _RESIDENT_BYTES = 2**32
-# The first word of a seed, so that order and transforms never share one.
-_ORDER, _TRANSFORM = 1, 2
+_BLOCK = 1024  # examples that a thread adds to the resident ones at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,24 +40,25 @@ class Batches:
   """All batches of a split; made by `make_batches`.
 
   A batch is `{image (rows, h, w, c) uint8, label (rows,) int32, mask (rows,)
-  float32}`. Rows of mask 0, padding and unreadable images, are zero.
+  float32}`. Rows of mask 0 are zero: padding and, in evaluation, unreadable
+  images. In training these are replaced, see filling.py.
 
   Attributes:
-    examples: the decoded examples.
-    transform: of one image.
+    examples: the transformed examples.
     batch_size: examples in a batch, all processes together.
     seed: of the order and the transforms; None is evaluation.
     rows: the share of this process in every batch.
     threads: that make batches ahead of time; 0 makes them when asked for.
+    workers: processes that do it in place of the threads; 0 leaves it to them.
     image_shape: (h, w, c) after the transforms.
   """
 
   examples: examples.Examples
-  transform: host_transforms.HostTransform
   batch_size: int
   seed: int | None
   rows: slice
   threads: int
+  workers: int
   image_shape: tuple[int, int, int]
 
   @property
@@ -78,30 +85,61 @@ class Batches:
 
     num_examples stands for padding, which is the last row of `resident()`.
     """
-    return self._order(self._positions(step))[0].astype(np.int32)
+    return self.line_up(step, step + 1)[0]
+
+  def line_up(self, start: int, stop: int) -> np.ndarray:
+    """(stop - start, batch_size) int32: `indices` of these steps, at once."""
+    positions = np.arange(start * self.batch_size, stop * self.batch_size)
+    indices = self._order(positions)[0].astype(np.int32)
+    return indices.reshape(-1, self.batch_size)
 
   def at(self, step: int) -> Batch:
     """This process's rows of batch `step`."""
-    return self._assemble(*self._order(self._positions(step)[self.rows]))
+    batch = filling.empty(self._layout())
+    self.examples.count(self.fill(step, slice(None), batch))
+    return batch
+
+  def fill(self, step: int, rows: slice, batch: Batch) -> dict[int, str]:
+    """Writes a part of batch `step`.
+
+    Args:
+      step: the batch.
+      rows: the part, among this process's rows.
+      batch: the arrays of all of this process's rows.
+
+    Returns:
+      index -> reason of the unreadable images that were met.
+    """
+    indices, epochs = self._order(self._positions(step)[self.rows][rows])
+    part = {name: array[rows] for name, array in batch.items()}
+    return filling.fill(
+      part, self.examples, indices=indices, epochs=epochs, seed=self.seed
+    )
 
   def iterate(self, start: int, stop: int) -> Iterator[Batch]:
-    """Batches `start` to `stop - 1`, made ahead of time by threads.
+    """Batches `start` to `stop - 1`, made ahead of time.
 
-    Errors of the threads are raised here. Close it (contextlib.closing) if it
-    is left before its end.
+    Errors of threads and workers are raised here. Close it
+    (contextlib.closing) if it is left before its end. Workers start with each
+    iteration, which takes about a second, and end with it.
     """
-    import grain
-
-    # The elements are whole batches: by default Grain would hold 500 of them.
-    options = grain.ReadOptions(
-      num_threads=self.threads, prefetch_buffer_size=self.threads
+    steps = range(start, stop)
+    if not self.workers:
+      yield from threads.make_ahead(self.at, steps, threads=self.threads)
+      return
+    # Without what was found and kept so far, which each worker has of its own.
+    fresh = dataclasses.replace(self.examples, unreadable={}, cache={})
+    made = workers.fill_ahead(
+      dataclasses.replace(self, examples=fresh).fill,
+      steps,
+      layout=self._layout(),
+      workers=self.workers,
     )
-    source = grain.MapDataset.range(start, stop).map(self.at)
-    iterator = iter(source.to_iter_dataset(options))
-    try:
-      yield from iterator
-    finally:
-      iterator.close()
+    with contextlib.closing(made):
+      for batch, found in made:
+        for unreadable in found:
+          self.examples.count(unreadable)
+        yield batch
 
   def resident(self) -> Batch:
     """The whole split and a last row of padding, to be kept on the device.
@@ -109,9 +147,36 @@ class Batches:
     Row i is example i, so that `resident()` at `indices(step)` is the batch.
 
     Raises:
+      ValueError: as `check_resident`.
+    """
+    self.check_resident()
+    whole = filling.empty(
+      filling.layout(self.num_examples + 1, self.image_shape)
+    )
+
+    def add(start: int) -> None:
+      block = {k: array[start : start + _BLOCK] for k, array in whole.items()}
+      indices = start + np.arange(len(block["label"]))
+      found = filling.fill(
+        block,
+        self.examples,
+        indices=indices,
+        epochs=np.zeros_like(indices),
+        seed=self.seed,
+      )
+      self.examples.count(found)
+
+    with concurrent.futures.ThreadPoolExecutor(max(1, self.threads)) as pool:
+      list(pool.map(add, range(0, self.num_examples + 1, _BLOCK)))
+    return whole
+
+  def check_resident(self) -> None:
+    """Whether the split may stay on the device.
+
+    Raises:
       ValueError: the transforms are random, or it is larger than 4 GiB.
     """
-    if self.transform.random:
+    if self.examples.transform.random:
       raise ValueError(
         "images that stay on the device cannot be transformed at random on "
         "the host; use data.device_transforms, or data.placement='host'"
@@ -123,11 +188,10 @@ class Batches:
         f"{_RESIDENT_BYTES / 2**30:.0f} GiB that may stay on the device; set "
         "data.placement='host'"
       )
-    every = np.arange(self.num_examples + 1)
-    parts = np.array_split(every, math.ceil(len(every) / 1024))
-    with concurrent.futures.ThreadPoolExecutor(max(1, self.threads)) as pool:
-      batches = list(pool.map(self._assemble, parts, map(np.zeros_like, parts)))
-    return {k: np.concatenate([b[k] for b in batches]) for k in batches[0]}
+
+  def _layout(self) -> filling.Layout:
+    rows = len(range(self.batch_size)[self.rows])
+    return filling.layout(rows, self.image_shape)
 
   def _positions(self, step: int) -> np.ndarray:
     return step * self.batch_size + np.arange(self.batch_size)
@@ -137,43 +201,8 @@ class Batches:
     if self.seed is None:
       indices = np.minimum(positions, self.num_examples)
       return indices, np.zeros_like(indices)
-    epochs, places = np.divmod(positions, self.num_examples)
-    indices = np.empty_like(places)
-    for epoch in np.unique(epochs).tolist():
-      there = epochs == epoch
-      order = _permutation(self.seed, epoch, self.num_examples)
-      indices[there] = order[places[there]]
-    return indices, epochs
-
-  def _assemble(self, indices: np.ndarray, epochs: np.ndarray) -> Batch:
-    images = np.zeros((len(indices), *self.image_shape), np.uint8)
-    labels = np.zeros(len(indices), np.int32)
-    mask = np.zeros(len(indices), np.float32)
-    rows = np.flatnonzero(indices < self.num_examples).tolist()
-    wanted = indices[rows].tolist()
-    fetched = self.examples.fetch(wanted)
-    for row, index, (image, label) in zip(rows, wanted, fetched, strict=True):
-      if image is not None:
-        images[row] = self._transformed(image, index, int(epochs[row]))
-        labels[row], mask[row] = label, 1
-    return {"image": images, "label": labels, "mask": mask}
-
-  def _transformed(
-    self, image: np.ndarray, index: int, epoch: int
-  ) -> np.ndarray:
-    if self.transform.transforms:
-      rng = None
-      if self.transform.random:
-        rng = _generator(_TRANSFORM, self.seed, epoch, index)
-      image = self.transform(rng, image)
-    if image.shape != self.image_shape:
-      raise ValueError(
-        f"{self.examples.dataset.ids([index])[0]} is {image.shape} after the "
-        f"transforms, other images of this split are {self.image_shape}; a "
-        'batch needs one shape: add "resize(SIZE)", or "resize_small(SIZE)" '
-        'and "center_crop(SIZE)", to the transforms'
-      )
-    return image
+    parts = self.examples.dataset.mixture or ((self.num_examples, 1.0),)
+    return order.line_up(positions, seed=self.seed, parts=parts)
 
 
 def make_batches(
@@ -185,6 +214,7 @@ def make_batches(
   seed: int | None = None,
   rows: slice = slice(None),
   threads: int = 4,
+  workers: int = 0,
   max_unreadable: float = 0.01,
 ) -> Batches:
   """Makes the batches of a split.
@@ -198,6 +228,7 @@ def make_batches(
       in order, each example once, the last batch padded.
     rows: the share of this process, a slice of the batch.
     threads: that read and decode ahead; 0 does it when a batch is asked for.
+    workers: processes that do so in place of the threads, if it is not 0.
     max_unreadable: the share of unreadable images that is tolerated.
 
   Raises:
@@ -214,15 +245,15 @@ def make_batches(
   if seed is not None and not 0 <= seed < 2**32:
     raise ValueError(f"seed is {seed}; it must lie in [0, 2^32)")
   _check_sizes(dataset, batch_size, seed, rows)
-  decoded = examples.Examples(dataset, channels, max_unreadable)
+  source = examples.Examples(dataset, transform, channels, max_unreadable)
   return Batches(
-    examples=decoded,
-    transform=transform,
+    examples=source,
     batch_size=batch_size,
     seed=seed,
     rows=rows,
     threads=threads,
-    image_shape=_image_shape(decoded, transform),
+    workers=workers,
+    image_shape=filling.image_shape(source),
   )
 
 
@@ -240,28 +271,3 @@ def _check_sizes(
     )
   if rows.step not in (None, 1) or (rows.stop or 0) > batch_size:
     raise ValueError(f"{rows} is not a share of a batch of {batch_size}")
-
-
-def _image_shape(
-  decoded: examples.Examples, transform: host_transforms.HostTransform
-) -> tuple[int, int, int]:
-  """The shape of the first readable image after the transforms."""
-  for index in range(decoded.dataset.num_examples):
-    image, _ = decoded.fetch([index])[0]
-    if image is not None:
-      rng = _generator(_TRANSFORM, 0, 0, 0) if transform.random else None
-      return transform(rng, image).shape
-  raise decoding.UnreadableImage(
-    f"no image of {decoded.dataset.name} ({decoded.dataset.split}) is readable;"
-    f" the first: {next(iter(decoded.unreadable.values()))}"
-  )
-
-
-# Batches of one epoch come one after the other, in several threads.
-@functools.lru_cache(maxsize=4)
-def _permutation(seed: int, epoch: int, size: int) -> np.ndarray:
-  return _generator(_ORDER, seed, epoch).permutation(size)
-
-
-def _generator(*words: int) -> np.random.Generator:
-  return np.random.Generator(np.random.Philox(words))

@@ -15,8 +15,21 @@ from jaxvision import spelling
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _INFO = "dataset_info.json"
-# The data sets that `jaxvision data prepare` makes.
-OURS = ("digits",)
+# Formats of examples that are read without TensorFlow.
+_FORMATS = ("array_record", "tfrecord")
+# The data sets that `jaxvision data prepare` makes, by the names that
+# tensorflow-datasets has for them; all but the first from published files.
+OURS = (
+  "digits",
+  "cifar10",
+  "cifar100",
+  "fashion_mnist",
+  "imagenet2012",
+  "mnist",
+  "oxford_flowers102",
+  "oxford_iiit_pet",
+)
+SHORT_NAMES = {"flowers102": "oxford_flowers102", "pets": "oxford_iiit_pet"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +40,7 @@ class Prepared:
     name: NAME or NAME/CONFIG.
     version: three numbers, "1.0.0"; empty when it is not prepared.
     directory: where it is, or None when it is not prepared.
-    file_format: of the examples; only "array_record" can be trained from.
+    file_format: of the examples; "array_record" or "tfrecord" can be read.
     splits: examples in each split.
     num_bytes: size of the examples on disk.
     remedy: the command or step that makes it usable; empty when it is.
@@ -57,9 +70,11 @@ def find(name: str, *, data_dir: str | os.PathLike | None) -> Prepared:
 
   Raises:
     FileNotFoundError: nothing is prepared under this name or version.
-    ValueError: it is prepared, but not as array_record.
+    ValueError: it is prepared, but neither as array_record nor as tfrecord.
   """
-  bare, _, version = name.partition(":")
+  bare, colon, version = name.partition(":")
+  bare = SHORT_NAMES.get(bare, bare)
+  name = f"{bare}{colon}{version}"
   directory = root(data_dir) / bare
   found = [
     each for each in scan(directory, name=bare) if version in ("", each.version)
@@ -99,6 +114,28 @@ def scan_all(directory: pathlib.Path) -> list[Prepared]:
   return found
 
 
+def list_datasets(
+  data_dir: str | os.PathLike | None = None,
+) -> list[Prepared]:
+  """What is prepared in a directory, and what could be added to it."""
+  directory = root(data_dir)
+  found = scan_all(directory)
+  there = {each.name for each in found}
+  return found + [
+    Prepared(
+      name=name,
+      version="",
+      directory=None,
+      file_format="array_record",
+      splits={},
+      num_bytes=0,
+      remedy=prepare_command(name, directory),
+    )
+    for name in OURS
+    if name not in there
+  ]
+
+
 def _describe(directory: pathlib.Path, name: str) -> Prepared:
   info = json.loads((directory / _INFO).read_text(encoding="utf-8"))
   file_format = info.get("fileFormat") or "tfrecord"
@@ -110,7 +147,7 @@ def _describe(directory: pathlib.Path, name: str) -> Prepared:
     file_format=file_format,
     splits={s["name"]: sum(map(int, s["shardLengths"])) for s in splits},
     num_bytes=sum(int(s.get("numBytes", 0)) for s in splits),
-    remedy="" if file_format == "array_record" else _build(name),
+    remedy="" if file_format in _FORMATS else _build(name),
   )
 
 
@@ -142,9 +179,10 @@ def _missing(name: str, directory: pathlib.Path, data_dir: pathlib.Path) -> str:
 
 
 def prepare_command(name: str, data_dir: pathlib.Path) -> str:
-  """The command that makes one of our own data sets."""
+  """The command that makes one of `OURS`."""
+  source = "" if name == OURS[0] else " --source=FOLDER"
   elsewhere = "" if data_dir == root(None) else f" --data_dir={data_dir}"
-  return f"jaxvision data prepare {name}{elsewhere}"
+  return f"jaxvision data prepare {name}{source}{elsewhere}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,12 +1,17 @@
-"""Resizing images, by method.
+"""Resizing images and parts of them, by method.
 
 "nearest", "bilinear", "bicubic" and "area" are OpenCV's, of which only "area"
 avoids aliasing when an image becomes smaller; the first three sample as
 tf.image.resize does by default. "bilinear_antialiased" and
 "bicubic_antialiased" are Pillow's, with which most published PyTorch weights
 were trained; 3 times slower.
+
+What shows a part of an image in another size is a `Resampling`. As it says
+beforehand which part, a decoder can leave out the rest of a file, and decode
+what shrinks at a half, quarter or eighth of its size: see decoding.py.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -20,6 +25,81 @@ OPENCV = {
   "area": "INTER_AREA",
 }
 PILLOW = {"bilinear_antialiased": "BILINEAR", "bicubic_antialiased": "BICUBIC"}
+# Methods before which an image may be reduced. The others promise pixels:
+# some of the image's, or exactly Pillow's.
+_AFTER_REDUCTION = ("bilinear", "bicubic", "area")
+
+
+@dataclasses.dataclass(frozen=True)
+class Region:
+  """A part of an image, and the size that it gets.
+
+  Attributes:
+    top, left, height, width: of the part, in pixels of the image.
+    size: (height, width) of the result.
+  """
+
+  top: int
+  left: int
+  height: int
+  width: int
+  size: tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Resampling:
+  """A transform that shows a part of an image in another size.
+
+  Attributes:
+    region: (rng, (height, width) of an image) -> the part of it.
+    method: of resizing.
+  """
+
+  region: Callable[[np.random.Generator | None, tuple[int, int]], Region]
+  method: str = "bilinear"
+
+  def __post_init__(self) -> None:
+    make_resizer(self.method)
+
+  def __call__(
+    self, rng: np.random.Generator | None, image: np.ndarray
+  ) -> np.ndarray:
+    region = self.region(rng, image.shape[:2])
+    return resample(image, region, method=self.method)
+
+
+def reduction(region: Region, *, method: str) -> int:
+  """By which of 8, 4, 2 or 1 an image may be divided before it is resampled.
+
+  What is left of the part is not smaller than the result in either direction.
+  """
+  if method not in _AFTER_REDUCTION:
+    return 1
+  height, width = region.size
+  factor = min(region.height / height, region.width / width)
+  return next(number for number in (8, 4, 2, 1) if number <= max(1, factor))
+
+
+def resample(
+  image: np.ndarray, region: Region, *, method: str, divisor: int = 1
+) -> np.ndarray:
+  """Shows a part of an image in another size.
+
+  Args:
+    image: (h, w, c) uint8; at least the upper left of the whole image.
+    region: the part, in pixels of the whole image.
+    method: of resizing.
+    divisor: by which the image is smaller than the region supposes. The part
+      then grows to whole pixels: each edge by less than one of the image.
+  """
+  rows, columns = (
+    slice(start // divisor, -(-(start + length) // divisor))
+    for start, length in (
+      (region.top, region.height),
+      (region.left, region.width),
+    )
+  )
+  return make_resizer(method)(image[rows, columns], *region.size)
 
 
 def make_resizer(method: str) -> Callable[[np.ndarray, int, int], np.ndarray]:
@@ -52,7 +132,10 @@ def _resize_pillow(
 ) -> np.ndarray:
   from PIL import Image
 
+  resampling = Image.Resampling[filter_name]
+  if image.shape[2] == 3:
+    resized = Image.fromarray(image).resize((width, height), resampling)
+    return np.asarray(resized)
   # One channel after the other: Pillow knows no image of, say, 5 channels.
   planes = [Image.fromarray(plane) for plane in np.moveaxis(image, 2, 0)]
-  resampling = Image.Resampling[filter_name]
   return np.stack([p.resize((width, height), resampling) for p in planes], 2)

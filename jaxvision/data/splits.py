@@ -12,6 +12,15 @@ import numpy as np
 
 from jaxvision import spelling
 
+# What folders and files of splits are called -> the split.
+NAMES = {
+  "train": "train",
+  "val": "validation",
+  "validation": "validation",
+  "test": "test",
+}
+_NAME = re.compile(r"(?:^|\+)\s*([^\[\]+\s]+)")
+
 
 def resolve(
   expression: str, *, sizes: Mapping[str, int]
@@ -30,8 +39,8 @@ def resolve(
   """
   import tensorflow_datasets as tfds
 
-  for name in re.findall(r"(?:^|\+)\s*([^\[\]+\s]+)", expression):
-    if name != "all" and name not in sizes:
+  for name in named(expression):
+    if name not in sizes:
       raise ValueError(spelling.unknown("split", name, list(sizes)))
   infos = {
     name: types.SimpleNamespace(num_examples=size)
@@ -58,6 +67,11 @@ def resolve(
   return [each for each in ranges if each[2] > each[1]]
 
 
+def named(expression: str) -> set[str]:
+  """The splits that an expression names; "all" names none."""
+  return set(_NAME.findall(expression)) - {"all"}
+
+
 def stratified_order(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
   """An order in which every prefix has the classes in their proportions.
 
@@ -74,12 +88,16 @@ def stratified_order(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
   """
   rng = np.random.Generator(np.random.Philox(seed))
   shuffled = rng.permutation(len(labels))
-  place = np.empty(len(labels))
-  for label in np.unique(labels):
-    members = shuffled[labels[shuffled] == label]
-    place[members] = (np.arange(len(members)) + 0.5) / len(members)
+  _, classes, counts = np.unique(
+    labels[shuffled], return_inverse=True, return_counts=True
+  )
+  by_class = np.argsort(classes, kind="stable")
+  first = np.repeat(np.cumsum(counts) - counts, counts)
+  rank = np.empty(len(labels), np.int64)
+  rank[by_class] = np.arange(len(labels)) - first
+  place = (rank + 0.5) / counts[classes]
   # Classes of one size share their places; the shuffle decides between them.
-  return shuffled[np.argsort(place[shuffled], kind="stable")]
+  return shuffled[np.argsort(place, kind="stable")]
 
 
 def _stop(stop: int | None, size: int) -> int:

@@ -1,12 +1,14 @@
 """Evaluates a classifier on a whole split, every example exactly once."""
 
 import dataclasses
+import functools
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from jaxvision import data, distributed, metrics
@@ -52,6 +54,9 @@ def make_evaluator(
   task_sums: Callable[[Tree, Tree], tuple[Tree, jax.Array]],
   batches: data.Batches,
   mesh: Mesh,
+  *,
+  placement: str = "host",
+  check: Callable[[], None] = lambda: None,
 ) -> Callable[[Tree], Evaluation]:
   """evaluate(variables) -> Evaluation of all of `batches`.
 
@@ -59,33 +64,53 @@ def make_evaluator(
     task_sums: (variables, batch) -> (sums, logits (b, k)).
     batches: a split in order; its last batch is padded with mask 0.
     mesh: what the variables lie on.
+    placement: "host" makes and sends the batches for each evaluation, "device"
+      for the first, after which they stay, spread over the devices.
+    check: called before each batch; what it raises ends the evaluation.
+
+  Raises:
+    ValueError: the split is too large to stay on the device.
   """
+  feed = functools.partial(_feed, batches, mesh)
+  if placement == "device":
+    batches.check_resident()
+    feed = functools.cache(lambda: tuple(_feed(batches, mesh)))
   measure = jax.jit(task_sums, out_shardings=distributed.replicated(mesh))
+  rows = np.arange(batches.batch_size)[batches.rows]
 
   def evaluate(variables: Tree) -> Evaluation:
     total, worst, pending = None, [], None
-    for number, batch in enumerate(batches.iterate(0, batches.num_batches)):
-      measured = measure(variables, distributed.put_batch(batch, mesh))
+    for number, (batch, on_devices) in enumerate(feed()):
+      check()
+      measured = measure(variables, on_devices)
       # Read the batch before this one while this one is being computed.
       if pending:
         total = _collect(total, worst, *pending)
-      pending = (number * batches.batch_size, batch, measured)
+      positions = number * batches.batch_size + rows
+      pending = (positions, batch, measured)
     total = _collect(total, worst, *pending)
-    mistakes = sorted(worst, key=lambda item: item[:2], reverse=True)
+    mistakes = _of_all_processes([item[2] for item in worst], batches)
+    mistakes.sort(key=lambda each: (-each.confidence, each.position))
     return Evaluation(
       metrics=metrics.finish(total),
       sums=total,
-      mistakes=tuple(item[2] for item in mistakes),
+      mistakes=tuple(mistakes[:MAX_MISTAKES]),
     )
 
   return evaluate
 
 
-def _collect(total, worst, position, batch, measured) -> Tree:
+def _feed(batches: data.Batches, mesh: Mesh) -> Iterator[tuple[Tree, Tree]]:
+  """Each batch: this process's rows here, and all of it on the devices."""
+  for batch in batches.iterate(0, batches.num_batches):
+    yield batch, distributed.put_batch(batch, mesh)
+
+
+def _collect(total, worst, positions, batch, measured) -> Tree:
   """Adds a batch to the sums and keeps its most confident mistakes."""
   sums, logits = jax.device_get(measured)
-  rows = distributed.local_rows(len(logits))
-  _keep_mistakes(worst, logits[rows], batch, position + rows.start)
+  own = logits[positions % len(logits)]
+  _keep_mistakes(worst, own, batch, positions)
   sums = jax.tree.map(_widen, sums)
   return sums if total is None else metrics.merge(total, sums)
 
@@ -96,7 +121,7 @@ def _widen(array: np.ndarray) -> np.ndarray:
   return np.asarray(array, kind)
 
 
-def _keep_mistakes(worst, logits, batch, position: int) -> None:
+def _keep_mistakes(worst, logits, batch, positions: np.ndarray) -> None:
   """Updates a heap of (confidence, -position, Mistake) in place.
 
   Only the most confident of a batch are looked at, and of those kept the image
@@ -112,7 +137,7 @@ def _keep_mistakes(worst, logits, batch, position: int) -> None:
   for i in found[order[:MAX_MISTAKES]]:
     mistake = Mistake(
       confidence=float(confidences[i]),
-      position=position + int(i),
+      position=int(positions[i]),
       label=int(batch["label"][i]),
       prediction=int(predictions[i]),
       image=batch["image"][i].copy(),
@@ -122,3 +147,29 @@ def _keep_mistakes(worst, logits, batch, position: int) -> None:
       heapq.heappush(worst, item)
     else:
       heapq.heappushpop(worst, item)
+
+
+def _of_all_processes(
+  mistakes: list[Mistake], batches: data.Batches
+) -> list[Mistake]:
+  """Each process has looked at its own rows only."""
+  if jax.process_count() == 1:
+    return mistakes
+  padding = Mistake(-1.0, 0, 0, 0, np.zeros(batches.image_shape, np.uint8))
+  padded = mistakes + [padding] * (MAX_MISTAKES - len(mistakes))
+  fields = [field.name for field in dataclasses.fields(Mistake)]
+  columns = [np.stack([getattr(m, name) for m in padded]) for name in fields]
+  # As bytes: the devices would make floats and integers narrower.
+  gathered = [_gather(column) for column in columns]
+  found = [
+    Mistake(*(value.tolist() for value in row), image=image)
+    for *row, image in zip(*gathered, strict=True)
+  ]
+  return [each for each in found if each.confidence >= 0]
+
+
+def _gather(column: np.ndarray) -> np.ndarray:
+  """(n, ...) of each process -> (n processes, ...), of the same type."""
+  content = np.ascontiguousarray(column).view(np.uint8)
+  gathered = multihost_utils.process_allgather(content)
+  return gathered.reshape(-1, *content.shape[1:]).view(column.dtype)

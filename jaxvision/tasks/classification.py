@@ -46,10 +46,13 @@ def make_task_loss(
     top1 is that of the labels, whatever the transform makes of the targets.
   """
 
+  inputs = make_inputs(
+    model.num_classes, device_transform=device_transform, mean=mean, std=std
+  )
+
   def task_loss(params, model_state, batch, key):
-    transform_key, dropout_key = jax.random.split(key)
-    given = _with_targets(batch, model.num_classes, mean, std)
-    batch = device_transform(transform_key, given)
+    given, batch = inputs(batch, key)
+    _, dropout_key = jax.random.split(key)
     is_frozen = freezing.frozen(params, learning_rate_rules)
     params = freezing.stop_gradients(params, is_frozen)
     with freezing.keep_statistics(model, is_frozen):
@@ -71,6 +74,27 @@ def make_task_loss(
     return mean_loss + penalty(params), (model_state, sums)
 
   return task_loss
+
+
+def make_inputs(
+  num_classes: int,
+  *,
+  device_transform: Callable[[jax.Array, Batch], Batch],
+  mean: Sequence[float],
+  std: Sequence[float],
+) -> Callable[[Batch, jax.Array], tuple[Batch, Batch]]:
+  """inputs(batch, key) -> batches of {image, targets, mask} for the model.
+
+  The first is as evaluation sees it: normalised, with the labels as targets.
+  The second is what training makes of it, by the key of the step.
+  """
+
+  def inputs(batch, key):
+    transform_key, _ = jax.random.split(key)
+    given = _with_targets(batch, num_classes, mean, std)
+    return given, device_transform(transform_key, given)
+
+  return inputs
 
 
 def make_task_sums(

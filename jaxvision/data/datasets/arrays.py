@@ -3,8 +3,9 @@
 Either `images` and `labels`, which are one split called "train" to be sliced,
 or `train_images`, `train_labels`, `validation_images` and so on for any names
 of splits. `image` and `label` are understood too. Images are (n, h, w, c) or
-(n, h, w), integers in 0..255; labels (n,) integers from 0. `class_names` is an
-optional array of text; without it classes are called by their number.
+(n, h, w), integers in 0..255; labels (n,) integers from 0, or text.
+`class_names` is an optional array of text; without it classes are called by
+their number, or by the text.
 """
 
 import functools
@@ -12,12 +13,12 @@ import os
 import pathlib
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxvision.data import dataset, splits
+from jaxvision.data import dataset, pairs
 
 _KEY = re.compile(r"(?:(?P<split>.+)_)?(?P<what>image|label)s?")
 
@@ -40,11 +41,21 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
       "with the arrays images and labels"
     )
   arrays = _read_file(path, path.stat().st_mtime_ns)
-  pairs = _pairs(arrays, path)
-  names = _class_names(arrays, pairs, data_config.num_classes)
+  splits = _splits(arrays, path)
+  named = arrays.get("class_names")
+  names = (
+    pairs.name_classes(
+      [labels for _, labels in splits.values()],
+      num_classes=data_config.num_classes,
+    )
+    if named is None
+    else tuple(map(str, named))
+  )
   return {
-    split: _split(path, split, images, labels, names)
-    for split, (images, labels) in pairs.items()
+    split: pairs.from_arrays(
+      images, labels, class_names=names, name=os.fspath(path), split=split
+    )
+    for split, (images, labels) in splits.items()
   }
 
 
@@ -69,10 +80,10 @@ def _read_file(path: pathlib.Path, modified: int) -> Mapping[str, np.ndarray]:
     ) from error
 
 
-def _pairs(
+def _splits(
   arrays: Mapping[str, np.ndarray], path: pathlib.Path
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-  """{split: (images, labels)}, checked."""
+  """{split: (images, labels)}."""
   found: dict[str, dict[str, np.ndarray]] = {}
   for key, array in arrays.items():
     match = _KEY.fullmatch(key)
@@ -90,79 +101,5 @@ def _pairs(
   if not found:
     raise ValueError(f"{path} has no images; expected arrays images, labels")
   return {
-    split: _checked(pair["image"], pair["label"], f"{path}, split {split!r}")
-    for split, pair in found.items()
+    split: (pair["image"], pair["label"]) for split, pair in found.items()
   }
-
-
-def _checked(
-  images: np.ndarray, labels: np.ndarray, where: str
-) -> tuple[np.ndarray, np.ndarray]:
-  """Images as (n, h, w, c) uint8 and labels as (n,) int64."""
-  if images.ndim not in (3, 4):
-    raise ValueError(
-      f"{where}: images have the shape {images.shape}; expected (n, h, w, c) "
-      "or (n, h, w)"
-    )
-  if not np.issubdtype(images.dtype, np.integer):
-    raise ValueError(
-      f"{where}: images are {images.dtype}; expected integers in 0..255, as "
-      "from (images * 255).round().astype(numpy.uint8)"
-    )
-  if images.size and not 0 <= images.min() <= images.max() <= 255:
-    raise ValueError(
-      f"{where}: pixels lie in {images.min()}..{images.max()}; expected 0..255"
-    )
-  integers = np.issubdtype(labels.dtype, np.integer)
-  if not integers or labels.shape != images.shape[:1]:
-    raise ValueError(
-      f"{where}: labels are {labels.dtype} of the shape {labels.shape}; "
-      f"expected integers of the shape {images.shape[:1]}, one per image"
-    )
-  images = images if images.ndim == 4 else images[..., None]
-  return images.astype(np.uint8, copy=False), labels.astype(np.int64)
-
-
-def _class_names(
-  arrays: Mapping[str, np.ndarray],
-  pairs: Mapping[str, tuple[np.ndarray, np.ndarray]],
-  num_classes: int,
-) -> tuple[str, ...]:
-  """Names from the file, or numbers; every label must be among them."""
-  largest = max(labels.max(initial=-1) for _, labels in pairs.values())
-  names = arrays.get("class_names", range(num_classes or largest + 1))
-  names = tuple(str(name) for name in names)
-  for split, (_, labels) in pairs.items():
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
-    if wrong.size:
-      raise ValueError(
-        f"label {labels[wrong[0]]} of example {wrong[0]} in split {split!r} is "
-        f"outside the {len(names)} classes 0..{len(names) - 1} "
-        f"({wrong.size} such labels); correct labels, class_names or "
-        "data.num_classes"
-      )
-  return names
-
-
-def _split(
-  path: pathlib.Path,
-  split: str,
-  images: np.ndarray,
-  labels: np.ndarray,
-  class_names: tuple[str, ...],
-) -> dataset.Dataset:
-  order = splits.stratified_order(labels)
-
-  def read(indices: Sequence[int]) -> list[dataset.Example]:
-    rows = order[np.asarray(indices, np.int64)]
-    return list(zip(images[rows], labels[rows].tolist(), strict=True))
-
-  return dataset.Dataset(
-    name=os.fspath(path),
-    split=split,
-    class_names=class_names,
-    num_examples=len(labels),
-    ids=lambda indices: [f"{split}/{order[index]}" for index in indices],
-    labels=lambda: labels[order],
-    read=read,
-  )

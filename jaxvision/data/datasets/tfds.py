@@ -1,17 +1,84 @@
-"""tensorflow-datasets data sets that are prepared on disk as array_record.
+"""tensorflow-datasets data sets that are prepared on disk.
 
-TensorFlow is not needed: records are read through a data source, and images
-stay encoded (SkipDecoding) for our own decoder.
+TensorFlow is not needed: records are found in array_record or TFRecord files,
+whichever there are, and only the image, which stays encoded for our own
+decoder, and the label are taken out of them.
 """
 
-from collections.abc import Sequence
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from jaxvision.data import dataset, prepared
+from jaxvision.data import (
+  dataset,
+  index_file,
+  prepared,
+  tf_example,
+  tfrecords,
+)
 
-_CHUNK = 4096  # records held at once while all labels are read
+_CHUNK = 256  # records held at once while all labels are read
+
+Fetch = Callable[[Sequence[int]], list[bytes]]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Records:
+  """The records of a split.
+
+  Attributes:
+    split: its name.
+    image, label: the names of the two features.
+    paths: of the shards.
+    size: how many records there are.
+    fetch: indices -> records.
+  """
+
+  split: str
+  image: str
+  label: str
+  paths: tuple[pathlib.Path, ...]
+  size: int
+  fetch: Fetch
+
+  def ids(self, indices: Sequence[int]) -> list[str]:
+    return [f"{self.split}/{index}" for index in indices]
+
+  def read(self, indices: Sequence[int]) -> list[dataset.Example]:
+    records = self.fetch([int(index) for index in indices])
+    names = self.ids(indices)
+    return list(map(self._example, records, names))
+
+  def labels(self) -> np.ndarray:
+    """All labels; the images before them are read once and never again."""
+    arrays = index_file.load(
+      self.paths[0].parent,
+      f"{self.split}-labels",
+      of=self.paths,
+      build=lambda: {"labels": np.fromiter(self._labels(), np.int64)},
+    )
+    return arrays["labels"]
+
+  def _labels(self) -> Iterator[int]:
+    for start in range(0, self.size, _CHUNK):
+      chunk = range(start, min(start + _CHUNK, self.size))
+      for _, label in self.read(chunk):
+        yield label
+
+  def _example(self, record: bytes, name: str) -> dataset.Example:
+    found = tf_example.parse(record, (self.image, self.label))
+    for key, kind in ((self.image, bytes), (self.label, int)):
+      if [type(value) for value in found.get(key, ())] != [kind]:
+        raise ValueError(
+          f"{name}: the feature {key!r} must be one value of {kind.__name__}, "
+          f"but this record has {len(found.get(key, ()))} values in it"
+        )
+    return found[self.image][0], found[self.label][0]
 
 
 def load(data_config: Any) -> dict[str, dataset.Dataset]:
@@ -21,49 +88,73 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
     data_config: reads name ("NAME[:VERSION]") and data_dir.
 
   Raises:
-    FileNotFoundError: it is not prepared.
-    ValueError: not prepared as array_record, or without one image and label.
+    FileNotFoundError: it is not prepared, or a shard is missing.
+    ValueError: prepared in a format that cannot be read, a shard that is cut
+      or damaged, or features without one image and label.
   """
   import tensorflow_datasets as tfds
 
   found = prepared.find(data_config.name, data_dir=data_config.data_dir)
-  builder = tfds.builder_from_directory(found.directory)
-  features = builder.info.features
-  image = _only(features, tfds.features.Image, "image")
-  label = _only(features, tfds.features.ClassLabel, "label")
+  info = tfds.builder_from_directory(found.directory).info
+  image = _only(info.features, tfds.features.Image, "image")
+  label = _only(info.features, tfds.features.ClassLabel, "label")
   return {
-    name: _split(builder, name, image=image, label=label)
-    for name in found.splits
+    name: _split(info, name, found.file_format, image=image, label=label)
+    for name, size in found.splits.items()
+    if size  # an empty split may have no shard at all
   }
 
 
 def _split(
-  builder: Any, split: str, *, image: str, label: str
+  info: Any, split: str, file_format: str, *, image: str, label: str
 ) -> dataset.Dataset:
-  import tensorflow_datasets as tfds
-
-  skip = {image: tfds.decode.SkipDecoding()}
-  source = builder.as_data_source(split=split, decoders=skip)
-
-  def read(indices: Sequence[int]) -> list[dataset.Example]:
-    records = source.__getitems__([int(index) for index in indices])
-    return [(record[image], int(record[label])) for record in records]
-
-  def labels() -> np.ndarray:
-    size = len(source)
-    chunks = (range(i, min(i + _CHUNK, size)) for i in range(0, size, _CHUNK))
-    found = [label for chunk in chunks for _, label in read(chunk)]
-    return np.asarray(found, np.int64)
-
-  return dataset.Dataset(
-    name=builder.info.full_name,
+  shards = info.splits[split]
+  records = _Records(
     split=split,
-    class_names=tuple(builder.info.features[label].names),
-    num_examples=len(source),
-    ids=lambda indices: [f"{split}/{index}" for index in indices],
-    labels=labels,
-    read=read,
+    image=image,
+    label=label,
+    paths=tuple(pathlib.Path(path) for path in shards.filepaths),
+    size=shards.num_examples,
+    fetch=_OPENED[file_format](shards),
   )
+  return dataset.Dataset(
+    name=info.full_name,
+    split=split,
+    class_names=tuple(info.features[label].names),
+    num_examples=records.size,
+    ids=records.ids,
+    labels=records.labels,
+    read=records.read,
+  )
+
+
+def _open_array_record(shards: Any) -> Fetch:
+  from array_record.python import array_record_data_source
+
+  # With their lengths, so that no file is opened before it is read.
+  files = shards.file_instructions
+  return functools.partial(
+    _fetch_each, array_record_data_source.ArrayRecordDataSource(files)
+  )
+
+
+def _fetch_each(source: Any, indices: Sequence[int]) -> list[bytes]:
+  # Asked for many at once, it would start threads of its own each time.
+  return [source[index] for index in indices]
+
+
+def _open_tfrecord(shards: Any) -> Fetch:
+  paths = [pathlib.Path(os.fspath(path)) for path in shards.filepaths]
+  located = tfrecords.locate(
+    paths, counts=shards.shard_lengths, name=f"{shards.name}-records"
+  )
+  return located.read
+
+
+_OPENED: dict[str, Callable[[Any], Fetch]] = {
+  "array_record": _open_array_record,
+  "tfrecord": _open_tfrecord,
+}
 
 
 def _only(features: Any, kind: type, preferred: str) -> str:

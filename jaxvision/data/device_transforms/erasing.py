@@ -11,8 +11,8 @@ from jaxvision.data.device_transforms import boxes, probability
 Batch = Mapping[str, jax.Array]
 BatchTransform = Callable[[jax.Array, Batch], Batch]
 
-# Rectangles drawn until one is smaller than the image. With the paper's laws
-# the first one is in all but 2 % of the cases.
+# Rectangles drawn, of which the first that is smaller than the image is taken.
+# With the paper's laws one of 25 is too long for a square image.
 _ATTEMPTS = 10
 _FILLS = ("pixel", "mean")
 _RATIO_LAWS = ("uniform", "log_uniform")
@@ -30,7 +30,7 @@ def random_cutout(length: int, *, p: float = 1.0) -> BatchTransform:
   """
   if not isinstance(length, int) or length < 1:
     raise ValueError(f"length is {length!r}; it must be a positive integer")
-  probability.check(p=p)
+  p = probability.checked("p", p)
 
   def transform(key: jax.Array, batch: Batch) -> Batch:
     box_key, p_key = jax.random.split(key)
@@ -62,11 +62,12 @@ def random_erasing(
     ratio: the least and the largest height / width.
     ratio_law: of the ratio: "uniform", the paper's, or "log_uniform", that of
       torchvision and timm, whose rectangles are as often wide as high.
-    fill: "pixel", normal noise in every number; "mean", the mean colour of the
-      image; or a number in the units of the normalised image, where 0 is the
-      mean colour of the data.
+    fill: "pixel", noise of mean 0 and variance 1 in every number, uniform as
+      the paper's (timm's is normal); "mean", the mean colour of the image; or a
+      number in the units of the normalised image, where 0 is the mean colour of
+      the data.
   """
-  probability.check(p=p)
+  p = probability.checked("p", p)
   _check_laws(scale, ratio, ratio_law)
   if isinstance(fill, str) and fill not in _FILLS:
     raise ValueError(
@@ -139,10 +140,23 @@ def _placed(
 
 def _filling(key: jax.Array, images: jax.Array, fill: str | float) -> jax.Array:
   if fill == "pixel":
-    return jax.random.normal(key, images.shape)
+    return _noise(key, images.shape)
   if fill == "mean":
     return images.mean((1, 2), keepdims=True)
   return jnp.full((), fill, jnp.float32)
+
+
+def _noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+  """Uniform noise of 1024 values, mean 0 and variance 1.
+
+  Three channels share a random word: it is drawn a dozen times faster than one
+  for each number, as noise for all images is, wherever their rectangles lie.
+  """
+  *pixels, channels = shape
+  words = jax.random.bits(key, (*pixels, -(-channels // 3), 1), jnp.uint32)
+  shifts = jnp.arange(0, 30, 10, dtype=jnp.uint32).reshape(*[1] * len(shape), 3)
+  values = ((words >> shifts) & 1023).reshape(*pixels, -1)[..., :channels]
+  return (values.astype(jnp.float32) - 511.5) * math.sqrt(12 / (1024**2 - 1))
 
 
 def _cover(

@@ -36,7 +36,7 @@ def random_crop(*, padding: int = 4, mode: str = "edge") -> BatchTransform:
 
 def random_flip(*, p: float = 0.5) -> BatchTransform:
   """Left to right, each image with probability `p`."""
-  probability.check(p=p)
+  p = probability.checked("p", p)
 
   def flip(key: jax.Array, image: jax.Array) -> jax.Array:
     return jnp.where(jax.random.bernoulli(key, p), image[:, ::-1], image)

@@ -96,7 +96,7 @@ def random_mixup_or_cutmix(
     p, per, partners, groups: see above.
     switch_prob: probability of CutMix, where there is a mixture at all.
   """
-  probability.check(switch_prob=switch_prob)
+  switch_prob = probability.checked("switch_prob", switch_prob)
   blend, paste = _shares(mixup_alpha), _pasted(cutmix_alpha)
 
   def draw(key, count, image_shape):
@@ -163,7 +163,7 @@ def _mixing(
   draw: Draw, *, p: float, per: str, partners: str, groups: int
 ) -> BatchTransform:
   """The transform that keeps of each pixel what is drawn."""
-  probability.check(p=p)
+  p = probability.checked("p", p)
   for name, value, known in (
     ("per", per, _PER),
     ("partners", partners, _PARTNERS),

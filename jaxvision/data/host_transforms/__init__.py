@@ -11,17 +11,79 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from jaxvision import call_syntax
-from jaxvision.data.host_transforms import geometry
+from jaxvision.data import resizing
+from jaxvision.data.host_transforms import (
+  affine,
+  arguments,
+  autoaugment,
+  blur,
+  color,
+  enhancement,
+  erasing,
+  geometry,
+  jitter,
+  noise,
+  padding,
+  policies,
+  tone,
+)
 
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
+
+def random_apply(call: str, *, p: float) -> Transform:
+  """Applies another transform with probability `p`.
+
+  Args:
+    call: of the other, as text: "random_apply('solarize(128)', p=0.2)".
+    p: in [0, 1].
+  """
+  arguments.check(0, 1, p=p)
+  other = make_host_transform((call,))
+  return lambda rng, image: other(rng, image) if rng.random() < p else image
+
+
 TRANSFORMS: dict[str, Callable[..., Transform]] = {
+  # Geometry.
   "center_crop": geometry.center_crop,
   "random_crop": geometry.random_crop,
   "random_flip": geometry.random_flip,
   "random_resized_crop": geometry.random_resized_crop,
   "resize": geometry.resize,
   "resize_small": geometry.resize_small,
+  "pad": padding.pad,
+  "random_rotation": affine.random_rotation,
+  "random_translation": affine.random_translation,
+  "rotate": affine.rotate,
+  "shear": affine.shear,
+  "translate": affine.translate,
+  # Values and colours.
+  "auto_contrast": tone.auto_contrast,
+  "brightness": enhancement.brightness,
+  "contrast": enhancement.contrast,
+  "equalize": tone.equalize,
+  "grayscale": color.grayscale,
+  "hue": color.hue,
+  "invert": tone.invert,
+  "posterize": tone.posterize,
+  "random_color_jitter": jitter.random_color_jitter,
+  "random_lighting": color.random_lighting,
+  "saturation": enhancement.saturation,
+  "solarize": tone.solarize,
+  "solarize_add": tone.solarize_add,
+  # Sharpness, noise, holes.
+  "gaussian_blur": blur.gaussian_blur,
+  "random_cutout": erasing.random_cutout,
+  "random_gaussian_blur": blur.random_gaussian_blur,
+  "random_gaussian_noise": noise.random_gaussian_noise,
+  "random_salt_and_pepper": noise.random_salt_and_pepper,
+  "sharpness": enhancement.sharpness,
+  # Policies.
+  "random_3augment": policies.random_3augment,
+  "random_apply": random_apply,
+  "random_autoaugment": autoaugment.random_autoaugment,
+  "random_randaugment": policies.random_randaugment,
+  "random_trivialaugment": policies.random_trivialaugment,
 }
 
 
@@ -44,6 +106,17 @@ class HostTransform:
     for transform in self.transforms:
       image = transform(rng, image)
     return image
+
+  @property
+  def head(self) -> resizing.Resampling | None:
+    """The first part if a decoder can do some of its work, see decoding.py."""
+    first = self.transforms[0] if self.transforms else None
+    return first if isinstance(first, resizing.Resampling) else None
+
+  @property
+  def tail(self) -> "HostTransform":
+    """All but the first part."""
+    return dataclasses.replace(self, transforms=self.transforms[1:])
 
 
 def make_host_transform(calls: Sequence[str]) -> HostTransform:

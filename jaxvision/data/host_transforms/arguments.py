@@ -1,16 +1,18 @@
 """What the arguments of transforms may be; checked when a config is read."""
 
+import numbers
+
 Fill = int | tuple[int, ...]
 
 
-def check(low: float, high: float, **values: float) -> None:
-  """Raises ValueError for a value outside [low, high], by its name."""
+def check(low: float, high: float, /, **values: float) -> None:
+  """Raises ValueError for what is no number in [low, high], by its name."""
   for name, value in values.items():
-    if not low <= value <= high:
-      raise ValueError(f"{name} is {value}; it must lie in [{low}, {high}]")
+    if not isinstance(value, numbers.Real) or not low <= value <= high:
+      raise ValueError(f"{name} is {value!r}; it must lie in [{low}, {high}]")
 
 
-def check_whole(low: int, high: int, **values: int) -> None:
+def check_whole(low: int, high: int, /, **values: int) -> None:
   """Raises ValueError for what is no whole number in [low, high]."""
   for name, value in values.items():
     if not isinstance(value, int) or not low <= value <= high:

@@ -9,9 +9,9 @@ from jaxvision.data.host_transforms import arguments
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 # Principal components of the RGB values, in [0, 1], of ImageNet's training
-# images: the roots of the eigenvalues, and the eigenvectors as columns. The
-# paper (Krizhevsky et al. 2012, section 4.1) does not print them; these are of
-# fb.resnet.torch, from which everyone took them.
+# images: eigenvalues, and eigenvectors as columns. The paper (Krizhevsky et al.
+# 2012, section 4.1) does not print them; these are those of fb.resnet.torch,
+# which later recipes share.
 LIGHTING_VALUES = np.array((0.2175, 0.0188, 0.0045))
 LIGHTING_VECTORS = np.array(
   (
@@ -24,14 +24,22 @@ LIGHTING_VECTORS = np.array(
 
 def grayscale() -> Transform:
   """Grey by luma (ITU-R 601), with as many channels as before."""
-  return lambda rng, image: np.repeat(to_grey(image), image.shape[2], axis=2)
+
+  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    import cv2
+
+    if image.shape[2] == 1:
+      return image
+    return cv2.cvtColor(to_grey(image), cv2.COLOR_GRAY2RGB)
+
+  return transform
 
 
 def hue(shift: float) -> Transform:
   """Turns the hue by `shift` of the full circle, in [-1, 1].
 
-  Grey images stay as they are. Computed without rounding between the steps,
-  which costs more than HSV of 8 bits, whose colours are off by up to 6 of 255.
+  Grey images stay as they are. Computed in float32: the HSV of 8 bits that
+  Pillow has puts colours off by up to 7 of 255.
   """
   arguments.check(-1, 1, shift=shift)
   degrees = 360 * (shift % 1)

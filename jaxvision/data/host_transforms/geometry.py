@@ -1,4 +1,8 @@
-"""Crops, resizes and flips on the host; see resizing.py for the methods."""
+"""Crops, resizes and flips on the host; see resizing.py for the methods.
+
+Crops and resizes are one kind of thing, a part of the image in another size,
+and say so: at the head of a chain a decoder does a part of their work.
+"""
 
 import math
 from collections.abc import Callable
@@ -6,8 +10,11 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxvision.data import resizing
+from jaxvision.data.host_transforms import arguments
+from jaxvision.data.host_transforms import padding as margins
 
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
+Pair = tuple[int, int]
 
 # The scale and aspect ratios of Inception training (Szegedy et al. 2015,
 # section 6: "8% to 100% of the image area", ratio in [3/4, 4/3]).
@@ -16,64 +23,74 @@ _RATIO = (3 / 4, 4 / 3)
 _ATTEMPTS = 10  # of finding a crop inside the image, as torchvision does
 
 
-def resize(
-  size: int | tuple[int, int], *, method: str = "bilinear"
-) -> Transform:
+def resize(size: int | Pair, *, method: str = "bilinear") -> Transform:
   """To exactly `size`: (height, width), or the side of a square."""
-  height, width = _pair(size)
-  resized = resizing.make_resizer(method)
-  return lambda rng, image: resized(image, height, width)
+  pair = _pair(size)
+  return resizing.Resampling(
+    lambda rng, shape: resizing.Region(0, 0, *shape, size=pair), method
+  )
 
 
 def resize_small(size: int, *, method: str = "bilinear") -> Transform:
   """To `size` pixels on the shorter side, keeping the aspect ratio."""
   smaller, _ = _pair(size)
-  resized = resizing.make_resizer(method)
 
-  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    scale = smaller / min(height, width)
-    return resized(image, round(height * scale), round(width * scale))
+  def region(rng: np.random.Generator, shape: Pair) -> resizing.Region:
+    scale = smaller / min(shape)
+    resized = round(shape[0] * scale), round(shape[1] * scale)
+    return resizing.Region(0, 0, *shape, size=resized)
 
-  return transform
+  return resizing.Resampling(region, method)
 
 
-def center_crop(size: int | tuple[int, int]) -> Transform:
+def center_crop(size: int | Pair) -> Transform:
   """The middle `size`: (height, width), or the side of a square."""
-  height, width = _pair(size)
+  pair = _pair(size)
 
-  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    top, left = (room // 2 for room in _room(image, height, width))
-    return image[top : top + height, left : left + width]
+  def region(rng: np.random.Generator, shape: Pair) -> resizing.Region:
+    top, left = (room // 2 for room in _room(shape, pair))
+    return resizing.Region(top, left, *pair, size=pair)
 
-  return transform
-
-
-def random_crop(size: int | tuple[int, int]) -> Transform:
-  """A `size` somewhere in the image, all places being equally likely."""
-  height, width = _pair(size)
-
-  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    top, left = rng.integers(_room(image, height, width), endpoint=True)
-    return image[top : top + height, left : left + width]
-
-  return transform
+  return resizing.Resampling(region)
 
 
-def _room(image: np.ndarray, height: int, width: int) -> tuple[int, int]:
+def random_crop(
+  size: int | Pair,
+  *,
+  padding: int = 0,
+  mode: str = "edge",
+  fill: arguments.Fill = 0,
+) -> Transform:
+  """A `size` somewhere in the image, all places being equally likely.
+
+  Args:
+    size: (height, width), or the side of a square.
+    padding, mode, fill: of the image beforehand, as `padding.pad` has them.
+  """
+  pair = _pair(size)
+  padded = margins.pad(padding, mode=mode, fill=fill)
+
+  def region(rng: np.random.Generator, shape: Pair) -> resizing.Region:
+    top, left = rng.integers(_room(shape, pair), endpoint=True).tolist()
+    return resizing.Region(top, left, *pair, size=pair)
+
+  crop = resizing.Resampling(region)
+  return (lambda rng, image: crop(rng, padded(rng, image))) if padding else crop
+
+
+def _room(shape: Pair, size: Pair) -> Pair:
   """By how much an image is higher and wider than a crop."""
-  room = image.shape[0] - height, image.shape[1] - width
+  room = shape[0] - size[0], shape[1] - size[1]
   if min(room) < 0:
     raise ValueError(
-      f"a crop of {height}x{width} of an image of {image.shape[0]}x"
-      f"{image.shape[1]} pixels is not possible; put "
-      f'"resize_small({max(height, width)})" before it'
+      f"a crop of {size[0]}x{size[1]} of an image of {shape[0]}x{shape[1]} "
+      f'pixels is not possible; put "resize_small({max(size)})" before it'
     )
   return room
 
 
 def random_resized_crop(
-  size: int | tuple[int, int],
+  size: int | Pair,
   *,
   area: tuple[float, float] = _AREA,
   ratio: tuple[float, float] = _RATIO,
@@ -87,17 +104,16 @@ def random_resized_crop(
     ratio: smallest and largest width / height, drawn uniformly in the log.
     method: of resizing.
   """
-  height, width = _pair(size)
-  resized = resizing.make_resizer(method)
+  pair = _pair(size)
   for name, (low, high) in (("area", area), ("ratio", ratio)):
     if not 0 < low <= high:
       raise ValueError(f"{name} is {(low, high)}; it must be 0 < low <= high")
 
-  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    box = _random_box(rng, image.shape[:2], area, ratio)
-    return resized(image[box], height, width)
+  def region(rng: np.random.Generator, shape: Pair) -> resizing.Region:
+    box = _random_box(rng, shape, area, ratio)
+    return resizing.Region(*box, size=pair)
 
-  return transform
+  return resizing.Resampling(region, method)
 
 
 def random_flip(*, p: float = 0.5) -> Transform:
@@ -117,11 +133,11 @@ def random_flip(*, p: float = 0.5) -> Transform:
 
 def _random_box(
   rng: np.random.Generator,
-  shape: tuple[int, int],
+  shape: Pair,
   area: tuple[float, float],
   ratio: tuple[float, float],
-) -> tuple[slice, slice]:
-  """Rows and columns of the crop; the largest central one if none fits."""
+) -> tuple[int, int, int, int]:
+  """Top, left, height, width; the largest central crop if none fits."""
   height, width = shape
   for _ in range(_ATTEMPTS):
     pixels = height * width * rng.uniform(*area)
@@ -131,15 +147,14 @@ def _random_box(
     if 0 < rows <= height and 0 < columns <= width:
       top = int(rng.integers(height - rows + 1))
       left = int(rng.integers(width - columns + 1))
-      return slice(top, top + rows), slice(left, left + columns)
+      return top, left, rows, columns
   aspect = min(max(width / height, ratio[0]), ratio[1])
   rows = max(1, min(height, round(width / aspect)))
   columns = max(1, min(width, round(height * aspect)))
-  top, left = (height - rows) // 2, (width - columns) // 2
-  return slice(top, top + rows), slice(left, left + columns)
+  return (height - rows) // 2, (width - columns) // 2, rows, columns
 
 
-def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+def _pair(size: int | Pair) -> Pair:
   pair = size if isinstance(size, tuple) else (size, size)
   if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
     raise ValueError(

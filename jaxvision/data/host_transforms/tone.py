@@ -41,35 +41,40 @@ def solarize_add(addition: int, *, threshold: float = 128) -> Transform:
 
 def auto_contrast() -> Transform:
   """Stretches each channel so that it goes from black to white."""
-  return lambda rng, image: _looked_up(
-    image, [_stretching(plane) for plane in _planes(image)]
-  )
+  return _mapped_by_channel(_stretching)
 
 
 def equalize() -> Transform:
   """Maps each channel so that all values become about equally frequent."""
-  return lambda rng, image: _looked_up(
-    image, [_equalizing(plane) for plane in _planes(image)]
-  )
+  return _mapped_by_channel(_equalizing)
 
 
 def _mapped(table: np.ndarray) -> Transform:
-  return lambda rng, image: _looked_up(image, [table] * image.shape[2])
+  values = table.astype(np.uint8)
+
+  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.LUT(image, values).reshape(image.shape)
+
+  return transform
 
 
-def _looked_up(image: np.ndarray, tables: list[np.ndarray]) -> np.ndarray:
-  """Maps each channel by its own table of 256 values."""
-  import cv2
+def _mapped_by_channel(
+  make_table: Callable[[np.ndarray], np.ndarray],
+) -> Transform:
+  """Maps each channel by the table that is made of it."""
 
-  same = all(table is tables[0] for table in tables)
-  table = tables[0] if same else np.stack(tables, 1)[:, None]
-  return cv2.LUT(image, table.astype(np.uint8)).reshape(image.shape)
+  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    import cv2
 
+    planes = [
+      cv2.LUT(plane, make_table(plane).astype(np.uint8))
+      for plane in cv2.split(image)
+    ]
+    return cv2.merge(planes).reshape(image.shape)
 
-def _planes(image: np.ndarray) -> list[np.ndarray]:
-  import cv2
-
-  return list(cv2.split(image))
+  return transform
 
 
 def _stretching(plane: np.ndarray) -> np.ndarray:

@@ -77,7 +77,7 @@ def test_preparing_that_fails_leaves_nothing(tmp_path, monkeypatch):
   def fail(self, images, labels, rows):
     raise KeyboardInterrupt
 
-  from jaxvision.data.datasets import digits
+  from jaxvision.data.preparing import digits
 
   monkeypatch.setattr(digits.Digits, "_generate_examples", fail)
   with pytest.raises(KeyboardInterrupt):

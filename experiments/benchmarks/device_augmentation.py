@@ -1,0 +1,226 @@
+"""What augmentation inside the compiled step costs, as a share of the step.
+
+  python experiments/benchmarks/device_augmentation.py
+  python experiments/benchmarks/device_augmentation.py --batch_size 16
+
+For each row of `CASES` the train step of the model (forward, backward, SGD with
+momentum, the images already on the device) is compiled with those
+data.device_transforms. All steps go in turn, round after round, in one process.
+Printed are
+
+  alone     medians of the transform compiled on its own, which reads and writes
+            the batch once more than inside the step, and that as a share of the
+            median step without augmentation;
+  step      medians over the rounds of the step, and of its wall and processor
+            time over that of the step without augmentation in the same round;
+  bytes     memory read and written by the transform as XLA counts it, over that
+            of the forward and backward pass without augmentation. Where both
+            are bound by memory, as on accelerators, expect this share.
+"""
+
+import argparse
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvision import application, assembly, data, dispatch, startup
+from jaxvision import config as configs
+
+Tree = Any
+
+_BASE = str(pathlib.Path(__file__).parents[2] / "configs" / "default.py")
+NONE = "none"
+CASES: Mapping[str, tuple[str, ...]] = {
+  NONE: (),
+  "flip": ("random_flip",),
+  "crop": ("random_crop(padding=28)",),
+  "Cutout": ("random_cutout(112)",),
+  "erasing, noise": ("random_erasing(p=1)",),
+  "erasing, mean": ("random_erasing(p=1, fill='mean')",),
+  "mixup": ("random_mixup(0.2)",),
+  "mixup, permuted, per example": (
+    "random_mixup(0.2, per='example', partners='permutation')",
+  ),
+  "CutMix": ("random_cutmix",),
+  "mixup or CutMix": ("random_mixup_or_cutmix",),
+  "crop, flip, mixup or CutMix, erasing": (
+    "random_crop(padding=28)",
+    "random_flip",
+    "random_mixup_or_cutmix",
+    "random_erasing(p=0.25)",
+  ),
+}
+
+
+def prepare(
+  calls: Sequence[str],
+  images: pathlib.Path,
+  *,
+  model: str,
+  batch_size: int,
+) -> assembly.Parts:
+  """Makes the parts of a run on noise.
+
+  Args:
+    calls: data.device_transforms.
+    images: the file that `save_noise` wrote.
+    model: a name.
+    batch_size: of the step.
+  """
+  config = configs.load(
+    _BASE,
+    {
+      "model.name": model,
+      "data.kind": "npz",
+      "data.name": str(images),
+      "data.num_classes": 1000,
+      "data.validation": "",
+      "data.test": "",
+      "data.device_transforms": tuple(calls),
+      "optimizer.options.momentum": 0.9,
+      "train.batch_size": batch_size,
+      "train.duration": "1 steps",
+    },
+  )
+  return assembly.prepare(config, assembly.open_splits(config))
+
+
+def save_noise(path: pathlib.Path, *, size: int, count: int) -> None:
+  """Writes random images (count, size, size, 3) uint8."""
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (count, size, size, 3), np.uint8)
+  np.savez(path, images=images, labels=np.arange(count))
+
+
+def make_step(parts: assembly.Parts) -> Callable[[Tree], Tree]:
+  """step(state) -> state, on the first batch of the run."""
+  step, feed, _ = dispatch.compile_step(parts)
+  _, batch = next(iter(feed(0)))
+  return lambda state: step(state, batch)[0]
+
+
+def measure_steps(
+  steps: Mapping[str, Callable[[Tree], Tree]], state: Tree, *, rounds: int
+) -> dict[str, np.ndarray]:
+  """Seconds of each step: (rounds, 2), wall and processor time.
+
+  One round more comes first, and does not count.
+  """
+  seconds = {name: [] for name in steps}
+  for number in range(rounds + 1):
+    for name, step in steps.items():
+      start = time.perf_counter(), time.process_time()
+      state = jax.block_until_ready(step(state))
+      end = time.perf_counter(), time.process_time()
+      if number:
+        seconds[name].append(np.subtract(end, start))
+  return {name: np.asarray(times) for name, times in seconds.items()}
+
+
+def compile_alone(
+  calls: Sequence[str], *, batch_size: int, size: int
+) -> tuple[jax.stages.Compiled, Tree]:
+  """The transform alone, and a batch for it."""
+  key = jax.random.key(0)
+  batch = {
+    "image": jax.random.normal(key, (batch_size, size, size, 3)),
+    "targets": jax.nn.one_hot(np.arange(batch_size), 1000),
+    "mask": np.ones(batch_size, np.float32),
+  }
+  transform = jax.jit(data.make_device_transform(calls))
+  return transform.lower(key, batch).compile(), batch
+
+
+def seconds_alone(
+  transform: jax.stages.Compiled, batch: Tree, *, repeats: int = 25
+) -> float:
+  """The median of some calls."""
+  key, seconds = jax.random.key(1), []
+  for _ in range(repeats):
+    start = time.perf_counter()
+    jax.block_until_ready(transform(key, batch))
+    seconds.append(time.perf_counter() - start)
+  return statistics.median(seconds)
+
+
+def bytes_accessed(parts: assembly.Parts) -> float:
+  """By the forward and backward pass, as XLA counts it."""
+  state = parts.template
+  batch = assembly.batch_template(parts.config, parts.image_shape, parts.mesh)
+  loss = application.make_task_loss(parts.config, parts.model)
+  gradient = jax.jit(jax.grad(loss, has_aux=True))
+  lowered = gradient.lower(
+    state.params, state.model_state, batch, jax.random.key(0)
+  )
+  return lowered.compile().cost_analysis()["bytes accessed"]
+
+
+def table(
+  steps: Mapping[str, np.ndarray],
+  alone: Mapping[str, float],
+  traffic: Mapping[str, float],
+) -> str:
+  """A Markdown table.
+
+  Args:
+    steps: what `measure_steps` returns, with "none".
+    alone: seconds, by the same names.
+    traffic: bytes over those of the step without augmentation.
+  """
+  plain = steps[NONE]
+  base = float(np.median(plain[:, 0]))
+  lines = [
+    "| augmentation | alone, ms | of a step | step, ms | wall / none "
+    "| CPU / none | bytes / none |",
+    "|---|---:|---:|---:|---:|---:|---:|",
+  ]
+  for name, times in steps.items():
+    wall, processor = np.median(times / plain, axis=0)
+    lines.append(
+      f"| {name} | {alone[name] * 1e3:.2f} | {alone[name] / base:.2%} "
+      f"| {np.median(times[:, 0]) * 1e3:,.0f} | {wall:.3f} | {processor:.3f} "
+      f"| {traffic[name]:.2%} |"
+    )
+  return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+  """Measures what the command line says and prints a Markdown table."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("--model", default="resnet50")
+  parser.add_argument("--size", type=int, default=224, help="of the images")
+  parser.add_argument("--batch_size", type=int, default=8)
+  parser.add_argument("--rounds", type=int, default=9)
+  options = parser.parse_args(arguments)
+  startup.tune_cpu()
+  startup.cache_compilations()
+  with tempfile.TemporaryDirectory() as folder:
+    images = pathlib.Path(folder, "images.npz")
+    save_noise(images, size=options.size, count=options.batch_size)
+    runs = {
+      name: prepare(
+        calls, images, model=options.model, batch_size=options.batch_size
+      )
+      for name, calls in CASES.items()
+    }
+    steps = {name: make_step(parts) for name, parts in runs.items()}
+  alone, traffic = {}, {}
+  step_bytes = bytes_accessed(runs[NONE])
+  for name, calls in CASES.items():
+    transform, batch = compile_alone(
+      calls, batch_size=options.batch_size, size=options.size
+    )
+    alone[name] = seconds_alone(transform, batch)
+    traffic[name] = transform.cost_analysis()["bytes accessed"] / step_bytes
+  seconds = measure_steps(steps, runs[NONE].init(), rounds=options.rounds)
+  print(table(seconds, alone, traffic))
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,70 @@
+"""How surely one setting is better than another, over seeds."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+CONFIDENCE = 0.95
+
+
+def interval(values: np.ndarray) -> float:
+  """Half the width of the 95 % interval of a mean (Student's t); NaN of one."""
+  from scipy import stats
+
+  if len(values) < 2:
+    return math.nan
+  quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
+  return float(quantile * stats.sem(values))
+
+
+def p_value(a: Mapping[int, float], b: Mapping[int, float]) -> float:
+  """The p-value of no difference in mean, of two settings by seed.
+
+  Where they share their seeds the differences are tested (Student), for a seed
+  also says which images come when; otherwise the means (Welch). NaN where there
+  are not two of each.
+  """
+  from scipy import stats
+
+  if min(len(a), len(b)) < 2:
+    return math.nan
+  if set(a) == set(b):
+    differences = np.array([a[seed] - b[seed] for seed in a])
+    if np.ptp(differences) == 0:
+      return 1.0 if differences[0] == 0 else 0.0
+    return float(stats.ttest_1samp(differences, 0).pvalue)
+  first, second = list(a.values()), list(b.values())
+  if np.ptp(first) == 0 == np.ptp(second):
+    return 1.0 if first[0] == second[0] else 0.0
+  return float(stats.ttest_ind(first, second, equal_var=False).pvalue)
+
+
+def pairwise(settings: Sequence[Mapping[int, float]]) -> np.ndarray:
+  """(n, n) p-values of all pairs, corrected by Holm (1979); NaN where none is.
+
+  Args:
+    settings: {seed: value} of each.
+  """
+  pairs = [
+    (i, j) for i in range(len(settings)) for j in range(i + 1, len(settings))
+  ]
+  raw = [p_value(settings[i], settings[j]) for i, j in pairs]
+  table = np.full((len(settings), len(settings)), np.nan)
+  for (i, j), value in zip(pairs, _holm(raw), strict=True):
+    table[i, j] = table[j, i] = value
+  return table
+
+
+def _holm(values: Sequence[float]) -> list[float]:
+  """Step-down: the k-th smallest of m counts m - k + 1 times, and none less."""
+  corrected = list(values)
+  order = sorted(
+    (i for i, value in enumerate(values) if not math.isnan(value)),
+    key=lambda i: values[i],
+  )
+  largest = 0.0
+  for rank, i in enumerate(order):
+    largest = max(largest, min(1.0, (len(order) - rank) * values[i]))
+    corrected[i] = largest
+  return corrected

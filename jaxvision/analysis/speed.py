@@ -1,0 +1,104 @@
+"""How fast a run went, and what its time was spent on."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from jaxvision.analysis import figures, formats, page, runs
+from jaxvision.analysis.runs import Run
+
+# What result.json calls the parts of the time, and what they are.
+_PARTS = {
+  "steps": "training steps",
+  "evaluating": "evaluations",
+  "saving": "waiting for checkpoints",
+  "starting": "compiling and restoring",
+  "other": "processes that start or are down, and steps that were lost",
+}
+
+
+def section(run: Run) -> tuple[str, str, str]:
+  """The section `(title, HTML, note)`; empty of a run that did not note it."""
+  steps, typical = runs.series(run, "step_seconds_p50")
+  _, slow = runs.series(run, "step_seconds_p95")
+  if not steps.size or len(slow) != len(steps):
+    return "Speed", "", ""
+  times = figures.line_chart(
+    [
+      figures.Curve(steps, 1000 * typical, "train"),
+      figures.Curve(steps, 1000 * slow, "train", "dashed"),
+    ],
+    label="time of a step (ms)",
+    height=1.9,
+    positive=True,
+  )
+  caption = page.legend(
+    [("median", "train", "solid"), ("95th percentile", "train", "dashed")]
+  )
+  charts = page.figure(times, title="Step time", caption=caption)
+  content = (
+    page.tiles(_facts(run))
+    + f'<br><div class="pair">{charts}{_parts(run.result)}</div>'
+  )
+  return "Speed", content, _note(run)
+
+
+def _facts(run: Run) -> dict[str, str]:
+  """Medians over the lines of the log; checkpoints by their mean."""
+  median = {
+    name: float(np.nanmedian(values))
+    for name in ("step_seconds_p50", "step_seconds_p95", "data_wait", "mfu")
+    if (values := runs.series(run, name)[1]).size
+  }
+  _, saving = runs.series(run, "saving_seconds")
+  facts = {
+    "step, median": _milliseconds(median.get("step_seconds_p50")),
+    "step, 95th percentile": _milliseconds(median.get("step_seconds_p95")),
+    "waiting for data": formats.percent(median.get("data_wait")),
+    "checkpoints, per step": _milliseconds(
+      float(np.nanmean(saving)) if saving.size else None
+    ),
+    "MFU": formats.percent(median.get("mfu")),
+    "goodput": formats.percent(run.result.get("goodput")),
+  }
+  return {name: text for name, text in facts.items() if text != formats.NOTHING}
+
+
+def _milliseconds(seconds: float | None) -> str:
+  if seconds is None:
+    return formats.NOTHING
+  return f"{1000 * seconds:.3g} ms"
+
+
+def _parts(result: Mapping) -> str:
+  """A table of what the wall time went into."""
+  spent = result.get("seconds_spent") or {}
+  total = sum(spent.values())
+  if not total:
+    return ""
+  rows = [
+    (text, spent[name], spent[name] / total)
+    for name, text in _PARTS.items()
+    if name in spent
+  ]
+  columns = {
+    "time": str,
+    "spent": formats.duration,
+    "share": formats.percent,
+  }
+  return f'<div class="card">{page.table(columns, rows)}</div>'
+
+
+def _note(run: Run) -> str:
+  notes = ["Without evaluations and checkpoints."]
+  if run.result.get("goodput") is not None:
+    notes.append(
+      "Goodput is the share of the time since the first start that went into "
+      "steps which were kept."
+    )
+  if runs.series(run, "mfu")[1].size:
+    notes.append(
+      "MFU is the share of the devices' peak that three forward passes per "
+      "image take."
+    )
+  return " ".join(notes)

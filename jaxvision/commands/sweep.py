@@ -1,0 +1,156 @@
+"""`jaxvision sweep`."""
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from jaxvision.commands import parsing
+
+# Keeps the password of a storage out of the list of processes.
+_STORAGE = "JAXVISION_STORAGE"
+
+
+def add(commands) -> None:
+  """Declares the command."""
+  command = parsing.add(
+    commands,
+    "sweep",
+    _sweep,
+    "run all trials of an experiment, or join those who do",
+    epilog="The same command on another machine joins, given the same "
+    "--workdir and --storage. Any key of the base config can be set, for all trials: "
+    "--config.train.duration='5 epochs'",
+  )
+  command.set_defaults(config=None)
+  command.add_argument("experiment", metavar="FILE.py", nargs="?")
+  command.add_argument("--workdir", help="the folder of the sweep")
+  command.add_argument(
+    "--searcher",
+    help="grid, random, tpe or quasi_random; by default grid where all is "
+    "listed, else quasi_random",
+  )
+  command.add_argument(
+    "--trials",
+    type=int,
+    default=20,
+    metavar="N",
+    help="how often to draw what is drawn (20); each meets all that is listed",
+  )
+  command.add_argument("--seed", type=int, default=0, help="of what is drawn")
+  command.add_argument(
+    "--storage",
+    default=os.environ.get(_STORAGE, ""),
+    metavar="URL",
+    help=f"a database for many machines, or ${_STORAGE}; by default SQLite in "
+    "the folder",
+  )
+  command.add_argument(
+    "--workers", type=int, default=1, metavar="N", help="processes here (1)"
+  )
+  command.add_argument(
+    "--grace",
+    type=float,
+    default=60.0,
+    metavar="SECONDS",
+    help="without a sign of life, after which a worker counts as dead (60)",
+  )
+  command.add_argument(
+    "--dry-run", action="store_true", help="list the runs, start none"
+  )
+  command.add_argument(
+    "--rerun",
+    metavar="SWEEP",
+    help="in place of FILE.py: the best settings of that sweep, with --seeds",
+  )
+  command.add_argument(
+    "--top", type=int, default=3, metavar="N", help="of --rerun (3)"
+  )
+  command.add_argument(
+    "--seeds", type=int, default=10, metavar="N", help="of --rerun (10)"
+  )
+  command.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+
+
+def _sweep(options: argparse.Namespace) -> None:
+  from jaxvision import sweep
+
+  if bool(options.experiment) == bool(options.rerun):
+    raise ValueError("say either FILE.py, an experiment, or --rerun SWEEP")
+  if options.rerun:
+    experiment = sweep.best_again(
+      options.rerun, top=options.top, seeds=options.seeds
+    )
+  else:
+    experiment = sweep.load(options.experiment, options.overrides)
+  options.searcher = options.searcher or sweep.default_searcher(experiment)
+  if options.dry_run:
+    _list_runs(options, experiment)
+    return
+  if not options.workdir:
+    raise ValueError("give --workdir, the folder of the sweep")
+  opened = sweep.open_sweep(
+    options.workdir,
+    experiment,
+    file=options.experiment or options.rerun,
+    searcher=options.searcher,
+    draws=options.trials,
+    seed=options.seed,
+    storage=options.storage,
+    grace=options.grace,
+  )
+  if options.work:
+    _work(opened)
+  else:
+    _lead(options, opened)
+
+
+def _list_runs(options: argparse.Namespace, experiment: Any) -> None:
+  from jaxvision import sweep
+
+  planned = sweep.plan(
+    experiment.space,
+    searcher=options.searcher,
+    draws=options.trials,
+    seed=options.seed,
+  )
+  base = [f"--config.{k}={v}" for k, v in experiment.overrides.items()]
+  print(f"{len(planned)} runs of {' '.join([experiment.recipe, *base])}")
+  for number, each in enumerate(planned):
+    print(f"{number:04d}  {sweep.text(experiment.space, each)}")
+
+
+def _work(opened: Any) -> None:
+  """As a worker: one process, which trains."""
+  from jaxvision import startup, sweep, train_loop, trials
+
+  startup.tune_cpu()
+  sweep.work(opened, trials.run, interrupted=train_loop.Preempted)
+
+
+def _worker_arguments(options: argparse.Namespace) -> list[str]:
+  """The same sweep, for a worker; the storage comes by the environment."""
+  asked = [options.experiment] if options.experiment else []
+  names = ("rerun", "top", "seeds", "workdir", "searcher", "trials", "seed")
+  given = {name: getattr(options, name) for name in (*names, "grace")}
+  return [
+    *("sweep", *asked, "--work"),
+    *(f"--{name}={value}" for name, value in given.items() if value),
+    *(f"--config.{key}={value}" for key, value in options.overrides.items()),
+  ]
+
+
+def _lead(options: argparse.Namespace, opened: Any) -> None:
+  """As the one who starts workers here, and shows how it goes."""
+  from jaxvision import analysis, sweep
+
+  with sweep.open_view(opened) as look:
+    sweep.run_crew(
+      [sys.executable, "-m", "jaxvision", *_worker_arguments(options)],
+      size=options.workers,
+      logs=opened.workdir / "workers",
+      environment={_STORAGE: options.storage},
+      is_over=look,
+    )
+  report = analysis.write_sweep(options.workdir)
+  print(f"report: {report.absolute()}")

@@ -1,0 +1,146 @@
+"""A source of the user's own: a function in a file or package of theirs.
+
+data.kind is "my_data.py:load" (a path) or "package.module:load" (something
+that Python can import). The function takes data.name, any text, and returns
+the splits:
+
+  def load(name):
+    return {"train": (images, labels), "validation": (images, labels)}
+
+A split is a pair (images, labels) or a triple (images, labels, class_names):
+images are an array (n, h, w, c), integers in 0..255, or the paths of n files;
+labels are integers from 0, or text. Or it is a `jaxvision.data.Dataset`, which
+can read from anywhere. A single split may come without the dictionary and is
+then "train". Worker processes get what was returned, so that what it reads
+with must survive pickling.
+"""
+
+import importlib
+import importlib.util
+import os
+import pathlib
+import sys
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxvision.data import dataset, pairs
+
+_EXPECTED = (
+  "expected {split: Dataset}, or {split: (images or paths, labels)}, or "
+  "{split: (images or paths, labels, class_names)}"
+)
+
+
+def load(data_config: Any) -> dict[str, dataset.Dataset]:
+  """The splits that a function of the user returns.
+
+  Args:
+    data_config: reads kind, "FILE.py:FUNCTION" or "MODULE:FUNCTION", name, and
+      num_classes, which counts only where labels are numbers without names.
+
+  Raises:
+    FileNotFoundError: no such file or module.
+    ValueError: no such function, or it returns something else.
+  """
+  module_name, _, function_name = data_config.kind.rpartition(":")
+  module = _module(module_name)
+  function = getattr(module, function_name, None)
+  if not callable(function):
+    public = [each for each in vars(module) if not each.startswith("_")]
+    raise ValueError(
+      f"data.kind {data_config.kind!r}: {module_name} has no function "
+      f"{function_name!r}; it has {', '.join(public) or 'nothing'}"
+    )
+  returned = function(data_config.name)
+  splits = returned if isinstance(returned, Mapping) else {"train": returned}
+  if not splits or not all(isinstance(split, str) for split in splits):
+    raise _wrong(data_config.kind, f"the keys {list(splits)}")
+  named = _named(data_config.kind, splits, data_config.num_classes)
+  return {
+    split: _dataset(data_config.kind, split, each, named)
+    for split, each in splits.items()
+  }
+
+
+def _module(name: str) -> types.ModuleType:
+  if not name.endswith(".py"):
+    try:
+      return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+      raise FileNotFoundError(
+        f"data.kind: cannot import {name!r}: {error}; give the path of a file, "
+        'as in "my_data.py:load", or install the package'
+      ) from error
+  path = pathlib.Path(name).expanduser()
+  if not path.is_file():
+    raise FileNotFoundError(f"data.kind: no file {path.absolute()}")
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  # Dataclasses look their module up. It does not stay, so that functions are
+  # pickled whole: worker processes could not import it.
+  before = sys.modules.get(path.stem)
+  sys.modules[path.stem] = module
+  try:
+    spec.loader.exec_module(module)
+  finally:
+    del sys.modules[path.stem]
+    if before is not None:
+      sys.modules[path.stem] = before
+  return module
+
+
+def _named(
+  kind: str, splits: Mapping[str, Any], num_classes: int
+) -> tuple[str, ...]:
+  """The classes of all splits whose classes have no names."""
+  labels = [
+    np.asarray(each[1])
+    for each in splits.values()
+    if isinstance(each, tuple | list) and len(each) == 2
+  ]
+  try:
+    return pairs.name_classes(labels, num_classes=num_classes) if labels else ()
+  except (TypeError, ValueError) as error:
+    raise _wrong(kind, f"labels that cannot be read: {error}") from error
+
+
+def _dataset(
+  kind: str, split: str, returned: Any, class_names: tuple[str, ...]
+) -> dataset.Dataset:
+  if isinstance(returned, dataset.Dataset):
+    return returned
+  if not isinstance(returned, tuple | list) or len(returned) not in (2, 3):
+    raise _wrong(kind, f"{_shape(returned)} for the split {split!r}")
+  images, labels, *names = returned
+  if _are_paths(images):
+    make = pairs.from_files
+  elif isinstance(images, Sequence) or hasattr(images, "__array__"):
+    make = pairs.from_arrays
+  else:
+    raise _wrong(kind, f"{_shape(images)} as the images of the split {split!r}")
+  return make(
+    images,
+    labels,
+    class_names=names[0] if names else class_names,
+    name=kind,
+    split=split,
+  )
+
+
+def _are_paths(images: Any) -> bool:
+  if isinstance(images, np.ndarray):
+    return images.dtype.kind in "UT"
+  paths = isinstance(images, Sequence) and not isinstance(images, str | bytes)
+  return paths and all(isinstance(each, str | os.PathLike) for each in images)
+
+
+def _shape(value: Any) -> str:
+  length = f" of {len(value)}" if isinstance(value, tuple | list) else ""
+  return f"{type(value).__name__}{length}"
+
+
+def _wrong(kind: str, what: str) -> ValueError:
+  return ValueError(f"data.kind {kind!r} returned {what}; {_EXPECTED}")

@@ -1,0 +1,125 @@
+"""Indexes: arrays that describe files, made once and kept.
+
+An index lies beside the files as a hidden .jaxvision-NAME.npz or, where
+nothing may be written, in $JAXVISION_CACHE/indexes (by default
+~/.cache/jaxvision/indexes). It carries a digest of the names, sizes and times
+of what it describes, and is made again when they change.
+"""
+
+import hashlib
+import logging
+import os
+import pathlib
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+# Raised whenever the arrays of an index mean something else.
+_VERSION = 1
+_DIGEST = "digest"
+# Times of files are coarse: what changed just now may change once more without
+# a new time.
+_SETTLED_NS = 2_000_000_000
+
+
+def load(
+  directory: pathlib.Path,
+  name: str,
+  *,
+  of: Sequence[pathlib.Path],
+  build: Callable[[], Arrays],
+) -> Arrays:
+  """The index of some files, from disk if it is there and still true.
+
+  Several processes may do so at once: each leaves a whole index or none.
+
+  Args:
+    directory: of the files; where the index is kept.
+    name: of the index in this directory.
+    of: the files, or the folders whose lists of names are indexed.
+    build: makes the arrays.
+
+  Returns:
+    The arrays.
+
+  Raises:
+    FileNotFoundError: one of the files does not exist.
+  """
+  started = time.time_ns()
+  stats = [path.stat() for path in of]
+  digest = _digest(directory, of, stats)
+  places = _places(directory, name)
+  for place in places:
+    arrays = _read(place, digest)
+    if arrays is not None:
+      return arrays
+  arrays = build()
+  newest = max(each.st_mtime_ns for each in stats)
+  if newest < started - _SETTLED_NS:
+    _keep(places, {**arrays, _DIGEST: digest})
+  return arrays
+
+
+def _digest(
+  directory: pathlib.Path,
+  paths: Sequence[pathlib.Path],
+  stats: Sequence[os.stat_result],
+) -> np.ndarray:
+  """(32,) uint8 of all that must not change."""
+  digest = hashlib.sha256(f"index {_VERSION}\n".encode())
+  for path, stat in zip(paths, stats, strict=True):
+    name = os.fsencode(os.path.relpath(path, directory))
+    digest.update(b"%d %d %s\0" % (stat.st_size, stat.st_mtime_ns, name))
+  return np.frombuffer(digest.digest(), np.uint8)
+
+
+def _places(directory: pathlib.Path, name: str) -> list[pathlib.Path]:
+  """Beside the files, and in the cache folder."""
+  home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+  cache = os.environ.get("JAXVISION_CACHE") or pathlib.Path(home, "jaxvision")
+  where = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
+  elsewhere = pathlib.Path(cache).expanduser() / "indexes" / where
+  return [each / f".jaxvision-{name}.npz" for each in (directory, elsewhere)]
+
+
+def _read(place: pathlib.Path, digest: np.ndarray) -> Arrays | None:
+  """The arrays of an index, if it is there, whole, and of these files."""
+  try:
+    with place.open("rb") as opened, np.load(opened) as file:
+      if not np.array_equal(file[_DIGEST], digest):
+        return None
+      return {key: file[key] for key in file.files if key != _DIGEST}
+  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    return None
+
+
+def _keep(places: Sequence[pathlib.Path], arrays: Arrays) -> None:
+  reasons = []
+  for place in places:
+    try:
+      return _write(place, arrays)
+    except OSError as error:
+      reasons.append(str(error))
+  logging.getLogger(__name__).warning(
+    "the index cannot be kept and will be made again next time: %s",
+    "; ".join(reasons),
+  )
+
+
+def _write(place: pathlib.Path, arrays: Arrays) -> None:
+  """Under another name first, so that nobody reads half of it."""
+  place.parent.mkdir(parents=True, exist_ok=True)
+  descriptor, written = tempfile.mkstemp(".npz", ".jaxvision-", place.parent)
+  try:
+    with open(descriptor, "wb") as opened:
+      np.savez(opened, **arrays)
+    os.chmod(written, 0o644)
+    os.replace(written, place)
+  except BaseException:
+    os.unlink(written)
+    raise

@@ -1,0 +1,174 @@
+"""Runs a job on a SLURM cluster: writes a batch script and submits it.
+
+The script starts one process on each node (or one for each GPU), and starts all
+again after a crash. After a pre-emption, or when the time is over, they save
+and end with 42; the script then puts the job back into the queue. jax finds out
+from SLURM which process is which.
+"""
+
+import dataclasses
+import logging
+import re
+import shlex
+
+from jaxvision import endings, engine
+from jaxvision import job as jobs
+
+_LOGGER = logging.getLogger(__name__)
+_SCRIPT = "job.sh"
+# SLURM's own: minutes, minutes:seconds, hours:minutes:seconds, days-hours...
+_TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """How to run on SLURM.
+
+  Attributes:
+    nodes: how many.
+    tasks: processes on each node.
+    gpus: of each node.
+    cpus: of each process; 0 leaves it to SLURM.
+    time: the limit of one allocation, as SLURM writes it; the job is queued
+      again when it is over.
+    partition, account: of SLURM; "" is the default one.
+    extra: more options of sbatch, as "--mem=0".
+    restarts: after crashes, within one allocation.
+    grace: seconds to save in before the time is over.
+  """
+
+  nodes: int = 1
+  tasks: int = 1
+  gpus: int = 0
+  cpus: int = 0
+  time: str = ""
+  partition: str = ""
+  account: str = ""
+  extra: tuple[str, ...] = ()
+  restarts: int = 3
+  grace: int = 60
+
+
+def render(job: jobs.Job, options: Options) -> jobs.Rendered:
+  """The batch script and its submission.
+
+  Raises:
+    ValueError: the time or the extra options are not as SLURM writes them, or
+      the GPUs cannot be shared among the processes.
+  """
+  if options.time and not _TIME.fullmatch(options.time):
+    raise ValueError(
+      f"--time {options.time!r} is no time of SLURM; write minutes, "
+      "hours:minutes:seconds or days-hours, as 30, 12:00:00 or 2-0"
+    )
+  if options.gpus and options.tasks not in (1, options.gpus):
+    raise ValueError(
+      f"--tasks {options.tasks} cannot share --gpus {options.gpus}; give each "
+      f"node one task, or {options.gpus} with a GPU each"
+    )
+  for each in options.extra:
+    if not each.startswith("-"):
+      raise ValueError(
+        f"--extra {each!r} is no option of sbatch; write --extra=--mem=0"
+      )
+  script = job.folder / _SCRIPT
+  return jobs.Rendered(
+    files={script: _script(job, options)},
+    commands=[
+      jobs.Command(
+        ("sbatch", "--parsable", str(script)), "submits it, prints its number"
+      )
+    ],
+  )
+
+
+def launch(job: jobs.Job, options: Options) -> int:
+  """Submits the job; returns 0 once SLURM has it.
+
+  Raises:
+    ValueError: see `render`.
+    FileNotFoundError: SLURM is not here.
+    OSError: SLURM refuses the job; with its words.
+  """
+  rendered = render(job, options)
+  engine.require(
+    "sbatch", "run this on a login node of the cluster, or add --dry-run"
+  )
+  job.folder.mkdir(parents=True, exist_ok=True)
+  for path, content in rendered.files.items():
+    path.write_text(content, "utf-8")
+  number = engine.ask(rendered.commands[0].words).split(";")[0]
+  log = job.folder / f"slurm-{number}.log"
+  _LOGGER.info("job %s, which writes into %s", number, log)
+  _LOGGER.info("look: squeue --job %s; end: scancel %s", number, number)
+  return 0
+
+
+def _script(job: jobs.Job, options: Options) -> str:
+  lines = "\n".join(f"#SBATCH {each}" for each in _directives(job, options))
+  own = ",".join(map(str, range(options.gpus)))
+  # By itself jax takes one device for each process that SLURM starts.
+  devices = f"export JAX_LOCAL_DEVICE_IDS={own}\n" if options.tasks == 1 else ""
+  return _TEMPLATE.format(
+    directives=lines,
+    devices=devices if options.gpus else "",
+    restarts=options.restarts,
+    command=shlex.join([*_share(options), *jobs.words(job)]),
+    preempted=endings.PREEMPTED,
+  )
+
+
+def _share(options: Options) -> list[str]:
+  """What srun does not take over from the batch script, since SLURM 22.05."""
+  return [f"--cpus-per-task={options.cpus}"] if options.cpus else []
+
+
+def _directives(job: jobs.Job, options: Options) -> list[str]:
+  given = {
+    "job-name": job.folder.absolute().parent.name,
+    "nodes": options.nodes,
+    "ntasks-per-node": options.tasks,
+    "gpus-per-node": options.gpus,
+    "cpus-per-task": options.cpus,
+    "time": options.time,
+    "partition": options.partition,
+    "account": options.account,
+    "signal": f"TERM@{options.grace}",
+    "output": job.folder / "slurm-%j.log",
+  }
+  return [
+    *(
+      f"--{name}={shlex.quote(str(value))}"
+      for name, value in given.items()
+      if value
+    ),
+    "--open-mode=append",
+    "--requeue",
+    *options.extra,
+  ]
+
+
+_TEMPLATE = """\
+#!/bin/bash
+{directives}
+
+# Which process is which SLURM tells jax; the port is another at each attempt,
+# for the last one may not be free yet.
+export PYTHONUNBUFFERED=1
+{devices}for attempt in $(seq 0 {restarts}); do
+  export JAX_COORDINATOR_PORT=$((20000 + RANDOM % 12000))
+  echo "attempt $attempt, start ${{SLURM_RESTART_COUNT:-0}} of the job, $(date)"
+  srun --kill-on-bad-exit=1 {command}
+  code=$?
+  echo "the processes ended with $code, $(date)"
+  # 143: SIGTERM came before anything could be saved.
+  if [ $code -eq {preempted} ] || [ $code -eq 143 ]; then
+    # It ends this script; where it may not, the code says what to do.
+    scontrol requeue "$SLURM_JOB_ID" && sleep 60
+    exit {preempted}
+  fi
+  # A signal ended them: the same command goes on from the last checkpoint.
+  [ $code -gt 128 ] && [ $code -ne 130 ] || break
+done
+exit $code
+"""

@@ -1,0 +1,123 @@
+"""What a run leaves in its folder when it ends, however it ends."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxvision import (
+  analysis,
+  assembly,
+  checkpoint,
+  data,
+  evaluators,
+  features,
+  pace,
+  processes,
+  train_step,
+  trees,
+)
+from jaxvision import workdir as workdirs
+from jaxvision.evaluation import classification
+
+
+def describe(parts: assembly.Parts, memory: int | None) -> dict[str, Any]:
+  """What result.json says of any run; `memory` is what a step needs, bytes."""
+  return {
+    "total_steps": parts.steps.total,
+    "parameters": trees.count(parts.template.params),
+    "flops_per_image": features.flops_per_image(
+      parts.model, image_shape=parts.image_shape
+    ),
+    "memory_bytes": memory,
+    "image_shape": list(map(int, parts.image_shape)),
+    "class_names": list(parts.splits["train"].class_names),
+  }
+
+
+def write_stopped(
+  folder: pathlib.Path,
+  *,
+  facts: Mapping[str, Any],
+  record: Mapping[str, Any],
+  status: str,
+) -> None:
+  """The results of a run that did not reach its end."""
+  _write(folder, record, {**facts, "status": status})
+
+
+def write_finished(
+  folder: pathlib.Path,
+  *,
+  parts: assembly.Parts,
+  facts: Mapping[str, Any],
+  state: train_step.TrainState,
+  record: Mapping[str, Any],
+  measured: evaluators.Evaluators,
+) -> dict[str, Any]:
+  """Evaluates the final state, writes and returns the results.
+
+  Raises:
+    stopping.Stopped: the run was asked to stop in the middle of it.
+  """
+  role = "test" if "test" in parts.splits else "validation"
+  name = f"{role}_ema" if parts.config.ema.decay else role
+  final = None
+  if name in measured:
+    evaluation = measured[name](state)
+    final = {"split": name, "metrics": evaluation.metrics}
+    if processes.is_first():
+      _write_evaluation(folder, evaluation, parts.splits[role])
+  path, filters = features.first_layer(
+    parts.model, params=state.params, image_shape=parts.image_shape
+  )
+  if processes.is_first():
+    workdirs.write_arrays(
+      folder / "first_layer.npz", name=path, filters=filters
+    )
+  result = {
+    **facts,
+    "status": "finished",
+    "final": final,
+    "fingerprint": checkpoint.fingerprint(state),
+    "checkpoint": f"checkpoints/{parts.steps.total}",
+  }
+  return _write(folder, record, result)
+
+
+def _write(
+  folder: pathlib.Path, record: Mapping[str, Any], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Writes the result and the report; what process 0 wrote is returned."""
+
+  def write() -> dict[str, Any]:
+    result = {
+      **facts,
+      "step": record["step"],
+      "seconds": record["seconds"],
+      "best": record["best"],
+      **pace.summary(record["spent"], workdirs.began(folder)),
+    }
+    workdirs.write_result(folder, result)
+    analysis.write_report(folder)
+    return result
+
+  return processes.first(write)
+
+
+def _write_evaluation(
+  folder: pathlib.Path,
+  measured: classification.Evaluation,
+  split: data.Dataset,
+) -> None:
+  wrong = measured.mistakes
+  workdirs.write_arrays(
+    folder / "evaluation.npz",
+    confusion=measured.sums["confusion"],
+    mistake_images=np.asarray([m.image for m in wrong], np.uint8),
+    mistake_labels=np.asarray([m.label for m in wrong], np.int64),
+    mistake_predictions=np.asarray([m.prediction for m in wrong], np.int64),
+    mistake_confidences=np.asarray([m.confidence for m in wrong], np.float32),
+    mistake_ids=np.asarray(split.ids([m.position for m in wrong]), np.str_),
+  )

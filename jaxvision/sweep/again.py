@@ -1,0 +1,71 @@
+"""The best settings of a sweep once more, with more seeds."""
+
+import collections
+import json
+import pathlib
+import statistics
+from typing import Any
+
+from jaxvision.sweep import axes
+from jaxvision.sweep.experiment import Experiment
+from jaxvision.sweep.objective import Objective
+
+
+def best_again(
+  workdir: str | pathlib.Path, *, top: int, seeds: int
+) -> Experiment:
+  """An experiment: the best settings of a sweep, each with the same seeds.
+
+  Settings are ranked by the mean of the objective over the seeds they had;
+  nothing is pruned.
+
+  Args:
+    workdir: of the sweep that was run.
+    top: how many settings.
+    seeds: how many seeds, 0 to seeds - 1.
+
+  Raises:
+    FileNotFoundError: the folder is no sweep.
+    ValueError: none of its trials is complete.
+  """
+  workdir = pathlib.Path(workdir)
+  path = workdir / "sweep.json"
+  if not path.exists():
+    raise FileNotFoundError(
+      f"{workdir} is no sweep: it has no sweep.json, which `jaxvision sweep` "
+      "makes"
+    )
+  content = json.loads(path.read_text("utf-8"))
+  aim = Objective(**content["objective"])
+  settings = _best_settings(workdir, aim)[:top]
+  if not settings:
+    raise ValueError(f"no trial of {workdir} is complete; let it run first")
+  return Experiment(
+    question=content["question"],
+    recipe=content["recipe"],
+    overrides=content["overrides"],
+    space={
+      "setting": axes.grid(dict(settings)),
+      "seed": axes.seeds(seeds),
+    },
+    objective=aim,
+    read=content["read"],
+  )
+
+
+def _best_settings(
+  workdir: pathlib.Path, aim: Objective
+) -> list[tuple[str, dict[str, Any]]]:
+  """(name, overrides but for the seed) of all settings, the best first."""
+  values = collections.defaultdict(list)
+  found: dict[str, tuple[str, dict[str, Any]]] = {}
+  for path in sorted(workdir.glob("trials/*/trial.json")):
+    trial = json.loads(path.read_text("utf-8"))
+    if trial["state"] == "complete":
+      overrides = {k: v for k, v in trial["overrides"].items() if k != "seed"}
+      key = json.dumps(overrides, sort_keys=True)
+      found.setdefault(key, (f"trial {trial['number']}", overrides))
+      values[key].append(trial["value"])
+  sign = -1 if aim.goal == "maximize" else 1
+  ranked = sorted(found, key=lambda key: sign * statistics.mean(values[key]))
+  return [found[key] for key in ranked]

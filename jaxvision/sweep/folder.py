@@ -1,0 +1,104 @@
+"""The folder of a sweep, which all its workers share.
+
+  sweep.json           what is asked and how; the folder belongs to it
+  trials/0007/         the run of trial 7, as `jaxvision train` leaves it
+  trials/0007/trial.json   what the sweep says of it: settings, state, value
+  workers/             what the workers printed
+  sweep.db             the storage, unless it is elsewhere
+
+It says all that a report needs; the storage is only needed to go on.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import pathlib
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jaxvision import analysis, tracking
+from jaxvision.sweep import space
+from jaxvision.sweep.experiment import Experiment
+
+Path = pathlib.Path
+# Does not belong to what is asked.
+_NAME = "study"
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+  """Only one process is in here at a time, also of other machines."""
+  workdir.mkdir(parents=True, exist_ok=True)
+  with (workdir / "lock").open("w") as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    yield
+
+
+def claim(
+  workdir: Path, asked: Experiment, *, file: str, **how: Any
+) -> dict[str, Any]:
+  """Writes sweep.json, or finds that the folder is of the same sweep.
+
+  Args:
+    workdir: of the sweep.
+    asked: the experiment.
+    file: where it was read from.
+    **how: the searcher and its numbers.
+
+  Returns:
+    The content of sweep.json; "study" names it in the storage.
+
+  Raises:
+    ValueError: the folder belongs to another sweep.
+  """
+  content = {
+    "experiment": file,
+    **dataclasses.asdict(asked),
+    "space": space.describe(asked.space),
+    **how,
+  }
+  content = json.loads(json.dumps(content, default=str))
+  path = workdir / "sweep.json"
+  if path.exists():
+    found = json.loads(path.read_text("utf-8"))
+    _refuse_other(workdir, found, {**content, _NAME: found[_NAME]})
+    return found
+  content[_NAME] = f"{workdir.resolve().name}-{uuid.uuid4().hex[:8]}"
+  tracking.write_json(path, content)
+  return content
+
+
+def trial_folder(workdir: Path, number: int) -> Path:
+  """The run folder of a trial."""
+  return workdir / "trials" / f"{number:04d}"
+
+
+def write_trial(workdir: Path, number: int, facts: Mapping[str, Any]) -> None:
+  """Writes what is known of a trial, beside its run."""
+  folder = trial_folder(workdir, number)
+  folder.mkdir(parents=True, exist_ok=True)
+  tracking.write_json(folder / "trial.json", {**facts, "number": number})
+
+
+def read_trial(workdir: Path, number: int) -> dict[str, Any]:
+  """What `write_trial` wrote; {} before it has."""
+  path = trial_folder(workdir, number) / "trial.json"
+  return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def _refuse_other(
+  workdir: Path, found: Mapping[str, Any], content: Mapping[str, Any]
+) -> None:
+  differences = [
+    f"  {key}: {old!r} there, {new!r} here"
+    for key, old, new in analysis.compare_configs(found, content)
+    if key != "experiment"
+  ]
+  if differences:
+    raise ValueError(
+      f"{workdir} belongs to another sweep:\n"
+      + "\n".join(differences)
+      + "\nGive this sweep its own --workdir, or change it back."
+    )

@@ -1,0 +1,62 @@
+"""Opens a sweep for a worker, or for whoever looks on; makes it if need be."""
+
+import pathlib
+
+from jaxvision.sweep import folder, searchers, space, study
+from jaxvision.sweep.experiment import Experiment
+from jaxvision.sweep.worker import Sweep
+
+
+def default_searcher(experiment: Experiment) -> str:
+  """A grid where all is listed; else points that fill the space evenly."""
+  return "quasi_random" if space.drawn(experiment.space) else "grid"
+
+
+def open_sweep(
+  workdir: str | pathlib.Path,
+  experiment: Experiment,
+  *,
+  file: str,
+  searcher: str,
+  draws: int,
+  seed: int,
+  storage: str,
+  grace: float,
+) -> Sweep:
+  """Opens the sweep of a folder; the same call joins it from anywhere.
+
+  Args:
+    workdir: of the sweep, shared by all workers.
+    experiment: what is asked.
+    file: where that was read from.
+    searcher, draws, seed: of `searchers.plan`.
+    storage: its URL; "" is an SQLite file in the folder.
+    grace: seconds without a heartbeat after which a worker counts as dead.
+
+  Raises:
+    ValueError: the folder is of another sweep, or the storage does not open.
+  """
+  workdir = pathlib.Path(workdir).absolute()
+  plan = searchers.plan(
+    experiment.space, searcher=searcher, draws=draws, seed=seed
+  )
+  with folder.locked(workdir):
+    content = folder.claim(
+      workdir,
+      experiment,
+      file=file,
+      searcher=searcher,
+      draws=draws,
+      seed=seed,
+      trials=len(plan),
+    )
+    opened = study.open_study(
+      storage or f"sqlite:///{workdir / 'sweep.db'}",
+      name=content["study"],
+      goal=experiment.objective.goal,
+      plan=plan,
+      what=experiment.space,
+      seed=seed,
+      grace=grace,
+    )
+  return Sweep(workdir, experiment, opened)

@@ -1,0 +1,406 @@
+"""The trials of a sweep in a storage that all its workers share: Optuna's.
+
+All trials are there from the beginning, waiting; a worker claims one, and the
+storage lets only one of them have it. While it works it sends heartbeats. A
+trial whose heart has stopped is failed by whoever notices, and one that has
+failed without a reason gets a successor, with the same picks and the same
+number: `Trial.number` is that of the first of them, and names the run's folder.
+Two workers may make a successor at once; only the older can be claimed. So a
+worker may be killed between any two lines here, and nothing is lost or run
+twice.
+"""
+
+import contextlib
+import dataclasses
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jaxvision.sweep import rungs, space
+from jaxvision.sweep.axes import Choice, Range, Space
+from jaxvision.sweep.searchers import Planned
+
+# A trial whose workers were killed so often is not tried again.
+MOST_ATTEMPTS = 5
+# States of a trial, and the words of the storage for them.
+_STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+ENDED = tuple(_STATES)
+_SQLITE_TIMEOUT = 120.0  # seconds to wait for other writers
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+  """An open study.
+
+  Attributes:
+    handle: Optuna's study.
+    storage: Optuna's storage.
+    space: what is tried.
+    seed: of what is drawn.
+    beat: seconds between heartbeats.
+  """
+
+  handle: Any
+  storage: Any
+  space: Space
+  seed: int
+  beat: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+  """A claimed trial.
+
+  Attributes:
+    key: of the storage.
+    number: of the first attempt, which names the folder.
+    attempt: 1, and one more for each worker that was killed with it.
+    point: the config it tries.
+  """
+
+  key: int
+  number: int
+  attempt: int
+  point: space.Point
+
+
+@dataclasses.dataclass(frozen=True)
+class Standing:
+  """How a trial stands: its latest attempt.
+
+  Attributes:
+    number, attempt: as of `Trial`.
+    state: "waiting", "running", or one of `finish`.
+    value: of the objective, or None.
+    curve: progress in thousandths -> value of the metric.
+    seconds: from the claim to the end; None before that.
+  """
+
+  number: int
+  attempt: int
+  state: str
+  value: float | None
+  curve: Mapping[int, float]
+  seconds: float | None
+
+
+def open_study(
+  url: str,
+  *,
+  name: str,
+  goal: str,
+  plan: Sequence[Planned],
+  what: Space,
+  seed: int,
+  grace: float,
+) -> Study:
+  """Opens a study, and makes it and its trials if they are not there.
+
+  One process at a time may call this: the caller holds a lock.
+
+  Args:
+    url: of the storage, as SQLAlchemy writes it.
+    name: of the study in the storage.
+    goal: "maximize" or "minimize".
+    plan: its trials.
+    what: the space they are from.
+    seed: of what is drawn.
+    grace: seconds without a heartbeat after which a worker counts as dead.
+
+  Raises:
+    ValueError: Optuna is not installed, or the storage cannot be reached.
+  """
+  optuna = _optuna()
+  beat = max(1, round(grace / 4))
+  storage = _open_storage(url, beat, max(beat + 1, round(grace)))
+  handle = optuna.create_study(
+    storage=storage,
+    study_name=name,
+    direction=goal,
+    load_if_exists=True,
+    pruner=optuna.pruners.NopPruner(),
+  )
+  there = len(handle.get_trials(deepcopy=False))
+  for number, planned in enumerate(plan[there:], there):
+    attributes = {"origin": number, "attempt": 1}
+    if planned.leader is not None:
+      attributes["leader"] = planned.leader
+    handle.enqueue_trial(planned.picks, user_attrs=attributes)
+  return Study(handle, storage, what, seed, beat)
+
+
+def claim(study: Study) -> Trial | None:
+  """Takes the next trial that waits; None if there is none now."""
+  heal(study)
+  trials = study.handle.get_trials(deepcopy=False)
+  for frozen in trials:
+    if frozen.state.name != "WAITING" or not _is_ready(frozen, trials):
+      continue
+    key = _key(study, frozen.number)
+    # First, so that no moment is without one.
+    study.storage.record_heartbeat(key)
+    if study.storage.set_trial_state_values(key, _state("RUNNING")):
+      return Trial(
+        key=key,
+        number=_origin(frozen),
+        attempt=frozen.user_attrs["attempt"],
+        point=_suggest(study, key, frozen, trials),
+      )
+  return None
+
+
+def heal(study: Study) -> None:
+  """Ends the trials of dead workers, and lets them be taken up."""
+  optuna = _optuna()
+  with _without_warnings():
+    optuna.storages.fail_stale_trials(study.handle)
+  for frozen in _latest(study.handle.get_trials(deepcopy=False)):
+    if frozen.state.name != "FAIL" or "reason" in frozen.user_attrs:
+      continue
+    attributes = dict(frozen.user_attrs)
+    released = attributes.pop("released", False)
+    attributes["attempt"] += not released
+    attributes["succeeds"] = frozen.number
+    study.handle.add_trial(
+      optuna.trial.create_trial(
+        state=_state("WAITING"),
+        system_attrs={
+          "fixed_params": {**_fixed(frozen), **frozen.params},
+        },
+        user_attrs=attributes,
+        intermediate_values=dict(frozen.intermediate_values),
+      )
+    )
+
+
+@contextlib.contextmanager
+def beating(study: Study, trials: Sequence[Trial]) -> Iterator[None]:
+  """Sends heartbeats of trials meanwhile."""
+  stop = threading.Event()
+
+  def beat() -> None:
+    while not stop.wait(study.beat):
+      # A storage that is away for a moment is asked again.
+      with contextlib.suppress(Exception):
+        for trial in trials:
+          study.storage.record_heartbeat(trial.key)
+
+  thread = threading.Thread(target=beat, daemon=True)
+  thread.start()
+  try:
+    yield
+  finally:
+    stop.set()
+    thread.join()
+
+
+def report(study: Study, trial: Trial, progress: int, value: float) -> bool:
+  """Notes a value of the metric; False if the trial is not ours any more."""
+  with _ours() as mine:
+    study.storage.set_trial_intermediate_value(trial.key, progress, value)
+  return bool(mine)
+
+
+def finish(
+  study: Study,
+  trial: Trial,
+  state: str,
+  *,
+  value: float | None = None,
+  reason: str = "",
+) -> bool:
+  """Ends a trial, for ever; False if it was not ours any more.
+
+  Args:
+    study: of the trial.
+    trial: claimed.
+    state: "complete", "pruned" or "failed".
+    value: of the objective, where there is one.
+    reason: why it did not complete.
+  """
+  with _ours() as mine:
+    if state != "complete":
+      study.storage.set_trial_user_attr(trial.key, "reason", reason)
+    values = None if value is None else [value]
+    study.storage.set_trial_state_values(
+      trial.key, _state(_STATES[state]), values
+    )
+  return bool(mine)
+
+
+def release(study: Study, trial: Trial) -> None:
+  """Gives a trial back: another worker goes on with it."""
+  with _ours():
+    study.storage.set_trial_user_attr(trial.key, "released", True)
+    study.storage.set_trial_state_values(trial.key, _state("FAIL"))
+
+
+def is_ours(study: Study, trial: Trial) -> bool:
+  """Whether a claimed trial has not been given to another worker."""
+  return study.storage.get_trial(trial.key).state.name == "RUNNING"
+
+
+def standings(study: Study) -> list[Standing]:
+  """How all trials stand, by their number."""
+  latest = _latest(study.handle.get_trials(deepcopy=False))
+  return sorted(map(_standing, latest), key=lambda each: each.number)
+
+
+def curves(study: Study, *, but: Trial) -> list[rungs.Curve]:
+  """The values of the metric in all other trials."""
+  return [s.curve for s in standings(study) if s.number != but.number]
+
+
+def is_over(study: Study) -> bool:
+  """Whether all trials have ended."""
+  return all(each.state in ENDED for each in standings(study))
+
+
+def _optuna() -> Any:
+  try:
+    import optuna
+  except ImportError:
+    raise ValueError(
+      "sweeps need Optuna, which is not installed: pip install 'jaxvision"
+      "[sweep]'"
+    ) from None
+  optuna.logging.set_verbosity(optuna.logging.WARNING)
+  return optuna
+
+
+def _open_storage(url: str, beat: int, grace: int) -> Any:
+  optuna = _optuna()
+  connect = {"timeout": _SQLITE_TIMEOUT} if url.startswith("sqlite") else {}
+  try:
+    with _without_warnings():
+      return optuna.storages.RDBStorage(
+        url,
+        engine_kwargs={"connect_args": connect, "pool_pre_ping": True},
+        heartbeat_interval=beat,
+        grace_period=grace,
+      )
+  except Exception as error:  # whatever SQLAlchemy and the drivers raise
+    hidden = _without_password(str(error), url)
+    raise ValueError(
+      f"the storage cannot be opened: {hidden}\n--storage takes what "
+      "SQLAlchemy takes, sqlite:////path/sweep.db or postgresql+psycopg2://user:"
+      "password@host/database (pip install 'jaxvision[postgres]')"
+    ) from None
+
+
+def _without_password(text: str, url: str) -> str:
+  password = url.partition("@")[0].rpartition(":")[2]
+  return text.replace(password, "...") if "@" in url and password else text
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+  """Heartbeats are called experimental, at each use."""
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    yield
+
+
+@contextlib.contextmanager
+def _ours() -> Iterator[list[bool]]:
+  """[True] if the trial could be changed, [] if another has ended it."""
+  optuna, mine = _optuna(), [True]
+  try:
+    yield mine
+  except optuna.exceptions.UpdateFinishedTrialError:
+    mine.clear()
+
+
+def _state(name: str) -> Any:
+  return _optuna().trial.TrialState[name]
+
+
+def _key(study: Study, number: int) -> int:
+  of_study = study.storage.get_study_id_from_name(study.handle.study_name)
+  return study.storage.get_trial_id_from_study_id_trial_number(of_study, number)
+
+
+def _origin(frozen: Any) -> int:
+  return frozen.user_attrs["origin"]
+
+
+def _fixed(frozen: Any) -> dict[str, Any]:
+  return dict(frozen.system_attrs.get("fixed_params", {}))
+
+
+def _latest(trials: Sequence[Any]) -> list[Any]:
+  """The last attempt of each trial; of two that succeed one, the older."""
+  latest, succeeded = {}, set()
+  for frozen in trials:
+    before = frozen.user_attrs.get("succeeds")
+    if before is None or before not in succeeded:
+      latest[_origin(frozen)] = frozen
+      succeeded.add(before)
+  return list(latest.values())
+
+
+def _is_ready(frozen: Any, trials: Sequence[Any]) -> bool:
+  """Whether it may be run: no elder twin, and its leader has its picks."""
+  before = frozen.user_attrs.get("succeeds")
+  twins = (
+    each
+    for each in trials[: frozen.number]
+    if before is not None and each.user_attrs.get("succeeds") == before
+  )
+  if any(twins):
+    return False
+  leader = frozen.user_attrs.get("leader")
+  return leader is None or bool(_picks_of(leader, trials))
+
+
+def _picks_of(number: int, trials: Sequence[Any]) -> dict[str, Any]:
+  """What a leader, or a successor of it, has picked; {} before it has."""
+  for frozen in trials:
+    if _origin(frozen) == number and frozen.user_attrs.get("picked"):
+      return dict(frozen.params)
+  return {}
+
+
+def _suggest(
+  study: Study, key: int, frozen: Any, trials: Sequence[Any]
+) -> space.Point:
+  """The point of a trial; what is not fixed is drawn by TPE."""
+  optuna = _optuna()
+  # By the number: it does not matter who runs a trial.
+  seed = zlib.crc32(f"{study.seed} {frozen.number}".encode())
+  study.handle.sampler = optuna.samplers.TPESampler(
+    seed=seed, constant_liar=True
+  )
+  leader = frozen.user_attrs.get("leader")
+  led = {} if leader is None else _picks_of(leader, trials)
+  fixed = {**led, **_fixed(frozen)}
+  study.storage.set_trial_system_attr(key, "fixed_params", fixed)
+  handle = optuna.trial.Trial(study.handle, key)
+
+  def pick(name: str, axis: Range | Choice) -> Any:
+    if isinstance(axis, Choice):
+      return handle.suggest_categorical(name, axis.labels)
+    suggest = handle.suggest_int if axis.whole else handle.suggest_float
+    return suggest(name, axis.low, axis.high, log=axis.log)
+
+  point = space.resolve(study.space, pick)
+  study.storage.set_trial_user_attr(key, "picked", True)
+  return point
+
+
+def _standing(frozen: Any) -> Standing:
+  words = {word: state for state, word in _STATES.items()}
+  state = words.get(frozen.state.name, frozen.state.name.lower())
+  if state == "failed" and "reason" not in frozen.user_attrs:
+    state = "waiting"  # for the worker that takes it up
+  duration = frozen.duration
+  return Standing(
+    number=_origin(frozen),
+    attempt=frozen.user_attrs["attempt"],
+    state=state,
+    value=frozen.value if state == "complete" else None,
+    curve=dict(frozen.intermediate_values),
+    seconds=duration.total_seconds() if duration else None,
+  )

@@ -1,0 +1,106 @@
+"""A gcloud that knows queued resources and their workers, for tests.
+
+Slices live in files: in STATE each line is what the next question after the
+state of the resource is answered with, the last one for ever; so for NODE.
+Workers are folders in which commands for them are really run.
+"""
+
+import pathlib
+import shutil
+
+import stand_in
+
+_CODE = """
+import os, pathlib, shlex, subprocess, sys, threading
+
+root = pathlib.Path({root!r})
+words = sys.argv[1:]
+assert words[:2] == ["compute", "tpus"], words
+assert words[-1] == "--quiet" and "--zone=here" in words, words
+with (root / "calls").open("a") as file:
+  file.write(shlex.join(words[2:]) + chr(10))
+kind, verb, name = words[2:5]
+given = dict(each.split("=", 1) for each in words[5:] if "=" in each)
+
+
+def answer(path):
+  if not path.exists():
+    sys.exit("ERROR: (gcloud) NOT_FOUND: Resource was not found.")
+  states = path.read_text().split()
+  path.write_text(" ".join(states[1:] or states))
+  print(states[0])
+
+
+def workers():
+  chosen = given["--worker"]
+  every = sorted((root / "workers").iterdir())
+  return every if chosen == "all" else [every[int(chosen)]]
+
+
+if (kind, verb) == ("queued-resources", "create"):
+  if (root / "refusal").exists():
+    sys.exit("ERROR: (gcloud) " + (root / "refusal").read_text())
+  futures = sorted(root.glob("future-*"))
+  future = futures[0].read_text().splitlines()
+  futures[0].unlink()
+  (root / "state").write_text(future[0])
+  (root / "node").write_text(future[1])
+  for number in range(2):
+    (root / "workers" / str(number)).mkdir(parents=True)
+elif (kind, verb) == ("queued-resources", "describe"):
+  answer(root / "state")
+elif (kind, verb) == ("tpu-vm", "describe"):
+  answer(root / "node")
+elif (kind, verb) == ("queued-resources", "delete"):
+  assert "--force" in words
+  (root / "state").unlink()
+  (root / "node").unlink()
+  subprocess.run(["rm", "-rf", root / "workers"], check=True)
+elif verb == "scp":
+  for worker in workers():
+    subprocess.run(
+      ["cp", name, worker / words[5].split(":")[1]], check=True
+    )
+elif verb == "ssh":
+  # Homes as the workers have them; programs that would need a network are not.
+  commands = [
+    subprocess.Popen(
+      ["bash", "-c", given["--command"]],
+      cwd=worker,
+      env=os.environ | {{"HOME": str(worker), "WORKER": worker.name}},
+    )
+    for worker in workers()
+  ]
+  codes = [each.wait() for each in commands]
+  sys.exit(next((code for code in codes if code), 0))
+else:
+  sys.exit(f"ERROR: (gcloud) {{kind}} {{verb}}")
+"""
+# In place of the system's: makes the environment, with a python of the test.
+_PYTHON3 = """
+import pathlib, shutil, sys
+if sys.argv[3:4] == ["venv"]:
+  pathlib.Path(".venv/bin").mkdir(parents=True)
+  shutil.copy({python!r}, ".venv/bin/python")
+"""
+
+
+def write(folder: pathlib.Path, code: str) -> pathlib.Path:
+  """Puts gcloud and python3 into a folder for PATH.
+
+  Args:
+    folder: gets `bin`, and `cloud` with the files of the slices.
+    code: of the python that the workers run the job with.
+
+  Returns:
+    The folder `cloud`. Each `future-N` in it is the states of the resource and
+    of the node, a line each, that the Nth request will have.
+  """
+  programs, cloud = folder / "bin", folder / "cloud"
+  programs.mkdir()
+  cloud.mkdir()
+  python = stand_in.write(cloud / "python", code)
+  stand_in.write(programs / "gcloud", _CODE.format(root=str(cloud)))
+  stand_in.write(programs / "python3", _PYTHON3.format(python=python))
+  assert shutil.which("tar") and shutil.which("timeout")
+  return cloud

@@ -1,0 +1,26 @@
+import pytest
+from PIL import Image
+
+from jaxvision import data
+from jaxvision.data import image_files
+
+
+def test_folders_are_looked_into(tmp_path):
+  for name in ("b/2.PNG", "b/1.jpg", "a/deep/3.webp", "a/notes.txt"):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+  single = tmp_path / "a" / "notes.txt"
+  found = data.list_images([single, str(tmp_path)])
+  names = [str(each.relative_to(tmp_path)) for each in found]
+  assert names == ["a/notes.txt", "a/deep/3.webp", "b/1.jpg", "b/2.PNG"]
+
+
+def test_a_folder_without_images_is_an_error(tmp_path):
+  with pytest.raises(FileNotFoundError, match=r"no image in .*\.jpeg"):
+    data.list_images([tmp_path])
+
+
+def test_every_extension_is_one_that_pillow_decodes():
+  Image.init()
+  assert set(Image.EXTENSION) >= image_files.EXTENSIONS

@@ -1,0 +1,245 @@
+"""Ray: the settings as text, what a worker does, and a real Ray of one host."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import processes
+import pytest
+
+from jaxvision import cli, training
+from jaxvision import job as jobs
+from jaxvision.launch import ray
+
+
+def _job(folder, **train):
+  return jobs.Job(
+    command=("train", "--config", "c.py", "--workdir", str(folder)),
+    folder=folder / "launch",
+    python="python",
+    train={"recipe": "c.py", "workdir": "w", "profile": "", **train},
+  )
+
+
+def _settings(folder, workers=(2, 2), **options):
+  rendered = ray.render(_job(folder), ray.Options(workers=workers, **options))
+  [(path, text)] = rendered.files.items()
+  assert path == folder / "launch" / "ray.json"
+  assert not rendered.commands
+  return json.loads(text)
+
+
+def test_cpus_are_workers_that_jax_connects(tmp_path):
+  settings = _settings(tmp_path, devices=4, cpus=3, restarts=5)
+  assert settings["scaling_config"] == {
+    "num_workers": 2,
+    "resources_per_worker": {"CPU": 3},
+  }
+  # Without one of them Ray lets every worker train alone.
+  assert settings["jax_config"] == {"use_tpu": False, "use_gpu": True}
+  run = settings["run_config"]
+  assert run["failure_config"] == {"max_failures": 5}
+  variables = run["worker_runtime_env"]["env_vars"]
+  assert variables["JAX_PLATFORMS"] == "cpu"
+  assert variables["JAX_NUM_CPU_DEVICES"] == "4"
+  assert settings["init"]["address"] == "local"
+
+
+def test_gpus_and_a_number_of_workers_between_two(tmp_path):
+  settings = _settings(tmp_path, workers=(1, 4), gpus=2)
+  assert settings["scaling_config"] == {
+    "num_workers": [1, 4],
+    "use_gpu": True,
+    "resources_per_worker": {"CPU": 1, "GPU": 2},
+  }
+  variables = settings["run_config"]["worker_runtime_env"]["env_vars"]
+  assert "JAX_PLATFORMS" not in variables
+
+
+def test_a_slice(tmp_path):
+  settings = _settings(
+    tmp_path, workers=(4, 4), topology="4x4", accelerator="TPU-V6E"
+  )
+  assert settings["scaling_config"] == {
+    "num_workers": 4,
+    "use_tpu": True,
+    "topology": "4x4",
+    "accelerator_type": "TPU-V6E",
+  }
+  assert settings["jax_config"] == {"use_tpu": True, "use_gpu": False}
+
+
+@pytest.mark.parametrize(
+  ("options", "expected"),
+  [
+    ({"workers": (3, 2)}, "--workers 3:2 has no number"),
+    ({"topology": "4x4"}, "takes both --topology and --accelerator"),
+    ({"gpus": 1, "devices": 1}, "give one"),
+  ],
+)
+def test_mistakes_are_explained(options, expected, tmp_path):
+  with pytest.raises(ValueError, match=expected):
+    _settings(tmp_path, **options)
+
+
+def test_only_trainings(tmp_path):
+  job = jobs.Job(command=("evaluate",), folder=tmp_path, python="python")
+  with pytest.raises(ValueError, match="only trainings, not 'evaluate'"):
+    ray.render(job, ray.Options(workers=(2, 2)))
+
+
+def test_without_ray(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, "ray", None)
+  with pytest.raises(ValueError, match=r"pip install 'jaxvision\[ray\]'"):
+    ray.launch(_job(tmp_path), ray.Options(workers=(2, 2)))
+  assert not (tmp_path / "launch").exists()
+
+
+def _task(folder):
+  return {
+    "train": dict(_job(folder).train),
+    "directory": str(folder),
+    "failure": str(folder / "failure.json"),
+  }
+
+
+@pytest.fixture
+def worker(monkeypatch):
+  """A process as Ray's workers are."""
+  monkeypatch.setattr("jax.distributed.is_initialized", lambda: True)
+  monkeypatch.setattr(os, "chdir", lambda _: None)
+
+
+def test_what_would_fail_again_is_kept_from_the_next_attempt(
+  tmp_path, monkeypatch, worker
+):
+  calls = []
+
+  def fail(**options):
+    calls.append(options)
+    raise ValueError("no such recipe")
+
+  monkeypatch.setattr(training, "train", fail)
+  with pytest.raises(ValueError, match="no such recipe"):
+    ray.work(_task(tmp_path))
+  ray.work(_task(tmp_path))
+  assert calls == [{"recipe": "c.py", "workdir": "w"}]
+  assert json.loads((tmp_path / "failure.json").read_text()) == {
+    "code": 2,
+    "error": "no such recipe",
+  }
+
+
+def test_what_may_go_on_leaves_no_note(tmp_path, monkeypatch, worker):
+  from jaxvision import train_loop
+
+  def stop(**_):
+    raise train_loop.Preempted("stopped and saved at step 3")
+
+  monkeypatch.setattr(training, "train", stop)
+  with pytest.raises(train_loop.Preempted):
+    ray.work(_task(tmp_path))
+  assert not (tmp_path / "failure.json").exists()
+
+
+def test_a_worker_that_nobody_connected_trains_not_alone(tmp_path):
+  with pytest.raises(RuntimeError, match="has not started jax.distributed"):
+    ray.work(_task(tmp_path))
+
+
+def _words(workdir, *more):
+  return [
+    *("train", "--config", processes.recipe("digits.py:mlp")),
+    *("--workdir", str(workdir)),
+    f"--config.data.data_dir={processes.prepared_digits()}",
+    "--config.model.options.hidden=(8,)",
+    "--config.train.batch_size=16",
+    "--config.train.duration=600 steps",
+    "--config.checkpoint.every=50 steps",
+    "--config.evaluate.every=200 steps",
+    "--config.log.every=10 steps",
+    "--config.log.tensorboard=False",
+    *more,
+  ]
+
+
+def _start(words, output):
+  """The command as a process of its own; Ray does not like to be forked."""
+  root = pathlib.Path(__file__).parents[1]
+  paths = os.environ.get("PYTHONPATH", str(root))
+  environment = os.environ | {
+    "PYTHONPATH": paths,
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+  }
+  return subprocess.Popen(
+    [sys.executable, "-P", "-m", "jaxvision", *words],
+    stdout=output.open("w"),
+    stderr=subprocess.STDOUT,
+    env=environment,
+  )
+
+
+_LAUNCH = ("launch", "ray", "--workers", "2", "--devices", "1", "--")
+
+
+def _wait_for_step(step, workdir, started, output):
+  deadline = time.monotonic() + 200
+  while not any(line["step"] >= step for line in processes.measured(workdir)):
+    assert started.poll() is None, output.read_text()
+    assert time.monotonic() < deadline, output.read_text()
+    time.sleep(0.05)
+
+
+def _workers(parent):
+  """The processes of Ray's workers that train, under a process."""
+  listed = subprocess.run(
+    ["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True
+  ).stdout
+  rows = [line.split(None, 2) for line in listed.splitlines()]
+  parents = {pid: above for pid, above, *_ in rows}
+
+  def is_under(pid):
+    while pid in parents and pid != str(parent):
+      pid = parents[pid]
+    return pid == str(parent)
+
+  return [
+    int(pid)
+    for pid, _, args in rows
+    if "RayTrainWorker" in args and is_under(pid)
+  ]
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_costs_nothing(tmp_path):
+  pytest.importorskip("ray", reason="pip install 'jaxvision[ray]'")
+  whole, hurt = tmp_path / "whole", tmp_path / "hurt"
+  calm = processes.start_group(_words(whole), output=tmp_path / "whole.txt")
+  assert [each.wait() for each in calm] == [0, 0]
+  output = tmp_path / "hurt.txt"
+  started = _start([*_LAUNCH, *_words(hurt)], output)
+  _wait_for_step(100, hurt, started, output)
+  os.kill(_workers(started.pid)[-1], signal.SIGKILL)
+  assert started.wait(300) == 0, output.read_text()
+  ours, theirs = processes.result(hurt), processes.result(whole)
+  assert ours["fingerprint"] == theirs["fingerprint"]
+  starts = json.loads((hurt / "environment.json").read_text())
+  assert [each["step"] > 0 for each in starts] == [False, True]
+  assert all("2 x cpu" in each["devices"] for each in starts)
+
+
+@pytest.mark.slow
+def test_a_wrong_model_is_no_reason_to_restart(tmp_path):
+  pytest.importorskip("ray", reason="pip install 'jaxvision[ray]'")
+  output = tmp_path / "printed.txt"
+  wrong = _words(tmp_path / "run", "--config.model.name=mpl")
+  started = _start([*_LAUNCH, *wrong], output)
+  assert started.wait(200) == 2, output.read_text()
+  assert "did you mean 'mlp'" in output.read_text()
+  assert not (tmp_path / "run" / "checkpoints").exists()
+  assert cli.DIVERGED == 3  # as the workers write it

@@ -1,0 +1,43 @@
+"""A sweep is opened by the same words from anywhere."""
+
+import sweeps
+
+from jaxvision import sweep
+from jaxvision.sweep import study
+
+
+def test_the_searcher_follows_from_the_space():
+  listed = sweeps.experiment({sweeps.RATE: sweep.grid(0.1, 0.2)})
+  drawn = sweeps.experiment({sweeps.RATE: sweep.uniform(0, 1)})
+  assert sweep.default_searcher(listed) == "grid"
+  assert sweep.default_searcher(drawn) == "quasi_random"
+
+
+def test_what_was_left_unfinished_is_completed(tmp_path, monkeypatch):
+  space = {sweeps.RATE: sweep.grid(0.1, 0.2, 0.3, 0.4)}
+  asked = sweeps.experiment(space)
+
+  class Killed(Exception):
+    pass
+
+  import optuna
+
+  add, added = optuna.Study.enqueue_trial, []
+
+  def add_two(self, *arguments, **options):
+    if len(added) == 2:
+      raise Killed
+    added.append(arguments)
+    add(self, *arguments, **options)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(optuna.Study, "enqueue_trial", add_two)
+    try:
+      sweeps.open_sweep(tmp_path, asked)
+    except Killed:
+      pass
+  opened = sweeps.open_sweep(tmp_path, asked)
+  claimed = [study.claim(opened.study) for _ in range(4)]
+  rates = [trial.point.overrides[sweeps.RATE] for trial in claimed]
+  assert rates == [0.1, 0.2, 0.3, 0.4]
+  assert study.claim(opened.study) is None
