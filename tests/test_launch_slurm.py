@@ -210,9 +210,7 @@ def test_a_refusal_has_slurms_words(tmp_path, programs):
 
 def test_without_slurm(tmp_path, monkeypatch):
   monkeypatch.setenv("PATH", str(tmp_path))
-  with pytest.raises(
-    FileNotFoundError, match=r"no sbatch .*--dry-run"
-  ):
+  with pytest.raises(FileNotFoundError, match=r"no sbatch .*--dry-run"):
     slurm.launch(_job(tmp_path), slurm.Options())
   assert not (tmp_path / "run").exists()
 

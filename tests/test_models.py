@@ -139,7 +139,12 @@ def test_names_matches_shell_patterns():
   assert models.names("zebra*") == []
 
 
-@pytest.mark.parametrize("name", models.names())
+def _slow_if_large(name):
+  large = models.spec(name).parameters > 6e7
+  return pytest.param(name, marks=[pytest.mark.slow] if large else [])
+
+
+@pytest.mark.parametrize("name", list(map(_slow_if_large, models.names())))
 def test_counts_are_those_of_public_implementations(name):
   parameters, gmacs, _ = all_families.read_counts()[name]
   spec = models.spec(name)

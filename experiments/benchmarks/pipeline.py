@@ -2,6 +2,7 @@
 
   pip install -r experiments/benchmarks/loaders.txt
   python experiments/benchmarks/pipeline.py
+  jaxvision data prepare digits
   python experiments/benchmarks/pipeline.py --tables scaling training
 
 Every loader decodes the same photo-like JPEG files, which are made beforehand,

@@ -171,7 +171,8 @@ def _watch(
   *,
   grace: float,
 ) -> dict[int, int]:
-  codes, passed_on, deadline = {}, 0, float("inf")
+  """Waits for all; the codes of those that were killed here explain nothing."""
+  codes, failed, passed_on, deadline = {}, {}, 0, float("inf")
   while len(codes) < len(processes):
     now = time.monotonic()
     for number in received[passed_on:]:
@@ -183,10 +184,11 @@ def _watch(
       deadline = min(deadline, now + wait) if code else deadline
     if now > deadline:
       _LOGGER.warning("killing those that have not ended by themselves")
+      failed = {number: code for number, code in codes.items() if code}
       _send(processes, signal.SIGKILL)
       deadline = float("inf")
     time.sleep(_POLL_SECONDS)
-  return codes
+  return failed or codes
 
 
 def _ended(
