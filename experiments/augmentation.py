@@ -37,6 +37,7 @@ QUESTION = "Which augmentation helps a small ResNet that sees few digits?"
 BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "digits.py:resnet")
 PER_CLASS = (10, 50)
 SEEDS = (0, 1, 2, 3, 4)
+STEPS = 300
 TEST_IMAGES = 1000
 _SETTINGS = {
   "model.options.features": 16,  # of 24, for the time it takes
@@ -50,7 +51,7 @@ _SETTINGS = {
   "checkpoint.best": "",
   "loss.options.label_smoothing": 0.0,
   "train.batch_size": 50,
-  "train.duration": "300 steps",
+  "train.duration": f"{STEPS} steps",
   "evaluate.every": "10 percent",
   "evaluate.batch_size": 200,
   "checkpoint.every": "100 percent",
@@ -221,7 +222,7 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
     panel.set(title=f"{size} digits of each class", xlabel="step")
     panel.grid(alpha=0.3)
   panels[0][0].set_ylabel("test accuracy, %")
-  panels[0][-1].legend(fontsize=8)
+  panels[0][-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
   figure.savefig(path, dpi=80, bbox_inches="tight")
   pyplot.close(figure)
 
@@ -233,6 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
   parser.add_argument(
     "--per_class", nargs="+", type=int, default=list(PER_CLASS)
   )
+  parser.add_argument("--steps", type=int, default=STEPS)
   parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
   parser.add_argument(
     "--workdir", type=pathlib.Path, default=pathlib.Path("runs/augmentation")
@@ -243,6 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     variants=options.variants,
     per_class=options.per_class,
     seeds=options.seeds,
+    overrides={"train.duration": f"{options.steps} steps"},
   )
   print(table(rows))
   draw_curves(rows, options.workdir / "curves.png")

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import mesh_utils
+from jax.experimental import mesh_utils, multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxvision import startup
@@ -108,18 +108,25 @@ def put_batch(batch: Any, mesh: Mesh, *, axis: int = 0) -> Any:
   return jax.make_array_from_process_local_data(sharding, batch)
 
 
-def local_rows(
-  batch_size: int, mesh: Mesh | None = None
-) -> slice | np.ndarray:
+def whole(array: jax.Array | np.ndarray) -> np.ndarray:
+  """An array, wherever it is; all processes that share it must call this."""
+  if not isinstance(array, jax.Array) or array.is_fully_addressable:
+    return np.asarray(array)
+  return multihost_utils.process_allgather(array, tiled=True)
+
+
+def local_rows(batch_size: int, mesh: Mesh) -> slice | np.ndarray:
   """The rows of the global batch that this process's devices hold.
 
   They are a slice where they are neighbours. On a TPU pod they need not be: the
   mesh follows the network, not the processes.
   """
-  # LEAD: temporary default so that the tree runs; remove when callers give it.
-  mesh = make_mesh() if mesh is None else mesh
-  indices = batch_sharding(mesh).addressable_devices_indices_map((batch_size,))
-  held = sorted(index.indices(batch_size)[:2] for (index,) in indices.values())
+  indices = batch_sharding(mesh).devices_indices_map((batch_size,))
+  held = sorted(
+    index.indices(batch_size)[:2]
+    for device, (index,) in indices.items()
+    if device.process_index == jax.process_index()
+  )
   rows = np.concatenate([np.arange(*each) for each in held])
   if rows[-1] - rows[0] == len(rows) - 1:
     return slice(int(rows[0]), int(rows[-1]) + 1)

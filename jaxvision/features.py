@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision import flops, spelling, trees
+from jaxvision import distributed, flops, spelling, trees
 
 Tree = Any
 
@@ -246,7 +246,7 @@ def first_layer(
 
   Args:
     model: whose first layer is meant.
-    params: its parameters.
+    params: its parameters; all processes that share them must call this.
     image_shape: (h, w, c).
 
   Returns:
@@ -257,7 +257,7 @@ def first_layer(
     ValueError: if the first kernel is not one that reads pixels.
   """
   path = _first_kernel(model, image_shape=image_shape)
-  kernel = np.asarray(trees.flatten(params)[path], np.float32)
+  kernel = distributed.whole(trees.flatten(params)[path]).astype(np.float32)
   if kernel.shape[0] == math.prod(image_shape):
     kernel = kernel.reshape(*image_shape, -1)
   elif kernel.ndim != 4 or kernel.shape[2] != image_shape[2]:

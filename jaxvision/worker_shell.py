@@ -20,10 +20,12 @@ INSTALL = (
   "--requirement requirements.lock 'jax[tpu]' && "
   f"python3 -m uv pip install --quiet --python {PYTHON} --no-deps --editable ."
 )
-# Ends with the run.
+# Ends with the run. There is a log only after there is a process; if that has
+# ended already, its number is gone, and what it has printed is shown at once.
 FOLLOW = (
-  "until [ -f jaxvision.pid ]; do sleep 1; done; "
-  "tail --pid=$(cat jaxvision.pid) -n +1 -F jaxvision.log 2> /dev/null"
+  "until [ -f jaxvision.log ]; do sleep 0.2; done; "
+  "pid=$(cat jaxvision.pid || echo 2147483647); "
+  "tail --pid=$pid -s 0.2 -n +1 -F jaxvision.log"
 )
 TAIL = "tail -n 20 jaxvision.log"
 
@@ -37,6 +39,11 @@ def stop(grace: int) -> str:
   )
 
 
+def prepare(grace: int) -> str:
+  """Makes room for a run."""
+  return f"{stop(grace)}; rm -f jaxvision.log"
+
+
 def run(words: Sequence[str], *, grace: int) -> str:
   """Runs a command in the folder of the code, and ends with its exit code.
 
@@ -44,8 +51,8 @@ def run(words: Sequence[str], *, grace: int) -> str:
   which is no end for a process.
   """
   command = shlex.join(["env", "PYTHONUNBUFFERED=1", *words])
-  start = 'echo $$ > ../jaxvision.pid; exec "$@"'
+  start = 'echo $$ > ../jaxvision.pid; exec "$@" > ../jaxvision.log 2>&1'
   return (
-    f"{stop(grace)}; cd jaxvision && sh -c '{start}' sh {command} "
-    "> ../jaxvision.log 2>&1; code=$?; rm -f ../jaxvision.pid; exit $code"
+    f"{stop(grace)}; cd jaxvision && sh -c '{start}' sh {command}; "
+    "code=$?; rm -f ../jaxvision.pid; exit $code"
   )

@@ -53,6 +53,10 @@ elif (kind, verb) == ("tpu-vm", "describe"):
   answer(root / "node")
 elif (kind, verb) == ("queued-resources", "delete"):
   assert "--force" in words
+  if (root / "stuck").exists():
+    sys.exit("ERROR: (gcloud) INTERNAL: try again")
+  if not (root / "state").exists():
+    sys.exit("ERROR: (gcloud) NOT_FOUND: Resource was not found.")
   (root / "state").unlink()
   (root / "node").unlink()
   subprocess.run(["rm", "-rf", root / "workers"], check=True)

@@ -29,7 +29,10 @@ def folder(load, tmp_path_factory):
 
 def test_photos_have_the_sizes_asked_for(folder):
   files = sorted(folder.glob("*/*.jpg"), key=lambda file: int(file.stem))
-  sizes = [Image.open(file).size for file in files]
+  sizes = []
+  for file in files:
+    with Image.open(file) as image:
+      sizes.append(image.size)
   assert sizes == 2 * [(500, 375), (500, 375), (500, 375), (375, 500)]
 
 

@@ -36,6 +36,11 @@ _COMMANDS = (
   ("weights", "convert"),
   ("export",),
   ("probe",),
+  ("launch",),
+  ("launch", "local"),
+  ("launch", "slurm"),
+  ("launch", "ray"),
+  ("launch", "tpu"),
 )
 
 

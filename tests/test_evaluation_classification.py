@@ -195,5 +195,7 @@ def test_counts_do_not_overflow():
   batch = {name: np.asarray(value) for name, value in batch.items()}
   total = None
   for _ in range(4):
-    total = classification._collect(total, [], 0, batch, (half, logits))
+    total = classification._collect(
+      total, [], np.arange(1), batch, (half, logits)
+    )
   assert total["count"] == 2**32

@@ -93,7 +93,7 @@ def _calls(cloud):
 
 _ONE_RUN = [
   "queued-resources create",
-  *("tpu-vm ssh", "tpu-vm scp", "tpu-vm ssh"),  # stop, copy, install
+  *("tpu-vm ssh", "tpu-vm scp", "tpu-vm ssh"),  # prepare, copy, install
   *("tpu-vm ssh", "tpu-vm ssh"),  # run, log
 ]
 
@@ -136,14 +136,13 @@ def test_setup_runs_on_each_worker_before_the_run(cloud):
 @pytest.mark.parametrize(
   ("resource", "node"),
   [
-    ("ACTIVE ACTIVE SUSPENDED", "READY"),
-    ("ACTIVE", "READY READY PREEMPTED"),
+    ("ACTIVE SUSPENDED", "READY"),
+    ("ACTIVE", "READY PREEMPTED"),
   ],
 )
 def test_a_slice_that_is_preempted_is_replaced(resource, node, cloud, caplog):
   at = cloud("sys.exit(255 if run == 1 else 0)")
   _foresee(at, (resource, node), ("ACTIVE", "READY"))
-  # The first question finds nothing there, the second a slice that is ready.
   assert _launch(spot=True) == 0
   delete = ["queued-resources delete"]
   assert _calls(at) == [*_ONE_RUN, "tpu-vm ssh", *delete, *_ONE_RUN, *delete]
@@ -243,29 +242,39 @@ def test_a_signal_ends_the_waiting_for_a_slice(cloud):
 
 def test_gcloud_may_run_the_command_again(cloud):
   """It does so when the connection breaks, which ends no process."""
-  at = cloud(f"{_SAVES}\nif run == 1: time.sleep(100)")
+  at = cloud(f"{_SAVES}\nif (cloud / 'slow').exists(): time.sleep(100)")
   _foresee(at, ("ACTIVE", "READY"))
   assert _launch(keep=True) == 0
-  (at / "runs-0").unlink()
   [run] = [
-    each.words
+    [word.replace("--worker=all", "--worker=0") for word in each.words]
     for each in tpu.render(_job(), tpu.Options(**_OPTIONS)).commands
     if each.comment == "runs on all workers"
   ]
   (at / "ready-0").unlink()
-  first = subprocess.Popen([each.replace("all", "0") for each in run])
-  deadline = time.monotonic() + 20
-  while not (at / "ready-0").exists():
-    assert time.monotonic() < deadline
-    time.sleep(0.01)
-  first.kill()
-  assert subprocess.run([e.replace("all", "0") for e in run]).returncode == 0
+  (at / "slow").touch()
+  with subprocess.Popen(run) as first:
+    deadline = time.monotonic() + 20
+    while not (at / "ready-0").exists():
+      assert time.monotonic() < deadline
+      time.sleep(0.01)
+    first.kill()
+  (at / "slow").unlink()
+  assert subprocess.run(run).returncode == 0
   assert (at / "saved-0").exists()
+
+
+def test_a_slice_that_cannot_be_deleted_is_told_of(cloud, caplog):
+  at = cloud("sys.exit(3)")
+  (at / "stuck").touch()
+  _foresee(at, ("ACTIVE", "READY"))
+  assert _launch() == 3
+  assert "may be there still, and cost money" in caplog.text
+  assert "gcloud compute tpus queued-resources delete slice" in caplog.text
 
 
 def test_every_command_stands_in_the_dry_run(cloud):
   at = cloud("sys.exit(255 if run == 1 else 0)")
-  _foresee(at, ("ACTIVE", "READY READY PREEMPTED"), ("ACTIVE", "READY"))
+  _foresee(at, ("ACTIVE", "READY PREEMPTED"), ("ACTIVE", "READY"))
   options = {
     "setup": ("mount it",),
     "project": "ours",

@@ -35,5 +35,5 @@ def test_what_is_no_sweep_or_has_no_result_is_refused(tmp_path):
   with pytest.raises(FileNotFoundError, match="is no sweep"):
     sweep.best_again(tmp_path, top=1, seeds=1)
   sweeps.open_sweep(tmp_path, sweeps.experiment({sweeps.RATE: sweep.grid(1.0)}))
-  with pytest.raises(ValueError, match="no trial of .* is complete"):
+  with pytest.raises(ValueError, match=r"no trial of .* is complete"):
     sweep.best_again(tmp_path, top=1, seeds=1)

@@ -37,7 +37,7 @@ def test_integers_are_equally_likely_and_both_bounds_are_possible():
 
 def test_a_choice_is_evenly_drawn_and_its_values_may_be_anything():
   axis = sweep.categorical("a", (1, 2), None)
-  assert set(collections.Counter(_at(axis)).values()) == {667, 666, 667}
+  assert set(collections.Counter(_at(axis)).values()) == {667, 666}
   assert axis.labels == ("a", "(1, 2)", "None")
   assert axes.value_of(axis, "(1, 2)") == (1, 2)
   assert axes.value_of(axis, "None") is None
@@ -71,5 +71,5 @@ def test_a_template_is_filled_as_python_writes_it():
   ],
 )
 def test_what_is_no_axis_is_refused(make):
-  with pytest.raises(ValueError, match="must be|at least one"):
+  with pytest.raises(ValueError, match=r"must be|at least one"):
     make()

@@ -1,9 +1,7 @@
 """Workers are replaced when killed, and their failures are told."""
 
 import os
-import pathlib
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -54,7 +52,7 @@ def test_a_killed_worker_is_replaced(tmp_path):
 
 def test_a_failing_worker_ends_the_sweep_with_its_last_words(tmp_path):
   script = "sys.exit('no such model') if count == 2 else time.sleep(60)"
-  with pytest.raises(sweep.Failed, match="code 1; .*no such model"):
+  with pytest.raises(sweep.Failed, match=r"code 1; .*\nno such model"):
     _run_crew(tmp_path, script, size=2, over=lambda: False)
 
 
@@ -83,5 +81,3 @@ def test_workers_are_of_another_session(tmp_path):
   written = tmp_path / "session"
   _run_crew(tmp_path, script, over=written.exists)
   assert written.read_text() != str(os.getsid(0))
-  assert subprocess.run(["true"]).returncode == 0
-  assert pathlib.Path(tmp_path / "logs").is_dir()

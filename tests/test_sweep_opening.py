@@ -1,5 +1,7 @@
 """A sweep is opened by the same words from anywhere."""
 
+import optuna
+import pytest
 import sweeps
 
 from jaxvision import sweep
@@ -13,14 +15,13 @@ def test_the_searcher_follows_from_the_space():
   assert sweep.default_searcher(drawn) == "quasi_random"
 
 
+class Killed(Exception):
+  """Stands for a signal."""
+
+
 def test_what_was_left_unfinished_is_completed(tmp_path, monkeypatch):
   space = {sweeps.RATE: sweep.grid(0.1, 0.2, 0.3, 0.4)}
   asked = sweeps.experiment(space)
-
-  class Killed(Exception):
-    pass
-
-  import optuna
 
   add, added = optuna.Study.enqueue_trial, []
 
@@ -32,10 +33,8 @@ def test_what_was_left_unfinished_is_completed(tmp_path, monkeypatch):
 
   with monkeypatch.context() as patch:
     patch.setattr(optuna.Study, "enqueue_trial", add_two)
-    try:
+    with pytest.raises(Killed):
       sweeps.open_sweep(tmp_path, asked)
-    except Killed:
-      pass
   opened = sweeps.open_sweep(tmp_path, asked)
   claimed = [study.claim(opened.study) for _ in range(4)]
   rates = [trial.point.overrides[sweeps.RATE] for trial in claimed]

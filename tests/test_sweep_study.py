@@ -141,14 +141,14 @@ def test_a_follower_waits_for_the_point_of_its_leader(open_study):
 
 def test_tpe_learns_where_the_best_values_are(open_study):
   opened = open_study(
-    {sweeps.RATE: sweep.uniform(0, 1)}, searcher="tpe", draws=40
+    {sweeps.RATE: sweep.uniform(0, 1)}, searcher="tpe", draws=24
   )
   rates = []
   while (trial := study.claim(opened)) is not None:
     rate = trial.point.overrides[sweeps.RATE]
     study.finish(opened, trial, "complete", value=-((rate - 0.7) ** 2))
     rates.append(rate)
-  first, last = (sum(abs(r - 0.7) for r in rates[i : i + 10]) for i in (0, 30))
+  first, last = (sum(abs(r - 0.7) for r in rates[i : i + 10]) for i in (0, 14))
   assert last < first / 2
 
 

@@ -344,7 +344,7 @@ def test_every_line_has_its_speeds(tmp_path, blobs, without_report):
     assert 0 <= line["data_wait"] <= 1
     assert 0 < line["goodput"] < 1
     assert line["saving_seconds"] == 0
-  for line in lines[1:]:
+  for line in lines[1:-1]:  # the last two are written together
     assert 0 < line["step_seconds_p50"] <= line["step_seconds_p95"]
   spent = result["seconds_spent"]
   assert set(spent) == {"starting", "steps", "evaluating", "saving", "other"}

@@ -19,8 +19,8 @@ def add(commands) -> None:
     _sweep,
     "run all trials of an experiment, or join those who do",
     epilog="The same command on another machine joins, given the same "
-    "--workdir and --storage. Any key of the base config can be set, for all trials: "
-    "--config.train.duration='5 epochs'",
+    "--workdir and --storage. Any key of the base config can be set, for all "
+    "trials: --config.train.duration='5 epochs'",
   )
   command.set_defaults(config=None)
   command.add_argument("experiment", metavar="FILE.py", nargs="?")

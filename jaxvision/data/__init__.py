@@ -2,7 +2,7 @@
 
 A batch is `{image (b, h, w, c) uint8, label (b,) int32, mask (b,) float32}`,
 where mask 0 marks rows that must not count: the padding of the last evaluation
-batch and images that could not be read.
+batch and, in evaluation, images that could not be read.
 
 Only what transforms batches on the device needs JAX, and it is imported when
 it is asked for, so that listing and inspecting data starts fast.

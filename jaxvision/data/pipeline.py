@@ -56,7 +56,7 @@ class Batches:
   examples: examples.Examples
   batch_size: int
   seed: int | None
-  rows: slice
+  rows: slice | np.ndarray
   threads: int
   workers: int
   image_shape: tuple[int, int, int]
@@ -190,7 +190,7 @@ class Batches:
       )
 
   def _layout(self) -> filling.Layout:
-    rows = len(range(self.batch_size)[self.rows])
+    rows = len(self._positions(0)[self.rows])
     return filling.layout(rows, self.image_shape)
 
   def _positions(self, step: int) -> np.ndarray:
@@ -212,7 +212,7 @@ def make_batches(
   transforms: Sequence[str] = (),
   channels: int = 3,
   seed: int | None = None,
-  rows: slice = slice(None),
+  rows: slice | np.ndarray = slice(None),
   threads: int = 4,
   workers: int = 0,
   max_unreadable: float = 0.01,
@@ -226,7 +226,7 @@ def make_batches(
     channels: 3 for RGB, 1 for grey; for arrays, what they have.
     seed: of the order and the transforms, in [0, 2^32); None evaluates:
       in order, each example once, the last batch padded.
-    rows: the share of this process, a slice of the batch.
+    rows: the share of this process, a slice of the batch or their numbers.
     threads: that read and decode ahead; 0 does it when a batch is asked for.
     workers: processes that do so in place of the threads, if it is not 0.
     max_unreadable: the share of unreadable images that is tolerated.
@@ -258,7 +258,10 @@ def make_batches(
 
 
 def _check_sizes(
-  dataset: datasets.Dataset, batch_size: int, seed: int | None, rows: slice
+  dataset: datasets.Dataset,
+  batch_size: int,
+  seed: int | None,
+  rows: slice | np.ndarray,
 ) -> None:
   if batch_size < 1:
     raise ValueError(f"batch size {batch_size}; it must be at least 1")
@@ -269,5 +272,9 @@ def _check_sizes(
       dataset.num_examples,
       dataset.split,
     )
-  if rows.step not in (None, 1) or (rows.stop or 0) > batch_size:
+  if isinstance(rows, np.ndarray):
+    outside = rows.max() >= batch_size
+  else:
+    outside = rows.step not in (None, 1) or (rows.stop or 0) > batch_size
+  if outside:
     raise ValueError(f"{rows} is not a share of a batch of {batch_size}")

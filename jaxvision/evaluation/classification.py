@@ -109,7 +109,7 @@ def _feed(batches: data.Batches, mesh: Mesh) -> Iterator[tuple[Tree, Tree]]:
 def _collect(total, worst, positions, batch, measured) -> Tree:
   """Adds a batch to the sums and keeps its most confident mistakes."""
   sums, logits = jax.device_get(measured)
-  own = logits[positions % len(logits)]
+  own = logits[positions % len(logits)]  # their rows in the batch
   _keep_mistakes(worst, own, batch, positions)
   sums = jax.tree.map(_widen, sums)
   return sums if total is None else metrics.merge(total, sums)
@@ -152,7 +152,7 @@ def _keep_mistakes(worst, logits, batch, positions: np.ndarray) -> None:
 def _of_all_processes(
   mistakes: list[Mistake], batches: data.Batches
 ) -> list[Mistake]:
-  """Each process has looked at its own rows only."""
+  """Each process has looked at its own rows only, which may overlap."""
   if jax.process_count() == 1:
     return mistakes
   padding = Mistake(-1.0, 0, 0, 0, np.zeros(batches.image_shape, np.uint8))
@@ -165,7 +165,8 @@ def _of_all_processes(
     Mistake(*(value.tolist() for value in row), image=image)
     for *row, image in zip(*gathered, strict=True)
   ]
-  return [each for each in found if each.confidence >= 0]
+  known = {each.position: each for each in found if each.confidence >= 0}
+  return list(known.values())
 
 
 def _gather(column: np.ndarray) -> np.ndarray:

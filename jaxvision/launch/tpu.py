@@ -13,6 +13,7 @@ import dataclasses
 import itertools
 import logging
 import pathlib
+import shlex
 import subprocess
 import tarfile
 import tempfile
@@ -28,6 +29,7 @@ _POLL_SECONDS = 15.0
 _LOG_SECONDS = 15.0
 # What gcloud returns where ssh itself fails.
 _NO_CONNECTION = 255
+_NO_SUCH_THING = "NOT_FOUND"
 _ENDED = ("FAILED", "SUSPENDING", "SUSPENDED", "DELETING")
 
 
@@ -99,7 +101,20 @@ def launch(job: jobs.Job, options: Options) -> int:
       if options.keep:
         _LOGGER.warning("%s is kept, and costs money", options.name)
       else:
-        engine.ask(commands["delete"].words)
+        _delete(commands["delete"])
+
+
+def _delete(command: jobs.Command) -> None:
+  """Deletes the slice; that it fails must not hide why the run has ended."""
+  try:
+    engine.ask(command.words)
+  except OSError as error:
+    if _NO_SUCH_THING not in str(error):
+      _LOGGER.error(
+        "the slice may be there still, and cost money: %s; delete it: %s",
+        error,
+        shlex.join(command.words),
+      )
 
 
 def _run_to_the_end(
@@ -113,10 +128,16 @@ def _run_to_the_end(
       installed = False
       if not _obtain(commands, received):
         return endings.INTERRUPTED
-    if not installed:
-      _install(commands, options)
-      installed = True
-    code = _run(commands, received)
+    try:
+      engine.ask(commands["prepare"].words)
+      if not installed:
+        _install(commands)
+        installed = True
+      code = _run(commands, received)
+    except OSError:
+      if _is_there(commands):
+        raise
+      code = _NO_CONNECTION
     if code:
       _LOGGER.warning("%s: the run %s", options.name, endings.describe(code))
     if received or not _would_help(code, commands):
@@ -149,7 +170,7 @@ def _state(command: jobs.Command) -> str:
   try:
     return engine.ask(command.words)
   except OSError as error:
-    if "NOT_FOUND" in str(error):
+    if _NO_SUCH_THING in str(error):
       return ""
     raise
 
@@ -188,10 +209,9 @@ def _obtain(
   return False
 
 
-def _install(commands: Mapping[str, jobs.Command], options: Options) -> None:
-  names = ["stop", "copy", "install"]
-  names += [f"setup {number}" for number in range(len(options.setup))]
-  for name in names:
+def _install(commands: Mapping[str, jobs.Command]) -> None:
+  setup = [name for name in commands if name.startswith("setup")]
+  for name in ("copy", "install", *setup):
     _LOGGER.info("%s", commands[name].comment)
     engine.ask(commands[name].words)
 
@@ -270,6 +290,7 @@ def _pack(path: jobs.Path) -> None:
 def _commands(job: jobs.Job, options: Options) -> dict[str, jobs.Command]:
   """All that gcloud is asked for, by name, in the order of a run."""
   name, archive = options.name, _archive(options)
+  prepare = worker_shell.prepare(options.grace)
   stop = worker_shell.stop(options.grace)
   remote = dataclasses.replace(job, python=worker_shell.PYTHON)
   run = worker_shell.run(jobs.words(remote), grace=options.grace)
@@ -295,7 +316,7 @@ def _commands(job: jobs.Job, options: Options) -> dict[str, jobs.Command]:
       ("tpu-vm", "describe", name, "--format=value(state)"),
       "whether it is READY; PREEMPTED asks for another",
     ),
-    "stop": (ssh(everywhere, stop), "ends what still runs there, or a signal"),
+    "prepare": (ssh(everywhere, prepare), "ends what still runs there"),
     "copy": ((*copy, everywhere), "copies the code"),
     "install": (ssh(everywhere, worker_shell.INSTALL), "installs it"),
     **{
@@ -307,6 +328,7 @@ def _commands(job: jobs.Job, options: Options) -> dict[str, jobs.Command]:
       "runs on all workers",
     ),
     "log": (ssh(first, worker_shell.FOLLOW), "shows the log of worker 0"),
+    "stop": (ssh(everywhere, stop), "passes on a signal: saves and ends"),
     "tails": (
       ssh(everywhere, worker_shell.TAIL),
       "shows the end of all logs after a failure",

@@ -1,5 +1,6 @@
 """Opens a sweep for a worker, or for whoever looks on; makes it if need be."""
 
+import functools
 import pathlib
 
 from jaxvision.sweep import folder, searchers, space, study
@@ -58,5 +59,6 @@ def open_sweep(
       what=experiment.space,
       seed=seed,
       grace=grace,
+      lock=functools.partial(folder.locked, workdir),
     )
   return Sweep(workdir, experiment, opened)

@@ -15,7 +15,7 @@ import dataclasses
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxvision.sweep import rungs, space
@@ -40,6 +40,7 @@ class Study:
     space: what is tried.
     seed: of what is drawn.
     beat: seconds between heartbeats.
+    alone: a context in which no other worker changes the study.
   """
 
   handle: Any
@@ -47,6 +48,7 @@ class Study:
   space: Space
   seed: int
   beat: float
+  alone: Callable[[], contextlib.AbstractContextManager[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +97,9 @@ def open_study(
   what: Space,
   seed: int,
   grace: float,
+  lock: Callable[[], contextlib.AbstractContextManager[Any]],
 ) -> Study:
   """Opens a study, and makes it and its trials if they are not there.
-
-  One process at a time may call this: the caller holds a lock.
 
   Args:
     url: of the storage, as SQLAlchemy writes it.
@@ -108,6 +109,7 @@ def open_study(
     what: the space they are from.
     seed: of what is drawn.
     grace: seconds without a heartbeat after which a worker counts as dead.
+    lock: a context that one worker at a time is in. The caller is in it now.
 
   Raises:
     ValueError: Optuna is not installed, or the storage cannot be reached.
@@ -128,33 +130,42 @@ def open_study(
     if planned.leader is not None:
       attributes["leader"] = planned.leader
     handle.enqueue_trial(planned.picks, user_attrs=attributes)
-  return Study(handle, storage, what, seed, beat)
+  # SQLite has no locks of rows, which Optuna counts on: two workers would have
+  # the same trial. Its workers are on one machine, where files can be locked.
+  alone = lock if url.startswith("sqlite") else contextlib.nullcontext
+  return Study(handle, storage, what, seed, beat, alone)
 
 
 def claim(study: Study) -> Trial | None:
   """Takes the next trial that waits; None if there is none now."""
   heal(study)
   trials = study.handle.get_trials(deepcopy=False)
-  for frozen in trials:
-    if frozen.state.name != "WAITING" or not _is_ready(frozen, trials):
-      continue
-    key = _key(study, frozen.number)
-    # First, so that no moment is without one.
-    study.storage.record_heartbeat(key)
-    if study.storage.set_trial_state_values(key, _state("RUNNING")):
-      return Trial(
-        key=key,
-        number=_origin(frozen),
-        attempt=frozen.user_attrs["attempt"],
-        point=_suggest(study, key, frozen, trials),
-      )
+  # Those that were begun come before those that were not.
+  for frozen in sorted(trials, key=_origin):
+    if frozen.state.name == "WAITING" and _is_ready(frozen, trials):
+      key = _key(study, frozen.number)
+      if _take(study, key):
+        return Trial(
+          key=key,
+          number=_origin(frozen),
+          attempt=frozen.user_attrs["attempt"],
+          point=_suggest(study, key, frozen, trials),
+        )
   return None
+
+
+def _take(study: Study, key: int) -> bool:
+  """Whether this worker, and no other, has a trial now."""
+  # First its heart, so that no moment is without one.
+  study.storage.record_heartbeat(key)
+  with study.alone():
+    return study.storage.set_trial_state_values(key, _state("RUNNING"))
 
 
 def heal(study: Study) -> None:
   """Ends the trials of dead workers, and lets them be taken up."""
   optuna = _optuna()
-  with _without_warnings():
+  with _without_warnings(), study.alone():
     optuna.storages.fail_stale_trials(study.handle)
   for frozen in _latest(study.handle.get_trials(deepcopy=False)):
     if frozen.state.name != "FAIL" or "reason" in frozen.user_attrs:
@@ -198,7 +209,7 @@ def beating(study: Study, trials: Sequence[Trial]) -> Iterator[None]:
 
 def report(study: Study, trial: Trial, progress: int, value: float) -> bool:
   """Notes a value of the metric; False if the trial is not ours any more."""
-  with _ours() as mine:
+  with _ours(study) as mine:
     study.storage.set_trial_intermediate_value(trial.key, progress, value)
   return bool(mine)
 
@@ -220,7 +231,7 @@ def finish(
     value: of the objective, where there is one.
     reason: why it did not complete.
   """
-  with _ours() as mine:
+  with _ours(study) as mine:
     if state != "complete":
       study.storage.set_trial_user_attr(trial.key, "reason", reason)
     values = None if value is None else [value]
@@ -232,7 +243,7 @@ def finish(
 
 def release(study: Study, trial: Trial) -> None:
   """Gives a trial back: another worker goes on with it."""
-  with _ours():
+  with _ours(study):
     study.storage.set_trial_user_attr(trial.key, "released", True)
     study.storage.set_trial_state_values(trial.key, _state("FAIL"))
 
@@ -304,11 +315,12 @@ def _without_warnings() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ours() -> Iterator[list[bool]]:
+def _ours(study: Study) -> Iterator[list[bool]]:
   """[True] if the trial could be changed, [] if another has ended it."""
   optuna, mine = _optuna(), [True]
   try:
-    yield mine
+    with study.alone():
+      yield mine
   except optuna.exceptions.UpdateFinishedTrialError:
     mine.clear()
 
@@ -370,14 +382,17 @@ def _suggest(
   optuna = _optuna()
   # By the number: it does not matter who runs a trial.
   seed = zlib.crc32(f"{study.seed} {frozen.number}".encode())
-  study.handle.sampler = optuna.samplers.TPESampler(
-    seed=seed, constant_liar=True
-  )
+  sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
   leader = frozen.user_attrs.get("leader")
   led = {} if leader is None else _picks_of(leader, trials)
   fixed = {**led, **_fixed(frozen)}
   study.storage.set_trial_system_attr(key, "fixed_params", fixed)
-  handle = optuna.trial.Trial(study.handle, key)
+  # An open study keeps the trials it has seen; a new one sees those of now.
+  now = optuna.load_study(
+    study_name=study.handle.study_name, storage=study.storage, sampler=sampler
+  )
+  now.get_trials(deepcopy=False)
+  handle = optuna.trial.Trial(now, key)
 
   def pick(name: str, axis: Range | Choice) -> Any:
     if isinstance(axis, Choice):
