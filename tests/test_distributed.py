@@ -128,7 +128,7 @@ def test_a_batch_that_cannot_be_split_names_those_that_can(size, remedy):
 
 def test_a_batch_that_is_taken_in_parts_is_split_in_each():
   mesh = distributed.make_mesh()
-  with pytest.raises(ValueError, match="times 4 parts .*; use 32 or 64$"):
+  with pytest.raises(ValueError, match=r"times 4 parts .*; use 32 or 64$"):
     distributed.check_batch_size(48, mesh, key="train.batch_size", parts=4)
   distributed.check_batch_size(64, mesh, key="train.batch_size", parts=4)
 
