@@ -89,8 +89,8 @@ def get_config() -> ConfigDict:
   # Write TensorBoard event files too (WORKDIR/tensorboard).
   config.log.tensorboard = True
   # What one device can compute at most, FLOP/s, of which "mfu" is the share
-  # that was used. 0 looks it up (jaxvision/accelerators.py); of a CPU nothing is
-  # known.
+  # that was used. 0 looks it up (jaxvision/accelerators.py); of a CPU nothing
+  # is known.
   config.log.peak_flops = 0.0
   return config.lock()
 

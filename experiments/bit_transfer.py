@@ -46,8 +46,8 @@ WAYS = (
   "scratch",
   *(f"{name}, {of}" for of in ("features", "pixels") for name in PROBES),
 )
-# The best of 0.01, 0.03 and 0.1 at 10 examples per class, on the examples of the
-# pool that seed 100 did not draw; 0.1 is as good.
+# The best of 0.01, 0.03 and 0.1 at 10 examples per class, on the examples of
+# the pool that seed 100 did not draw; 0.1 is as good.
 LEARNING_RATES = {"transfer": 0.03, "scratch": 0.03}
 # BiT with two of its four blocks, of one unit each; and its rule without
 # resizing and mirroring: a mirrored digit is none, and what is lost at the edge
