@@ -19,10 +19,13 @@ def shapes(model: nn.Module, image_shape: Shape) -> dict[str, Any]:
 
 
 def put(array: np.ndarray, leaf: str, sharding: Placement) -> jax.Array:
-  """Returns the array on the devices that `sharding` says for this path."""
+  """Returns the array on the devices that `sharding` says for this path.
+
+  The copy is awaited: copies that queue up keep what they read in memory.
+  """
   if callable(sharding) and not isinstance(sharding, jax.sharding.Sharding):
     sharding = sharding(leaf, array.shape)
-  return jax.device_put(array, sharding)
+  return jax.block_until_ready(jax.device_put(array, sharding))
 
 
 def draw(
