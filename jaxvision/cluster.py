@@ -24,10 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 
-from jaxvision import roll_call
-
-# The exit code of SIGABRT, with which jax ends a process when another died.
-ABANDONED = 134
+from jaxvision import endings, roll_call
 
 _OUR_OWN = (
   "JAXVISION_COORDINATOR",
@@ -181,7 +178,7 @@ def leave(code: int, error: BaseException | None = None) -> int:
   sys.stdout.flush()
   sys.stderr.flush()
   if error and _OTHERS_GONE.search(str(error)):
-    os._exit(ABANDONED)
+    os._exit(endings.ABANDONED)
   if jax.process_index() == 0:
     # Its end is the end of all: those with the same error tell it first.
     time.sleep(2)

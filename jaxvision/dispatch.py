@@ -6,6 +6,7 @@ among them. Between two such, the host sends nothing.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -41,8 +42,7 @@ def compile_step(
   )
   whole = distributed.replicated(parts.mesh)
   if parts.config.data.placement == "device":
-    resident = parts.batches["train"].resident()
-    constants = (jax.device_put(resident, whole),)
+    constants = (_put_resident(parts),)
     block = parts.config.train.steps_per_dispatch
     steps, feed = _steps_of_line_up(step, block), _feed_line_up(parts)
     batch = _line_up_template(parts)
@@ -58,6 +58,22 @@ def compile_step(
     feed,
     _memory_bytes(compiled),
   )
+
+
+def _put_resident(parts: assembly.Parts) -> Tree:
+  """The training split, whole on each device; a process reads a part of it."""
+  batches, mesh = parts.batches["train"], parts.mesh
+  whole = distributed.replicated(mesh)
+  if jax.process_count() == 1:
+    return jax.device_put(batches.resident(), whole)
+  padding = batches.num_examples
+  rows = np.arange(-(-(padding + 1) // mesh.size) * mesh.size)
+  own = rows[distributed.local_rows(len(rows), mesh)]
+  spread = distributed.put_batch(
+    batches.resident(np.minimum(own, padding)), mesh
+  )
+  first = functools.partial(jax.tree.map, lambda each: each[: padding + 1])
+  return jax.jit(first, out_shardings=whole)(spread)
 
 
 def _steps_of_line_up(

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxvision import data, distributed, spelling
+from jaxvision import data, distributed, sharding, spelling
 from jaxvision import features as layers
 
 Tree = Any
@@ -69,7 +69,9 @@ def make_reader(
   @functools.partial(jax.jit, out_shardings=distributed.replicated(mesh))
   def measure(variables: Tree, batch: Tree) -> Tree:
     images = data.normalize(batch["image"], mean=mean, std=std)
-    return compute(variables, images), batch["label"], batch["mask"]
+    with sharding.batch_split(len(images), mesh):
+      found = compute(variables, images)
+    return found, batch["label"], batch["mask"]
 
   return functools.partial(_read, measure, mesh)
 

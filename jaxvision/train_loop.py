@@ -182,7 +182,7 @@ def _read(
     step = record["step"] = last_step - count + 1 + i
     _add(record["window"], {k: v[i] for k, v in measured.items()}, step)
     if step == 1:
-      run.check_first(_window_means(record["window"])["train/loss"])
+      run.check_first(window_means(record["window"])["train/loss"])
     if step % run.steps.log == 0 or step == run.steps.total:
       _log(run, step, record, clock)
 
@@ -192,7 +192,7 @@ def _log(
 ) -> None:
   """Writes the means since the last line and begins a new window."""
   pace.spend("steps", clock, record)
-  values = _window_means(record["window"]) | {
+  values = window_means(record["window"]) | {
     "learning_rate": float(run.schedule(step - 1)),
     "epoch": step * run.batch_size / run.num_examples,
     "seconds": record["seconds"],
@@ -217,7 +217,7 @@ def _add(window: dict[str, float], sums: Mapping[str, Any], step: int) -> None:
     )
 
 
-def _window_means(window: Mapping[str, float]) -> dict[str, float]:
+def window_means(window: Mapping[str, float]) -> dict[str, float]:
   """Sums over examples by their count, the gradient's norm by the steps."""
   count = max(window["count"], 1)
   return {

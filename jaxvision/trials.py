@@ -1,9 +1,28 @@
-"""A trial of a sweep as a run of its own, and what may come of it."""
+"""Trials of a sweep as runs, alone or together, and what may come of them."""
 
 import logging
+import pathlib
+import signal
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxvision import sweep, tracking, train_loop, training
+import jax
+
+from jaxvision import (
+  assembly,
+  distributed,
+  shared_programs,
+  startup,
+  stopping,
+  sweep,
+  together,
+  tracking,
+  train_loop,
+  training,
+)
+from jaxvision import config as configs
+from jaxvision import workdir as workdirs
+from jaxvision.shared_programs import Trace
 
 # What XLA says when a device has no memory left.
 _NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory")
@@ -37,11 +56,135 @@ def run(recipe: str, **arguments: Any) -> sweep.Outcome:
   return sweep.Outcome("complete")
 
 
+def run_together(
+  recipe: str,
+  *,
+  workdirs: Sequence[pathlib.Path],
+  overrides: Sequence[Mapping[str, Any]],
+  watch: together.Watch,
+) -> list[sweep.Outcome | None]:
+  """Trains as many of some trials as can share their programs.
+
+  Args:
+    recipe: of all.
+    workdirs, overrides: of each.
+    watch: of `together.train`, by the place in these lists.
+
+  Returns:
+    How each went; None for those that are to be run alone, whatever the reason,
+    which is then found there, too.
+
+  Raises:
+    train_loop.Preempted: asked to stop; all are saved.
+  """
+  startup.cache_compilations()
+  prepared = _prepare(recipe, overrides)
+  outcomes: list[sweep.Outcome | None] = [None] * len(workdirs)
+  with stopping.requested([signal.SIGTERM]) as should_stop:
+    for group in _groups(prepared):
+      members = [
+        _member(*prepared[i], workdirs[i], recipe, overrides[i]) for i in group
+      ]
+      try:
+        endings = together.train(
+          members,
+          watch=lambda told, group=group: _by_group(watch, told, group),
+          should_stop=should_stop,
+        )
+      except jax.errors.JaxRuntimeError as error:
+        if not _no_memory(error):
+          raise
+        _LOGGER.warning("no memory for %d trials at once", len(group))
+        continue
+      for place, ending in endings.items():
+        outcomes[group[place]] = _outcome(ending)
+  return outcomes
+
+
+def _prepare(
+  recipe: str, overrides: Sequence[Mapping[str, Any]]
+) -> dict[int, tuple[assembly.Parts, Trace]]:
+  """The parts and programs of those that can share; the others are left out."""
+  prepared, splits = {}, None
+  for i, each in enumerate(overrides):
+    try:
+      config = configs.load(recipe, each)
+      if why := together.why_alone(config):
+        _LOGGER.info("a trial is run alone: %s", why)
+        continue
+      splits = splits or assembly.open_splits(config)
+      parts = assembly.prepare(config, splits)
+      prepared[i] = parts, shared_programs.trace(parts)
+    except (ValueError, OSError) as error:
+      _LOGGER.info("a trial is run alone: %s", error)
+  return prepared
+
+
+def _groups(
+  prepared: Mapping[int, tuple[assembly.Parts, Trace]],
+) -> list[list[int]]:
+  """Those that share their data and their programs, two at least."""
+  found: list[list[int]] = []
+  for i, (parts, trace) in prepared.items():
+    for group in found:
+      first, trace_of_first = prepared[group[0]]
+      if together.sees_same(first, parts) and shared_programs.is_alike(
+        trace_of_first, trace
+      ):
+        group.append(i)
+        break
+    else:
+      found.append([i])
+  return [group for group in found if len(group) > 1]
+
+
+def _member(
+  parts: assembly.Parts,
+  trace: Trace,
+  workdir: pathlib.Path,
+  recipe: str,
+  overrides: Mapping[str, Any],
+) -> together.Member:
+  workdirs.claim(
+    workdir, config=parts.config.to_dict(), recipe=recipe, overrides=overrides
+  )
+  workdirs.add_environment(
+    workdir,
+    step=0,
+    devices=distributed.describe(parts.mesh),
+    backend=jax.default_backend(),
+  )
+  return together.Member(parts, trace, workdir, None, train_loop.empty_record())
+
+
+def _by_group(
+  watch: together.Watch,
+  told: Mapping[int, tuple[int, int, together.Values]],
+  group: Sequence[int],
+) -> dict[int, str]:
+  """What is watched by the place in a group, by that among all."""
+  reasons = watch({group[place]: each for place, each in told.items()})
+  return {group.index(i): reason for i, reason in reasons.items()}
+
+
+def _outcome(ending: together.Ending) -> sweep.Outcome:
+  if ending.kind == "finished":
+    return sweep.Outcome("complete")
+  if ending.kind == "ended":
+    return sweep.Outcome("pruned", ending.reason)
+  return sweep.Outcome("failed", f"diverged: {ending.reason}")
+
+
 def reason(error: Exception) -> str:
   """Why a trial failed, in a line."""
   text = " ".join(str(error).split())[:_LONGEST_REASON]
   if isinstance(error, train_loop.Diverged):
     return f"diverged: {text}"
-  if isinstance(error, MemoryError) or any(w in text for w in _NO_MEMORY):
+  if _no_memory(error):
     return f"out of memory: {text}"
   return f"{type(error).__name__}: {text}"
+
+
+def _no_memory(error: Exception) -> bool:
+  words = any(word in str(error) for word in _NO_MEMORY)
+  return words or isinstance(error, MemoryError)

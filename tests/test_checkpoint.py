@@ -17,7 +17,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxvision import checkpoint, distributed
+from jaxvision import checkpoint, distributed, sharding
 
 # After the first file that it cannot read, orbax leaves the other reads to
 # fail unseen; Python tells of them when it collects them.
@@ -115,6 +115,38 @@ def test_a_state_moves_to_another_mesh(tmp_path, devices, later):
     state, _ = checkpoint.restore(manager, _template(_state(), after))
   _assert_bitwise(state, _state(7))
   assert len(state["step"].sharding.device_set) == later
+
+
+@pytest.mark.parametrize("devices", [4, 1])
+@pytest.mark.parametrize("split", ["before", "after", "both"])
+def test_a_state_moves_to_another_layout(tmp_path, split, devices):
+  """From 8 devices on, split along "fsdp" or whole on each."""
+  state, saved = _state(7), jax.tree.map(np.asarray, _state(7))
+  rules = ((".*", "fsdp(min_size=1)"),)
+
+  def layout(count, is_split):
+    mesh = distributed.make_mesh(
+      jax.devices()[:count], fsdp=0 if is_split else 1, data=1 - is_split
+    )
+    return sharding.of_state(state, state["params"], mesh, rules=rules)
+
+  before = layout(8, split in ("before", "both"))
+  after = layout(devices, split in ("after", "both"))
+  with checkpoint.open_manager(tmp_path) as manager:
+    checkpoint.save(manager, 1, jax.device_put(state, before), _RECORD)
+  template = jax.tree.map(
+    lambda a, where: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where),
+    state,
+    after,
+  )
+  with checkpoint.open_manager(tmp_path) as manager:
+    found, _ = checkpoint.restore(manager, template)
+  _assert_bitwise(found, saved)
+  jax.tree.map(lambda a, where: _assert_lies(a, where), found, after)
+
+
+def _assert_lies(array, where):
+  assert array.sharding.is_equivalent_to(where, array.ndim)
 
 
 def test_a_state_may_be_donated_while_it_is_being_saved(tmp_path):

@@ -163,5 +163,5 @@ def test_wrong_arguments_show_the_usage(words, expected, capsys):
 
 def test_the_exit_code_is_that_of_the_run(tmp_path):
   """`jaxvision` says 2 where the processes do."""
-  words = ["--", "evaluate", "--workdir", str(tmp_path / "none")]
+  words = [f"--logs={tmp_path}", "--", "report", str(tmp_path / "none")]
   assert cli.main(["launch", "local", "--processes=1", *words]) == 2

@@ -189,6 +189,9 @@ def test_resident_arrays_at_the_indices_are_the_batch(noise, seed, transforms):
     indices = batches.indices(step)
     assert indices.shape == (5,) and indices.dtype == np.int32
     assert_equal({k: v[indices] for k, v in resident.items()}, batches.at(step))
+  rows = np.array([3, N, 0, N, 7])
+  part = {name: array[rows] for name, array in resident.items()}
+  assert_equal(batches.resident(rows), part)
 
 
 def test_resident_refuses_random_transforms_and_large_splits(

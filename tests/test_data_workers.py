@@ -132,6 +132,17 @@ def test_a_killed_worker_is_an_error_at_once():
   assert not children()
 
 
+def test_a_job_that_is_told_to_stop_may_finish_its_step():
+  made = filled(fill, stop=10**3)
+  next(made)
+  for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+    os.kill(children()[0], number)
+  for step in range(1, 20):
+    batch, _ = next(made)
+    assert batch["label"].tolist() == (10 * step + np.arange(5)).tolist()
+  made.close()
+
+
 def test_a_worker_that_dies_in_the_middle_of_its_work_is_an_error():
   def die(step, rows, batch):
     if step == 2:

@@ -67,6 +67,22 @@ def test_the_reduction_cells_of_nasnet_stand_between_the_others():
   assert [first[cell] for cell in cells] == [6, 7, 8, 16, 17]
 
 
+@pytest.mark.parametrize(
+  ("name", "count", "first"),
+  [
+    ("bit_r50x1", 16, "block1/unit01"),
+    ("vit_ti16", 12, "Transformer/encoderblock_0"),
+    ("vgg11_bn", 0, None),
+  ],
+)
+def test_blocks_are_listed_in_the_order_of_calls(name, count, first):
+  model = models.create(name, num_classes=3)
+  size = LAYERS[name][0]
+  found = depths.blocks(model, image_shape=(size, size, 3))
+  assert len(found) == count
+  assert found[:1] == ([first] if first else [])
+
+
 def test_the_factor_falls_from_one_by_the_decay():
   model = models.create("vit_ti16", num_classes=3)
   shape = (32, 32, 3)

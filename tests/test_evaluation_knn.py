@@ -16,7 +16,8 @@ def _examples(n, d=6, k=5, seed=0):
 
 
 def _mesh(devices):
-  return distributed.make_mesh(jax.devices()[:devices])
+  fsdp = min(devices, 2)
+  return distributed.make_mesh(jax.devices()[:devices], fsdp=fsdp)
 
 
 def _shares(features, labels, new, *, k, temperature=0.07):

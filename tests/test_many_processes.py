@@ -17,7 +17,7 @@ import processes
 import pytest
 import tiny_runs
 
-from jaxvision import cli, cluster
+from jaxvision import cli, endings
 
 _RECIPE = "recipe.py"
 # Evaluations at 12, 24, ..., checkpoints there, where it is the best, and at
@@ -41,7 +41,7 @@ _LONG = {
   "log__every": "20 steps",
 }
 # The exit codes of a process whose run lost another one.
-_ABANDONED = (cluster.ABANDONED, -signal.SIGABRT)
+_ABANDONED = (endings.ABANDONED, -signal.SIGABRT)
 # How long a survivor may take to notice: the time-out of `start_group`, 20 s,
 # and as much again on a busy machine.
 _NOTICED_WITHIN = 40
@@ -142,6 +142,28 @@ def test_two_processes_are_one_with_two_devices(whole):
   assert "step " not in second and "report" not in second
   assert (two / "report.html").exists()
   assert not list(two.glob(".seen-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  "options",
+  [
+    {"data__placement": "device", "train__steps_per_dispatch": 4},
+    {"mesh__fsdp": 0, "mesh__data": 2},
+    {"evaluate__probes": "('knn(k=3)',)"},
+  ],
+  ids=lambda options: next(iter(options)),
+)
+def test_two_processes_of_two_devices_are_one_of_four(
+  recipe, tmp_path, options
+):
+  runs = {count: tmp_path / str(count) for count in (1, 2)}
+  for count, workdir in runs.items():
+    group = _start(recipe, workdir, count=count, devices=4 // count, **options)
+    _finish(group)
+  assert _losses(runs[2]) == pytest.approx(_losses(runs[1]), rel=1e-5)
+  for ours, theirs in zip(*map(processes.measured, runs.values()), strict=True):
+    assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6)
 
 
 def test_processes_that_differ_do_not_begin(recipe, tmp_path):

@@ -62,13 +62,24 @@ def _layer_norm(x):
   return y
 
 
+def _ghost_batch_norm(x):
+  """Over two neighbouring examples and space, for each channel."""
+  return np.concatenate([_batch_norm(x[:2]), _batch_norm(x[2:])])
+
+
 DEFINITIONS = {
   "batch_norm": _batch_norm,
+  "ghost_batch_norm(2)": _ghost_batch_norm,
   "group_norm(2)": _group_norm,
   "layer_norm": _layer_norm,
 }
 # The exact ones bear means that are large beside the deviations.
-MEANS = {"batch_norm": 0.5, "group_norm(2)": 3e3, "layer_norm": 3e3}
+MEANS = {
+  "batch_norm": 0.5,
+  "ghost_batch_norm(2)": 0.5,
+  "group_norm(2)": 3e3,
+  "layer_norm": 3e3,
+}
 
 every_norm = pytest.mark.parametrize("norm", DEFINITIONS)
 
@@ -118,6 +129,60 @@ def test_batch_norm_keeps_a_share_of_its_running_averages_and_uses_them():
   np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_ghosts_move_the_running_averages_by_the_means_of_theirs():
+  x = _images()
+  _, state = _train_apply("ghost_batch_norm(2)", x, momentum=0.7)
+  _, of_each = zip(
+    *(
+      _train_apply("batch_norm", part, momentum=0.7) for part in (x[:2], x[2:])
+    ),
+    strict=True,
+  )
+  expected = jax.tree.map(lambda a, b: (a + b) / 2, *of_each)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), state, expected
+  )
+
+
+def test_ghosts_have_the_gradient_of_their_definition():
+  x, weights = _images(), np.random.default_rng(2).normal(size=(4, 3, 5, 6))
+  affine = jax.tree.map(jnp.asarray, _affine())
+  module = _create("ghost_batch_norm(2)")
+  stats = module.init(jax.random.key(0), x)["batch_stats"]
+
+  def ours(affine, x):
+    variables = {"params": affine, "batch_stats": stats}
+    y, _ = module.apply(variables, x, mutable=["batch_stats"])
+    return jnp.sum(y * weights)
+
+  def plain(affine, x):
+    parts = x.reshape(2, 2, 3, 5, 6)
+    mean = parts.mean((1, 2, 3), keepdims=True)
+    centred = parts - mean
+    variance = jnp.square(centred).mean((1, 2, 3), keepdims=True)
+    y = (centred / jnp.sqrt(variance + EPSILON)).reshape(x.shape)
+    scale, bias = (
+      affine[name].reshape(1, 1, 1, 6) for name in ("scale", "bias")
+    )
+    return jnp.sum((y * scale + bias) * weights)
+
+  found, expected = (
+    jax.grad(function, argnums=(0, 1))(affine, x) for function in (ours, plain)
+  )
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
+    found,
+    expected,
+  )
+
+
+def test_ghosts_that_do_not_divide_the_batch_are_an_error():
+  with pytest.raises(ValueError, match="batch of 4 is no multiple of the 3 ex"):
+    _train_apply("ghost_batch_norm(3)", _images())
+  # In evaluation there are none.
+  _train_apply("ghost_batch_norm(3)", _images(), train=False)
+
+
 @pytest.mark.parametrize("norm", ["group_norm(2)", "layer_norm"])
 def test_others_are_the_same_in_training_and_evaluation(norm):
   x = _images()
@@ -161,6 +226,8 @@ def test_groups_that_do_not_divide_the_channels_are_an_error():
   ("norm", "message"),
   [
     ("batchnorm", r"unknown norm 'batchnorm'; did you mean 'batch_norm'"),
+    ("ghost_batch_norm(0)", "0 examples; it must be a positive integer"),
+    ("ghost_batch_norm", "missing a required argument: 'examples'"),
     ("group_norm(group=4)", r"no option 'group'; did you mean 'groups'"),
   ],
 )

@@ -30,6 +30,8 @@ def _claim_all(opened):
   return claimed
 
 
+# Threads cannot silence it for themselves.
+@pytest.mark.filterwarnings("ignore:.*is experimental")
 def test_workers_that_come_at_once_make_one_study_and_share_it(open_study):
   space = {sweeps.RATE: sweep.grid(*range(12))}
   with concurrent.futures.ThreadPoolExecutor(4) as pool:

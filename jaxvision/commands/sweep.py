@@ -9,6 +9,7 @@ from jaxvision.commands import parsing
 
 # Keeps the password of a storage out of the list of processes.
 _STORAGE = "JAXVISION_STORAGE"
+_AUTO = 64  # trials in a program
 
 
 def add(commands) -> None:
@@ -49,6 +50,13 @@ def add(commands) -> None:
     "--workers", type=int, default=1, metavar="N", help="processes here (1)"
   )
   command.add_argument(
+    "--vectorize",
+    default="none",
+    metavar="auto|N|none",
+    help="trials that differ in nothing but numbers train in one program: auto "
+    f"is up to {_AUTO} of them at a time",
+  )
+  command.add_argument(
     "--grace",
     type=float,
     default=60.0,
@@ -83,6 +91,7 @@ def _sweep(options: argparse.Namespace) -> None:
     )
   else:
     experiment = sweep.load(options.experiment, options.overrides)
+  _at_once(options.vectorize)
   options.searcher = options.searcher or sweep.default_searcher(experiment)
   if options.dry_run:
     _list_runs(options, experiment)
@@ -100,7 +109,7 @@ def _sweep(options: argparse.Namespace) -> None:
     grace=options.grace,
   )
   if options.work:
-    _work(opened)
+    _work(opened, _at_once(options.vectorize))
   else:
     _lead(options, opened)
 
@@ -120,19 +129,36 @@ def _list_runs(options: argparse.Namespace, experiment: Any) -> None:
     print(f"{number:04d}  {sweep.text(experiment.space, each)}")
 
 
-def _work(opened: Any) -> None:
+def _work(opened: Any, at_once: int) -> None:
   """As a worker: one process, which trains."""
   from jaxvision import startup, sweep, train_loop, trials
 
   startup.tune_cpu()
-  sweep.work(opened, trials.run, interrupted=train_loop.Preempted)
+  sweep.work(
+    opened,
+    trials.run,
+    interrupted=train_loop.Preempted,
+    run_together=trials.run_together,
+    most=at_once,
+  )
+
+
+def _at_once(vectorize: str) -> int:
+  named = {"none": 1, "auto": _AUTO}
+  if vectorize not in named and not vectorize.isdecimal():
+    raise ValueError(
+      f"--vectorize {vectorize!r}: give auto, none, or how many trials at most"
+    )
+  return named.get(vectorize) or max(1, int(vectorize))
 
 
 def _worker_arguments(options: argparse.Namespace) -> list[str]:
   """The same sweep, for a worker; the storage comes by the environment."""
   asked = [options.experiment] if options.experiment else []
   names = ("rerun", "top", "seeds", "workdir", "searcher", "trials", "seed")
-  given = {name: getattr(options, name) for name in (*names, "grace")}
+  given = {
+    name: getattr(options, name) for name in (*names, "grace", "vectorize")
+  }
   return [
     *("sweep", *asked, "--work"),
     *(f"--{name}={value}" for name, value in given.items() if value),

@@ -141,34 +141,35 @@ class Batches:
           self.examples.count(unreadable)
         yield batch
 
-  def resident(self) -> Batch:
+  def resident(self, rows: np.ndarray | None = None) -> Batch:
     """The whole split and a last row of padding, to be kept on the device.
 
     Row i is example i, so that `resident()` at `indices(step)` is the batch.
+
+    Args:
+      rows: those that are wanted, (n,); None is all.
 
     Raises:
       ValueError: as `check_resident`.
     """
     self.check_resident()
-    whole = filling.empty(
-      filling.layout(self.num_examples + 1, self.image_shape)
-    )
+    rows = np.arange(self.num_examples + 1) if rows is None else rows
+    kept = filling.empty(filling.layout(len(rows), self.image_shape))
 
     def add(start: int) -> None:
-      block = {k: array[start : start + _BLOCK] for k, array in whole.items()}
-      indices = start + np.arange(len(block["label"]))
+      part = slice(start, start + _BLOCK)
       found = filling.fill(
-        block,
+        {name: array[part] for name, array in kept.items()},
         self.examples,
-        indices=indices,
-        epochs=np.zeros_like(indices),
+        indices=rows[part],
+        epochs=np.zeros_like(rows[part]),
         seed=self.seed,
       )
       self.examples.count(found)
 
     with concurrent.futures.ThreadPoolExecutor(max(1, self.threads)) as pool:
-      list(pool.map(add, range(0, self.num_examples + 1, _BLOCK)))
-    return whole
+      list(pool.map(add, range(0, len(rows), _BLOCK)))
+    return kept
 
   def check_resident(self) -> None:
     """Whether the split may stay on the device.

@@ -35,6 +35,15 @@ Layout = Mapping[str, tuple[tuple[int, ...], str]]
 
 _AHEAD = 2  # batches that are made while one is used
 _ALIGNMENT = 64  # bytes; a cache line
+# Schedulers send these to every process of a job. The parent may finish its
+# step; its end is the end of the requests.
+_FOR_THE_PARENT = (
+  signal.SIGHUP,
+  signal.SIGINT,
+  signal.SIGTERM,
+  signal.SIGUSR1,
+  signal.SIGUSR2,
+)
 _START = (
   "import sys; sys.path[:] = {}; "
   "from jaxvision.data import workers; workers.serve()"
@@ -129,8 +138,8 @@ def serve() -> None:
   """What a worker does: answers requests until there are none."""
   import cv2
 
-  # An interrupt is for the parent, whose end is the end of the requests.
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  for number in _FOR_THE_PARENT:
+    signal.signal(number, signal.SIG_IGN)
   cv2.setNumThreads(1)
   requests = os.fdopen(os.dup(0), "rb")
   answers = os.fdopen(os.dup(1), "wb")

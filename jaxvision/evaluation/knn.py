@@ -113,12 +113,14 @@ def predict(bank: Bank, features: jax.Array) -> jax.Array:
 
 @jax.jit
 def _predict(bank, features):
-  shared, whole = PartitionSpec("data"), PartitionSpec()
+  shared, found = (
+    distributed.batch_sharding(bank.mesh, axis=axis).spec for axis in (0, 1)
+  )
   search = jax.shard_map(
     functools.partial(_nearest, bank.k),
     mesh=bank.mesh,
-    in_specs=(shared, shared, whole),
-    out_specs=PartitionSpec(None, "data"),
+    in_specs=(shared, shared, PartitionSpec()),
+    out_specs=found,
     # The search begins with constants, which every device has alike.
     check_vma=False,
   )

@@ -132,7 +132,9 @@ def work(task: Mapping[str, Any]) -> None:
     raise RuntimeError("Ray has not started jax.distributed in its workers")
   os.chdir(task["directory"])
   startup.tune_cpu()
-  screen.log_to_screen(logging.INFO if processes.is_first() else logging.ERROR)
+  screen.log_to_screen(
+    logging.INFO if processes.is_first() else logging.WARNING
+  )
   options = dict(task["train"])
   steps = options.pop("profile")
   try:

@@ -52,6 +52,11 @@ def progress(step: int, total: int) -> int:
   return step * WHOLE // total
 
 
+def passes(rules: Halving, curve: Curve, now: int) -> bool:
+  """Whether a run whose curve ends earlier passes a rung by coming to `now`."""
+  return bool(_passed(rules, max(curve, default=-1), now))
+
+
 def goes_on(
   rules: Halving, aim: Objective, curve: Curve, others: Iterable[Curve]
 ) -> bool:
@@ -64,8 +69,7 @@ def goes_on(
     others: of all other runs.
   """
   *before, now = sorted(curve)
-  last = before[-1] if before else -1
-  rungs = [rung for rung in _rungs(rules) if last < rung <= now]
+  rungs = _passed(rules, before[-1] if before else -1, now)
   others = list(others)
   return now >= WHOLE or all(
     _is_among_best(
@@ -75,11 +79,12 @@ def goes_on(
   )
 
 
-def _rungs(rules: Halving) -> list[int]:
+def _passed(rules: Halving, last: int, now: int) -> list[int]:
+  """The rungs after `last`, up to `now`."""
   rungs = [rules.first]
   while rungs[-1] * rules.factor < WHOLE:
     rungs.append(rungs[-1] * rules.factor)
-  return rungs
+  return [rung for rung in rungs if last < rung <= now]
 
 
 def _value_at(aim: Objective, curve: Curve, rung: int) -> float:

@@ -13,13 +13,11 @@ twice.
 import contextlib
 import dataclasses
 import threading
-import warnings
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from jaxvision.sweep import rungs, space
-from jaxvision.sweep.axes import Choice, Range, Space
+from jaxvision.sweep import proposals, rungs, space, storage
+from jaxvision.sweep.axes import Space
 from jaxvision.sweep.searchers import Planned
 
 # A trial whose workers were killed so often is not tried again.
@@ -27,7 +25,6 @@ MOST_ATTEMPTS = 5
 # States of a trial, and the words of the storage for them.
 _STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 ENDED = tuple(_STATES)
-_SQLITE_TIMEOUT = 120.0  # seconds to wait for other writers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,11 +111,13 @@ def open_study(
   Raises:
     ValueError: Optuna is not installed, or the storage cannot be reached.
   """
-  optuna = _optuna()
+  optuna = storage.engine()
   beat = max(1, round(grace / 4))
-  storage = _open_storage(url, beat, max(beat + 1, round(grace)))
+  opened = storage.open_storage(
+    url, beat=beat, grace=max(beat + 1, round(grace))
+  )
   handle = optuna.create_study(
-    storage=storage,
+    storage=opened,
     study_name=name,
     direction=goal,
     load_if_exists=True,
@@ -133,7 +132,7 @@ def open_study(
   # SQLite has no locks of rows, which Optuna counts on: two workers would have
   # the same trial. Its workers are on one machine, where files can be locked.
   alone = lock if url.startswith("sqlite") else contextlib.nullcontext
-  return Study(handle, storage, what, seed, beat, alone)
+  return Study(handle, opened, what, seed, beat, alone)
 
 
 def claim(study: Study) -> Trial | None:
@@ -142,14 +141,22 @@ def claim(study: Study) -> Trial | None:
   trials = study.handle.get_trials(deepcopy=False)
   # Those that were begun come before those that were not.
   for frozen in sorted(trials, key=_origin):
-    if frozen.state.name == "WAITING" and _is_ready(frozen, trials):
+    if frozen.state.name == "WAITING" and proposals.is_ready(frozen, trials):
       key = _key(study, frozen.number)
       if _take(study, key):
         return Trial(
           key=key,
           number=_origin(frozen),
           attempt=frozen.user_attrs["attempt"],
-          point=_suggest(study, key, frozen, trials),
+          point=proposals.propose(
+            study.storage,
+            study.handle.study_name,
+            key,
+            frozen,
+            trials,
+            what=study.space,
+            seed=study.seed,
+          ),
         )
   return None
 
@@ -164,8 +171,8 @@ def _take(study: Study, key: int) -> bool:
 
 def heal(study: Study) -> None:
   """Ends the trials of dead workers, and lets them be taken up."""
-  optuna = _optuna()
-  with _without_warnings(), study.alone():
+  optuna = storage.engine()
+  with storage.without_warnings(), study.alone():
     optuna.storages.fail_stale_trials(study.handle)
   for frozen in _latest(study.handle.get_trials(deepcopy=False)):
     if frozen.state.name != "FAIL" or "reason" in frozen.user_attrs:
@@ -178,7 +185,7 @@ def heal(study: Study) -> None:
       optuna.trial.create_trial(
         state=_state("WAITING"),
         system_attrs={
-          "fixed_params": {**_fixed(frozen), **frozen.params},
+          "fixed_params": {**proposals.fixed(frozen), **frozen.params},
         },
         user_attrs=attributes,
         intermediate_values=dict(frozen.intermediate_values),
@@ -259,9 +266,10 @@ def standings(study: Study) -> list[Standing]:
   return sorted(map(_standing, latest), key=lambda each: each.number)
 
 
-def curves(study: Study, *, but: Trial) -> list[rungs.Curve]:
+def curves(study: Study, *, but: Sequence[Trial]) -> list[rungs.Curve]:
   """The values of the metric in all other trials."""
-  return [s.curve for s in standings(study) if s.number != but.number]
+  own = {trial.number for trial in but}
+  return [s.curve for s in standings(study) if s.number not in own]
 
 
 def is_over(study: Study) -> bool:
@@ -269,55 +277,10 @@ def is_over(study: Study) -> bool:
   return all(each.state in ENDED for each in standings(study))
 
 
-def _optuna() -> Any:
-  try:
-    import optuna
-  except ImportError:
-    raise ValueError(
-      "sweeps need Optuna, which is not installed: pip install 'jaxvision"
-      "[sweep]'"
-    ) from None
-  optuna.logging.set_verbosity(optuna.logging.WARNING)
-  return optuna
-
-
-def _open_storage(url: str, beat: int, grace: int) -> Any:
-  optuna = _optuna()
-  connect = {"timeout": _SQLITE_TIMEOUT} if url.startswith("sqlite") else {}
-  try:
-    with _without_warnings():
-      return optuna.storages.RDBStorage(
-        url,
-        engine_kwargs={"connect_args": connect, "pool_pre_ping": True},
-        heartbeat_interval=beat,
-        grace_period=grace,
-      )
-  except Exception as error:  # whatever SQLAlchemy and the drivers raise
-    hidden = _without_password(str(error), url)
-    raise ValueError(
-      f"the storage cannot be opened: {hidden}\n--storage takes what "
-      "SQLAlchemy takes, sqlite:////path/sweep.db or postgresql+psycopg2://user:"
-      "password@host/database (pip install 'jaxvision[postgres]')"
-    ) from None
-
-
-def _without_password(text: str, url: str) -> str:
-  password = url.partition("@")[0].rpartition(":")[2]
-  return text.replace(password, "...") if "@" in url and password else text
-
-
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-  """Heartbeats are called experimental, at each use."""
-  with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    yield
-
-
 @contextlib.contextmanager
 def _ours(study: Study) -> Iterator[list[bool]]:
   """[True] if the trial could be changed, [] if another has ended it."""
-  optuna, mine = _optuna(), [True]
+  optuna, mine = storage.engine(), [True]
   try:
     with study.alone():
       yield mine
@@ -326,7 +289,7 @@ def _ours(study: Study) -> Iterator[list[bool]]:
 
 
 def _state(name: str) -> Any:
-  return _optuna().trial.TrialState[name]
+  return storage.engine().trial.TrialState[name]
 
 
 def _key(study: Study, number: int) -> int:
@@ -338,10 +301,6 @@ def _origin(frozen: Any) -> int:
   return frozen.user_attrs["origin"]
 
 
-def _fixed(frozen: Any) -> dict[str, Any]:
-  return dict(frozen.system_attrs.get("fixed_params", {}))
-
-
 def _latest(trials: Sequence[Any]) -> list[Any]:
   """The last attempt of each trial; of two that succeed one, the older."""
   latest, succeeded = {}, set()
@@ -351,58 +310,6 @@ def _latest(trials: Sequence[Any]) -> list[Any]:
       latest[_origin(frozen)] = frozen
       succeeded.add(before)
   return list(latest.values())
-
-
-def _is_ready(frozen: Any, trials: Sequence[Any]) -> bool:
-  """Whether it may be run: no elder twin, and its leader has its picks."""
-  before = frozen.user_attrs.get("succeeds")
-  twins = (
-    each
-    for each in trials[: frozen.number]
-    if before is not None and each.user_attrs.get("succeeds") == before
-  )
-  if any(twins):
-    return False
-  leader = frozen.user_attrs.get("leader")
-  return leader is None or bool(_picks_of(leader, trials))
-
-
-def _picks_of(number: int, trials: Sequence[Any]) -> dict[str, Any]:
-  """What a leader, or a successor of it, has picked; {} before it has."""
-  for frozen in trials:
-    if _origin(frozen) == number and frozen.user_attrs.get("picked"):
-      return dict(frozen.params)
-  return {}
-
-
-def _suggest(
-  study: Study, key: int, frozen: Any, trials: Sequence[Any]
-) -> space.Point:
-  """The point of a trial; what is not fixed is drawn by TPE."""
-  optuna = _optuna()
-  # By the number: it does not matter who runs a trial.
-  seed = zlib.crc32(f"{study.seed} {frozen.number}".encode())
-  sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-  leader = frozen.user_attrs.get("leader")
-  led = {} if leader is None else _picks_of(leader, trials)
-  fixed = {**led, **_fixed(frozen)}
-  study.storage.set_trial_system_attr(key, "fixed_params", fixed)
-  # An open study keeps the trials it has seen; a new one sees those of now.
-  now = optuna.load_study(
-    study_name=study.handle.study_name, storage=study.storage, sampler=sampler
-  )
-  now.get_trials(deepcopy=False)
-  handle = optuna.trial.Trial(now, key)
-
-  def pick(name: str, axis: Range | Choice) -> Any:
-    if isinstance(axis, Choice):
-      return handle.suggest_categorical(name, axis.labels)
-    suggest = handle.suggest_int if axis.whole else handle.suggest_float
-    return suggest(name, axis.low, axis.high, log=axis.log)
-
-  point = space.resolve(study.space, pick)
-  study.storage.set_trial_user_attr(key, "picked", True)
-  return point
 
 
 def _standing(frozen: Any) -> Standing:

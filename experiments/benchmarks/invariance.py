@@ -1,0 +1,268 @@
+"""How much parameters differ that should not: by devices, parts, layouts.
+
+  JAX_NUM_CPU_DEVICES=8 python experiments/benchmarks/invariance.py
+
+Every case trains the digits recipe of a model for a few steps, from the same
+seed on the same batches, without augmentation and dropout. Printed is the
+largest difference between its parameters and those of the plain run on all
+devices, relative to the largest number of the same array (at least 1e-3: the
+gradient of the bias of an attention's keys is 0, and what they hold is
+rounding). "0" is the same bits. The optimizer is SGD with momentum, whose
+updates are as exact as the gradient; AdamW (--optimizer adamw) divides small
+gradients by their own size, and their rounding errors with them.
+
+Accumulated gradients are compared for models without batch statistics only:
+those are of the parts.
+"""
+
+import argparse
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import sklearn.datasets
+
+from jaxvision import (
+  assembly,
+  checkpoint,
+  cluster,
+  dispatch,
+  distributed,
+  processes,
+  startup,
+  trees,
+)
+from jaxvision import config as configs
+
+Arrays = Mapping[str, np.ndarray]
+
+_RECIPE = pathlib.Path(__file__).parents[2] / "configs" / "digits.py"
+_EVERY = ((".*", "fsdp(min_size=1)"),)
+MODELS = {
+  "mlp": "mlp",
+  "vit": "vit",
+  "resnet, group norm": "resnet",
+  "resnet, batch norm": "resnet",
+}
+_FSDP = {"mesh.fsdp": 0, "mesh.data": 1, "mesh.rules": _EVERY}
+_ACCUMULATION = {"train.accumulate": 4}
+# Case -> overrides, for all devices of this process.
+CASES: dict[str, Mapping[str, Any]] = {
+  "again": {},
+  "1 device": {},
+  "2 processes": {},
+  "accumulation of 4": _ACCUMULATION,
+  "remat blocks": {"train.remat": "blocks"},
+  "remat products": {"train.remat": "products"},
+  "FSDP": _FSDP,
+  "FSDP, half of the devices": {**_FSDP, "mesh.data": 2},
+  "restart on half of the devices": {},
+  "FSDP, restart on half, replicated": _FSDP,
+  "FSDP + accumulation + remat": {
+    **_FSDP,
+    **_ACCUMULATION,
+    "train.remat": "products",
+  },
+}
+
+
+def overrides(
+  model: str, case: str, *, data: pathlib.Path, steps: int, optimizer: str
+) -> dict[str, Any]:
+  """What a case changes in the recipe of its model."""
+  options = {"momentum": 0.9} if optimizer == "sgd" else {}
+  changed = {
+    "data.kind": "npz",
+    "data.name": str(data),
+    "data.validation": "",
+    "data.test": "",
+    "data.device_transforms": (),
+    "ema.decay": 0.0,
+    "train.duration": f"{steps} steps",
+    "train.steps_per_dispatch": 1,
+    "optimizer.name": optimizer,
+    "optimizer.options": options,
+    "schedule.warmup": "0 steps",
+    **CASES[case],
+  }
+  if optimizer == "sgd":
+    changed["optimizer.learning_rate"] = 0.05
+  if "group norm" in model:
+    changed["model.options.norm"] = "group_norm(8)"
+  return changed
+
+
+def write_digits(folder: pathlib.Path) -> pathlib.Path:
+  """scikit-learn's digits as one file."""
+  digits = sklearn.datasets.load_digits()
+  path = folder / "digits.npz"
+  images = (digits.images * 15.9).astype(np.uint8)[..., None]
+  np.savez(path, images=images, labels=digits.target)
+  return path
+
+
+def prepare(
+  model: str, changed: Mapping[str, Any], *, devices: Sequence[jax.Device]
+) -> assembly.Parts:
+  """The parts of a run on these devices."""
+  config = configs.load(f"{_RECIPE}:{MODELS[model]}", changed)
+  splits = assembly.open_splits(config)
+  return assembly.prepare(config, splits, devices=devices)
+
+
+def train(parts: assembly.Parts, *, state: Any = None, stop: int = 0) -> Any:
+  """The state after the last step, or after step `stop`."""
+  step, feed, _ = dispatch.compile_step(parts)
+  state = parts.init() if state is None else state
+  for number, batch in feed(int(state.step)):
+    state, _ = step(state, batch)
+    if number == stop:
+      break
+  return state
+
+
+def restart(
+  model: str, changed: Mapping[str, Any], later: Mapping[str, Any]
+) -> Any:
+  """The state of a run that goes on from a checkpoint on half the devices."""
+  every = jax.devices()
+  first = prepare(model, changed, devices=every)
+  middle = first.steps.total // 2
+  rest = prepare(model, later, devices=every[: len(every) // 2])
+  with tempfile.TemporaryDirectory() as folder:
+    with checkpoint.open_manager(folder) as manager:
+      checkpoint.save(manager, middle, train(first, stop=middle), {})
+    with checkpoint.open_manager(folder) as manager:
+      state, _ = checkpoint.restore(manager, rest.template)
+  return train(rest, state=state)
+
+
+def parameters(model: str, case: str, changed: Mapping[str, Any]) -> Arrays:
+  """The parameters after the last step of a case, by path."""
+  if "restart" in case:
+    whole = {k: v for k, v in changed.items() if k not in _FSDP}
+    state = restart(model, changed, whole)
+  else:
+    devices = jax.devices()[:1] if case == "1 device" else jax.devices()
+    state = train(prepare(model, changed, devices=devices))
+  flat = trees.flatten(state.params)
+  return {path: distributed.whole(leaf) for path, leaf in flat.items()}
+
+
+def of_two_processes(
+  model: str, options: argparse.Namespace, folder: pathlib.Path
+) -> Arrays:
+  """The parameters that this script finds as two processes."""
+  path = folder / "parameters.npz"
+  command = [sys.executable, __file__, "--models", model, "--save", str(path)]
+  command += ["--steps", str(options.steps), "--optimizer", options.optimizer]
+  with socket.create_server(("127.0.0.1", 0)) as server:
+    port = server.getsockname()[1]
+  variables = {
+    "JAXVISION_COORDINATOR": f"127.0.0.1:{port}",
+    "JAXVISION_NUM_PROCESSES": "2",
+    "JAX_NUM_CPU_DEVICES": str(jax.device_count() // 2),
+  }
+  started = [
+    subprocess.Popen(
+      command, env={**os.environ, **variables, "JAXVISION_PROCESS_ID": number}
+    )
+    for number in "01"
+  ]
+  codes = [each.wait() for each in started]
+  if any(codes):
+    raise RuntimeError(f"{' '.join(command)} failed as two processes")
+  return dict(np.load(path))
+
+
+def difference(found: Arrays, expected: Arrays) -> float:
+  """The largest difference, relative to the largest number of its array."""
+  return max(
+    float(np.abs(found[path] - array).max() / max(np.abs(array).max(), 1e-3))
+    for path, array in expected.items()
+  )
+
+
+def applies(model: str, case: str) -> bool:
+  """Whether a case leaves the numbers of a model as they are, and can be."""
+  if model == "mlp" and CASES[case].get("train.remat") == "blocks":
+    return False
+  if "batch norm" in model and "train.accumulate" in CASES[case]:
+    return False
+  return case != "2 processes" or jax.default_backend() == "cpu"
+
+
+def measure(
+  model: str, options: argparse.Namespace, folder: pathlib.Path
+) -> dict[str, str]:
+  """By case the difference from the plain run, as text; "" where none is."""
+  data = write_digits(folder)
+
+  def find(case: str) -> Arrays:
+    if case == "2 processes":
+      return of_two_processes(model, options, folder)
+    changed = overrides(
+      model,
+      case,
+      data=data,
+      steps=options.steps,
+      optimizer=options.optimizer,
+    )
+    return parameters(model, case, changed)
+
+  plain, cells = find("again"), {}
+  for case in CASES:
+    cells[case] = ""
+    if applies(model, case):
+      found = difference(find(case), plain)
+      cells[case] = f"{found:.1e}" if found else "0"
+    print(f"{model}, {case}: {cells[case]}", file=sys.stderr, flush=True)
+  return cells
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+  """Measures what the command line says and prints a Markdown table."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("--models", nargs="+", default=list(MODELS))
+  parser.add_argument("--steps", type=int, default=20)
+  parser.add_argument("--optimizer", choices=("sgd", "adamw"), default="sgd")
+  parser.add_argument("--save", type=pathlib.Path, help=argparse.SUPPRESS)
+  options = parser.parse_args(arguments)
+  startup.cache_compilations()
+  cluster.start()
+  with tempfile.TemporaryDirectory() as name:
+    folder = pathlib.Path(name)
+    if options.save:
+      (model,) = options.models
+      save(model, options, folder)
+      return
+    cells = {each: measure(each, options, folder) for each in options.models}
+  print(f"| | {' | '.join(cells)} |")
+  print(f"|---|{'---:|' * len(cells)}")
+  for case in CASES:
+    print(f"| {case} | {' | '.join(found[case] for found in cells.values())} |")
+
+
+def save(model: str, options: argparse.Namespace, folder: pathlib.Path) -> None:
+  """Writes what one of two processes finds."""
+  changed = overrides(
+    model,
+    "2 processes",
+    data=write_digits(folder),
+    steps=options.steps,
+    optimizer=options.optimizer,
+  )
+  found = parameters(model, "2 processes", changed)
+  if processes.is_first():
+    np.savez(options.save, **found)
+
+
+if __name__ == "__main__":
+  main()

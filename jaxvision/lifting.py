@@ -1,0 +1,247 @@
+"""Programs that differ in nothing but numbers, as one on a batch of them.
+
+A hyper-parameter is a Python float to whatever takes it: it may be compared,
+inverted, or left out where it is 0, and what reaches the device is a number in
+the traced program. So each program is traced with its own, the traces are laid
+side by side, and the numbers in which they differ become an argument. Nothing
+has to know of it, and programs that differ in more are found out.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core
+
+# Calls of another program, and which of their parameters it is.
+_CALLS = {
+  "jit": "jaxpr",
+  "pjit": "jaxpr",
+  "closed_call": "call_jaxpr",
+  "core_call": "call_jaxpr",
+  "custom_jvp_call": "call_jaxpr",
+  "custom_vjp_call": "call_jaxpr",
+  "custom_vjp_call_jaxpr": "fun_jaxpr",
+  "checkpoint": "jaxpr",
+  "remat2": "jaxpr",
+}
+# Where an array lies, which is said anew for the batch.
+_PLACES = ("sharding_constraint", "device_put")
+
+
+class Different(Exception):
+  """Programs differ in more than numbers; the message says in what."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Lifted:
+  """One program for several.
+
+  Attributes:
+    numbers: arrays (n, ...), those in which the n programs differ.
+    call: (one row of each of the numbers, flat arguments) -> flat results.
+  """
+
+  numbers: tuple[np.ndarray, ...]
+  call: Callable[[Sequence[jax.Array], Sequence[jax.Array]], list[jax.Array]]
+
+
+def lift(programs: Sequence[core.ClosedJaxpr]) -> Lifted:
+  """Makes one program of several that differ in numbers alone.
+
+  Args:
+    programs: from `jax.make_jaxpr`, at least one.
+
+  Raises:
+    Different: they do other things, or on other shapes.
+  """
+  numbers: list[np.ndarray] = []
+  places: dict[int, int] = {}
+  for place, values in enumerate(_side_by_side(programs)):
+    if not all(_equal(value, values[0]) for value in values[1:]):
+      places[place] = len(numbers)
+      numbers.append(np.stack([np.asarray(value) for value in values]))
+  first = programs[0]
+
+  def call(rows, arguments):
+    counter = itertools.count()
+
+    def number(value: Any) -> Any:
+      place = next(counter)
+      return rows[places[place]] if place in places else value
+
+    return _evaluate(first, arguments, number)
+
+  return Lifted(tuple(numbers), call)
+
+
+def _side_by_side(
+  programs: Sequence[core.ClosedJaxpr],
+) -> Iterator[tuple[Any, ...]]:
+  """Yields the constants and literals of all programs, place by place.
+
+  In the order in which `_evaluate` asks for them.
+  """
+  yield from zip(*(program.consts for program in programs), strict=True)
+  jaxprs = [program.jaxpr for program in programs]
+  _require([len(jaxpr.eqns) for jaxpr in jaxprs], "the number of operations")
+  names: list[dict[core.Var, int]] = [{} for _ in programs]
+  _require(
+    [
+      _named((*jaxpr.constvars, *jaxpr.invars), known)
+      for jaxpr, known in zip(jaxprs, names, strict=True)
+    ],
+    "the arguments",
+  )
+  for equations in zip(*(jaxpr.eqns for jaxpr in jaxprs), strict=True):
+    _require([each.primitive.name for each in equations], "an operation")
+    pairs = list(zip(equations, names, strict=True))
+    _require([_named(e.invars, known) for e, known in pairs], "an input")
+    _require([_named(e.outvars, known) for e, known in pairs], "a result")
+    yield from _literals([each.invars for each in equations])
+    yield from _of_parameters(equations)
+  pairs = list(zip(jaxprs, names, strict=True))
+  _require([_named(j.outvars, known) for j, known in pairs], "the results")
+  yield from _literals([jaxpr.outvars for jaxpr in jaxprs])
+
+
+def _of_parameters(
+  equations: Sequence[core.JaxprEqn],
+) -> Iterator[tuple[Any, ...]]:
+  inner = _CALLS.get(equations[0].primitive.name)
+  if inner:
+    yield from _side_by_side([_closed(e.params[inner]) for e in equations])
+    return
+  keys = equations[0].params
+  for key in keys:
+    values = [equation.params[key] for equation in equations]
+    parts = [_programs_in(value) for value in values]
+    if not parts[0]:
+      _require([str(value) for value in values], key)
+      continue
+    _require([len(part) for part in parts], key)
+    for programs in zip(*parts, strict=True):
+      for found in _side_by_side(programs):
+        # A loop's body could not be given them without another loop.
+        _require([np.asarray(value).tobytes() for value in found], key)
+
+
+def _programs_in(value: Any) -> list[core.ClosedJaxpr]:
+  if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
+    return [_closed(value)]
+  if isinstance(value, list | tuple):
+    return [program for each in value for program in _programs_in(each)]
+  return []
+
+
+def _closed(program: core.ClosedJaxpr | core.Jaxpr) -> core.ClosedJaxpr:
+  if isinstance(program, core.ClosedJaxpr):
+    return program
+  return core.ClosedJaxpr(program, ())
+
+
+def _named(atoms: Sequence[Any], known: dict[core.Var, int]) -> list[str]:
+  """What stands there, with variables by the order of their appearance."""
+  return [
+    f"{atom.aval}"
+    if isinstance(atom, core.Literal)
+    else f"{known.setdefault(atom, len(known))}: {atom.aval}"
+    for atom in atoms
+  ]
+
+
+def _literals(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+  for atoms in zip(*rows, strict=True):
+    if isinstance(atoms[0], core.Literal):
+      yield tuple(np.asarray(a.val, a.aval.dtype) for a in atoms)
+
+
+def _require(values: Sequence[Any], what: str) -> None:
+  for value in values[1:]:
+    if value != values[0]:
+      raise Different(f"{what}: {values[0]} and {value}")
+
+
+def _equal(a: Any, b: Any) -> bool:
+  return a is b or np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def _evaluate(
+  program: core.ClosedJaxpr,
+  arguments: Sequence[Any],
+  number: Callable[[Any], Any],
+) -> list[Any]:
+  """The results of a program whose numbers come from `number(own)`."""
+  jaxpr, values = program.jaxpr, {}
+  # Before the arguments, as `_side_by_side` has them.
+  constants = [number(value) for value in program.consts]
+  for names, given in ((jaxpr.constvars, constants), (jaxpr.invars, arguments)):
+    values.update(zip(names, given, strict=True))
+
+  def read(atoms: Sequence[Any]) -> list[Any]:
+    return [
+      number(jnp.asarray(atom.val, atom.aval.dtype))
+      if isinstance(atom, core.Literal)
+      else values[atom]
+      for atom in atoms
+    ]
+
+  for equation in jaxpr.eqns:
+    inputs = read(equation.invars)
+    outputs = _compute(equation, inputs, number)
+    values.update(zip(equation.outvars, outputs, strict=True))
+  return read(jaxpr.outvars)
+
+
+def _compute(
+  equation: core.JaxprEqn, inputs: list[Any], number: Callable[[Any], Any]
+) -> Sequence[Any]:
+  name = equation.primitive.name
+  if name in _CALLS:
+    inner = _closed(equation.params[_CALLS[name]])
+    return _evaluate(inner, inputs, number)
+  if name in _PLACES:
+    return inputs
+  if name == "conv_general_dilated" and jax.default_backend() == "cpu":
+    return [_apart(equation)(*inputs)]
+  return _bind(equation, equation.params, inputs)
+
+
+def _bind(
+  equation: core.JaxprEqn, params: Mapping[str, Any], inputs: Sequence[Any]
+) -> Sequence[Any]:
+  found = equation.primitive.get_bind_params(params)
+  if isinstance(found, tuple):  # older jax: functions apart
+    functions, named = found
+    outputs = equation.primitive.bind(*functions, *inputs, **named)
+  else:
+    outputs = equation.primitive.bind(*inputs, **found)
+  return outputs if equation.primitive.multiple_results else [outputs]
+
+
+def _apart(equation: core.JaxprEqn) -> Callable[..., jax.Array]:
+  """The operation, which on a batch stays one for each of its elements.
+
+  As one it would be a convolution of groups, whose gradients XLA:CPU computes
+  as if each group saw all channels.
+  """
+
+  @jax.custom_batching.custom_vmap
+  def compute(*inputs):
+    return _bind(equation, equation.params, inputs)[0]
+
+  @compute.def_vmap
+  def compute_batch(size, batched, *inputs):
+    results = [
+      compute(
+        *(x[i] if has else x for x, has in zip(inputs, batched, strict=True))
+      )
+      for i in range(size)
+    ]
+    return jnp.stack(results), True
+
+  return compute

@@ -1,0 +1,378 @@
+"""Trains many small runs at once, in programs that they share.
+
+A step that takes a fraction of a millisecond leaves a machine idle: what it
+costs is the call. Here one call takes a step of all. A run that ends early
+leaves the stack. What each measures, and its last checkpoint, lie in a folder
+of its own, as if it had been alone: another process may go on with any of them
+by itself. It does not keep its best checkpoint, and writes no report.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvision import (
+  assembly,
+  checkpoint,
+  durations,
+  pace,
+  results,
+  stacked,
+  stopping,
+  tracking,
+  train_loop,
+)
+from jaxvision import workdir as workdirs
+from jaxvision.config import ConfigDict
+from jaxvision.shared_programs import Trace
+
+Tree = Any
+Values = Mapping[str, float]
+# {run: (step, steps in all, what was measured)} -> {run: why it shall end}.
+Watch = Callable[[Mapping[int, tuple[int, int, Values]]], Mapping[int, str]]
+Write = Callable[[int, int, Values], None]
+
+# Keys of the data that are numbers in the traces.
+_TRACED = ("device_transforms", "mean", "std")
+# Seconds: runs that are shorter save at their end alone.
+_SAVES_EVERY = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+  """A run among others.
+
+  Attributes:
+    parts, trace: of the run.
+    folder: claimed for it.
+    state: restored; None at the beginning.
+    record: of the checkpoint, or `train_loop.empty_record`.
+  """
+
+  parts: assembly.Parts
+  trace: Trace
+  folder: pathlib.Path
+  state: Tree | None
+  record: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ending:
+  """How a run went.
+
+  Attributes:
+    kind: "finished", "ended" by who watched it, or "diverged".
+    reason: why it did not finish.
+  """
+
+  kind: str
+  reason: str = ""
+
+
+def why_alone(config: ConfigDict) -> str:
+  """Why a run cannot be trained with others; "" if it can."""
+  reasons = {
+    "it has several processes": jax.process_count() > 1,
+    'its data.placement is not "device"': config.data.placement != "device",
+    "it starts from a file of weights": bool(config.model.weights),
+    "it measures probes": bool(config.evaluate.probes),
+  }
+  return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def sees_same(a: assembly.Parts, b: assembly.Parts) -> bool:
+  """Whether two runs have the same splits, and do the same at the same steps.
+
+  Their transforms on the device may differ in numbers: those are traced.
+  """
+  data = (
+    {k: v for k, v in each.config.data.to_dict().items() if k not in _TRACED}
+    for each in (a, b)
+  )
+  sizes = (
+    [batches.batch_size for batches in each.batches.values()] for each in (a, b)
+  )
+  return (
+    a.steps == b.steps
+    and _equal(data)
+    and _equal(sizes)
+    and a.config.train == b.config.train
+  )
+
+
+def _equal(pair: Iterator[Any]) -> bool:
+  first, second = pair
+  return first == second
+
+
+def train(
+  members: Sequence[Member],
+  *,
+  watch: Watch,
+  should_stop: stopping.Stopping,
+) -> dict[int, Ending]:
+  """Trains runs to their ends.
+
+  Args:
+    members: runs with the same data, alike traces, at the same step.
+    watch: is told each evaluation of all, and may end some.
+    should_stop: whether to save and stop.
+
+  Returns:
+    How each went, by its place among the members.
+
+  Raises:
+    train_loop.Preempted: it was asked to stop; all are saved.
+  """
+  steps = members[0].parts.steps
+  block = members[0].parts.config.train.steps_per_dispatch
+  runs, endings = list(range(len(members))), {}
+  clock = {"last": time.monotonic(), "saved": time.monotonic()}
+  with _open_metrics(members) as write:
+    stack, unread = _stack(members), None
+    for step in range(
+      members[0].record["step"] + block, steps.total + block, block
+    ):
+      stack, sums = stacked.take_steps(stack, step - block, block)
+      if unread:
+        endings |= _read(members, runs, *unread)
+      unread, stops = (step, sums), should_stop()
+      if not (stops or _is_due(steps, step)):
+        continue
+      endings |= _read(members, runs, *unread)
+      unread = None
+      _spend("steps", members, runs, clock)
+      if step % steps.log == 0 or step == steps.total:
+        _log(members, runs, step, write)
+      if step % steps.evaluate == 0 or step == steps.total:
+        told = _evaluate(stack, members, runs, step, write)
+        _spend("evaluating", members, runs, clock)
+        endings = _told(watch, told, endings) | endings
+      gone = [runs.index(run) for run in endings if run in runs]
+      _end(members, [runs[place] for place in gone], endings)
+      if len(gone) == len(runs):
+        return endings
+      if gone:
+        stack = stacked.without(stack, gone)
+        runs = [run for run in runs if run not in endings]
+      if step < steps.total and (
+        stops or _saves(clock, step % steps.checkpoint == 0)
+      ):
+        _save(stack, members, runs, step)
+        _spend("saving", members, runs, clock)
+      if stops and step < steps.total:
+        raise train_loop.Preempted(f"stopped and saved at step {step}")
+  _finish(stack, members, runs, clock)
+  return endings | {run: Ending("finished") for run in runs}
+
+
+def _stack(members: Sequence[Member]) -> stacked.Stack:
+  states = [member.state for member in members]
+  return stacked.begin(
+    [member.parts for member in members],
+    [member.trace for member in members],
+    None if states[0] is None else states,
+  )
+
+
+def _is_due(steps: durations.Durations, step: int) -> bool:
+  return step == steps.total or any(
+    step % every == 0 for every in (steps.log, steps.evaluate, steps.checkpoint)
+  )
+
+
+def _saves(clock: dict[str, float], is_due: bool) -> bool:
+  now = time.monotonic()
+  if not is_due or now - clock["saved"] < _SAVES_EVERY:
+    return False
+  clock["saved"] = now
+  return True
+
+
+@contextlib.contextmanager
+def _open_metrics(members: Sequence[Member]) -> Iterator[Write]:
+  """Gives write(run, step, values), to metrics.jsonl of the run."""
+  with contextlib.ExitStack() as files:
+    writers = [
+      files.enter_context(
+        tracking.open_metrics(
+          member.folder,
+          first_step=member.record["step"],
+          evaluated=not member.record["unevaluated"],
+          tensorboard=False,
+        )
+      )
+      for member in members
+    ]
+    yield lambda run, step, values: writers[run](step, values)
+
+
+def _read(
+  members: Sequence[Member], runs: Sequence[int], last: int, sums: Tree
+) -> dict[int, Ending]:
+  """Adds up what the steps of a call measured; who is no number any more."""
+  measured = {k: np.asarray(v, float) for k, v in jax.device_get(sums).items()}
+  count = len(measured["loss"])
+  finite = np.isfinite(measured["loss"] + measured["gradient_norm"])
+  for place, run in enumerate(runs):
+    record = members[run].record
+    record["step"] = last
+    for name, values in (*measured.items(), ("steps", np.ones_like(finite))):
+      window = record["window"]
+      window[name] = window.get(name, 0) + values[:, place].sum().item()
+  return {
+    runs[place]: Ending(
+      "diverged",
+      f"step {last - count + 1 + bad.argmax()}: the loss or its gradient is no "
+      "finite number",
+    )
+    for place, bad in enumerate(~finite.T)
+    if bad.any()
+  }
+
+
+def _log(
+  members: Sequence[Member], runs: Sequence[int], step: int, write: Write
+) -> None:
+  for run in runs:
+    parts, record = members[run].parts, members[run].record
+    values = train_loop.window_means(record["window"]) | {
+      "learning_rate": float(parts.schedule(step - 1)),
+      "epoch": step
+      * parts.config.train.batch_size
+      / parts.splits["train"].num_examples,
+      "seconds": record["seconds"],
+      "runs_together": len(runs),
+    }
+    write(run, step, values)
+    record["window"].clear()
+
+
+def _evaluate(
+  stack: stacked.Stack,
+  members: Sequence[Member],
+  runs: Sequence[int],
+  step: int,
+  write: Write,
+) -> dict[int, tuple[int, int, Values]]:
+  """Evaluates, writes, and returns what to tell who watches."""
+  if "validation" not in stack.evaluated:
+    return {}
+  told = {}
+  found = stacked.evaluate(stack, "validation")
+  for run, measured in zip(runs, found, strict=True):
+    values = {
+      f"{name}/{metric}": value
+      for name, of_name in measured.items()
+      for metric, value in of_name.items()
+    }
+    write(run, step, values)
+    told[run] = (step, members[run].parts.steps.total, values)
+    _keep_best(members[run], step, values)
+  return told
+
+
+def _keep_best(member: Member, step: int, values: Values) -> None:
+  metric, best = member.parts.config.checkpoint.best, member.record["best"]
+  if metric and (best is None or values[metric] >= best["value"]):
+    member.record["best"] = {
+      "step": step,
+      "metric": metric,
+      "value": values[metric],
+    }
+
+
+def _told(
+  watch: Watch,
+  told: Mapping[int, tuple[int, int, Values]],
+  endings: Mapping[int, Ending],
+) -> dict[int, Ending]:
+  alive = {run: values for run, values in told.items() if run not in endings}
+  return {run: Ending("ended", reason) for run, reason in watch(alive).items()}
+
+
+def _end(
+  members: Sequence[Member],
+  gone: Sequence[int],
+  endings: Mapping[int, Ending],
+) -> None:
+  for run in gone:
+    words = {"ended": "ended early", "diverged": "stopped at"}
+    ending = endings[run]
+    status = f"{words[ending.kind]}: {ending.reason}"
+    _write_result(members[run], status=status)
+
+
+def _save(
+  stack: stacked.Stack,
+  members: Sequence[Member],
+  runs: Sequence[int],
+  step: int,
+) -> None:
+  for run, state in zip(runs, stacked.unstacked(stack), strict=True):
+    member = members[run]
+    keep = member.parts.config.checkpoint.keep
+    with checkpoint.open_manager(member.folder, keep=keep) as manager:
+      checkpoint.save(manager, step, state, member.record)
+
+
+def _finish(
+  stack: stacked.Stack,
+  members: Sequence[Member],
+  runs: Sequence[int],
+  clock: dict[str, float],
+) -> None:
+  """The last evaluation, checkpoint and result of each."""
+  parts = members[0].parts
+  role = "test" if "test" in parts.splits else "validation"
+  name = f"{role}_ema" if parts.config.ema.decay else role
+  found = [None] * len(runs)
+  if role in stack.evaluated:
+    found = [each[name] for each in stacked.evaluate(stack, role)]
+  _save(stack, members, runs, parts.steps.total)
+  _spend("saving", members, runs, clock)
+  facts = results.describe(parts, None)
+  for run, measured, state in zip(
+    runs, found, stacked.unstacked(stack), strict=True
+  ):
+    _write_result(
+      members[run],
+      **facts,
+      status="finished",
+      final=measured and {"split": name, "metrics": measured},
+      fingerprint=checkpoint.fingerprint(state),
+      checkpoint=f"checkpoints/{parts.steps.total}",
+    )
+
+
+def _write_result(member: Member, **facts: Any) -> None:
+  record = member.record
+  workdirs.write_result(
+    member.folder,
+    {
+      **facts,
+      **{key: record[key] for key in ("step", "seconds", "best")},
+      **pace.summary(record["spent"], workdirs.began(member.folder)),
+    },
+  )
+
+
+def _spend(
+  kind: str,
+  members: Sequence[Member],
+  runs: Sequence[int],
+  clock: dict[str, float],
+) -> None:
+  """Notes the time since the last call, for each run its share."""
+  now = time.monotonic()
+  seconds, clock["last"] = (now - clock["last"]) / len(runs), now
+  for run in runs:
+    record = members[run].record
+    record["spent"][kind] += seconds
+    record["seconds"] += seconds
