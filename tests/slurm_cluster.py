@@ -79,7 +79,12 @@ def started(folder: pathlib.Path) -> Iterator[None]:
       stack.enter_context(_running(["slurmctld", "-D", "-i"], folder))
       stack.enter_context(_running(["slurmd", "-D"], folder))
       _wait(lambda: "idle" in _asked("sinfo", "-h", "-o", "%T"), folder)
-      yield
+      try:
+        yield
+      finally:
+        # What would outlive the daemons would ask for them for ever.
+        _asked("scancel", f"--user={getpass.getuser()}")
+        _wait(lambda: not _asked("squeue", "-h"), folder)
   finally:
     os.environ.pop("SLURM_CONF")
     if before is not None:
@@ -95,12 +100,8 @@ def _write_config(folder: pathlib.Path) -> None:
   key.write_bytes(os.urandom(1024))
   key.chmod(0o600)
   with contextlib.ExitStack() as stack:
-    ports = [
-      stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[
-        1
-      ]
-      for _ in range(2)
-    ]
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    ports = [stack.enter_context(each).getsockname()[1] for each in servers]
   text = _CONFIG.format(
     host=socket.gethostname().partition(".")[0],
     user=getpass.getuser(),
@@ -140,7 +141,8 @@ def _asked(*words: str) -> str:
 def _wait(condition, folder: pathlib.Path) -> None:
   deadline = time.monotonic() + 30
   while not condition():
+    logs = [*folder.glob("*.log"), *folder.glob("*.txt")]
     assert time.monotonic() < deadline, "\n".join(
-      path.read_text() for path in folder.glob("*.[tl][xo][tg]")
+      each.read_text() for each in logs
     )
     time.sleep(0.1)

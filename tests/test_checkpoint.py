@@ -125,9 +125,8 @@ def test_a_state_moves_to_another_layout(tmp_path, split, devices):
   rules = ((".*", "fsdp(min_size=1)"),)
 
   def layout(count, is_split):
-    mesh = distributed.make_mesh(
-      jax.devices()[:count], fsdp=0 if is_split else 1, data=1 - is_split
-    )
+    fsdp = count if is_split else 1
+    mesh = distributed.make_mesh(jax.devices()[:count], fsdp=fsdp)
     return sharding.of_state(state, state["params"], mesh, rules=rules)
 
   before = layout(8, split in ("before", "both"))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -169,18 +168,11 @@ def _words(workdir, *more):
 
 def _start(words, output):
   """The command as a process of its own; Ray does not like to be forked."""
-  root = pathlib.Path(__file__).parents[1]
-  paths = os.environ.get("PYTHONPATH", str(root))
-  environment = os.environ | {
-    "PYTHONPATH": paths,
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-  }
   return subprocess.Popen(
     [sys.executable, "-P", "-m", "jaxvision", *words],
     stdout=output.open("w"),
     stderr=subprocess.STDOUT,
-    env=environment,
+    env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"},
   )
 
 

@@ -39,6 +39,7 @@ MODELS = {
     "stem": "small",
   },
 }
+QUICK = ("vit_ti16 scanned", "resnet18", "shufflenet_v2_x1_0")
 SHAPE = (16, 16, 3)
 # Most of the time is that of compiling.
 _FAST = {"xla_backend_optimization_level": 0}
@@ -93,7 +94,13 @@ def _around(policy, model, function):
 
 
 @pytest.mark.parametrize("policy", remat.POLICIES)
-@of_every_model
+@pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
+    for name in MODELS
+  ],
+)
 def test_gradients_and_statistics_are_the_same(name, policy):
   """With the random numbers of dropout, under the names of before."""
   model = _create(name)
@@ -140,7 +147,7 @@ def test_less_is_kept(name):
     _kept(model, each) for each in ("none", "products", "blocks")
   )
   assert blocks < products < 0.8 * none
-  assert blocks < 0.5 * none
+  assert blocks < 0.65 * none
 
 
 def test_a_model_without_blocks_is_taken_as_a_whole():
