@@ -5,16 +5,20 @@ left in the stack, in their order.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxvision import assembly, metrics, shared_programs
+from jaxvision.config import ConfigDict
 from jaxvision.shared_programs import Programs, Trace
 
 Tree = Any
+
+# Keys of the data that are numbers in the traces.
+_TRACED = ("device_transforms", "mean", "std")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +40,42 @@ class Stack:
   states: Tree
   examples: Tree
   evaluated: Mapping[str, tuple[Tree, ...]]
+
+
+def why_alone(config: ConfigDict) -> str:
+  """Why a run cannot be trained with others; "" if it can."""
+  reasons = {
+    "it has several processes": jax.process_count() > 1,
+    'its data.placement is not "device"': config.data.placement != "device",
+    "it starts from a file of weights": bool(config.model.weights),
+    "it measures probes": bool(config.evaluate.probes),
+  }
+  return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def sees_same(a: assembly.Parts, b: assembly.Parts) -> bool:
+  """Whether two runs have the same splits, and do the same at the same steps.
+
+  Their transforms on the device may differ in numbers: those are traced.
+  """
+  data = (
+    {k: v for k, v in each.config.data.to_dict().items() if k not in _TRACED}
+    for each in (a, b)
+  )
+  sizes = (
+    [batches.batch_size for batches in each.batches.values()] for each in (a, b)
+  )
+  return (
+    a.steps == b.steps
+    and _equal(data)
+    and _equal(sizes)
+    and a.config.train == b.config.train
+  )
+
+
+def _equal(pair: Iterator[Any]) -> bool:
+  first, second = pair
+  return first == second
 
 
 def begin(

@@ -29,7 +29,6 @@ from jaxvision import (
   train_loop,
 )
 from jaxvision import workdir as workdirs
-from jaxvision.config import ConfigDict
 from jaxvision.shared_programs import Trace
 
 Tree = Any
@@ -38,8 +37,6 @@ Values = Mapping[str, float]
 Watch = Callable[[Mapping[int, tuple[int, int, Values]]], Mapping[int, str]]
 Write = Callable[[int, int, Values], None]
 
-# Keys of the data that are numbers in the traces.
-_TRACED = ("device_transforms", "mean", "std")
 # Seconds: runs that are shorter save at their end alone.
 _SAVES_EVERY = 60.0
 
@@ -73,42 +70,6 @@ class Ending:
 
   kind: str
   reason: str = ""
-
-
-def why_alone(config: ConfigDict) -> str:
-  """Why a run cannot be trained with others; "" if it can."""
-  reasons = {
-    "it has several processes": jax.process_count() > 1,
-    'its data.placement is not "device"': config.data.placement != "device",
-    "it starts from a file of weights": bool(config.model.weights),
-    "it measures probes": bool(config.evaluate.probes),
-  }
-  return next((reason for reason, holds in reasons.items() if holds), "")
-
-
-def sees_same(a: assembly.Parts, b: assembly.Parts) -> bool:
-  """Whether two runs have the same splits, and do the same at the same steps.
-
-  Their transforms on the device may differ in numbers: those are traced.
-  """
-  data = (
-    {k: v for k, v in each.config.data.to_dict().items() if k not in _TRACED}
-    for each in (a, b)
-  )
-  sizes = (
-    [batches.batch_size for batches in each.batches.values()] for each in (a, b)
-  )
-  return (
-    a.steps == b.steps
-    and _equal(data)
-    and _equal(sizes)
-    and a.config.train == b.config.train
-  )
-
-
-def _equal(pair: Iterator[Any]) -> bool:
-  first, second = pair
-  return first == second
 
 
 def train(

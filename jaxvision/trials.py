@@ -12,6 +12,7 @@ from jaxvision import (
   assembly,
   distributed,
   shared_programs,
+  stacked,
   startup,
   stopping,
   sweep,
@@ -109,7 +110,7 @@ def _prepare(
   for i, each in enumerate(overrides):
     try:
       config = configs.load(recipe, each)
-      if why := together.why_alone(config):
+      if why := stacked.why_alone(config):
         _LOGGER.info("a trial is run alone: %s", why)
         continue
       splits = splits or assembly.open_splits(config)
@@ -128,7 +129,7 @@ def _groups(
   for i, (parts, trace) in prepared.items():
     for group in found:
       first, trace_of_first = prepared[group[0]]
-      if together.sees_same(first, parts) and shared_programs.is_alike(
+      if stacked.sees_same(first, parts) and shared_programs.is_alike(
         trace_of_first, trace
       ):
         group.append(i)

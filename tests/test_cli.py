@@ -36,6 +36,7 @@ _COMMANDS = (
   ("weights", "convert"),
   ("export",),
   ("probe",),
+  ("sweep",),
   ("launch",),
   ("launch", "local"),
   ("launch", "slurm"),

@@ -1,0 +1,208 @@
+"""Trials of a sweep: one after another, in one program, by several workers.
+
+  python experiments/benchmarks/sweep.py                        # mlp, resnet
+  python experiments/benchmarks/sweep.py --models mlp --trials 32
+  python experiments/benchmarks/sweep.py --storage postgresql+psycopg2://...
+
+Needs the digits: `jaxvision data prepare digits`. Trials differ in learning
+rate, weight decay, label smoothing and seed.
+
+  alone     each trial is a run of its own, with report and checkpoints, as
+            without --vectorize; of --alone of them, all in one process.
+  together  all trials in one program (--vectorize), which is compiled first.
+  engine    a trial that does nothing: what claiming it, two values of its
+            curve, its end and its file cost.
+  workers   trials that do nothing but wait half a second, by one and by four
+            workers on --storage, each a process: what sharing costs.
+
+Printed are seconds of wall time, and seconds per trial.
+"""
+
+import argparse
+import functools
+import multiprocessing
+import pathlib
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jaxvision import startup, sweep
+
+_BASE = str(pathlib.Path(__file__).parents[2] / "configs" / "digits.py")
+_SPACE = {
+  "optimizer.learning_rate": sweep.log_uniform(1e-4, 1e-2),
+  "optimizer.weight_decay": sweep.log_uniform(1e-3, 1e-1),
+  "loss.options.label_smoothing": sweep.uniform(0.05, 0.2),
+  "seed": sweep.seeds(2),
+}
+_WAIT = 0.5  # seconds of a trial that only waits
+_WAITING = 24  # such trials
+
+
+def experiment(recipe: str, overrides: dict[str, Any]) -> sweep.Experiment:
+  """What is swept."""
+  return sweep.Experiment(
+    question="How long do trials take?",
+    recipe=recipe,
+    overrides=overrides,
+    space=_SPACE,
+    objective=sweep.maximize("validation_ema/top1"),
+    read="Less is better.",
+  )
+
+
+def open_sweep(
+  workdir: pathlib.Path,
+  asked: sweep.Experiment,
+  *,
+  trials: int,
+  storage: str = "",
+) -> sweep.Sweep:
+  """A new sweep of so many trials, an even number."""
+  return sweep.open_sweep(
+    workdir,
+    asked,
+    file=__file__,
+    searcher="random",
+    draws=trials // 2,
+    seed=0,
+    storage=storage,
+    grace=60,
+  )
+
+
+def seconds_of(action: Callable[[], Any]) -> float:
+  """The wall time of a call."""
+  start = time.monotonic()
+  action()
+  return time.monotonic() - start
+
+
+def measure_training(
+  recipe: str, overrides: dict[str, Any], *, trials: int, alone: int
+) -> dict[str, float]:
+  """Seconds per trial: alone, and together with all the others."""
+  from jaxvision import train_loop
+  from jaxvision import trials as runs
+
+  asked = experiment(recipe, overrides)
+  found = {}
+  with tempfile.TemporaryDirectory() as folder:
+    for name, count, at_once in (
+      ("alone", alone, 1),
+      ("together", trials, trials),
+    ):
+      opened = open_sweep(pathlib.Path(folder, name), asked, trials=count)
+      work = functools.partial(
+        sweep.work,
+        opened,
+        runs.run,
+        interrupted=train_loop.Preempted,
+        run_together=runs.run_together,
+        most=at_once,
+      )
+      found[name] = seconds_of(work) / count
+  return found
+
+
+def do_nothing(
+  recipe: str, *, workdir: pathlib.Path, overrides: Any, watch: Any
+) -> sweep.Outcome:
+  """A trial of which only the engine's part is left."""
+  del recipe, overrides
+  for step in (1, 2):
+    watch(step, 2, {"validation_ema/top1": 0.5})
+  line = '{"step": 2, "validation_ema/top1": 0.5}'
+  (workdir / "metrics.jsonl").write_text(line, "utf-8")
+  return sweep.Outcome("complete")
+
+
+def wait(recipe: str, **arguments: Any) -> sweep.Outcome:
+  """A trial that keeps its worker busy, but not the machine."""
+  time.sleep(_WAIT)
+  return do_nothing(recipe, **arguments)
+
+
+def measure_engine(storage: str, *, trials: int) -> float:
+  """Seconds per trial that does nothing."""
+  with tempfile.TemporaryDirectory() as folder:
+    asked = experiment(_BASE, {})
+    opened = open_sweep(
+      pathlib.Path(folder), asked, trials=trials, storage=storage
+    )
+    work = functools.partial(
+      sweep.work, opened, do_nothing, interrupted=KeyboardInterrupt
+    )
+    return seconds_of(work) / trials
+
+
+def join(workdir: pathlib.Path, storage: str, barrier: Any) -> None:
+  """As a worker among others: opens the sweep, waits for all, works."""
+  asked = experiment(_BASE, {})
+  opened = open_sweep(workdir, asked, trials=_WAITING, storage=storage)
+  barrier.wait()
+  sweep.work(opened, wait, interrupted=KeyboardInterrupt)
+
+
+def measure_workers(storage: str, *, count: int) -> float:
+  """Seconds in which `count` workers do all trials that wait."""
+  context = multiprocessing.get_context("spawn")
+  barrier = context.Barrier(count + 1)
+  with tempfile.TemporaryDirectory() as folder:
+    crew = [
+      context.Process(
+        target=join, args=(pathlib.Path(folder), storage, barrier)
+      )
+      for _ in range(count)
+    ]
+    for worker in crew:
+      worker.start()
+    barrier.wait()
+    return seconds_of(lambda: [worker.join() for worker in crew])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+  """Measures what the command line says."""
+  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser.add_argument("--models", nargs="*", default=["mlp", "resnet"])
+  parser.add_argument("--trials", type=int, default=32)
+  parser.add_argument("--alone", type=int, default=8)
+  parser.add_argument("--duration", help="of a trial, as in '20 epochs'")
+  parser.add_argument("--data_dir", help="where the digits are")
+  parser.add_argument("--storage", default="", help="URL of a database")
+  options = parser.parse_args(arguments)
+  startup.tune_cpu()
+  overrides = {"log.tensorboard": False}
+  if options.data_dir:
+    overrides["data.data_dir"] = options.data_dir
+  if options.duration:
+    overrides["train.duration"] = options.duration
+  for model in options.models:
+    found = measure_training(
+      f"{_BASE}:{model}",
+      overrides,
+      trials=options.trials,
+      alone=options.alone,
+    )
+    ratio = found["alone"] / found["together"]
+    print(
+      f"{model}: {found['alone']:.2f} s a trial alone, "
+      f"{found['together']:.2f} s together ({options.trials} trials), "
+      f"{ratio:.1f} times as fast",
+      flush=True,
+    )
+  each = measure_engine(options.storage, trials=options.trials)
+  print(f"engine: {1000 * each:.0f} ms a trial", flush=True)
+  for count in (1, 4):
+    seconds = measure_workers(options.storage, count=count)
+    ideal = _WAITING * _WAIT / count
+    print(
+      f"{count} workers: {seconds:.1f} s for {_WAITING} trials of {_WAIT} s "
+      f"({ideal:.1f} s without any engine)",
+      flush=True,
+    )
+
+
+if __name__ == "__main__":
+  main()
