@@ -126,9 +126,11 @@ def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
   }
   runs, whole = PartitionSpec(AXIS), PartitionSpec()
   divide = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
+  # Said, for runs of one seed have no numbers to tell it.
+  here = len(traces) // mesh.size
 
   def init(numbers):
-    return jax.vmap(calls["init"])(numbers)
+    return jax.vmap(calls["init"], axis_size=here)(numbers)
 
   def steps(numbers, states, rows, examples):
     def step(states, batch):

@@ -87,3 +87,20 @@ def test_data_preview_takes_a_config(data_dir, tmp_path, capsys):
   wrong = "--config.data.device_transforms=('random_mix',)"
   assert cli.main([*words, wrong]) == 2
   assert "'random_mixup'" in capsys.readouterr().err
+
+
+def test_data_inspect_of_a_function_of_the_user(tmp_path, capsys):
+  source = tmp_path / "photos.py"
+  source.write_text(
+    "import numpy as np\n\n\n"
+    "def load(name):\n"
+    "  images = np.arange(4 * 12, dtype=np.uint8).reshape(4, 2, 2, 3)\n"
+    "  return {'train': (images, ['a', 'b', 'b', 'b'])}\n"
+  )
+  sheet = tmp_path / "sheet.png"
+  words = ["data", "inspect", f"{source}:load", "--sheet", str(sheet)]
+  assert cli.main(words) == 0
+  printed = capsys.readouterr().out.splitlines()
+  assert printed[0] == "train: 4 images, 2x2 (4)"
+  assert [line.split() for line in printed[1:3]] == [["1", "a"], ["3", "b"]]
+  assert sheet.exists()

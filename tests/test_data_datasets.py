@@ -60,3 +60,17 @@ def test_opening_and_reading_import_neither_jax_nor_tensorflow(folder):
     "assert not {'jax', 'tensorflow', 'torch'} & set(sys.modules)\n"
   )
   subprocess.run([sys.executable, "-c", program, str(folder)], check=True)
+
+
+def test_kind_of_a_source(folder, tmp_path):
+  assert data.kind_of(str(folder)) == ("folder", str(folder))
+  (tmp_path / "shards" / "train").mkdir(parents=True)
+  (tmp_path / "shards" / "train" / "0.tar").touch()
+  for path in ("shards", "shards/train", "shards/train/0.tar"):
+    source = str(tmp_path / path)
+    assert data.kind_of(source) == ("webdataset", source)
+  pattern = f"{tmp_path}/shards/*-train-*.tar"
+  assert data.kind_of(pattern) == ("webdataset", pattern)
+  assert data.kind_of("digits.npz") == ("npz", "digits.npz")
+  assert data.kind_of("my/photos.py:load") == ("my/photos.py:load", "")
+  assert data.kind_of("cifar10:3.0.2") == ("tfds", "cifar10:3.0.2")

@@ -7,12 +7,16 @@ from jaxvision.analysis.contact_sheet import (
 )
 from jaxvision.analysis.report import write_report
 from jaxvision.analysis.runs import compare_configs
+from jaxvision.analysis.significance import interval
 from jaxvision.analysis.sweep import write_sweep
-from jaxvision.analysis.trials import is_sweep
+from jaxvision.analysis.trials import Trial, is_sweep, read_sweep
 
 __all__ = [
+  "Trial",
   "compare_configs",
+  "interval",
   "is_sweep",
+  "read_sweep",
   "write_comparison",
   "write_contact_sheet",
   "write_report",

@@ -1,7 +1,6 @@
 """`jaxvision data`: list, inspect, prepare, examine and preview data sets."""
 
 import argparse
-import pathlib
 
 from jaxvision.commands import parsing
 
@@ -18,7 +17,7 @@ def add(commands) -> None:
   inspect = parsing.add(
     actions, "inspect", _inspect, "counts per class and a contact sheet"
   )
-  inspect.add_argument("name", help="NAME[:VERSION], a folder or an .npz file")
+  inspect.add_argument("name", help=parsing.SOURCE_OF_DATA)
   inspect.add_argument("--split", help="as in 'train[:80%%]'; all by default")
   inspect.add_argument(
     "--sheet", default="contact_sheet.png", help="the picture to write"
@@ -26,7 +25,7 @@ def add(commands) -> None:
   doctor = parsing.add(
     actions, "doctor", _doctor, "say what is wrong with a data set"
   )
-  doctor.add_argument("name", help="NAME[:VERSION], a folder or an .npz file")
+  doctor.add_argument("name", help=parsing.SOURCE_OF_DATA)
   doctor.add_argument(
     "--all", action="store_true", help="look at all images of large splits, too"
   )
@@ -155,19 +154,13 @@ def _preview(options: argparse.Namespace) -> None:
 
 def _config(options: argparse.Namespace):
   """The data part of a config for a data set that the options name."""
+  from jaxvision import data
   from jaxvision.configs import default
 
   config = default.get_config().data
-  config.kind = kind_of(options.name)
-  config.name, config.data_dir = options.name, options.data_dir
+  config.kind, config.name = data.kind_of(options.name)
+  config.data_dir = options.data_dir
   return config
-
-
-def kind_of(name: str) -> str:
-  """Returns `data.kind` of a config for a name as the commands take it."""
-  if pathlib.Path(name).is_dir():
-    return "folder"
-  return "npz" if name.endswith(".npz") else "tfds"
 
 
 def _print_summary(summary) -> None:

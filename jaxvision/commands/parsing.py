@@ -4,6 +4,11 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+SOURCE_OF_DATA = (
+  "NAME[:VERSION] of TFDS, a folder of images or of tar shards, an .npz file "
+  "or FILE.py:FUNCTION"
+)
+
 
 def add(
   commands, name: str, run: Callable | None, text: str, *, epilog: str = ""

@@ -12,9 +12,7 @@ def add(commands) -> None:
     commands, "probe", _probe, "measure frozen features by simple classifiers"
   )
   parsing.add_source(command)
-  command.add_argument(
-    "--data", required=True, help="NAME[:VERSION], a folder or an .npz file"
-  )
+  command.add_argument("--data", required=True, help=parsing.SOURCE_OF_DATA)
   command.add_argument("--train", default="train", help="split to fit")
   command.add_argument("--test", default="test", help="split to measure")
   command.add_argument(
@@ -27,16 +25,14 @@ def add(commands) -> None:
 
 
 def _probe(options: argparse.Namespace) -> None:
-  from jaxvision import call_syntax, pretrained, probes, startup
-  from jaxvision.commands import data
+  from jaxvision import call_syntax, data, pretrained, probes, startup
 
   startup.tune_cpu()
   run = parsing.open_source(options)
   train, test = (
     pretrained.make_batches(
       run,
-      data.kind_of(options.data),
-      options.data,
+      *data.kind_of(options.data),
       split,
       size=options.batch_size,
     )

@@ -12,7 +12,7 @@ import importlib
 from typing import Any
 
 from jaxvision.data.dataset import Dataset
-from jaxvision.data.datasets import open_dataset, split_sizes
+from jaxvision.data.datasets import kind_of, open_dataset, split_sizes
 from jaxvision.data.decoding import UnreadableImage, decode
 from jaxvision.data.diagnosis import diagnose
 from jaxvision.data.finding import Finding
@@ -34,6 +34,7 @@ __all__ = [
   "decode",
   "diagnose",
   "inspect",
+  "kind_of",
   "list_datasets",
   "list_images",
   "make_batches",

@@ -8,6 +8,7 @@ and checks are the same for all and are done here. Nothing here touches the
 network or imports JAX.
 """
 
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from jaxvision.data.datasets import (
 )
 
 __all__ = [
+  "kind_of",
   "open_dataset",
   "split_sizes",
 ]
@@ -38,6 +40,23 @@ KINDS: dict[str, Callable[[Any], Splits]] = {
 }
 _MIXTURE = "mixture"
 _OWN = "FILE.py:FUNCTION"
+
+
+def kind_of(source: str) -> tuple[str, str]:
+  """Returns `data.kind` and `data.name` for a source as a command takes it.
+
+  Args:
+    source: a folder of images or of tar shards, a pattern of shards, an .npz
+      file, "FILE.py:FUNCTION", or else NAME[:VERSION] of TFDS.
+  """
+  if ".py:" in source:
+    return source, ""
+  path = pathlib.Path(source)
+  if path.is_dir():
+    shards = any(path.glob("*.tar")) or any(path.glob("*/*.tar"))
+    return ("webdataset" if shards else "folder"), source
+  kinds = {".npz": "npz", ".tar": "webdataset"}
+  return kinds.get(path.suffix, "tfds"), source
 
 
 def open_dataset(data_config: Any, split: str) -> dataset.Dataset:
