@@ -109,17 +109,16 @@ def rows(workdir: pathlib.Path) -> list[Row]:
     Row(
       name,
       rate,
-      np.array([0.1 if t.value is None else t.value for t in trials]),
-      np.array([_test(trial) for trial in trials]),
+      *np.transpose([_accuracies(trial) for trial in trials]),
     )
     for (name, rate), trials in found.items()
   ]
 
 
-def _test(trial: analysis.Trial) -> float:
+def _accuracies(trial: analysis.Trial) -> tuple[float, float]:
   if trial.state != "complete":
-    return 0.1
-  return trial.run.result["final"]["metrics"]["top1"]
+    return 0.1, 0.1
+  return trial.value, trial.run.result["final"]["metrics"]["top1"]
 
 
 def best(of: Sequence[Row]) -> dict[str, Row]:

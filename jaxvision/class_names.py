@@ -5,12 +5,16 @@ A file of names has one name a line, in the order of the logits.
 
 import os
 import pathlib
+import re
+from collections.abc import Sequence
 
 from jaxvision import fetch
 
 # Of the classes that BiT, ViT and Mixer are pre-trained on.
 IMAGENET_21K_CLASSES = 21_843
 IMAGENET_21K = "gs://bit_models/imagenet21k_wordnet_lemmas.txt"
+
+_WORDNET_ID = re.compile(r"n\d{8}")
 
 
 def imagenet_1k() -> tuple[str, ...]:
@@ -31,6 +35,21 @@ def imagenet_21k() -> tuple[str, ...]:
     FileNotFoundError, ConnectionError: as `fetch.local_path`.
   """
   return read(fetch.local_path(IMAGENET_21K))
+
+
+def readable(names: Sequence[str]) -> tuple[str, ...]:
+  """Returns the names of the ILSVRC-2012 classes for their WordNet ids.
+
+  Other names are returned as they are.
+
+  Args:
+    names: of classes, as a data set has them ("n01440764").
+  """
+  known = imagenet_1k()
+  are_ids = all(_WORDNET_ID.fullmatch(name) for name in names)
+  if len(names) != len(known) or not are_ids or list(names) != sorted(names):
+    return tuple(names)
+  return known
 
 
 def read(path: str | os.PathLike[str]) -> tuple[str, ...]:

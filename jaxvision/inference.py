@@ -17,6 +17,7 @@ from jaxvision import (
   application,
   assembly,
   checkpoint,
+  class_names,
   data,
   distributed,
   schedules,
@@ -125,7 +126,8 @@ def predict(
 ) -> list[dict[str, Any]]:
   """The most probable classes of image files.
 
-  An image of another size than the run was trained on is resized to it.
+  An image of another size than the run was trained on is resized to it. The
+  classes of ImageNet have names instead of their WordNet ids.
 
   Args:
     run: from `load_run`.
@@ -147,7 +149,7 @@ def predict(
     logits = run.model.apply(variables, pixels, train=False)
     return jax.nn.softmax(logits[0].astype(jnp.float32))
 
-  found = []
+  readable, found = class_names.readable(run.class_names), []
   for path in map(str, images):
     try:
       encoded = pathlib.Path(path).read_bytes()
@@ -161,8 +163,7 @@ def predict(
     shares = np.asarray(probabilities(run.variables, image))
     best = np.argsort(-shares, kind="stable")[:top]
     names = [
-      {"class": run.class_names[i], "probability": float(shares[i])}
-      for i in best
+      {"class": readable[i], "probability": float(shares[i])} for i in best
     ]
     found.append({"image": path, "top": names})
   return found

@@ -42,3 +42,10 @@ def test_names_of_imagenet_21k_lie_in_a_public_bucket(tmp_path, monkeypatch):
   monkeypatch.setenv("JAXVISION_OFFLINE", "1")
   with pytest.raises(FileNotFoundError, match="gs://bit_models/imagenet21k_"):
     class_names.imagenet_21k()
+
+
+def test_wordnet_ids_of_imagenet_become_names():
+  ids = [f"n{i:08}" for i in range(1000)]
+  assert class_names.readable(ids) == class_names.imagenet_1k()
+  for other in (ids[:999], ids[::-1], [*ids[:999], "tench"], ["cat", "dog"]):
+    assert class_names.readable(other) == tuple(other)

@@ -189,3 +189,17 @@ def test_devices_that_do_not_divide_the_batch_are_left_out(run, monkeypatch):
   ours = inference.evaluate(fewer, role="validation").metrics
   theirs = inference.evaluate(loaded, role="validation").metrics
   assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+def test_classes_of_imagenet_are_predicted_by_name(run, tmp_path, monkeypatch):
+  _, loaded = run
+  path, _ = _write(tmp_path / "image.png", (6, 5))
+  (numbers,) = inference.predict(loaded, [path], top=2)
+  monkeypatch.setattr(
+    inference.class_names,
+    "readable",
+    lambda names: [f"class {n}" for n in names],
+  )
+  (named,) = inference.predict(loaded, [path], top=2)
+  expected = [f"class {each['class']}" for each in numbers["top"]]
+  assert [each["class"] for each in named["top"]] == expected

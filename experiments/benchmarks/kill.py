@@ -1,0 +1,350 @@
+"""Kills a training of two processes at random moments and compares its end.
+
+  python experiments/benchmarks/kill.py --kills 24 --seed 0
+
+`jaxvision launch local` trains an MLP on the digits, with dropout, shifted
+images and a moving average. Again and again, SIGKILL or SIGTERM is sent to one
+of its processes, or to both, in each phase of a run in turn:
+
+  starting     at some moment of the first seconds: imports, meeting the other
+               process, restoring, compiling
+  stepping     as soon as a random step is written
+  saving       as soon as files of an unfinished checkpoint are there
+  evaluating   after the last step before an evaluation, before its result
+
+The launcher starts both again. In the end the run must be the one that nobody
+has disturbed: the same fingerprint of the whole state, every step in
+metrics.jsonl once, with the same numbers but for times, the same evaluations.
+Anything else is an error.
+
+Printed is a line for each kill: what was done, how long it took until both
+processes had ended, and from which step the run went on.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jaxvision import data
+
+Path = pathlib.Path
+
+_RECIPE = Path(__file__).parents[2] / "configs" / "digits.py:mlp"
+_PROCESSES = 2
+_EVALUATION = 40
+_OVERRIDES = {
+  "model.options.hidden": (512, 512),
+  "model.options.dropout": 0.1,
+  "train.batch_size": 16,
+  "train.steps_per_dispatch": 1,
+  "evaluate.every": f"{_EVALUATION} steps",
+  "evaluate.batch_size": 16,
+  "checkpoint.every": "60 steps",
+  "log.every": "1 steps",
+  "log.tensorboard": False,
+}
+# Of a line of metrics.jsonl, what does not depend on the machine.
+_NUMBERS = ("step", "train/", "validation", "gradient_norm", "learning_rate")
+# How long a start is taken to last, and the longest wait for anything.
+_START_SECONDS, _TIMEOUT = 12.0, 300.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Kill:
+  """What is done to a run.
+
+  Attributes:
+    phase: a key of `PHASES`.
+    step: that must have been reached.
+    number: the signal.
+    victims: the processes that get it.
+    delay: seconds from the beginning of the phase.
+  """
+
+  phase: str
+  step: int
+  number: signal.Signals
+  victims: tuple[int, ...]
+  delay: float
+
+
+def plan(*, kills: int, steps: int, seed: int) -> list[Kill]:
+  """So many kills in the order of their steps; equally many of each phase."""
+  moments = random.Random(seed)
+  phases = [list(PHASES)[i % len(PHASES)] for i in range(kills)]
+  moments.shuffle(phases)
+  # The last evaluation still has to come.
+  at = sorted(moments.choices(range(steps - _EVALUATION), k=kills))
+  return [
+    Kill(
+      phase,
+      step,
+      moments.choice((signal.SIGKILL, signal.SIGTERM)),
+      moments.choice(((0,), (1,), (0, 1))),
+      moments.uniform(0, _START_SECONDS if phase == "starting" else 0.02),
+    )
+    for phase, step in zip(phases, at, strict=True)
+  ]
+
+
+def _starting(workdir: Path, step: int, since: float) -> bool:
+  return True
+
+
+def _stepping(workdir: Path, step: int, since: float) -> bool:
+  lines = _lines_since(workdir, since)
+  return bool(lines) and lines[-1]["step"] >= step
+
+
+def _saving(workdir: Path, step: int, since: float) -> bool:
+  parts = workdir.glob("checkpoints/*orbax-checkpoint-tmp*")
+  return any(
+    int(path.name.partition(".")[0]) >= step and _modified(path) > since
+    for path in parts
+  )
+
+
+def _evaluating(workdir: Path, step: int, since: float) -> bool:
+  lines = _lines_since(workdir, since)
+  if not lines or lines[-1]["step"] < step:
+    return False
+  return lines[-1]["step"] % _EVALUATION == 0 and "train/loss" in lines[-1]
+
+
+# Phase -> whether a run is in it, after a step and a moment (`time.time`).
+PHASES: Mapping[str, Callable[[Path, int, float], bool]] = {
+  "starting": _starting,
+  "stepping": _stepping,
+  "saving": _saving,
+  "evaluating": _evaluating,
+}
+
+
+def _modified(path: Path) -> float:
+  try:
+    return path.stat().st_mtime
+  except FileNotFoundError:
+    return 0.0
+
+
+def _lines_since(workdir: Path, since: float) -> list[dict[str, Any]]:
+  """The lines of metrics.jsonl, none unless it was written since."""
+  path = workdir / "metrics.jsonl"
+  return read_lines(path) if _modified(path) > since else []
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+  """The whole lines of a file of JSON lines."""
+  whole, _, _ = path.read_text("utf-8").rpartition("\n")
+  return [json.loads(line) for line in whole.splitlines()]
+
+
+def start(workdir: Path, *, data_dir: Path, steps: int) -> subprocess.Popen:
+  """Launches the run; what it prints goes to WORKDIR.txt."""
+  overrides = {
+    **_OVERRIDES,
+    "data.data_dir": data_dir,
+    "train.duration": f"{steps} steps",
+  }
+  command = [sys.executable, "-m", "jaxvision", "launch", "local"]
+  command += ["--processes", str(_PROCESSES), "--devices", "1"]
+  command += ["--restarts", "1000000", "--", "train"]
+  command += ["--config", str(_RECIPE), "--workdir", str(workdir)]
+  command += [f"--config.{key}={value}" for key, value in overrides.items()]
+  with workdir.with_suffix(".txt").open("w") as output:
+    return subprocess.Popen(
+      command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+    )
+
+
+def processes(workdir: Path) -> tuple[int, ...]:
+  """The ids of the processes that the launcher has started last."""
+  with contextlib.suppress(FileNotFoundError):
+    _, *ids = (workdir / "launch" / "lock").read_text().split()
+    return tuple(map(int, ids))
+  return ()
+
+
+def wait(condition: Callable[[], bool], launcher: subprocess.Popen) -> None:
+  """Waits for something that the launched run will do.
+
+  Raises:
+    RuntimeError: it ended before, or time is over.
+  """
+  deadline = time.monotonic() + _TIMEOUT
+  while not condition():
+    if launcher.poll() is not None:
+      raise RuntimeError(
+        f"the run ended with {launcher.returncode} before all kills were done; "
+        "if that is 0 give it more --steps"
+      )
+    if time.monotonic() > deadline:
+      raise RuntimeError(f"nothing happened for {_TIMEOUT:g} seconds")
+    time.sleep(0.0005)
+
+
+def strike(
+  kill: Kill, workdir: Path, launcher: subprocess.Popen, before: Sequence[int]
+) -> tuple[dict[str, Any], tuple[int, ...]]:
+  """Does what a kill says to the processes that came after those `before`.
+
+  Returns:
+    What happened, and the ids of the processes.
+  """
+  since = time.time()
+  found = lambda: processes(workdir)  # noqa: E731
+  wait(lambda: len(found()) == _PROCESSES and found() != before, launcher)
+  ids, in_phase = found(), PHASES[kill.phase]
+  wait(lambda: in_phase(workdir, kill.step, since), launcher)
+  time.sleep(kill.delay)
+  path, starts = workdir / "metrics.jsonl", len(_starts(workdir))
+  struck, lines = time.monotonic(), read_lines(path) if path.exists() else []
+  for each in kill.victims:
+    with contextlib.suppress(ProcessLookupError):
+      os.kill(ids[each], kill.number)
+  wait(lambda: not any(map(_alive, ids)), launcher)
+  happened = {
+    "at": lines[-1]["step"] if lines else 0,
+    "seconds": time.monotonic() - struck,
+    "starts": starts,
+  }
+  return happened, ids
+
+
+def _starts(workdir: Path) -> list[dict[str, Any]]:
+  path = workdir / "environment.json"
+  return json.loads(path.read_text("utf-8")) if path.exists() else []
+
+
+def _alive(process: int) -> bool:
+  try:
+    os.kill(process, 0)
+  except ProcessLookupError:
+    return False
+  return True
+
+
+@contextlib.contextmanager
+def ended(launcher: subprocess.Popen, workdir: Path) -> Iterator[None]:
+  """In the end the run is over, with whatever it prints where it failed."""
+  try:
+    yield
+    code = launcher.wait()
+    if code:
+      raise RuntimeError(f"the run ended with {code}")
+  except RuntimeError as error:
+    printed = workdir.with_suffix(".txt").read_text("utf-8")
+    raise RuntimeError(f"{error}; it printed:\n{printed[-5000:]}") from error
+  finally:
+    launcher.terminate()
+    launcher.wait()
+
+
+def compare(found: Path, expected: Path, *, steps: int) -> None:
+  """Raises RuntimeError unless two runs are the same but for times."""
+  ours, theirs = _outcome(found), _outcome(expected)
+  different = [key for key in theirs if ours[key] != theirs[key]]
+  trained = [line["step"] for line in ours["lines"] if "train/loss" in line]
+  if different or trained != [*range(1, steps + 1)]:
+    raise RuntimeError(
+      f"{found} is not the run that it should be: {', '.join(different)} "
+      "differ, or steps are missing or stand twice in metrics.jsonl"
+    )
+
+
+def _outcome(workdir: Path) -> dict[str, Any]:
+  result = json.loads((workdir / "result.json").read_text("utf-8"))
+  kept = ("fingerprint", "final", "best", "status", "step")
+  lines = [
+    {key: line[key] for key in line if key.startswith(_NUMBERS)}
+    for line in read_lines(workdir / "metrics.jsonl")
+  ]
+  return {**{key: result[key] for key in kept}, "lines": lines}
+
+
+def rows(
+  kills: Sequence[Kill], happened: Sequence[Mapping[str, Any]], workdir: Path
+) -> Iterator[list[str]]:
+  """The table's cells, of each kill a line."""
+  starts = _starts(workdir)
+  for kill, each in zip(kills, happened, strict=True):
+    on = starts[each["starts"]]["step"]
+    victims = "both" if len(kill.victims) > 1 else f"process {kill.victims[0]}"
+    yield [
+      kill.phase,
+      f"{kill.number.name} to {victims}",
+      str(each["at"]),
+      f"{each['seconds']:.1f}",
+      str(on),
+    ]
+
+
+def summary(
+  kills: Sequence[Kill], happened: Sequence[Mapping[str, Any]]
+) -> Iterator[list[str]]:
+  """By signal and victims: how many, and the seconds until all had ended."""
+  groups: dict[tuple[str, int], list[float]] = {}
+  for kill, each in zip(kills, happened, strict=True):
+    key = (kill.number.name, len(kill.victims))
+    groups.setdefault(key, []).append(each["seconds"])
+  for (name, count), seconds in sorted(groups.items()):
+    middle = f"{statistics.median(seconds):.1f}"
+    whom = "one process" if count == 1 else "both"
+    yield [
+      f"{name} to {whom}",
+      str(len(seconds)),
+      middle,
+      f"{max(seconds):.1f}",
+    ]
+
+
+def _table(titles: Sequence[str], cells: Iterator[list[str]]) -> str:
+  lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *cells]
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+  """Does what the command line says and prints two Markdown tables."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("--kills", type=int, default=24)
+  parser.add_argument("--steps", type=int, default=600)
+  parser.add_argument("--seed", type=int, default=0)
+  options = parser.parse_args(arguments)
+  kills = plan(kills=options.kills, steps=options.steps, seed=options.seed)
+  with tempfile.TemporaryDirectory() as name:
+    folder, happened, ids = Path(name), [], ()
+    data_dir = folder / "data"
+    data.prepare("digits", data_dir=data_dir)
+    begin = functools.partial(start, data_dir=data_dir, steps=options.steps)
+    workdir, whole = folder / "killed", folder / "whole"
+    with ended(begin(whole), whole):
+      pass
+    launcher = begin(workdir)
+    with ended(launcher, workdir):
+      for kill in kills:
+        each, ids = strike(kill, workdir, launcher, ids)
+        happened.append(each)
+        print(kill, each, file=sys.stderr, flush=True)
+    compare(workdir, whole, steps=options.steps)
+    titles = ["phase", "signal", "last step", "ended after, s", "went on from"]
+    print(_table(titles, rows(kills, happened, workdir)))
+    print()
+    titles = ["signal", "times", "ended after, s: median", "longest"]
+    print(_table(titles, summary(kills, happened)))
+
+
+if __name__ == "__main__":
+  main()
