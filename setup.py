@@ -50,6 +50,8 @@ setuptools.setup(
     # For sweeps; with the second, by workers of many machines.
     "sweep": ["optuna>=5.0"],
     "postgres": ["psycopg2-binary>=2.9.10"],
+    # For `jaxvision plan --topology v5e:4x4`: the compiler, in jax's version.
+    "tpu-plan": ["jax[tpu]>=0.10.0"],
     # For `jaxvision launch ray`. Its JaxTrainer is alpha: it changes.
     "ray": ["ray[train]>=2.60,<2.61"],
     "test": [

@@ -27,7 +27,7 @@ import numpy as np
 from jaxvision import analysis, sweep
 
 QUESTION = "Which optimizer, each at its own best learning rate?"
-BASE = "configs/digits.py:mlp"
+BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "digits.py:mlp")
 OVERRIDES = {
   "data.train": "train[:50%]",
   "data.validation": "validation+train[50%:70%]",
@@ -132,13 +132,19 @@ def best(of: Sequence[Row]) -> dict[str, Row]:
 
 
 def table(of: Sequence[Row]) -> str:
-  """A Markdown table: the best rate of each, the best optimizer first."""
-  chosen = best(of)
+  """A Markdown table: the best rate of each, the best optimizer first.
+
+  Differences are those of runs with the same seed, in points.
+  """
+  ranked = sorted(best(of).values(), key=lambda each: -each.test.mean())
   lines = [
-    "| optimizer | best rate | validation | test | rates within 1 point |",
-    "|---|---:|---:|---:|---:|",
+    "| optimizer | rate | validation | test | behind the first "
+    "| rates within 1 point |",
+    "|---|---:|---:|---:|---:|---:|",
   ]
-  for row in sorted(chosen.values(), key=lambda each: -each.test.mean()):
+  for row in ranked:
+    behind = 100 * (ranked[0].test - row.test)
+    difference = f"{behind.mean():.2f} ± {analysis.interval(behind):.2f}"
     near = [
       each.rate
       for each in of
@@ -147,7 +153,9 @@ def table(of: Sequence[Row]) -> str:
     ]
     lines.append(
       f"| {row.name} | {row.rate:g} | {row.validation.mean():.2%} "
-      f"| {_with_interval(row.test)} | {min(near):g} to {max(near):g} |"
+      f"| {_with_interval(row.test)} "
+      f"| {'' if row is ranked[0] else difference} "
+      f"| {min(near):g} to {max(near):g} |"
     )
   return "\n".join(lines)
 

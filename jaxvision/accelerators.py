@@ -1,8 +1,8 @@
-"""What the devices can compute at most, by the kind that jax calls them.
+"""What the devices are capable of, by the kind that jax calls them.
 
-Dense multiplications of bfloat16 (float16 where there is none) with float32
-sums, FLOP/s of one jax device, from the makers' data sheets: without sparsity,
-and of a TPU v2 or v3 one of the two cores of its chip.
+The peak: dense multiplications of bfloat16 (float16 where there is none) with
+float32 sums, FLOP/s of one jax device, from the makers' data sheets: without
+sparsity, and of a TPU v2 or v3 one of the two cores of its chip.
 """
 
 PEAK_FLOPS = {
@@ -26,6 +26,13 @@ PEAK_FLOPS = {
   "NVIDIA H100 80GB HBM3": 989e12,
   "NVIDIA H200": 989e12,
   "NVIDIA B200": 2250e12,
+}
+
+# What libtpu lets a program have of the memory of one jax device, in bytes.
+MEMORY_BYTES = {
+  "TPU v5 lite": int(15.75 * 2**30),
+  "TPU v5": int(95.74 * 2**30),
+  "TPU v6 lite": int(31.25 * 2**30),
 }
 
 

@@ -31,13 +31,16 @@ TaskLoss = Callable[[Tree, Tree, Batch, jax.Array], tuple[jax.Array, Tree]]
 Gradient = Callable[[Tree, Tree, Batch, jax.Array], tuple[Tree, Tree]]
 
 
-def make_gradient(task_loss: TaskLoss, *, parts: int = 1) -> Gradient:
+def make_gradient(
+  task_loss: TaskLoss, *, parts: int = 1, platform: str | None = None
+) -> Gradient:
   """Returns the gradient of a task loss by its parameters.
 
   Args:
     task_loss: a mean over the examples of mask 1, plus what does not depend on
       them, such as a penalty.
     parts: in which a batch is taken; must divide it.
+    platform: see `loops.scan`.
   """
   gradient = jax.grad(task_loss, has_aux=True)
   if parts == 1:
@@ -62,6 +65,7 @@ def make_gradient(task_loss: TaskLoss, *, parts: int = 1) -> Gradient:
       lambda total, each: (jax.tree.map(jnp.add, total, weighted(each)), None),
       zeros,
       inputs,
+      platform=platform,
     )
     return total
 

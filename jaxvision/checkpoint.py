@@ -209,13 +209,15 @@ def restore_step(
 
 def fingerprint(tree: Tree) -> str:
   """16 hex digits that depend on every bit of every array, not on the mesh."""
-  return "".join(f"{int(half):08x}" for half in jax.device_get(_hash(tree)))
+  # Not the tree: names in it may be those of one run, and compiled for each.
+  halves = jax.device_get(_hash(jax.tree.leaves(tree)))
+  return "".join(f"{int(half):08x}" for half in halves)
 
 
 @jax.jit
-def _hash(tree: Tree) -> jax.Array:
+def _hash(leaves: list[jax.Array]) -> jax.Array:
   halves = jnp.zeros(2, jnp.uint32)
-  for leaf in jax.tree.leaves(tree):
+  for leaf in leaves:
     halves = halves * jnp.uint32(2654435761) + _hash_array(leaf)
   return halves
 

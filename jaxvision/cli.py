@@ -1,8 +1,9 @@
 """The commands: each parses its arguments and calls one function.
 
-Exit codes: 0 done, 2 wrong arguments or data, 3 the loss diverged, 42 stopped
-by a signal and saved (start the same command again), 130 interrupted, 134
-another process of the run failed, 1 anything else, such as a full disk.
+Exit codes: 0 done, 2 wrong arguments or data, 3 the loss diverged, 4 a plan
+does not fit, 42 stopped by a signal and saved (start the same command again),
+130 interrupted, 134 another process of the run failed, 1 anything else, such as
+a full disk.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from jaxvision.commands import (
   launch,
   models,
   parsing,
+  plan,
   probe,
   sweep,
   train,
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _exit_code(error: Exception) -> int:
   """The code of an error that has a meaning of its own; others are bugs."""
-  from jaxvision import checkpoint, roll_call, train_loop
+  from jaxvision import checkpoint, cluster, roll_call, train_loop
   from jaxvision import sweep as sweeps
 
   if isinstance(error, train_loop.Preempted | sweeps.Interrupted):
@@ -64,6 +66,8 @@ def _exit_code(error: Exception) -> int:
     error, checkpoint.CheckpointError | roll_call.Missing | sweeps.Failed
   ):
     return 1
+  if cluster.abandoned(error):
+    return endings.ABANDONED
   raise error
 
 
@@ -99,6 +103,7 @@ def _make_parser() -> argparse.ArgumentParser:
     trained,
     probe,
     sweep,
+    plan,
     launch,
     models,
     data,

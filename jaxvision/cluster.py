@@ -163,6 +163,12 @@ def _too_late_explained() -> Iterator[None]:
     ) from error
 
 
+def abandoned(error: BaseException | None) -> bool:
+  """Whether an error says that another process of the run is gone."""
+  told = error is not None and _OTHERS_GONE.search(str(error))
+  return bool(told) and jax.distributed.is_initialized()
+
+
 def leave(code: int, error: BaseException | None = None) -> int:
   """Ends this process at once where others would wait for it in vain.
 
@@ -175,9 +181,12 @@ def leave(code: int, error: BaseException | None = None) -> int:
   """
   if not jax.distributed.is_initialized():
     return code
+  gone = abandoned(error)
+  if gone:
+    print("another process of the run is gone: see its output", file=sys.stderr)
   sys.stdout.flush()
   sys.stderr.flush()
-  if error and _OTHERS_GONE.search(str(error)):
+  if gone:
     os._exit(endings.ABANDONED)
   if jax.process_index() == 0:
     # Its end is the end of all: those with the same error tell it first.

@@ -33,30 +33,53 @@ def compile_step(
     state donated; feed(first step) -> iterator of (step after it, batch); the
     memory that the step needs on a device, in bytes, or None.
   """
+  resident = parts.config.data.placement == "device"
+  constants = (_put_resident(parts),) if resident else ()
+  compiled = trace_step(parts, *constants).lower().compile()
+  return (
+    lambda state, batch: compiled(state, batch, *constants),
+    _feed_line_up(parts) if resident else _feed_batches(parts),
+    _memory_bytes(compiled),
+  )
+
+
+def trace_step(parts: assembly.Parts, *constants: Tree) -> jax.stages.Traced:
+  """The step before it is compiled; its devices need not be here.
+
+  Args:
+    parts: of the run.
+    *constants: what it takes besides state and batch, or its template: where
+      data.placement is "device", the training split.
+  """
   step = train_step.make_train_step(
     application.make_task_loss(parts.config, parts.model, mesh=parts.mesh),
     parts.optimizer,
     seed=parts.config.seed,
     ema_decay=parts.config.ema.decay,
     accumulate=parts.config.train.accumulate,
+    platform=parts.mesh.devices.flat[0].platform,
   )
-  whole = distributed.replicated(parts.mesh)
   if parts.config.data.placement == "device":
-    constants = (_put_resident(parts),)
-    block = parts.config.train.steps_per_dispatch
-    steps, feed = _steps_of_line_up(step, block), _feed_line_up(parts)
+    steps = _steps_of_line_up(step, parts)
     batch = _line_up_template(parts)
   else:
-    constants = ()
-    steps, feed = train_step.single_step(step), _feed_batches(parts)
+    steps = train_step.single_step(step)
     batch = assembly.batch_template(parts.config, parts.image_shape, parts.mesh)
   shardings = jax.tree.map(lambda leaf: leaf.sharding, parts.template)
+  whole = distributed.replicated(parts.mesh)
   program = jax.jit(steps, donate_argnums=0, out_shardings=(shardings, whole))
-  compiled = program.lower(parts.template, batch, *constants).compile()
-  return (
-    lambda state, batch: compiled(state, batch, *constants),
-    feed,
-    _memory_bytes(compiled),
+  return program.trace(parts.template, batch, *constants)
+
+
+def resident_template(parts: assembly.Parts) -> Tree:
+  """The shapes of the training split where it lies on each device, whole."""
+  rows = parts.batches["train"].num_examples + 1
+  whole = distributed.replicated(parts.mesh)
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(
+      (rows, *leaf.shape[1:]), leaf.dtype, sharding=whole
+    ),
+    assembly.batch_template(parts.config, parts.image_shape, parts.mesh),
   )
 
 
@@ -80,10 +103,12 @@ def _steps_of_line_up(
   step: Callable[
     [train_step.TrainState, Tree], tuple[train_step.TrainState, Tree]
   ],
-  block: int,
+  parts: assembly.Parts,
 ) -> Callable[..., tuple[train_step.TrainState, Tree]]:
-  """steps(state, line-up, examples): `block` steps from the state's on."""
-  steps = train_step.scan_steps(step)
+  """steps(state, line-up, examples): those of a call, from the state's on."""
+  block = parts.config.train.steps_per_dispatch
+  platform = parts.mesh.devices.flat[0].platform
+  steps = train_step.scan_steps(step, platform=platform)
 
   def find_and_take(state, line_up, examples):
     first = state.step % len(line_up)

@@ -13,6 +13,8 @@ def scan(
   function: Callable[[Tree, Tree], tuple[Tree, Tree]],
   carry: Tree,
   inputs: Tree,
+  *,
+  platform: str | None = None,
 ) -> tuple[Tree, Tree]:
   """Does what `jax.lax.scan` does, on a CPU without a loop.
 
@@ -23,11 +25,12 @@ def scan(
     function: (carry, input) -> (carry, output).
     carry: of the first call.
     inputs: with a leading axis of calls.
+    platform: that it is compiled for, "cpu"; None is the one of jax.
 
   Returns:
     The last carry, and the outputs with a leading axis of calls.
   """
-  if jax.default_backend() != "cpu":
+  if (platform or jax.default_backend()) != "cpu":
     return jax.lax.scan(function, carry, inputs)
   outputs = []
   for i in range(len(jax.tree.leaves(inputs)[0])):

@@ -41,11 +41,15 @@ def traced(
 
   Args:
     step: (state, batch) -> (state, sums), `block` steps in one call.
-    steps: begins and ends with the calls that contain its ends.
+    steps: begins and ends with the calls that contain its ends; where there are
+      none, the step is given as it is.
     first: how many steps were taken before the first call.
     block: steps in a call.
     folder: the trace goes into its subfolder plugins/profile.
   """
+  if not steps:
+    yield step
+    return
   taken, tracing = first, False
 
   def traced_step(state: Any, batch: Any) -> tuple[Any, Any]:

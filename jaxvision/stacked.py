@@ -162,19 +162,13 @@ def evaluate(stack: Stack, role: str) -> list[dict[str, dict[str, float]]]:
   return found
 
 
-def without(stack: Stack, gone: Sequence[int]) -> Stack:
-  """The stack of the other runs; at least one is left.
-
-  Args:
-    stack: of all.
-    gone: the places of those that leave.
-  """
-  left = [i for i in range(len(stack.parts)) if i not in gone]
+def only(stack: Stack, places: Sequence[int]) -> Stack:
+  """The stack of the runs at some places, at least one; the others leave it."""
   states = unstacked(stack)
   return begin(
-    [stack.parts[i] for i in left],
-    [stack.traces[i] for i in left],
-    [states[i] for i in left],
+    [stack.parts[i] for i in places],
+    [stack.traces[i] for i in places],
+    [states[i] for i in places],
   )
 
 

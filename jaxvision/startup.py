@@ -92,8 +92,13 @@ def cache_compilations() -> None:
   """
   if jax.config.jax_compilation_cache_dir is not None:
     return
-  home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-  directory = pathlib.Path(home) / "jaxvision" / "compiled"
+  directory = cache_folder() / "compiled"
   jax.config.update("jax_compilation_cache_dir", str(directory))
   if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def cache_folder() -> pathlib.Path:
+  """What may be forgotten is kept here; it need not exist."""
+  home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+  return pathlib.Path(home) / "jaxvision"

@@ -1,8 +1,8 @@
 """Trains many small runs at once, in programs that they share.
 
 A step that takes a fraction of a millisecond leaves a machine idle: what it
-costs is the call. Here one call takes a step of all. A run that ends early
-leaves the stack. What each measures, and its last checkpoint, lie in a folder
+costs is the call. Here one call takes a step of all. Runs that end early
+leave the stack. What each measures, and its last checkpoint, lie in a folder
 of its own, as if it had been alone: another process may go on with any of them
 by itself. It does not keep its best checkpoint, and writes no report.
 """
@@ -37,8 +37,13 @@ Values = Mapping[str, float]
 Watch = Callable[[Mapping[int, tuple[int, int, Values]]], Mapping[int, str]]
 Write = Callable[[int, int, Values], None]
 
+# The runs that go on, by their places in the stack.
+Runs = Mapping[int, int]
 # Seconds: runs that are shorter save at their end alone.
 _SAVES_EVERY = 60.0
+# A stack of which this share goes on, or less, is made anew without the others:
+# that costs a compilation, and those who stay cost their share of each step.
+_FULL = 0.75
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +98,7 @@ def train(
   """
   steps = members[0].parts.steps
   block = members[0].parts.config.train.steps_per_dispatch
-  runs, endings = list(range(len(members))), {}
+  runs, endings = dict(enumerate(range(len(members)))), {}
   clock = {"last": time.monotonic(), "saved": time.monotonic()}
   with _open_metrics(members) as write:
     stack, unread = _stack(members), None
@@ -102,26 +107,28 @@ def train(
     ):
       stack, sums = stacked.take_steps(stack, step - block, block)
       if unread:
-        endings |= _read(members, runs, *unread)
+        endings = _read(members, runs, *unread) | endings
       unread, stops = (step, sums), should_stop()
       if not (stops or _is_due(steps, step)):
         continue
-      endings |= _read(members, runs, *unread)
+      endings = _read(members, runs, *unread) | endings
       unread = None
       _spend("steps", members, runs, clock)
+      runs = _going_on(members, runs, endings)
+      if not runs:
+        return endings
       if step % steps.log == 0 or step == steps.total:
         _log(members, runs, step, write)
       if step % steps.evaluate == 0 or step == steps.total:
         told = _evaluate(stack, members, runs, step, write)
         _spend("evaluating", members, runs, clock)
-        endings = _told(watch, told, endings) | endings
-      gone = [runs.index(run) for run in endings if run in runs]
-      _end(members, [runs[place] for place in gone], endings)
-      if len(gone) == len(runs):
+        endings |= _told(watch, told)
+        runs = _going_on(members, runs, endings)
+      if not runs:
         return endings
-      if gone:
-        stack = stacked.without(stack, gone)
-        runs = [run for run in runs if run not in endings]
+      if len(runs) <= _FULL * len(stack.parts):
+        stack = stacked.only(stack, list(runs))
+        runs = dict(enumerate(runs.values()))
       if step < steps.total and (
         stops or _saves(clock, step % steps.checkpoint == 0)
       ):
@@ -130,7 +137,7 @@ def train(
       if stops and step < steps.total:
         raise train_loop.Preempted(f"stopped and saved at step {step}")
   _finish(stack, members, runs, clock)
-  return endings | {run: Ending("finished") for run in runs}
+  return endings | {run: Ending("finished") for run in runs.values()}
 
 
 def _stack(members: Sequence[Member]) -> stacked.Stack:
@@ -175,33 +182,33 @@ def _open_metrics(members: Sequence[Member]) -> Iterator[Write]:
 
 
 def _read(
-  members: Sequence[Member], runs: Sequence[int], last: int, sums: Tree
+  members: Sequence[Member], runs: Runs, last: int, sums: Tree
 ) -> dict[int, Ending]:
   """Adds up what the steps of a call measured; who is no number any more."""
   measured = {k: np.asarray(v, float) for k, v in jax.device_get(sums).items()}
   count = len(measured["loss"])
   finite = np.isfinite(measured["loss"] + measured["gradient_norm"])
-  for place, run in enumerate(runs):
+  for place, run in runs.items():
     record = members[run].record
     record["step"] = last
     for name, values in (*measured.items(), ("steps", np.ones_like(finite))):
       window = record["window"]
       window[name] = window.get(name, 0) + values[:, place].sum().item()
   return {
-    runs[place]: Ending(
+    run: Ending(
       "diverged",
-      f"step {last - count + 1 + bad.argmax()}: the loss or its gradient is no "
-      "finite number",
+      f"step {last - count + 1 + finite[:, place].argmin()}: the loss or its "
+      "gradient is no finite number",
     )
-    for place, bad in enumerate(~finite.T)
-    if bad.any()
+    for place, run in runs.items()
+    if not finite[:, place].all()
   }
 
 
 def _log(
-  members: Sequence[Member], runs: Sequence[int], step: int, write: Write
+  members: Sequence[Member], runs: Runs, step: int, write: Write
 ) -> None:
-  for run in runs:
+  for run in runs.values():
     parts, record = members[run].parts, members[run].record
     values = train_loop.window_means(record["window"]) | {
       "learning_rate": float(parts.schedule(step - 1)),
@@ -218,7 +225,7 @@ def _log(
 def _evaluate(
   stack: stacked.Stack,
   members: Sequence[Member],
-  runs: Sequence[int],
+  runs: Runs,
   step: int,
   write: Write,
 ) -> dict[int, tuple[int, int, Values]]:
@@ -227,10 +234,10 @@ def _evaluate(
     return {}
   told = {}
   found = stacked.evaluate(stack, "validation")
-  for run, measured in zip(runs, found, strict=True):
+  for place, run in runs.items():
     values = {
       f"{name}/{metric}": value
-      for name, of_name in measured.items()
+      for name, of_name in found[place].items()
       for metric, value in of_name.items()
     }
     write(run, step, values)
@@ -250,64 +257,66 @@ def _keep_best(member: Member, step: int, values: Values) -> None:
 
 
 def _told(
-  watch: Watch,
-  told: Mapping[int, tuple[int, int, Values]],
-  endings: Mapping[int, Ending],
+  watch: Watch, told: Mapping[int, tuple[int, int, Values]]
 ) -> dict[int, Ending]:
-  alive = {run: values for run, values in told.items() if run not in endings}
-  return {run: Ending("ended", reason) for run, reason in watch(alive).items()}
+  return {run: Ending("ended", reason) for run, reason in watch(told).items()}
 
 
-def _end(
-  members: Sequence[Member],
-  gone: Sequence[int],
-  endings: Mapping[int, Ending],
-) -> None:
-  for run in gone:
-    words = {"ended": "ended early", "diverged": "stopped at"}
+def _going_on(
+  members: Sequence[Member], runs: Runs, endings: Mapping[int, Ending]
+) -> Runs:
+  """The runs that have not ended; says of the others that they have."""
+  words = {"ended": "ended early", "diverged": "stopped at"}
+  for run in endings.keys() & runs.values():
     ending = endings[run]
     status = f"{words[ending.kind]}: {ending.reason}"
     _write_result(members[run], status=status)
+  return {place: run for place, run in runs.items() if run not in endings}
 
 
 def _save(
   stack: stacked.Stack,
   members: Sequence[Member],
-  runs: Sequence[int],
+  runs: Runs,
   step: int,
 ) -> None:
-  for run, state in zip(runs, stacked.unstacked(stack), strict=True):
-    member = members[run]
-    keep = member.parts.config.checkpoint.keep
-    with checkpoint.open_manager(member.folder, keep=keep) as manager:
-      checkpoint.save(manager, step, state, member.record)
+  with contextlib.ExitStack() as saving:
+    # Each is written while the next are begun.
+    states = stacked.unstacked(stack)
+    for place, run in runs.items():
+      member = members[run]
+      keep = member.parts.config.checkpoint.keep
+      manager = saving.enter_context(
+        checkpoint.open_manager(member.folder, keep=keep)
+      )
+      checkpoint.save(manager, step, states[place], member.record)
 
 
 def _finish(
   stack: stacked.Stack,
   members: Sequence[Member],
-  runs: Sequence[int],
+  runs: Runs,
   clock: dict[str, float],
 ) -> None:
   """The last evaluation, checkpoint and result of each."""
   parts = members[0].parts
   role = "test" if "test" in parts.splits else "validation"
   name = f"{role}_ema" if parts.config.ema.decay else role
-  found = [None] * len(runs)
+  found = [None] * len(stack.parts)
   if role in stack.evaluated:
     found = [each[name] for each in stacked.evaluate(stack, role)]
   _save(stack, members, runs, parts.steps.total)
   _spend("saving", members, runs, clock)
   facts = results.describe(parts, None)
-  for run, measured, state in zip(
-    runs, found, stacked.unstacked(stack), strict=True
-  ):
+  states = stacked.unstacked(stack)
+  for place, run in runs.items():
+    measured = found[place]
     _write_result(
       members[run],
       **facts,
       status="finished",
       final=measured and {"split": name, "metrics": measured},
-      fingerprint=checkpoint.fingerprint(state),
+      fingerprint=checkpoint.fingerprint(states[place]),
       checkpoint=f"checkpoints/{parts.steps.total}",
     )
 
@@ -327,13 +336,13 @@ def _write_result(member: Member, **facts: Any) -> None:
 def _spend(
   kind: str,
   members: Sequence[Member],
-  runs: Sequence[int],
+  runs: Runs,
   clock: dict[str, float],
 ) -> None:
   """Notes the time since the last call, for each run its share."""
   now = time.monotonic()
   seconds, clock["last"] = (now - clock["last"]) / len(runs), now
-  for run in runs:
+  for run in runs.values():
     record = members[run].record
     record["spent"][kind] += seconds
     record["seconds"] += seconds

@@ -89,6 +89,7 @@ def make_train_step(
   seed: int,
   ema_decay: float = 0.0,
   accumulate: int = 1,
+  platform: str | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Tree]]:
   """step(state, batch) -> (next state, sums); the caller compiles it.
 
@@ -100,12 +101,15 @@ def make_train_step(
     ema_decay: of the moving average; 0 keeps none.
     accumulate: parts in which the gradient of a batch is computed, see
       `jaxvision.accumulation`.
+    platform: that it is compiled for, see `jaxvision.loops`.
 
   Returns:
     The step. `sums` are those of the task, and "gradient_norm" () float32, the
     global norm of the gradient before clipping.
   """
-  gradient = accumulation.make_gradient(task_loss, parts=accumulate)
+  gradient = accumulation.make_gradient(
+    task_loss, parts=accumulate, platform=platform
+  )
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Tree]:
     key = step_key(seed, state.step)
@@ -165,11 +169,14 @@ def single_step(
 
 def scan_steps(
   step: Callable[[TrainState, Batch], tuple[TrainState, Tree]],
+  *,
+  platform: str | None = None,
 ) -> Callable[[TrainState, jax.Array, Batch], tuple[TrainState, Tree]]:
   """Several steps in one compiled call, on data that lie on the device.
 
   Args:
     step: from `make_train_step`.
+    platform: that it is compiled for, see `jaxvision.loops`.
 
   Returns:
     steps(state, indices (k, b) int32, examples) -> (state after k steps, sums
@@ -180,6 +187,6 @@ def scan_steps(
     def one(state, rows):
       return step(state, {k: v[rows] for k, v in examples.items()})
 
-    return loops.scan(one, state, indices)
+    return loops.scan(one, state, indices, platform=platform)
 
   return steps

@@ -164,10 +164,19 @@ def _train(
   keep = parts.config.checkpoint.keep
   with checkpoint.open_manager(folder, keep=keep) as manager:
     state, record = _restore(manager, parts)
-    processes.first(lambda: _begin(parts, folder, facts, record["step"]))
+    processes.first(
+      lambda: _begin(parts, folder, facts, record["step"], started)
+    )
     try:
       with (
-        _traced(step, parts, folder, record, profile) as step,
+        profiling.traced(
+          step,
+          # Process 0 alone: they all do the same.
+          steps=profile if processes.is_first() else range(0),
+          first=record["step"],
+          block=parts.config.train.steps_per_dispatch,
+          folder=folder / "profile",
+        ) as step,
         _open_loop(parts, folder, measures, step, feed, record, watch) as run,
         # Until here nothing was to be saved: SIGINT ended it at once.
         stopping.interruptible(terminated) as should_stop,
@@ -213,7 +222,11 @@ def _restore(
 
 
 def _begin(
-  parts: assembly.Parts, folder: pathlib.Path, facts: Mapping, step: int
+  parts: assembly.Parts,
+  folder: pathlib.Path,
+  facts: Mapping,
+  step: int,
+  started: float,
 ) -> None:
   if step:
     _LOGGER.info("going on from step %d of %s", step, folder)
@@ -222,27 +235,9 @@ def _begin(
     step=step,
     devices=distributed.describe(parts.mesh),
     backend=jax.default_backend(),
+    ago=time.monotonic() - started,
   )
   workdirs.write_result(folder, {**facts, "status": "running", "step": step})
-
-
-def _traced(
-  step: profiling.Step,
-  parts: assembly.Parts,
-  folder: pathlib.Path,
-  record: Mapping[str, Any],
-  steps: range,
-) -> contextlib.AbstractContextManager[profiling.Step]:
-  """The step, which traces itself where it should: in process 0."""
-  if not steps or not processes.is_first():
-    return contextlib.nullcontext(step)
-  return profiling.traced(
-    step,
-    steps=steps,
-    first=record["step"],
-    block=parts.config.train.steps_per_dispatch,
-    folder=folder / "profile",
-  )
 
 
 @contextlib.contextmanager

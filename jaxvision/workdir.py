@@ -117,13 +117,21 @@ def read_config(workdir: str | Path) -> dict[str, Any]:
 
 
 def add_environment(
-  workdir: Path, *, step: int, devices: str, backend: str
+  workdir: Path, *, step: int, devices: str, backend: str, ago: float = 0.0
 ) -> None:
-  """Notes in environment.json where and with what the run (re)starts."""
+  """Notes in environment.json where and with what the run (re)starts.
+
+  Args:
+    workdir: the run's folder.
+    step: that it goes on from.
+    devices, backend: that it runs on, as text.
+    ago: how many seconds since the process began with it.
+  """
+  began = datetime.datetime.now().astimezone() - datetime.timedelta(seconds=ago)
   path = workdir / "environment.json"
   starts = json.loads(path.read_text("utf-8")) if path.exists() else []
   start = {
-    "started": datetime.datetime.now().astimezone().isoformat("T", "seconds"),
+    "started": began.isoformat("T", "seconds"),
     "step": step,
     "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     "python": platform.python_version(),

@@ -5,9 +5,51 @@ import pathlib
 import sqlite3
 from typing import Any
 
+import tiny_runs
+
 from jaxvision import sweep
 
 RATE = "optimizer.learning_rate"
+_TEXT = """
+from jaxvision import sweep
+QUESTION = "Which rate?"
+BASE = {recipe!r}
+OVERRIDES = {overrides!r}
+SPACE = {{
+  "optimizer.learning_rate": sweep.grid(*{rates}),
+  "seed": sweep.seeds({seeds}),
+}}
+OBJECTIVE = sweep.maximize("validation/top1")
+READ = "The highest."
+"""
+
+
+def write(
+  folder: pathlib.Path,
+  *,
+  rates: tuple[float, ...],
+  seeds: int,
+  **overrides: Any,
+) -> pathlib.Path:
+  """Writes an experiment of tiny runs, with its recipe and its data.
+
+  Args:
+    folder: for all three.
+    rates: learning rates.
+    seeds: how many of each.
+    **overrides: of the recipe, with __ for the dots in them.
+  """
+  tiny_runs.write_data(folder)
+  tiny_runs.load_config(folder)
+  path = folder / "asked.py"
+  text = _TEXT.format(
+    recipe=str(folder / "recipe.py"),
+    overrides={k.replace("__", "."): v for k, v in overrides.items()},
+    rates=rates,
+    seeds=seeds,
+  )
+  path.write_text(text, "utf-8")
+  return path
 
 
 def experiment(space: dict[str, Any], **fields: Any) -> sweep.Experiment:

@@ -95,7 +95,7 @@ FLOORS = (
   ),
   ("results", "stacked", "weights"),
   ("pretrained", "start", "together"),
-  ("training",),
+  ("plan", "training"),
   ("launch", "trials"),
   ("commands",),
   ("__init__", "cli"),

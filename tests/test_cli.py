@@ -37,6 +37,7 @@ _COMMANDS = (
   ("export",),
   ("probe",),
   ("sweep",),
+  ("plan",),
   ("launch",),
   ("launch", "local"),
   ("launch", "slurm"),

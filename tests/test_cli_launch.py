@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import sys
 
 import processes
@@ -9,8 +10,12 @@ import pytest
 
 from jaxvision import cli
 
+_EXPERIMENT = str(
+  pathlib.Path(__file__).parents[1] / "experiments" / "optimizers.py"
+)
 _RECIPE = processes.recipe("digits.py:linear")
 _TPU = ("--name=a", "--zone=z", "--accelerator=v5litepod-16", "--runtime=r")
+_SWEEP = ("sweep", _EXPERIMENT, "--workdir", "/shared/sweep")
 _TRAIN = ("train", "--config", _RECIPE, "--workdir", "/shared/run")
 
 
@@ -103,7 +108,15 @@ def test_what_ray_calls_is_what_the_command_says(tmp_path, capsys):
     (["slurm", "--time=2h", "--", *_TRAIN], "'2h' is no time of SLURM"),
     (
       ["ray", "--workers=2", "--logs=w", "--", "models"],
-      "Ray runs only trainings, not 'models'",
+      "Ray runs only trainings and sweeps, not 'models'",
+    ),
+    (["slurm", "--array=2", "--", *_TRAIN], "--array is for sweeps"),
+    (["local", "--processes=2", "--", *_SWEEP], "write sweep --workers N"),
+    (["slurm", "--nodes=2", "--", *_SWEEP], "write --array N"),
+    (["tpu", *_TPU, "--", *_SWEEP], "by hand on single hosts"),
+    (
+      ["slurm", "--", *_SWEEP, "--config.optimizer.learning_rat=1"],
+      "'optimizer.learning_rat'",
     ),
     (
       ["tpu", *_TPU, "--", *_TRAIN[:-1], "runs/x"],

@@ -6,32 +6,21 @@ import subprocess
 import sys
 
 import pytest
-import tiny_runs
+import sweeps
 
 from jaxvision import cli, tracking
-
-_TEXT = """
-from jaxvision import sweep
-QUESTION = "Which rate?"
-BASE = {recipe!r}
-OVERRIDES = {{"data.placement": "device", "log.tensorboard": False}}
-SPACE = {{
-  "optimizer.learning_rate": sweep.grid(0.1, 0.3),
-  "seed": sweep.seeds(2),
-}}
-OBJECTIVE = sweep.maximize("validation/top1")
-READ = "The highest."
-"""
 
 
 @pytest.fixture
 def asked(tmp_path):
   """The path of an experiment of four tiny runs."""
-  tiny_runs.write_data(tmp_path)
-  tiny_runs.load_config(tmp_path)
-  path = tmp_path / "asked.py"
-  path.write_text(_TEXT.format(recipe=str(tmp_path / "recipe.py")), "utf-8")
-  return path
+  return sweeps.write(
+    tmp_path,
+    rates=(0.1, 0.3),
+    seeds=2,
+    data__placement="device",
+    log__tensorboard=False,
+  )
 
 
 def test_a_dry_run_lists_the_runs_and_starts_none(asked, tmp_path, capsys):

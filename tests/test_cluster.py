@@ -6,7 +6,7 @@ import os
 import jax
 import pytest
 
-from jaxvision import cluster
+from jaxvision import cli, cluster, commands
 
 _OWN = {
   "JAXVISION_COORDINATOR": "10.0.0.1:1234",
@@ -124,8 +124,11 @@ def test_a_time_out_is_a_number(monkeypatch):
     "DEADLINE_EXCEEDED: Barrier timed out",
   ],
 )
-def test_another_process_that_died_is_told_from_a_bug(said):
-  assert cluster._OTHERS_GONE.search(said)
+def test_another_process_that_died_is_told_from_a_bug(said, monkeypatch):
+  error = RuntimeError(said)
+  assert not cluster.abandoned(error)  # alone there is none
+  monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+  assert cluster.abandoned(error)
 
 
 @pytest.mark.parametrize(
@@ -135,5 +138,28 @@ def test_another_process_that_died_is_told_from_a_bug(said):
     "image size 225 is not a multiple of patch 16; use 224 or 240",
   ],
 )
-def test_a_bug_is_told_from_another_process_that_died(said):
-  assert not cluster._OTHERS_GONE.search(said)
+def test_a_bug_is_told_from_another_process_that_died(said, monkeypatch):
+  monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+  assert not cluster.abandoned(RuntimeError(said))
+
+
+def test_without_another_process_there_is_one_line_and_no_traceback(
+  monkeypatch, capsys
+):
+  class Left(BaseException):
+    pass
+
+  def leave(code):
+    raise Left(code)
+
+  def fail(options):
+    raise RuntimeError("UNKNOWN: Gloo all-reduce failed: reset by peer")
+
+  monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+  monkeypatch.setattr(cluster.os, "_exit", leave)
+  monkeypatch.setattr(commands.models, "_models", fail)
+  with pytest.raises(Left, match="134"):
+    cli.main(["models"])
+  first, second = capsys.readouterr().err.splitlines()
+  assert first == "jaxvision: UNKNOWN: Gloo all-reduce failed: reset by peer"
+  assert second.startswith("another process of the run is gone")

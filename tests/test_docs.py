@@ -30,7 +30,8 @@ def _blocks(language: str) -> list[str]:
 def clone(tmp_path_factory):
   """A folder in which the README's commands find what they name."""
   folder = tmp_path_factory.mktemp("clone")
-  (folder / "configs").symlink_to(ROOT / "configs")
+  for name in ("configs", "experiments"):
+    (folder / name).symlink_to(ROOT / name)
   rng = np.random.default_rng(0)
   for number, name in enumerate(("cat", "dog")):
     images = folder / "path/to/images" / name

@@ -3,7 +3,10 @@
 import json
 import os
 import pathlib
+import pickle
 import signal
+import subprocess
+import sys
 import time
 
 import processes
@@ -193,11 +196,13 @@ if start == 1:
   time.sleep(100)
 """
   job = _job(tmp_path, code)
-  launcher = os.fork()
-  if launcher == 0:
-    local.launch(job, local.Options(processes=2))
-    os._exit(0)
-  os.waitpid(launcher, 0)
+  launcher = "import pickle, sys; from jaxvision.launch import local; "
+  launcher += "local.launch(*pickle.load(sys.stdin.buffer))"
+  killed = subprocess.run(
+    [sys.executable, "-c", launcher],
+    input=pickle.dumps((job, local.Options(processes=2))),
+  )
+  assert killed.returncode == -signal.SIGKILL
   survivors = [int(_said(tmp_path, "ready")[1][0])]
   with pytest.raises(
     ValueError, match=rf"in use by processes .*{survivors[0]}"

@@ -9,6 +9,7 @@ import time
 
 import processes
 import pytest
+import sweeps
 
 from jaxvision import cli, training
 from jaxvision import job as jobs
@@ -85,10 +86,50 @@ def test_mistakes_are_explained(options, expected, tmp_path):
     _settings(tmp_path, **options)
 
 
-def test_only_trainings(tmp_path):
+def test_neither_training_nor_sweep(tmp_path):
   job = jobs.Job(command=("evaluate",), folder=tmp_path, python="python")
-  with pytest.raises(ValueError, match="only trainings, not 'evaluate'"):
+  with pytest.raises(ValueError, match="and sweeps, not 'evaluate'"):
     ray.render(job, ray.Options(workers=(2, 2)))
+
+
+def _sweep_job(folder):
+  command = ("sweep", "asked.py", "--workdir", str(folder))
+  return jobs.Job(command=command, folder=folder / "launch", python="python")
+
+
+def test_the_workers_of_a_sweep_are_tasks_that_run_the_command(tmp_path):
+  job = _sweep_job(tmp_path)
+  options = ray.Options(workers=(3, 3), cpus=2, gpus=1, restarts=7)
+  [text] = ray.render(job, options).files.values()
+  settings = json.loads(text)
+  assert settings["workers"] == 3
+  assert settings["words"] == ["python", "-m", "jaxvision", *job.command]
+  assert settings["task"] == {
+    "num_cpus": 2,
+    "num_gpus": 1,
+    "max_retries": 7,
+    "retry_exceptions": True,
+    "runtime_env": {"env_vars": {"PYTHONUNBUFFERED": "1"}},
+  }
+
+
+def test_a_sweep_is_not_one_run_of_all_hosts_of_a_slice(tmp_path):
+  options = ray.Options(workers=(4, 4), topology="4x4", accelerator="TPU-V6E")
+  with pytest.raises(ValueError, match="workers of a sweep are apart"):
+    ray.render(_sweep_job(tmp_path), options)
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_a_task_returns_the_code_of_its_command(tmp_path, code):
+  words = [sys.executable, "-c", f"raise SystemExit({code})"]
+  assert ray.run_command(words, str(tmp_path)) == code
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "os._exit(42)"])
+def test_a_task_that_can_go_on_fails_so_that_ray_tries_it_again(tmp_path, end):
+  words = [sys.executable, "-c", f"import os; {end}"]
+  with pytest.raises(ChildProcessError, match="the worker was"):
+    ray.run_command(words, str(tmp_path))
 
 
 def test_without_ray(tmp_path, monkeypatch):
@@ -235,3 +276,27 @@ def test_a_wrong_model_is_no_reason_to_restart(tmp_path):
   assert "did you mean 'mlp'" in output.read_text()
   assert not (tmp_path / "run" / "checkpoints").exists()
   assert cli.DIVERGED == 3  # as the workers write it
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_worker_is_killed_ends_complete(tmp_path):
+  pytest.importorskip("ray", reason="pip install 'jaxvision[ray]'")
+  asked = sweeps.write(tmp_path, rates=(0.1, 0.3), seeds=3)
+  workdir = tmp_path / "sweep"
+  output = tmp_path / "printed.txt"
+  words = ["sweep", str(asked), "--workdir", str(workdir), "--grace", "6"]
+  started = _start([*_LAUNCH, *words], output)
+  deadline = time.monotonic() + 200
+  while not list(workdir.glob("trials/*/metrics.jsonl")):
+    assert started.poll() is None, output.read_text()
+    assert time.monotonic() < deadline, output.read_text()
+    time.sleep(0.05)
+  trial = json.loads((workdir / "trials/0000/trial.json").read_text())
+  os.kill(int(trial["worker"].split()[1]), signal.SIGKILL)
+  assert started.wait(300) == 0, output.read_text()
+  trials = [
+    json.loads(path.read_text())
+    for path in sorted(workdir.glob("trials/*/trial.json"))
+  ]
+  assert [each["state"] for each in trials] == ["complete"] * 6
+  assert (workdir / "report.html").exists()

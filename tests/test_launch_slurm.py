@@ -11,6 +11,7 @@ import processes
 import pytest
 import slurm_cluster
 import stand_in
+import sweeps
 
 from jaxvision import job as jobs
 from jaxvision.launch import slurm
@@ -75,6 +76,12 @@ def test_what_is_given_is_said(tmp_path):
   } < set(_directives(script))
   # srun does not take it over from the script since 22.05.
   assert "srun --kill-on-bad-exit=1 --cpus-per-task=12 /venv/" in script
+
+
+def test_an_array_has_a_log_for_each_job(tmp_path):
+  directives = _directives(_script(tmp_path, array=4))
+  assert "--array=0-3" in directives
+  assert f"--output={tmp_path}/run/launch/slurm-%A_%a.log" in directives
 
 
 @pytest.mark.parametrize(
@@ -313,3 +320,28 @@ def test_a_job_that_is_killed_and_requeued_ends_as_if_it_was_not(
   starts = json.loads((hurt / "environment.json").read_text())
   assert len(starts) == 3
   assert 0 == starts[0]["step"] < starts[1]["step"] < starts[2]["step"]
+
+
+@pytest.mark.slow
+def test_the_jobs_of_an_array_share_a_sweep(cluster, tmp_path):
+  asked = sweeps.write(tmp_path, rates=(0.1, 0.3), seeds=3)
+  workdir = tmp_path / "sweep"
+  words = ["launch", "slurm", "--array", "2", "--"]
+  words += ["sweep", str(asked), "--workdir", str(workdir)]
+  submitted = processes.start(words, output=tmp_path / "submitted.txt")
+  assert submitted.wait() == 0, submitted.output.read_text()
+  queued = ["squeue", "--noheader", "--states=all"]
+  queued += ["--format=%T", "--array"]
+
+  def over():
+    done = subprocess.run(queued, capture_output=True, text=True).stdout
+    return done.split()[:2] == ["COMPLETED"] * 2
+
+  _wait(over, workdir)
+  trials = [
+    json.loads(path.read_text())
+    for path in sorted(workdir.glob("trials/*/trial.json"))
+  ]
+  assert [each["state"] for each in trials] == ["complete"] * 6
+  assert len({each["worker"] for each in trials}) == 2
+  assert len(list((workdir / "launch").glob("slurm-*_*.log"))) == 2

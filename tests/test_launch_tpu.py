@@ -16,6 +16,7 @@ import fake_gcloud
 import pytest
 
 from jaxvision import job as jobs
+from jaxvision import worker_shell
 from jaxvision.launch import tpu
 
 _OPTIONS = {
@@ -85,16 +86,23 @@ def _launch(**options):
 
 
 def _calls(cloud):
-  """The kind and verb of all calls, without the questions after the state."""
-  lines = (cloud / "calls").read_text().splitlines()
-  found = [" ".join(shlex.split(line)[:2]) for line in lines]
-  return [each for each in found if "describe" not in each]
+  """The kind and verb of all calls, without questions after state and log.
+
+  Who follows the log is a process beside the run, at any moment.
+  """
+  calls = map(shlex.split, (cloud / "calls").read_text().splitlines())
+  return [
+    " ".join(words[:2])
+    for words in calls
+    if words[1] != "describe"
+    and f"--command={worker_shell.FOLLOW}" not in words
+  ]
 
 
 _ONE_RUN = [
   "queued-resources create",
   *("tpu-vm ssh", "tpu-vm scp", "tpu-vm ssh"),  # prepare, copy, install
-  *("tpu-vm ssh", "tpu-vm ssh"),  # run, log
+  "tpu-vm ssh",  # run
 ]
 
 

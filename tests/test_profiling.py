@@ -44,6 +44,16 @@ def _run(asked, folder, *, first, block, calls, steps):
   return asked
 
 
+def test_without_steps_the_step_is_as_it_was(traces, tmp_path):
+  def step(state, batch):
+    raise AssertionError
+
+  nothing = {"steps": range(0), "first": 0, "block": 1, "folder": tmp_path}
+  with profiling.traced(step, **nothing) as given:
+    assert given is step
+  assert not traces
+
+
 def test_these_steps_are_traced_and_no_others(traces, tmp_path):
   asked = _run(traces, tmp_path, first=0, block=1, calls=6, steps=range(2, 4))
   assert asked == [0, 1, "on", 2, 3, "off", 4, 5]

@@ -68,18 +68,21 @@ def test_it_is_over_when_all_have_ended(opened):
     assert look()
 
 
-def test_the_time_left_is_that_of_the_rest_by_those_at_work():
-  def standing(number, state, seconds=None, value=None):
-    return Standing(number, 1, state, value, {}, seconds)
+def test_the_time_left_is_that_of_the_rest_at_the_pace_so_far():
+  def standing(number, state, began=None, seconds=None, value=None):
+    return Standing(number, 1, state, value, {}, began, seconds)
 
   standings = [
-    standing(0, "complete", 10.0, 0.5),
-    standing(1, "complete", 30.0, 0.7),
-    *(standing(n, "running") for n in (2, 3)),
-    *(standing(n, "waiting") for n in (4, 5, 6, 7)),
+    standing(0, "complete", 100.0, 10.0, 0.5),
+    standing(1, "complete", 100.0, 30.0, 0.7),
+    # Days later: 40 seconds of work for three trials.
+    standing(2, "pruned", 90000.0, 10.0),
+    *(standing(n, "running", 90005.0) for n in (3, 4)),
+    *(standing(n, "waiting") for n in (5, 6, 7, 8)),
   ]
   assert live.summary(_AIM, standings) == (
-    "2 complete, 2 running, 4 waiting, best 0.7 (trial 1), 0:01:00 left"
+    "2 complete, 1 pruned, 2 running, 4 waiting, best 0.7 (trial 1), "
+    "0:01:20 left"
   )
   least = sweep.minimize("validation/loss")
   assert [s.number for s in live.ranked(least, standings)] == [0, 1]

@@ -11,6 +11,7 @@ from jaxvision import (
   checkpoint,
   inference,
   shared_programs,
+  stacked,
   sweep,
   tracking,
   train_loop,
@@ -32,6 +33,7 @@ _MIXED = ("random_crop(padding=1)", "random_mixup({})")
 _NUMBERS = [
   {
     "seed": seed,
+    "model.options.initializer": f"normal({decay})",
     "optimizer.name": "adamw",
     "optimizer.learning_rate": rate,
     "optimizer.weight_decay": decay,
@@ -179,6 +181,22 @@ def test_who_diverges_leaves_and_says_where(recipe, tmp_path):
   assert [each.state for each in outcomes] == ["complete", "failed"]
   assert outcomes[1].reason.startswith("diverged: step ")
   _assert_same(first, _alone(recipe, tmp_path / "alone", overrides[0]))
+
+
+def test_few_who_leave_are_no_reason_for_another_stack(
+  recipe, tmp_path, monkeypatch
+):
+  def only(*_):
+    raise AssertionError("compiled again")
+
+  monkeypatch.setattr(stacked, "only", only)
+  rates = (1e30, 0.1, 0.2, 0.3, 0.4)
+  settings = [{"optimizer.learning_rate": rate} for rate in rates]
+  overrides = _overrides(settings, **{"optimizer.name": "sgd"})
+  workdirs, outcomes = _together(recipe, tmp_path, overrides)
+  assert [each.state for each in outcomes] == ["failed", *["complete"] * 4]
+  assert not (workdirs[0] / "checkpoints").exists()
+  _assert_same(workdirs[1], _alone(recipe, tmp_path / "alone", overrides[1]))
 
 
 def test_stopped_in_the_middle_each_goes_on_alone(

@@ -126,10 +126,12 @@ def test_arrays_are_written_whole_or_not_at_all(tmp_path):
 
 def test_a_run_began_when_it_was_started_first(tmp_path):
   before = time.time()
-  for step in (0, 7):
-    workdir.add_environment(tmp_path, step=step, devices="", backend="")
+  for step, ago in ((0, 100.0), (7, 0.0)):
+    workdir.add_environment(
+      tmp_path, step=step, devices="", backend="", ago=ago
+    )
     # Its file has whole seconds.
-    assert before - 1 <= workdir.began(tmp_path) <= time.time()
+    assert before - 101 <= workdir.began(tmp_path) <= time.time() - 100
   path = tmp_path / "environment.json"
   starts = json.loads(path.read_text())
   starts[0]["started"] = "2026-03-02T09:14:07+00:00"

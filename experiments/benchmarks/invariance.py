@@ -4,15 +4,19 @@
 
 Every case trains the digits recipe of a model for a few steps, from the same
 seed on the same batches, without augmentation and dropout. Printed is the
-largest difference between its parameters and those of the plain run on all
-devices, relative to the largest number of the same array (at least 1e-3: the
-gradient of the bias of an attention's keys is 0, and what they hold is
-rounding). "0" is the same bits. The optimizer is SGD with momentum, whose
-updates are as exact as the gradient; AdamW (--optimizer adamw) divides small
-gradients by their own size, and their rounding errors with them.
+largest difference of its parameters and their moving averages from those of the
+plain run on all devices, relative to the largest number of the same array (at
+least 1e-3: the gradient of the bias of an attention's keys is 0, and what they
+hold is rounding). "0" is the same bits. The optimizer is SGD with momentum,
+whose updates are as exact as the gradient; AdamW (--optimizer adamw) divides
+small gradients by their own size, and their rounding errors with them.
+
+How much such a difference grows in so many steps tells the case "one bit off",
+the plain run from parameters that are each the next larger number.
 
 Accumulated gradients are compared for models without batch statistics only:
-those are of the parts.
+those are of the parts. What computes in bfloat16 is compared with the plain run
+in bfloat16, and that one with the plain run.
 """
 
 import argparse
@@ -26,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import sklearn.datasets
 
@@ -37,6 +42,7 @@ from jaxvision import (
   distributed,
   processes,
   startup,
+  train_step,
   trees,
 )
 from jaxvision import config as configs
@@ -53,9 +59,12 @@ MODELS = {
 }
 _FSDP = {"mesh.fsdp": 0, "mesh.data": 1, "mesh.rules": _EVERY}
 _ACCUMULATION = {"train.accumulate": 4}
+_TOGETHER = {**_FSDP, **_ACCUMULATION, "train.remat": "products"}
+_BFLOAT16 = {"precision.compute": "bfloat16", "precision.output": "bfloat16"}
 # Case -> overrides, for all devices of this process.
 CASES: dict[str, Mapping[str, Any]] = {
   "again": {},
+  "one bit off": {},
   "1 device": {},
   "2 processes": {},
   "accumulation of 4": _ACCUMULATION,
@@ -65,12 +74,13 @@ CASES: dict[str, Mapping[str, Any]] = {
   "FSDP, half of the devices": {**_FSDP, "mesh.data": 2},
   "restart on half of the devices": {},
   "FSDP, restart on half, replicated": _FSDP,
-  "FSDP + accumulation + remat": {
-    **_FSDP,
-    **_ACCUMULATION,
-    "train.remat": "products",
-  },
+  "without moving average": {"ema.decay": 0.0},
+  "FSDP + accumulation + remat": _TOGETHER,
+  "bfloat16": _BFLOAT16,
+  "bfloat16 + FSDP + accumulation + remat": {**_BFLOAT16, **_TOGETHER},
 }
+# Case -> the one it is compared with, where that is not the plain run.
+_REFERENCES = {"bfloat16 + FSDP + accumulation + remat": "bfloat16"}
 
 
 def overrides(
@@ -84,7 +94,7 @@ def overrides(
     "data.validation": "",
     "data.test": "",
     "data.device_transforms": (),
-    "ema.decay": 0.0,
+    "ema.decay": 0.9,
     "train.duration": f"{steps} steps",
     "train.steps_per_dispatch": 1,
     "optimizer.name": optimizer,
@@ -145,15 +155,24 @@ def restart(
 
 
 def parameters(model: str, case: str, changed: Mapping[str, Any]) -> Arrays:
-  """The parameters after the last step of a case, by path."""
+  """Parameters and averages after the last step of a case, by path."""
   if "restart" in case:
     whole = {k: v for k, v in changed.items() if k not in _FSDP}
     state = restart(model, changed, whole)
   else:
     devices = jax.devices()[:1] if case == "1 device" else jax.devices()
-    state = train(prepare(model, changed, devices=devices))
-  flat = trees.flatten(state.params)
+    parts = prepare(model, changed, devices=devices)
+    first = next_larger(parts.init()) if case == "one bit off" else None
+    state = train(parts, state=first)
+  flat = trees.flatten({"now": state.params, "average": state.ema})
   return {path: distributed.whole(leaf) for path, leaf in flat.items()}
+
+
+@jax.jit
+def next_larger(state: train_step.TrainState) -> train_step.TrainState:
+  """A state with every parameter one bit off."""
+  larger = lambda x: jnp.nextafter(x, jnp.inf)  # noqa: E731
+  return state.replace(params=jax.tree.map(larger, state.params))
 
 
 def of_two_processes(
@@ -187,6 +206,7 @@ def difference(found: Arrays, expected: Arrays) -> float:
   return max(
     float(np.abs(found[path] - array).max() / max(np.abs(array).max(), 1e-3))
     for path, array in expected.items()
+    if path in found
   )
 
 
@@ -217,11 +237,13 @@ def measure(
     )
     return parameters(model, case, changed)
 
-  plain, cells = find("again"), {}
+  plain, known, cells = find("again"), {}, {}
   for case in CASES:
     cells[case] = ""
     if applies(model, case):
-      found = difference(find(case), plain)
+      known[case] = find(case)
+      expected = known[_REFERENCES[case]] if case in _REFERENCES else plain
+      found = difference(known[case], expected)
       cells[case] = f"{found:.1e}" if found else "0"
     print(f"{model}, {case}: {cells[case]}", file=sys.stderr, flush=True)
   return cells

@@ -24,7 +24,6 @@ processes had ended, and from which step the run went on.
 import argparse
 import contextlib
 import dataclasses
-import functools
 import json
 import os
 import pathlib
@@ -57,7 +56,7 @@ _OVERRIDES = {
   "log.tensorboard": False,
 }
 # Of a line of metrics.jsonl, what does not depend on the machine.
-_NUMBERS = ("step", "train/", "validation", "gradient_norm", "learning_rate")
+_NUMBERS = ("train/", "validation", "gradient_norm", "learning_rate")
 # How long a start is taken to last, and the longest wait for anything.
 _START_SECONDS, _TIMEOUT = 12.0, 300.0
 
@@ -173,7 +172,7 @@ def start(workdir: Path, *, data_dir: Path, steps: int) -> subprocess.Popen:
 def processes(workdir: Path) -> tuple[int, ...]:
   """The ids of the processes that the launcher has started last."""
   with contextlib.suppress(FileNotFoundError):
-    _, *ids = (workdir / "launch" / "lock").read_text().split()
+    ids = (workdir / "launch" / "lock").read_text().split()[1:]
     return tuple(map(int, ids))
   return ()
 
@@ -197,31 +196,33 @@ def wait(condition: Callable[[], bool], launcher: subprocess.Popen) -> None:
 
 
 def strike(
-  kill: Kill, workdir: Path, launcher: subprocess.Popen, before: Sequence[int]
+  kill: Kill, workdir: Path, launcher: subprocess.Popen, last: Sequence[int]
 ) -> tuple[dict[str, Any], tuple[int, ...]]:
-  """Does what a kill says to the processes that came after those `before`.
+  """Does what a kill says to the processes that come after the `last` ones.
 
   Returns:
     What happened, and the ids of the processes.
   """
   since = time.time()
   found = lambda: processes(workdir)  # noqa: E731
-  wait(lambda: len(found()) == _PROCESSES and found() != before, launcher)
+  wait(lambda: len(found()) == _PROCESSES and found() != last, launcher)
   ids, in_phase = found(), PHASES[kill.phase]
-  wait(lambda: in_phase(workdir, kill.step, since), launcher)
+  # A phase counts only if it comes after what was written before.
+  step = max(kill.step, _last_step(workdir) + 1)
+  wait(lambda: in_phase(workdir, step, since), launcher)
   time.sleep(kill.delay)
-  path, starts = workdir / "metrics.jsonl", len(_starts(workdir))
-  struck, lines = time.monotonic(), read_lines(path) if path.exists() else []
+  before = {"at": _last_step(workdir), "starts": len(_starts(workdir))}
+  struck = time.monotonic()
   for each in kill.victims:
     with contextlib.suppress(ProcessLookupError):
       os.kill(ids[each], kill.number)
   wait(lambda: not any(map(_alive, ids)), launcher)
-  happened = {
-    "at": lines[-1]["step"] if lines else 0,
-    "seconds": time.monotonic() - struck,
-    "starts": starts,
-  }
-  return happened, ids
+  return {**before, "seconds": time.monotonic() - struck}, ids
+
+
+def _last_step(workdir: Path) -> int:
+  lines = _lines_since(workdir, 0)
+  return lines[-1]["step"] if lines else 0
 
 
 def _starts(workdir: Path) -> list[dict[str, Any]]:
@@ -269,7 +270,7 @@ def _outcome(workdir: Path) -> dict[str, Any]:
   result = json.loads((workdir / "result.json").read_text("utf-8"))
   kept = ("fingerprint", "final", "best", "status", "step")
   lines = [
-    {key: line[key] for key in line if key.startswith(_NUMBERS)}
+    {k: v for k, v in line.items() if k == "step" or k.startswith(_NUMBERS)}
     for line in read_lines(workdir / "metrics.jsonl")
   ]
   return {**{key: result[key] for key in kept}, "lines": lines}
@@ -326,13 +327,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
   kills = plan(kills=options.kills, steps=options.steps, seed=options.seed)
   with tempfile.TemporaryDirectory() as name:
     folder, happened, ids = Path(name), [], ()
-    data_dir = folder / "data"
-    data.prepare("digits", data_dir=data_dir)
-    begin = functools.partial(start, data_dir=data_dir, steps=options.steps)
+    run = {"data_dir": folder / "data", "steps": options.steps}
+    data.prepare("digits", data_dir=run["data_dir"])
     workdir, whole = folder / "killed", folder / "whole"
-    with ended(begin(whole), whole):
+    with ended(start(whole, **run), whole):
       pass
-    launcher = begin(workdir)
+    launcher = start(workdir, **run)
     with ended(launcher, workdir):
       for kill in kills:
         each, ids = strike(kill, workdir, launcher, ids)

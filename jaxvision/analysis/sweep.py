@@ -1,10 +1,12 @@
 """The page of a sweep: what was asked, what came of it, and how surely."""
 
 import csv
+import io
 import os
 import pathlib
 import shlex
 import urllib.parse
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,10 +41,17 @@ def write_sweep(workdir: str | pathlib.Path) -> pathlib.Path:
     FileNotFoundError: the folder is no sweep.
   """
   sweep = trials.read_sweep(workdir)
-  _write_csv(sweep)
+  _replace(sweep.workdir / "trials.csv", _csv(sweep))
   path = sweep.workdir / "report.html"
-  path.write_text(_document(sweep), encoding="utf-8")
+  _replace(path, _document(sweep))
   return path
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+  """Writes a file whole; several who join a sweep may do so at one moment."""
+  part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+  part.write_text(text, encoding="utf-8")
+  part.replace(path)
 
 
 def _document(sweep: Sweep) -> str:
@@ -197,13 +206,11 @@ def _trials(sweep: Sweep, keys: Sequence[str]) -> str:
     return ""
   links = [_link(trial, sweep) for trial in best]
   table = page.table(columns, rows, links=links, sortable=True)
-  overrides = "".join(
-    f" --config.{k}={v}" for k, v in best[0].overrides.items()
-  )
+  words = ["jaxvision", "train", "--config", sweep.asked["recipe"]]
+  words += [f"--config.{k}={v}" for k, v in best[0].overrides.items()]
   return (
     f'<div class="card">{table}</div><p class="note">The best, as a run of its '
-    f"own: <code>jaxvision train --config "
-    f"{page.escape(sweep.asked['recipe'] + overrides)}</code></p>"
+    f"own: <code>{page.escape(shlex.join(words))}</code></p>"
   )
 
 
@@ -260,25 +267,28 @@ def _commands(sweep: Sweep, settings: Sequence[Setting]) -> str:
   )
 
 
-def _write_csv(sweep: Sweep) -> None:
+def _csv(sweep: Sweep) -> str:
   """One row for each trial, settings as columns."""
   keys = list(dict.fromkeys(key for t in sweep.trials for key in t.settings))
-  part = sweep.workdir / "trials.csv.part"
-  with part.open("w", encoding="utf-8", newline="") as file:
-    writer = csv.writer(file)
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator="\n")
+  writer.writerow(
+    [
+      *("trial", "state", sweep.metric, *keys),
+      *("test", "step", "seconds", "reason"),
+    ]
+  )
+  for trial in sweep.trials:
+    result: Mapping[str, Any] = trial.run.result if trial.run else {}
     writer.writerow(
-      ["trial", "state", sweep.metric, *keys, "step", "seconds", "reason"]
+      [
+        *(trial.number, trial.state, trial.value),
+        *(trial.settings.get(key, "") for key in keys),
+        *(_final([trial]), result.get("step"), result.get("seconds")),
+        trial.reason,
+      ]
     )
-    for trial in sweep.trials:
-      result: Mapping[str, Any] = trial.run.result if trial.run else {}
-      writer.writerow(
-        [
-          *(trial.number, trial.state, trial.value),
-          *(trial.settings.get(key, "") for key in keys),
-          *(result.get("step"), result.get("seconds"), trial.reason),
-        ]
-      )
-  part.replace(sweep.workdir / "trials.csv")
+  return text.getvalue()
 
 
 def _link(trial: Trial, sweep: Sweep) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -74,6 +75,7 @@ def _add_local(command: argparse.ArgumentParser) -> None:
 def _add_slurm(command: argparse.ArgumentParser) -> None:
   _add_count(command, "nodes", "how many (1)")
   _add_count(command, "tasks", "processes on each node (1)")
+  _add_count(command, "array", "jobs, each a worker of a sweep")
   _add_count(command, "gpus", "of each node")
   _add_count(command, "cpus", "of each process")
   command.add_argument("--time", help="of an allocation, as 12:00:00")
@@ -179,6 +181,7 @@ def _launch(options: argparse.Namespace) -> int:
     **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
   )
   job = _job(options)
+  _check_alone(options.launcher, settings, sweeps=job.command[0] == "sweep")
   if "dry_run" in options:
     print(jobs.show(launcher.render(job, settings)))
     return 0
@@ -202,16 +205,52 @@ def _job(options: argparse.Namespace) -> jobs.Job:
   overrides = parsing.overrides(unknown, parser)
   if overrides and "config" not in inner:
     parser.error(f"{name} takes no --config.KEY=VALUE")
-  if "config" in inner:
-    from jaxvision import config as configs
-
-    configs.load(inner.config, overrides)
+  _check_experiment(name, inner, overrides)
   return jobs.Job(
     command=tuple(words),
     folder=_folder(options, inner, words),
     python=sys.executable,
     train=_training(inner, overrides) if name == "train" else {},
   )
+
+
+def _check_experiment(
+  name: str, inner: argparse.Namespace, overrides: dict
+) -> None:
+  if name == "sweep":
+    from jaxvision import sweep
+
+    if inner.experiment:
+      sweep.load(inner.experiment, overrides)
+  elif "config" in inner:
+    from jaxvision import config as configs
+
+    configs.load(inner.config, overrides)
+
+
+def _check_alone(launcher: str, settings: Any, *, sweeps: bool) -> None:
+  """Whether a sweep has single processes, and only a sweep an array of them.
+
+  Raises:
+    ValueError: it has not.
+  """
+  if not sweeps:
+    if getattr(settings, "array", 0):
+      raise ValueError(
+        "--array is for sweeps, whose workers share a folder; a run of its own "
+        "has --nodes and --tasks"
+      )
+    return
+  processes, remedy = {
+    "local": lambda: (settings.processes, "write sweep --workers N"),
+    "slurm": lambda: (settings.nodes * settings.tasks, "write --array N"),
+    "ray": lambda: (1, ""),
+    "tpu": lambda: (math.inf, "start it by hand on single hosts"),
+  }[launcher]()
+  if processes > 1:
+    raise ValueError(
+      f"the workers of a sweep are apart, not processes of one run; {remedy}"
+    )
 
 
 def _folder(

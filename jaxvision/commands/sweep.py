@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from typing import Any
 
@@ -124,7 +125,7 @@ def _list_runs(options: argparse.Namespace, experiment: Any) -> None:
     seed=options.seed,
   )
   base = [f"--config.{k}={v}" for k, v in experiment.overrides.items()]
-  print(f"{len(planned)} runs of {' '.join([experiment.recipe, *base])}")
+  print(f"{len(planned)} runs of {shlex.join([experiment.recipe, *base])}")
   for number, each in enumerate(planned):
     print(f"{number:04d}  {sweep.text(experiment.space, each)}")
 

@@ -1,18 +1,24 @@
-"""Runs a training on a Ray cluster, through Ray Train's JaxTrainer.
+"""Runs a training or a sweep on a Ray cluster.
 
-Ray places the workers, starts jax.distributed in them, and starts all again
-when one dies or its host is taken away; they go on from the last checkpoint.
+A training goes through Ray Train's JaxTrainer. Ray places the workers, starts
+jax.distributed in them, and starts all again when one dies or its host is taken
+away; they go on from the last checkpoint.
 Each calls `jaxvision.train` in a thread, so that a signal is no reason to save.
 What would fail again is written into FOLDER/failure.json, and ends the run.
+
+The workers of a sweep are Ray tasks, each of which runs the command as it is:
+they share the folder and the storage. Ray starts those again that were killed.
 """
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import logging
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxvision import endings
@@ -49,23 +55,22 @@ class Options:
 
 
 def render(job: jobs.Job, options: Options) -> jobs.Rendered:
-  """The settings of the JaxTrainer: there is no command.
+  """The settings of the JaxTrainer, or of the tasks: there is no command.
 
   Raises:
-    ValueError: the job is no training, or the options contradict each other.
+    ValueError: the job is neither a training nor a sweep, or the options
+      contradict each other.
   """
+  _check(job, options)
+  settings = (_settings if job.train else _tasks)(job, options)
   return jobs.Rendered(
-    files={
-      job.folder / _SETTINGS: json.dumps(
-        _settings(job, options), default=str, indent=2
-      )
-    },
+    files={job.folder / _SETTINGS: json.dumps(settings, default=str, indent=2)},
     commands=[],
   )
 
 
 def launch(job: jobs.Job, options: Options) -> int:
-  """Trains to the end.
+  """Trains, or sweeps, to the end.
 
   Returns:
     0, the code of what would fail again, or that of processes abandoned.
@@ -73,12 +78,10 @@ def launch(job: jobs.Job, options: Options) -> int:
   Raises:
     ValueError: ray is not installed; or see `render`.
   """
-  settings = _settings(job, options)
+  rendered = render(job, options)
   try:
-    import ray
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.v2.api.exceptions import TrainingFailedError
-    from ray.train.v2.jax import JaxConfig, JaxTrainer
+    ray = importlib.import_module("ray")
+    importlib.import_module("ray.train.v2.jax")
   except ModuleNotFoundError as error:
     raise ValueError(
       f"there is no module {error.name!r}; install it with pip install "
@@ -86,24 +89,65 @@ def launch(job: jobs.Job, options: Options) -> int:
     ) from error
   job.folder.mkdir(parents=True, exist_ok=True)
   (job.folder / _FAILURE).unlink(missing_ok=True)
-  for path, content in render(job, options).files.items():
+  for path, content in rendered.files.items():
     path.write_text(content, "utf-8")
+  with _connected(ray, _cluster(options)):
+    run = _train if job.train else _sweep
+    return run(ray, job, options)
+
+
+def _train(ray: Any, job: jobs.Job, options: Options) -> int:
+  from ray.train import FailureConfig, RunConfig, ScalingConfig
+  from ray.train.v2.api.exceptions import TrainingFailedError
+  from ray.train.v2.jax import JaxConfig, JaxTrainer
+
+  del ray
+  settings = _settings(job, options)
   run = settings["run_config"]
-  with _connected(ray, settings["init"]):
-    trainer = JaxTrainer(
-      work,
-      train_loop_config=settings["train_loop_config"],
-      scaling_config=ScalingConfig(**settings["scaling_config"]),
-      jax_config=JaxConfig(**settings["jax_config"]),
-      run_config=RunConfig(
-        **{**run, "failure_config": FailureConfig(**run["failure_config"])}
-      ),
-    )
-    with contextlib.suppress(TrainingFailedError):
-      trainer.fit()
-      if not (job.folder / _FAILURE).exists():
-        return 0
+  trainer = JaxTrainer(
+    work,
+    train_loop_config=settings["train_loop_config"],
+    scaling_config=ScalingConfig(**settings["scaling_config"]),
+    jax_config=JaxConfig(**settings["jax_config"]),
+    run_config=RunConfig(
+      **{**run, "failure_config": FailureConfig(**run["failure_config"])}
+    ),
+  )
+  with contextlib.suppress(TrainingFailedError):
+    trainer.fit()
+    if not (job.folder / _FAILURE).exists():
+      return 0
   return _failed(job, options)
+
+
+def _sweep(ray: Any, job: jobs.Job, options: Options) -> int:
+  settings = _tasks(job, options)
+  task = ray.remote(**settings["task"])(run_command)
+  waiting = [
+    task.remote(settings["words"], settings["directory"])
+    for _ in range(settings["workers"])
+  ]
+  codes = []
+  for each in waiting:
+    try:
+      codes.append(ray.get(each))
+    except ray.exceptions.RayError:
+      codes.append(endings.ABANDONED)
+  # One that reached the end has left no trial to the others.
+  return min(codes)
+
+
+def run_command(words: Sequence[str], directory: str) -> int:
+  """What a task does: runs a command; returns its exit code.
+
+  Raises:
+    ChildProcessError: it was killed or has stopped and saved: Ray shall start
+      the task again.
+  """
+  code = endings.code(subprocess.run(words, cwd=directory).returncode)
+  if endings.starts_again(code):
+    raise ChildProcessError(f"the worker {endings.describe(code)}")
+  return code
 
 
 def work(task: Mapping[str, Any]) -> None:
@@ -173,11 +217,10 @@ def _connected(ray: Any, settings: Mapping[str, Any]) -> Iterator[None]:
 
 def _settings(job: jobs.Job, options: Options) -> dict[str, Any]:
   """Arguments by the name of what takes them."""
-  _check(job, options)
   least, most = options.workers
   folder = job.folder.absolute()
   return {
-    "init": {"address": options.address, "log_to_driver": True},
+    "init": _cluster(options),
     "train_loop_config": {
       "train": dict(job.train),
       "directory": str(pathlib.Path.cwd()),
@@ -202,12 +245,38 @@ def _settings(job: jobs.Job, options: Options) -> dict[str, Any]:
   }
 
 
+def _tasks(job: jobs.Job, options: Options) -> dict[str, Any]:
+  """What is run in how many tasks, and what `ray.remote` is told of each."""
+  return {
+    "init": _cluster(options),
+    "workers": options.workers[1],
+    "words": jobs.words(job),
+    "directory": str(pathlib.Path.cwd()),
+    "task": {
+      "num_cpus": options.cpus,
+      "num_gpus": options.gpus,
+      "max_retries": options.restarts,
+      "retry_exceptions": True,
+      "runtime_env": {"env_vars": _variables(options)},
+    },
+  }
+
+
+def _cluster(options: Options) -> dict[str, Any]:
+  return {"address": options.address, "log_to_driver": True}
+
+
 def _check(job: jobs.Job, options: Options) -> None:
   least, most = options.workers
-  if not job.train:
+  if not job.train and job.command[0] != "sweep":
     raise ValueError(
-      f"Ray runs only trainings, not {job.command[0]!r}; launch that with "
-      "local or slurm"
+      f"Ray runs only trainings and sweeps, not {job.command[0]!r}; launch "
+      "that with local or slurm"
+    )
+  if not job.train and options.topology:
+    raise ValueError(
+      "--topology makes one run of all hosts of a slice, and the workers of a "
+      "sweep are apart; leave it out"
     )
   if least > most:
     raise ValueError(f"--workers {least}:{most} has no number; write MIN:MAX")

@@ -3,7 +3,8 @@
 The script starts one process on each node (or one for each GPU), and starts all
 again after a crash. After a pre-emption, or when the time is over, they save
 and end with 42; the script then puts the job back into the queue. jax finds out
-from SLURM which process is which.
+from SLURM which process is which. An array has many such jobs, which know
+nothing of each other: the workers of a sweep.
 """
 
 import dataclasses
@@ -27,6 +28,7 @@ class Options:
   Attributes:
     nodes: how many.
     tasks: processes on each node.
+    array: how many jobs; 0 is one, that is no array.
     gpus: of each node.
     cpus: of each process; 0 leaves it to SLURM.
     time: the limit of one allocation, as SLURM writes it; the job is queued
@@ -39,6 +41,7 @@ class Options:
 
   nodes: int = 1
   tasks: int = 1
+  array: int = 0
   gpus: int = 0
   cpus: int = 0
   time: str = ""
@@ -98,10 +101,15 @@ def launch(job: jobs.Job, options: Options) -> int:
   for path, content in rendered.files.items():
     path.write_text(content, "utf-8")
   number = engine.ask(rendered.commands[0].words).split(";")[0]
-  log = job.folder / f"slurm-{number}.log"
+  log = job.folder / _log(options, number, "*")
   _LOGGER.info("job %s, which writes into %s", number, log)
   _LOGGER.info("look: squeue --job %s; end: scancel %s", number, number)
   return 0
+
+
+def _log(options: Options, job: str, task: str) -> str:
+  """The name of a log; `task` is the number in an array."""
+  return f"slurm-{job}_{task}.log" if options.array else f"slurm-{job}.log"
 
 
 def _script(job: jobs.Job, options: Options) -> str:
@@ -126,6 +134,7 @@ def _share(options: Options) -> list[str]:
 def _directives(job: jobs.Job, options: Options) -> list[str]:
   given = {
     "job-name": job.folder.absolute().parent.name,
+    "array": f"0-{options.array - 1}" if options.array else "",
     "nodes": options.nodes,
     "ntasks-per-node": options.tasks,
     "gpus-per-node": options.gpus,
@@ -134,7 +143,7 @@ def _directives(job: jobs.Job, options: Options) -> list[str]:
     "partition": options.partition,
     "account": options.account,
     "signal": f"TERM@{options.grace}",
-    "output": job.folder / "slurm-%j.log",
+    "output": job.folder / _log(options, "%A" if options.array else "%j", "%a"),
   }
   return [
     *(

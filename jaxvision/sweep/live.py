@@ -121,13 +121,22 @@ def _table(aim: Objective, known: Known, standings: Sequence[Standing]) -> Any:
 
 
 def _time_left(standings: Sequence[Standing]) -> str:
-  ended = [s.seconds for s in standings if s.state in study.ENDED and s.seconds]
+  ended = [s for s in standings if s.state in study.ENDED and s.seconds]
   left = sum(each.state not in study.ENDED for each in standings)
   if not ended or not left:
     return ""
-  at_once = max(1, sum(each.state == "running" for each in standings))
-  seconds = math.ceil(sum(ended) / len(ended) * left / at_once)
+  seconds = math.ceil(_at_work(ended) / len(ended) * left)
   return f"{datetime.timedelta(seconds=seconds)} left"
+
+
+def _at_work(ended: Sequence[Standing]) -> float:
+  """Seconds in which one of the trials ran, or several of them at once."""
+  total, until = 0.0, -math.inf
+  for each in sorted(ended, key=lambda each: each.began):
+    end = each.began + each.seconds
+    total += max(0.0, end - max(each.began, until))
+    until = max(until, end)
+  return total
 
 
 def _short(value: Any) -> str:

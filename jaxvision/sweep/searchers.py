@@ -7,6 +7,7 @@ drawn to Optuna, which learns from the trials that have ended.
 """
 
 import dataclasses
+import shlex
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -69,7 +70,9 @@ def text(what: Space, planned: Planned) -> str:
 
   point = space.resolve(what, pick)
   if not missing:
-    return "  ".join(f"--config.{k}={v}" for k, v in point.overrides.items())
+    return "  ".join(
+      shlex.quote(f"--config.{k}={v}") for k, v in point.overrides.items()
+    )
   known = "  ".join(f"{name}={value}" for name, value in planned.picks.items())
   return f"{known}  (the rest is chosen as it goes)".strip()
 

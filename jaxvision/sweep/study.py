@@ -74,6 +74,7 @@ class Standing:
     state: "waiting", "running", or one of `finish`.
     value: of the objective, or None.
     curve: progress in thousandths -> value of the metric.
+    began: when it was claimed, seconds since 1970; None before that.
     seconds: from the claim to the end; None before that.
   """
 
@@ -82,6 +83,7 @@ class Standing:
   state: str
   value: float | None
   curve: Mapping[int, float]
+  began: float | None
   seconds: float | None
 
 
@@ -324,5 +326,6 @@ def _standing(frozen: Any) -> Standing:
     state=state,
     value=frozen.value if state == "complete" else None,
     curve=dict(frozen.intermediate_values),
+    began=frozen.datetime_start and frozen.datetime_start.timestamp(),
     seconds=duration.total_seconds() if duration else None,
   )

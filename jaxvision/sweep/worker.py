@@ -21,7 +21,7 @@ Watch = Callable[[int, int, Mapping[str, float]], str]
 # {trial: told} -> {trial: why it shall end}, by the place among those claimed.
 WatchAll = Callable[[Mapping[int, Told]], dict[int, str]]
 _IDLE_SECONDS = 1.0
-# Between two values of a trial that the storage is told.
+# Seconds between two values that the storage is told, all trials together.
 _TELLS_EVERY = 1.0
 _LOGGER = logging.getLogger(__name__)
 
@@ -218,7 +218,8 @@ def make_watch_all(sweep: Sweep, trials: Sequence[Trial]) -> WatchAll:
     progress = rungs.progress(step, total)
     passes = bool(rules) and rungs.passes(rules, curves[i], progress)
     curves[i][progress] = values[aim.metric]
-    if not passes and time.monotonic() - told_at[i] < _TELLS_EVERY:
+    waits = _TELLS_EVERY * len(trials)
+    if not passes and time.monotonic() - told_at[i] < waits:
       return True
     told_at[i] = time.monotonic()
     return study.report(sweep.study, trials[i], progress, curves[i][progress])

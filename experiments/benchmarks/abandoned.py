@@ -1,0 +1,164 @@
+"""How long a process of a training outlives another one of it.
+
+  python experiments/benchmarks/abandoned.py --rounds 3
+
+Two processes train a small model, without a launcher, on data that are read
+anew for each batch. When they are at step 50, something happens to one of them;
+the other one can only end. Measured are the seconds from the event to its end,
+and how it ends, by the event and the number of the process that it happens to.
+"""
+
+import argparse
+import os
+import pathlib
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from jaxvision import endings
+
+Path = pathlib.Path
+
+_RECIPE = Path(__file__).parents[2] / "configs" / "digits.py:linear"
+# Reading fails in a process once there is a file for it.
+_SOURCE = """
+import os
+import pathlib
+
+import numpy as np
+
+from jaxvision import data
+
+
+def load(name):
+  broken = pathlib.Path(name) / f"broken_{os.environ['JAXVISION_PROCESS_ID']}"
+
+  def read(indices):
+    if broken.exists():
+      raise RuntimeError("broken")
+    return [(np.full((8, 8, 1), i, np.uint8), i % 2) for i in indices]
+
+  return data.Dataset(
+    name=name,
+    split="train",
+    class_names=("even", "odd"),
+    num_examples=256,
+    ids=lambda indices: [str(i) for i in indices],
+    labels=lambda: np.arange(256) % 2,
+    read=read,
+  )
+"""
+_STEP, _TIMEOUT = 50, 300.0
+Event = Callable[[subprocess.Popen, Path], None]
+
+
+def _signal(number: signal.Signals) -> Event:
+  return lambda process, broken: process.send_signal(number)
+
+
+EVENTS: Mapping[str, Event] = {
+  "killed (SIGKILL)": _signal(signal.SIGKILL),
+  "crashed (SIGSEGV)": _signal(signal.SIGSEGV),
+  "raised an error": lambda process, broken: broken.touch(),
+  "hangs (SIGSTOP)": _signal(signal.SIGSTOP),
+}
+
+
+def start(folder: Path, *, heartbeat: int) -> list[subprocess.Popen]:
+  """Starts both processes; they print into FOLDER/0.txt and FOLDER/1.txt."""
+  (folder / "source.py").write_text(_SOURCE, "utf-8")
+  overrides = {
+    "data.kind": folder / "source.py:load",
+    "data.name": folder,
+    "data.validation": "",
+    "data.test": "",
+    "data.placement": "host",
+    "data.device_transforms": (),
+    "train.batch_size": 16,
+    "train.steps_per_dispatch": 1,
+    "train.duration": "1000000 steps",
+    "log.every": "10 steps",
+    "log.tensorboard": False,
+  }
+  command = [sys.executable, "-m", "jaxvision", "train"]
+  command += ["--config", str(_RECIPE), "--workdir", str(folder / "run")]
+  command += [f"--config.{key}={value}" for key, value in overrides.items()]
+  with socket.create_server(("127.0.0.1", 0)) as server:
+    port = server.getsockname()[1]
+  variables = {
+    "JAXVISION_COORDINATOR": f"127.0.0.1:{port}",
+    "JAXVISION_NUM_PROCESSES": "2",
+    "JAXVISION_HEARTBEAT_TIMEOUT": str(heartbeat),
+    "JAX_NUM_CPU_DEVICES": "1",
+  }
+  started = []
+  for number in "01":
+    with (folder / f"{number}.txt").open("w") as output:
+      started.append(
+        subprocess.Popen(
+          command,
+          env={**os.environ, **variables, "JAXVISION_PROCESS_ID": number},
+          stdout=output,
+          stderr=output,
+        )
+      )
+  return started
+
+
+def measure(event: Event, loser: int, *, heartbeat: int) -> tuple[float, int]:
+  """Seconds that the other process lived on, and its exit code."""
+  with tempfile.TemporaryDirectory() as name:
+    folder = Path(name)
+    started = start(folder, heartbeat=heartbeat)
+    try:
+      _wait_for_steps(folder, started)
+      since = time.monotonic()
+      event(started[loser], folder / f"broken_{loser}")
+      code = endings.code(started[1 - loser].wait(_TIMEOUT))
+      return time.monotonic() - since, code
+    finally:
+      for each in started:
+        each.kill()
+        each.wait()
+
+
+def _wait_for_steps(folder: Path, started: Sequence[subprocess.Popen]) -> None:
+  deadline, path = time.monotonic() + _TIMEOUT, folder / "run/metrics.jsonl"
+  while not path.exists() or len(path.read_bytes().splitlines()) < _STEP // 10:
+    if time.monotonic() > deadline or any(each.poll() for each in started):
+      printed = [(folder / f"{number}.txt").read_text() for number in "01"]
+      raise RuntimeError("the training does not run:\n" + "\n".join(printed))
+    time.sleep(0.01)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+  """Measures what the command line says and prints a Markdown table."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("--rounds", type=int, default=3)
+  parser.add_argument("--heartbeat", type=int, default=10)
+  parser.add_argument("--events", nargs="+", default=list(EVENTS))
+  options = parser.parse_args(arguments)
+  print("| a process | which | the other ended after, s | longest | with |")
+  print("|---|---:|---:|---:|---:|")
+  for name in options.events:
+    for loser in range(2):
+      found = [
+        measure(EVENTS[name], loser, heartbeat=options.heartbeat)
+        for _ in range(options.rounds)
+      ]
+      seconds, codes = zip(*found, strict=True)
+      with_codes = ", ".join(map(str, sorted(set(codes))))
+      print(
+        f"| {name} | {loser} | {statistics.median(seconds):.1f} | "
+        f"{max(seconds):.1f} | {with_codes} |",
+        flush=True,
+      )
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,37 @@
+"""Plans that were made before, kept in the user's cache directory."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jaxvision import startup, tracking
+from jaxvision import workdir as workdirs
+from jaxvision.plan import compilation
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax")
+
+
+def recall(
+  facts: Mapping[str, Any], make: Callable[[], compilation.Figures]
+) -> compilation.Figures:
+  """Returns the figures for these facts, made now unless they were before.
+
+  Args:
+    facts: all that they depend on, beside the code and what it is made of.
+    make: makes them.
+  """
+  versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+  text = json.dumps(
+    {**facts, **versions, "code": workdirs.code()}, sort_keys=True, default=str
+  )
+  name = hashlib.sha256(text.encode()).hexdigest()[:32]
+  path = startup.cache_folder() / "plans" / f"{name}.json"
+  if path.exists():
+    return compilation.Figures(**json.loads(path.read_text("utf-8")))
+  figures = make()
+  path.parent.mkdir(parents=True, exist_ok=True)
+  tracking.write_json(path, dataclasses.asdict(figures))
+  return figures
