@@ -27,7 +27,7 @@ import numpy as np
 from jaxvision import analysis, sweep
 
 QUESTION = "Does the best learning rate grow with the batch size?"
-BASE = "configs/digits.py:mlp"
+BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "digits.py:mlp")
 OVERRIDES = {
   "model.options.hidden": (128, 128),
   "data.train": "train[:1024]",
@@ -148,7 +148,7 @@ def _cell(row: Row | None) -> str:
 
 
 def draw(of: Sequence[Row], path: pathlib.Path) -> None:
-  """Validation loss by rate; the best rate by batch size."""
+  """Validation loss by rate over batch size; the best rate by batch size."""
   from matplotlib import pyplot
 
   figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5))
@@ -156,9 +156,9 @@ def draw(of: Sequence[Row], path: pathlib.Path) -> None:
   for size, colour in zip(best(of), colours, strict=True):
     own = [row for row in of if row.batch == size]
     losses = [row.loss.mean() for row in own]
-    rates = [row.rate for row in own]
-    left.plot(rates, losses, ".-", color=colour, label=f"batch {size}")
-  left.set(xscale="log", yscale="log", xlabel="learning rate")
+    scaled = [row.rate / size for row in own]
+    left.plot(scaled, losses, ".-", color=colour, label=f"batch {size}")
+  left.set(xscale="log", yscale="log", xlabel="learning rate / batch size")
   left.set(ylabel="validation loss, mean over seeds")
   left.legend(fontsize=8)
   _draw_best(of, right)

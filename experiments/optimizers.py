@@ -181,7 +181,7 @@ def draw(of: Sequence[Row], path: pathlib.Path) -> None:
     yscale="log",
     xlabel="learning rate",
     ylabel="test error, %",
-    title="Ring: the rate chosen by the validation split",
+    title="Large: the rate chosen by the validation split",
   )
   axes.grid(alpha=0.3, which="both")
   axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))

@@ -63,12 +63,15 @@ def test_the_next_larger_parameters_are_one_bit_off(script, tmp_path):
 
 
 @pytest.mark.slow
-def test_every_case_is_the_plain_run(script, capsys):
-  script.main(["--models", "mlp", "vit", "--steps", "4"])
+def test_every_case_is_the_run_that_it_is_compared_with(script, capsys):
+  script.main(["--models", "mlp", "--steps", "4"])
   _, _, *lines = capsys.readouterr().out.splitlines()
-  cells = [line.strip("| ").split("|") for line in lines]
-  assert len(cells) == len(script.CASES)
-  for case, *found in cells:
+  found = dict(
+    line.strip("| ").split(" | ") for line in lines if "|  |" not in line
+  )
+  assert script.CASES.keys() - found.keys() == {"remat blocks"}
+  # What bfloat16 itself changes is shown, and is no case of the same run.
+  del found["bfloat16"]
+  for case, difference in found.items():
     tolerance = 0.02 if "bfloat16" in case else 1e-5
-    for each in filter(str.strip, found):
-      assert float(each) < tolerance, case
+    assert float(difference) < tolerance, case

@@ -15,7 +15,8 @@ rate, weight decay, label smoothing and seed.
   workers   trials that do nothing but wait half a second, by one and by four
             workers on --storage, each a process: what sharing costs.
 
-Printed are seconds of wall time, and seconds per trial.
+Printed are seconds of wall time per trial; of training also the processor's, of
+all threads, which other load on the machine does not lengthen.
 """
 
 import argparse
@@ -26,6 +27,8 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from jaxvision import startup, sweep
 
@@ -72,17 +75,18 @@ def open_sweep(
   )
 
 
-def seconds_of(action: Callable[[], Any]) -> float:
-  """The wall time of a call."""
-  start = time.monotonic()
+def seconds_of(action: Callable[[], Any]) -> np.ndarray:
+  """What a call takes: wall time, and time of the processor."""
+  clocks = time.monotonic, time.process_time
+  start = [clock() for clock in clocks]
   action()
-  return time.monotonic() - start
+  return np.array([clock() for clock in clocks]) - start
 
 
 def measure_training(
   recipe: str, overrides: dict[str, Any], *, trials: int, alone: int
-) -> dict[str, float]:
-  """Seconds per trial: alone, and together with all the others."""
+) -> dict[str, np.ndarray]:
+  """`seconds_of` each trial: alone, and together with all the others."""
   from jaxvision import train_loop
   from jaxvision import trials as runs
 
@@ -134,7 +138,7 @@ def measure_engine(storage: str, *, trials: int) -> float:
     work = functools.partial(
       sweep.work, opened, do_nothing, interrupted=KeyboardInterrupt
     )
-    return seconds_of(work) / trials
+    return seconds_of(work)[0] / trials
 
 
 def join(workdir: pathlib.Path, storage: str, barrier: Any) -> None:
@@ -159,7 +163,7 @@ def measure_workers(storage: str, *, count: int) -> float:
     for worker in crew:
       worker.start()
     barrier.wait()
-    return seconds_of(lambda: [worker.join() for worker in crew])
+    return seconds_of(lambda: [worker.join() for worker in crew])[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -185,11 +189,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
       trials=options.trials,
       alone=options.alone,
     )
-    ratio = found["alone"] / found["together"]
+    for name, (wall, processor) in found.items():
+      print(f"{model} {name}: {wall:.2f} s a trial, {processor:.2f} s of CPU")
+    wall, processor = found["alone"] / found["together"]
     print(
-      f"{model}: {found['alone']:.2f} s a trial alone, "
-      f"{found['together']:.2f} s together ({options.trials} trials), "
-      f"{ratio:.1f} times as fast",
+      f"{model}: {wall:.1f} times as fast, with 1 / {processor:.1f} of the CPU",
       flush=True,
     )
   each = measure_engine(options.storage, trials=options.trials)
