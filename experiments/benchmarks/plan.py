@@ -4,12 +4,13 @@
   python experiments/benchmarks/plan.py --models vit_b16 --topologies v5e:4x4
 
 Needs libtpu (pip install 'jaxvision[tpu-plan]'), but no TPU. Each model's step
-is compiled for each slice twice: with its state whole on each chip, and split
-over all of them. Printed is, of one chip: what the state takes (the parameters,
+is compiled for each slice: with its state whole on each chip, and split over
+all of them. Printed is, of one chip: what the state takes (the parameters,
 what the optimizer keeps); the parameters, against an even split; what the
 chip's tiles of 8 x 128 numbers add; the memory in all; and what is sent in a
 step, against 2 x gradients where the state is whole and 3 x parameters where it
-is split, in the type of the computation.
+is split, in the type of the computation. "groups" splits it over 16 chips, and
+the batch over all.
 
 Products are in bfloat16, layers are scanned, nothing is rematerialised (which
 would gather parameters once more), and there is no augmentation. What was
@@ -28,7 +29,12 @@ MODELS = {
   "bit_r152x4": ("configs/bit_pretrain_i1k.py", 4),
 }
 TOPOLOGIES = ("v5e:4x4", "v5e:8x8", "v5e:16x16")
-LAYOUTS = {"split": ("fsdp", 3), "whole": ("data", 2)}
+# Chips -> over how many the state is split; arrays that are sent.
+LAYOUTS = {
+  "split": (lambda chips: chips, 3),
+  "groups": (lambda chips: 16, 3),
+  "whole": (lambda chips: 1, 2),
+}
 _TYPE = 2  # bytes of a bfloat16
 _HEAD = (
   "| model | chips | state | state a chip, MiB | x chips / whole | padding, "
@@ -60,13 +66,13 @@ def _options() -> argparse.Namespace:
 
 def _row(model: str, topology: str, layout: str) -> str:
   recipe, examples = MODELS[model]
-  axis, times = LAYOUTS[layout]
+  group, times = LAYOUTS[layout]
   chips = len(plan.devices(topology))
-  sizes = {"data": 1, "fsdp": 1, axis: chips}
+  fsdp = group(chips)
   figures = plan.plan(
     recipe,
     topology=topology,
-    mesh=sizes,
+    mesh={"data": chips // fsdp, "fsdp": fsdp},
     overrides={
       "model.name": model,
       "model.options": {"scan_layers": True},
@@ -79,7 +85,7 @@ def _row(model: str, topology: str, layout: str) -> str:
   ).figures
   whole = models.spec(model).parameters
   kept = figures.state["parameters"] + figures.state["optimizer"]
-  of_all = figures.state["parameters"] * (chips if layout == "split" else 1)
+  of_all = figures.state["parameters"] * fsdp
   sent = figures.sent_bytes
   theory = times * whole * _TYPE
   cells = (
