@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from jaxvision import processes, tracking
+from jaxvision import tracking
+from jaxvision.processes import exchange
 
 Tree = Any
 Manager = ocp.CheckpointManager
@@ -136,7 +137,7 @@ def add_score(manager: Manager, step: int, score: float) -> None:
     folder.mkdir(exist_ok=True)
     tracking.write_json(folder / "metrics", {"score": score})
 
-  processes.first(write)
+  exchange.first(write)
   manager.reload()
 
 
@@ -165,7 +166,7 @@ def restore(
       error = ""
     except CheckpointError as caught:
       error = str(caught)
-    if error := next(filter(None, processes.texts(error)), ""):
+    if error := next(filter(None, exchange.texts(error)), ""):
       errors[step] = error
       continue
     for damaged, error in errors.items():
@@ -276,5 +277,5 @@ def _set_aside(manager: Manager, step: int) -> None:
     target.parent.mkdir(exist_ok=True)
     source.rename(target)
 
-  processes.first(move)
+  exchange.first(move)
   manager.reload()

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from jaxvision import endings, screen, tracking
+from jaxvision import screen, tracking
 from jaxvision.commands import (
   data,
   launch,
@@ -24,6 +24,7 @@ from jaxvision.commands import (
   trained,
   weights,
 )
+from jaxvision.processes import endings
 
 DIVERGED = 3
 PREEMPTED = endings.PREEMPTED
@@ -55,8 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _exit_code(error: Exception) -> int:
   """The code of an error that has a meaning of its own; others are bugs."""
-  from jaxvision import checkpoint, cluster, roll_call, train_loop
+  from jaxvision import checkpoint, train_loop
   from jaxvision import sweep as sweeps
+  from jaxvision.processes import cluster, roll_call
 
   if isinstance(error, train_loop.Preempted | sweeps.Interrupted):
     return PREEMPTED
@@ -82,10 +84,10 @@ def _leave(code: int, error: BaseException | None = None) -> int:
   """The code, unless this process must go at once: others may wait for it."""
   if code in (DIVERGED, PREEMPTED) or "jax" not in sys.modules:
     return code
-  from jaxvision import cluster, processes
+  from jaxvision.processes import cluster, exchange
 
   return (
-    code if isinstance(error, processes.Agreed) else cluster.leave(code, error)
+    code if isinstance(error, exchange.Agreed) else cluster.leave(code, error)
   )
 
 

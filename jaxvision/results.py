@@ -14,12 +14,12 @@ from jaxvision import (
   evaluators,
   features,
   pace,
-  processes,
   train_step,
   trees,
 )
 from jaxvision import workdir as workdirs
 from jaxvision.evaluation import classification
+from jaxvision.processes import exchange
 
 
 def describe(parts: assembly.Parts, memory: int | None) -> dict[str, Any]:
@@ -67,12 +67,12 @@ def write_finished(
   if name in measured:
     evaluation = measured[name](state)
     final = {"split": name, "metrics": evaluation.metrics}
-    if processes.is_first():
+    if exchange.is_first():
       _write_evaluation(folder, evaluation, parts.splits[role])
   path, filters = features.first_layer(
     parts.model, params=state.params, image_shape=parts.image_shape
   )
-  if processes.is_first():
+  if exchange.is_first():
     workdirs.write_arrays(
       folder / "first_layer.npz", name=path, filters=filters
     )
@@ -103,7 +103,7 @@ def _write(
     analysis.write_report(folder)
     return result
 
-  return processes.first(write)
+  return exchange.first(write)
 
 
 def _write_evaluation(

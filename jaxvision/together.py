@@ -24,11 +24,11 @@ from jaxvision import (
   pace,
   results,
   stacked,
-  stopping,
   tracking,
   train_loop,
 )
 from jaxvision import workdir as workdirs
+from jaxvision.processes import stopping
 from jaxvision.shared_programs import Trace
 
 Tree = Any

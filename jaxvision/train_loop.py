@@ -17,7 +17,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxvision import checkpoint, durations, pace, stopping
+from jaxvision import checkpoint, durations, pace
+from jaxvision.processes import stopping
 from jaxvision.train_step import TrainState
 
 Tree = Any

@@ -17,24 +17,22 @@ from jaxvision import (
   analysis,
   assembly,
   checkpoint,
-  cluster,
   dispatch,
   distributed,
   evaluators,
   features,
-  processes,
   profiling,
   results,
   sanity,
   start,
   startup,
-  stopping,
   tracking,
   train_loop,
   train_step,
 )
 from jaxvision import config as configs
 from jaxvision import workdir as workdirs
+from jaxvision.processes import cluster, exchange, stopping
 
 Tree = Any
 # What must be the same in all processes, beside the code and the config.
@@ -96,9 +94,9 @@ def train(
       overrides=dict(overrides or {}),
       overfit=overfit,
     )
-    result = processes.first(lambda: workdirs.read_result(folder))
+    result = exchange.first(lambda: workdirs.read_result(folder))
     if result.get("status") == "finished":
-      processes.first(lambda: _say_finished(folder))
+      exchange.first(lambda: _say_finished(folder))
     else:
       result = _train(
         parts,
@@ -119,7 +117,7 @@ def _check_alike(config: configs.ConfigDict) -> None:
   """Whether all processes of the run would compute the same."""
   if jax.process_count() > 1:
     versions = {name: importlib.metadata.version(name) for name in _ALIKE}
-    processes.agree(
+    exchange.agree(
       {
         "python": platform.python_version(),
         **versions,
@@ -132,8 +130,8 @@ def _check_alike(config: configs.ConfigDict) -> None:
 def _claim(workdir: str | pathlib.Path, **origin: Any) -> pathlib.Path:
   """The run's folder, claimed by process 0 and seen by all."""
   folder = pathlib.Path(workdir)
-  processes.first(lambda: str(workdirs.claim(folder, **origin)))
-  processes.check_shared(folder)
+  exchange.first(lambda: str(workdirs.claim(folder, **origin)))
+  exchange.check_shared(folder)
   return folder
 
 
@@ -164,7 +162,7 @@ def _train(
   keep = parts.config.checkpoint.keep
   with checkpoint.open_manager(folder, keep=keep) as manager:
     state, record = _restore(manager, parts)
-    processes.first(
+    exchange.first(
       lambda: _begin(parts, folder, facts, record["step"], started)
     )
     try:
@@ -172,7 +170,7 @@ def _train(
         profiling.traced(
           step,
           # Process 0 alone: they all do the same.
-          steps=profile if processes.is_first() else range(0),
+          steps=profile if exchange.is_first() else range(0),
           first=record["step"],
           block=parts.config.train.steps_per_dispatch,
           folder=folder / "profile",
@@ -265,7 +263,7 @@ def _open_loop(
       write=write,
       show=show,
       check_first=lambda loss: sanity.check_first_loss(parts, loss),
-      began=processes.first(lambda: workdirs.began(folder)),
+      began=exchange.first(lambda: workdirs.began(folder)),
       peak=_peak(parts),
       watch=watch,
     )
@@ -276,7 +274,7 @@ def _open_outputs(
   parts: assembly.Parts, folder: pathlib.Path, record: Mapping[str, Any]
 ) -> Iterator[tuple[Callable[..., None], Callable[..., None]]]:
   """Where lines are written and shown: both are process 0's alone."""
-  if not processes.is_first():
+  if not exchange.is_first():
     yield (lambda step, values: None,) * 2
     return
   first = record["step"]

@@ -14,7 +14,6 @@ from jaxvision import (
   shared_programs,
   stacked,
   startup,
-  stopping,
   sweep,
   together,
   tracking,
@@ -23,6 +22,7 @@ from jaxvision import (
 )
 from jaxvision import config as configs
 from jaxvision import workdir as workdirs
+from jaxvision.processes import stopping
 from jaxvision.shared_programs import Trace
 
 # What XLA says when a device has no memory left.

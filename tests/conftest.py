@@ -11,9 +11,13 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("MPLBACKEND", "agg")
-# As the commands run: barriers hold (jaxvision/startup.py).
+# As the commands run, barriers hold (jaxvision/startup.py). Compiling is most of
+# the time of the tests, and half of it is LLVM's: `make test-slow` runs with
+# optimised code.
 os.environ.setdefault(
-  "XLA_FLAGS", "--xla_disable_hlo_passes=cse_barrier_expander"
+  "XLA_FLAGS",
+  "--xla_disable_hlo_passes=cse_barrier_expander "
+  "--xla_backend_optimization_level=0",
 )
 # One compilation cache for all workers and all runs of the tests.
 os.environ.setdefault(

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import accumulation, distributed, norms
+from jaxvision import accumulation, distributed
+from jaxvision.layers import norms
 
 SIZE = 16
 EVERY = np.ones(SIZE, np.float32)

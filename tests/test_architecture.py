@@ -19,65 +19,46 @@ FLOORS = (
   (
     "accelerators",
     "download",
-    "endings",
-    "engine",
-    "job",
     "lifting",
     "loops",
     "pace",
     "processes",
     "profiling",
     "published",
-    "roll_call",
     "screen",
-    "signals",
     "spelling",
     "startup",
-    "stopping",
     "tracking",
-    "worker_shell",
   ),
   (
     "accumulation",
     "call_syntax",
-    "cluster",
     "fetch",
-    "fusion",
     "grouping",
-    "layer_norm",
-    "normalization",
   ),
-  ("batch_norm", "class_names", "group_norm"),
+  ("class_names",),
   (
     "activations",
     "config",
-    "depthwise",
     "flops",
     "initializers",
     "labelled",
     "metrics",
-    "norms",
-    "products",
-    "pooling",
-    "repeated",
     "schedules",
     "trees",
   ),
   (
-    "cells",
     "durations",
     "freezing",
     "layers",
-    "positions",
     "precision",
-    "standardized",
     "losses",
     "optimizers",
     "distributed",
     "analysis",
     "data",
   ),
-  ("hybrid_stem", "sharding", "transformer"),
+  ("sharding",),
   ("models", "checkpoint", "export", "workdir", "sweep"),
   ("train_step", "features"),
   ("depths", "frozen_features", "tasks", "tables"),
@@ -101,30 +82,51 @@ FLOORS = (
   ("__init__", "cli"),
   ("__main__",),
 )
-# Inside data: the record and its sources below what makes batches of them.
-DATA_FLOORS = (
-  (
-    "dataset",
-    "extents",
-    "finding",
-    "image_files",
-    "index_file",
-    "jpeg",
-    "names",
-    "order",
-    "tar_groups",
+# Inside folders whose files build on each other.
+INSIDE = {
+  # The record and its sources below what makes batches of them.
+  "data": (
+    (
+      "dataset",
+      "extents",
+      "finding",
+      "image_files",
+      "index_file",
+      "jpeg",
+      "names",
+      "order",
+      "tar_groups",
+    ),
+    ("threads", "workers"),
+    ("prepared", "resizing", "splits", "tf_example"),
+    ("archives", "in_memory", "integrity", "pairs", "recipe", "tfrecords"),
+    ("decoding", "host_transforms", "device_transforms", "datasets"),
+    ("encoding", "examples", "inspection", "survey"),
+    ("diagnosis", "filling", "shards"),
+    ("pipeline",),
+    ("building",),
+    ("preparing",),
+    ("__init__",),
   ),
-  ("threads", "workers"),
-  ("prepared", "resizing", "splits", "tf_example"),
-  ("archives", "in_memory", "integrity", "pairs", "recipe", "tfrecords"),
-  ("decoding", "host_transforms", "device_transforms", "datasets"),
-  ("encoding", "examples", "inspection", "survey"),
-  ("diagnosis", "filling", "shards"),
-  ("pipeline",),
-  ("building",),
-  ("preparing",),
-  ("__init__",),
-)
+  "layers": (
+    ("depthwise", "fusion", "layer_norm", "normalization"),
+    ("batch_norm", "group_norm"),
+    ("pooling", "positions", "products", "repeated"),
+    ("drop_path", "linear", "norms", "patch_embedding", "standardized"),
+    ("cells", "hybrid_stem", "squeeze_excite", "transformer"),
+    ("__init__",),
+  ),
+  "launch": (
+    ("engine", "job", "worker_shell"),
+    ("local", "ray", "slurm", "tpu"),
+    ("__init__",),
+  ),
+  "processes": (
+    ("endings", "exchange", "roll_call", "signals", "stopping"),
+    ("cluster",),
+    ("__init__",),
+  ),
+}
 # Folders of things of one kind, which must not know of each other.
 INTERCHANGEABLE = (
   "models",
@@ -132,7 +134,6 @@ INTERCHANGEABLE = (
   "evaluation",
   "data/datasets",
   "data/preparing",
-  "launch",
 )
 ONLY_IN = {
   "orbax": {"checkpoint"},
@@ -218,21 +219,22 @@ def test_imports_only_from_lower_floors(path):
     assert _floor(other[0], FLOORS) < own, f"{parts} imports {other}"
 
 
-@pytest.mark.parametrize(
-  "path", sorted((ROOT / "data").glob("*.py")), ids=lambda p: p.stem
-)
-def test_imports_in_data_only_from_lower_floors(path):
-  own = _floor(path.stem, DATA_FLOORS)
-  for other in _own_imports(path):
-    if other[0] == "data" and len(other) > 1:
-      assert _floor(other[1], DATA_FLOORS) < own, f"{path.stem}: {other}"
+@pytest.mark.parametrize("folder", INSIDE)
+def test_imports_in_folders_only_from_lower_floors(folder):
+  for path in sorted((ROOT / folder).glob("*.py")):
+    own = _floor(path.stem, INSIDE[folder])
+    for other in _own_imports(path):
+      if other[0] == folder and len(other) > 1:
+        floor = _floor(other[1], INSIDE[folder])
+        assert floor < own, f"{folder}/{path.stem} imports {other}"
 
 
 def test_every_name_on_a_floor_exists():
   for name in sum(FLOORS, ()):
     assert _is_module(f"jaxvision.{name}"), name
-  for name in sum(DATA_FLOORS, ()):
-    assert _is_module(f"jaxvision.data.{name}"), name
+  for folder, floors in INSIDE.items():
+    for name in sum(floors, ()):
+      assert _is_module(f"jaxvision.{folder}.{name}"), f"{folder}/{name}"
 
 
 @pytest.mark.parametrize("folder", INTERCHANGEABLE)

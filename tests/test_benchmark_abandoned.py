@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from jaxvision import endings
+from jaxvision.processes import endings
 
 _PATH = (
   pathlib.Path(__file__).parents[1] / "experiments/benchmarks/abandoned.py"

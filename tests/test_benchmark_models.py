@@ -11,7 +11,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxvision import depthwise, features, models
+from jaxvision import features, models
+from jaxvision.layers import depthwise
 
 _FOLDER = pathlib.Path(__file__).parents[1] / "experiments" / "benchmarks"
 _ENGINES = ("ours", "torch+a", "torch+b")

@@ -13,8 +13,8 @@ import processes
 import pytest
 import stand_in
 
-from jaxvision import job as jobs
 from jaxvision import launch
+from jaxvision.launch import job as jobs
 from jaxvision.launch import local
 
 # What every stand-in knows: its number, how often it was started, and words

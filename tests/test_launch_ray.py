@@ -12,7 +12,7 @@ import pytest
 import sweeps
 
 from jaxvision import cli, training
-from jaxvision import job as jobs
+from jaxvision.launch import job as jobs
 from jaxvision.launch import ray
 
 

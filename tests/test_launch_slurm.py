@@ -13,7 +13,7 @@ import slurm_cluster
 import stand_in
 import sweeps
 
-from jaxvision import job as jobs
+from jaxvision.launch import job as jobs
 from jaxvision.launch import slurm
 
 

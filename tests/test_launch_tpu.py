@@ -15,9 +15,8 @@ import time
 import fake_gcloud
 import pytest
 
-from jaxvision import job as jobs
-from jaxvision import worker_shell
-from jaxvision.launch import tpu
+from jaxvision.launch import job as jobs
+from jaxvision.launch import tpu, worker_shell
 
 _OPTIONS = {
   "name": "slice",

@@ -17,7 +17,8 @@ import processes
 import pytest
 import tiny_runs
 
-from jaxvision import cli, endings
+from jaxvision import cli
+from jaxvision.processes import endings
 
 _RECIPE = "recipe.py"
 # Evaluations at 12, 24, ..., checkpoints there, where it is the best, and at

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxvision import cells, features, losses, models, tasks, trees
+from jaxvision import features, losses, models, tasks, trees
+from jaxvision.layers import cells
 
 SMALL = {"repeats": 1, "features": 4, "stages": 2, "stem": "small"}
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxvision import features, group_norm, models, trees
+from jaxvision import features, models, trees
+from jaxvision.layers import group_norm
 
 NARROW = {"blocks": (1, 2), "features": 8, "pool_size": 2, "hidden": (10, 6)}
 

@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from jaxvision import checkpoint, durations, stopping, train_loop
+from jaxvision import checkpoint, durations, train_loop
+from jaxvision.processes import stopping
 
 TIMING = {
   "images_per_second",

@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from jaxvision import endings
+from jaxvision.processes import endings
 
 Path = pathlib.Path
 

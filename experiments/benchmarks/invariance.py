@@ -37,15 +37,14 @@ import sklearn.datasets
 from jaxvision import (
   assembly,
   checkpoint,
-  cluster,
   dispatch,
   distributed,
-  processes,
   startup,
   train_step,
   trees,
 )
 from jaxvision import config as configs
+from jaxvision.processes import cluster, exchange
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -282,7 +281,7 @@ def save(model: str, options: argparse.Namespace, folder: pathlib.Path) -> None:
     optimizer=options.optimizer,
   )
   found = parameters(model, "2 processes", changed)
-  if processes.is_first():
+  if exchange.is_first():
     np.savez(options.save, **found)
 
 

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from jaxvision import job as jobs
 from jaxvision import launch, spelling
 from jaxvision.commands import parsing
+from jaxvision.launch import job as jobs
 
 _EXAMPLE = "train --config configs/digits.py --workdir runs/digits"
 

@@ -40,12 +40,13 @@ def add(commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-  from jaxvision import cluster, processes, profiling, startup, training
+  from jaxvision import profiling, startup, training
+  from jaxvision.processes import cluster, exchange
 
   steps = profiling.parse(options.profile) if options.profile else range(0)
   startup.tune_cpu()
   cluster.start()
-  if not processes.is_first():
+  if not exchange.is_first():
     screen.log_to_screen(logging.WARNING)
   with _interrupted_at_once():
     result = training.train(
@@ -55,7 +56,7 @@ def _train(options: argparse.Namespace) -> None:
       overfit=options.overfit,
       profile=steps,
     )
-  if processes.is_first():
+  if exchange.is_first():
     _say_where(options, result)
 
 

@@ -10,8 +10,8 @@ It asks an engine that exists to run the job, and to run it again after an end
 that `endings.starts_again`; it schedules nothing itself.
 """
 
-from jaxvision.launch import local, ray, slurm, tpu
+from jaxvision.launch import job, local, ray, slurm, tpu
 
 LAUNCHERS = {"local": local, "slurm": slurm, "ray": ray, "tpu": tpu}
 
-__all__ = ["LAUNCHERS", "local", "ray", "slurm", "tpu"]
+__all__ = ["LAUNCHERS", "job", "local", "ray", "slurm", "tpu"]

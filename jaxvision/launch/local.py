@@ -18,8 +18,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from jaxvision import endings, signals
-from jaxvision import job as jobs
+from jaxvision.launch import job as jobs
+from jaxvision.processes import endings, signals
 
 Path = jobs.Path
 

@@ -21,8 +21,8 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jaxvision import endings
-from jaxvision import job as jobs
+from jaxvision.launch import job as jobs
+from jaxvision.processes import endings
 
 _LOGGER = logging.getLogger(__name__)
 _SETTINGS = "ray.json"
@@ -163,22 +163,14 @@ def work(task: Mapping[str, Any]) -> None:
     return
   import jax
 
-  from jaxvision import (
-    processes,
-    profiling,
-    screen,
-    startup,
-    train_loop,
-    training,
-  )
+  from jaxvision import profiling, screen, startup, train_loop, training
+  from jaxvision.processes import exchange
 
   if not jax.distributed.is_initialized():
     raise RuntimeError("Ray has not started jax.distributed in its workers")
   os.chdir(task["directory"])
   startup.tune_cpu()
-  screen.log_to_screen(
-    logging.INFO if processes.is_first() else logging.WARNING
-  )
+  screen.log_to_screen(logging.INFO if exchange.is_first() else logging.WARNING)
   options = dict(task["train"])
   steps = options.pop("profile")
   try:

@@ -12,8 +12,9 @@ import logging
 import re
 import shlex
 
-from jaxvision import endings, engine
-from jaxvision import job as jobs
+from jaxvision.launch import engine
+from jaxvision.launch import job as jobs
+from jaxvision.processes import endings
 
 _LOGGER = logging.getLogger(__name__)
 _SCRIPT = "job.sh"

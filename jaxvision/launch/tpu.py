@@ -20,8 +20,9 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
-from jaxvision import endings, engine, signals, worker_shell
-from jaxvision import job as jobs
+from jaxvision.launch import engine, worker_shell
+from jaxvision.launch import job as jobs
+from jaxvision.processes import endings, signals
 
 _LOGGER = logging.getLogger(__name__)
 _POLL_SECONDS = 15.0

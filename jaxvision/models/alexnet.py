@@ -27,14 +27,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import (
-  activations,
-  initializers,
-  layers,
-  norms,
-  pooling,
-  spelling,
-)
+from jaxvision import activations, initializers, layers, spelling
+from jaxvision.layers import norms, pooling
 
 Layer = Callable[..., jax.Array]
 STEMS = ("imagenet", "small")
@@ -111,7 +105,7 @@ class AlexNet(nn.Module):
     hidden: width of each Dense layer before the classifier; there are none with
       the stem "small".
     stem: "imagenet" or "small", for images of about 32 pixels.
-    norm: after each convolution: "none", or as `jaxvision.norms` takes it.
+    norm: after each convolution: "none", or as `layers.norms` takes it.
     activation: a name in `jaxvision.activations`.
     initializer: of all kernels, as `jaxvision.initializers` takes it.
     dropout: rate before each hidden Dense layer, in training.
@@ -195,7 +189,7 @@ class AlexNet2012(nn.Module):
   Attributes: as of `AlexNet`, and
     groups: of the second, fourth and fifth convolution: the towers.
     norm: "local_response" (after the activation of the first two convolutions),
-      "none", or as `jaxvision.norms` takes it (after each convolution).
+      "none", or as `jaxvision.layers.norms` takes it (after each convolution).
     dropout: rate after each hidden Dense layer, in training.
   """
 

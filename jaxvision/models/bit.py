@@ -20,16 +20,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import (
-  activations,
-  fusion,
-  initializers,
-  norms,
-  pooling,
-  repeated,
-  spelling,
-  standardized,
-)
+from jaxvision import activations, initializers, spelling
+from jaxvision.layers import fusion, norms, pooling, repeated, standardized
 
 STEMS = ("imagenet", "small")
 
@@ -41,7 +33,7 @@ class Unit(nn.Module):
     features: channels of the 3x3 convolution; the output has four times more.
     stride: of the 3x3 convolution and of the projection.
     activation: a name in `jaxvision.activations`.
-    norm: a name in `jaxvision.norms`.
+    norm: a name in `jaxvision.layers.norms`.
     initializer: of the kernels, a name in `jaxvision.initializers`.
     epsilon: of the weight standardisation.
     dtype: of the computation.
@@ -165,7 +157,7 @@ class BiT(nn.Module):
     stem: "imagenet" (7x7 convolution of stride 2, 3x3 max-pooling of stride 2)
       or "small" (3x3 convolution of stride 1; for images of up to 64 pixels).
     activation: a name in `jaxvision.activations`.
-    norm: a name in `jaxvision.norms`.
+    norm: a name in `jaxvision.layers.norms`.
     initializer: of the convolutions, a name in `jaxvision.initializers`.
     head_bias: where the biases of the classifier start; its kernel starts at 0.
       With a sigmoid loss over many classes a negative one, such as -10, starts

@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, fusion, initializers, layers, norms, spelling
+from jaxvision import activations, initializers, layers, spelling
+from jaxvision.layers import fusion, norms
 
 Layer = Callable[..., Any]  # A partially applied Linen module.
 
@@ -112,7 +113,7 @@ class EfficientNet(nn.Module):
       for images of up to 64 pixels).
     padding: "same" (TensorFlow's) or "symmetric" (torchvision's).
     activation: a name in `jaxvision.activations`.
-    norm: a name in `jaxvision.norms`.
+    norm: a name in `jaxvision.layers.norms`.
     norm_epsilon: added to the variances.
     initializer: of the kernels of all convolutions, a name in
       `jaxvision.initializers`.

@@ -18,14 +18,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import (
-  activations,
-  fusion,
-  initializers,
-  layers,
-  norms,
-  repeated,
-)
+from jaxvision import activations, initializers, layers
+from jaxvision.layers import fusion, norms, repeated
 
 
 class Mlp(nn.Module):
@@ -62,7 +56,7 @@ class MixerBlock(nn.Module):
     tokens_dim: width of the hidden layer of the perceptron across patches.
     channels_dim: width of that across channels.
     activation: of both, a name in `jaxvision.activations`.
-    norm: a name in `jaxvision.norms`.
+    norm: a name in `jaxvision.layers.norms`.
     initializer: of both, a name in `jaxvision.initializers`.
     drop_path: rate at which each perceptron is left out for an example.
     dtype: of the computation.
@@ -106,7 +100,7 @@ class Mixer(nn.Module):
     tokens_dim: hidden width of the perceptrons across patches.
     channels_dim: hidden width of the perceptrons across channels.
     activation: a name in `jaxvision.activations`.
-    norm: a name in `jaxvision.norms`, with epsilon 1e-6.
+    norm: a name in `jaxvision.layers.norms`, with epsilon 1e-6.
     initializer: of the perceptrons, a name in `jaxvision.initializers`.
     drop_path: rate of stochastic depth in the last block, in training; it grows
       linearly from 0 in the first. As in the authors' code what survives is not

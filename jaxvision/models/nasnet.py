@@ -21,15 +21,16 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import (
-  activations,
-  initializers,
-  layers,
-  norms,
-  pooling,
-  spelling,
+from jaxvision import activations, initializers, layers, spelling
+from jaxvision.layers import norms, pooling
+from jaxvision.layers.cells import (
+  BORDERS,
+  Cell,
+  Layer,
+  Parts,
+  Wiring,
+  drop_scales,
 )
-from jaxvision.cells import BORDERS, Cell, Layer, Parts, Wiring, drop_scales
 
 NORMAL = Wiring(
   sums=(
@@ -121,7 +122,7 @@ class NasNetA(nn.Module):
       as that is their fan_out per channel.
     dense_initializer: of the classifiers; the published one gives large logits
       where there are few classes.
-    norm: a name in `jaxvision.norms`.
+    norm: a name in `jaxvision.layers.norms`.
     norm_epsilon: added to the variances.
     norm_momentum: share of the running averages that is kept at each step; the
       published one of ImageNet needs thousands of steps.

@@ -23,16 +23,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import (
-  activations,
-  fusion,
-  initializers,
-  layers,
-  norms,
-  pooling,
-  repeated,
-  spelling,
-)
+from jaxvision import activations, initializers, layers, spelling
+from jaxvision.layers import fusion, norms, pooling, repeated
 
 STEMS = ("imagenet", "deep", "small")
 STRIDES = ("3x3", "1x1", "blur")
@@ -170,7 +162,7 @@ class ResNet(nn.Module):
     drop_path: rate of stochastic depth in the last block, in training; it grows
       linearly from 0 in the first.
     activation: a name in `jaxvision.activations`.
-    norm: a name in `jaxvision.norms`.
+    norm: a name in `jaxvision.layers.norms`.
     initializer: of the convolutions, a name in `jaxvision.initializers`.
     scan_layers: compile equal blocks of a stage once and scan over them.
     dtype: of the computation; parameters, batch statistics and logits are

@@ -25,14 +25,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import (
-  activations,
-  initializers,
-  layers,
-  norms,
-  pooling,
-  spelling,
-)
+from jaxvision import activations, initializers, layers, spelling
+from jaxvision.layers import norms, pooling
 
 Layer = Callable[..., Any]  # A partially applied Linen module.
 
@@ -117,7 +111,7 @@ class ShuffleNetV2(nn.Module):
     stem: "imagenet" (3x3 convolution of stride 2, 3x3 max-pooling of stride 2)
       or "small" (3x3 convolution of stride 1; for images of up to 64 pixels).
     activation: a name in `jaxvision.activations`.
-    norm: a name in `jaxvision.norms`.
+    norm: a name in `jaxvision.layers.norms`.
     initializer: of the kernels of all convolutions but the first, a name in
       `jaxvision.initializers`.
     dtype: of the computation; parameters, batch statistics and logits are

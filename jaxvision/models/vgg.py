@@ -23,7 +23,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, norms, pooling
+from jaxvision import activations, initializers, layers
+from jaxvision.layers import norms, pooling
 
 
 class Vgg(nn.Module):
@@ -36,7 +37,7 @@ class Vgg(nn.Module):
       eight times.
     pool_size: side of the map that the convolutions' output is averaged to.
     hidden: width of each Dense layer before the classifier.
-    norm: after each convolution: "none", or as `jaxvision.norms` takes it.
+    norm: after each convolution: "none", or as `layers.norms` takes it.
     activation: a name in `jaxvision.activations`.
     initializer: of the convolutions, as `jaxvision.initializers` takes it.
     dense_initializer: of the Dense layers.

@@ -18,15 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxvision import (
-  hybrid_stem,
-  initializers,
-  layers,
-  norms,
-  positions,
-  spelling,
-  transformer,
-)
+from jaxvision import initializers, layers, spelling
+from jaxvision.layers import hybrid_stem, norms, positions, transformer
 
 POOLS = ("token", "mean", "map")
 
@@ -41,7 +34,7 @@ class MAPHead(nn.Module):
     num_heads: of the attention.
     mlp_dim: width of the hidden layer of the MLP.
     activation: of the MLP, a name in `jaxvision.activations`.
-    norm: a name in `jaxvision.norms`.
+    norm: a name in `jaxvision.layers.norms`.
     initializer: of the kernels, a name in `jaxvision.initializers`.
     dtype: of the computation.
   """
@@ -98,7 +91,7 @@ class ViT(nn.Module):
     drop_path: rate at which the branches of the last block are dropped, in
       training; falls linearly to 0 at the first block.
     activation: of the MLPs, a name in `jaxvision.activations`.
-    norm: a name in `jaxvision.norms`, with epsilon 1e-6.
+    norm: a name in `jaxvision.layers.norms`, with epsilon 1e-6.
     initializer: of the encoder's kernels, a name in `jaxvision.initializers`.
     head_bias: where the biases of the classifier start; its kernel starts at 0.
     scan_layers: compile one block and scan over all.

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import flax.linen as nn
 import numpy as np
 
-from jaxvision import hybrid_stem, models, spelling
+from jaxvision import models, spelling
+from jaxvision.layers import hybrid_stem
 from jaxvision.weights import bit, convnets, mixer, vit
 from jaxvision.weights.layout import Layout
 

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxvision import depthwise, features, grouping, models, startup
+from jaxvision import features, grouping, models, startup
+from jaxvision.layers import depthwise
 
 Job = Mapping[str, Any]
 Tree = Any

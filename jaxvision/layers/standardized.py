@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import initializers, products, spelling
+from jaxvision import initializers, spelling
+from jaxvision.layers import products
 
 # Where epsilon is added: w / sqrt(variance + epsilon), as in the released BiT,
 # or w / (sqrt(variance) + epsilon), as in the released ViT hybrids.

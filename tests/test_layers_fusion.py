@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision import fusion
+from jaxvision.layers import fusion
 
 
 def _chain(x, *, depth=6):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxvision import cells, layers, pooling, trees
+from jaxvision import layers, trees
+from jaxvision.layers import cells, pooling
 
 WIRING = cells.Wiring(
   sums=(

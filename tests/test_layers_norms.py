@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import norms
+from jaxvision.layers import norms
 
 EPSILON = 0.01
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import products
+from jaxvision.layers import products
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 

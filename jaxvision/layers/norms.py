@@ -12,7 +12,8 @@ from typing import Any
 import flax.linen as nn
 from jax.typing import DTypeLike
 
-from jaxvision import batch_norm, call_syntax, group_norm, layer_norm
+from jaxvision import call_syntax
+from jaxvision.layers import batch_norm, group_norm, layer_norm
 
 
 def create(

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import normalization
+from jaxvision.layers import normalization
 
 
 class GroupNorm(nn.Module):

@@ -19,7 +19,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvision import activations, pooling
+from jaxvision import activations
+from jaxvision.layers import pooling
 
 Layer = Callable[..., Any]  # A partially applied Linen module.
 Operation = tuple[str, int]  # What is done, and with which state.

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 from jax.typing import DTypeLike
 
-from jaxvision import fusion, norms, pooling, standardized
+from jaxvision.layers import fusion, norms, pooling, standardized
 
 ROOT_STRIDE = 4
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from jaxvision import stopping
+from jaxvision.processes import stopping
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

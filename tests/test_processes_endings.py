@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from jaxvision import cli, endings
+from jaxvision import cli
+from jaxvision.processes import endings
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from jaxvision import roll_call
+from jaxvision.processes import roll_call
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import positions
+from jaxvision.layers import positions
 
 GRID = (2, 3)  # rows, columns
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import layers, repeated
+from jaxvision import layers
+from jaxvision.layers import repeated
 
 
 class _Block(nn.Module):

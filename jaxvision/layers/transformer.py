@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxvision import (
-  activations,
+from jaxvision import activations, initializers
+from jaxvision.layers import (
+  drop_path,
   fusion,
-  initializers,
-  layers,
+  linear,
   norms,
   positions,
   products,
@@ -155,7 +155,7 @@ class MlpBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     dense = functools.partial(
-      layers.Dense,
+      linear.Dense,
       kernel_init=initializers.create(self.initializer),
       bias_init=initializers.normal(1e-6),
       dtype=self.dtype,
@@ -190,12 +190,14 @@ class EncoderBlock(nn.Module):
     y = norm(name="LayerNorm_0")(x)
     y = MultiHeadDotProductAttention(self.num_heads, **shared)(y, angles=angles)
     y = nn.Dropout(self.dropout, deterministic=not train)(y)
-    x = fusion.settled(x + layers.DropPath(self.drop_path)(y, train=train))
+    x = fusion.settled(x + drop_path.DropPath(self.drop_path)(y, train=train))
     y = norm(name="LayerNorm_1")(x)
     y = MlpBlock(
       self.mlp_dim, dropout=self.dropout, activation=self.activation, **shared
     )(y, train=train)
-    return fusion.settled(x + layers.DropPath(self.drop_path)(y, train=train))
+    return fusion.settled(
+      x + drop_path.DropPath(self.drop_path)(y, train=train)
+    )
 
 
 class Encoder(nn.Module):
@@ -209,7 +211,7 @@ class Encoder(nn.Module):
     drop_path: rate at which the last block's branches are dropped, in training;
       falls linearly to 0 at the first block.
     activation: of the MLPs, a name in `jaxvision.activations`.
-    norm: a name in `jaxvision.norms`.
+    norm: a name in `jaxvision.layers.norms`.
     initializer: of the kernels, a name in `jaxvision.initializers`.
     scan_layers: compile one block and scan over all.
     dtype: of the computation.

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import normalization
+from jaxvision.layers import normalization
 
 
 class BatchNorm(nn.Module):

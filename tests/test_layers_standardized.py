@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import standardized
+from jaxvision.layers import standardized
 
 KERNEL = np.random.default_rng(0).normal(1, 3, (3, 3, 4, 5)).astype(np.float32)
 

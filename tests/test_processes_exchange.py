@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from jaxvision import processes
+from jaxvision.processes import exchange
 
 
 @pytest.fixture
@@ -15,20 +15,20 @@ def others(monkeypatch):
   """others(function): what the three others say when this one says a text."""
 
   def speak(function):
-    monkeypatch.setattr(processes.jax, "process_count", lambda: 4)
+    monkeypatch.setattr(exchange.jax, "process_count", lambda: 4)
     monkeypatch.setattr(
-      processes, "texts", lambda text: [text, *map(function, (1, 2, 3))]
+      exchange, "texts", lambda text: [text, *map(function, (1, 2, 3))]
     )
 
   return speak
 
 
 def test_alone_it_is_first_and_agrees_with_itself(tmp_path):
-  assert processes.is_first()
-  assert processes.texts("a") == ["a"]
-  assert processes.first(lambda: (1, 2)) == (1, 2)
-  processes.agree({"jax": "1"})
-  processes.check_shared(tmp_path / "not there")
+  assert exchange.is_first()
+  assert exchange.texts("a") == ["a"]
+  assert exchange.first(lambda: (1, 2)) == (1, 2)
+  exchange.agree({"jax": "1"})
+  exchange.check_shared(tmp_path / "not there")
 
 
 def test_alone_an_error_stays_what_it_is():
@@ -36,7 +36,7 @@ def test_alone_an_error_stays_what_it_is():
     raise FileNotFoundError("gone")
 
   with pytest.raises(FileNotFoundError, match="gone"):
-    processes.first(fail)
+    exchange.first(fail)
 
 
 def test_of_many_an_error_of_the_first_is_that_of_all(others):
@@ -45,16 +45,16 @@ def test_of_many_an_error_of_the_first_is_that_of_all(others):
   def fail():
     raise OSError("the disk is full")
 
-  with pytest.raises(processes.Agreed, match="the disk is full") as caught:
-    processes.first(fail)
+  with pytest.raises(exchange.Agreed, match="the disk is full") as caught:
+    exchange.first(fail)
   assert isinstance(caught.value.__cause__, OSError)
 
 
 def test_who_differs_and_how(others):
   versions = {1: "0.10.2", 2: "0.12.0", 3: "0.10.2"}
   others(lambda n: json.dumps({"jax": versions[n], "config": "f00d"}))
-  with pytest.raises(processes.Agreed) as caught:
-    processes.agree({"jax": "0.10.2", "config": "f00d"})
+  with pytest.raises(exchange.Agreed) as caught:
+    exchange.agree({"jax": "0.10.2", "config": "f00d"})
   assert str(caught.value).splitlines()[1:-1] == [
     "  jax: 0.10.2 in processes 0, 1, 3",
     "  jax: 0.12.0 in process 2",
@@ -63,11 +63,11 @@ def test_who_differs_and_how(others):
 
 def test_who_does_not_see_the_folder(others, tmp_path):
   others(lambda process: "no" if process == 2 else "yes")
-  with pytest.raises(processes.Agreed, match="process 2 does not see"):
-    processes.check_shared(tmp_path)
+  with pytest.raises(exchange.Agreed, match="process 2 does not see"):
+    exchange.check_shared(tmp_path)
   others(lambda process: "yes" if process == 2 else "no")
-  with pytest.raises(processes.Agreed, match="processes 1, 3 do not see"):
-    processes.check_shared(tmp_path)
+  with pytest.raises(exchange.Agreed, match="processes 1, 3 do not see"):
+    exchange.check_shared(tmp_path)
   others(lambda process: "yes")
-  processes.check_shared(tmp_path)
+  exchange.check_shared(tmp_path)
   assert not list(tmp_path.iterdir())

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 
-from jaxvision import endings, roll_call
+from jaxvision.processes import endings, roll_call
 
 _OUR_OWN = (
   "JAXVISION_COORDINATOR",

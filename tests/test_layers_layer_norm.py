@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import layer_norm
+from jaxvision.layers import layer_norm
 
 SHAPE = (2, 3, 6)
 

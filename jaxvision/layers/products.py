@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from jaxvision import fusion
+from jaxvision.layers import fusion
 
 Pair = tuple[int, int]
 

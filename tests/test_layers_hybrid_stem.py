@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxvision import hybrid_stem
+from jaxvision.layers import hybrid_stem
 
 
 class _Stem(nn.Module):

@@ -6,7 +6,8 @@ import os
 import jax
 import pytest
 
-from jaxvision import cli, cluster, commands
+from jaxvision import cli, commands
+from jaxvision.processes import cluster
 
 _OWN = {
   "JAXVISION_COORDINATOR": "10.0.0.1:1234",

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxvision import depthwise, features, layers
+from jaxvision import features, layers
+from jaxvision.layers import depthwise
 
 PADDINGS = ("SAME", "VALID", ((2, 1), (0, 3)))
 CASES = [

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import pooling
+from jaxvision.layers import pooling
 
 
 @pytest.mark.parametrize(

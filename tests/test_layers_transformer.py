@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import positions, transformer
+from jaxvision.layers import positions, transformer
 
 WIDTH, HEADS = 12, 3
 

@@ -1,0 +1,50 @@
+"""The door to what networks are built of: layers that several papers share.
+
+What one paper has is in its file in `models`. Feature maps are (b, h, w, c),
+tokens (b, n, c). Parameters are float32, computation is in `dtype`.
+"""
+
+from jaxvision.layers import (
+  batch_norm,
+  cells,
+  depthwise,
+  fusion,
+  group_norm,
+  hybrid_stem,
+  layer_norm,
+  norms,
+  pooling,
+  positions,
+  products,
+  repeated,
+  standardized,
+  transformer,
+)
+from jaxvision.layers.drop_path import DropPath
+from jaxvision.layers.linear import Conv, Dense, DepthwiseConv, Padding
+from jaxvision.layers.patch_embedding import PatchEmbedding
+from jaxvision.layers.squeeze_excite import SqueezeExcite
+
+__all__ = [
+  "Conv",
+  "Dense",
+  "DepthwiseConv",
+  "DropPath",
+  "Padding",
+  "PatchEmbedding",
+  "SqueezeExcite",
+  "batch_norm",
+  "cells",
+  "depthwise",
+  "fusion",
+  "group_norm",
+  "hybrid_stem",
+  "layer_norm",
+  "norms",
+  "pooling",
+  "positions",
+  "products",
+  "repeated",
+  "standardized",
+  "transformer",
+]
