@@ -49,6 +49,7 @@ def _run(command: list[str], folder: pathlib.Path) -> str:
     "TFDS_DATA_DIR": str(folder / "data"),
     "JAX_NUM_CPU_DEVICES": "1",
   }
+  del environment["XLA_FLAGS"]  # the commands set their own
   done = subprocess.run(
     command, cwd=folder, env=environment, capture_output=True, text=True
   )
