@@ -11,9 +11,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("MPLBACKEND", "agg")
-# As the commands run, barriers hold (jaxvision/startup.py). Compiling is most of
-# the time of the tests, and half of it is LLVM's: `make test-slow` runs with
-# optimised code.
+# As the commands run, barriers hold (jaxvision/startup.py). Compiling is most
+# of the time of the tests, and LLVM's optimisation half of that: only
+# `make test-slow` has it.
 os.environ.setdefault(
   "XLA_FLAGS",
   "--xla_disable_hlo_passes=cse_barrier_expander "

@@ -113,7 +113,9 @@ def test_switches_change_nothing_alone_and_together(
 
 
 @pytest.mark.parametrize("on", [tuple(SWITCHES)], ids="+".join)
-@pytest.mark.parametrize("remat", ["blocks", "products"])
+@pytest.mark.parametrize(
+  "remat", ["blocks", pytest.param("products", marks=[pytest.mark.slow])]
+)
 def test_all_switches_of_a_transformer(folder, on, remat):
   switches = {k: v for name in on for k, v in SWITCHES[name].items()}
   parts = _prepare(folder, "vit", **switches | {"train__remat": remat})

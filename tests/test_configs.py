@@ -85,6 +85,13 @@ TRAINED = {
   "vit_s16_i1k.py": SMALL_VIT,
   "vit_transfer.py": SMALL_VIT,
 }
+# What differs most in what the step is made of; the others are slow tests.
+QUICK = (
+  "digits.py",
+  "resnet50_i1k.py:tricks",
+  "vit_s16_i1k.py",
+  "bit_transfer.py",
+)
 OPTIONS = [
   f"{group}.options" for group in ("model", "loss", "optimizer", "schedule")
 ]
@@ -159,8 +166,7 @@ _jit = functools.partial(
 @pytest.mark.parametrize(
   "recipe",
   [
-    # NASNet takes long to compile, however small.
-    pytest.param(name, marks=[pytest.mark.slow] if "nasnet" in name else [])
+    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
     for name in TRAINED
   ],
 )

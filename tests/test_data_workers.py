@@ -183,8 +183,10 @@ def test_leaving_early_ends_the_workers(leave):
 
 
 SCRIPT = """
-import os, sys, time
+import os, signal, sys, time
 import numpy as np
+# Programs in the background of a script have inherited that it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from jaxvision.data import workers
 
 def fill(step, rows, batch):

@@ -23,7 +23,13 @@ LAYERS = {
   "vit_r26_s32": (64, 2 + 8 + 12),
   "vit_ti16": (32, 2 + 12),
 }
-every_family = pytest.mark.parametrize("name", LAYERS)
+every_family = pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=[pytest.mark.slow] if "nasnet" in name else [])
+    for name in LAYERS
+  ],
+)
 
 
 def _layers(name, size, **options):

@@ -64,7 +64,9 @@ def _workloads(step):
   return {"mlp": mlp, "narrow": narrow}
 
 
-@pytest.mark.parametrize("name", ["mlp", "narrow"])
+@pytest.mark.parametrize(
+  "name", ["mlp", pytest.param("narrow", marks=[pytest.mark.slow])]
+)
 def test_all_variants_of_the_benchmark_train_the_same(step, tmp_path, name):
   workload = step.quick(_workloads(step)[name])
   results = {

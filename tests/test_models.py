@@ -64,6 +64,14 @@ SMALL = {
 }
 
 all_small = pytest.mark.parametrize("name", SMALL)
+# NASNet takes long to compile, however small.
+quick_small = pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=[pytest.mark.slow] if "nasnet" in name else [])
+    for name in SMALL
+  ],
+)
 
 # Most of the time here is that of compiling; this halves it.
 _jit = functools.partial(
@@ -139,12 +147,13 @@ def test_names_matches_shell_patterns():
   assert models.names("zebra*") == []
 
 
-def _slow_if_large(name):
-  large = models.spec(name).parameters > 6e7
-  return pytest.param(name, marks=[pytest.mark.slow] if large else [])
-
-
-@pytest.mark.parametrize("name", list(map(_slow_if_large, models.names())))
+@pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=[] if name in SMALL else [pytest.mark.slow])
+    for name in models.names()
+  ],
+)
 def test_counts_are_those_of_public_implementations(name):
   parameters, gmacs, _ = all_families.read_counts()[name]
   spec = models.spec(name)
@@ -246,7 +255,7 @@ def test_examples_do_not_influence_each_other_in_evaluation(name):
   )
 
 
-@all_small
+@quick_small
 def test_gradients_reach_every_parameter(name):
   model, variables = _small(name)
   images = _images(64, 16, 16, 3)
@@ -280,7 +289,7 @@ def _silent(gradient):
   }
 
 
-@all_small
+@quick_small
 def test_loss_falls_from_the_initialisation(name):
   """Below what the classifier's biases can reach, so the images matter."""
   model, images = _small(name)[0], _images(64, 16, 16, 3)

@@ -12,7 +12,14 @@ from jaxvision import models
 GOLDEN = [name for name, each in all_families.CASES.items() if each.golden]
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+# NASNet takes long to compile, however small.
+@pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=[pytest.mark.slow] if "nasnet" in name else [])
+    for name in GOLDEN
+  ],
+)
 def test_logits_are_the_stored_ones(name):
   stored = np.load(all_families.GOLDEN_LOGITS / f"{name}.npy")
   ours = case.our_logits(all_families.CASES[name])

@@ -57,8 +57,10 @@ def _train(model, variables, images, *, mutable=("batch_stats",)):
   ("name", "first", "repeats", "stem", "last"),
   [
     ("nasnet_a_mobile", 44, 4, [11, 22], 1056),
-    ("nasnet_a_large", 168, 6, [42, 84], 4032),
-    ("nasnet_a_cifar", 32, 6, [], 768),
+    pytest.param(
+      *("nasnet_a_large", 168, 6, [42, 84], 4032), marks=[pytest.mark.slow]
+    ),
+    pytest.param(*("nasnet_a_cifar", 32, 6, [], 768), marks=[pytest.mark.slow]),
   ],
 )
 def test_widths_of_all_cells(name, first, repeats, stem, last):

@@ -5,6 +5,7 @@ means the fingerprint of the whole final state, every line of metrics.jsonl
 except for times, and the metrics of the test split.
 """
 
+import functools
 import json
 import random
 import resource
@@ -70,14 +71,22 @@ def _printed(workdir):
   return workdir.with_suffix(".txt").read_text()
 
 
+_each_run = pytest.mark.parametrize(
+  "model", ["mlp", pytest.param("resnet", marks=[pytest.mark.slow])]
+)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-  """{model: workdir} of runs that nobody interrupted."""
+  """A function: model -> workdir of a run that nobody interrupted."""
   folder = tmp_path_factory.mktemp("whole")
-  started = {model: _start(model, folder / model) for model in _RUNS}
-  for model, command in started.items():
-    assert command.wait() == 0, _printed(folder / model)
-  return {model: folder / model for model in _RUNS}
+
+  @functools.cache
+  def train(model):
+    assert _start(model, folder / model).wait() == 0, _printed(folder / model)
+    return folder / model
+
+  return train
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +145,7 @@ def _snapshot(folder):
   }
 
 
-@pytest.mark.parametrize("model", _RUNS)
+@_each_run
 def test_killed_while_evaluating_saving_and_stepping(model, whole, tmp_path):
   workdir = tmp_path / model
   kill = signal.SIGKILL
@@ -151,19 +160,19 @@ def test_killed_while_evaluating_saving_and_stepping(model, whole, tmp_path):
 
   command = _start(model, workdir)
   assert command.end_when(kill, lambda: _last_step(workdir) >= 140) == -kill
-  assert _last_step(workdir) < processes.result(whole[model])["step"]
+  assert _last_step(workdir) < processes.result(whole(model))["step"]
 
   assert _start(model, workdir).wait() == 0, _printed(workdir)
   assert "going on from step" in _printed(workdir)
   assert not _saving(workdir)
-  assert _same(workdir, whole[model])
+  assert _same(workdir, whole(model))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", _RUNS)
+@_each_run
 def test_killed_at_eight_random_moments(model, whole, tmp_path):
   workdir, moments = tmp_path / model, random.Random(0)
-  last = processes.result(whole[model])["step"] - 100
+  last = processes.result(whole(model))["step"] - 100
   for number, step in enumerate(sorted(moments.choices(range(last), k=8)), 1):
     command = _start(model, workdir)
     command.signal_when(0, lambda: _started(workdir) == number)  # noqa: B023
@@ -172,7 +181,7 @@ def test_killed_at_eight_random_moments(model, whole, tmp_path):
     command.process.kill()
     assert command.wait() == -signal.SIGKILL
   assert _start(model, workdir).wait() == 0, _printed(workdir)
-  assert _same(workdir, whole[model])
+  assert _same(workdir, whole(model))
 
 
 def test_eight_devices_killed_and_not(tmp_path):
@@ -199,7 +208,7 @@ def test_sigterm_saves_and_exits_with_its_own_code(preempted, whole, tmp_path):
   shutil.copytree(workdir, resumed)
   assert _start("mlp", resumed).wait() == 0
   assert f"going on from step {stopped['step']}" in _printed(resumed)
-  assert _same(resumed, whole["mlp"])
+  assert _same(resumed, whole("mlp"))
 
 
 def test_sigterm_before_the_first_step_ends_without_one(whole, tmp_path):
@@ -210,7 +219,7 @@ def test_sigterm_before_the_first_step_ends_without_one(whole, tmp_path):
   assert "stopped where it began, at step 0" in _printed(workdir)
   assert _steps(workdir) == []
   assert _start("mlp", workdir).wait() == 0
-  assert _same(workdir, whole["mlp"])
+  assert _same(workdir, whole("mlp"))
 
 
 def test_sigterm_in_an_evaluation_does_not_wait_for_its_end(whole, tmp_path):
@@ -228,11 +237,11 @@ def test_sigterm_in_an_evaluation_does_not_wait_for_its_end(whole, tmp_path):
     [*_arguments("mlp", workdir), *slow], output=workdir.with_suffix(".txt")
   )
   assert command.wait() == 0, _printed(workdir)
-  ours, theirs = map(processes.result, (workdir, whole["mlp"]))
+  ours, theirs = map(processes.result, (workdir, whole("mlp")))
   assert ours["fingerprint"] == theirs["fingerprint"]
   assert ours["best"]["step"] == theirs["best"]["step"]
   lines = [line["step"] for line in processes.measured(workdir)]
-  assert lines == [line["step"] for line in processes.measured(whole["mlp"])]
+  assert lines == [line["step"] for line in processes.measured(whole("mlp"))]
 
 
 def test_interrupt_ends_at_once_until_there_is_something_to_save(tmp_path):
@@ -282,7 +291,7 @@ def test_damaged_checkpoint_is_set_aside(preempted, whole, tmp_path):
     assert f"checkpoints/{newest} is damaged" in _printed(workdir)
     assert f"going on from step {before}" in _printed(workdir)
     assert (workdir / "damaged" / str(newest) / "state").is_dir()
-    assert _same(workdir, whole["mlp"])
+    assert _same(workdir, whole("mlp"))
 
 
 def test_full_disk_names_the_last_good_checkpoint(whole, tmp_path):
@@ -303,11 +312,11 @@ def test_full_disk_names_the_last_good_checkpoint(whole, tmp_path):
   assert "Free some space" in _printed(workdir)
   assert "Traceback" not in _printed(workdir)
   assert _start("mlp", workdir).wait() == 0
-  assert _same(workdir, whole["mlp"])
+  assert _same(workdir, whole("mlp"))
 
 
 def test_workdir_of_another_config_is_refused(whole, capsys):
-  workdir = whole["mlp"]
+  workdir = whole("mlp")
   before = _snapshot(workdir)
   arguments = [*_arguments("mlp", workdir), "--config.seed=7"]
   assert cli.main(arguments) == 2
@@ -316,25 +325,25 @@ def test_workdir_of_another_config_is_refused(whole, capsys):
 
 
 def test_overfitting_is_another_run(whole, capsys):
-  before = _snapshot(whole["mlp"])
-  arguments = [*_arguments("mlp", whole["mlp"]), "--overfit", "32"]
+  before = _snapshot(whole("mlp"))
+  arguments = [*_arguments("mlp", whole("mlp")), "--overfit", "32"]
   assert cli.main(arguments) == 2
   assert "--overfit: 0 there, 32 here" in capsys.readouterr().err
-  assert _snapshot(whole["mlp"]) == before
+  assert _snapshot(whole("mlp")) == before
 
 
 def test_finished_run_is_left_as_it_is(whole, capsys):
-  before = _snapshot(whole["mlp"])
-  assert cli.main(_arguments("mlp", whole["mlp"])) == 0
+  before = _snapshot(whole("mlp"))
+  assert cli.main(_arguments("mlp", whole("mlp"))) == 0
   printed = capsys.readouterr().out
   assert "finished already" in printed
-  accuracy = processes.result(whole["mlp"])["final"]["metrics"]["top1"]
+  accuracy = processes.result(whole("mlp"))["final"]["metrics"]["top1"]
   assert f"test accuracy {accuracy:.2%}" in printed.splitlines()[-1]
-  assert _snapshot(whole["mlp"]) == before
+  assert _snapshot(whole("mlp")) == before
 
 
 def test_report_of_a_finished_run_comes_back(whole, tmp_path):
-  workdir = shutil.copytree(whole["mlp"], tmp_path / "run")
+  workdir = shutil.copytree(whole("mlp"), tmp_path / "run")
   (workdir / "report.html").unlink()
   assert cli.main(_arguments("mlp", workdir)) == 0
   assert (workdir / "report.html").exists()

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxvision import startup, sweep
+from jaxvision import analysis, startup, sweep
 
 _BASE = str(pathlib.Path(__file__).parents[2] / "configs" / "digits.py")
 _SPACE = {
@@ -107,7 +107,15 @@ def measure_training(
         most=at_once,
       )
       found[name] = seconds_of(work) / count
+      _require_complete(opened.workdir, count)
   return found
+
+
+def _require_complete(workdir: pathlib.Path, count: int) -> None:
+  """A trial that failed early would count as a quick one."""
+  states = [trial.state for trial in analysis.read_sweep(workdir).trials]
+  if states != ["complete"] * count:
+    raise RuntimeError(f"{count} trials should be complete, but are {states}")
 
 
 def do_nothing(
