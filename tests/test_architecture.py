@@ -19,7 +19,6 @@ FLOORS = (
   (
     "accelerators",
     "download",
-    "lifting",
     "loops",
     "pace",
     "processes",
@@ -71,11 +70,10 @@ FLOORS = (
     "inference",
     "preview",
     "sanity",
-    "shared_programs",
     "train_loop",
   ),
-  ("results", "stacked", "weights"),
-  ("pretrained", "start", "together"),
+  ("results", "weights"),
+  ("pretrained", "start"),
   ("plan", "training"),
   ("launch", "trials"),
   ("commands",),
@@ -124,6 +122,14 @@ INSIDE = {
   "processes": (
     ("endings", "exchange", "roll_call", "signals", "stopping"),
     ("cluster",),
+    ("__init__",),
+  ),
+  "trials": (
+    ("lifting",),
+    ("shared_programs",),
+    ("stacked",),
+    ("together",),
+    ("running",),
     ("__init__",),
   ),
 }

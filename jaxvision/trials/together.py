@@ -23,13 +23,13 @@ from jaxvision import (
   durations,
   pace,
   results,
-  stacked,
   tracking,
   train_loop,
 )
 from jaxvision import workdir as workdirs
 from jaxvision.processes import stopping
-from jaxvision.shared_programs import Trace
+from jaxvision.trials import stacked
+from jaxvision.trials.shared_programs import Trace
 
 Tree = Any
 Values = Mapping[str, float]

@@ -10,14 +10,12 @@ import tiny_runs
 from jaxvision import (
   checkpoint,
   inference,
-  shared_programs,
-  stacked,
   sweep,
   tracking,
   train_loop,
   training,
-  trials,
 )
+from jaxvision.trials import running, shared_programs, stacked
 
 _BASE = {
   "train.duration": "12 steps",
@@ -62,7 +60,7 @@ def _overrides(settings, **more):
 
 def _together(recipe, folder, overrides, watch=_TELLS):
   workdirs = [folder / str(i) for i in range(len(overrides))]
-  outcomes = trials.run_together(
+  outcomes = running.run_together(
     recipe, workdirs=workdirs, overrides=overrides, watch=watch
   )
   return workdirs, outcomes
@@ -211,7 +209,7 @@ def test_stopped_in_the_middle_each_goes_on_alone(
 
   raised = []
   monkeypatch.setattr(
-    trials.stopping, "requested", lambda _: _Requested(raised)
+    running.stopping, "requested", lambda _: _Requested(raised)
   )
   with pytest.raises(train_loop.Preempted, match="saved at step 9"):
     _together(recipe, tmp_path, overrides, stopping_at_8)
@@ -262,7 +260,7 @@ def test_without_memory_for_all_each_is_run_alone(
   def no_memory(*_, **__):
     raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
-  monkeypatch.setattr(trials.together, "train", no_memory)
+  monkeypatch.setattr(running.together, "train", no_memory)
   overrides = _overrides([{"seed": 0}, {"seed": 1}])
   _, outcomes = _together(recipe, tmp_path, overrides)
   assert outcomes == [None, None]

@@ -11,9 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxvision import assembly, metrics, shared_programs
+from jaxvision import assembly, metrics
 from jaxvision.config import ConfigDict
-from jaxvision.shared_programs import Programs, Trace
+from jaxvision.trials import shared_programs
+from jaxvision.trials.shared_programs import Programs, Trace
 
 Tree = Any
 

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxvision import lifting
+from jaxvision.trials import lifting
 
 _X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 

@@ -11,11 +11,8 @@ import jax
 from jaxvision import (
   assembly,
   distributed,
-  shared_programs,
-  stacked,
   startup,
   sweep,
-  together,
   tracking,
   train_loop,
   training,
@@ -23,7 +20,8 @@ from jaxvision import (
 from jaxvision import config as configs
 from jaxvision import workdir as workdirs
 from jaxvision.processes import stopping
-from jaxvision.shared_programs import Trace
+from jaxvision.trials import shared_programs, stacked, together
+from jaxvision.trials.shared_programs import Trace
 
 # What XLA says when a device has no memory left.
 _NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory")

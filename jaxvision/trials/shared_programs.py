@@ -14,13 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxvision import (
-  application,
-  assembly,
-  grouping,
-  lifting,
-  train_step,
-)
+from jaxvision import application, assembly, grouping, train_step
+from jaxvision.trials import lifting
 
 Tree = Any
 Numbers = Mapping[str, tuple[np.ndarray, ...]]

@@ -6,7 +6,8 @@ import os
 import pytest
 import tiny_runs
 
-from jaxvision import sweep, train_loop, training, trials
+from jaxvision import sweep, train_loop, training
+from jaxvision.trials import running
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def run(tmp_path):
 
   def run_one(watch=lambda *_: "", **overrides):
     dotted = {key.replace("__", "."): v for key, v in overrides.items()}
-    return trials.run(
+    return running.run(
       str(tmp_path / "recipe.py"),
       workdir=tmp_path / "run",
       overrides={"log.tensorboard": False, **dotted},

@@ -1,0 +1,5 @@
+"""The door to the trials of a sweep: each is a run, alone or with others."""
+
+from jaxvision.trials.running import run, run_together
+
+__all__ = ["run", "run_together"]
