@@ -209,12 +209,13 @@ def _words(workdir, *more):
 
 def _start(words, output):
   """The command as a process of its own; Ray does not like to be forked."""
-  return subprocess.Popen(
-    [sys.executable, "-P", "-m", "jaxvision", *words],
-    stdout=output.open("w"),
-    stderr=subprocess.STDOUT,
-    env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"},
-  )
+  with output.open("w") as printed:
+    return subprocess.Popen(
+      [sys.executable, "-P", "-m", "jaxvision", *words],
+      stdout=printed,
+      stderr=subprocess.STDOUT,
+      env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"},
+    )
 
 
 _LAUNCH = ("launch", "ray", "--workers", "2", "--devices", "1", "--")
@@ -252,7 +253,9 @@ def _workers(parent):
 def test_a_worker_that_is_killed_costs_nothing(tmp_path):
   pytest.importorskip("ray", reason="pip install 'jaxvision[ray]'")
   whole, hurt = tmp_path / "whole", tmp_path / "hurt"
-  calm = processes.start_group(_words(whole), output=tmp_path / "whole.txt")
+  calm = processes.start_group(
+    [_words(whole)] * 2, output=tmp_path / "whole.txt"
+  )
   assert [each.wait() for each in calm] == [0, 0]
   output = tmp_path / "hurt.txt"
   started = _start([*_LAUNCH, *_words(hurt)], output)
