@@ -23,7 +23,10 @@ def test_the_best_settings_by_their_mean_again_with_more_seeds(tmp_path):
   )
   again = sweep.best_again(tmp_path, top=2, seeds=3)
   picks = list(space.crossings(again.space))
-  points = [space.resolve_picks(again.space, each).overrides for each in picks]
+  points = [
+    space.resolve(again.space, lambda name, _, of=each: of[name]).overrides
+    for each in picks
+  ]
   assert [(p[sweeps.RATE], p["seed"]) for p in points] == [
     (rate, seed) for rate in (0.4, 0.3) for seed in (0, 1, 2)
   ]

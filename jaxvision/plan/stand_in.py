@@ -65,14 +65,15 @@ def _black(config: ConfigDict, error: Exception) -> data.Dataset:
       f"{error}; data.placement is 'device', and how much memory {name!r} "
       "takes there cannot be known without it"
     ) from error
+  examples = max(_EXAMPLES, config.train.batch_size)
   side = models.spec(config.model.name).image_size
   image = np.zeros((side, side, config.data.channels), np.uint8)
   return data.Dataset(
     name=name,
     split=config.data.train,
     class_names=tuple(map(str, range(count))),
-    num_examples=max(_EXAMPLES, config.train.batch_size),
+    num_examples=examples,
     ids=lambda indices: [str(i) for i in indices],
-    labels=lambda: np.zeros(_EXAMPLES, np.int64),
+    labels=lambda: np.zeros(examples, np.int64),
     read=lambda indices: [(image, 0) for _ in indices],
   )

@@ -159,7 +159,7 @@ def _too_late_explained() -> Iterator[None]:
       raise
     raise ValueError(
       "this process should be one of several, but jax is in use already: call "
-      "jaxvision.cluster.start() before anything else"
+      "jaxvision.processes.cluster.start() before anything else"
     ) from error
 
 

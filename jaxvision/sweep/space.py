@@ -42,15 +42,6 @@ def resolve(space: Space, pick: Pick) -> Point:
   return point
 
 
-def resolve_picks(space: Space, picks: Picks) -> Point:
-  """The point of given picks.
-
-  Raises:
-    KeyError: an axis is missing in them.
-  """
-  return resolve(space, lambda name, axis: picks[name])
-
-
 def crossings(
   space: Space, *, everything: bool = False, prefix: str = ""
 ) -> Iterator[dict[str, Any]]:
