@@ -11,7 +11,7 @@ from jaxvision import application, assembly, probes
 from jaxvision.evaluation import classification
 from jaxvision.train_step import TrainState
 
-Evaluators = Mapping[str, Callable[[TrainState], classification.Evaluation]]
+Evaluators = Mapping[str, Callable[..., classification.Evaluation]]
 Measures = Mapping[str, Callable[[TrainState], Mapping[str, float]]]
 
 
@@ -20,7 +20,8 @@ def make_evaluators(
 ) -> Evaluators:
   """By name: "validation", "test", and "..._ema" where there is an average.
 
-  Before each batch `check` is called; what it raises ends the evaluation.
+  Each takes a state, and `limit`: of how many batches, all without it. Before
+  each batch `check` is called; what it raises ends the evaluation.
   """
   task_sums = application.make_task_sums(
     parts.config, parts.model, mesh=parts.mesh
@@ -35,10 +36,24 @@ def make_evaluators(
         placement=parts.config.data.placement,
         check=check,
       )
-      evaluators[role] = lambda state, f=evaluate: f(state.variables)
+      evaluators[role] = lambda state, limit=None, f=evaluate: f(
+        state.variables, limit
+      )
       if parts.config.ema.decay:
-        evaluators[f"{role}_ema"] = lambda state, f=evaluate: f(state.ema)
+        evaluators[f"{role}_ema"] = lambda state, limit=None, f=evaluate: f(
+          state.ema, limit
+        )
   return evaluators
+
+
+def warm_up(evaluators: Evaluators, state: TrainState) -> None:
+  """Compiles what is run every evaluate.every, by measuring one batch.
+
+  Compiling takes minutes at times and cannot be interrupted: better early,
+  while little is unsaved. What does not fit in memory is known then, too.
+  """
+  for evaluate in _of_validation(evaluators).values():
+    evaluate(state, limit=1)
 
 
 def make_measures(parts: assembly.Parts, evaluators: Evaluators) -> Measures:
@@ -52,8 +67,7 @@ def make_measures(parts: assembly.Parts, evaluators: Evaluators) -> Measures:
   """
   measures = {
     name: lambda state, f=evaluate: f(state).metrics
-    for name, evaluate in evaluators.items()
-    if name.startswith("validation")
+    for name, evaluate in _of_validation(evaluators).items()
   }
   names = tuple(parts.config.evaluate.probes)
   if not names:
@@ -72,6 +86,14 @@ def make_measures(parts: assembly.Parts, evaluators: Evaluators) -> Measures:
     return measures[name](state) | _flat(probe(variables))
 
   return {**measures, name: measure}
+
+
+def _of_validation(evaluators: Evaluators) -> Evaluators:
+  return {
+    name: evaluate
+    for name, evaluate in evaluators.items()
+    if name.startswith("validation")
+  }
 
 
 def _make_probes(parts: assembly.Parts, names: tuple[str, ...]):

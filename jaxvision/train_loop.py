@@ -8,6 +8,7 @@ The host never waits for the step it has just sent: what step n measured is
 read after step n + 1 was sent. Only evaluations and checkpoints wait.
 """
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -53,6 +54,8 @@ class Run:
     write: (step, values), to disk.
     show: (step, values), to the screen.
     check_first: takes the loss of the first step.
+    warm_up: takes the state after the first call of this start, while little
+      is unsaved: compiles what the measures need.
     began: when the run was started first, seconds of `time.time`; None does
       without the goodput.
     peak: images per second that the devices could compute; None is unknown.
@@ -71,6 +74,7 @@ class Run:
   write: Callable[[int, Mapping[str, float]], None]
   show: Callable[[int, Mapping[str, float]], None]
   check_first: Callable[[float], None]
+  warm_up: Callable[[TrainState], None] = lambda _: None
   began: float | None = None
   peak: float | None = None
   watch: Callable[[int, int, Mapping[str, float]], str] = lambda *_: ""
@@ -124,12 +128,15 @@ def run_loop(
     raise Preempted(f"stopped where it began, at step {record['step']}")
   if record["unevaluated"]:
     _evaluate_late(run, state, record, manager, clock)
-  unread = None
+  unread, is_warm = None, False
   for step, batch in pace.timed(run.feed(record["step"]), clock):
     state, sums = run.step(state, batch)
     if unread:
       _read(run, *unread, record, clock)
     unread = (step, sums)
+    if not is_warm:
+      _warm_up(run, state, record, clock)
+      is_warm = True
     last = step == run.steps.total
     evaluates = last or step % run.steps.evaluate == 0
     saves = last or step % run.steps.checkpoint == 0
@@ -167,6 +174,16 @@ def _evaluate_late(
   if score is not None:
     checkpoint.add_score(manager, record["step"], score)
   pace.skip(time.monotonic() - paused, clock)
+
+
+def _warm_up(
+  run: Run, state: TrainState, record: dict[str, Any], clock: pace.Clock
+) -> None:
+  """Compiles for the evaluations; no time of the steps, which go on."""
+  pace.spend("steps", clock, record)
+  with contextlib.suppress(stopping.Stopped):  # The loop asks again.
+    run.warm_up(state)
+  pace.skip(pace.spend("starting", clock, record), clock)
 
 
 def _read(

@@ -175,7 +175,9 @@ def _train(
           block=parts.config.train.steps_per_dispatch,
           folder=folder / "profile",
         ) as step,
-        _open_loop(parts, folder, measures, step, feed, record, watch) as run,
+        _open_loop(
+          parts, folder, measured, measures, step, feed, record, watch
+        ) as run,
         # Until here nothing was to be saved: SIGINT ended it at once.
         stopping.interruptible(terminated) as should_stop,
       ):
@@ -242,6 +244,7 @@ def _begin(
 def _open_loop(
   parts: assembly.Parts,
   folder: pathlib.Path,
+  measured: evaluators.Evaluators,
   measures: evaluators.Measures,
   step: profiling.Step,
   feed: Callable[..., Any],
@@ -263,6 +266,7 @@ def _open_loop(
       write=write,
       show=show,
       check_first=lambda loss: sanity.check_first_loss(parts, loss),
+      warm_up=lambda state: evaluators.warm_up(measured, state),
       began=exchange.first(lambda: workdirs.began(folder)),
       peak=_peak(parts),
       watch=watch,

@@ -104,6 +104,27 @@ def test_probes_see_the_average_and_the_whole_training_split(blobs):
   assert measured["validation"]["loss"] != measured["validation_ema"]["loss"]
 
 
+@pytest.mark.parametrize("placement", ["host", "device"])
+def test_what_was_warmed_up_is_not_compiled_again(blobs, placement):
+  parts, _ = _measures(blobs, ema__decay=0.5, data__placement=placement)
+  found = evaluators.make_evaluators(parts)
+  state = start.make_state(parts)
+  compiled = []
+  jax.monitoring.register_event_duration_secs_listener(
+    lambda event, *_, **__: (
+      compiled.append(event)
+      if event.endswith("backend_compile_duration")
+      else None
+    )
+  )
+  evaluators.warm_up(found, state)
+  assert compiled
+  compiled.clear()
+  measured = [evaluate(state) for evaluate in found.values()]
+  assert not compiled
+  assert [int(each.sums["count"]) for each in measured] == [16, 16]
+
+
 def test_without_probes_it_is_classification_alone(blobs):
   _, measures = _measures(blobs, **_WITHOUT_AVERAGE)
   assert measures.keys() == {"validation"}

@@ -67,6 +67,7 @@ class World:
       write=self._write,
       show=lambda step, values: None,
       check_first=lambda loss: self.events.append(("first", loss)),
+      warm_up=options.pop("warm_up", lambda state: None),
       began=options.pop("began", None),
     )
     assert not options
@@ -252,6 +253,43 @@ def test_whenever_it_is_asked_it_saves_once_before_it_stops(
   assert len(set(saved)) == len(saved)
 
 
+@pytest.mark.parametrize("first", [0, 2])
+def test_evaluations_are_compiled_after_the_first_step_of_a_start(
+  monkeypatch, first
+):
+  world = World(
+    monkeypatch, total=6, warm_up=lambda state: world._note("warm", state)
+  )
+  world.loop(train_loop.empty_record() | {"step": first})
+  assert world.of("send", "warm")[:3] == [
+    *(("send", first + 1), ("warm", first + 1), ("send", first + 2)),
+  ]
+  assert len(world.of("warm")) == 1
+
+
+def test_compiling_is_time_of_starting_and_of_no_step(monkeypatch):
+  world = World(monkeypatch, total=2, warm_up=lambda state: time.sleep(0.5))
+  world.loop()
+  assert world.record["spent"]["starting"] >= 0.5
+  assert world.record["spent"]["steps"] < 0.25
+  assert world.lines[0]["step_seconds_p95"] < 0.25
+  assert all(line["images_per_second"] > 10 / 0.25 for line in world.lines)
+
+
+def test_told_to_stop_while_compiling_it_saves_the_first_step(monkeypatch):
+  def warm_up(state):
+    world.asked = True
+    raise stopping.Stopped
+
+  world = World(
+    monkeypatch, warm_up=warm_up, stop_when=lambda world: world.asked
+  )
+  world.asked = False
+  with pytest.raises(train_loop.Preempted, match="saved at step 1"):
+    world.loop()
+  assert [step for step, _, _ in world.saves] == [1]
+
+
 def test_it_evaluates_when_due_and_at_the_end(monkeypatch):
   world = World(
     monkeypatch, total=5, scores=[0.5] * 5, every={"evaluate": 2, "log": 5}
@@ -371,7 +409,7 @@ def test_the_time_is_spent_on_something(monkeypatch):
   world.loop(record)
   elapsed = time.monotonic() - started
   spent = record["spent"]
-  assert spent["starting"] == 0
+  assert spent["starting"] < 1e-3
   assert min(spent["steps"], spent["evaluating"], spent["saving"]) > 0
   assert sum(spent.values()) == pytest.approx(record["seconds"], abs=1e-3)
   assert sum(spent.values()) <= elapsed

@@ -57,8 +57,10 @@ def make_evaluator(
   *,
   placement: str = "host",
   check: Callable[[], None] = lambda: None,
-) -> Callable[[Tree], Evaluation]:
-  """evaluate(variables) -> Evaluation of all of `batches`.
+) -> Callable[..., Evaluation]:
+  """evaluate(variables, limit=None) -> Evaluation of all of `batches`.
+
+  With a limit it ends after so many of them.
 
   Args:
     task_sums: (variables, batch) -> (sums, logits (b, k)).
@@ -74,13 +76,14 @@ def make_evaluator(
   feed = functools.partial(_feed, batches, mesh)
   if placement == "device":
     batches.check_resident()
-    feed = functools.cache(lambda: tuple(_feed(batches, mesh)))
+    resident = functools.cache(lambda: tuple(_feed(batches, mesh, None)))
+    feed = lambda limit: resident()[:limit]  # noqa: E731
   measure = jax.jit(task_sums, out_shardings=distributed.replicated(mesh))
   rows = np.arange(batches.batch_size)[batches.rows]
 
-  def evaluate(variables: Tree) -> Evaluation:
+  def evaluate(variables: Tree, limit: int | None = None) -> Evaluation:
     total, worst, pending = None, [], None
-    for number, (batch, on_devices) in enumerate(feed()):
+    for number, (batch, on_devices) in enumerate(feed(limit)):
       check()
       measured = measure(variables, on_devices)
       # Read the batch before this one while this one is being computed.
@@ -100,9 +103,11 @@ def make_evaluator(
   return evaluate
 
 
-def _feed(batches: data.Batches, mesh: Mesh) -> Iterator[tuple[Tree, Tree]]:
+def _feed(
+  batches: data.Batches, mesh: Mesh, limit: int | None
+) -> Iterator[tuple[Tree, Tree]]:
   """Each batch: this process's rows here, and all of it on the devices."""
-  for batch in batches.iterate(0, batches.num_batches):
+  for batch in batches.iterate(0, limit or batches.num_batches):
     yield batch, distributed.put_batch(batch, mesh)
 
 
@@ -129,7 +134,8 @@ def _keep_mistakes(worst, logits, batch, positions: np.ndarray) -> None:
   """
   finite = np.where(np.isfinite(logits), logits, -np.inf)
   predictions = finite.argmax(-1)
-  shifted = np.exp(logits - logits.max(-1, keepdims=True))
+  with np.errstate(invalid="ignore"):  # No confidence where one is infinite.
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
   confidences = shifted.max(-1) / shifted.sum(-1)
   wrong = (predictions != batch["label"]) & (batch["mask"] > 0)
   found = np.flatnonzero(wrong & np.isfinite(confidences))

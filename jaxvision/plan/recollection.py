@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxvision import workdir as workdirs
 from jaxvision.plan import compilation
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax")
+_FLAGS = ("LIBTPU_INIT_ARGS", "XLA_FLAGS")  # What compilers are told.
 
 
 def recall(
@@ -20,12 +22,16 @@ def recall(
   """Returns the figures for these facts, made now unless they were before.
 
   Args:
-    facts: all that they depend on, beside the code and what it is made of.
+    facts: all that they depend on, beside the code, what it is made of and
+      the flags of the compilers.
     make: makes them.
   """
   versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+  flags = {name: os.environ.get(name, "") for name in _FLAGS}
   text = json.dumps(
-    {**facts, **versions, "code": workdirs.code()}, sort_keys=True, default=str
+    {**facts, **versions, **flags, "code": workdirs.code()},
+    sort_keys=True,
+    default=str,
   )
   name = hashlib.sha256(text.encode()).hexdigest()[:32]
   path = startup.cache_folder() / "plans" / f"{name}.json"
