@@ -51,18 +51,6 @@ def variable_shapes(
   return jax.eval_shape(init, jax.random.key(0), _one_image(image_shape))
 
 
-def parameter_table(params: Tree) -> list[tuple[str, tuple[int, ...], int]]:
-  """Returns (path, shape, count) of every parameter, in the tree's order.
-
-  Args:
-    params: a tree of arrays, or of `jax.ShapeDtypeStruct`.
-  """
-  return [
-    (path, leaf.shape, leaf.size)
-    for path, leaf in trees.flatten(params).items()
-  ]
-
-
 def flops_per_image(
   model: nn.Module, *, image_shape: tuple[int, int, int]
 ) -> float:

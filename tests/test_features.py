@@ -35,17 +35,6 @@ def test_variable_shapes_are_those_of_init():
   assert jax.tree.map(lambda x: (x.shape, x.dtype), shapes) == expected
 
 
-def test_parameter_table():
-  model = models.create("mlp", num_classes=3, hidden=(5,))
-  params = _params(model, (2, 2, 1))
-  assert features.parameter_table(params) == [
-    ("head/bias", (3,), 3),
-    ("head/kernel", (5, 3), 15),
-    ("hidden_0/bias", (5,), 5),
-    ("hidden_0/kernel", (4, 5), 20),
-  ]
-
-
 class _Mixing(nn.Module):
   """Weights tokens by how alike they are: products outside of any layer."""
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import features, models
+from jaxvision import features, models, trees
 
 
 def _numpy_convolution(x, kernel, *, stride=1):
@@ -188,8 +188,8 @@ def _output_shapes(model, *, size):
   images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   _, state = jax.eval_shape(run, variables, images)
   return {
-    path.removesuffix("__call__/0"): shape
-    for path, shape, _ in features.parameter_table(state["intermediates"])
+    path.removesuffix("__call__/0"): leaf.shape
+    for path, leaf in trees.flatten(state["intermediates"]).items()
   }
 
 

@@ -60,7 +60,6 @@ class Template:
   axes: Mapping[str, Range | Choice]
 
 
-Axis = Range | Choice | Template
 Space = Mapping[str, Any]
 
 
