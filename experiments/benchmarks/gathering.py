@@ -2,10 +2,15 @@
 
   python experiments/benchmarks/gathering.py
 
-Needs libtpu (pip install 'jaxvision[tpu-plan]'), but no TPU. The gradient step
-of two products, their float32 matrices split over all chips and used in
-bfloat16, is compiled ahead of time; printed is how many collective operations
-of each kind the compiled program has.
+Needs libtpu (pip install 'jaxvision[tpu-plan]'), but no TPU. Compiled ahead of
+time, for float32 matrices split over all chips and used in bfloat16:
+
+  step      the gradient step of two products
+  flag      the same with xla_tpu_prefer_async_allgather_to_allreduce
+  scatter   an explicit `jax.lax.psum_scatter` of one such matrix
+
+Printed is how many collective operations of each kind the programs have; one
+that is spread over several fusions is counted in each.
 """
 
 import re
@@ -25,30 +30,36 @@ CASES = (
   ("v5e:8x8", 2048),
   ("v5e:8x8", 4096),
 )
+_FLAG = {"xla_tpu_prefer_async_allgather_to_allreduce": "true"}
 _TOKENS = 197
 _KINDS = r"\b(all-gather|all-reduce|reduce-scatter|collective-permute)"
 
 
 def main() -> None:
   """Prints a row for each case."""
-  print("| chips | matrix | KiB a chip, bfloat16 | operations |")
-  print("|---:|---|---:|---|")
+  print("| chips | matrix | KiB a chip, bfloat16 | step | flag | scatter |")
+  print("|---:|---|---:|---|---|---|")
   for topology, width in CASES:
-    devices = plan.devices(topology)
-    count = Counter(
-      re.findall(rf"{_KINDS}(?:-start)?\(", _text(devices, width))
-    )
-    kept = 2 * 4 * width**2 / len(devices) / 2**10
-    found = ", ".join(f"{kind} {n}" for kind, n in count.items())
+    mesh = Mesh(np.ravel(plan.devices(topology)), ("fsdp",))
+    kept = 2 * 4 * width**2 / mesh.size / 2**10
+    step, scatter = _step_program(mesh, width), _scatter_program(mesh, width)
+    found = (_count(step), _count(step, _FLAG), _count(scatter))
     print(
-      f"| {len(devices)} | {width} x {4 * width} | {kept:,.0f} | {found} |",
+      f"| {mesh.size} | {width} x {4 * width} | {kept:,.0f} "
+      f"| {' | '.join(found)} |",
       flush=True,
     )
 
 
-def _text(devices: np.ndarray, width: int) -> str:
-  """The compiled program of one step."""
-  mesh = Mesh(np.ravel(devices), ("fsdp",))
+def _count(
+  program: jax.stages.Lowered, flags: dict[str, str] | None = None
+) -> str:
+  text = program.compile(compiler_options=flags).as_text()
+  found = Counter(re.findall(rf"{_KINDS}(?:-start)?\(", text))
+  return ", ".join(f"{kind} {n}" for kind, n in found.items())
+
+
+def _step_program(mesh: Mesh, width: int) -> jax.stages.Lowered:
   rows = NamedSharding(mesh, PartitionSpec("fsdp"))
   columns = NamedSharding(mesh, PartitionSpec(None, "fsdp"))
   shardings = (columns, rows)
@@ -60,8 +71,7 @@ def _text(devices: np.ndarray, width: int) -> str:
   tokens = jax.ShapeDtypeStruct(
     (mesh.size, _TOKENS, width), jnp.bfloat16, sharding=rows
   )
-  step = jax.jit(_step, out_shardings=shardings)
-  return step.lower(params, tokens).compile().as_text()
+  return jax.jit(_step, out_shardings=shardings).lower(params, tokens)
 
 
 def _step(params: tuple[jax.Array, jax.Array], x: jax.Array):
@@ -72,6 +82,24 @@ def _step(params: tuple[jax.Array, jax.Array], x: jax.Array):
 def _loss(params: tuple[jax.Array, jax.Array], x: jax.Array) -> jax.Array:
   first, second = (each.astype(jnp.bfloat16) for each in params)
   return ((jax.nn.gelu(x @ first) @ second).astype(jnp.float32) ** 2).mean()
+
+
+def _scatter_program(mesh: Mesh, width: int) -> jax.stages.Lowered:
+  rows = PartitionSpec("fsdp")
+  scatter = jax.shard_map(
+    lambda x: jax.lax.psum_scatter(
+      x[0], "fsdp", scatter_dimension=0, tiled=True
+    ),
+    mesh=mesh,
+    in_specs=rows,
+    out_specs=rows,
+  )
+  gradients = jax.ShapeDtypeStruct(
+    (mesh.size, 4 * width, width),
+    jnp.bfloat16,
+    sharding=NamedSharding(mesh, rows),
+  )
+  return jax.jit(scatter).lower(gradients)
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def _member(
     devices=distributed.describe(parts.mesh),
     backend=jax.default_backend(),
   )
-  return together.Member(parts, trace, workdir, None, train_loop.empty_record())
+  return together.Member(parts, trace, workdir)
 
 
 def _by_group(

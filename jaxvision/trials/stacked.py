@@ -82,14 +82,14 @@ def _equal(pair: Iterator[Any]) -> bool:
 def begin(
   parts: Sequence[assembly.Parts],
   traces: Sequence[Trace],
-  states: Sequence[Tree] | None,
+  states: Sequence[Tree] | None = None,
 ) -> Stack:
   """Stacks runs that are at one step.
 
   Args:
     parts: of the runs; they see the same data.
     traces: of the runs, alike.
-    states: restored ones, of numpy arrays; None draws those of step 0.
+    states: of numpy arrays; None draws those of step 0.
   """
   mesh = shared_programs.mesh_of(len(parts))
   programs = shared_programs.share(traces, mesh)

@@ -53,15 +53,15 @@ class Member:
   Attributes:
     parts, trace: of the run.
     folder: claimed for it.
-    state: restored; None at the beginning.
-    record: of the checkpoint, or `train_loop.empty_record`.
+    record: of its checkpoints.
   """
 
   parts: assembly.Parts
   trace: Trace
   folder: pathlib.Path
-  state: Tree | None
-  record: dict[str, Any]
+  record: dict[str, Any] = dataclasses.field(
+    default_factory=train_loop.empty_record
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +83,10 @@ def train(
   watch: Watch,
   should_stop: stopping.Stopping,
 ) -> dict[int, Ending]:
-  """Trains runs to their ends.
+  """Trains runs from their beginning to their ends.
 
   Args:
-    members: runs with the same data, alike traces, at the same step.
+    members: runs with the same data and alike traces.
     watch: is told each evaluation of all, and may end some.
     should_stop: whether to save and stop.
 
@@ -102,9 +102,7 @@ def train(
   clock = {"last": time.monotonic(), "saved": time.monotonic()}
   with _open_metrics(members) as write:
     stack, unread = _stack(members), None
-    for step in range(
-      members[0].record["step"] + block, steps.total + block, block
-    ):
+    for step in range(block, steps.total + block, block):
       stack, sums = stacked.take_steps(stack, step - block, block)
       if unread:
         endings = _read(members, runs, *unread) | endings
@@ -141,11 +139,9 @@ def train(
 
 
 def _stack(members: Sequence[Member]) -> stacked.Stack:
-  states = [member.state for member in members]
   return stacked.begin(
     [member.parts for member in members],
     [member.trace for member in members],
-    None if states[0] is None else states,
   )
 
 
@@ -171,8 +167,7 @@ def _open_metrics(members: Sequence[Member]) -> Iterator[Write]:
       files.enter_context(
         tracking.open_metrics(
           member.folder,
-          first_step=member.record["step"],
-          evaluated=not member.record["unevaluated"],
+          first_step=0,
           tensorboard=False,
         )
       )
