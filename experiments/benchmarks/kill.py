@@ -1,6 +1,6 @@
 """Kills a training of two processes at random moments and compares its end.
 
-  python experiments/benchmarks/kill.py --kills 24 --seed 0
+  python experiments/benchmarks/kill.py --kills 24 --seed 0 --steps 1500
 
 `jaxvision launch local` trains an MLP on the digits, with dropout, shifted
 images and a moving average. Again and again, SIGKILL or SIGTERM is sent to one
@@ -203,10 +203,15 @@ def strike(
   Returns:
     What happened, and the ids of the processes.
   """
-  since = time.time()
-  found = lambda: processes(workdir)  # noqa: E731
-  wait(lambda: len(found()) == _PROCESSES and found() != last, launcher)
-  ids, in_phase = found(), PHASES[kill.phase]
+  since, ids = time.time(), ()
+
+  def are_new() -> bool:
+    nonlocal ids
+    ids = processes(workdir)
+    return len(ids) == _PROCESSES and ids != last
+
+  wait(are_new, launcher)
+  in_phase = PHASES[kill.phase]
   # A phase counts only if it comes after what was written before.
   step = max(kill.step, _last_step(workdir) + 1)
   wait(lambda: in_phase(workdir, step, since), launcher)
@@ -321,7 +326,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
   """Does what the command line says and prints two Markdown tables."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--kills", type=int, default=24)
-  parser.add_argument("--steps", type=int, default=600)
+  parser.add_argument("--steps", type=int, default=1500)
   parser.add_argument("--seed", type=int, default=0)
   options = parser.parse_args(arguments)
   kills = plan(kills=options.kills, steps=options.steps, seed=options.seed)
