@@ -80,11 +80,13 @@ def start(
 ) -> Command:
   """Starts `jaxvision ARGUMENTS` on virtual CPU devices.
 
-  The variables are added to the environment.
+  The variables are added to the environment as it is now: the server has that
+  of its own start.
   """
+  environment = {**os.environ, **(variables or {})}
   process = _SERVER.Process(
     target=_command,
-    args=(list(arguments), str(output), devices, dict(variables or {})),
+    args=(list(arguments), str(output), devices, environment),
     daemon=True,
   )
   process.start()
@@ -124,9 +126,10 @@ def start_group(
 
 
 def _command(
-  arguments: list[str], output: str, devices: int, variables: dict[str, str]
+  arguments: list[str], output: str, devices: int, environment: dict[str, str]
 ) -> None:
-  os.environ.update(variables)
+  os.environ.clear()
+  os.environ.update(environment)
   import jax
 
   file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

@@ -257,6 +257,11 @@ def _submit(workdir):
     output=workdir.with_suffix(".txt"),
     variables={"JAX_NUM_CPU_DEVICES": "1", "JAXVISION_HEARTBEAT_TIMEOUT": "10"},
   )
+  return _number(submitted)
+
+
+def _number(submitted):
+  """The number of the job that a launcher has submitted."""
   assert submitted.wait() == 0, submitted.output.read_text()
   return re.search(r"job (\d+),", submitted.output.read_text())[1]
 
@@ -329,13 +334,12 @@ def test_the_jobs_of_an_array_share_a_sweep(cluster, tmp_path):
   words = ["launch", "slurm", "--array", "2", "--"]
   words += ["sweep", str(asked), "--workdir", str(workdir)]
   submitted = processes.start(words, output=tmp_path / "submitted.txt")
-  assert submitted.wait() == 0, submitted.output.read_text()
-  queued = ["squeue", "--noheader", "--states=all"]
-  queued += ["--format=%T", "--array"]
+  queued = ["squeue", "--noheader", "--states=all", "--format=%T", "--array"]
+  queued += ["--jobs", _number(submitted)]
 
   def over():
     done = subprocess.run(queued, capture_output=True, text=True).stdout
-    return done.split()[:2] == ["COMPLETED"] * 2
+    return done.split() == ["COMPLETED"] * 2
 
   _wait(over, workdir)
   trials = [

@@ -35,11 +35,13 @@ _OVERRIDES = {
   "log.tensorboard": False,
 }
 # Long enough to be killed again and again.
+_EVALUATION = 200  # steps
+# Longer than the seconds in which a process may be killed while it starts.
 _LONG = {
-  "train__duration": "400 steps",
-  "evaluate__every": "40 steps",
-  "checkpoint__every": "60 steps",
-  "log__every": "20 steps",
+  "train__duration": "4000 steps",
+  "evaluate__every": f"{_EVALUATION} steps",
+  "checkpoint__every": "300 steps",
+  "log__every": "100 steps",
 }
 # The exit codes of a process whose run lost another one.
 _ABANDONED = (endings.ABANDONED, -signal.SIGABRT)
@@ -298,7 +300,7 @@ def _evaluating(workdir, step, since):
   if not lines or not lines[-1].endswith("}"):
     return False
   last = json.loads(lines[-1])
-  due = last["step"] >= step and last["step"] % 40 == 0
+  due = last["step"] >= step and last["step"] % _EVALUATION == 0
   return due and "train/loss" in last
 
 
@@ -331,7 +333,7 @@ def test_killed_at_twelve_random_moments(recipe, long, tmp_path, count):
   workdir, moments = tmp_path / "run", random.Random(count)
   phases = [None, _stepping, _saving, _evaluating] * 3
   moments.shuffle(phases)
-  steps = sorted(moments.choices(range(300), k=len(phases)))
+  steps = sorted(moments.choices(range(2000), k=len(phases)))
   for phase, step in zip(phases, steps, strict=True):
     since = time.time()
     group = _start(recipe, workdir, count=count, devices=2 // count, **_LONG)
@@ -339,7 +341,7 @@ def test_killed_at_twelve_random_moments(recipe, long, tmp_path, count):
     if phase:
       now = functools.partial(phase, workdir, step, since)
       victim.signal_when(0, now)
-    time.sleep(moments.uniform(0, 0.01 if phase else 4))
+    time.sleep(moments.uniform(0, 0.01 if phase else 3))
     victim.process.kill()
     assert victim.wait() == -signal.SIGKILL, (phase, step)
     for other in group:

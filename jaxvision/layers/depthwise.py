@@ -152,14 +152,19 @@ def _gradient_of_kernel(x, kernel, g, *, strides: Pair, pads: Pads):
 def _sum_by_pairs(products: jax.Array) -> jax.Array:
   """Returns the sum of (b, h, w, c) over all axes but the last.
 
-  Sixteen rows are added in one pass, neighbours first: neighbours are likely
-  on one device. Longer sums than that spill registers.
+  Up to sixteen rows are added in one pass, neighbours first, as long as they
+  are on one device, where a batch is spread over all. Longer sums than that
+  spill registers.
   """
+  b, h, *_ = products.shape
+  devices = jax.device_count()
+  own = (b if b % devices else b // devices) * h
   rows = products.reshape(-1, *products.shape[2:])
   for _ in range(4):
-    if rows.shape[0] % 2 == 0:
+    if own % 2 == 0:
       pairs = rows.reshape(-1, 2, *rows.shape[1:])
       rows = pairs[:, 0] + pairs[:, 1]
+      own //= 2
   return rows.sum((0, 1))
 
 
