@@ -17,21 +17,6 @@ def folder(tmp_path):
   return tmp_path
 
 
-@pytest.fixture(scope="module")
-def compiled():
-  """The compilations so far, by a listener that jax calls at each."""
-  events = []
-
-  def listen(event, duration, **_):
-    if event.endswith("backend_compile_duration"):
-      events.append(duration)
-
-  jax.monitoring.register_event_duration_secs_listener(listen)
-  jax.jit(lambda x: x + 12345)(np.ones(3))
-  assert len(events) == 1, "jax calls its event otherwise; nothing is tested"
-  return events
-
-
 def test_the_parts_of_a_config(folder):
   parts = tiny_runs.prepare(
     folder, optimizer__learning_rate=0.5, ema__decay=0.9

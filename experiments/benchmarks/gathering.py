@@ -9,12 +9,8 @@ time, for float32 matrices split over all chips and used in bfloat16:
   flag      the same with xla_tpu_prefer_async_allgather_to_allreduce
   scatter   an explicit `jax.lax.psum_scatter` of one such matrix
 
-Printed is how many collective operations of each kind the programs have; one
-that is spread over several fusions is counted in each.
+Printed is how many collective operations of each kind the programs have.
 """
-
-import re
-from collections import Counter
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxvision import plan
+from jaxvision.plan import collectives
 
 # Topology, and the width of (width, 4 * width).
 CASES = (
@@ -32,7 +29,6 @@ CASES = (
 )
 _FLAG = {"xla_tpu_prefer_async_allgather_to_allreduce": "true"}
 _TOKENS = 197
-_KINDS = r"\b(all-gather|all-reduce|reduce-scatter|collective-permute)"
 
 
 def main() -> None:
@@ -43,7 +39,8 @@ def main() -> None:
     mesh = Mesh(np.ravel(plan.devices(topology)), ("fsdp",))
     kept = 2 * 4 * width**2 / mesh.size / 2**10
     step, scatter = _step_program(mesh, width), _scatter_program(mesh, width)
-    found = (_count(step), _count(step, _FLAG), _count(scatter))
+    compiled = (step.compile(), step.compile(_FLAG), scatter.compile())
+    found = [_counted(program, mesh.size) for program in compiled]
     print(
       f"| {mesh.size} | {width} x {4 * width} | {kept:,.0f} "
       f"| {' | '.join(found)} |",
@@ -51,12 +48,9 @@ def main() -> None:
     )
 
 
-def _count(
-  program: jax.stages.Lowered, flags: dict[str, str] | None = None
-) -> str:
-  text = program.compile(compiler_options=flags).as_text()
-  found = Counter(re.findall(rf"{_KINDS}(?:-start)?\(", text))
-  return ", ".join(f"{kind} {n}" for kind, n in found.items())
+def _counted(program: jax.stages.Compiled, devices: int) -> str:
+  found = collectives.count(program.as_text(), devices=devices)
+  return ", ".join(f"{kind} {each['number']}" for kind, each in found.items())
 
 
 def _step_program(mesh: Mesh, width: int) -> jax.stages.Lowered:
