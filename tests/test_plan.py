@@ -120,6 +120,21 @@ def test_data_that_lie_on_the_device_must_be_here(recipe, capsys):
   assert "cannot be known without it" in capsys.readouterr().err
 
 
+def test_a_batch_too_large_for_the_warm_up_is_left_out(recipe, capsys):
+  """Four epochs of 40 examples are ten steps of 16, and two of 80."""
+  words = [
+    "--config.train.duration=4 epochs",
+    "--config.schedule.warmup=8 steps",
+    *("--memory", "1", "--tries", "2"),
+  ]
+  assert _command(recipe, *words) == 0
+  printed = capsys.readouterr().out
+  assert "fits" in printed
+  assert "left out   --config.train.batch_size=" in printed
+  assert "a warm-up of 8 steps does not fit" in printed
+  assert "the largest that fits of these: 16" in printed
+
+
 def test_the_largest_batch_is_of_those_that_fit(recipe):
   made = plan.plan(recipe, topology="cpu:8", memory=1.0, tries=1)
   assert made.figures.fits

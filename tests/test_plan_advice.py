@@ -1,5 +1,6 @@
 """Tests of jaxvision.plan.advice: what is tried, on a model of the memory."""
 
+import jax
 import pytest
 import tiny_runs
 
@@ -52,14 +53,15 @@ def test_changes_are_added_until_it_fits(config):
   """8 examples of 500 are 4200; 8 halves 2025; 4 halves 1025; 2, 525."""
   measure = _measure(500)
   trials = advice.until_it_fits(config, measure(config), measure, tries=9)
-  assert [each.figures.total for each in trials] == [
+  compiled = [each.figures for each in trials if each.figures]
+  assert [each.total for each in compiled] == [
     4025,
     2025,
     2025,
     1025,
     525,
   ]
-  assert [each.figures.fits for each in trials] == [False] * 4 + [True]
+  assert [each.fits for each in compiled] == [False] * 4 + [True]
   assert trials[-1].changes == {
     "mesh.fsdp": 8,
     "mesh.data": 1,
@@ -73,7 +75,44 @@ def test_what_saves_nothing_is_left_out(config):
   measure = _measure(500)
   trials = advice.until_it_fits(config, measure(config), measure, tries=9)
   assert trials[2].changes["train.remat"] == "products"
-  assert "train.remat" not in trials[3].changes
+  assert "train.remat" not in trials[4].changes
+
+
+def test_a_change_that_cannot_be_is_left_out_with_its_reason(config):
+  measure = _measure(500)
+  trials = advice.until_it_fits(config, measure(config), measure, tries=9)
+  (left_out,) = [each for each in trials if each.figures is None]
+  assert left_out.changes["train.remat"] == "blocks"
+  assert left_out.reason == "no blocks"
+  assert trials[-1].fits
+
+
+def test_a_batch_that_cannot_be_bounds_the_search(config):
+  """Up to 500 a device the run is long enough for its warm-up."""
+  tried = []
+
+  def measure(config):
+    tried.append(config.train.batch_size // 8)
+    if tried[-1] > 500:
+      raise ValueError("a warm-up of 10000 steps does not fit")
+    return _figures(200 + tried[-1], config)
+
+  trials = advice.largest_batch(config, measure(config), measure, tries=9)
+  assert trials[0].changes == {"train.batch_size": 8 * 800}
+  assert "warm-up" in trials[0].reason
+  fits = [each.changes["train.batch_size"] for each in trials if each.fits]
+  assert 500 / 1.25 <= max(fits) / 8 <= 500
+
+
+def test_a_compiler_that_fails_leaves_the_variant_out(config):
+  def measure(config):
+    if config.train.batch_size > 64:
+      raise jax.errors.JaxRuntimeError("INTERNAL: no tiling")
+    return _figures(900, config)
+
+  trials = advice.largest_batch(config, measure(config), measure, tries=3)
+  assert trials
+  assert all("no tiling" in each.reason for each in trials)
 
 
 def test_no_more_is_tried_than_allowed(config):

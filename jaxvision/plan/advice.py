@@ -3,13 +3,16 @@
 Changes are made one after another, each beside those before that have saved
 memory, from what costs nothing to what costs time, until the step fits. None
 changes what is learnt, except for the precision and, with batch normalisation
-or mixup, accumulation: docs/scaling.md has the prices.
+or mixup, accumulation: docs/scaling.md has the prices. A variant that cannot be
+compiled is left out, with its reason.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+import jax
 
 from jaxvision.config import ConfigDict
 from jaxvision.plan import compilation
@@ -23,15 +26,22 @@ _CLOSE = 1.25  # Ratio of batches between which it is not searched further.
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-  """A config that was compiled.
+  """A variant of the config of the run.
 
   Attributes:
     changes: by key, against the config of the run.
-    figures: what came of it.
+    figures: of its compiled step; None where it could not be compiled.
+    reason: why it could not be compiled; "" where it was.
   """
 
   changes: dict[str, Any]
-  figures: compilation.Figures
+  figures: compilation.Figures | None
+  reason: str = ""
+
+  @property
+  def fits(self) -> bool:
+    """Whether it was compiled and the device has the memory."""
+    return self.figures is not None and self.figures.fits
 
 
 def changed(config: ConfigDict, changes: Changes) -> ConfigDict:
@@ -50,7 +60,7 @@ def until_it_fits(
   *,
   tries: int,
 ) -> list[Trial]:
-  """Returns what was tried; the last one fits, if one does.
+  """Returns what was tried, also what could not be; the last fits, if one does.
 
   Args:
     config: of a step that does not fit.
@@ -60,19 +70,27 @@ def until_it_fits(
   """
   kept, best, trials = {}, first.total, []
   for change in _changes(config, first):
-    if len(trials) == tries:
+    if sum(each.figures is not None for each in trials) == tries:
       break
-    tried = {**kept, **change}
-    try:
-      figures = measure(changed(config, tried))
-    except ValueError:
-      continue  # The model has no blocks, or the batch no such parts.
-    trials.append(Trial(tried, figures))
-    if figures.fits:
+    trial = _try(config, {**kept, **change}, measure)
+    trials.append(trial)
+    if trial.fits:
       break
-    if figures.total < _WORTH * best:
-      kept, best = tried, figures.total
+    if trial.figures and trial.figures.total < _WORTH * best:
+      kept, best = trial.changes, trial.figures.total
   return trials
+
+
+def _try(
+  config: ConfigDict, changes: dict[str, Any], measure: Measure
+) -> Trial:
+  """One variant; that it cannot be must not hide the others."""
+  try:
+    return Trial(changes, measure(changed(config, changes)))
+  except (ValueError, jax.errors.JaxRuntimeError) as error:
+    # A model without blocks, a run shorter than its warm-up, a compiler that
+    # fails.
+    return Trial(changes, None, str(error))
 
 
 def _changes(
@@ -115,17 +133,22 @@ def largest_batch(
   """
   devices = first.mesh["replica"] * first.mesh["data"] * first.mesh["fsdp"]
   unit = devices * config.train.accumulate
-  known = {first.batch_size // unit: first}
-  trials = []
-  while len(trials) < tries and (count := _next(known)):
-    change = {"train.batch_size": count * unit}
-    known[count] = measure(changed(config, change))
-    trials.append(Trial(change, known[count]))
-  return trials
+  known = {first.batch_size // unit: Trial({}, first)}
+  while _compiled(known) <= tries and (count := _next(known)):
+    known[count] = _try(config, {"train.batch_size": count * unit}, measure)
+  return list(known.values())[1:]
 
 
-def _next(known: Mapping[int, compilation.Figures]) -> int:
-  """The number of units to try next; 0 where the search is over."""
+def _compiled(known: Mapping[int, Trial]) -> int:
+  return sum(each.figures is not None for each in known.values())
+
+
+def _next(known: Mapping[int, Trial]) -> int:
+  """The number of units to try next; 0 where the search is over.
+
+  A batch that cannot be, for instance one of which the run has too few steps
+  for its warm-up, bounds the search like one that does not fit.
+  """
   fits = max((count for count in known if known[count].fits), default=0)
   least = min((count for count in known if not known[count].fits), default=0)
   if least == 1 or (least and fits and least <= max(_CLOSE * fits, fits + 1)):
@@ -133,9 +156,11 @@ def _next(known: Mapping[int, compilation.Figures]) -> int:
   if fits and least:
     return (fits + least) // 2
   if least:
-    return min(max(_estimate(known[least], least), 1), least - 1)
+    figures = known[least].figures
+    guess = _estimate(figures, least) if figures else least // 2
+    return min(max(guess, 1), least - 1)
   # Once by estimate, then whether that was all, then faster.
-  steps = {1: max(_estimate(known[fits], fits), fits + 1)}
+  steps = {1: max(_estimate(known[fits].figures, fits), fits + 1)}
   steps[2] = max(math.ceil(_CLOSE * fits), fits + 1)
   return steps.get(len(known), 2 * fits)
 

@@ -49,7 +49,9 @@ class Plan:
   def largest_batch(self) -> int | None:
     """The largest batch of those compiled that fits; None where none does."""
     found = [self.figures, *(each.figures for each in self.batches)]
-    return max((each.batch_size for each in found if each.fits), default=None)
+    return max(
+      (each.batch_size for each in found if each and each.fits), default=None
+    )
 
 
 def plan(

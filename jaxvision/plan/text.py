@@ -89,7 +89,7 @@ def _remedies(plan: planning.Plan) -> Iterator[str]:
   yield "tried to make it fit, each compiled:"
   yield from map(_trial, plan.remedies)
   last = plan.remedies[-1]
-  if last.figures.fits:
+  if last.fits:
     yield f"it fits with {_options(last)}"
   else:
     yield "none of it fits: take more devices, or a smaller batch"
@@ -107,9 +107,10 @@ def _batches(plan: planning.Plan) -> Iterator[str]:
 
 
 def _trial(trial: advice.Trial) -> str:
-  figures = trial.figures
-  verdict = "fits" if figures.fits else "does not fit"
-  return f"{_mib(figures.total):>12} MiB, {verdict:12}  {_options(trial)}"
+  if trial.figures is None:
+    return f"{'left out':>29}   {_options(trial)}: {trial.reason}"
+  verdict = "fits" if trial.fits else "does not fit"
+  return f"{_mib(trial.figures.total):>12} MiB, {verdict:12}  {_options(trial)}"
 
 
 def _options(trial: advice.Trial) -> str:
