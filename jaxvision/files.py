@@ -1,4 +1,4 @@
-"""Files that are written whole, read with words, locked and named in one way.
+"""Files that are written whole, read with words, and named in one way.
 
 A file is written as NAME.part, brought to the disk, and then renamed: a reader
 sees the old content or the new one, also after a power cut. JSON is strict: NaN
@@ -8,7 +8,6 @@ Standard library only.
 """
 
 import contextlib
-import datetime
 import errno
 import fcntl
 import json
@@ -16,7 +15,6 @@ import math
 import os
 import pathlib
 import re
-import socket
 import stat
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -199,7 +197,7 @@ def _locked_part(part: Path) -> Iterator[IO[bytes]]:
     descriptor = os.open(part, flags, 0o666)
     with open(descriptor, "r+b") as file:
       _check_regular(os.fstat(descriptor).st_mode, part)
-      _flock(descriptor, fcntl.LOCK_EX)
+      flock(descriptor, fcntl.LOCK_EX)
       # Whoever had it before has renamed it, and this would write to that.
       if not _is_at(part, descriptor):
         continue
@@ -214,8 +212,13 @@ def _is_at(path: Path, descriptor: int) -> bool:
     return False
 
 
-def _flock(descriptor: int, operation: int) -> bool:
-  """Locks; False where the file system has no locks."""
+def flock(descriptor: int, operation: int) -> bool:
+  """`fcntl.flock`; False where the file system has no locks.
+
+  Raises:
+    BlockingIOError: another has it, and the operation does not wait.
+    OSError: anything else.
+  """
   try:
     fcntl.flock(descriptor, operation)
   except BlockingIOError:
@@ -237,64 +240,11 @@ def _sync_folder(folder: Path) -> None:
       os.close(descriptor)
 
 
-@contextlib.contextmanager
-def locked(
-  path: StrPath,
-  *,
-  refusal: str | None = None,
-  waiting: Callable[[str], None] | None = None,
-  unlockable: Callable[[str], None] | None = None,
-) -> Iterator[IO[str]]:
-  """Holds the lock that a file is; the system frees it when the process ends.
-
-  The file says who holds it: host, process and time. It stays, empty, when the
-  lock is free again.
-
-  Args:
-    path: of the lock; its folder exists.
-    refusal: raise at once where another holds the lock: "{holder}" in this
-      text becomes who. None waits.
-    waiting: is told who holds it before a wait begins.
-    unlockable: is told the reason where the file system has no locks; the
-      block then runs without.
-
-  Raises:
-    ValueError: another process or thread holds it, see `refusal`.
-    OSError: the file cannot be written.
-  """
-  flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-  with open(os.open(path, flags, 0o666), "r+", encoding="utf-8") as file:
-    try:
-      free = _flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      holder = file.read(1000).strip() or "another process"
-      if refusal is not None:
-        text = refusal.replace("{holder}", printable(holder))
-        raise ValueError(text) from None
-      if waiting:
-        waiting(printable(holder))
-      free = _flock(file.fileno(), fcntl.LOCK_EX)
-    if not free and unlockable:
-      unlockable("the file system has no locks")
-    note(file, whoami())
-    try:
-      yield file
-    finally:
-      note(file, "")
-
-
-def note(lock: IO[str], text: str) -> None:
-  """Writes who holds a lock into its file, in place of what it says."""
-  lock.seek(0)
-  lock.truncate(0)
-  lock.write(text)
-  lock.flush()
-
-
-def whoami() -> str:
-  """This process as "process 4711 on HOST since 2026-01-31 12:00:00+00:00"."""
-  now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
-  return f"process {os.getpid()} on {socket.gethostname()} since {now}"
+def disk_is_full(error: BaseException) -> bool:
+  """Whether a write failed for want of space: of the disk, or of a quota."""
+  # By their text: some libraries raise other errors, which quote the system's.
+  full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+  return any(os.strerror(number) in str(error) for number in full)
 
 
 def cache_folder() -> Path:

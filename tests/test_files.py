@@ -1,4 +1,4 @@
-"""Files: whole or not at all, strict, locked, and named without control."""
+"""Files: whole or not at all, strict, and named without control."""
 
 import json
 import os
@@ -169,71 +169,6 @@ def test_damaged_json_is_named(tmp_path, content, words):
   assert str(caught.value).startswith(f"{tmp_path}/a\\x1b.json is damaged: it ")
   assert str(caught.value).endswith("expected an object {...}; remove it")
   assert len(str(caught.value)) < 400
-
-
-def test_a_lock_says_who_holds_it(tmp_path):
-  path = tmp_path / "lock"
-  with files.locked(path):
-    refusal = "in use by {holder}; wait"
-    with (
-      pytest.raises(ValueError, match="in use by process") as caught,
-      files.locked(path, refusal=refusal),
-    ):
-      pass
-    assert f"process {os.getpid()} on {socket.gethostname()} since 2" in str(
-      caught.value
-    )
-  with files.locked(path, refusal=refusal):
-    pass
-  assert path.read_text() == ""
-
-
-def test_the_lock_of_a_killed_process_is_free(tmp_path):
-  path = tmp_path / "lock"
-  code = (
-    "import sys\n"
-    "from jaxvision import files\n"
-    "with files.locked(sys.argv[1]):\n"
-    "  print('held', flush=True)\n"
-    "  sys.stdin.read()\n"
-  )
-  with subprocess.Popen(
-    [sys.executable, "-c", code, str(path)],
-    stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE,
-  ) as process:
-    assert process.stdout.readline() == b"held\n"
-    with (
-      pytest.raises(ValueError, match=f"process {process.pid} on"),
-      files.locked(path, refusal="{holder}"),
-    ):
-      pass
-    process.kill()
-    process.wait()
-  with files.locked(path, refusal="{holder}"):
-    assert path.read_text().startswith(f"process {os.getpid()} on")
-
-
-def test_a_lock_that_is_waited_for_tells_so(tmp_path):
-  path, told = tmp_path / "lock", []
-  free = threading.Event()
-
-  def wait():
-    def tell(holder):
-      told.append(holder)
-      free.set()
-
-    with files.locked(path, waiting=tell):
-      told.append("held")
-
-  with files.locked(path):
-    thread = threading.Thread(target=wait)
-    thread.start()
-    assert free.wait(30)
-    assert len(told) == 1
-  thread.join()
-  assert told[0].startswith(f"process {os.getpid()} on")
-  assert told[1:] == ["held"]
 
 
 @pytest.mark.parametrize(
