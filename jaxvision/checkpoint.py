@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from jaxvision import tracking
+from jaxvision import files
 from jaxvision.processes import exchange
 
 Tree = Any
@@ -135,7 +135,7 @@ def add_score(manager: Manager, step: int, score: float) -> None:
 
   def write() -> None:
     folder.mkdir(exist_ok=True)
-    tracking.write_json(folder / "metrics", {"score": score})
+    files.write_json(folder / "metrics", {"score": score})
 
   exchange.first(write)
   manager.reload()
@@ -263,7 +263,7 @@ def _explained(manager: Manager, action: Callable[[], Any]) -> None:
 
 
 def _remedy(error: BaseException) -> str:
-  if tracking.disk_is_full(error):
+  if files.disk_is_full(error):
     return "Free some space, or move the run to a larger disk. "
   return "Make the folder writable. "
 

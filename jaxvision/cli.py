@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from jaxvision import screen, tracking
+from jaxvision import files, screen
 from jaxvision.commands import (
   data,
   launch,
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("jaxvision: interrupted", file=sys.stderr)
     return _leave(INTERRUPTED)
   except (ValueError, OSError) as error:
-    return _fail(error, 1 if tracking.disk_is_full(error) else 2)
+    return _fail(error, 1 if files.disk_is_full(error) else 2)
   except Exception as error:
     return _fail(error, _exit_code(error))
 

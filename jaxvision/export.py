@@ -15,7 +15,7 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
-from jaxvision import data
+from jaxvision import data, files
 
 Tree = Any
 
@@ -77,9 +77,7 @@ def save(
       f"{len(class_names)} class names for a model of {num_classes} classes; "
       "give them all, or none"
     )
-  part = path.with_name(path.name + ".part")
-  part.write_bytes(exported.serialize())
   if class_names:
-    lines = "".join(f"{name}\n" for name in class_names)
-    path.with_suffix(".txt").write_text(lines, "utf-8")
-  part.replace(path)
+    lines = "".join(f"{files.printable(name)}\n" for name in class_names)
+    files.write_text(path.with_suffix(".txt"), lines)
+  files.write_bytes(path, exported.serialize())

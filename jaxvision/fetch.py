@@ -13,7 +13,7 @@ import os
 import pathlib
 import urllib.parse
 
-from jaxvision import download
+from jaxvision import download, files
 
 _BUCKETS = "https://storage.googleapis.com"
 _HUB = "hf-hub:"
@@ -50,7 +50,8 @@ def local_path(
     path = _from_hub(address, cache_dir=cache_dir, offline=offline)
   elif "://" in address:
     url = web_address(address)
-    path = _place(url, pathlib.Path(cache_dir or _default_cache_dir()))
+    kept = cache_dir or files.cache_folder() / "downloads"
+    path = _place(url, pathlib.Path(kept))
     if not path.exists():
       if offline:
         raise FileNotFoundError(
@@ -85,13 +86,6 @@ def web_address(address: str) -> str:
   if scheme == "gs":
     return f"{_BUCKETS}/{host}/{urllib.parse.quote(name)}"
   return address
-
-
-def _default_cache_dir() -> pathlib.Path:
-  if cache := os.environ.get("JAXVISION_CACHE"):
-    return pathlib.Path(cache).expanduser() / "downloads"
-  home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-  return pathlib.Path(home) / "jaxvision" / "downloads"
 
 
 def _place(url: str, cache_dir: pathlib.Path) -> pathlib.Path:

@@ -21,7 +21,7 @@ def locked(
   refusal: str | None = None,
   waiting: Callable[[str], None] | None = None,
   unlockable: Callable[[str], None] | None = None,
-) -> Iterator[IO[str]]:
+) -> Iterator[IO[bytes]]:
   """Holds the lock that a file is; the system frees it when the process ends.
 
   The file says who holds it: host, process and time. It stays, empty, when the
@@ -37,38 +37,42 @@ def locked(
 
   Raises:
     ValueError: another process or thread holds it, see `refusal`.
-    OSError: the file cannot be written.
+    OSError: the file cannot be made.
   """
   flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-  with open(os.open(path, flags, 0o666), "r+", encoding="utf-8") as file:
+  with open(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
     try:
       free = files.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-      holder = file.read(1000).strip() or "another process"
+      who = file.read(1000).decode("utf-8", "replace").strip()
+      who = files.printable(who or "another process")
       if refusal is not None:
-        text = refusal.replace("{holder}", files.printable(holder))
-        raise ValueError(text) from None
+        raise ValueError(refusal.replace("{holder}", who)) from None
       if waiting:
-        waiting(files.printable(holder))
+        waiting(who)
       free = files.flock(file.fileno(), fcntl.LOCK_EX)
     if not free and unlockable:
       unlockable("the file system has no locks")
-    note(file, whoami())
+    note(file, holder())
     try:
       yield file
     finally:
       note(file, "")
 
 
-def note(lock: IO[str], text: str) -> None:
+def note(lock: IO[bytes], text: str) -> None:
   """Writes who holds a lock into its file, in place of what it says."""
-  lock.seek(0)
-  lock.truncate(0)
-  lock.write(text)
-  lock.flush()
+  with contextlib.suppress(OSError):  # a full disk is no reason to fail
+    os.ftruncate(lock.fileno(), 0)
+    os.pwrite(lock.fileno(), text.encode(), 0)
 
 
-def whoami() -> str:
-  """This process as "process 4711 on HOST since 2026-01-31 12:00:00+00:00"."""
+def holder(who: str = "") -> str:
+  """Who holds a lock: "process 4711 on HOST since 2026-01-31 12:00:00+00:00".
+
+  Args:
+    who: in place of this process, as "processes 1 2".
+  """
   now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
-  return f"process {os.getpid()} on {socket.gethostname()} since {now}"
+  who = who or f"process {os.getpid()}"
+  return f"{who} on {socket.gethostname()} since {now}"

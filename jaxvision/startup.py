@@ -10,6 +10,8 @@ import platform
 
 import jax
 
+from jaxvision import files
+
 _ACCELERATORS = ("/dev/nvidia[0-9]*", "/dev/accel[0-9]*", "/dev/kfd")
 _FLAGS = (
   # Leaves convolutions to the path whose gradients are faster.
@@ -87,18 +89,12 @@ def _keep_freed_memory() -> None:
 def cache_compilations() -> None:
   """Keeps compiled programs in the user's cache directory between processes.
 
-  $XDG_CACHE_HOME/jaxvision (~/.cache/jaxvision). Does nothing where the user
-  has chosen: JAX_COMPILATION_CACHE_DIR, or JAX_ENABLE_COMPILATION_CACHE=false.
+  `files.cache_folder()`/compiled. Does nothing where the user has chosen:
+  JAX_COMPILATION_CACHE_DIR, or JAX_ENABLE_COMPILATION_CACHE=false.
   """
   if jax.config.jax_compilation_cache_dir is not None:
     return
-  directory = cache_folder() / "compiled"
+  directory = files.cache_folder() / "compiled"
   jax.config.update("jax_compilation_cache_dir", str(directory))
   if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-
-
-def cache_folder() -> pathlib.Path:
-  """What may be forgotten is kept here; it need not exist."""
-  home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-  return pathlib.Path(home) / "jaxvision"

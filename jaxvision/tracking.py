@@ -7,14 +7,12 @@ a terminal, plain lines anywhere else.
 
 import contextlib
 import datetime
-import errno
 import json
 import math
-import os
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TextIO
+from typing import TextIO
 
 Values = Mapping[str, float]
 
@@ -147,18 +145,3 @@ def _time_left(started: datetime.datetime, done: int, left: int) -> str:
     return ""
   each = (datetime.datetime.now() - started).total_seconds() / done
   return f"{datetime.timedelta(seconds=math.ceil(each * left))} left"
-
-
-def write_json(path: str | pathlib.Path, value: Any) -> None:
-  """Writes a JSON file whole or not at all."""
-  path = pathlib.Path(path)
-  part = path.with_name(path.name + ".part")
-  part.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
-  part.replace(path)
-
-
-def disk_is_full(error: BaseException) -> bool:
-  """Whether a write failed for want of space: of the disk, or of a quota."""
-  # By their text: some libraries raise other errors, which quote the system's.
-  full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-  return any(os.strerror(number) in str(error) for number in full)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxvision import analysis, tracking
+from jaxvision import analysis, files
 
 Path = pathlib.Path
 
@@ -85,7 +85,7 @@ def claim(
     )
   try:
     workdir.mkdir(parents=True, exist_ok=True)
-    tracking.write_json(
+    files.write_json(
       path,
       {
         "recipe": recipe,
@@ -141,7 +141,7 @@ def add_environment(
     "platform": backend,
     "hostname": socket.gethostname(),
   }
-  tracking.write_json(path, [*starts, start])
+  files.write_json(path, [*starts, start])
 
 
 def began(workdir: Path) -> float:
@@ -172,7 +172,7 @@ def code() -> str:
 
 def write_result(workdir: Path, result: Mapping[str, Any]) -> None:
   """Writes result.json."""
-  tracking.write_json(workdir / "result.json", result)
+  files.write_json(workdir / "result.json", result)
 
 
 def read_result(workdir: str | Path) -> dict[str, Any]:
@@ -183,10 +183,8 @@ def read_result(workdir: str | Path) -> dict[str, Any]:
 
 def write_arrays(path: Path, **arrays: np.ndarray | Sequence[Any]) -> None:
   """Writes an .npz whole or not at all."""
-  part = path.with_name(path.name + ".part")
-  with part.open("wb") as file:
+  with files.writing(path) as file:
     np.savez_compressed(file, **arrays)
-  part.replace(path)
 
 
 def _refuse_other(

@@ -1,5 +1,6 @@
 """Files: whole or not at all, strict, and named without control."""
 
+import errno
 import json
 import os
 import pathlib
@@ -222,3 +223,15 @@ def test_no_control_character_is_printable():
 
 def test_lines_may_be_kept():
   assert files.printable("a\nb\x1b", keep="\n") == "a\nb\\x1b"
+
+
+@pytest.mark.parametrize(
+  ("error", "full"),
+  [
+    (OSError(errno.ENOSPC, "No space left on device"), True),
+    (ValueError("RESOURCE_EXHAUSTED: write [No space left on device]"), True),
+    (OSError(errno.EACCES, "Permission denied"), False),
+  ],
+)
+def test_a_full_disk_is_recognised(error, full):
+  assert files.disk_is_full(error) == full

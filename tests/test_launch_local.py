@@ -208,7 +208,8 @@ if start == 1:
     ValueError, match=rf"in use by processes .*{survivors[0]}"
   ):
     local.launch(job, local.Options(processes=2))
-  for line in (tmp_path / "launch" / "lock").read_text().split()[1:]:
+  held, _, _ = (tmp_path / "launch" / "lock").read_text().partition(" on ")
+  for line in held.split()[1:]:
     os.kill(int(line), signal.SIGKILL)
   deadline = time.monotonic() + 10
   while True:

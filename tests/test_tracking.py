@@ -1,7 +1,5 @@
 """Tests of jaxvision.tracking: what is on disk, and what is on screen."""
 
-import contextlib
-import errno
 import io
 import json
 import math
@@ -182,25 +180,3 @@ def test_evaluations_stay_in_a_terminal(monkeypatch):
   text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", _show(Terminal(), shown))
   for step in (1, 2, 3):
     assert f"step {step}  validation/top1 {step}0.00%" in text
-
-
-def test_json_is_written_whole_or_not_at_all(tmp_path):
-  path = tmp_path / "result.json"
-  tracking.write_json(path, {"name": "Zürich", "values": (1, 2)})
-  before = path.read_text("utf-8")
-  assert json.loads(before) == {"name": "Zürich", "values": [1, 2]}
-  with contextlib.suppress(TypeError):
-    tracking.write_json(path, {"name": object()})
-  assert path.read_text("utf-8") == before
-
-
-@pytest.mark.parametrize(
-  ("error", "full"),
-  [
-    (OSError(errno.ENOSPC, "No space left on device"), True),
-    (ValueError("RESOURCE_EXHAUSTED: write [No space left on device]"), True),
-    (OSError(errno.EACCES, "Permission denied"), False),
-  ],
-)
-def test_a_full_disk_is_recognised(error, full):
-  assert tracking.disk_is_full(error) == full

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jaxvision import files
 from jaxvision.analysis import figures, formats, page, report, runs
 from jaxvision.analysis.runs import Run
 
@@ -47,7 +48,7 @@ def write_comparison(
       "different run folders, at least one"
     )
   page_text = _document([runs.read_run(workdir) for workdir in workdirs], path)
-  path.write_text(page_text, encoding="utf-8")
+  files.write_text(path, page_text)
   return path
 
 

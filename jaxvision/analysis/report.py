@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxvision import files
 from jaxvision.analysis import (
   figures,
   formats,
@@ -57,7 +58,7 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
   """
   run = runs.read_run(workdir)
   path = run.workdir / "report.html"
-  path.write_text(_document(run), encoding="utf-8")
+  files.write_text(path, _document(run))
   return path
 
 

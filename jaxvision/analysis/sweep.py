@@ -6,13 +6,13 @@ import os
 import pathlib
 import shlex
 import urllib.parse
-import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxvision import files
 from jaxvision.analysis import (
   figures,
   formats,
@@ -41,17 +41,10 @@ def write_sweep(workdir: str | pathlib.Path) -> pathlib.Path:
     FileNotFoundError: the folder is no sweep.
   """
   sweep = trials.read_sweep(workdir)
-  _replace(sweep.workdir / "trials.csv", _csv(sweep))
+  files.write_text(sweep.workdir / "trials.csv", _csv(sweep))
   path = sweep.workdir / "report.html"
-  _replace(path, _document(sweep))
+  files.write_text(path, _document(sweep))
   return path
-
-
-def _replace(path: pathlib.Path, text: str) -> None:
-  """Writes a file whole; several who join a sweep may do so at one moment."""
-  part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-  part.write_text(text, encoding="utf-8")
-  part.replace(path)
 
 
 def _document(sweep: Sweep) -> str:

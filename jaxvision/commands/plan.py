@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import pathlib
 
 from jaxvision.commands import parsing
 
@@ -76,7 +75,7 @@ def _positive(given: str) -> float:
 
 
 def _plan(options: argparse.Namespace) -> int:
-  from jaxvision import plan, startup, tracking
+  from jaxvision import files, plan, startup
 
   if options.topology.startswith("cpu"):
     startup.tune_cpu()
@@ -90,5 +89,5 @@ def _plan(options: argparse.Namespace) -> int:
   )
   print(plan.show(made))
   if options.json:
-    tracking.write_json(pathlib.Path(options.json), dataclasses.asdict(made))
+    files.write_json(options.json, dataclasses.asdict(made))
   return 0 if made.figures.fits else DOES_NOT_FIT

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from jaxvision import files
 from jaxvision.data import dataset, extents
 
 _GZIP = b"\x1f\x8b"
@@ -100,15 +101,13 @@ def decompressed(path: pathlib.Path, *, scratch: pathlib.Path) -> pathlib.Path:
   target = scratch / path.stem
   if target.exists():
     return target
-  part = target.with_name(target.name + ".part")
   try:
-    with gzip.open(path) as packed, part.open("wb") as file:
+    with gzip.open(path) as packed, files.writing(target) as file:
       shutil.copyfileobj(packed, file, 1 << 20)
   except (EOFError, gzip.BadGzipFile) as error:
     raise ValueError(
       f"{path} cannot be decompressed: {error}; fetch it again"
     ) from error
-  part.replace(target)
   return target
 
 

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from jaxvision import files
 from jaxvision.data import dataset, encoding, recipe, shards
 
 _LOGGER = logging.getLogger(__name__)
@@ -154,7 +155,7 @@ def _check_same(
     plan[name] = [len(each), digest.hexdigest()]
   path = work / "plan.json"
   if not path.exists():
-    return shards.write_atomically(path, json.dumps(plan))
+    return files.write_json(path, plan)
   begun = json.loads(path.read_text("utf-8"))
   if begun != plan:
     change = [
@@ -225,7 +226,7 @@ def _write_metadata(
     ],
   }
   for name, content in ((_REPORT, report), (_INFO, info)):
-    shards.write_atomically(folder / name, json.dumps(content, indent=1))
+    files.write_json(folder / name, content)
 
 
 def _tell(report: Mapping[str, Any], final: pathlib.Path) -> None:

@@ -10,12 +10,13 @@ import hashlib
 import logging
 import os
 import pathlib
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from jaxvision import files
 
 Arrays = dict[str, np.ndarray]
 
@@ -80,10 +81,8 @@ def _digest(
 
 def _places(directory: pathlib.Path, name: str) -> list[pathlib.Path]:
   """Beside the files, and in the cache folder."""
-  home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-  cache = os.environ.get("JAXVISION_CACHE") or pathlib.Path(home, "jaxvision")
   where = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
-  elsewhere = pathlib.Path(cache).expanduser() / "indexes" / where
+  elsewhere = files.cache_folder() / "indexes" / where
   return [each / f".jaxvision-{name}.npz" for each in (directory, elsewhere)]
 
 
@@ -112,14 +111,6 @@ def _keep(places: Sequence[pathlib.Path], arrays: Arrays) -> None:
 
 
 def _write(place: pathlib.Path, arrays: Arrays) -> None:
-  """Under another name first, so that nobody reads half of it."""
   place.parent.mkdir(parents=True, exist_ok=True)
-  descriptor, written = tempfile.mkstemp(".npz", ".jaxvision-", place.parent)
-  try:
-    with open(descriptor, "wb") as opened:
-      np.savez(opened, **arrays)
-    os.chmod(written, 0o644)
-    os.replace(written, place)
-  except BaseException:
-    os.unlink(written)
-    raise
+  with files.writing(place) as opened:
+    np.savez(opened, **arrays)

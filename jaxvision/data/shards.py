@@ -15,6 +15,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from jaxvision import files
 from jaxvision.data import dataset, decoding, encoding
 
 # The name of a shard, as dataset_info.json tells it.
@@ -120,16 +121,6 @@ def write(
       pool.shutdown(cancel_futures=True)
 
 
-def write_atomically(path: pathlib.Path, text: str) -> None:
-  """Writes a file that is there as a whole or not at all."""
-  part = path.with_name(path.name + ".part")
-  with part.open("w", encoding="utf-8") as file:
-    file.write(text)
-    file.flush()
-    os.fsync(file.fileno())
-  part.replace(path)
-
-
 def _write(
   shard: Shard, encode: encoding.Encode, advance: Callable[[int], None]
 ) -> Written:
@@ -155,7 +146,7 @@ def _write(
     advance(1)
   _close(writer, part)
   written = Written(len(sizes), sum(sizes), repaired, left_out)
-  write_atomically(shard.notes, json.dumps(dataclasses.asdict(written)))
+  files.write_json(shard.notes, dataclasses.asdict(written))
   part.replace(shard.path)
   return written
 

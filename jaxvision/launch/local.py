@@ -7,7 +7,6 @@ without it; then they are killed, with all processes that they have started.
 
 import contextlib
 import dataclasses
-import fcntl
 import itertools
 import logging
 import os
@@ -18,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO
 
+from jaxvision import locks
 from jaxvision.launch import job as jobs
 from jaxvision.processes import endings, signals
 
@@ -137,7 +137,7 @@ def _run(
   rendered: jobs.Rendered,
   options: Options,
   received: Sequence[int],
-  lock: IO[str],
+  lock: IO[bytes],
 ) -> dict[int, int]:
   """Starts all processes; the exit code of each, in the order of their ends."""
   with contextlib.ExitStack() as stack:
@@ -223,24 +223,18 @@ def _explain(folder: Path, number: int, code: int) -> None:
 
 
 @contextlib.contextmanager
-def _held(folder: Path) -> Iterator[IO[str]]:
+def _held(folder: Path) -> Iterator[IO[bytes]]:
   """The lock of a folder, which nobody else may hold."""
   folder.mkdir(parents=True, exist_ok=True)
-  with (folder / "lock").open("a+") as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      lock.seek(0)
-      raise ValueError(
-        f"{folder} is in use by {lock.read().strip() or 'another launch'}; "
-        "end what still runs there, or give another --workdir"
-      ) from None
-    except OSError as error:  # a file system without locks
-      _LOGGER.warning("%s cannot be locked: %s", folder, error)
+  with locks.locked(
+    folder / "lock",
+    refusal=f"{folder} is in use by {{holder}}; end what still runs there, or "
+    "give another --workdir",
+    unlockable=lambda why: _LOGGER.warning("%s is not locked: %s", folder, why),
+  ) as lock:
     yield lock
 
 
-def _note(lock: IO[str], processes: Sequence[subprocess.Popen]) -> None:
-  lock.truncate(0)
-  lock.write(f"processes {' '.join(str(each.pid) for each in processes)}")
-  lock.flush()
+def _note(lock: IO[bytes], processes: Sequence[subprocess.Popen]) -> None:
+  numbers = " ".join(str(each.pid) for each in processes)
+  locks.note(lock, locks.holder(f"processes {numbers}"))

@@ -1,5 +1,6 @@
 """Plans that were made before, kept in the user's cache directory."""
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -8,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jaxvision import startup, tracking
+from jaxvision import files
 from jaxvision import workdir as workdirs
 from jaxvision.plan import compilation
 
@@ -34,10 +35,11 @@ def recall(
     default=str,
   )
   name = hashlib.sha256(text.encode()).hexdigest()[:32]
-  path = startup.cache_folder() / "plans" / f"{name}.json"
-  if path.exists():
-    return compilation.Figures(**json.loads(path.read_text("utf-8")))
+  path = files.cache_folder() / "plans" / f"{name}.json"
+  # What is damaged is made again.
+  with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
+    return compilation.Figures(**files.read_json(path))
   figures = make()
   path.parent.mkdir(parents=True, exist_ok=True)
-  tracking.write_json(path, dataclasses.asdict(figures))
+  files.write_json(path, dataclasses.asdict(figures))
   return figures

@@ -11,14 +11,13 @@ It says all that a report needs; the storage is only needed to go on.
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import pathlib
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jaxvision import analysis, tracking
+from jaxvision import analysis, files, locks
 from jaxvision.sweep import space
 from jaxvision.sweep.experiment import Experiment
 
@@ -31,8 +30,7 @@ _NAME = "study"
 def locked(workdir: Path) -> Iterator[None]:
   """Only one process is in here at a time, also of other machines."""
   workdir.mkdir(parents=True, exist_ok=True)
-  with (workdir / "lock").open("w") as file:
-    fcntl.flock(file, fcntl.LOCK_EX)
+  with locks.locked(workdir / "lock"):
     yield
 
 
@@ -66,7 +64,7 @@ def claim(
     _refuse_other(workdir, found, {**content, _NAME: found[_NAME]})
     return found
   content[_NAME] = f"{workdir.resolve().name}-{uuid.uuid4().hex[:8]}"
-  tracking.write_json(path, content)
+  files.write_json(path, content)
   return content
 
 
@@ -79,7 +77,7 @@ def write_trial(workdir: Path, number: int, facts: Mapping[str, Any]) -> None:
   """Writes what is known of a trial, beside its run."""
   folder = trial_folder(workdir, number)
   folder.mkdir(parents=True, exist_ok=True)
-  tracking.write_json(folder / "trial.json", {**facts, "number": number})
+  files.write_json(folder / "trial.json", {**facts, "number": number})
 
 
 def read_trial(workdir: Path, number: int) -> dict[str, Any]:

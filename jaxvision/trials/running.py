@@ -11,9 +11,9 @@ import jax
 from jaxvision import (
   assembly,
   distributed,
+  files,
   startup,
   sweep,
-  tracking,
   train_loop,
   training,
 )
@@ -48,7 +48,7 @@ def run(recipe: str, **arguments: Any) -> sweep.Outcome:
   except (train_loop.Preempted, sweep.Lost):
     raise
   except Exception as error:
-    if tracking.disk_is_full(error):
+    if files.disk_is_full(error):
       raise
     _LOGGER.exception("the trial in %s failed", arguments["workdir"])
     return sweep.Outcome("failed", reason(error))

@@ -22,6 +22,8 @@ from collections.abc import Mapping
 import ml_dtypes
 import numpy as np
 
+from jaxvision import files
+
 _DTYPES = {
   "F64": np.dtype("<f8"),
   "F32": np.dtype("<f4"),
@@ -174,13 +176,11 @@ def write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
   """
   if path.suffix not in (".npz", ".safetensors"):
     raise ValueError(f"{path}: weights are written as .npz or .safetensors")
-  partial = path.with_name(path.name + ".partial")
-  with partial.open("wb") as file:
+  with files.writing(path) as file:
     if path.suffix == ".npz":
       np.savez(file, **arrays)
     else:
       _write_safetensors(file, arrays)
-  partial.replace(path)
 
 
 def _write_safetensors(file, arrays: Mapping[str, np.ndarray]) -> None:
