@@ -221,7 +221,39 @@ if start == 1:
       time.sleep(0.05)
 
 
-def test_gpus_are_shared_out(tmp_path):
+@pytest.mark.parametrize(
+  ("allotted", "shares"),
+  [
+    ("4,5", ["4", "5"]),
+    ("7, 3,1", ["7", "3"]),
+    ("GPU-8932f937,MIG-GPU-0a/1/2", ["GPU-8932f937", "MIG-GPU-0a/1/2"]),
+  ],
+)
+def test_shares_are_of_the_gpus_that_were_allotted(
+  tmp_path, monkeypatch, allotted, shares
+):
+  monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allotted)
+  job = _job(tmp_path, "")
+  rendered = local.render(job, local.Options(processes=2, gpus=1))
+  found = [
+    word.partition("=")[2]
+    for each in rendered.commands
+    for word in each.words
+    if word.startswith("CUDA_VISIBLE_DEVICES=")
+  ]
+  assert found == shares
+
+
+@pytest.mark.parametrize("allotted", ["4", "", "-1", "4,-1,5", "NoDevFiles"])
+def test_too_few_allotted_gpus_are_refused(tmp_path, monkeypatch, allotted):
+  """CUDA ignores what follows the first name that is no device."""
+  monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allotted)
+  with pytest.raises(ValueError, match="need 2 together"):
+    local.render(_job(tmp_path, ""), local.Options(processes=2, gpus=1))
+
+
+def test_gpus_are_shared_out(tmp_path, monkeypatch):
+  monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
   job = _job(tmp_path, "")
   rendered = local.render(job, local.Options(processes=2, gpus=2))
   shown = [set(each.words) for each in rendered.commands]

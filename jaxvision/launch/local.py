@@ -25,6 +25,7 @@ Path = jobs.Path
 
 _LOGGER = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 _POLL_SECONDS = 0.1
 # For the others to say why they end, after the first one has failed.
 _SETTLE_SECONDS = 10.0
@@ -39,7 +40,8 @@ class Options:
   Attributes:
     processes: how many.
     devices: virtual CPU devices of each; 0 leaves it to jax.
-    gpus: GPUs of each, in their order; 0 shows all to every process.
+    gpus: GPUs of each, in the order of CUDA_VISIBLE_DEVICES where that is set,
+      else from 0 on; 0 shows all to every process.
     restarts: how often all may be started again.
     grace: seconds to save in, after a signal to stop.
   """
@@ -55,7 +57,8 @@ def render(job: jobs.Job, options: Options) -> jobs.Rendered:
   """One command for each process, with a port that is free now.
 
   Raises:
-    ValueError: devices and gpus are both given.
+    ValueError: devices and gpus are both given, or CUDA_VISIBLE_DEVICES has
+      fewer GPUs than all processes need.
   """
   if options.devices and options.gpus:
     raise ValueError(
@@ -63,9 +66,10 @@ def render(job: jobs.Job, options: Options) -> jobs.Rendered:
       f"{options.gpus} for GPUs; give one of them"
     )
   address = f"{_HOST}:{_free_port()}"
+  gpus = _allotted_gpus(options.processes * options.gpus)
   commands = [
     jobs.Command(
-      ("env", *_variables(number, address, options), *jobs.words(job)),
+      ("env", *_variables(number, address, options, gpus), *jobs.words(job)),
       f"process {number}, which prints {_where(job.folder, number)}",
     )
     for number in range(options.processes)
@@ -105,7 +109,33 @@ def launch(job: jobs.Job, options: Options) -> int:
   raise AssertionError("the attempts have no end")
 
 
-def _variables(number: int, address: str, options: Options) -> Iterator[str]:
+def _allotted_gpus(count: int) -> list[str]:
+  """The first GPUs that CUDA lets this process see, as CUDA names them.
+
+  Raises:
+    ValueError: there are fewer.
+  """
+  given = os.environ.get(_VISIBLE)
+  if given is None:
+    return [str(number) for number in range(count)]
+  # CUDA reads the list up to the first name that is no device.
+  visible = itertools.takewhile(
+    lambda name: name[:1].isalnum() and name != "NoDevFiles",
+    map(str.strip, given.split(",")),
+  )
+  gpus = list(visible)[:count]
+  if len(gpus) < count:
+    raise ValueError(
+      f"{_VISIBLE}={given} allots {len(gpus)} GPUs to this command, but its "
+      f"processes need {count} together; take fewer --processes or --gpus, or "
+      "have more GPUs allotted"
+    )
+  return gpus
+
+
+def _variables(
+  number: int, address: str, options: Options, gpus: Sequence[str]
+) -> Iterator[str]:
   yield f"JAXVISION_COORDINATOR={address}"
   yield f"JAXVISION_NUM_PROCESSES={options.processes}"
   yield f"JAXVISION_PROCESS_ID={number}"
@@ -115,8 +145,8 @@ def _variables(number: int, address: str, options: Options) -> Iterator[str]:
     yield f"JAX_NUM_CPU_DEVICES={options.devices}"
   if options.gpus:
     first = number * options.gpus
-    own = ",".join(map(str, range(first, first + options.gpus)))
-    yield f"CUDA_VISIBLE_DEVICES={own}"
+    own = ",".join(gpus[first : first + options.gpus])
+    yield f"{_VISIBLE}={own}"
 
 
 def _free_port() -> int:
