@@ -7,8 +7,10 @@ import sys
 
 import processes
 import pytest
+import stand_in
+import sweeps
 
-from jaxvision import cli
+from jaxvision import cli, launch
 
 _EXPERIMENT = str(
   pathlib.Path(__file__).parents[1] / "experiments" / "optimizers.py"
@@ -57,6 +59,53 @@ def test_dry_runs_leave_nothing(words, tmp_path, capsys, monkeypatch):
   shown = _shown(capsys, *words, "--dry-run", "--", *train)
   assert str(tmp_path / "run" / "launch") in shown
   assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+  "words",
+  [
+    ("local", "--processes=1"),
+    ("slurm", "--array=2"),
+    ("ray", "--workers=2"),
+  ],
+)
+@pytest.mark.parametrize("way", ["word", "two words", "environment"])
+def test_the_password_of_a_storage_is_shown_nowhere(
+  words, way, capsys, monkeypatch, tmp_path
+):
+  asked = str(sweeps.write(tmp_path, rates=(0.1,), seeds=1))
+  sweep = ("sweep", asked, "--workdir", "/shared/sweep")
+  url = "postgresql+psycopg2://user:verysecret@host/database"
+  given = {
+    "word": [f"--storage={url}"],
+    "two words": ["--storage", url],
+    "environment": [],
+  }[way]
+  if way == "environment":
+    monkeypatch.setenv("JAXVISION_STORAGE", url)
+  shown = _shown(capsys, *words, "--dry-run", "--", *sweep, *given)
+  assert "verysecret" not in shown
+  assert "/shared/sweep" in shown
+
+
+def test_local_processes_have_the_storage_in_their_environment(tmp_path):
+  """A program in the place of Python says what it was given."""
+  job = launch.job.Job(
+    command=("sweep", "--workdir", "w"),
+    folder=tmp_path / "launch",
+    python=stand_in.write(
+      tmp_path / "python",
+      """
+      import os, pathlib, sys
+      said = pathlib.Path(__file__).with_name("said")
+      said.write_text(os.environ["JAXVISION_STORAGE"] + str(sys.argv[1:]))
+      """,
+    ),
+    secrets={"JAXVISION_STORAGE": "sqlite:///x"},
+  )
+  assert launch.local.launch(job, launch.local.Options(processes=1)) == 0
+  said = (tmp_path / "said").read_text()
+  assert said == "sqlite:///x['-m', 'jaxvision', 'sweep', '--workdir', 'w']"
 
 
 def test_a_command_without_a_workdir_needs_a_place_for_logs(tmp_path, capsys):

@@ -122,14 +122,20 @@ def test_a_sweep_is_not_one_run_of_all_hosts_of_a_slice(tmp_path):
 @pytest.mark.parametrize("code", [0, 1, 2])
 def test_a_task_returns_the_code_of_its_command(tmp_path, code):
   words = [sys.executable, "-c", f"raise SystemExit({code})"]
-  assert ray.run_command(words, str(tmp_path)) == code
+  assert ray.run_command(words, str(tmp_path), {}) == code
 
 
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "os._exit(42)"])
 def test_a_task_that_can_go_on_fails_so_that_ray_tries_it_again(tmp_path, end):
   words = [sys.executable, "-c", f"import os; {end}"]
   with pytest.raises(ChildProcessError, match="the worker was"):
-    ray.run_command(words, str(tmp_path))
+    ray.run_command(words, str(tmp_path), {})
+
+
+def test_a_task_has_the_secrets_in_its_environment(tmp_path):
+  code = "import os; raise SystemExit(os.environ['KEY'] != 'a b')"
+  words = [sys.executable, "-c", code]
+  assert ray.run_command(words, str(tmp_path), {"KEY": "a b"}) == 0
 
 
 def test_without_ray(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The batch script: as text, run by a shell with stand-ins, and on SLURM."""
 
+import dataclasses
 import json
 import os
 import re
@@ -108,11 +109,67 @@ def test_a_process_has_all_devices_that_are_its_own(options, devices, tmp_path):
     ({"time": "1:2"}, "'1:2' is no time of SLURM"),
     ({"gpus": 8, "tasks": 4}, "--tasks 4 cannot share --gpus 8"),
     ({"extra": ("mem=0",)}, "'mem=0' is no option of sbatch"),
+    ({"extra": ("--mem=0\ntouch x",)}, "has a line break"),
+    ({"extra": ("--mem=0\rtouch x",)}, "has a line break"),
+    ({"partition": "a\ntouch x"}, "has a line break"),
+    ({"account": "a\x0btouch x"}, "has a line break"),
   ],
 )
 def test_mistakes_are_explained(options, expected, tmp_path):
   with pytest.raises(ValueError, match=expected):
     _script(tmp_path, **options)
+
+
+@pytest.mark.parametrize("name", ["a\ntouch x", "a\u2028b"])
+def test_a_workdir_of_several_lines_is_refused(name, tmp_path):
+  with pytest.raises(ValueError, match="has a line break"):
+    _script(tmp_path / name)
+
+
+def test_values_of_several_words_stay_one_value(tmp_path):
+  script = _script(tmp_path / "a b", extra=("--comment=two words",))
+  directives = _directives(script)
+  assert "--comment='two words'" in directives
+  assert f"--output='{tmp_path}/a b/run/launch/slurm-%j.log'" in directives
+
+
+def test_percent_signs_of_a_folder_are_no_patterns_of_slurm(tmp_path):
+  """sbatch(1): "%%" is the character "%"."""
+  directives = _directives(_script(tmp_path / "50%j"))
+  output = f"{tmp_path}/50%%j/run/launch/slurm-%j.log"
+  assert f"--output={output}" in [each.replace("'", "") for each in directives]
+
+
+def test_a_backslash_in_the_path_of_the_logs_is_refused(tmp_path):
+  """sbatch(1): with one in the name, no pattern is filled in."""
+  with pytest.raises(ValueError, match="SLURM cannot write logs"):
+    _script(tmp_path / "a\\b")
+
+
+def test_a_password_is_in_a_file_of_this_user_alone(tmp_path, programs):
+  address = "postgresql://user:pass'w0rd@host/database"
+  job = dataclasses.replace(_job(tmp_path), secrets={"STORAGE": address})
+  shown = jobs.show(slurm.render(job, slurm.Options()))
+  assert "w0rd" not in shown
+  assert f"# file {job.folder}/secrets.sh" in shown
+  stand_in.write(programs / "sbatch", "print(17)")
+  assert slurm.launch(job, slurm.Options()) == 0
+  for path in job.folder.iterdir():
+    assert path.stat().st_mode & 0o777 == 0o600
+  assert "w0rd" not in (job.folder / "job.sh").read_text()
+  # The script reads it, and srun's processes have it in their environment.
+  stand_in.write(
+    programs / "srun",
+    """
+    import os, pathlib, sys
+    here = pathlib.Path(__file__).parent
+    (here / "said").write_text(os.environ["STORAGE"] + str(sys.argv))
+    """,
+  )
+  subprocess.run(["bash", job.folder / "job.sh"], check=True)
+  said = (programs / "said").read_text()
+  assert said.startswith(address)
+  assert said.count("pass'w0rd") == 1
 
 
 @pytest.fixture

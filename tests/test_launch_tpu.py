@@ -3,13 +3,13 @@
 Its workers are folders; what they are told runs in a shell, as there.
 """
 
+import ast
 import os
 import pathlib
 import re
 import shlex
 import signal
 import subprocess
-import tarfile
 import time
 
 import fake_gcloud
@@ -26,7 +26,7 @@ _OPTIONS = {
 }
 # What every stand-in for a worker's python knows.
 _HEAD = """
-import os, pathlib, signal, sys, time
+import os, pathlib, signal, sys, tarfile, time
 cloud = pathlib.Path({cloud!r})
 worker = os.environ["WORKER"]
 runs = cloud / f"runs-{{worker}}"
@@ -123,15 +123,46 @@ def test_a_run_from_the_request_to_the_deletion(cloud, capfd, caplog):
 
 
 def test_the_workers_get_what_git_does_not_ignore(cloud, tmp_path):
-  at = cloud("assert pathlib.Path('configs/new.py').exists()")
+  pathlib.Path("configs/größe \n.py").write_text("# git writes it in quotes\n")
+  at = cloud(
+    """
+with tarfile.open("../jaxvision.tar.gz") as archive:
+  (cloud / "names").write_text(str(sorted(archive.getnames())))
+"""
+  )
   _foresee(at, ("ACTIVE", "READY"))
   assert _launch() == 0
-  with tarfile.open(tmp_path / "jaxvision-slice.tar.gz") as archive:
-    assert sorted(archive.getnames()) == [
-      ".gitignore",
-      "configs/new.py",
-      "jaxvision/cli.py",
-    ]
+  assert ast.literal_eval((at / "names").read_text()) == [
+    ".gitignore",
+    "configs/größe \n.py",
+    "configs/new.py",
+    "jaxvision/cli.py",
+  ]
+
+
+def test_the_archive_lies_where_nobody_else_can_write(cloud, tmp_path):
+  """Others may have put a link in the way, or may replace the file."""
+  victim = tmp_path / "victim"
+  victim.write_text("precious")
+  (tmp_path / "jaxvision-slice.tar.gz").symlink_to(victim)
+  at = cloud("pass")
+  _foresee(at, ("ACTIVE", "READY"))
+  assert _launch() == 0
+  assert victim.read_text() == "precious"
+  [copy] = [
+    shlex.split(line)
+    for line in (at / "calls").read_text().splitlines()
+    if line.startswith("tpu-vm scp")
+  ]
+  folder = pathlib.Path(copy[2]).parent
+  assert folder.parent == tmp_path
+  assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "A", "a b", "-a", "", "a-", "a\nb"])
+def test_names_are_those_of_google_cloud(name):
+  with pytest.raises(ValueError, match="is no name of Google Cloud"):
+    tpu.render(_job(), tpu.Options(**{**_OPTIONS, "name": name}))
 
 
 def test_setup_runs_on_each_worker_before_the_run(cloud):
@@ -293,7 +324,11 @@ def test_every_command_stands_in_the_dry_run(cloud):
   assert "(the files under" in shown
   options["setup"] = ("true",)
   _launch(**options)
-  called = set((at / "calls").read_text().splitlines())
+  # The folder of the archive has another name at each launch.
+  called = {
+    re.sub(r"jaxvision-\w{8}/", "jaxvision-XXXXXXXX/", line)
+    for line in (at / "calls").read_text().splitlines()
+  }
   known = {
     shlex.join(each.words[3:])
     for each in tpu.render(_job(), tpu.Options(**_OPTIONS, **options)).commands

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxvision import launch, spelling
-from jaxvision.commands import parsing
+from jaxvision.commands import parsing, sweep
 from jaxvision.launch import job as jobs
 
 _EXAMPLE = "train --config configs/digits.py --workdir runs/digits"
@@ -206,22 +206,36 @@ def _job(options: argparse.Namespace) -> jobs.Job:
   if overrides and "config" not in inner:
     parser.error(f"{name} takes no --config.KEY=VALUE")
   _check_experiment(name, inner, overrides)
+  storage = getattr(inner, "storage", "")
   return jobs.Job(
-    command=tuple(words),
+    command=tuple(_without_storage(words) if storage else words),
     folder=_folder(options, inner, words),
     python=sys.executable,
     train=_training(inner, overrides) if name == "train" else {},
+    secrets={sweep.STORAGE: storage} if storage else {},
   )
+
+
+def _without_storage(words: Sequence[str]) -> list[str]:
+  """The words without --storage URL, which may have a password."""
+  kept, words = [], list(words)
+  while words:
+    word = words.pop(0)
+    if word == "--storage":
+      words.pop(0)
+    elif not word.startswith("--storage="):
+      kept.append(word)
+  return kept
 
 
 def _check_experiment(
   name: str, inner: argparse.Namespace, overrides: dict
 ) -> None:
   if name == "sweep":
-    from jaxvision import sweep
+    from jaxvision import sweep as sweeps
 
     if inner.experiment:
-      sweep.load(inner.experiment, overrides)
+      sweeps.load(inner.experiment, overrides)
   elif "config" in inner:
     from jaxvision import config as configs
 

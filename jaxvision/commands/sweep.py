@@ -9,7 +9,7 @@ from typing import Any
 from jaxvision.commands import parsing
 
 # Keeps the password of a storage out of the list of processes.
-_STORAGE = "JAXVISION_STORAGE"
+STORAGE = "JAXVISION_STORAGE"
 _AUTO = 64  # trials in a program
 
 
@@ -42,9 +42,9 @@ def add(commands) -> None:
   command.add_argument("--seed", type=int, default=0, help="of what is drawn")
   command.add_argument(
     "--storage",
-    default=os.environ.get(_STORAGE, ""),
+    default=os.environ.get(STORAGE, ""),
     metavar="URL",
-    help=f"a database for many machines, or ${_STORAGE}; by default SQLite in "
+    help=f"a database for many machines, or ${STORAGE}; by default SQLite in "
     "the folder",
   )
   command.add_argument(
@@ -176,7 +176,7 @@ def _lead(options: argparse.Namespace, opened: Any) -> None:
       [sys.executable, "-m", "jaxvision", *_worker_arguments(options)],
       size=options.workers,
       logs=opened.workdir / "workers",
-      environment={_STORAGE: options.storage},
+      environment={STORAGE: options.storage},
       is_over=look,
     )
   report = analysis.write_sweep(options.workdir)

@@ -184,6 +184,7 @@ def _run(
           stdin=subprocess.DEVNULL,
           stdout=log,
           stderr=log,
+          env={**os.environ, **job.secrets},
           # Ctrl-C in a terminal goes to this process alone, which passes it on.
           start_new_session=True,
           # Held as long as one of them lives, whatever becomes of this one.

@@ -87,10 +87,8 @@ def launch(job: jobs.Job, options: Options) -> int:
       f"there is no module {error.name!r}; install it with pip install "
       "'jaxvision[ray]', or add --dry-run"
     ) from error
-  job.folder.mkdir(parents=True, exist_ok=True)
+  jobs.write(rendered)
   (job.folder / _FAILURE).unlink(missing_ok=True)
-  for path, content in rendered.files.items():
-    path.write_text(content, "utf-8")
   with _connected(ray, _cluster(options)):
     run = _train if job.train else _sweep
     return run(ray, job, options)
@@ -124,7 +122,7 @@ def _sweep(ray: Any, job: jobs.Job, options: Options) -> int:
   settings = _tasks(job, options)
   task = ray.remote(**settings["task"])(run_command)
   waiting = [
-    task.remote(settings["words"], settings["directory"])
+    task.remote(settings["words"], settings["directory"], dict(job.secrets))
     for _ in range(settings["workers"])
   ]
   codes = []
@@ -137,14 +135,23 @@ def _sweep(ray: Any, job: jobs.Job, options: Options) -> int:
   return min(codes)
 
 
-def run_command(words: Sequence[str], directory: str) -> int:
+def run_command(
+  words: Sequence[str], directory: str, secrets: Mapping[str, str]
+) -> int:
   """What a task does: runs a command; returns its exit code.
+
+  Args:
+    words: of the command.
+    directory: where it runs.
+    secrets: more variables for its environment.
 
   Raises:
     ChildProcessError: it was killed or has stopped and saved: Ray shall start
       the task again.
   """
-  code = endings.code(subprocess.run(words, cwd=directory).returncode)
+  environment = {**os.environ, **secrets}
+  done = subprocess.run(words, cwd=directory, env=environment)
+  code = endings.code(done.returncode)
   if endings.starts_again(code):
     raise ChildProcessError(f"the worker {endings.describe(code)}")
   return code

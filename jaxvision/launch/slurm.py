@@ -12,12 +12,14 @@ import logging
 import re
 import shlex
 
+from jaxvision import files
 from jaxvision.launch import engine
 from jaxvision.launch import job as jobs
 from jaxvision.processes import endings
 
 _LOGGER = logging.getLogger(__name__)
 _SCRIPT = "job.sh"
+_SECRETS = "secrets.sh"
 # SLURM's own: minutes, minutes:seconds, hours:minutes:seconds, days-hours...
 _TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}")
 
@@ -57,8 +59,8 @@ def render(job: jobs.Job, options: Options) -> jobs.Rendered:
   """The batch script and its submission.
 
   Raises:
-    ValueError: the time or the extra options are not as SLURM writes them, or
-      the GPUs cannot be shared among the processes.
+    ValueError: the time or another option is not as SLURM writes it, or the
+      GPUs cannot be shared among the processes.
   """
   if options.time and not _TIME.fullmatch(options.time):
     raise ValueError(
@@ -78,6 +80,7 @@ def render(job: jobs.Job, options: Options) -> jobs.Rendered:
   script = job.folder / _SCRIPT
   return jobs.Rendered(
     files={script: _script(job, options)},
+    secret={_secrets(job): _exports(job)} if job.secrets else {},
     commands=[
       jobs.Command(
         ("sbatch", "--parsable", str(script)), "submits it, prints its number"
@@ -98,9 +101,7 @@ def launch(job: jobs.Job, options: Options) -> int:
   engine.require(
     "sbatch", "run this on a login node of the cluster, or add --dry-run"
   )
-  job.folder.mkdir(parents=True, exist_ok=True)
-  for path, content in rendered.files.items():
-    path.write_text(content, "utf-8")
+  jobs.write(rendered)
   number = engine.ask(rendered.commands[0].words).split(";")[0]
   log = job.folder / _log(options, number, "*")
   _LOGGER.info("job %s, which writes into %s", number, log)
@@ -113,14 +114,27 @@ def _log(options: Options, job: str, task: str) -> str:
   return f"slurm-{job}_{task}.log" if options.array else f"slurm-{job}.log"
 
 
+def _secrets(job: jobs.Job) -> jobs.Path:
+  return job.folder.absolute() / _SECRETS
+
+
+def _exports(job: jobs.Job) -> str:
+  return "".join(
+    f"export {name}={shlex.quote(value)}\n"
+    for name, value in job.secrets.items()
+  )
+
+
 def _script(job: jobs.Job, options: Options) -> str:
   lines = "\n".join(f"#SBATCH {each}" for each in _directives(job, options))
+  secrets = shlex.join([".", str(_secrets(job))]) if job.secrets else ""
   own = ",".join(map(str, range(options.gpus)))
   # By itself jax takes one device for each process that SLURM starts.
   devices = f"export JAX_LOCAL_DEVICE_IDS={own}\n" if options.tasks == 1 else ""
   return _TEMPLATE.format(
     directives=lines,
     devices=devices if options.gpus else "",
+    secrets=f"{secrets}\n" if secrets else "",
     restarts=options.restarts,
     command=shlex.join([*_share(options), *jobs.words(job)]),
     preempted=endings.PREEMPTED,
@@ -144,18 +158,48 @@ def _directives(job: jobs.Job, options: Options) -> list[str]:
     "partition": options.partition,
     "account": options.account,
     "signal": f"TERM@{options.grace}",
-    "output": job.folder / _log(options, "%A" if options.array else "%j", "%a"),
+    "output": _output(job, options),
   }
-  return [
-    *(
-      f"--{name}={shlex.quote(str(value))}"
-      for name, value in given.items()
-      if value
-    ),
+  lines = [
+    *(f"--{name}={value}" for name, value in given.items() if value),
     "--open-mode=append",
     "--requeue",
     *options.extra,
   ]
+  return [_directive(each) for each in lines]
+
+
+def _output(job: jobs.Job, options: Options) -> str:
+  r"""The path of the logs, in which SLURM fills in the numbers.
+
+  Raises:
+    ValueError: it has a \, with which SLURM fills in nothing.
+  """
+  folder = str(job.folder)
+  if "\\" in folder:
+    raise ValueError(
+      f"SLURM cannot write logs into {folder!r}, whose name has a \\; give "
+      "another --workdir or --logs"
+    )
+  log = _log(options, "%A" if options.array else "%j", "%a")
+  return str(jobs.Path(folder.replace("%", "%%")) / log)
+
+
+def _directive(option: str) -> str:
+  """An option of sbatch, as it stands behind #SBATCH.
+
+  Raises:
+    ValueError: it has a line break or another control character: what follows
+      it would be a command of the script.
+  """
+  if files.printable(option) != option:
+    raise ValueError(
+      f"the option {option!r} of sbatch has a line break or another character "
+      "that does not belong into a line; leave it out (it comes from --workdir,"
+      " --logs, --extra or another option of `jaxvision launch slurm`)"
+    )
+  name, equals, value = option.partition("=")
+  return f"{name}={shlex.quote(value)}" if equals else option
 
 
 _TEMPLATE = """\
@@ -165,7 +209,7 @@ _TEMPLATE = """\
 # Which process is which SLURM tells jax; the port is another at each attempt,
 # for the last one may not be free yet.
 export PYTHONUNBUFFERED=1
-{devices}for attempt in $(seq 0 {restarts}); do
+{secrets}{devices}for attempt in $(seq 0 {restarts}); do
   export JAX_COORDINATOR_PORT=$((20000 + RANDOM % 12000))
   echo "attempt $attempt, start ${{SLURM_RESTART_COUNT:-0}} of the job, $(date)"
   srun --kill-on-bad-exit=1 {command}

@@ -13,6 +13,7 @@ import dataclasses
 import itertools
 import logging
 import pathlib
+import re
 import shlex
 import subprocess
 import tarfile
@@ -26,6 +27,9 @@ from jaxvision.processes import endings, signals
 
 _LOGGER = logging.getLogger(__name__)
 _POLL_SECONDS = 15.0
+_PREFIX = "jaxvision-"
+# Google Cloud's rule.
+_NAME = re.compile("[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 # How long the log may take to arrive after the end.
 _LOG_SECONDS = 15.0
 # What gcloud returns where ssh itself fails.
@@ -71,11 +75,13 @@ def render(job: jobs.Job, options: Options) -> jobs.Rendered:
   Raises:
     ValueError: the workers would not find the recipe or not share the workdir.
   """
-  _check(job)
+  _check(job, options)
   here = f"(the files under {pathlib.Path.cwd()} that git does not ignore)"
+  # The folder is another one at each launch, and only this user's.
+  archive = _archive(pathlib.Path(tempfile.gettempdir()) / f"{_PREFIX}XXXXXXXX")
   return jobs.Rendered(
-    files={_archive(options): here},
-    commands=list(_commands(job, options).values()),
+    files={archive: here},
+    commands=list(_commands(job, options, archive).values()),
   )
 
 
@@ -90,12 +96,16 @@ def launch(job: jobs.Job, options: Options) -> int:
     FileNotFoundError: gcloud or git is not here.
     OSError: gcloud refuses something; with its words.
   """
-  _check(job)
+  _check(job, options)
   engine.require("gcloud", "install Google Cloud's SDK, or add --dry-run")
   engine.require("git", "it says which files belong to the checkout")
-  _pack(_archive(options))
-  commands = _commands(job, options)
-  with signals.received() as received:
+  with (
+    tempfile.TemporaryDirectory(prefix=_PREFIX) as folder,
+    signals.received() as received,
+  ):
+    archive = _archive(pathlib.Path(folder))
+    _pack(archive)
+    commands = _commands(job, options, archive)
     try:
       return _run_to_the_end(commands, options, received)
     finally:
@@ -246,7 +256,12 @@ def _start(command: jobs.Command) -> subprocess.Popen:
   )
 
 
-def _check(job: jobs.Job) -> None:
+def _check(job: jobs.Job, options: Options) -> None:
+  if not _NAME.fullmatch(options.name):
+    raise ValueError(
+      f"--name {options.name!r} is no name of Google Cloud; write lower-case "
+      "letters, digits and -, from a letter on, as in my-slice"
+    )
   workdir = str(job.train.get("workdir", "/"))
   if not workdir.startswith("/"):
     raise ValueError(
@@ -262,10 +277,8 @@ def _check(job: jobs.Job) -> None:
     )
 
 
-def _archive(options: Options) -> jobs.Path:
-  return (
-    pathlib.Path(tempfile.gettempdir()) / f"jaxvision-{options.name}.tar.gz"
-  )
+def _archive(folder: jobs.Path) -> jobs.Path:
+  return folder / worker_shell.ARCHIVE
 
 
 def _pack(path: jobs.Path) -> None:
@@ -280,17 +293,19 @@ def _pack(path: jobs.Path) -> None:
       "code from there, so start this in its root"
     )
   listed = engine.ask(
-    ("git", "ls-files", "--cached", "--others", "--exclude-standard")
+    ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
   )
   with tarfile.open(path, "w:gz") as archive:
-    for name in listed.splitlines():
+    for name in filter(None, listed.split("\0")):
       if pathlib.Path(name).exists():  # a deleted one is still listed
         archive.add(name)
 
 
-def _commands(job: jobs.Job, options: Options) -> dict[str, jobs.Command]:
+def _commands(
+  job: jobs.Job, options: Options, archive: jobs.Path
+) -> dict[str, jobs.Command]:
   """All that gcloud is asked for, by name, in the order of a run."""
-  name, archive = options.name, _archive(options)
+  name = options.name
   prepare = worker_shell.prepare(options.grace)
   stop = worker_shell.stop(options.grace)
   remote = dataclasses.replace(job, python=worker_shell.PYTHON)
