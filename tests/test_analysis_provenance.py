@@ -50,6 +50,14 @@ def test_train_command_survives_the_shell(run_with):
   assert rules == (("head.*", 1.0), (".*", None))
 
 
+def test_train_command_has_the_examples_to_learn_by_heart(tmp_path):
+  """Without --overfit the folder would belong to another config."""
+  origin = {"recipe": "c.py", "overrides": {}, "config": {}, "overfit": 16}
+  fake_runs.write_json(tmp_path / "config.json", origin)
+  command = provenance.train_command(runs.read_run(tmp_path), workdir="w")
+  assert command == ("jaxvision train --config c.py --workdir w --overfit=16")
+
+
 def test_commands_quote_the_folder_and_name_the_commit(run_with):
   run = run_with({}, [{"commit": "4f1c2ab"}, {"commit": "4f1c2ab"}])
   (_, _, _), (_, _, _), (_, commands, _) = provenance.parts(run)

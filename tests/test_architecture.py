@@ -127,7 +127,7 @@ INSIDE = {
     ("__init__",),
   ),
   "trials": (
-    ("lifting",),
+    ("lifting", "objective"),
     ("shared_programs",),
     ("stacked",),
     ("together",),

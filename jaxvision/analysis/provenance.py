@@ -31,10 +31,21 @@ def parts(run: Run) -> list[tuple[str, str, str]]:
 
 def train_command(run: Run, *, workdir: str) -> str:
   """The shell command that trains with this run's config in `workdir`."""
-  overrides = runs.flatten(run.overrides)
-  flags = [f"--config.{key}={_literal(v)}" for key, v in overrides.items()]
-  command = ["jaxvision", "train", "--config", run.recipe]
-  command += ["--workdir", workdir]
+  overfit = [f"--overfit={run.overfit}"] if run.overfit else []
+  return recipe_command(
+    run.recipe, run.overrides, "--workdir", workdir, *overfit
+  )
+
+
+def recipe_command(
+  recipe: str, overrides: Mapping[str, Any], *options: str
+) -> str:
+  """The shell command that trains a recipe with overrides and options."""
+  flags = [
+    f"--config.{key}={_literal(value)}"
+    for key, value in runs.flatten(overrides).items()
+  ]
+  command = ["jaxvision", "train", "--config", recipe, *options]
   return " \\\n  ".join([shlex.join(command), *map(shlex.quote, flags)])
 
 

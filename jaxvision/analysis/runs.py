@@ -34,6 +34,7 @@ class Run:
     workdir: the folder, as it was given.
     recipe: the config file that the run was started with.
     overrides: {dotted key: value} given on top of the recipe.
+    overfit: how many examples it learns alone (--overfit); 0 is all.
     config: the nested config with all keys.
     environment: one record per start or restart, oldest first.
     lines: the records of `metrics.jsonl`, in the order of writing.
@@ -46,6 +47,7 @@ class Run:
   workdir: pathlib.Path
   recipe: str
   overrides: Mapping[str, Any]
+  overfit: int
   config: Mapping[str, Any]
   environment: tuple[Mapping[str, Any], ...]
   lines: tuple[Mapping[str, Any], ...]
@@ -86,6 +88,7 @@ def read_run(workdir: str | pathlib.Path) -> Run:
     workdir=workdir,
     recipe=origin.get("recipe", ""),
     overrides=origin.get("overrides", {}),
+    overfit=origin.get("overfit", 0),
     config=origin["config"],
     environment=tuple(environment),
     lines=tuple(lines),

@@ -19,6 +19,7 @@ from jaxvision.analysis import (
   importance,
   page,
   parallel,
+  provenance,
   runs,
   significance,
   trials,
@@ -199,11 +200,14 @@ def _trials(sweep: Sweep, keys: Sequence[str]) -> str:
     return ""
   links = [_link(trial, sweep) for trial in best]
   table = page.table(columns, rows, links=links, sortable=True)
-  words = ["jaxvision", "train", "--config", sweep.asked["recipe"]]
-  words += [f"--config.{k}={v}" for k, v in best[0].overrides.items()]
+  command = provenance.recipe_command(
+    sweep.asked["recipe"],
+    best[0].overrides,
+    *("--workdir", f"{sweep.workdir}-best"),
+  )
   return (
     f'<div class="card">{table}</div><p class="note">The best, as a run of its '
-    f"own: <code>{page.escape(shlex.join(words))}</code></p>"
+    f"own:</p><pre>{page.escape(command)}</pre>"
   )
 
 

@@ -4,6 +4,7 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from jaxvision.commands import parsing
@@ -11,6 +12,7 @@ from jaxvision.commands import parsing
 # Keeps the password of a storage out of the list of processes.
 STORAGE = "JAXVISION_STORAGE"
 _AUTO = 64  # trials in a program
+_DRAWS, _TOP, _SEEDS = 20, 3, 10
 
 
 def add(commands) -> None:
@@ -35,11 +37,11 @@ def add(commands) -> None:
   command.add_argument(
     "--trials",
     type=int,
-    default=20,
     metavar="N",
-    help="how often to draw what is drawn (20); each meets all that is listed",
+    help=f"how often to draw what is drawn ({_DRAWS}); each meets all that is "
+    "listed",
   )
-  command.add_argument("--seed", type=int, default=0, help="of what is drawn")
+  command.add_argument("--seed", type=int, help="of what is drawn (0)")
   command.add_argument(
     "--storage",
     default=os.environ.get(STORAGE, ""),
@@ -73,10 +75,10 @@ def add(commands) -> None:
     help="in place of FILE.py: the best settings of that sweep, with --seeds",
   )
   command.add_argument(
-    "--top", type=int, default=3, metavar="N", help="of --rerun (3)"
+    "--top", type=int, metavar="N", help="of --rerun: how many settings (3)"
   )
   command.add_argument(
-    "--seeds", type=int, default=10, metavar="N", help="of --rerun (10)"
+    "--seeds", type=int, metavar="N", help="of --rerun: for each setting (10)"
   )
   command.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
 
@@ -88,12 +90,21 @@ def _sweep(options: argparse.Namespace) -> None:
     raise ValueError("say either FILE.py, an experiment, or --rerun SWEEP")
   if options.rerun:
     experiment = sweep.best_again(
-      options.rerun, top=options.top, seeds=options.seeds
+      options.rerun,
+      top=_TOP if options.top is None else options.top,
+      seeds=_SEEDS if options.seeds is None else options.seeds,
     )
   else:
+    _refuse(options, ("top", "seeds"), "belongs to --rerun SWEEP")
     experiment = sweep.load(options.experiment, options.overrides)
   _at_once(options.vectorize)
   options.searcher = options.searcher or sweep.default_searcher(experiment)
+  if not sweep.draws(experiment, options.searcher):
+    _refuse(
+      options,
+      ("trials", "seed"),
+      "is of what is drawn, and this grid has its own points only",
+    )
   if options.dry_run:
     _list_runs(options, experiment)
     return
@@ -104,8 +115,7 @@ def _sweep(options: argparse.Namespace) -> None:
     experiment,
     file=options.experiment or options.rerun,
     searcher=options.searcher,
-    draws=options.trials,
-    seed=options.seed,
+    **_draws(options),
     storage=options.storage,
     grace=options.grace,
   )
@@ -115,14 +125,30 @@ def _sweep(options: argparse.Namespace) -> None:
     _lead(options, opened)
 
 
+def _refuse(
+  options: argparse.Namespace, names: Sequence[str], why: str
+) -> None:
+  """Raises ValueError for an option that would be ignored."""
+  for name in names:
+    given = getattr(options, name)
+    if given is not None:
+      raise ValueError(f"--{name} {given} {why}; leave it out")
+
+
+def _draws(options: argparse.Namespace) -> dict[str, int]:
+  return {
+    "draws": _DRAWS if options.trials is None else options.trials,
+    "seed": options.seed or 0,
+  }
+
+
 def _list_runs(options: argparse.Namespace, experiment: Any) -> None:
   from jaxvision import sweep
 
   planned = sweep.plan(
     experiment.space,
     searcher=options.searcher,
-    draws=options.trials,
-    seed=options.seed,
+    **_draws(options),
   )
   base = [f"--config.{k}={v}" for k, v in experiment.overrides.items()]
   print(f"{len(planned)} runs of {shlex.join([experiment.recipe, *base])}")
@@ -135,6 +161,7 @@ def _work(opened: Any, at_once: int) -> None:
   from jaxvision import startup, sweep, train_loop, trials
 
   startup.tune_cpu()
+  trials.check_objective(opened.experiment)
   sweep.work(
     opened,
     trials.run,
@@ -162,7 +189,7 @@ def _worker_arguments(options: argparse.Namespace) -> list[str]:
   }
   return [
     *("sweep", *asked, "--work"),
-    *(f"--{name}={value}" for name, value in given.items() if value),
+    *(f"--{k}={v}" for k, v in given.items() if v not in (None, "")),
     *(f"--config.{key}={value}" for key, value in options.overrides.items()),
   ]
 
@@ -181,3 +208,4 @@ def _lead(options: argparse.Namespace, opened: Any) -> None:
     )
   report = analysis.write_sweep(options.workdir)
   print(f"report: {report.absolute()}")
+  sweep.check_complete(opened)

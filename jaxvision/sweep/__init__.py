@@ -17,11 +17,12 @@ from jaxvision.sweep.axes import (
 )
 from jaxvision.sweep.crew import Failed, Interrupted, run_crew
 from jaxvision.sweep.experiment import Experiment, load
-from jaxvision.sweep.live import open_view
+from jaxvision.sweep.live import check_complete, open_view
 from jaxvision.sweep.objective import maximize, minimize
-from jaxvision.sweep.opening import default_searcher, open_sweep
+from jaxvision.sweep.opening import default_searcher, draws, open_sweep
 from jaxvision.sweep.rungs import halving
 from jaxvision.sweep.searchers import plan, text
+from jaxvision.sweep.space import corners
 from jaxvision.sweep.worker import Lost, Outcome, Sweep, work
 
 __all__ = [
@@ -33,7 +34,10 @@ __all__ = [
   "Sweep",
   "best_again",
   "categorical",
+  "check_complete",
+  "corners",
   "default_searcher",
+  "draws",
   "grid",
   "halving",
   "integer",

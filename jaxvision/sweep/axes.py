@@ -154,6 +154,7 @@ def at(axis: Range | Choice, place: float) -> Any:
   """The number, or the label, that lies at a place in [0, 1) of an axis."""
   if isinstance(axis, Choice):
     return axis.labels[int(place * len(axis.labels))]
+  place = float(place)  # A numpy number would show its type in a command.
   low, high = axis.low, axis.high
   if axis.whole:
     # Each integer owns the half unit around it, so that all are as likely.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from jaxvision.sweep import folder, study
+from jaxvision.sweep.crew import Failed
 from jaxvision.sweep.objective import Objective
 from jaxvision.sweep.rungs import WHOLE
 from jaxvision.sweep.study import Standing
@@ -43,6 +44,25 @@ def open_view(
       return all(each.state in study.ENDED for each in standings)
 
     yield look
+
+
+def check_complete(sweep: Sweep) -> None:
+  """Whether a sweep that is over has an answer.
+
+  Raises:
+    Failed: no trial is complete; says the most frequent reason.
+  """
+  standings = study.standings(sweep.study)
+  if any(each.state == "complete" for each in standings):
+    return
+  reasons = collections.Counter(
+    folder.read_trial(sweep.workdir, each.number).get("reason") or "unknown"
+    for each in standings
+  )
+  ((reason, count),) = reasons.most_common(1)
+  raise Failed(
+    f"none of {len(standings)} trials is complete; {count} ended with: {reason}"
+  )
 
 
 @contextlib.contextmanager

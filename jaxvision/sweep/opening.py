@@ -13,6 +13,11 @@ def default_searcher(experiment: Experiment) -> str:
   return "quasi_random" if space.drawn(experiment.space) else "grid"
 
 
+def draws(experiment: Experiment, searcher: str) -> bool:
+  """Whether a searcher draws anything, so that a number of draws matters."""
+  return searcher != "grid" and bool(space.drawn(experiment.space))
+
+
 def open_sweep(
   workdir: str | pathlib.Path,
   experiment: Experiment,
