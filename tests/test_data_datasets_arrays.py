@@ -65,7 +65,7 @@ def test_npz_with_splits_and_names(tmp_path):
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"labels": LABELS - 1}, "label -1 of example 0 .*outside the 3 classes"),
+    ({"labels": LABELS - 1}, "example 0: the label is -1; labels count"),
     ({"labels": LABELS[:5]}, r"labels .* \(5,\).*one per image"),
     ({"labels": LABELS * 1.0}, "labels are float64"),
     ({"images": IMAGES / 255.0}, "images are float64.*astype"),
@@ -74,6 +74,24 @@ def test_npz_with_splits_and_names(tmp_path):
     ({"class_names": ["a", "b"]}, "label 2 .*outside the 2 classes"),
     ({"pictures": IMAGES}, "an array 'pictures'; expected images, labels"),
     ({"test_images": IMAGES}, "split 'test' has no array of labels"),
+    ({"image": IMAGES}, "not the only array of images of the split 'train'"),
+    ({"train_labels": LABELS}, "not the only array of labels"),
+    (
+      {"Train_images": IMAGES, "Train_labels": LABELS},
+      "some of which differ only in capitals",
+    ),
+    ({"test_images": IMAGES, "test_labels": LABELS.astype(str)}, "others text"),
+    (
+      {"labels": np.where(LABELS == 3, 10**9, LABELS)},
+      "example 3: the label 10",
+    ),
+    ({"labels": np.asarray(["a", "true"] * 10)}, "example 1: the label is 'tr"),
+    ({"labels": np.asarray(["a", ""] * 10)}, "example 1: the label is empty"),
+    (
+      {"class_names": np.asarray(["crane", "b", "c", "crane"])},
+      "classes 0 and 3 are both called 'crane'",
+    ),
+    ({"class_names": np.asarray([["a"], ["b"]])}, "expected text of the shape"),
     ({"class_names": np.asarray([{}])}, "not an .npz file of plain arrays"),
   ],
 )
@@ -102,3 +120,10 @@ def test_a_rewritten_file_is_read_again(tmp_path):
   write_npz(tmp_path, images=IMAGES[:7], labels=LABELS[:7])
   os.utime(path, ns=(1, 1))  # clocks of file systems can be coarse
   assert data.split_sizes(config("npz", path)) == {"train": 7}
+
+
+def test_labels_of_one_byte_are_numbers(tmp_path):
+  path = write_npz(tmp_path, images=IMAGES, labels=LABELS.astype(np.uint8))
+  dataset = data.open_dataset(config("npz", path), "train")
+  assert dataset.class_names == ("0", "1", "2", "3")
+  assert np.bincount(dataset.labels()).tolist() == [5, 5, 5, 5]

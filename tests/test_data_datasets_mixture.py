@@ -187,3 +187,15 @@ def test_sources_go_through_a_config(two):
     )
     assert loaded.data.sources == two.sources
     assert data.open_dataset(loaded.data, "train").num_examples == 50
+
+
+def test_equal_names_of_classes_of_one_source_are_refused(tmp_path):
+  """They would become one class of the mixture."""
+  names = np.asarray(["crane", "bee", "crane"])
+  first = write(tmp_path, "first", [0, 1, 2], class_names=names)
+  second = write(tmp_path, "second", ["bee", "crane"])
+  cut = mixed((1, "npz", second, "train"), (1, "npz", first, "train"))
+  with pytest.raises(
+    ValueError, match=r"first\.npz: the classes 0 and 2 are bot"
+  ):
+    data.open_dataset(cut, "train")

@@ -140,7 +140,7 @@ def test_worker_processes_get_what_a_file_returned(write):
     ("return (1, [2])", "returned int as the images of the split 'train'"),
     ("return np.zeros((3, 4, 4)), [0, 1, 0]", "images are float64"),
     ("return np.zeros((3, 4, 4), int), [0, 1]", r"shape \(2,\).*\(3,\), one p"),
-    ("return ['a.png', 'b.png'], [0, 5], ['x']", "label 5 of example 1 .*1 cl"),
+    ("return ['a.png', 'b.png'], [0, 5], ['x']", r"label 5 of b\.png .*1 cl"),
     ("return np.zeros((1, 4, 4), int), [{}]", "labels that cannot be read"),
   ],
 )
@@ -162,3 +162,46 @@ def test_errors_of_the_function_stay_as_they_are(write):
   kind = write("def load(name):\n  raise KeyError('mine')\n")
   with pytest.raises(KeyError, match="mine"):
     opened(kind)
+
+
+@pytest.mark.parametrize(
+  ("body", "message"),
+  [
+    ("x, ['1', '0']), 'test': (x, [0, 1])", "train: text, test: numbers"),
+    ("x, ['a', '3.0'])", "example 1: the label is '3.0'; expected"),
+    ("x, [0, 10**9])", "example 1: the label 1000000000 would make"),
+    ("x, [0, 1], ['crane', 'crane'])", "both called 'crane'"),
+    ("x, [0, 1], ['\\u00e9', 'e\\u0301'])", "both called"),
+    ("x, [0, 1], ['a', ''])", "name of class 1 is ''"),
+  ],
+)
+def test_labels_are_decided_once_for_all_splits(write, body, message):
+  kind = write(f"""
+    def load(name):
+      x = np.zeros((2, 4, 4), int)
+      return {{'train': ({body}}}
+  """)
+  with pytest.raises(ValueError, match=message):
+    opened(kind)
+
+
+def test_splits_without_names_have_those_of_the_others(write):
+  kind = write("""
+    def load(name):
+      x = np.zeros((2, 4, 4), int)
+      return {'train': (x, [0, 1], ['b', 'a']), 'test': (x, [1, 1])}
+  """)
+  assert opened(kind, "test").class_names == ("b", "a")
+  assert opened(kind, "train+test").labels().tolist()[2:] == [1, 1]
+
+
+def test_splits_of_other_classes_are_not_joined(write):
+  kind = write("""
+    def load(name):
+      x = np.zeros((2, 4, 4), int)
+      first, second = ['b', 'a'], ['a', 'b']
+      return {'train': (x, [0, 1], first), 'extra': (x, [0, 1], second)}
+  """)
+  assert opened(kind, "extra").class_names == ("a", "b")
+  with pytest.raises(ValueError, match="not the same in the same order: b, a"):
+    opened(kind, "train+extra")

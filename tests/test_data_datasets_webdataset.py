@@ -74,8 +74,12 @@ def test_names_beside_the_shards_name_the_numbers(tmp_path):
   assert dataset.class_names == ("ant", "bee", "猫")
   assert by_number(dataset) == {0: "bee", 1: "ant", 2: "bee"}
   (tmp_path / "classnames.txt").write_text("ant\n")
-  with pytest.raises(ValueError, match=r"label 1 of example \d .*the 1 classe"):
+  with pytest.raises(
+    ValueError, match=r"label 1 of .*0\.tar/\d+\.png .*the 1 cl"
+  ):
     opened(tmp_path, "test")
+  (tmp_path / "classnames.txt").write_bytes(b"\xef\xbb\xbfant\r\nbee\r\n")
+  assert opened(tmp_path, "test").class_names == ("ant", "bee")
 
 
 def test_classes_count_over_all_splits(tmp_path):
@@ -92,7 +96,14 @@ def test_classes_count_over_all_splits(tmp_path):
     (["zoo-train-00.tar", "zoo-validation-00.tar"], [1, 1, 0]),
     (["TRAIN_1.tar", "val_1.tar", "test1.tar", "train2.tar"], [2, 1, 1]),
     (["train/0.tar", "val/0.tar", "val/1.tar"], [1, 2, 0]),
-    (["training-0.tar", "portrain-0.tar"], {"train": 2}),
+    (["portrain-0.tar", "contest-1.tar"], {"train": 2}),
+    (["training-0.tar", "testing-0.tar"], [1, 0, 1]),
+    (["zoo-trn-0.tar", "zoo-dev-0.tar", "zoo_tst_0.tar"], [1, 1, 1]),
+    (["train-0.tar", "eval-0.tar"], [1, 1, 0]),
+    (["zooTrain0.tar", "zooVal2017.tar"], [1, 1, 0]),
+    (["trainset.tar", "testdata.tar"], [1, 0, 1]),
+    (["trn/0.tar", "dev/0.tar", "testing/0.tar"], [1, 1, 1]),
+    (["dev-0.tar"], [0, 1, 0]),
   ],
 )
 def test_splits_are_in_the_names(tmp_path, names, sizes):
@@ -136,7 +147,10 @@ def test_slices_are_stratified(tmp_path):
     ([("1.png", b"")], r"no label among its files \['png'\]; expected \.cls"),
     ([("1.png", b""), ("1.json", b"{")], r"example '1', \.json: Expecting"),
     ([("1.png", b""), ("1.txt", b"\xff")], r"example '1', \.txt: .*decode"),
-    ([("1.png", b""), ("1.cls", b"-1")], "label -1 of example 0 .*outside"),
+    (
+      [("1.png", b""), ("1.cls", b"-1")],
+      r"1\.png: the label is -1;",
+    ),
     ([], "contains no file"),
   ],
 )
@@ -169,3 +183,136 @@ def test_members_are_listed_once(tmp_path, monkeypatch):
   more = data.open_dataset(cut, "train+test")
   assert more.num_examples == first.num_examples + 1
   assert any(str(extra) in each for each in more.ids(range(len(every) + 1)))
+
+
+@pytest.mark.parametrize("odd_in", ["train", "val"])
+def test_numbers_or_names_is_one_decision_for_all_splits(
+  tmp_path, odd_in, caplog
+):
+  """Of numbers up to 10 and one word, each label keeps its own class."""
+  texts = {"train": ["10", "2", "7"], "val": ["2", "10", "7"]}
+  texts[odd_in] = [*texts[odd_in], "dog"]
+  for split, labels in texts.items():
+    shard(tmp_path / f"{split}-0.tar", labels)
+  named = {"train": "train", "val": "validation"}
+  for split, labels in texts.items():
+    found = by_number(opened(tmp_path, named[split]))
+    assert found == dict(enumerate(labels))
+  assert "1 of 7 different labels are no numbers, such as 'dog'" in caplog.text
+  assert "003.png" in caplog.text
+
+
+@pytest.mark.parametrize("extension", ["cls", "txt"])
+@pytest.mark.parametrize(
+  "label",
+  [
+    *("", " \n", "[0, 1, 0]", "{}", "3.0", "1e3", "true", "False", "null"),
+    *("nan", "a\nb", "x" * 2000, "a\x1b[31m"),
+  ],
+)
+def test_what_is_no_label_is_refused_with_its_file(tmp_path, label, extension):
+  shard(tmp_path / "0.tar", ["dog", label, "cat"], extension=extension)
+  with pytest.raises(ValueError, match=r"0\.tar.*001.*expected"):
+    opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+  "label",
+  [
+    *("3.0", "true", "[0, 1]", '{"label": 3.0}', '{"label": false}'),
+    *('{"cls": []}', '{"label": {"id": 3}}', '{"label": 1, "label": 2}'),
+    *('{"label": NaN}', '{"label": ""}', '{"label": " "}', "[" * 100_000),
+  ],
+)
+def test_json_that_is_no_label_is_refused_with_its_file(tmp_path, label):
+  shard(tmp_path / "0.tar", ["1", label], extension="json")
+  with pytest.raises(ValueError, match=r"0\.tar, example '001', \.json"):
+    opened(tmp_path)
+
+
+def test_names_with_marks_and_in_parts_are_one_class(tmp_path):
+  """A byte-order mark, and accents as one character or as two."""
+  composed, apart = "\u00e9t\u00e9", "e\u0301te\u0301"
+  labels = [composed, apart, "\ufeff" + composed, f" {apart}\r\n"]
+  shard(tmp_path / "train-0.tar", [*labels, f'"{composed}"'])
+  shard(tmp_path / "val-0.tar", [f'{{"label": "{apart}"}}'], extension="json")
+  for split, count in (("train", 5), ("validation", 1)):
+    dataset = opened(tmp_path, split)
+    assert dataset.class_names == (composed,)
+    assert dataset.num_examples == count
+
+
+def test_numbers_with_signs_and_zeros_are_numbers(tmp_path):
+  shard(tmp_path / "0.tar", ["007", "+1", "0", "\ufeff2"])
+  assert by_number(opened(tmp_path)) == {0: "7", 1: "1", 2: "0", 3: "2"}
+
+
+@pytest.mark.parametrize(
+  "label", ["999999999", "30001", "99999999999999999999999"]
+)
+def test_one_wrong_label_does_not_make_a_billion_classes(tmp_path, label):
+  shard(tmp_path / "0.tar", ["0", label, "1"])
+  with pytest.raises(
+    ValueError, match=rf"0\.tar/001\.png.*{label}.*correct it"
+  ):
+    opened(tmp_path)
+
+
+def test_a_label_far_above_the_others_is_said(tmp_path, caplog):
+  shard(tmp_path / "0.tar", ["0", "5000", "1"])
+  assert len(opened(tmp_path).class_names) == 5001
+  assert "labels go up to 5000" in caplog.text and "001.png" in caplog.text
+  caplog.clear()
+  assert len(opened(tmp_path, num_classes=6000).class_names) == 6000
+  assert not caplog.text
+
+
+@pytest.mark.parametrize(
+  ("content", "message"),
+  [
+    ("crane\nbee\ncrane\n", "classes 0 and 2 are both called 'crane'"),
+    ("ant\n\nbee\n", "line 2 is empty"),
+    ("\u00e9\nbee\ne\u0301\n", "classes 0 and 2 are both called"),
+    ("1\n0\n2\n", "'1' is the name of class 0 .* another class"),
+  ],
+)
+def test_names_that_do_not_tell_classes_apart_are_refused(
+  tmp_path, content, message
+):
+  shard(tmp_path / "0.tar", ["0", "1", "2"])
+  (tmp_path / "classnames.txt").write_text(content, "utf-8")
+  with pytest.raises(ValueError, match=message):
+    opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+  ("names", "message"),
+  [
+    (["val-0.tar", "dev-0.tar"], "both of which mean the validation split"),
+    (["train-0.tar", "holdout-0.tar"], "holdout-0.* sounds like a split"),
+    (["trainval-0.tar"], "sounds like a split"),
+    (["0.tar", "val/0.tar"], "has shards .* and folders of shards"),
+    (["0.tar", "1.TAR"], r"1\.TAR .* would be left out"),
+    (["0.tar", "1.tar.gz"], r"1\.tar\.gz .* would be left out"),
+  ],
+)
+def test_shards_are_never_training_data_by_mistake(tmp_path, names, message):
+  for name in names:
+    shard(tmp_path / name, ["0"])
+  with pytest.raises(ValueError, match=message):
+    opened(tmp_path)
+
+
+def test_shards_of_several_names_are_said_to_be_training_data(tmp_path, caplog):
+  shard(tmp_path / "tr-0.tar", ["0"])
+  shard(tmp_path / "te-0.tar", ["0"])
+  assert opened(tmp_path).num_examples == 2
+  assert "names of 2 kinds (te-#, tr-#)" in caplog.text
+
+
+def test_hidden_members_and_shards_are_left_out(tmp_path):
+  members = [("1.jpg", png(0)), ("1.cls", b"0"), ("._1.jpg", b"\0\5\x16\7")]
+  members += [("__MACOSX/._1.jpg", b""), (".ipynb_checkpoints/1.jpg", b"")]
+  write_tar(tmp_path / "0.tar", members)
+  (tmp_path / "._0.tar").write_bytes(b"\0\5\x16\7")
+  assert opened(tmp_path).num_examples == 1

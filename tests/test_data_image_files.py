@@ -24,3 +24,19 @@ def test_a_folder_without_images_is_an_error(tmp_path):
 def test_every_extension_is_one_that_pillow_decodes():
   Image.init()
   assert set(Image.EXTENSION) >= image_files.EXTENSIONS
+
+
+def test_hidden_files_below_a_folder_are_left_out(tmp_path):
+  names = ["a/1.jpg", "a/._1.jpg", ".ipynb_checkpoints/1.jpg"]
+  names += ["__MACOSX/a/1.jpg", "a/@eaDir/1.jpg", ".2.png", "b.png"]
+  for name in names:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+  found = [
+    path.relative_to(tmp_path) for path in image_files.list_images([tmp_path])
+  ]
+  assert [path.as_posix() for path in found] == ["a/1.jpg", "b.png"]
+  # What is named is meant, also below a hidden folder.
+  hidden = tmp_path / ".ipynb_checkpoints"
+  assert image_files.list_images([hidden]) == [hidden / "1.jpg"]
+  assert image_files.list_images([tmp_path / ".2.png"]) == [tmp_path / ".2.png"]

@@ -53,3 +53,28 @@ def test_the_order_does_not_run_through_equal_classes_in_turn():
   rounds = labels.reshape(20, 10)
   assert (np.sort(rounds, axis=1) == np.arange(10)).all()
   assert len({tuple(each) for each in rounds.tolist()}) > 15
+
+
+@pytest.mark.parametrize(
+  ("name", "split"),
+  [
+    ("train", "train"),
+    ("Training", "train"),
+    ("trn", "train"),
+    ("train2017", "train"),
+    ("trainset", "train"),
+    ("VAL", "validation"),
+    ("dev", "validation"),
+    ("eval", "validation"),
+    ("validation_set", "validation"),
+    ("Test images", "test"),
+    ("testing", "test"),
+    ("crash test dummy", ""),
+    ("contest", ""),
+    ("value", ""),
+    ("device", ""),
+    ("train_test", ""),
+  ],
+)
+def test_folders_that_are_splits(name, split):
+  assert splits.of_folder(name) == split

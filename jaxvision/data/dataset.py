@@ -52,8 +52,19 @@ def join(parts: Sequence[Range], *, split: str) -> Dataset:
     parts: (data set, first example, one past the last example); all of the
       same classes.
     split: how the result is called.
+
+  Raises:
+    ValueError: they have other classes, or the same in another order.
   """
   ranges = tuple(parts)
+  for each, _, _ in ranges:
+    if each.class_names != ranges[0][0].class_names:
+      raise ValueError(
+        f"{split!r} joins {ranges[0][0].split!r} and {each.split!r} of "
+        f"{each.name}, whose classes are not the same in the same order: "
+        f"{', '.join(ranges[0][0].class_names[:5])}, ... and "
+        f"{', '.join(each.class_names[:5])}, ...; give them one list of classes"
+      )
   return dataclasses.replace(
     ranges[0][0],
     split=split,

@@ -8,23 +8,56 @@ _JPEG = (".jfif", ".jpe", ".jpeg", ".jpg")
 _NETPBM = (".pbm", ".pgm", ".pnm", ".ppm")
 _OTHERS = (".bmp", ".gif", ".png", ".tif", ".tiff", ".webp")
 EXTENSIONS = frozenset((*_JPEG, *_NETPBM, *_OTHERS))
+# What systems put beside the files of their users, not beginning with a dot.
+_OF_SYSTEMS = (
+  "$recycle.bin",
+  "@eadir",
+  "__macosx",
+  "lost+found",
+  "system volume information",
+)
+
+
+def is_hidden(path: str) -> bool:
+  """Whether a file, or a folder above it, is hidden or of the system.
+
+  Args:
+    path: relative, with slashes: "photos/._1.jpg", "__MACOSX/1.jpg".
+  """
+  return any(
+    part not in (".", "..")
+    and (part.startswith(".") or part.lower() in _OF_SYSTEMS)
+    for part in path.split("/")
+  )
 
 
 def list_images(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   """Files as they are given; instead of a folder, all images below it, sorted.
+
+  Hidden files and folders below it are left out.
 
   Raises:
     FileNotFoundError: a folder contains no image.
   """
   found: list[pathlib.Path] = []
   for path in map(pathlib.Path, paths):
-    below = [path]
-    if path.is_dir():
-      every = sorted(path.rglob("*"))
-      below = [each for each in every if each.suffix.lower() in EXTENSIONS]
+    below = _below(path) if path.is_dir() else [path]
     if not below:
       raise FileNotFoundError(
         f"no image in {path}; looked for {' '.join(sorted(EXTENSIONS))}"
       )
     found.extend(below)
   return found
+
+
+def _below(folder: pathlib.Path) -> list[pathlib.Path]:
+  """The images below a folder, sorted."""
+  found = []
+  for directory, inside, names in os.walk(folder):
+    inside[:] = [each for each in inside if not is_hidden(each)]
+    found += [
+      pathlib.Path(directory, name)
+      for name in names
+      if os.path.splitext(name)[1].lower() in EXTENSIONS and not is_hidden(name)
+    ]
+  return sorted(found)

@@ -7,11 +7,11 @@ fixed, stratified order, so that slices of a split are stratified too.
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxvision.data import dataset, names, splits
+from jaxvision.data import dataset, labels, names, splits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ def from_arrays(
   Args:
     images: (n, h, w, c) or (n, h, w), integers in 0..255.
     labels: (n,) integers from 0, or text.
-    class_names: in the order of the labels; () takes those of `name_classes`.
+    class_names: in the order of the labels; () is as `labels.name_classes`.
     name: of the data set, for messages.
     split: its name, for messages.
 
@@ -79,7 +79,9 @@ def from_arrays(
   """
   where = f"{name}, split {split!r}"
   images = _pixels(np.asarray(images), where)
-  labels, known = _numbered(labels, class_names, len(images), where)
+  labels, known = _numbered(
+    labels, class_names, len(images), name=name, split=split
+  )
   rows = _Arrays(split, images, labels, splits.stratified_order(labels))
   return _dataset(rows, name, split, known)
 
@@ -102,68 +104,17 @@ def from_files(
   Raises:
     ValueError: not one label per path, or a label outside the classes.
   """
-  where = f"{name}, split {split!r}"
-  labels, known = _numbered(labels, class_names, len(paths), where)
+  labels, known = _numbered(
+    labels,
+    class_names,
+    len(paths),
+    name=name,
+    split=split,
+    locate=lambda row: os.fspath(paths[row]),
+  )
   packed = names.pack([os.fsencode(path) for path in paths])
   rows = _Files(packed, labels, splits.stratified_order(labels))
   return _dataset(rows, name, split, known)
-
-
-def name_classes(
-  labels: Sequence[np.ndarray], *, num_classes: int = 0
-) -> tuple[str, ...]:
-  """The classes of labels that nobody has named.
-
-  Args:
-    labels: of each split.
-    num_classes: of integers; 0 counts up to the largest label.
-
-  Returns:
-    Texts in the order of their characters, or the numbers of the classes.
-  """
-  if any(each.dtype.kind in "UT" for each in labels):
-    return tuple(sorted({str(text) for each in labels for text in each}))
-  largest = max(int(each.max(initial=-1)) for each in labels)
-  return tuple(str(number) for number in range(num_classes or largest + 1))
-
-
-def number(
-  labels: np.ndarray, *, class_names: tuple[str, ...], where: str
-) -> np.ndarray:
-  """Labels as the numbers of their classes.
-
-  Args:
-    labels: (n,) integers or text.
-    class_names: that they must be among.
-    where: they come from, for messages.
-
-  Returns:
-    (n,) int64.
-
-  Raises:
-    ValueError: neither integers nor text, or outside the classes.
-  """
-  if labels.dtype.kind in "UT":
-    numbers = {name: number for number, name in enumerate(class_names)}
-    unknown = sorted({str(text) for text in labels} - set(numbers))
-    if unknown:
-      raise ValueError(
-        f"{where}: the labels {unknown[:5]} are none of the classes "
-        f"{list(class_names[:20])}; correct labels or class_names"
-      )
-    return np.asarray([numbers[str(text)] for text in labels], np.int64)
-  if not np.issubdtype(labels.dtype, np.integer):
-    raise ValueError(
-      f"{where}: labels are {labels.dtype}; expected integers, or text"
-    )
-  wrong = np.flatnonzero((labels < 0) | (labels >= len(class_names)))
-  if wrong.size:
-    raise ValueError(
-      f"{where}: label {labels[wrong[0]]} of example {wrong[0]} is outside the "
-      f"{len(class_names)} classes 0..{len(class_names) - 1} ({wrong.size} "
-      "such labels); correct labels, class_names or data.num_classes"
-    )
-  return labels.astype(np.int64)
 
 
 def _dataset(
@@ -201,17 +152,31 @@ def _pixels(images: np.ndarray, where: str) -> np.ndarray:
 
 
 def _numbered(
-  labels: Sequence[int] | Sequence[str] | np.ndarray,
+  given: Sequence[int] | Sequence[str] | np.ndarray,
   class_names: Sequence[str],
   count: int,
-  where: str,
+  *,
+  name: str,
+  split: str,
+  locate: Callable[[int], str] = "example {}".format,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
   """The labels as (count,) int64, and the names of the classes."""
-  labels = np.asarray(labels)
-  if labels.shape != (count,):
+  where = f"{name}, split {split!r}"
+  given = np.asarray(given)
+  if given.shape != (count,):
     raise ValueError(
-      f"{where}: labels are {labels.dtype} of the shape {labels.shape}; "
+      f"{where}: labels are {given.dtype} of the shape {given.shape}; "
       f"expected integers, or text, of the shape {(count,)}, one per image"
     )
-  known = tuple(class_names) or name_classes([labels])
-  return number(labels, class_names=known, where=where), known
+  found = labels.unify({split: given}, where=name)
+  known = (
+    labels.check_names(class_names, where=where)
+    if len(class_names)
+    else labels.name_classes(
+      found, locate=lambda _, row: f"{where}, {locate(row)}"
+    )
+  )
+  numbers = labels.number(
+    found[split], class_names=known, where=where, locate=locate
+  )
+  return numbers, known

@@ -12,13 +12,45 @@ import numpy as np
 
 from jaxvision import spelling
 
-# What folders and files of splits are called -> the split.
-NAMES = {
-  "train": "train",
-  "val": "validation",
-  "validation": "validation",
-  "test": "test",
+# In the order in which they are listed.
+SPLITS = ("train", "validation", "test")
+_CALLED = {
+  "train": ("train", "training", "trn"),
+  "validation": (
+    "val",
+    "valid",
+    "validation",
+    "vld",
+    "dev",
+    "devel",
+    "development",
+    "eval",
+    "evaluation",
+  ),
+  "test": ("test", "testing", "tst"),
 }
+# What folders and files of splits are called -> the split.
+NAMES = {name: split for split, names in _CALLED.items() for name in names}
+# "trainset", "testdata".
+_ENDINGS = ("set", "data", "split", "images", "imgs", "")
+# Words that go with a split in the name of its folder: "test_images".
+_PLAIN = frozenset((*_ENDINGS, "the", "sets", "image", "samples", "examples"))
+# Parts of data sets that are none of the three, or nobody knows which.
+_DOUBTFUL = frozenset(
+  (
+    "extra",
+    "heldout",
+    "holdout",
+    "minival",
+    "trainval",
+    "traintest",
+    "unlabeled",
+    "unlabelled",
+    "unseen",
+  )
+)
+_WORD = re.compile("[a-z]+")
+_HUMP = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 _NAME = re.compile(r"(?:^|\+)\s*([^\[\]+\s]+)")
 
 
@@ -65,6 +97,40 @@ def resolve(
       "choose a larger slice"
     )
   return [each for each in ranges if each[2] > each[1]]
+
+
+def words(name: str) -> dict[str, str]:
+  """The words in the name of a file or folder that name splits.
+
+  Args:
+    name: such as "imagenet-train-0001" or "zooVal3".
+
+  Returns:
+    {word: its split}; "" stands for a part that is none of the three.
+  """
+  found = _WORD.findall(_HUMP.sub(" ", name).lower())
+  known = {word: split for word in found if (split := _split(word))}
+  return known | {word: "" for word in found if word in _DOUBTFUL}
+
+
+def of_folder(name: str) -> str:
+  """The split that a folder of classes is, by its name; empty if none.
+
+  "val2017" and "Test images" are, "crash test dummy" is not.
+  """
+  known = words(name)
+  every = set(_WORD.findall(_HUMP.sub(" ", name).lower()))
+  if len(known) != 1 or every - set(known) - _PLAIN:
+    return ""
+  return next(iter(known.values()))
+
+
+def _split(word: str) -> str:
+  """The split that a word names; empty if it names none."""
+  for ending in _ENDINGS:
+    if word.endswith(ending) and word.removesuffix(ending) in NAMES:
+      return NAMES[word.removesuffix(ending)]
+  return ""
 
 
 def named(expression: str) -> set[str]:

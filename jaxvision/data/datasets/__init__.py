@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxvision import spelling
-from jaxvision.data import dataset, splits
+from jaxvision.data import dataset, labels, splits
 from jaxvision.data.datasets import (
   arrays,
   folder,
@@ -101,12 +101,14 @@ def split_sizes(data_config: Any) -> dict[str, int]:
 def _load(data_config: Any) -> Splits:
   """All splits of a data set that is no mixture."""
   kind = data_config.kind
-  if ":" in kind:
-    return own.load(data_config)
-  if kind not in KINDS:
+  if kind not in KINDS and ":" not in kind:
     known = [*KINDS, _MIXTURE, _OWN]
     raise ValueError(spelling.unknown("data.kind", kind, known))
-  return KINDS[kind](data_config)
+  loaded = KINDS.get(kind, own.load)(data_config)
+  for split, each in loaded.items():
+    # Also those of a data set that a function of the user has made.
+    labels.check_names(each.class_names, where=f"{each.name}, split {split!r}")
+  return loaded
 
 
 def _load_sources(data_config: Any) -> list[tuple[Splits, float]]:

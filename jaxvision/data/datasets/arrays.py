@@ -12,13 +12,12 @@ import functools
 import os
 import pathlib
 import re
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxvision.data import dataset, pairs
+from jaxvision.data import dataset, labels, npz, pairs
 
 _KEY = re.compile(r"(?:(?P<split>.+)_)?(?P<what>image|label)s?")
 
@@ -41,21 +40,26 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
       "with the arrays images and labels"
     )
   arrays = _read_file(path, path.stat().st_mtime_ns)
+  where = os.fspath(path)
   splits = _splits(arrays, path)
+  found = labels.unify(
+    {split: each for split, (_, each) in splits.items()}, where=where
+  )
   named = arrays.get("class_names")
-  names = (
-    pairs.name_classes(
-      [labels for _, labels in splits.values()],
+  class_names = (
+    labels.name_classes(
+      found,
       num_classes=data_config.num_classes,
+      locate=lambda split, row: f"{where}, split {split!r}, example {row}",
     )
     if named is None
-    else tuple(map(str, named))
+    else labels.names_of(named, where=where)
   )
   return {
     split: pairs.from_arrays(
-      images, labels, class_names=names, name=os.fspath(path), split=split
+      images, found[split], class_names=class_names, name=where, split=split
     )
-    for split, (images, labels) in splits.items()
+    for split, (images, _) in splits.items()
   }
 
 
@@ -63,21 +67,10 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
 @functools.lru_cache(maxsize=1)
 def _read_file(path: pathlib.Path, modified: int) -> Mapping[str, np.ndarray]:
   del modified  # only distinguishes versions of a file
-  try:
-    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-      return {key: file[key] for key in file.files}
-  # An .npy file is no context: TypeError. An empty one: EOFError.
-  except (
-    ValueError,
-    TypeError,
-    EOFError,
-    OSError,
-    zipfile.BadZipFile,
-  ) as error:
-    raise ValueError(
-      f"{path} is not an .npz file of plain arrays: {error}; write it with "
-      "numpy.savez(path, images=..., labels=...)"
-    ) from error
+  return npz.read(
+    path,
+    remedy="write it with numpy.savez(path, images=..., labels=...)",
+  )
 
 
 def _splits(
@@ -88,7 +81,13 @@ def _splits(
   for key, array in arrays.items():
     match = _KEY.fullmatch(key)
     if match:
-      found.setdefault(match["split"] or "train", {})[match["what"]] = array
+      pair = found.setdefault(match["split"] or "train", {})
+      if match["what"] in pair:
+        raise ValueError(
+          f"{path}: {key!r} is not the only array of {match['what']}s of the "
+          f"split {match['split'] or 'train'!r}; keep one of them"
+        )
+      pair[match["what"]] = array
     elif key != "class_names":
       raise ValueError(
         f"{path} has an array {key!r}; expected images, labels, "
@@ -98,6 +97,11 @@ def _splits(
     for what in ("image", "label"):
       if what not in pair:
         raise ValueError(f"{path}: split {split!r} has no array of {what}s")
+  if len({split.lower() for split in found}) < len(found):
+    raise ValueError(
+      f"{path} has the splits {', '.join(found)}, some of which differ only in "
+      "capitals; give them names that differ"
+    )
   if not found:
     raise ValueError(f"{path} has no images; expected arrays images, labels")
   return {

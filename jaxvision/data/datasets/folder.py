@@ -3,8 +3,10 @@
 Either PATH/CLASS/IMAGE, which is one split called "train" to be sliced, or
 PATH/SPLIT/CLASS/IMAGE with the splits train, val (or validation) and test.
 Labels follow the names of the classes in the order of their characters.
-Hidden files (".DS_Store") are ignored; everything else that is no image is an
-error, because images that are left out silently are worse.
+SPLIT may be spelled in other ways ("dev", "Training"), see `splits`. Hidden
+files (".DS_Store") are ignored; files that are no images by their names
+("notes.txt") are left out, and said once. An image beside the classes, a folder
+inside a class and a class without images are errors, all reported at once.
 
 The list of files is made once and kept beside the classes (`index_file`); it
 is made again when the time of a directory of a class has changed, as it does
@@ -12,8 +14,11 @@ when a file is added, removed or renamed. In memory it takes the characters of
 the names and 12 bytes per file.
 """
 
+import collections
 import concurrent.futures
 import dataclasses
+import functools
+import logging
 import os
 import pathlib
 import unicodedata
@@ -22,10 +27,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxvision import files
 from jaxvision.data import dataset, image_files, index_file, names, splits
 
 # Directories on networks answer late: they are listed side by side.
 _THREADS = 16
+_LISTED = 20  # problems in a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +74,21 @@ class _Files:
     return path, int(self.labels[number])
 
 
+@dataclasses.dataclass(frozen=True)
+class _Listed:
+  """What is in the directory of a class.
+
+  Attributes:
+    images: names of files.
+    left_out: paths of files that are no images by their names.
+    problems: what must not be there, in words.
+  """
+
+  images: list[bytes]
+  left_out: list[str]
+  problems: list[str]
+
+
 def load(data_config: Any) -> dict[str, dataset.Dataset]:
   """The splits of a folder, each in a fixed, stratified order.
 
@@ -75,8 +97,8 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
 
   Raises:
     FileNotFoundError: no such directory.
-    ValueError: an empty folder or class, a file that is no image, a class that
-      the training split does not have.
+    ValueError: an empty folder or class, an image that is in no class, a class
+      that the training split does not have, or whose name is no UTF-8.
   """
   path = pathlib.Path(data_config.name).expanduser()
   if not path.is_dir():
@@ -98,45 +120,72 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
 def _split_directories(path: pathlib.Path) -> dict[str, pathlib.Path]:
   """{split: directory of classes}; splits only if they contain directories."""
   below = _directories(path)
-  found = [
-    d for d in below if d.name.lower() in splits.NAMES and _directories(d)
-  ]
+  called = [d for d in below if splits.of_folder(d.name)]
+  found = [d for d in called if _directories(d)]
   if not found:
+    if len(called) > 1 and len(called) == len(below):
+      raise ValueError(
+        f"{path} has the splits {', '.join(d.name for d in called)} without "
+        "directories of classes in them; put each image into SPLIT/CLASS/"
+      )
     return {"train": path}
-  written = [splits.NAMES[directory.name.lower()] for directory in found]
+  written = [splits.of_folder(directory.name) for directory in found]
   others = [d.name for d in below if d not in found]
   if others or len(set(written)) < len(written):
     raise ValueError(
       f"{path} mixes splits ({', '.join(d.name for d in found)}) with "
       f"{', '.join(others) or 'each other'}; keep at most train, val and test"
     )
-  order = list(splits.NAMES.values())
+  _raise(path, _problems_beside(path))
+  order = splits.SPLITS
   pairs = zip(written, found, strict=True)
   return dict(sorted(pairs, key=lambda pair: order.index(pair[0])))
 
 
 def _classes(path: pathlib.Path) -> dict[str, pathlib.Path]:
   """{class name: its directory}, sorted by class name."""
-  strays = [e.path for e in _entries(path) if not e.is_dir()]
-  if strays:
-    raise ValueError(
-      f"{strays[0]} lies beside the classes ({len(strays)} such files); move "
-      "it into the directory of its class, or away"
-    )
   directories = _directories(path)
   if not directories:
     raise ValueError(
-      f"{path} is empty; it must contain one directory of images per class"
+      f"{path} has no directories; it must contain one directory of images per "
+      "class"
     )
+  problems = [
+    f"{files.printable(d)}: the name of the class is no UTF-8; rename it"
+    for d in directories
+    if not _is_text(d.name)
+  ]
   # macOS may store "é" as two characters: the same name must stay the same.
-  by_name = {unicodedata.normalize("NFC", d.name): d for d in directories}
-  if len(by_name) < len(directories):
-    twins = sorted({d.name for d in directories} - set(by_name))
-    raise ValueError(
-      f"{path} has two directories for the class {twins[:5]}, with accents as "
-      "one character and as two; put their images into one"
-    )
+  by_name: dict[str, pathlib.Path] = {}
+  for each in directories:
+    name = unicodedata.normalize("NFC", each.name)
+    if name in by_name:
+      problems.append(
+        f"{each} is one of two directories for the class {name!r}, with "
+        "accents as one character and as two; put their images into one"
+      )
+    by_name[name] = each
+  _raise(path, problems)
   return {name: by_name[name] for name in sorted(by_name)}
+
+
+def _is_text(name: str) -> bool:
+  try:
+    name.encode("utf-8")
+  except UnicodeEncodeError:
+    return False
+  return True
+
+
+def _raise(path: pathlib.Path, problems: Sequence[str]) -> None:
+  """One error for all problems, if there are any."""
+  if len(problems) == 1:
+    raise ValueError(problems[0])
+  if problems:
+    listed = "".join(f"\n  {each}" for each in problems[:_LISTED])
+    rest = len(problems) - _LISTED
+    more = f"\n  and {rest} more" if rest > 0 else ""
+    raise ValueError(f"{path} has {len(problems)} problems:{listed}{more}")
 
 
 def _split(
@@ -152,14 +201,19 @@ def _split(
       f"training split lacks; its classes are {list(class_names[:20])}"
     )
   directories = list(classes.values())
+  above = directories[0].parent
+  # Not from the index, which would change the time of the directory above.
+  problems = _problems_beside(above)
   arrays = index_file.load(
-    directories[0].parent,
+    above,
     "images",
     of=directories,
-    build=lambda: _list(directories),
+    build=lambda: _list(above, directories, problems),
   )
+  _raise(above, problems)
+  _say_left_out(str(above), str(arrays["left_out"]))
   numbers = {name: number for number, name in enumerate(class_names)}
-  files = _Files(
+  found = _Files(
     directories=tuple(map(os.fspath, directories)),
     labels=np.asarray([numbers[name] for name in classes], np.int64),
     names=names.Names(arrays["characters"], arrays["name_ends"]),
@@ -170,52 +224,108 @@ def _split(
     name=str(path),
     split=split,
     class_names=class_names,
-    num_examples=len(files.order),
-    ids=files.ids,
-    labels=files.all_labels,
-    read=files.read,
+    num_examples=len(found.order),
+    ids=found.ids,
+    labels=found.all_labels,
+    read=found.read,
   )
 
 
-def _list(directories: Sequence[pathlib.Path]) -> index_file.Arrays:
-  """The index of all images of the classes."""
+def _problems_beside(above: pathlib.Path) -> list[str]:
+  """Images beside the classes; says which other files are left out."""
+  beside = [each for each in _entries(above) if not each.is_dir()]
+  others = [each.path for each in beside if not _is_image(each.name)]
+  _say_left_out(str(above), _describe(above, others))
+  return [
+    f"{files.printable(each.path)} lies beside the classes; move it into the "
+    "directory of its class, or away"
+    for each in beside
+    if _is_image(each.name)
+  ]
+
+
+def _list(
+  above: pathlib.Path,
+  directories: Sequence[pathlib.Path],
+  problems: Sequence[str],
+) -> index_file.Arrays:
+  """The index of all images, and what is left out; or all problems."""
   with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-    listed = list(pool.map(_images, directories))
-  counts = [len(each) for each in listed]
+    listed = list(pool.map(_look, directories))
+  inside = [problem for each in listed for problem in each.problems]
+  _raise(above, [*problems, *inside])
+  left_out = [path for each in listed for path in each.left_out]
+  counts = [len(each.images) for each in listed]
   order = splits.stratified_order(np.repeat(np.arange(len(counts)), counts))
-  together = names.concatenate(listed)
+  together = names.concatenate([names.pack(each.images) for each in listed])
   return {
     "characters": together.characters,
     "name_ends": together.ends,
     "class_ends": np.cumsum(counts),
     "order": order.astype(np.uint32),
+    "left_out": np.asarray(_describe(above, left_out)),
   }
 
 
-def _images(directory: pathlib.Path) -> names.Names:
-  """The files of a class, sorted."""
-  found = []
+def _look(directory: pathlib.Path) -> _Listed:
+  """The files of a class."""
+  found = _Listed([], [], [])
   for entry in _entries(directory):
-    extension = os.path.splitext(entry.name)[1].lower()
-    if extension not in image_files.EXTENSIONS or entry.is_dir():
-      raise ValueError(
-        f"{entry.path} is no image file "
-        f"({' '.join(sorted(image_files.EXTENSIONS))}); a directory of a class "
-        "may contain nothing else"
+    if entry.is_dir():
+      found.problems.append(
+        f"{files.printable(entry.path)} is a directory inside of a class; if "
+        "the directories above it are splits, call them train, val and test, "
+        "else move its images up"
       )
-    found.append(os.fsencode(entry.name))
-  if not found:
-    raise ValueError(
-      f"class {directory.name!r} has no image: {directory} is empty; add "
-      "images or remove the directory"
+    elif not (entry.is_file() or entry.is_symlink()):
+      found.problems.append(
+        f"{files.printable(entry.path)} is a pipe, socket or device; remove it"
+      )
+    elif _is_image(entry.name):
+      found.images.append(os.fsencode(entry.name))
+    else:
+      found.left_out.append(entry.path)
+  found.images.sort()
+  if not found.images and not found.problems:
+    found.problems.append(
+      f"class {directory.name!r} has no image: {directory} is empty, or has no "
+      f"files {' '.join(sorted(image_files.EXTENSIONS))}; add images or remove "
+      "the directory"
     )
-  return names.pack(sorted(found))
+  return found
+
+
+def _describe(above: pathlib.Path, left_out: Sequence[str]) -> str:
+  """What is left out: how many, of which kinds, and one of them."""
+  if not left_out:
+    return ""
+  kinds = collections.Counter(
+    os.path.splitext(path)[1].lower() or "without extension"
+    for path in left_out
+  )
+  listed = ", ".join(f"{k} ({n})" for k, n in kinds.most_common(_LISTED))
+  first = os.path.relpath(min(left_out), above)
+  return files.printable(
+    f"{len(left_out)} files that are no images by their names are left out: "
+    f"{listed}; such as {first}"
+  )
+
+
+@functools.cache
+def _say_left_out(folder: str, text: str) -> None:
+  """A warning, once for each folder of a process."""
+  if text:
+    logging.getLogger(__name__).warning("%s: %s", folder, text)
+
+
+def _is_image(name: str) -> bool:
+  return os.path.splitext(name)[1].lower() in image_files.EXTENSIONS
 
 
 def _entries(path: pathlib.Path) -> list[os.DirEntry]:
   """All but hidden ones; os.scandir, which knows their kind without a stat."""
   with os.scandir(path) as entries:
-    return [entry for entry in entries if not entry.name.startswith(".")]
+    return [each for each in entries if not image_files.is_hidden(each.name)]
 
 
 def _directories(path: pathlib.Path) -> list[pathlib.Path]:

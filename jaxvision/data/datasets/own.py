@@ -15,6 +15,7 @@ then "train". Worker processes get what was returned, so that what it reads
 with must survive pickling.
 """
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -26,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxvision.data import dataset, pairs
+from jaxvision.data import dataset, labels, pairs
 
 _EXPECTED = (
   "expected {split: Dataset}, or {split: (images or paths, labels)}, or "
@@ -95,16 +96,34 @@ def _module(name: str) -> types.ModuleType:
 def _named(
   kind: str, splits: Mapping[str, Any], num_classes: int
 ) -> tuple[str, ...]:
-  """The classes of all splits whose classes have no names."""
-  labels = [
-    np.asarray(each[1])
-    for each in splits.values()
-    if isinstance(each, tuple | list) and len(each) == 2
-  ]
+  """The classes of the splits that come without names: one list for all."""
+  tuples = {
+    split: each
+    for split, each in splits.items()
+    if isinstance(each, tuple | list) and len(each) in (2, 3)
+  }
+  given = [each[2] for each in tuples.values() if len(each) == 3]
+  if given:
+    return tuple(given[0])
+  if not tuples:
+    return ()
   try:
-    return pairs.name_classes(labels, num_classes=num_classes) if labels else ()
+    arrays = {split: np.asarray(each[1]) for split, each in tuples.items()}
+    return labels.name_classes(
+      labels.unify(arrays, where=kind),
+      num_classes=num_classes,
+      locate=functools.partial(_locate, kind, tuples),
+    )
   except (TypeError, ValueError) as error:
     raise _wrong(kind, f"labels that cannot be read: {error}") from error
+
+
+def _locate(
+  kind: str, returned: Mapping[str, Any], split: str, row: int
+) -> str:
+  images = returned[split][0]
+  what = os.fspath(images[row]) if _are_paths(images) else f"example {row}"
+  return f"{kind}, split {split!r}, {what}"
 
 
 def _dataset(
@@ -114,7 +133,7 @@ def _dataset(
     return returned
   if not isinstance(returned, tuple | list) or len(returned) not in (2, 3):
     raise _wrong(kind, f"{_shape(returned)} for the split {split!r}")
-  images, labels, *names = returned
+  images, given, *names = returned
   if _are_paths(images):
     make = pairs.from_files
   elif isinstance(images, Sequence) or hasattr(images, "__array__"):
@@ -123,7 +142,7 @@ def _dataset(
     raise _wrong(kind, f"{_shape(images)} as the images of the split {split!r}")
   return make(
     images,
-    labels,
+    given,
     class_names=names[0] if names else class_names,
     name=kind,
     split=split,

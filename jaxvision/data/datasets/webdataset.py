@@ -17,34 +17,33 @@ any image is read at once. Examples are in a fixed, stratified order.
 import concurrent.futures
 import dataclasses
 import functools
-import glob
-import json
 import os
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxvision import files
 from jaxvision.data import (
   dataset,
   extents,
   image_files,
   index_file,
+  label_files,
+  labels,
   names,
-  pairs,
   splits,
   tar_groups,
+  tar_shards,
 )
 
 # By precedence: beside a .cls, a .txt is often a caption.
 _LABELS = ("cls", "json", "txt")
+_LARGEST_LABEL = {"cls": 1 << 16, "json": 1 << 26, "txt": 1 << 16}  # bytes
+_LARGEST_NAMES = 1 << 30  # bytes
 _JSON_KEYS = ("label", "cls")
 _CLASS_NAMES = "classnames.txt"
-_WORD = re.compile("[a-z]+")
-_NUMBER = re.compile(r"-?\d+")
-_SPLITS = tuple(dict.fromkeys(splits.NAMES.values()))
 _IMAGES = frozenset(each[1:] for each in image_files.EXTENSIONS)
 _THREADS = 16
 
@@ -94,7 +93,7 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
     ValueError: shards that are compressed, cut, or of no split; an example
       without one image and a label; a label outside the classes.
   """
-  shards = _shards(os.path.expanduser(data_config.name))
+  shards = tar_shards.find(os.path.expanduser(data_config.name))
   indexes = {
     split: index_file.load(
       paths[0].parent,
@@ -104,75 +103,80 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
     )
     for split, paths in shards.items()
   }
-  texts = {split: arrays["texts"] for split, arrays in indexes.items()}
-  first = next(iter(shards.values()))[0]
-  class_names = _class_names(first, texts, data_config.num_classes)
+  found, class_names = _classes(shards, indexes, data_config.num_classes)
   return {
-    split: _split(data_config.name, split, paths, indexes[split], class_names)
-    for split, paths in shards.items()
+    split: _split(
+      data_config.name,
+      split,
+      _samples(shards[split], indexes[split], texts),
+      class_names,
+    )
+    for split, texts in found.items()
   }
 
 
-def _shards(name: str) -> dict[str, list[pathlib.Path]]:
-  """{split: its shards, sorted}, in the order of the splits."""
-  path = pathlib.Path(name)
-  if path.is_dir():
-    found = sorted(path.glob("*.tar")) or sorted(path.glob("*/*.tar"))
+def _classes(
+  shards: Mapping[str, Sequence[pathlib.Path]],
+  indexes: Mapping[str, index_file.Arrays],
+  num_classes: int,
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+  """The class of each different label of each split, and the classes' names."""
+
+  def locate(split: str, text: int) -> str:
+    row = int(np.flatnonzero(indexes[split]["codes"] == text)[0])
+    return _place(shards[split], indexes[split], row)
+
+  texts = {split: arrays["texts"] for split, arrays in indexes.items()}
+  class_names = _names_beside(next(iter(shards.values()))[0])
+  if set().union(*(each.tolist() for each in texts.values())) <= {*class_names}:
+    found = texts
+    _refuse_ambiguous(texts, class_names)
   else:
-    found = sorted(map(pathlib.Path, glob.glob(name)))
-  if not found:
-    raise FileNotFoundError(
-      f"no .tar in {path.absolute()}; data.name must be a folder of shards, "
-      'one shard, or a pattern as in "shards/*-train-*.tar"'
+    found = labels.numerals(texts, locate=locate)
+  if not class_names:
+    class_names = labels.name_classes(
+      found, locate=locate, num_classes=num_classes
     )
-  below = path.is_dir() and found[0].parent != path
-  by_split: dict[str, list[pathlib.Path]] = {}
-  for each in found:
-    text = each.parent.name if below else each.stem
-    named = {splits.NAMES.get(word) for word in _WORD.findall(text.lower())}
-    by_split.setdefault("+".join(sorted(named - {None})), []).append(each)
-  if set(by_split) == {""}:
-    return {"train": by_split[""]}
-  wrong = [paths[0] for each, paths in by_split.items() if each not in _SPLITS]
-  if wrong:
-    raise ValueError(
-      f"{wrong[0]} names no split, or several, but other shards of {name} "
-      f"name one; their names must contain one of {', '.join(splits.NAMES)}, "
-      "or none of them may"
+  numbers = {
+    split: labels.number(
+      each,
+      class_names=class_names,
+      where=f"split {split!r}",
+      locate=functools.partial(locate, split),
     )
-  return {split: by_split[split] for split in _SPLITS if split in by_split}
+    for split, each in found.items()
+  }
+  return numbers, class_names
 
 
-def _class_names(
-  shard: pathlib.Path, texts: Mapping[str, np.ndarray], num_classes: int
-) -> tuple[str, ...]:
-  """The names beside the shards, or those that the labels have."""
+def _refuse_ambiguous(
+  texts: Mapping[str, np.ndarray], class_names: Sequence[str]
+) -> None:
+  """Where labels are numbers, and classes are called by other numbers."""
+  for number, name in enumerate(class_names):
+    used = any(name in each for each in texts.values())
+    if used and labels.is_number(name) and int(name) != number:
+      raise ValueError(
+        f"the label {name!r} is the name of class {number} in {_CLASS_NAMES} "
+        "and, as a number, another class; call the classes by words, or number "
+        "them from 0 in their order"
+      )
+
+
+def _names_beside(shard: pathlib.Path) -> tuple[str, ...]:
+  """The names in a file beside the shards, or above; empty if there is none."""
   for folder in (shard.parent, shard.parent.parent):
-    if (folder / _CLASS_NAMES).is_file():
-      lines = (folder / _CLASS_NAMES).read_text("utf-8").splitlines()
-      return tuple(line.strip() for line in lines if line.strip())
-  labels = list(texts.values())
-  if all(map(_are_numbers, labels)):
-    labels = [each.astype(np.int64) for each in labels]
-  return pairs.name_classes(labels, num_classes=num_classes)
+    path = folder / _CLASS_NAMES
+    if path.is_file():
+      content = files.read_bytes(path, limit=_LARGEST_NAMES)
+      return label_files.read_names(content, where=str(path))
+  return ()
 
 
-def _split(
-  name: str,
-  split: str,
-  paths: Sequence[pathlib.Path],
-  arrays: index_file.Arrays,
-  class_names: tuple[str, ...],
-) -> dataset.Dataset:
-  texts, codes = arrays["texts"], arrays["codes"]
-  number = functools.partial(
-    pairs.number, class_names=class_names, where=f"{name}, split {split!r}"
-  )
-  if _are_numbers(texts):
-    labels = number(texts.astype(np.int64)[codes])
-  else:
-    labels = number(texts)[codes]
-  samples = _Samples(
+def _samples(
+  paths: Sequence[pathlib.Path], arrays: index_file.Arrays, numbers: np.ndarray
+) -> _Samples:
+  return _Samples(
     images=extents.Extents(
       paths=tuple(map(os.fspath, paths)),
       files=arrays["files"],
@@ -180,9 +184,22 @@ def _split(
       sizes=arrays["sizes"],
     ),
     keys=names.Names(arrays["characters"], arrays["ends"]),
-    labels=labels,
+    labels=numbers[arrays["codes"]],
     order=arrays["order"],
   )
+
+
+def _place(
+  paths: Sequence[pathlib.Path], arrays: index_file.Arrays, row: int
+) -> str:
+  """Where an example is, for messages."""
+  keys = names.Names(arrays["characters"], arrays["ends"])
+  return files.printable(f"{paths[int(arrays['files'][row])]}/{keys[row]}")
+
+
+def _split(
+  name: str, split: str, samples: _Samples, class_names: tuple[str, ...]
+) -> dataset.Dataset:
   return dataset.Dataset(
     name=name,
     split=split,
@@ -192,10 +209,6 @@ def _split(
     labels=samples.all_labels,
     read=samples.read,
   )
-
-
-def _are_numbers(texts: np.ndarray) -> bool:
-  return all(_NUMBER.fullmatch(text) for text in texts.tolist())
 
 
 def _list_all(paths: Sequence[pathlib.Path]) -> index_file.Arrays:
@@ -220,17 +233,17 @@ def _list_all(paths: Sequence[pathlib.Path]) -> index_file.Arrays:
 
 def _list(path: pathlib.Path) -> _Shard:
   """The examples of one shard."""
-  places, labels, keys = [], [], []
+  places, texts, keys = [], [], []
   with path.open("rb", buffering=0) as opened:
     for key, members in tar_groups.read(path, opened):
       where = f"{path}, example {key!r}"
       image = _image(members, where)
       places.append(members[image])
-      labels.append(_label(members, opened.fileno(), where))
+      texts.append(_label(members, opened.fileno(), where))
       keys.append(os.fsencode(f"{key}.{image}"))
   if not places:
     raise ValueError(f"{path} contains no file; remove it")
-  return _Shard(np.asarray(places, np.int64), names.pack(keys), labels)
+  return _Shard(np.asarray(places, np.int64), names.pack(keys), texts)
 
 
 def _image(members: Mapping[str, tar_groups.Place], where: str) -> str:
@@ -252,22 +265,26 @@ def _label(
     if extension not in members:
       continue
     offset, size = members[extension]
-    content = os.pread(descriptor, size, offset)
+    limit = _LARGEST_LABEL[extension]
     try:
-      text = _from_json(content) if extension == "json" else content.decode()
+      if size > limit:
+        raise ValueError(f"it has {size:,} bytes; expected at most {limit:,}")
+      content = os.pread(descriptor, size, offset)
+      text = (
+        label_files.from_json(content, _JSON_KEYS)
+        if extension == "json"
+        else label_files.from_text(content)
+      )
     except ValueError as error:
       raise ValueError(f"{where}, .{extension}: {error}") from error
+    if text == "":
+      raise ValueError(
+        f"{where}, .{extension} is empty; expected a number from 0 or the name "
+        "of a class"
+      )
     if text is not None:
-      return text.strip()
+      return text
   raise ValueError(
     f"{where} has no label among its files {sorted(members)}; expected .cls, "
     ".json with a value 'label', or .txt"
   )
-
-
-def _from_json(content: bytes) -> str | None:
-  values = json.loads(content)
-  if not isinstance(values, dict):
-    return str(values)
-  found = [values[key] for key in _JSON_KEYS if values.get(key) is not None]
-  return str(found[0]) if found else None
