@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from jaxvision import files
+from jaxvision import files, trees
 from jaxvision.processes import exchange
 
 Tree = Any
@@ -142,7 +142,10 @@ def add_score(manager: Manager, step: int, score: float) -> None:
 
 
 def restore(
-  manager: Manager, template: Tree
+  manager: Manager,
+  template: Tree,
+  *,
+  check: Callable[[Tree], None] = lambda _: None,
 ) -> tuple[Tree, dict[str, Any]] | None:
   """The newest checkpoint that is whole, or None where there is none.
 
@@ -152,26 +155,30 @@ def restore(
     manager: from `open_manager`.
     template: tree of `jax.ShapeDtypeStruct` with the shardings wanted, which
       need not be those it was saved with.
+    check: raises `trees.NotFinite` for a state that nothing shall go on from.
 
   Returns:
     The state and the record it was saved with.
 
   Raises:
-    CheckpointError: there are checkpoints, but none can be read.
+    CheckpointError: there are checkpoints, but none can be gone on from.
   """
   errors = {}
   for step in sorted(manager.all_steps(), reverse=True):
     try:
       restored = restore_step(manager, step, template)
+      check(restored[0])
       error = ""
     except CheckpointError as caught:
       error = str(caught)
+    except trees.NotFinite as caught:
+      error = f"checkpoint {manager.directory}/{step} is not good: {caught}"
     if error := next(filter(None, exchange.texts(error)), ""):
       errors[step] = error
       continue
     for damaged, error in errors.items():
       _LOGGER.warning("%s; going on from step %d instead", error, step)
-      _set_aside(manager, damaged)
+      set_aside(manager, damaged)
     return restored
   if errors:
     raise CheckpointError(
@@ -206,6 +213,20 @@ def restore_step(
       f"but {saved} was saved"
     )
   return found.state, found.record
+
+
+def set_aside(manager: Manager, step: int) -> None:
+  """Moves a checkpoint, which nothing shall go on from, to WORKDIR/damaged."""
+  source = pathlib.Path(manager.directory) / str(step)
+  target = pathlib.Path(manager.directory).parent / "damaged" / str(step)
+
+  def move() -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(exist_ok=True)
+    source.rename(target)
+
+  exchange.first(move)
+  manager.reload()
 
 
 def fingerprint(tree: Tree) -> str:
@@ -266,16 +287,3 @@ def _remedy(error: BaseException) -> str:
   if files.disk_is_full(error):
     return "Free some space, or move the run to a larger disk. "
   return "Make the folder writable. "
-
-
-def _set_aside(manager: Manager, step: int) -> None:
-  source = pathlib.Path(manager.directory) / str(step)
-  target = pathlib.Path(manager.directory).parent / "damaged" / str(step)
-
-  def move() -> None:
-    shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(exist_ok=True)
-    source.rename(target)
-
-  exchange.first(move)
-  manager.reload()

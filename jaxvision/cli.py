@@ -1,6 +1,7 @@
 """The commands: each parses its arguments and calls one function.
 
-Exit codes: 0 done, 2 wrong arguments or data, 3 the loss diverged, 4 a plan
+Exit codes: 0 done, 2 wrong arguments or data, 3 the loss or
+a number of the state is not finite, 4 a plan
 does not fit, 42 stopped by a signal and saved (start the same command again),
 130 interrupted, 134 another process of the run failed, 1 anything else, such as
 a full disk.
@@ -56,13 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _exit_code(error: Exception) -> int:
   """The code of an error that has a meaning of its own; others are bugs."""
-  from jaxvision import checkpoint, train_loop
+  from jaxvision import checkpoint, train_loop, trees
   from jaxvision import sweep as sweeps
   from jaxvision.processes import cluster, roll_call
 
   if isinstance(error, train_loop.Preempted | sweeps.Interrupted):
     return PREEMPTED
-  if isinstance(error, train_loop.Diverged):
+  if isinstance(error, trees.NotFinite):
     return DIVERGED
   if isinstance(
     error, checkpoint.CheckpointError | roll_call.Missing | sweeps.Failed

@@ -22,6 +22,7 @@ from jaxvision import (
   distributed,
   schedules,
   startup,
+  trees,
 )
 from jaxvision import config as configs
 from jaxvision import workdir as workdirs
@@ -64,6 +65,7 @@ def load_run(workdir: str | pathlib.Path, *, which: str = "last") -> TrainedRun:
   Raises:
     FileNotFoundError: it is no run, or has no such checkpoint.
     checkpoint.CheckpointError: the checkpoint cannot be read.
+    trees.NotFinite: it holds a NaN or an infinity.
   """
   startup.cache_compilations()
   saved = workdirs.read_config(workdir)["config"]
@@ -82,6 +84,7 @@ def load_run(workdir: str | pathlib.Path, *, which: str = "last") -> TrainedRun:
   with checkpoint.open_saved(workdir) as manager:
     step = _choose(manager, which)
     state, _ = checkpoint.restore_step(manager, step, template)
+  trees.check_finite(state, what=f"checkpoint {manager.directory}/{step}")
   return TrainedRun(
     config=config,
     class_names=tuple(result["class_names"]),
@@ -100,6 +103,7 @@ def evaluate(
 
   Raises:
     ValueError: its config names no such split, or its data have changed.
+    trees.NotFinite: a metric is not finite.
   """
   split = run.config.data.get(role)
   if not split:
@@ -118,7 +122,12 @@ def evaluate(
   )
   task_sums = application.make_task_sums(run.config, run.model, mesh=run.mesh)
   measure = classification.make_evaluator(task_sums, batches, run.mesh)
-  return measure(run.variables)
+  measured = measure(run.variables)
+  trees.check_finite(
+    jax.tree.map(np.asarray, measured.metrics),
+    what=f"step {run.step}, evaluated on {split}: the model overflows, and",
+  )
+  return measured
 
 
 def predict(
@@ -137,6 +146,9 @@ def predict(
   Returns:
     Per file {"image": path, "top": [{"class", "probability"}, ...]}, or
     {"image": path, "error": why it cannot be read}.
+
+  Raises:
+    trees.NotFinite: the model overflows, so that it has no probabilities.
   """
   transform = data.make_host_transform(run.config.data.eval_transforms)
   to_size = data.make_host_transform((f"resize({run.image_shape[:2]})",))
@@ -161,6 +173,9 @@ def predict(
     if image.shape != run.image_shape:
       image = to_size(None, image)
     shares = np.asarray(probabilities(run.variables, image))
+    trees.check_finite(
+      {"probabilities": shares}, what=f"{path}: the model overflows, and"
+    )
     best = np.argsort(-shares, kind="stable")[:top]
     names = [
       {"class": readable[i], "probability": float(shares[i])} for i in best

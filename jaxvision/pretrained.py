@@ -12,6 +12,7 @@ from jaxvision import (
   distributed,
   inference,
   models,
+  trees,
   weights,
 )
 from jaxvision.configs import default
@@ -43,6 +44,7 @@ def open_weights(
     FileNotFoundError, ConnectionError, ValueError: as `weights.load` does; a
       ValueError for a file of another number of names, and for the folder of a
       run, which knows more than its weights: `inference.load_run` reads it.
+    trees.NotFinite: they hold a NaN or an infinity.
   """
   if os.path.isdir(path_or_url):
     raise ValueError(f"{path_or_url} is a run: say --workdir {path_or_url}")
@@ -53,6 +55,7 @@ def open_weights(
     image_size=image_size,
     sharding=distributed.replicated(mesh),
   )
+  trees.check_finite(variables, what=str(path_or_url))
   spec = models.spec(name)
   size = image_size or weights.native_size(path_or_url, name)
   config = default.get_config()

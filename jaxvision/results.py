@@ -1,5 +1,6 @@
 """What a run leaves in its folder when it ends, however it ends."""
 
+import contextlib
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from jaxvision import (
   evaluators,
   features,
   pace,
+  train_loop,
   train_step,
   trees,
 )
@@ -60,12 +62,14 @@ def write_finished(
 
   Raises:
     stopping.Stopped: the run was asked to stop in the middle of it.
+    train_loop.Diverged: a metric is not finite.
   """
   role = "test" if "test" in parts.splits else "validation"
   name = f"{role}_ema" if parts.config.ema.decay else role
   final = None
   if name in measured:
     evaluation = measured[name](state)
+    check_finite(name, evaluation.metrics, parts.steps.total)
     final = {"split": name, "metrics": evaluation.metrics}
     if exchange.is_first():
       _write_evaluation(folder, evaluation, parts.splits[role])
@@ -84,6 +88,38 @@ def write_finished(
     "checkpoint": f"checkpoints/{parts.steps.total}",
   }
   return _write(folder, record, result)
+
+
+def explain_divergence(
+  manager: checkpoint.Manager, error: train_loop.Diverged
+) -> str:
+  """What is said of a run that diverged; keeps only good checkpoints.
+
+  Those that are known to be bad are moved to WORKDIR/damaged.
+  """
+  with contextlib.suppress(checkpoint.CheckpointError):
+    checkpoint.wait(manager)
+  for step in manager.all_steps(read=True):
+    if error.good is not None and step > error.good:
+      checkpoint.set_aside(manager, step)
+  steps = manager.all_steps(read=True)
+  kept = f"{manager.directory}/{max(steps)}" if steps else "none yet"
+  return (
+    f"stopped at {error}. The last good checkpoint is kept: {kept}. Try a "
+    "lower optimizer.learning_rate, a longer schedule.warmup or "
+    "optimizer.gradient_clip=1.0, in a new workdir."
+  )
+
+
+def check_finite(name: str, metrics: Mapping[str, float], step: int) -> None:
+  """Raises Diverged if a metric of the final state is not finite."""
+  broken = [key for key, value in metrics.items() if not np.isfinite(value)]
+  if broken:
+    raise train_loop.Diverged(
+      f"step {step}, the last: {', '.join(f'{name}/{key}' for key in broken)} "
+      "is not finite, although the parameters are: the model overflows",
+      good=step - 1,
+    )
 
 
 def _write(

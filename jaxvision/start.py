@@ -43,6 +43,9 @@ def make_state(parts: assembly.Parts) -> train_step.TrainState:
   """Returns the state of step 0: drawn, or with the weights of a file.
 
   The classifier of a file is replaced by zeros.
+
+  Raises:
+    trees.NotFinite: the file holds a NaN or an infinity.
   """
   model = parts.config.model
   if not model.weights:
@@ -60,6 +63,7 @@ def make_state(parts: assembly.Parts) -> train_step.TrainState:
     sharding=lambda path, shape: of_leaf[path],
     **model.options.to_dict(),
   )
+  trees.check_finite(variables, what=model.weights)
   _LOGGER.info("starting from %s", model.weights)
   make_state = functools.partial(
     assembly.init_state, parts.config, optimizer=parts.optimizer

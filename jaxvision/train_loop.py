@@ -10,27 +10,37 @@ read after step n + 1 was sent. Only evaluations and checkpoints wait.
 
 import contextlib
 import dataclasses
+import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxvision import checkpoint, durations, pace
+from jaxvision import checkpoint, durations, pace, trees
 from jaxvision.processes import stopping
 from jaxvision.train_step import TrainState
 
 Tree = Any
+_LOGGER = logging.getLogger(__name__)
 
 
 class Preempted(Exception):
   """The run was asked to stop; its state is saved, and it can go on."""
 
 
-class Diverged(Exception):
-  """The loss is not a finite number any more."""
+class Diverged(trees.NotFinite):
+  """A number that must be finite is not: the loss, or one of the state.
+
+  Attributes:
+    good: the last step whose checkpoint is known to be good, where known.
+  """
+
+  def __init__(self, message: str, *, good: int | None = None):
+    super().__init__(message)
+    self.good = good
 
 
 class Ended(Exception):
@@ -119,7 +129,8 @@ def run_loop(
 
   Raises:
     Preempted: it was asked to stop; the state is saved.
-    Diverged: the loss is not finite; the checkpoints before it are kept.
+    Diverged: the loss or the state is not finite; such a state is neither
+      evaluated nor saved, and the checkpoints before it are kept.
     Ended: whoever watches it wants no more of it.
     checkpoint.CheckpointError: the state could not be saved.
   """
@@ -143,6 +154,7 @@ def run_loop(
     if not (evaluates or saves or should_stop()):
       continue
     _read(run, *unread, record, clock)
+    check_finite(state, step)
     unread, paused = None, time.monotonic()
     pace.spend("steps", clock, record)
     score = _evaluate(run, state, record, clock) if evaluates else None
@@ -231,8 +243,29 @@ def _add(window: dict[str, float], sums: Mapping[str, Any], step: int) -> None:
   ):
     raise Diverged(
       f"step {step}: the loss is {float(sums['loss'])} and the norm of its "
-      f"gradient {float(sums['gradient_norm'])}"
+      f"gradient {float(sums['gradient_norm'])}",
+      # The state before this step is what has that loss.
+      good=step - (1 if math.isfinite(sums["loss"]) else 2),
     )
+
+
+def check_finite(state: Tree, step: int) -> None:
+  """Raises Diverged if the state after a step holds a NaN or an infinity.
+
+  The loss tells of it one step later, and not at all where an optimizer's
+  state has become infinite or the step was the last.
+  """
+  if broken := trees.not_finite(state):
+    raise Diverged(explain_not_finite(broken, step), good=step - 1)
+
+
+def explain_not_finite(paths: Sequence[str], step: int) -> str:
+  """What is wrong with a state of which these leaves are not finite."""
+  more = f" and {len(paths) - 3} more arrays" if len(paths) > 3 else ""
+  return (
+    f"step {step}: the update has made NaN or infinity of "
+    f"{', '.join(paths[:3])}{more}"
+  )
 
 
 def window_means(window: Mapping[str, float]) -> dict[str, float]:
@@ -269,11 +302,14 @@ def _evaluate(
     return None
   run.write(record["step"], values)
   run.show(record["step"], values)
+  _warn_of_nan(record["step"], values)
   if reason := run.watch(record["step"], run.steps.total, values):
     raise Ended(reason)
   if not run.best:
     return None
   score, best = values[run.best], record["best"]
+  if not math.isfinite(score):
+    return None
   if best is not None and not score >= best["value"]:
     return None
   record["best"] = {
@@ -282,3 +318,16 @@ def _evaluate(
     "value": score,
   }
   return score
+
+
+def _warn_of_nan(step: int, values: Mapping[str, float]) -> None:
+  """An evaluation may overflow while the running averages are still young."""
+  broken = [name for name, value in values.items() if not math.isfinite(value)]
+  if broken:
+    _LOGGER.warning(
+      "step %d: %s is not finite, although the parameters are: the model "
+      "overflows in evaluation. Normalisations by running averages may do so "
+      "in the first steps; later, lower optimizer.learning_rate.",
+      step,
+      ", ".join(broken),
+    )

@@ -1,6 +1,7 @@
 """A whole run: from a config to a folder with a report."""
 
 import contextlib
+import functools
 import importlib.metadata
 import logging
 import pathlib
@@ -29,6 +30,7 @@ from jaxvision import (
   tracking,
   train_loop,
   train_step,
+  trees,
 )
 from jaxvision import config as configs
 from jaxvision import workdir as workdirs
@@ -200,7 +202,7 @@ def _train(
       results.write_stopped(folder, facts=facts, record=record, status=status)
       raise stop from None
     except train_loop.Diverged as error:
-      status = _explain_divergence(manager, error)
+      status = results.explain_divergence(manager, error)
       results.write_stopped(folder, facts=facts, record=record, status=status)
       raise train_loop.Diverged(status) from error
     except train_loop.Ended as end:
@@ -214,7 +216,11 @@ def _restore(
 ) -> tuple[train_step.TrainState, dict[str, Any]]:
   """The newest state and its record, or those before the first step."""
   fresh = train_loop.empty_record()
-  restored = checkpoint.restore(manager, parts.template)
+  restored = checkpoint.restore(
+    manager,
+    parts.template,
+    check=functools.partial(trees.check_finite, what="its state"),
+  )
   if restored is None:
     return start.make_state(parts), fresh
   state, record = restored
@@ -335,18 +341,4 @@ def _announce(parts: assembly.Parts, facts: Mapping[str, Any]) -> None:
     len(facts["class_names"]),
     parts.steps.total,
     config.train.batch_size,
-  )
-
-
-def _explain_divergence(
-  manager: checkpoint.Manager, error: train_loop.Diverged
-) -> str:
-  with contextlib.suppress(checkpoint.CheckpointError):
-    checkpoint.wait(manager)
-  steps = manager.all_steps(read=True)
-  kept = f"{manager.directory}/{max(steps)}" if steps else "none yet"
-  return (
-    f"stopped at {error}. The last good checkpoint is kept: {kept}. Try a "
-    "lower optimizer.learning_rate, a longer schedule.warmup or "
-    "optimizer.gradient_clip=1.0, in a new workdir."
   )

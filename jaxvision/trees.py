@@ -5,15 +5,22 @@ A rule is `(pattern, value)`; the pattern is a regular expression that must
 match a whole path (`re.fullmatch`), and the first rule that does wins.
 """
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from jaxvision import spelling
 
 _LISTED = 8  # paths shown in an error
+
+
+class NotFinite(Exception):
+  """Numbers that must be finite are not; the message says which."""
 
 
 def flatten(tree: Any) -> dict[str, Any]:
@@ -28,6 +35,71 @@ def flatten(tree: Any) -> dict[str, Any]:
 def count(tree: Any) -> int:
   """Returns the number of elements in all leaves (arrays or their shapes)."""
   return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def check_finite(tree: Any, *, what: str) -> None:
+  """Raises NotFinite, naming them, for leaves with a NaN or an infinity.
+
+  Args:
+    tree: of arrays.
+    what: what the tree is called in the error.
+  """
+  if broken := not_finite(tree):
+    raise NotFinite(f"{what} has NaN or infinity in {_some(broken)}")
+
+
+def not_finite(tree: Any) -> list[str]:
+  """Returns the paths of the leaves that hold a NaN or an infinity.
+
+  Reads the tree once, where it lies, and waits for it.
+
+  Args:
+    tree: of arrays; integers are finite.
+  """
+  floating = _floating(tree)
+  finite = _are_finite(list(floating.values()), first_axis=0)
+  return [path for path, each in zip(floating, finite, strict=True) if not each]
+
+
+def not_finite_of_each(tree: Any, *, count: int) -> list[list[str]]:
+  """Returns `not_finite` of each of `count` trees that are stacked.
+
+  Args:
+    tree: of arrays (count, ...).
+    count: how many trees there are.
+  """
+  floating = _floating(tree)
+  finite = _are_finite(list(floating.values()), first_axis=1)
+  by_tree = np.broadcast_to(np.transpose(finite), (count, len(floating)))
+  return [
+    [path for path, each in zip(floating, row, strict=True) if not each]
+    for row in by_tree
+  ]
+
+
+def _floating(tree: Any) -> dict[str, Any]:
+  return {
+    path: leaf
+    for path, leaf in flatten(tree).items()
+    if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+  }
+
+
+def _are_finite(leaves: list[Any], *, first_axis: int) -> np.ndarray:
+  """(leaves,), or (leaves, trees) where the first axis is that of trees."""
+  if not leaves:
+    return np.ones((0,) + (1,) * first_axis, bool)
+  return np.asarray(_reduce(leaves, first_axis=first_axis))
+
+
+@functools.partial(jax.jit, static_argnames="first_axis")
+def _reduce(leaves: list[Any], *, first_axis: int) -> jax.Array:
+  return jnp.stack(
+    [
+      jnp.isfinite(x).all(axis=tuple(range(first_axis, jnp.ndim(x))))
+      for x in leaves
+    ]
+  )
 
 
 def match_rules(

@@ -138,6 +138,7 @@ INSIDE = {
     ("lifting", "objective"),
     ("shared_programs",),
     ("stacked",),
+    ("ending",),
     ("together",),
     ("running",),
     ("__init__",),

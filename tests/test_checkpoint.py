@@ -17,7 +17,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxvision import checkpoint, distributed, sharding
+from jaxvision import checkpoint, distributed, sharding, trees
 
 # After the first file that it cannot read, orbax leaves the other reads to
 # fail unseen; Python tells of them when it collects them.
@@ -358,6 +358,21 @@ def test_nothing_is_touched_when_all_are_damaged(tmp_path):
   for step in ("1", "2", "3"):
     assert f"checkpoint {tmp_path}/checkpoints/{step} is" in str(caught.value)
   assert "Train in another workdir" in str(caught.value)
+
+
+def test_a_state_that_its_user_refuses_is_set_aside(tmp_path, caplog):
+  def refuse(state):
+    if int(state["step"]) > 1:
+      raise trees.NotFinite("it has NaN in a")
+
+  _saved(tmp_path)
+  with checkpoint.open_manager(tmp_path, keep=5) as manager:
+    found, _ = checkpoint.restore(manager, _template(_state()), check=refuse)
+  _assert_bitwise(found, _state(1))
+  assert f"{tmp_path}/checkpoints/3 is not good: it has NaN in a" in caplog.text
+  assert sorted(each.name for each in (tmp_path / "damaged").iterdir()) == [
+    *("2", "3"),
+  ]
 
 
 def test_a_missing_folder_is_no_checkpoint(tmp_path):

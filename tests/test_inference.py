@@ -1,12 +1,15 @@
 """What a trained run says is what its model says."""
 
+import dataclasses
+import shutil
+
 import jax
 import numpy as np
 import processes
 import pytest
 from PIL import Image
 
-from jaxvision import checkpoint, data, inference, training
+from jaxvision import checkpoint, cli, data, inference, training, trees
 
 _CHANNELS = {"grey": 1, "colour": 3}
 
@@ -203,3 +206,63 @@ def test_classes_of_imagenet_are_predicted_by_name(run, tmp_path, monkeypatch):
   (named,) = inference.predict(loaded, [path], top=2)
   expected = [f"class {each['class']}" for each in numbers["top"]]
   assert [each["class"] for each in named["top"]] == expected
+
+
+def _with_nan(workdir, copy, part):
+  """A run whose last checkpoint holds a NaN, as older ones could save it."""
+  copy = shutil.copytree(workdir, copy)
+  loaded = {}
+
+  def remember(manager, step, template):
+    loaded["template"] = template
+    return restore(manager, step, template)
+
+  restore = checkpoint.restore_step
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(checkpoint, "restore_step", remember)
+    inference.load_run(copy)
+  with checkpoint.open_saved(copy) as manager:
+    state, record = restore(manager, 4, loaded["template"])
+  leaves, structure = jax.tree.flatten(getattr(state, part))
+  place = max(i for i, x in enumerate(leaves) if x.dtype == np.float32)
+  leaves[place] = leaves[place].at[(0,) * leaves[place].ndim].set(np.inf)
+  state = state.replace(**{part: jax.tree.unflatten(structure, leaves)})
+  shutil.rmtree(copy / "checkpoints" / "4")
+  with checkpoint.open_manager(copy) as manager:
+    checkpoint.save(manager, 4, state, record)
+  return copy
+
+
+@pytest.mark.parametrize("part", ["params", "opt_state"])
+def test_a_state_that_is_not_finite_is_refused_by_all(
+  run, tmp_path, part, capsys
+):
+  workdir, _ = run
+  copy = _with_nan(workdir, tmp_path / "copy", part)
+  path, _ = _write(tmp_path / "image.png", (6, 5, 3))
+  commands = (
+    ["evaluate", "--workdir", str(copy), "--split", "validation"],
+    ["predict", "--workdir", str(copy), str(path)],
+    ["probe", "--workdir", str(copy), "--data", str(path.parent)],
+    ["export", str(tmp_path / "a.jax"), "--workdir", str(copy)],
+    ["weights", "convert", str(copy), str(tmp_path / "a.npz")],
+  )
+  for words in commands:
+    assert cli.main([*words]) == cli.DIVERGED, words
+    error = capsys.readouterr().err
+    assert f"checkpoints/4 has NaN or infinity in {part}/" in error
+  # The one before it is good, and can be asked for.
+  assert inference.load_run(copy, which="2").step == 2
+
+
+def test_a_model_that_overflows_has_no_results(run, tmp_path):
+  _, loaded = run
+  path, _ = _write(tmp_path / "image.png", (6, 5, 3))
+  large = jax.tree.map(lambda leaf: leaf * 1e30, loaded.variables)
+  loaded = dataclasses.replace(loaded, variables=large)
+  with pytest.raises(trees.NotFinite, match=r"\.png: the model over"):
+    inference.predict(loaded, [path])
+  with pytest.raises(
+    trees.NotFinite, match=r"step 4, evaluated on train.*loss"
+  ):
+    inference.evaluate(loaded, role="validation")

@@ -208,6 +208,59 @@ def test_a_loss_that_is_not_finite_is_found_before_the_save(monkeypatch):
   assert world.saves == []
 
 
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_state_that_is_not_finite_is_neither_evaluated_nor_saved(
+  monkeypatch, last, stops
+):
+  """Every loss is finite: the last update makes it, or it is hidden."""
+  bad = 6 if last else 4
+  world = World(
+    monkeypatch,
+    scores=[0.5] * 6,
+    every={"evaluate": 2, "checkpoint": 2},
+    stop_when=lambda world: stops and ("send", bad) in world.events,
+  )
+  monkeypatch.setattr(
+    train_loop.trees,
+    "not_finite",
+    lambda state: ["params/fc/kernel", "ema/a"] if state >= bad else [],
+  )
+  message = f"step {bad}: the update has made NaN or infinity of params/fc/ker"
+  with pytest.raises(train_loop.Diverged, match=message) as error:
+    world.loop()
+  assert error.value.good == bad - 1
+  assert [step for step, _, _ in world.saves] == list(range(2, bad, 2))
+  assert [step for _, step in world.of("evaluate")] == list(range(2, bad, 2))
+
+
+@pytest.mark.parametrize(
+  ("what", "good"), [({"losses": 5}, 3), ({"norms": 5}, 4)]
+)
+def test_divergence_says_which_checkpoints_are_good(monkeypatch, what, good):
+  """A loss that is not finite is that of the state before the step."""
+  (name, at), *_ = what.items()
+  bad = {name: lambda step: np.nan if step == at else 1.0}
+  world = World(monkeypatch, **bad)
+  with pytest.raises(train_loop.Diverged) as error:
+    world.loop()
+  assert error.value.good == good
+
+
+def test_an_evaluation_that_overflows_is_said_and_never_the_best(
+  monkeypatch, caplog
+):
+  """Running averages may be too young to normalise by: the run goes on."""
+  world = World(
+    monkeypatch, total=3, scores=[np.nan, 0.2, np.nan], every={"evaluate": 1}
+  )
+  world.loop()
+  assert "step 1: validation/top1 is not finite" in caplog.text
+  assert [(step, score) for step, score, _ in world.saves] == [
+    *((2, 0.2), (3, None)),
+  ]
+
+
 def test_asked_to_stop_it_saves_waits_and_says_so(monkeypatch):
   world = World(
     monkeypatch, stop_when=lambda world: ("send", 2) in world.events

@@ -287,6 +287,55 @@ def test_divergence_leaves_through_the_library_too(
     )
 
 
+def _dark(tmp_path):
+  """Blobs with a pixel that is 0 everywhere, whose weights get no gradient."""
+  images, labels = _blobs()
+  images[:, 3, 3] = 0
+  path = tmp_path / "dark.npz"
+  np.savez(path, images=images, labels=labels, class_names=list("abcd"))
+  return path
+
+
+# Each makes, in finite steps, a state or an evaluation that is not finite.
+_HIDDEN = {
+  # Adam divides 0 by 0.
+  "by the last step": {"train.duration": "1 steps"},
+  "of an average": {"train.duration": "1 steps", "ema.decay": 0.9},
+  "under clipping": {"train.duration": "1 steps", "optimizer.gradient_clip": 1},
+  "in evaluation": {
+    "train.duration": "1 steps",
+    "optimizer.name": "sgd",
+    "optimizer.options": {},
+    "optimizer.learning_rate": 3e37,
+  },
+}
+
+
+@pytest.mark.parametrize("case", _HIDDEN)
+def test_nan_that_no_loss_tells_of_is_a_divergence(
+  case, tmp_path, without_report, capsys
+):
+  options = {
+    **_BLOBS,
+    "data.name": str(_dark(tmp_path)),
+    "data.mean": (0.0,),
+    "optimizer.name": "adam",
+    "optimizer.options": {"eps": 0.0},
+    "schedule.warmup": "0 steps",
+    **_HIDDEN[case],
+  }
+  workdir = tmp_path / "run"
+  with pytest.raises(train_loop.Diverged, match="step 1"):
+    training.train(
+      processes.recipe("digits.py:mlp"), workdir=workdir, overrides=options
+    )
+  result = processes.result(workdir)
+  assert result["status"].startswith("stopped at step 1")
+  assert "none yet" in result["status"]
+  assert not list((workdir / "checkpoints").iterdir())
+  assert cli.main(["evaluate", "--workdir", str(workdir)]) != 0
+
+
 def test_number_of_classes_must_agree(tmp_path, blobs):
   with pytest.raises(ValueError, match=r"num_classes is 5, but .* 4 classes"):
     _train(tmp_path / "run", blobs, data__num_classes=5)

@@ -103,3 +103,27 @@ def test_matching_gives_leaves_by_path_or_an_error():
   assert list(found) == ["fc/bias", "layer1_0/bn1/bias"]
   with pytest.raises(ValueError, match="here: 'weight' matches no path"):
     trees.matching("weight", PARAMS, where="here")
+
+
+@pytest.mark.parametrize("bad", [jnp.nan, jnp.inf, -jnp.inf])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_what_is_not_finite_is_found_by_its_path(bad, dtype):
+  tree = {**PARAMS, "count": jnp.arange(3), "step": 7}
+  assert trees.not_finite(tree) == []
+  trees.check_finite(tree, what="it")
+  kernel = jnp.ones((2, 5), dtype).at[1, 4].set(bad)
+  tree["fc"] = {"kernel": kernel, "bias": PARAMS["fc"]["bias"]}
+  assert trees.not_finite(tree) == ["fc/kernel"]
+  with pytest.raises(trees.NotFinite, match="it has NaN or infinity in fc/ke"):
+    trees.check_finite(tree, what="it")
+
+
+def test_what_is_not_finite_is_found_in_each_of_a_stack():
+  tree = {
+    "a": jnp.zeros((3, 2, 2)).at[1, 0, 1].set(jnp.nan),
+    "b": jnp.zeros(3).at[1].set(jnp.inf).at[2].set(jnp.nan),
+    "n": jnp.zeros(3, jnp.int32),
+  }
+  assert trees.not_finite_of_each(tree, count=3) == [[], ["a", "b"], ["b"]]
+  assert trees.not_finite_of_each({"n": tree["n"]}, count=3) == [[], [], []]
+  assert trees.not_finite({"n": tree["n"]}) == []

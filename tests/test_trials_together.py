@@ -1,5 +1,6 @@
 """Runs that share a program are what they would be alone."""
 
+import dataclasses
 import json
 
 import jax
@@ -179,6 +180,46 @@ def test_who_diverges_leaves_and_says_where(recipe, tmp_path):
   assert [each.state for each in outcomes] == ["complete", "failed"]
   assert outcomes[1].reason.startswith("diverged: step ")
   _assert_same(first, _alone(recipe, tmp_path / "alone", overrides[0]))
+
+
+@pytest.mark.parametrize("where", ["middle", "end"])
+def test_a_state_that_no_loss_tells_of_fails_its_trial_alone(
+  recipe, tmp_path, monkeypatch, where
+):
+  """A NaN in one row of the stack, put there after a step."""
+  bad, take = 4 if where == "middle" else 12, stacked.take_steps
+
+  def spoiled(stack, step, count):
+    stack, sums = take(stack, step, count)
+    if step + count == bad:
+      states = stack.states
+      first, *rest = jax.tree.leaves(states.ema)
+      first = first.at[(1, *(0,) * (first.ndim - 1))].set(np.nan)
+      tree = jax.tree.unflatten(jax.tree.structure(states.ema), [first, *rest])
+      stack = dataclasses.replace(stack, states=states.replace(ema=tree))
+    return stack, sums
+
+  monkeypatch.setattr(stacked, "take_steps", spoiled)
+  overrides = _overrides([{"seed": seed} for seed in range(3)])
+  workdirs, outcomes = _together(recipe, tmp_path, overrides)
+  assert [each.state for each in outcomes] == ["complete", "failed", "complete"]
+  assert outcomes[1].reason.startswith(
+    f"diverged: step {bad}: the update has made NaN or infinity of ema/"
+  )
+  assert not (workdirs[1] / "checkpoints").exists()
+  assert (workdirs[2] / "checkpoints" / "12").exists()
+
+
+def test_an_evaluation_that_overflows_at_the_end_fails_its_trial_alone(
+  recipe, tmp_path
+):
+  settings = [{"optimizer.learning_rate": rate} for rate in (0.1, 3e37)]
+  more = {"optimizer.name": "sgd", "train.duration": "1 steps"}
+  overrides = _overrides(settings, **more)
+  (_, second), outcomes = _together(recipe, tmp_path, overrides)
+  assert [each.state for each in outcomes] == ["complete", "failed"]
+  assert "is not finite" in outcomes[1].reason
+  assert not (second / "checkpoints").exists()
 
 
 def test_few_who_leave_are_no_reason_for_another_stack(

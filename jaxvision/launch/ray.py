@@ -170,7 +170,7 @@ def work(task: Mapping[str, Any]) -> None:
     return
   import jax
 
-  from jaxvision import profiling, screen, startup, train_loop, training
+  from jaxvision import profiling, screen, startup, training, trees
   from jaxvision.processes import exchange
 
   if not jax.distributed.is_initialized():
@@ -184,8 +184,8 @@ def work(task: Mapping[str, Any]) -> None:
     if steps:
       options["profile"] = profiling.parse(steps)
     training.train(**options)
-  except (ValueError, OSError, train_loop.Diverged) as error:
-    code = 3 if isinstance(error, train_loop.Diverged) else 2
+  except (ValueError, OSError, trees.NotFinite) as error:
+    code = 3 if isinstance(error, trees.NotFinite) else 2
     failure.write_text(json.dumps({"code": code, "error": str(error)}))
     # The others may wait for this one: Ray ends them, and all return at once.
     raise

@@ -29,6 +29,7 @@ from jaxvision import (
 from jaxvision import workdir as workdirs
 from jaxvision.processes import stopping
 from jaxvision.trials import stacked
+from jaxvision.trials.ending import Ending, Runs, not_finite, overflowing
 from jaxvision.trials.shared_programs import Trace
 
 Tree = Any
@@ -37,8 +38,6 @@ Values = Mapping[str, float]
 Watch = Callable[[Mapping[int, tuple[int, int, Values]]], Mapping[int, str]]
 Write = Callable[[int, int, Values], None]
 
-# The runs that go on, by their places in the stack.
-Runs = Mapping[int, int]
 # Seconds: runs that are shorter save at their end alone.
 _SAVES_EVERY = 60.0
 # A stack of which this share goes on, or less, is made anew without the others:
@@ -62,19 +61,6 @@ class Member:
   record: dict[str, Any] = dataclasses.field(
     default_factory=train_loop.empty_record
   )
-
-
-@dataclasses.dataclass(frozen=True)
-class Ending:
-  """How a run went.
-
-  Attributes:
-    kind: "finished", "ended" by who watched it, or "diverged".
-    reason: why it did not finish.
-  """
-
-  kind: str
-  reason: str = ""
 
 
 def train(
@@ -110,6 +96,7 @@ def train(
       if not (stops or _is_due(steps, step)):
         continue
       endings = _read(members, runs, *unread) | endings
+      endings = not_finite(stack, runs, step) | endings
       unread = None
       _spend("steps", members, runs, clock)
       runs = _going_on(members, runs, endings)
@@ -134,8 +121,7 @@ def train(
         _spend("saving", members, runs, clock)
       if stops and step < steps.total:
         raise train_loop.Preempted(f"stopped and saved at step {step}")
-  _finish(stack, members, runs, clock)
-  return endings | {run: Ending("finished") for run in runs.values()}
+  return endings | _finish(stack, members, runs, clock)
 
 
 def _stack(members: Sequence[Member]) -> stacked.Stack:
@@ -243,7 +229,9 @@ def _evaluate(
 
 def _keep_best(member: Member, step: int, values: Values) -> None:
   metric, best = member.parts.config.checkpoint.best, member.record["best"]
-  if metric and (best is None or values[metric] >= best["value"]):
+  if not metric or not np.isfinite(values[metric]):
+    return
+  if best is None or values[metric] >= best["value"]:
     member.record["best"] = {
       "step": step,
       "metric": metric,
@@ -292,7 +280,7 @@ def _finish(
   members: Sequence[Member],
   runs: Runs,
   clock: dict[str, float],
-) -> None:
+) -> dict[int, Ending]:
   """The last evaluation, checkpoint and result of each."""
   parts = members[0].parts
   role = "test" if "test" in parts.splits else "validation"
@@ -300,6 +288,10 @@ def _finish(
   found = [None] * len(stack.parts)
   if role in stack.evaluated:
     found = [each[name] for each in stacked.evaluate(stack, role)]
+  endings = overflowing(found, name, runs, parts.steps.total)
+  runs = _going_on(members, runs, endings)
+  if not runs:
+    return endings
   _save(stack, members, runs, parts.steps.total)
   _spend("saving", members, runs, clock)
   facts = results.describe(parts, None)
@@ -314,6 +306,7 @@ def _finish(
       fingerprint=checkpoint.fingerprint(states[place]),
       checkpoint=f"checkpoints/{parts.steps.total}",
     )
+  return endings | {run: Ending("finished") for run in runs.values()}
 
 
 def _write_result(member: Member, **facts: Any) -> None:
