@@ -110,6 +110,8 @@ def get_config(images: str = "2040,500x375") -> default.ConfigDict:
     "random_flip",
   )
   config.data.eval_transforms = (f"resize({rule.crop})",)
+  # As model.weights was trained: in [-1, 1] for the authors' files.
+  config.data.mean = config.data.std = ()
   if rule.mixup:
     config.data.device_transforms = (f"random_mixup({rule.mixup})",)
 

@@ -135,8 +135,8 @@ def _model() -> ConfigDict:
   # Keyword arguments of the model: `jaxvision models NAME` lists them.
   model.options = ConfigDict()
   # A file to start from: a path or an address, of any format that
-  # `jaxvision.weights.load` reads; "" starts afresh. A classifier for another
-  # number of classes is replaced by one of zeros.
+  # `jaxvision.weights.load` reads; "" starts afresh. Its classifier is replaced
+  # by one of zeros.
   model.weights = ""
   # Regular expressions: which parameters start afresh all the same, as in
   # ("head/.*",), and which arrays of the file are left out.
@@ -184,6 +184,8 @@ def _data() -> ConfigDict:
   # "random_mixup(0.2)"); see jaxvision/data/device_transforms.
   data.device_transforms = ()
   # Pixels in [0, 1] become (pixel - mean) / std; one number, or one a channel.
+  # Empty, as in the recipes of transfer: what model.weights was trained with;
+  # (0.5,) without weights.
   data.mean = (0.5,)
   data.std = (0.5,)
   # "host": batches are made and sent one by one. "device": for data up to 4 GiB

@@ -67,6 +67,8 @@ def get_config(dataset: str = "folder") -> default.ConfigDict:
   config.data.test = test
   config.data.train_transforms = crop
   config.data.eval_transforms = ("resize_small(448)", "center_crop(384)")
+  # As model.weights was trained: in [-1, 1] for the authors' files.
+  config.data.mean = config.data.std = ()
 
   config.optimizer.name = "sgd"
   config.optimizer.options = {

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   options.overrides = parsing.overrides(rest, parser)
   if options.overrides and "config" not in options:
     parser.error(f"{options.command} takes no --config.KEY=VALUE")
-  screen.log_to_screen()
+  screen.log_to_screen(errors=getattr(options, "json", False))
   try:
     return options.run(options) or 0
   except BrokenPipeError:  # as in `jaxvision data list | head`

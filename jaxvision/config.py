@@ -95,6 +95,12 @@ def load(recipe: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
   for key, value in (overrides or {}).items():
     _override(config, key, value)
   _check(config, recipe)
+  if not config.model.weights:
+    for key in (
+      "mean",
+      "std",
+    ):  # empty: of the weights, of which there are none
+      config.data[key] = config.data[key] or (0.5,)
   return config_dict.FrozenConfigDict(config)
 
 

@@ -68,8 +68,7 @@ def load_run(workdir: str | pathlib.Path, *, which: str = "last") -> TrainedRun:
     trees.NotFinite: it holds a NaN or an infinity.
   """
   startup.cache_compilations()
-  saved = workdirs.read_config(workdir)["config"]
-  config = config_dict.FrozenConfigDict(_with_defaults(_tuples(saved)))
+  config = read_config(workdir)
   result = workdirs.read_result(workdir)
   if "class_names" not in result:
     raise FileNotFoundError(f"{workdir} has not begun to train: no result.json")
@@ -94,6 +93,16 @@ def load_run(workdir: str | pathlib.Path, *, which: str = "last") -> TrainedRun:
     step=step,
     mesh=mesh,
   )
+
+
+def read_config(workdir: str | pathlib.Path) -> configs.ConfigDict:
+  """Reads a run's config; keys that it does not have get their defaults.
+
+  Raises:
+    FileNotFoundError: it is no run.
+  """
+  saved = workdirs.read_config(workdir)["config"]
+  return config_dict.FrozenConfigDict(_with_defaults(_tuples(saved)))
 
 
 def evaluate(

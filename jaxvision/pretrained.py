@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import Any
 
 import jax
 
@@ -11,7 +12,7 @@ from jaxvision import (
   data,
   distributed,
   inference,
-  models,
+  preprocessing,
   trees,
   weights,
 )
@@ -24,21 +25,27 @@ def open_weights(
   path_or_url: str | os.PathLike[str],
   name: str,
   *,
-  image_size: int | None = None,
+  image_size: int | tuple[int, int] | None = None,
   names: str | os.PathLike[str] | None = None,
+  like: str = "",
+  **changes: Any,
 ) -> inference.TrainedRun:
   """Reads weights; `inference.predict` then names what is in images.
 
-  Images are resized and cropped as the model's `models.spec` says; those of BiT
-  are resized to a square. The classes have ImageNet's names where there are
-  1000 or 21,843 of them, else numbers.
+  Images are resized, cropped and normalised as `weights.preprocessing` says,
+  which is logged. The classes have ImageNet's names where there are 1000 or
+  21,843 of them, else numbers.
 
   Args:
     path_or_url: as `weights.load` takes it.
     name: of the model.
-    image_size: height and width, in pixels; None is what the weights are for.
+    image_size: one side, or (height, width), in pixels; None is what the
+      weights are for.
     names: a file with the name of each class on a line, in the order of the
       logits; None is as above.
+    like: whose preprocessing it is, in place of the file's, as for
+      `weights.preprocessing`.
+    **changes: of the preprocessing, as `preprocessing.changed` takes them.
 
   Raises:
     FileNotFoundError, ConnectionError, ValueError: as `weights.load` does; a
@@ -48,31 +55,31 @@ def open_weights(
   """
   if os.path.isdir(path_or_url):
     raise ValueError(f"{path_or_url} is a run: say --workdir {path_or_url}")
+  if isinstance(image_size, int):
+    image_size = (image_size, image_size)
+  inputs = weights.preprocessing(
+    path_or_url, name, like=like, image_size=image_size
+  )
+  inputs = preprocessing.changed(inputs, **changes)
   mesh = distributed.make_mesh(jax.devices()[:1])
   model, variables = weights.load(
     path_or_url,
     name,
-    image_size=image_size,
+    image_size=inputs.image_size,
     sharding=distributed.replicated(mesh),
   )
   trees.check_finite(variables, what=str(path_or_url))
-  spec = models.spec(name)
-  size = image_size or weights.native_size(path_or_url, name)
+  _LOGGER.info("images: %s", preprocessing.describe(inputs))
+  for note in inputs.notes:
+    _LOGGER.warning("images: %s", note)
   config = default.get_config()
   config.model.name = name
-  config.data.mean, config.data.std = spec.mean, spec.std
-  config.data.eval_transforms = (
-    (f"resize({size})",)
-    if name.startswith("bit_")
-    else (
-      f"resize_small({round(size / spec.crop_fraction)})",
-      f"center_crop({size})",
-    )
-  )
+  config.data.mean, config.data.std = inputs.mean, inputs.std
+  config.data.eval_transforms = preprocessing.transforms(inputs)
   return inference.TrainedRun(
     config=config,
     class_names=_class_names(model.num_classes, names),
-    image_shape=(size, size, 3),
+    image_shape=(*inputs.image_size, 3),
     model=model,
     variables=variables,
     step=0,

@@ -29,6 +29,11 @@ class PublishedFile:
     image_size: height and width it was trained for, in pixels.
     mean, std: per channel (RGB), in units of pixels in [0, 1]: the model takes
       (pixel - mean) / std.
+    crop_fraction: image_size / size of the resized image that it is cut from,
+      at evaluation. Of timm's files these are timm's default configuration; of
+      others as their authors' code evaluates.
+    crop: "center" or "square", see preprocessing.py.
+    interpolation: a method of data/resizing.py.
     num_classes: length of the logits.
     licence: by its SPDX name; "" is not known.
     top1: accuracy on ImageNet's validation split, in percent; None is not
@@ -46,6 +51,9 @@ class PublishedFile:
   image_size: int
   mean: tuple[float, float, float]
   std: tuple[float, float, float]
+  crop_fraction: float
+  crop: str
+  interpolation: str
   num_classes: int
   licence: str
   top1: float | None
@@ -75,6 +83,7 @@ def _parsed(cells: Mapping[str, str]) -> PublishedFile:
       **cells,
       **{name: int(cells[name]) for name in numbers},
       **{n: tuple(map(float, cells[n].split())) for n in ("mean", "std")},
+      "crop_fraction": float(cells["crop_fraction"]),
       "options": dict(map(_option, cells["options"].split())),
       "top1": float(cells["top1"]) if cells["top1"] else None,
     }

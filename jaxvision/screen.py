@@ -6,11 +6,21 @@ import sys
 _LOGGER = logging.getLogger("jaxvision")
 
 
-def log_to_screen(level: int = logging.INFO) -> None:
-  """Prints what jaxvision logs from a level on; keeps its libraries quiet."""
+def log_to_screen(level: int = logging.INFO, *, errors: bool = False) -> None:
+  """Prints what jaxvision logs from a level on; keeps its libraries quiet.
+
+  Args:
+    level: of the logging module.
+    errors: print to stderr, where stdout is for a program that reads it.
+  """
   handler = logging.Handler()
-  # Printed, so that the live line of a training makes room for it.
-  handler.emit = lambda record: print(handler.format(record), flush=True)
+  # Printed, so that the live line of a training makes room for it. The streams
+  # are looked up for each message, as they may be replaced.
+  handler.emit = lambda record: print(
+    handler.format(record),
+    file=sys.stderr if errors else sys.stdout,
+    flush=True,
+  )
   _LOGGER.handlers[:] = [handler]
   _LOGGER.setLevel(level)
   _LOGGER.propagate = False

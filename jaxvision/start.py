@@ -2,10 +2,12 @@
 
 import functools
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
+import numpy as np
 from ml_collections import config_dict
 
 from jaxvision import assembly, grouping, train_step, trees, weights
@@ -27,16 +29,49 @@ def draw(
 def with_implied_options(
   config: config_dict.FrozenConfigDict,
 ) -> config_dict.FrozenConfigDict:
-  """Adds to the model's options those that its weights imply.
+  """Adds what the weights imply: options of the model, and normalisation.
 
-  They stand in the config of the run, which then no longer needs the file.
+  The mean and std of the weights are taken where the config leaves them empty;
+  where it states others, a warning says so. They stand in the config of the
+  run, which then no longer needs the file.
   """
   if not config.model.weights:
     return config
   implied = weights.implied_options(config.model.weights, config.model.name)
   values = config.to_dict()
   values["model"]["options"] = {**implied, **values["model"]["options"]}
+  values["data"] |= _normalization(config)
   return config_dict.FrozenConfigDict(values)
+
+
+def _normalization(
+  config: config_dict.FrozenConfigDict,
+) -> dict[str, tuple[float, ...]]:
+  """data.mean and data.std: as the config states, else as the weights imply."""
+  # The size of the images is the recipe's.
+  implied = weights.preprocessing(
+    config.model.weights, config.model.name, image_size=(1, 1)
+  )
+  found = {}
+  for key in ("mean", "std"):
+    stated, theirs = config.data[key], getattr(implied, key)
+    if len(theirs) not in (1, config.data.channels):
+      theirs = (sum(theirs) / len(theirs),)
+    found[key] = tuple(stated) or theirs
+    if not stated:
+      _LOGGER.info("data.%s is %s: %s", key, found[key], implied.source)
+    elif not _same(stated, theirs):
+      _LOGGER.warning(
+        "data.%s is %s, but the weights are for %s (%s): data.%s=() takes that",
+        *(key, tuple(stated), theirs, implied.source, key),
+      )
+  return found
+
+
+def _same(some: Sequence[float], others: Sequence[float]) -> bool:
+  """Whether both are equal, where one number stands for all channels."""
+  lengths = {1, len(some), len(others)}
+  return len(lengths) <= 2 and bool(np.all(np.equal(some, others)))
 
 
 def make_state(parts: assembly.Parts) -> train_step.TrainState:
@@ -64,7 +99,11 @@ def make_state(parts: assembly.Parts) -> train_step.TrainState:
     **model.options.to_dict(),
   )
   trees.check_finite(variables, what=model.weights)
-  _LOGGER.info("starting from %s", model.weights)
+  _LOGGER.info(
+    "starting from %s; its classifier is replaced by zeros for %d classes",
+    model.weights,
+    parts.model.num_classes,
+  )
   make_state = functools.partial(
     assembly.init_state, parts.config, optimizer=parts.optimizer
   )

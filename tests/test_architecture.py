@@ -60,7 +60,7 @@ FLOORS = (
     "data",
   ),
   ("sharding",),
-  ("models", "checkpoint", "export", "workdir", "sweep"),
+  ("models", "checkpoint", "export", "preprocessing", "workdir", "sweep"),
   ("train_step", "features"),
   ("depths", "frozen_features", "tasks", "tables"),
   ("evaluation", "remat"),

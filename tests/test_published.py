@@ -46,6 +46,9 @@ def test_numbers_are_plausible():
     assert 160 <= row.image_size <= 600
     assert all(0 <= mean <= 0.5 for mean in row.mean)
     assert all(0.2 < std <= 1 for std in row.std)
+    assert 0.8 < row.crop_fraction <= 1
+    assert row.crop in ("center", "square")
+    assert row.interpolation.startswith(("bilinear", "bicubic"))
     assert row.num_classes in (1000, 11_221, 11_821, 21_843)
     assert (row.top1 is None) == (row.top1_source == "")
     if row.top1 is not None:
@@ -66,6 +69,9 @@ def test_one_file_is_read_as_it_is_written():
     image_size=224,
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
+    crop_fraction=0.875,
+    crop="center",
+    interpolation="bicubic_antialiased",
     num_classes=1000,
     licence="apache-2.0",
     top1=78.436,

@@ -68,13 +68,66 @@ def add_source(command: argparse.ArgumentParser) -> None:
   )
   command.add_argument("--model", help="of the weights: its name")
   command.add_argument(
-    "--image_size", type=int, metavar="N", help="for the weights, in pixels"
+    "--image_size",
+    type=_size,
+    metavar="N|HxW",
+    help="for the weights, in pixels",
   )
   command.add_argument(
     "--class_names",
     metavar="FILE",
     help="of the weights: a name on each line, in the order of the logits",
   )
+  command.add_argument(
+    "--preprocessing",
+    metavar="LABEL",
+    help="of images for the weights, in place of what the file implies: as for "
+    "a published file (`jaxvision weights list`), or torchvision, timm, ...",
+  )
+  for name, text in (
+    ("mean", "one number or three, as in 0.485,0.456,0.406"),
+    ("std", "likewise"),
+  ):
+    command.add_argument(
+      f"--{name}", type=_numbers, metavar="NUMBERS", help=f"likewise: {text}"
+    )
+  command.add_argument(
+    "--crop_fraction",
+    type=float,
+    metavar="SHARE",
+    help="likewise: of the resized image, cut out of its middle",
+  )
+  command.add_argument(
+    "--interpolation", metavar="METHOD", help="likewise: of resizing"
+  )
+
+
+_OF_WEIGHTS = (
+  "model",
+  "image_size",
+  "class_names",
+  "preprocessing",
+  "mean",
+  "std",
+  "crop_fraction",
+  "interpolation",
+)
+
+
+def _size(text: str) -> tuple[int, int]:
+  """(height, width) of "224" or "192x224"."""
+  height, _, width = text.partition("x")
+  pair = int(height), int(width or height)
+  if min(pair) < 1:
+    raise argparse.ArgumentTypeError(f"{text}: both must be at least 1")
+  return pair
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+  numbers = tuple(map(float, text.split(",")))
+  if len(numbers) not in (1, 3):
+    raise argparse.ArgumentTypeError(f"{text}: give one number or three")
+  return numbers
 
 
 def open_source(options: argparse.Namespace) -> Any:
@@ -88,7 +141,10 @@ def open_source(options: argparse.Namespace) -> Any:
   if options.workdir:
     from jaxvision import inference
 
+    _refuse_of_weights(options)
     return inference.load_run(options.workdir, which=options.checkpoint)
+  if options.checkpoint != "last":
+    raise ValueError("--checkpoint is of a run: say --workdir RUN")
   if not options.model:
     raise ValueError(
       "--weights needs --model NAME; `jaxvision weights inspect "
@@ -101,4 +157,18 @@ def open_source(options: argparse.Namespace) -> Any:
     options.model,
     image_size=options.image_size,
     names=options.class_names,
+    like=options.preprocessing or "",
+    mean=options.mean,
+    std=options.std,
+    crop_fraction=options.crop_fraction,
+    interpolation=options.interpolation,
   )
+
+
+def _refuse_of_weights(options: argparse.Namespace) -> None:
+  given = [each for each in _OF_WEIGHTS if getattr(options, each) is not None]
+  if given:
+    raise ValueError(
+      f"--{given[0]} is of --weights; a run has its own in config.json: leave "
+      "it out"
+    )

@@ -6,14 +6,17 @@ implies, and fills every parameter or says what is missing.
 
 from jaxvision.weights.inspection import Inspection, inspect
 from jaxvision.weights.loading import implied_options, load, native_size
+from jaxvision.weights.preprocessing import ORIGINS, preprocessing
 from jaxvision.weights.saving import layouts, save
 
 __all__ = [
+  "ORIGINS",
   "Inspection",
   "implied_options",
   "inspect",
   "layouts",
   "load",
   "native_size",
+  "preprocessing",
   "save",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from jaxvision import spelling
 from jaxvision.data import resizing
 from jaxvision.data.host_transforms import arguments
 from jaxvision.data.host_transforms import padding as margins
@@ -31,27 +32,61 @@ def resize(size: int | Pair, *, method: str = "bilinear") -> Transform:
   )
 
 
-def resize_small(size: int, *, method: str = "bilinear") -> Transform:
-  """To `size` pixels on the shorter side, keeping the aspect ratio."""
-  smaller, _ = _pair(size)
+def resize_small(
+  size: int | Pair, *, method: str = "bilinear", rounding: str = "nearest"
+) -> Transform:
+  """To `size` pixels on the shorter side, keeping the aspect ratio.
+
+  Args:
+    size: of the shorter side; or (height, width), both of which the result
+      reaches, one of them exactly.
+    method: of resizing.
+    rounding: of the longer side: "nearest", or "down" as torchvision does.
+  """
+  pair = _pair(size)
+  other = _choice(rounding, nearest=_nearest, down=_down)
 
   def region(rng: np.random.Generator, shape: Pair) -> resizing.Region:
-    scale = smaller / min(shape)
-    resized = round(shape[0] * scale), round(shape[1] * scale)
+    height, width = shape
+    if pair[0] * width >= pair[1] * height:
+      resized = pair[0], other(pair[0], width, height)
+    else:
+      resized = other(pair[1], height, width), pair[1]
     return resizing.Region(0, 0, *shape, size=resized)
 
   return resizing.Resampling(region, method)
 
 
-def center_crop(size: int | Pair) -> Transform:
-  """The middle `size`: (height, width), or the side of a square."""
+def center_crop(size: int | Pair, *, rounding: str = "down") -> Transform:
+  """The middle `size`: (height, width), or the side of a square.
+
+  Args:
+    size: in pixels.
+    rounding: of half a pixel at the upper left: "down", or "even" (to the even
+      number) as torchvision does.
+  """
   pair = _pair(size)
+  whole = _choice(rounding, down=int, even=round)
 
   def region(rng: np.random.Generator, shape: Pair) -> resizing.Region:
-    top, left = (room // 2 for room in _room(shape, pair))
+    top, left = (whole(room / 2) for room in _room(shape, pair))
     return resizing.Region(top, left, *pair, size=pair)
 
   return resizing.Resampling(region)
+
+
+def _nearest(size: int, longer: int, shorter: int) -> int:
+  return round(longer * (size / shorter))
+
+
+def _down(size: int, longer: int, shorter: int) -> int:
+  return int(size * longer / shorter)
+
+
+def _choice(name: str, **choices: Callable) -> Callable:
+  if name not in choices:
+    raise ValueError(spelling.unknown("rounding", str(name), choices))
+  return choices[name]
 
 
 def random_crop(
