@@ -19,6 +19,7 @@ from jaxvision import (
   checkpoint,
   class_names,
   data,
+  data_record,
   distributed,
   schedules,
   startup,
@@ -44,6 +45,7 @@ class TrainedRun:
       the variables are the moving average where the run keeps one.
     step: of the checkpoint.
     mesh: what the variables lie on.
+    workdir: the folder; None for published weights.
   """
 
   config: configs.ConfigDict
@@ -53,6 +55,7 @@ class TrainedRun:
   variables: Tree
   step: int
   mesh: Mesh
+  workdir: pathlib.Path | None = None
 
 
 def load_run(workdir: str | pathlib.Path, *, which: str = "last") -> TrainedRun:
@@ -92,6 +95,7 @@ def load_run(workdir: str | pathlib.Path, *, which: str = "last") -> TrainedRun:
     variables=state.ema or state.variables,
     step=step,
     mesh=mesh,
+    workdir=pathlib.Path(workdir),
   )
 
 
@@ -106,9 +110,17 @@ def read_config(workdir: str | pathlib.Path) -> configs.ConfigDict:
 
 
 def evaluate(
-  run: TrainedRun, *, role: str = "test"
+  run: TrainedRun, *, role: str = "test", data_changed: str = "refuse"
 ) -> classification.Evaluation:
   """Measures the run on a split of its own data: train, validation or test.
+
+  Warns of examples of it that the run was trained on.
+
+  Args:
+    run: from `load_run`.
+    role: of the split.
+    data_changed: "accept" measures it although it is not what it was when the
+      run was trained.
 
   Raises:
     ValueError: its config names no such split, or its data have changed.
@@ -126,6 +138,8 @@ def evaluate(
       f"{dataset.class_names[:5]}..., but the run was trained on "
       f"{len(run.class_names)}: {run.class_names[:5]}..."
     )
+  if run.workdir:
+    data_record.check_role(run.workdir, role, dataset, changed=data_changed)
   batches = assembly.make_batches(
     run.config, dataset, train=False, mesh=run.mesh
   )

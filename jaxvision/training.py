@@ -18,6 +18,7 @@ from jaxvision import (
   analysis,
   assembly,
   checkpoint,
+  data_record,
   dispatch,
   distributed,
   evaluators,
@@ -48,6 +49,7 @@ def train(
   workdir: str | pathlib.Path,
   overrides: Mapping[str, Any] | None = None,
   overfit: int = 0,
+  data_changed: str = "refuse",
   profile: range = range(0),
   watch: Callable[..., str] = lambda *_: "",
 ) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def train(
     overrides: by dotted key, as {"optimizer.learning_rate": 0.1}.
     overfit: train on so many examples only, without augmentation and
       regularisation, to see whether the model can learn them by heart.
+    data_changed: "accept" goes on with data other than the run began with.
     profile: the steps that are traced, into WORKDIR/profile.
     watch: is told each evaluation, and may end the run: `train_loop.Run.watch`.
 
@@ -82,7 +85,7 @@ def train(
   with stopping.requested([signal.SIGTERM]) as terminated:
     config = start.with_implied_options(configs.load(recipe, overrides))
     _check_alike(config)
-    splits = assembly.open_splits(config)
+    splits = opened = assembly.open_splits(config)
     if overfit:
       config, splits = sanity.overfit(config, splits, overfit)
     parts = assembly.prepare(config, splits)
@@ -100,6 +103,7 @@ def train(
     if result.get("status") == "finished":
       exchange.first(lambda: _say_finished(folder))
     else:
+      data_record.check(folder, opened, changed=data_changed)
       result = _train(
         parts,
         folder,

@@ -60,6 +60,17 @@ def add_run(
   )
 
 
+def add_data_changed(command: argparse.ArgumentParser) -> None:
+  """Declares what to do about data other than the run was trained on."""
+  command.add_argument(
+    "--data-changed",
+    default="refuse",
+    choices=("refuse", "accept"),
+    help="what to do when the data are not those that the run began with "
+    "(refuse)",
+  )
+
+
 def add_source(command: argparse.ArgumentParser) -> None:
   """Declares where a trained network comes from: a run, or weights."""
   add_run(command, required=False, text="the folder of a run")

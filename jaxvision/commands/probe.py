@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 
 from jaxvision.commands import parsing
 
@@ -38,6 +39,7 @@ def _probe(options: argparse.Namespace) -> None:
     )
     for split in (options.train, options.test)
   )
+  _check(run, train.examples.dataset, test.examples.dataset)
   measure = probes.make_evaluator(
     call_syntax.split(options.probes),
     run.model,
@@ -55,3 +57,20 @@ def _probe(options: argparse.Namespace) -> None:
   for name, metrics in found.items():
     values = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
     print(f"{name}: {values}")
+
+
+def _check(run, train, test) -> None:
+  """Whether two splits may be compared, and say what they share."""
+  from jaxvision import data, data_record
+
+  if train.class_names != test.class_names:
+    raise ValueError(
+      f"{train.split!r} and {test.split!r} of {train.name} have other classes, "
+      "or the same in another order; give them one list of classes"
+    )
+  for text in data.overlaps({"train": train, "test": test}):
+    logging.getLogger(__name__).warning(
+      "%s: what is measured on images that were fitted to says little", text
+    )
+  if run.workdir:
+    data_record.say_trained_on(run.workdir, test)

@@ -31,6 +31,7 @@ def add(commands) -> None:
     metavar="N",
     help="learn only N examples, by heart, to see that the model can",
   )
+  parsing.add_data_changed(command)
   command.add_argument(
     "--profile",
     default="",
@@ -54,6 +55,7 @@ def _train(options: argparse.Namespace) -> None:
       workdir=options.workdir,
       overrides=options.overrides,
       overfit=options.overfit,
+      data_changed=options.data_changed,
       profile=steps,
     )
   if exchange.is_first():

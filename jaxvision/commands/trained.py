@@ -21,6 +21,7 @@ def _add_evaluate(commands) -> None:
   command.add_argument(
     "--split", default="test", choices=("train", "validation", "test")
   )
+  parsing.add_data_changed(command)
   command.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -29,7 +30,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 
   startup.tune_cpu()
   run = inference.load_run(options.workdir, which=options.checkpoint)
-  values = inference.evaluate(run, role=options.split).metrics
+  values = inference.evaluate(
+    run, role=options.split, data_changed=options.data_changed
+  ).metrics
   if options.json:
     print(json.dumps({"step": run.step, "split": options.split, **values}))
     return

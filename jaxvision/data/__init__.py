@@ -17,6 +17,13 @@ from jaxvision.data.decoding import UnreadableImage, decode
 from jaxvision.data.diagnosis import diagnose
 from jaxvision.data.finding import Finding
 from jaxvision.data.host_transforms import HostTransform, make_host_transform
+from jaxvision.data.identity import (
+  describe,
+  differences,
+  keeps_classes,
+  keys,
+  overlaps,
+)
 from jaxvision.data.image_files import list_images
 from jaxvision.data.inspection import SplitSummary, inspect, sample
 from jaxvision.data.pipeline import Batches, make_batches
@@ -32,8 +39,12 @@ __all__ = [
   "SplitSummary",
   "UnreadableImage",
   "decode",
+  "describe",
   "diagnose",
+  "differences",
   "inspect",
+  "keeps_classes",
+  "keys",
   "kind_of",
   "list_datasets",
   "list_images",
@@ -42,6 +53,7 @@ __all__ = [
   "make_host_transform",
   "normalize",
   "open_dataset",
+  "overlaps",
   "prepare",
   "sample",
   "split_sizes",

@@ -30,6 +30,10 @@ class Dataset:
       or a (h, w, c) uint8 array. Raises OSError if a file cannot be read.
     mixture: (number of examples, weight) of each source of a weighted mixture,
       whose examples come one source after the other; otherwise empty.
+    ranges: (data set, first example, one past the last) of each part that this
+      one was joined from, one after the other; otherwise empty.
+    content: () -> bytes that are others when examples of the same ids are, such
+      as their labels; empty bytes if ids tell all. None: some are read.
   """
 
   name: str
@@ -40,6 +44,8 @@ class Dataset:
   labels: Callable[[], np.ndarray]
   read: Callable[[Sequence[int]], list[Example]]
   mixture: tuple[tuple[int, float], ...] = ()
+  ranges: tuple[tuple["Dataset", int, int], ...] = ()
+  content: Callable[[], bytes] | None = None
 
 
 Range = tuple[Dataset, int, int]
@@ -72,6 +78,8 @@ def join(parts: Sequence[Range], *, split: str) -> Dataset:
     ids=functools.partial(_gather, ranges, "ids"),
     labels=functools.partial(_labels, ranges),
     read=functools.partial(_gather, ranges, "read"),
+    ranges=ranges,
+    content=None,
   )
 
 

@@ -10,6 +10,7 @@ import jax
 
 from jaxvision import (
   assembly,
+  data_record,
   distributed,
   files,
   startup,
@@ -147,6 +148,7 @@ def _member(
   workdirs.claim(
     workdir, config=parts.config.to_dict(), recipe=recipe, overrides=overrides
   )
+  data_record.check(workdir, parts.splits)
   workdirs.add_environment(
     workdir,
     step=0,

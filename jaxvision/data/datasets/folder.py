@@ -228,6 +228,7 @@ def _split(
     ids=found.ids,
     labels=found.all_labels,
     read=found.read,
+    content=bytes,  # the ids are the files and their classes
   )
 
 

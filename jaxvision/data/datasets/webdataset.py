@@ -63,6 +63,9 @@ class _Samples:
   def all_labels(self) -> np.ndarray:
     return self.labels[self.order]
 
+  def content(self) -> bytes:
+    return self.all_labels().tobytes()
+
   def read(self, indices: Sequence[int]) -> list[dataset.Example]:
     rows = self.order[np.asarray(indices, np.int64)]
     labels = self.labels[rows].tolist()
@@ -208,6 +211,7 @@ def _split(
     ids=samples.ids,
     labels=samples.all_labels,
     read=samples.read,
+    content=samples.content,
   )
 
 
