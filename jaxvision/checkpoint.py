@@ -19,10 +19,11 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from jaxvision import files, trees
+from jaxvision import files, paths, trees
 from jaxvision.processes import exchange
 
 Tree = Any
+_FOLDER = "checkpoints"
 Manager = ocp.CheckpointManager
 
 _LOGGER = logging.getLogger(__name__)
@@ -42,30 +43,30 @@ def open_manager(
     workdir: the run's folder.
     keep: how many of the newest stay, beside the best one.
   """
-  preservation = checkpoint_managers.preservation_policy
-  manager = ocp.CheckpointManager(
-    pathlib.Path(workdir).absolute() / "checkpoints",
-    options=ocp.CheckpointManagerOptions(
-      best_fn=_score,
-      cleanup_tmp_directories=True,
-      preservation_policy=preservation.AnyPreservationPolicy(
-        [
-          preservation.LatestN(keep),
-          preservation.BestN(
-            get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
-          ),
-        ]
-      ),
-    ),
+  options = ocp.CheckpointManagerOptions(
+    best_fn=_score,
+    cleanup_tmp_directories=True,
+    preservation_policy=_preservation(keep),
   )
-  # It would ask jax by the number of the step, and `stopping` by another.
-  manager.reached_preemption = lambda step: False
-  try:
-    yield manager
-    wait(manager)
-  finally:
-    with contextlib.suppress(Exception):  # already raised above
-      manager.close()
+  with paths.plain(workdir, alone=jax.process_count() == 1) as folder:
+    manager = ocp.CheckpointManager(folder / _FOLDER, options=options)
+    # It would ask jax by the number of the step, and `stopping` by another.
+    manager.reached_preemption = lambda step: False
+    try:
+      yield manager
+      wait(manager)
+    finally:
+      with contextlib.suppress(Exception):  # already raised above
+        manager.close()
+
+
+def _preservation(keep: int) -> Any:
+  """The newest stay, and the best of those that were measured."""
+  policy = checkpoint_managers.preservation_policy
+  best = policy.BestN(
+    get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
+  )
+  return policy.AnyPreservationPolicy([policy.LatestN(keep), best])
 
 
 @contextlib.contextmanager
@@ -75,8 +76,7 @@ def open_saved(workdir: str | pathlib.Path) -> Iterator[Manager]:
   Raises:
     FileNotFoundError: there are none.
   """
-  directory = pathlib.Path(workdir).absolute() / "checkpoints"
-  if not directory.is_dir():
+  if not (pathlib.Path(workdir) / _FOLDER).is_dir():
     raise FileNotFoundError(
       f"no checkpoints in {workdir}; `jaxvision train` makes them"
     )
@@ -84,8 +84,16 @@ def open_saved(workdir: str | pathlib.Path) -> Iterator[Manager]:
   options = ocp.CheckpointManagerOptions(
     best_fn=_score, read_only=True, create=False, save_interval_steps=0
   )
-  with ocp.CheckpointManager(directory, options=options) as manager:
+  with (
+    paths.plain(workdir, alone=jax.process_count() == 1) as folder,
+    ocp.CheckpointManager(folder / _FOLDER, options=options) as manager,
+  ):
     yield manager
+
+
+def directory(manager: Manager) -> pathlib.Path:
+  """The folder of the checkpoints, as users know it."""
+  return paths.real(manager.directory)
 
 
 def wait(manager: Manager) -> None:
@@ -131,7 +139,7 @@ def save(
 def add_score(manager: Manager, step: int, score: float) -> None:
   """Tells of a checkpoint that was saved without it how good it is."""
   wait(manager)
-  folder = pathlib.Path(manager.directory) / str(step) / "metrics"
+  folder = directory(manager) / str(step) / "metrics"
 
   def write() -> None:
     folder.mkdir(exist_ok=True)
@@ -172,7 +180,7 @@ def restore(
     except CheckpointError as caught:
       error = str(caught)
     except trees.NotFinite as caught:
-      error = f"checkpoint {manager.directory}/{step} is not good: {caught}"
+      error = f"checkpoint {directory(manager)}/{step} is not good: {caught}"
     if error := next(filter(None, exchange.texts(error)), ""):
       errors[step] = error
       continue
@@ -197,7 +205,7 @@ def restore_step(
   Raises:
     CheckpointError: it cannot be read, or is not what was saved.
   """
-  path = pathlib.Path(manager.directory) / str(step)
+  path = directory(manager) / str(step)
   args = ocp.args.Composite(
     state=ocp.args.StandardRestore(template), record=ocp.args.JsonRestore()
   )
@@ -205,7 +213,9 @@ def restore_step(
     found = manager.restore(step, args=args)
     saved = found.record["fingerprint"]
   except Exception as error:  # whatever orbax and tensorstore raise
-    raise CheckpointError(f"checkpoint {path} is damaged: {error}") from error
+    raise CheckpointError(
+      f"checkpoint {path} is damaged: {_words(manager, error)}"
+    ) from error
   now = fingerprint(found.state)
   if now != saved:
     raise CheckpointError(
@@ -216,16 +226,27 @@ def restore_step(
 
 
 def set_aside(manager: Manager, step: int) -> None:
-  """Moves a checkpoint, which nothing shall go on from, to WORKDIR/damaged."""
-  source = pathlib.Path(manager.directory) / str(step)
-  target = pathlib.Path(manager.directory).parent / "damaged" / str(step)
+  """Moves a checkpoint, which nothing shall go on from, to WORKDIR/damaged.
+
+  Raises:
+    CheckpointError: it cannot be moved.
+  """
+  source = directory(manager) / str(step)
+  target = directory(manager).parent / "damaged" / str(step)
 
   def move() -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(exist_ok=True)
     source.rename(target)
 
-  exchange.first(move)
+  try:
+    exchange.first(move)
+  except (ValueError, OSError) as error:
+    raise CheckpointError(
+      f"the damaged checkpoint {source} cannot be moved to {target.parent}: "
+      f"{error}; that must be a folder that you may write: move or remove what "
+      "is there, then give the same command again"
+    ) from error
   manager.reload()
 
 
@@ -278,9 +299,15 @@ def _explained(manager: Manager, action: Callable[[], Any]) -> None:
       f"the last good one is {max(steps)}" if steps else "there is none yet"
     )
     raise CheckpointError(
-      f"could not save a checkpoint in {manager.directory}: {error}; {kept}. "
-      f"{_remedy(error)}Then give the same command again to go on from it."
+      f"could not save a checkpoint in {directory(manager)}: "
+      f"{_words(manager, error)}; {kept}. {_remedy(error)}Then give the same "
+      "command again to go on from it."
     ) from error
+
+
+def _words(manager: Manager, error: BaseException) -> str:
+  """What a library says, of the folder as users know it."""
+  return str(error).replace(str(manager.directory), str(directory(manager)))
 
 
 def _remedy(error: BaseException) -> str:

@@ -86,7 +86,8 @@ def load_run(workdir: str | pathlib.Path, *, which: str = "last") -> TrainedRun:
   with checkpoint.open_saved(workdir) as manager:
     step = _choose(manager, which)
     state, _ = checkpoint.restore_step(manager, step, template)
-  trees.check_finite(state, what=f"checkpoint {manager.directory}/{step}")
+    path = checkpoint.directory(manager) / str(step)
+  trees.check_finite(state, what=f"checkpoint {path}")
   return TrainedRun(
     config=config,
     class_names=tuple(result["class_names"]),
@@ -225,7 +226,7 @@ def _choose(manager: checkpoint.Manager, which: str) -> int:
   step = named.get(which, int(which) if which.isdecimal() else None)
   if step not in steps:
     raise FileNotFoundError(
-      f"no checkpoint {which!r} in {manager.directory}; there are "
+      f"no checkpoint {which!r} in {checkpoint.directory(manager)}; there are "
       f"{', '.join(map(str, steps)) or 'none'}; say last, best or a number"
     )
   return step

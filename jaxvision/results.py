@@ -103,7 +103,9 @@ def explain_divergence(
     if error.good is not None and step > error.good:
       checkpoint.set_aside(manager, step)
   steps = manager.all_steps(read=True)
-  kept = f"{manager.directory}/{max(steps)}" if steps else "none yet"
+  kept = (
+    f"{checkpoint.directory(manager)}/{max(steps)}" if steps else "none yet"
+  )
   return (
     f"stopped at {error}. The last good checkpoint is kept: {kept}. Try a "
     "lower optimizer.learning_rate, a longer schedule.warmup or "

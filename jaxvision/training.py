@@ -23,6 +23,7 @@ from jaxvision import (
   distributed,
   evaluators,
   features,
+  paths,
   profiling,
   results,
   sanity,
@@ -52,6 +53,7 @@ def train(
   data_changed: str = "refuse",
   profile: range = range(0),
   watch: Callable[..., str] = lambda *_: "",
+  claimed: bool = False,
 ) -> dict[str, Any]:
   """Trains what a recipe says, or goes on with it where it was stopped.
 
@@ -65,13 +67,15 @@ def train(
     data_changed: "accept" goes on with data other than the run began with.
     profile: the steps that are traced, into WORKDIR/profile.
     watch: is told each evaluation, and may end the run: `train_loop.Run.watch`.
+    claimed: the folder belongs to this process by another authority, such as
+      the storage of a sweep: see `workdir.held`.
 
   Returns:
     The content of WORKDIR/result.json. A finished run is not touched.
 
   Raises:
     ValueError, FileNotFoundError, OSError: the config, the data or the workdir
-      do not allow it; nothing has been trained.
+      do not allow it, or another process trains there; nothing was trained.
     roll_call.Missing: some processes of the run did not come.
     train_loop.Preempted: SIGTERM came, or SIGINT during the training; the
       state is saved.
@@ -82,7 +86,12 @@ def train(
   started = time.monotonic()
   cluster.start()
   startup.cache_compilations()
-  with stopping.requested([signal.SIGTERM]) as terminated:
+  workdir = pathlib.Path(workdir).expanduser()
+  paths.check_plain(workdir, alone=jax.process_count() == 1)
+  with (
+    stopping.requested([signal.SIGTERM]) as terminated,
+    contextlib.ExitStack() as held,
+  ):
     config = start.with_implied_options(configs.load(recipe, overrides))
     _check_alike(config)
     splits = opened = assembly.open_splits(config)
@@ -92,6 +101,9 @@ def train(
     check = stopping.make_check(terminated)
     measured = evaluators.make_evaluators(parts, check=check)
     measures = evaluators.make_measures(parts, measured)
+    exchange.first(
+      lambda: held.enter_context(workdirs.held(workdir, claimed=claimed))
+    )
     folder = _claim(
       workdir,
       config=config.to_dict(),
@@ -133,9 +145,8 @@ def _check_alike(config: configs.ConfigDict) -> None:
     )
 
 
-def _claim(workdir: str | pathlib.Path, **origin: Any) -> pathlib.Path:
+def _claim(folder: pathlib.Path, **origin: Any) -> pathlib.Path:
   """The run's folder, claimed by process 0 and seen by all."""
-  folder = pathlib.Path(workdir)
   exchange.first(lambda: str(workdirs.claim(folder, **origin)))
   exchange.check_shared(folder)
   return folder

@@ -3,24 +3,27 @@
 It belongs to one config. `analysis` reads it, nothing else connects the two.
 """
 
+import contextlib
 import datetime
 import hashlib
 import importlib.metadata
 import json
+import logging
 import pathlib
 import platform
 import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from jaxvision import analysis, files
+from jaxvision import analysis, files, locks
 
 Path = pathlib.Path
+_LOGGER = logging.getLogger(__name__)
 
 # Keys that change no number, so that a run may go on without them: on another
 # machine, with its data elsewhere or other threads.
@@ -50,6 +53,56 @@ _PACKAGES = (
   "pillow",
   "simplejpeg",
 )
+
+
+@contextlib.contextmanager
+def held(workdir: str | Path, *, claimed: bool = False) -> Iterator[None]:
+  """Holds a run's folder, which one process at a time trains in.
+
+  The lock is WORKDIR/lock; readers do not need it. A run that may not be
+  written, as a finished one in an archive, is not locked.
+
+  Args:
+    workdir: is made, with its parents.
+    claimed: whether the folder is this process's already; the lock then only
+      keeps others out, and is no reason to stop.
+
+  Raises:
+    ValueError: another process trains there; says which.
+    OSError: the folder cannot be written, and has no run.
+  """
+  workdir = Path(workdir)
+  refusal = (
+    f"{workdir} is in use by {{holder}}, which trains there: wait for its end, "
+    "or give another --workdir"
+  )
+  with contextlib.ExitStack() as stack:
+    try:
+      workdir.mkdir(parents=True, exist_ok=True)
+      stack.enter_context(
+        locks.locked(
+          workdir / "lock",
+          refusal=refusal,
+          unlockable=lambda why: _LOGGER.warning(
+            "%s is not locked (%s): start no second process in it", workdir, why
+          ),
+        )
+      )
+    except ValueError as error:
+      if not claimed:
+        raise
+      _LOGGER.warning("%s; going on, for the run was given to this one", error)
+    except OSError as error:
+      if not (workdir / "config.json").exists():
+        raise _unwritable(workdir, error) from error
+    yield
+
+
+def _unwritable(workdir: Path, error: OSError) -> OSError:
+  return OSError(
+    f"cannot write the workdir {workdir}: {error.strerror or error}; give "
+    "--workdir a folder that you may write"
+  )
 
 
 def claim(
@@ -95,10 +148,7 @@ def claim(
       },
     )
   except OSError as error:
-    raise OSError(
-      f"cannot write the workdir {workdir}: {error.strerror or error}; give "
-      "--workdir a folder that you may write"
-    ) from error
+    raise _unwritable(workdir, error) from error
   return workdir
 
 

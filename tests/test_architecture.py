@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[1] / "jaxvision"
 # of a folder come as paths of their own.
 FLOORS = (
   ("files",),
-  ("locks",),
+  ("locks", "paths"),
   (
     "accelerators",
     "download",

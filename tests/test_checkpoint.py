@@ -8,6 +8,7 @@ import errno
 import functools
 import gc
 import json
+import os
 import pathlib
 import shutil
 
@@ -347,6 +348,17 @@ def _contents(folder):
 
 
 @pytest.mark.usefixtures("collect")
+def test_where_damaged_ones_cannot_go_the_words_say_it(tmp_path):
+  _saved(tmp_path)
+  _flip(tmp_path / "checkpoints" / "3", place=0.5)
+  (tmp_path / "damaged").write_text("in the way")
+  with pytest.raises(checkpoint.CheckpointError) as caught:
+    _restore(tmp_path)
+  text = str(caught.value)
+  assert f"{tmp_path}/checkpoints/3 cannot be moved to {tmp_path}/dama" in text
+  assert "must be a folder" in text
+
+
 def test_nothing_is_touched_when_all_are_damaged(tmp_path):
   _saved(tmp_path)
   for step in ("1", "2", "3"):
@@ -373,6 +385,30 @@ def test_a_state_that_its_user_refuses_is_set_aside(tmp_path, caplog):
   assert sorted(each.name for each in (tmp_path / "damaged").iterdir()) == [
     *("2", "3"),
   ]
+
+
+@pytest.mark.parametrize(
+  "name", ["[a]", "a*", "a?b", "a\\b", "gs:", os.fsdecode(b"\xff"), "% #\n"]
+)
+def test_any_path_holds_checkpoints(tmp_path, name):
+  folder = tmp_path / name
+  # A pattern would find these, too.
+  for other in ("a", "ab", "axb"):
+    _saved(tmp_path / other, steps=[1, 2])
+  before = sorted(path.name for path in tmp_path.iterdir())
+  _saved(folder, steps=[1, 2])
+  state, record = _restore(folder)
+  _assert_bitwise(state, _state(2))
+  assert record["step"] == 2
+  shutil.rmtree(folder / "checkpoints" / "1" / "state")
+  with (
+    checkpoint.open_saved(folder) as manager,
+    pytest.raises(checkpoint.CheckpointError) as caught,
+  ):
+    checkpoint.restore_step(manager, 1, _template(_state()))
+  assert str(folder / "checkpoints" / "1") in str(caught.value)
+  assert "/proc/" not in str(caught.value)
+  assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*before, name])
 
 
 def test_a_missing_folder_is_no_checkpoint(tmp_path):

@@ -65,7 +65,8 @@ def test_what_jax_detects(found):
 def test_addresses_that_jax_is_told(found):
   told = {"JAX_COORDINATOR_ADDRESS": "10.0.0.9:5"}
   assert found(_SLURM | told).address == "10.0.0.9:5"
-  assert found(told) is None
+  with pytest.raises(ValueError, match=r"JAX_COORDINATOR_ADDRESS=10.0.0.9:5"):
+    found(told)
 
 
 def test_the_first_that_is_there_counts(found):
@@ -73,8 +74,21 @@ def test_the_first_that_is_there_counts(found):
   assert found(_SLURM | _TORCHRUN | _OWN).address == "10.0.0.1:1234"
 
 
-def test_one_address_of_a_machine_is_no_torchrun(found):
-  assert found({"MASTER_ADDR": "host-0", "RANK": "0"}) is None
+@pytest.mark.parametrize("missing", [*_TORCHRUN, "MASTER_ADDR RANK"])
+def test_incomplete_variables_of_torchrun_are_refused(found, missing):
+  some = {k: v for k, v in _TORCHRUN.items() if k not in missing.split()}
+  with pytest.raises(ValueError, match=r"set all of MASTER_ADDR.*unset") as e:
+    found(some)
+  assert all(f"{name}={value}" in str(e.value) for name, value in some.items())
+
+
+def test_what_jax_detects_completes_variables_of_torchrun_if_it_agrees(found):
+  address = {"MASTER_ADDR": "host-0", "MASTER_PORT": "29500"}
+  assert found(_SLURM | address).address == f"node3:{61440 + 7}"
+  assert found(_SLURM | {"WORLD_SIZE": "2", "RANK": "1"}).process == 1
+  for other in ({"WORLD_SIZE": "4"}, {"RANK": "0"}):
+    with pytest.raises(ValueError, match="does not say which process"):
+      found(_SLURM | address | other)
 
 
 @pytest.mark.parametrize("missing", _OWN)

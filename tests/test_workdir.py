@@ -1,6 +1,7 @@
 """Tests of jaxvision.workdir: one folder, one config, files that are whole."""
 
 import json
+import os
 import time
 
 import numpy as np
@@ -82,6 +83,39 @@ def test_a_folder_that_cannot_be_written(tmp_path):
   (tmp_path / "file").write_text("in the way")
   with pytest.raises(OSError, match=r"cannot write the workdir .*--workdir"):
     _claim(tmp_path / "file" / "run")
+
+
+def test_a_held_folder_says_who_holds_it(tmp_path):
+  folder = tmp_path / "run"
+  with workdir.held(folder):
+    told = rf"{folder} is in use by process {os.getpid()} on .* since 2.*--work"
+    with pytest.raises(ValueError, match=told), workdir.held(folder):
+      pass
+  with workdir.held(folder):
+    pass
+
+
+def test_a_folder_that_was_given_to_this_process_is_no_reason_to_stop(
+  tmp_path, caplog
+):
+  with workdir.held(tmp_path), workdir.held(tmp_path, claimed=True):
+    assert "going on" in caplog.text
+
+
+def test_a_held_folder_that_cannot_be_written(tmp_path):
+  (tmp_path / "file").write_text("in the way")
+  with (
+    pytest.raises(OSError, match=r"cannot write the workdir .*--workdir"),
+    workdir.held(tmp_path / "file"),
+  ):
+    pass
+
+
+def test_a_run_in_an_archive_is_not_locked(tmp_path):
+  _claim(tmp_path)
+  (tmp_path / "lock").mkdir()  # root may write everywhere else
+  with workdir.held(tmp_path):
+    pass
 
 
 def test_a_folder_that_is_no_run(tmp_path):

@@ -31,6 +31,7 @@ _OUR_OWN = (
   "JAXVISION_NUM_PROCESSES",
   "JAXVISION_PROCESS_ID",
 )
+_ADDRESS = "JAX_COORDINATOR_ADDRESS"
 _TORCHRUN = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 # What the collectives of CPUs, GPUs and TPUs say when another process is gone.
 _OTHERS_GONE = re.compile(
@@ -106,9 +107,31 @@ def find(variables: Mapping[str, str]) -> Place | None:
   """
   if any(variables.get(name) for name in _OUR_OWN):
     return _place(_OUR_OWN, variables)
-  if all(variables.get(name) for name in _TORCHRUN):
+  told = {name: variables[name] for name in _TORCHRUN if variables.get(name)}
+  if len(told) == len(_TORCHRUN):
     return _place(_TORCHRUN, variables)
-  return _detected(variables)
+  place = _detected(variables)
+  if told and not _agrees(place, told):
+    raise ValueError(_incomplete(told, _TORCHRUN))
+  if place is None and (address := variables.get(_ADDRESS)):
+    raise ValueError(_incomplete({_ADDRESS: address}, _OUR_OWN))
+  return place
+
+
+def _agrees(place: Place | None, told: Mapping[str, str]) -> bool:
+  """Whether what was detected is what some variables of torchrun say."""
+  return place is not None and (
+    told.get("WORLD_SIZE", str(place.count)) == str(place.count)
+    and told.get("RANK", str(place.process)) == str(place.process)
+  )
+
+
+def _incomplete(told: Mapping[str, str], names: Sequence[str]) -> str:
+  return (
+    f"{' '.join(map('='.join, told.items()))} does not say which process this "
+    "is, and nothing else here does: set all of "
+    f"{', '.join(names)}, or unset {', '.join(told)} for a run of one process"
+  )
 
 
 def _place(names: Sequence[str], variables: Mapping[str, str]) -> Place:
@@ -132,7 +155,7 @@ def _detected(variables: Mapping[str, str]) -> Place | None:
   own = variables.get("JAX_LOCAL_DEVICE_IDS")
   address, count, process, devices = (
     clusters.ClusterEnv.auto_detect_unset_distributed_params(
-      coordinator_address=variables.get("JAX_COORDINATOR_ADDRESS"),
+      coordinator_address=variables.get(_ADDRESS),
       num_processes=None,
       process_id=None,
       local_device_ids=[int(each) for each in own.split(",")] if own else None,

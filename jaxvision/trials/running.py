@@ -1,9 +1,10 @@
 """Trials of a sweep as runs, alone or together, and what may come of them."""
 
+import contextlib
 import logging
 import pathlib
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -43,7 +44,8 @@ def run(recipe: str, **arguments: Any) -> sweep.Outcome:
     Exception: the disk is full, which is the fault of no trial.
   """
   try:
-    training.train(recipe, **arguments)
+    # The storage has given the trial to this worker alone.
+    training.train(recipe, claimed=True, **arguments)
   except train_loop.Ended as end:
     return sweep.Outcome("pruned", str(end))
   except (train_loop.Preempted, sweep.Lost):
@@ -86,11 +88,12 @@ def run_together(
         _member(*prepared[i], workdirs[i], recipe, overrides[i]) for i in group
       ]
       try:
-        endings = together.train(
-          members,
-          watch=lambda told, group=group: _by_group(watch, told, group),
-          should_stop=should_stop,
-        )
+        with _held([workdirs[i] for i in group]):
+          endings = together.train(
+            members,
+            watch=lambda told, group=group: _by_group(watch, told, group),
+            should_stop=should_stop,
+          )
       except jax.errors.JaxRuntimeError as error:
         if not _no_memory(error):
           raise
@@ -99,6 +102,14 @@ def run_together(
       for place, ending in endings.items():
         outcomes[group[place]] = _outcome(ending)
   return outcomes
+
+
+@contextlib.contextmanager
+def _held(folders: Sequence[pathlib.Path]) -> Iterator[None]:
+  with contextlib.ExitStack() as stack:
+    for folder in folders:
+      stack.enter_context(workdirs.held(folder, claimed=True))
+    yield
 
 
 def _prepare(
