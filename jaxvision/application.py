@@ -99,6 +99,8 @@ def _around(
   mesh: Mesh | None,
 ):
   with contextlib.ExitStack() as around:
+    if mesh is not None:
+      around.enter_context(sharding.moments_by_device(mesh))
     if mesh is not None and sharding.splits(mesh, config.mesh.rules):
       around.enter_context(sharding.batch_split(shape[0], mesh))
     if config.precision.output != "float32":

@@ -18,6 +18,7 @@ no longer holds on many devices.
 """
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -152,6 +153,27 @@ def _checked(
         f"{', '.join(names)}; split another axis, or none"
       )
   return spec
+
+
+def moments_by_device(mesh: Mesh) -> contextlib.AbstractContextManager:
+  """In it, batch normalisations take their statistics device by device.
+
+  What the devices have found is exchanged once, as means of the whole batch
+  would be.
+
+  Args:
+    mesh: that shares the batch.
+  """
+  gather = functools.partial(
+    jax.lax.with_sharding_constraint, shardings=distributed.replicated(mesh)
+  )
+
+  def interceptor(call, args, kwargs, context):
+    if context.method_name != "moments" or mesh.size == 1:
+      return call(*args, **kwargs)
+    return call(*args, **kwargs, devices=mesh.size, gather=gather)
+
+  return nn.intercept_methods(interceptor)
 
 
 def batch_split(

@@ -1,10 +1,14 @@
 """Normalisations against their definitions, written as loops in numpy."""
 
+import functools
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxvision import distributed, sharding
 from jaxvision.layers import norms
 
 EPSILON = 0.01
@@ -73,13 +77,8 @@ DEFINITIONS = {
   "group_norm(2)": _group_norm,
   "layer_norm": _layer_norm,
 }
-# The exact ones bear means that are large beside the deviations.
-MEANS = {
-  "batch_norm": 0.5,
-  "ghost_batch_norm(2)": 0.5,
-  "group_norm(2)": 3e3,
-  "layer_norm": 3e3,
-}
+# Means that are large beside the deviations, which must not cancel.
+MEAN = 3e3
 
 every_norm = pytest.mark.parametrize("norm", DEFINITIONS)
 
@@ -93,11 +92,11 @@ def _train_apply(norm, x, **options):
 
 @every_norm
 def test_training_equals_the_definition(norm):
-  x, affine = _images(mean=MEANS[norm]), _affine()
+  x, affine = _images(mean=MEAN), _affine()
   expected = DEFINITIONS[norm](x) * affine["scale"] + affine["bias"]
   actual, _ = _train_apply(norm, x)
   # The mean is rounded to 1e-7 of itself.
-  np.testing.assert_allclose(actual, expected, atol=2e-6 * max(1, MEANS[norm]))
+  np.testing.assert_allclose(actual, expected, atol=2e-6 * MEAN)
 
 
 @every_norm
@@ -127,6 +126,74 @@ def test_batch_norm_keeps_a_share_of_its_running_averages_and_uses_them():
   y = (x[:1] - stats["mean"]) / np.sqrt(stats["var"] + EPSILON)
   expected = y * affine["scale"] + affine["bias"]
   np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def _odd_one_out():
+  """Its first example is as far from the mean as it can be."""
+  x = _images(mean=1e4)
+  x[0] = 0
+  return x
+
+
+@pytest.mark.parametrize("devices", [1, 2, 4])
+@pytest.mark.parametrize(
+  "x",
+  [_images(), _images(mean=1e3), _images(mean=-1e4), _odd_one_out()],
+  ids=["near", "far", "farther", "odd one out"],
+)
+@pytest.mark.parametrize("norm", ["batch_norm", "ghost_batch_norm(2)"])
+def test_the_variance_does_not_cancel(norm, x, devices):
+  """In float64 of numpy; from the first step on, whatever the averages are."""
+  mesh = distributed.make_mesh(jax.devices()[:devices])
+  module = _create(norm, momentum=0.0)
+  variables = module.init(jax.random.key(0), x)
+
+  @jax.jit
+  def train(x):
+    with sharding.moments_by_device(mesh):
+      return module.apply(variables, x, mutable=["batch_stats"])[1]
+
+  found = train(distributed.put_batch(x, mesh))["batch_stats"]
+  parts = x.reshape(1 if norm == "batch_norm" else 2, -1, 6).astype(np.float64)
+  expected = parts.var(axis=1).mean(axis=0)
+  np.testing.assert_allclose(found["var"], expected, rtol=1e-4)
+  np.testing.assert_allclose(found["mean"], parts.mean((0, 1)), rtol=1e-6)
+
+
+def test_devices_exchange_their_statistics_once():
+  x, mesh = _images(), distributed.make_mesh(jax.devices()[:4])
+  module = _create("batch_norm")
+  variables = module.init(jax.random.key(0), x)
+
+  @functools.partial(jax.jit, out_shardings=distributed.batch_sharding(mesh))
+  def train(x):
+    with sharding.moments_by_device(mesh):
+      return module.apply(variables, x, mutable=["batch_stats"])[0]
+
+  program = train.lower(distributed.put_batch(x, mesh)).compile().as_text()
+  kinds = "all-gather|all-reduce|reduce-scatter|all-to-all|collective-permute"
+  found = re.findall(rf" ({kinds})(?:-start)?\(", program)
+  assert found == ["all-gather"]
+
+
+def test_the_gradient_is_right_where_the_mean_is_large():
+  x = _images(mean=1e3).astype(np.float64)
+  weights = np.random.default_rng(2).normal(size=x.shape)
+  module = _create("batch_norm")
+  variables = module.init(jax.random.key(0), x)
+  found = jax.grad(
+    lambda x: jnp.sum(
+      module.apply(variables, x, mutable=["batch_stats"])[0] * weights
+    )
+  )(jnp.asarray(x, jnp.float32))
+  # d y / d x of a mean and a variance over n, in float64.
+  axes = (0, 1, 2)
+  inverse = 1 / np.sqrt(x.var(axes) + EPSILON)
+  y = (x - x.mean(axes)) * inverse
+  expected = inverse * (
+    weights - weights.mean(axes) - y * (y * weights).mean(axes)
+  )
+  np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 def test_ghosts_move_the_running_averages_by_the_means_of_theirs():
