@@ -8,12 +8,16 @@ processes that want the same file one fetches it and the others wait.
 import contextlib
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import pathlib
+import re
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from jaxvision import addresses, files
 
 if TYPE_CHECKING:
   import requests
@@ -23,6 +27,7 @@ _LOGGER = logging.getLogger(__name__)
 _TIMEOUT = (10.0, 60.0)  # seconds: to connect, between two pieces
 # What arrived of a piece before a connection broke is lost.
 _PIECE = 1 << 16
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 def download(
@@ -53,10 +58,11 @@ def download(
     if not path.exists():
       _fetch(url, file, version=version, path=path)
       try:
-        check_sha256(part, sha256, source=url)
+        check_sha256(part, sha256, source=addresses.without_secrets(url))
       except ValueError:
         file.truncate(0)  # or the next attempt would go on from it
         raise
+      os.fsync(file.fileno())
       part.replace(path)
     part.unlink(missing_ok=True)
     version.unlink(missing_ok=True)
@@ -93,7 +99,10 @@ def _locked(part: pathlib.Path, url: str) -> Iterator[BinaryIO]:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-      _LOGGER.info("waiting for another process that downloads %s", url)
+      _LOGGER.info(
+        "waiting for another process that downloads %s",
+        addresses.without_secrets(url),
+      )
       fcntl.flock(file, fcntl.LOCK_EX)
     yield file
 
@@ -104,7 +113,7 @@ def _fetch(
   """Appends what is missing of a file, over several connections if need be."""
   import requests
 
-  _LOGGER.info("downloading %s to %s", url, path)
+  _LOGGER.info("downloading %s to %s", addresses.without_secrets(url), path)
   with requests.Session() as session:
     while True:
       # The end as the system knows it: another process may have written since
@@ -115,24 +124,28 @@ def _fetch(
       except requests.RequestException as error:
         kept = file.tell()
         if kept <= before:
-          raise _explained(error, url, kept=kept, path=path) from error
+          raise _explained(error, url, kept=kept, path=path) from None
 
 
 def _explained(
   error: "requests.RequestException", url: str, *, kept: int, path: pathlib.Path
 ) -> OSError:
   """Returns the error that says what to do."""
+  shown = addresses.without_secrets(url)
   remedy = (
     f"Without a network, put the file at {path}, or give the path of your own "
     "copy in place of the address."
   )
   if error.response is None:
     came = f" to its end, {kept:,} bytes are kept" if kept else ""
-    return ConnectionError(f"{url} cannot be reached{came}: {error}. {remedy}")
+    reason = addresses.redacted(str(error), url)
+    return ConnectionError(
+      f"{shown} cannot be reached{came}: {reason}. {remedy}"
+    )
   status = error.response.status_code
   kind = FileNotFoundError if status in (404, 410) else ConnectionError
   answer = f"{status} {error.response.reason}"
-  return kind(f"{url} is not to be had, the answer is {answer}. {remedy}")
+  return kind(f"{shown} is not to be had, the answer is {answer}. {remedy}")
 
 
 def _append(
@@ -145,58 +158,150 @@ def _append(
   """Appends what one connection brings.
 
   Raises:
-    requests.RequestException: it brings less than the rest of the file.
+    requests.RequestException: it brings less than the rest of the file, or
+      something that was not asked for.
   """
+  done = file.tell()
+  kept = _read_version(version) if done else {}
+  if kept:
+    with _get(session, url, first=done, tag=kept["tag"]) as response:
+      if response.status_code == 206 and _fits(response, done, kept):
+        return _receive(response, file, total=_total(response, kept))
+      if response.status_code == 416 and _is_whole(response, done, kept):
+        return
+      if response.status_code == 200:
+        return _receive_anew(response, file, version)
+      if response.status_code not in (206, 412, 416):
+        response.raise_for_status()
+  # Another version of the file, or a server that answers ranges wrongly.
+  with _get(session, url) as response:
+    response.raise_for_status()
+    _receive_anew(response, file, version)
+
+
+def _get(
+  session: "requests.Session", url: str, *, first: int = 0, tag: str = ""
+) -> "requests.Response":
+  headers = {"Accept-Encoding": "identity"}  # ranges count the file's bytes
+  if first:
+    headers |= {"Range": f"bytes={first}-", "If-Range": tag}
+  return session.get(url, headers=headers, stream=True, timeout=_TIMEOUT)
+
+
+def _receive_anew(
+  response: "requests.Response", file: BinaryIO, version: pathlib.Path
+) -> None:
+  """Writes a whole file from its start."""
   import requests
 
-  done = file.tell()
-  headers = {"Accept-Encoding": "identity"}  # ranges count the file's bytes
-  if done and version.exists():
-    headers["Range"] = f"bytes={done}-"
-    headers["If-Range"] = version.read_text("utf-8")
-  with session.get(
-    url, headers=headers, stream=True, timeout=_TIMEOUT
-  ) as response:
-    total = _total(response)
-    if response.status_code == 416 and total == done:
-      return  # all of it was there
-    if response.status_code != 416:
-      response.raise_for_status()
-    if not _goes_on(response, done):
-      # Another version of the file, or a server that sends only whole ones.
-      file.truncate(0)
-      done = file.seek(0)
-      version.unlink(missing_ok=True)
-      if response.status_code != 200:
-        return _append(session, url, file=file, version=version)
-      if tag := _version(response):
-        version.write_text(tag, "utf-8")
-    with _progress(file.name, total=total, done=done) as advance:
-      for piece in response.iter_content(_PIECE):
-        file.write(piece)
-        advance(len(piece))
-    file.flush()
-    if total not in (None, file.tell()):
-      raise requests.ConnectionError(f"{file.tell():,} of {total:,} bytes came")
+  part = _range(response)
+  if response.status_code != 200 and (response.status_code, part[:1]) != (
+    206,
+    (0,),
+  ):
+    raise requests.RequestException(
+      f"the answer to a request for the whole file is {response.status_code} "
+      f"{response.reason}, {response.headers.get('Content-Range', 'no range')}"
+    )
+  file.truncate(0)
+  file.seek(0)
+  version.unlink(missing_ok=True)
+  total = _total(response, {})
+  if tag := _version(response):
+    files.write_json(version, {"tag": tag, "total": total})
+  _receive(response, file, total=total)
+  if not file.tell():
+    raise requests.ConnectionError("the answer is an empty file")
 
 
-def _goes_on(response: "requests.Response", done: int) -> bool:
-  """Whether the answer is the rest of the file after its first bytes."""
-  part = response.headers.get("Content-Range", "")
-  return response.status_code == 206 and part.startswith(f"bytes {done}-")
+def _receive(
+  response: "requests.Response", file: BinaryIO, *, total: int | None
+) -> None:
+  import requests
+
+  with _progress(file.name, total=total, done=file.tell()) as advance:
+    for piece in response.iter_content(_PIECE):
+      file.write(piece)
+      advance(len(piece))
+  file.flush()
+  if total not in (None, file.tell()):
+    raise requests.ConnectionError(f"{file.tell():,} of {total:,} bytes came")
 
 
-def _total(response: "requests.Response") -> int | None:
+def _read_version(path: pathlib.Path) -> dict[str, Any]:
+  """What is kept of the version that a part belongs to: tag and total.
+
+  Empty where nobody knows; the part is then worth nothing.
+  """
+  if not path.exists():
+    return {}
+  try:
+    text = path.read_text("utf-8")
+    # Older versions wrote the tag alone.
+    found = json.loads(text) if text[:1] == "{" else {"tag": text}
+    tag, total = found["tag"], found.get("total")
+  except (ValueError, KeyError):
+    return {}
+  known = isinstance(tag, str) and tag and isinstance(total, int | None)
+  return {"tag": tag, "total": total} if known else {}
+
+
+def _fits(
+  response: "requests.Response", done: int, kept: Mapping[str, Any]
+) -> bool:
+  """Whether the answer is the rest of the same file after its first bytes.
+
+  Servers that do not know If-Range send the rest of whatever is there now.
+  """
+  first, *_, total = _range(response) or (None, None)
+  return (
+    first == done
+    and "Content-Encoding" not in response.headers
+    and total is not None
+    and kept["total"] in (None, total)
+    and _version(response) in ("", kept["tag"])
+  )
+
+
+def _is_whole(
+  response: "requests.Response", done: int, kept: Mapping[str, Any]
+) -> bool:
+  """Whether nothing is left to be sent because all of it is there."""
+  _, _, total = response.headers.get("Content-Range", "").partition("/")
+  return (
+    total == str(done)
+    and kept["total"] in (None, done)
+    and _version(response) in ("", kept["tag"])
+  )
+
+
+def _range(response: "requests.Response") -> tuple[int | None, ...]:
+  """(first byte, last byte, bytes of the whole file) of an answer; or ()."""
+  text = response.headers.get("Content-Range", "")
+  match = _RANGE.fullmatch(text.strip())
+  if not match:
+    return ()
+  return tuple(
+    int(each) if each.isdecimal() else None for each in match.groups()
+  )
+
+
+def _total(
+  response: "requests.Response", kept: Mapping[str, Any]
+) -> int | None:
   """Returns the size of the whole file, where the answer tells it."""
   if "Content-Encoding" in response.headers:
     return None  # the size of something else
-  part, _, whole = response.headers.get("Content-Range", "").partition("/")
-  size = whole if part else response.headers.get("Content-Length", "")
-  return int(size) if size.isdecimal() else None
+  if part := _range(response):
+    return part[2]
+  size = response.headers.get("Content-Length", "")
+  return int(size) if size.isdecimal() else kept.get("total")
 
 
 def _version(response: "requests.Response") -> str:
   """Returns what `If-Range` takes; weak tags do not tell bytes apart."""
+  if "Content-Encoding" in response.headers:
+    return ""  # of something else
   tag = response.headers.get("ETag", "")
   if tag and not tag.startswith("W/"):
     return tag

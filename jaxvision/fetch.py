@@ -9,15 +9,19 @@ there by hand; files of the Hub are kept where huggingface_hub keeps them
 ($HF_HOME). With JAXVISION_OFFLINE=1 only what is kept is used.
 """
 
+import hashlib
 import os
 import pathlib
+import re
 import urllib.parse
 
-from jaxvision import download, files
+from jaxvision import addresses, download, files
 
 _BUCKETS = "https://storage.googleapis.com"
 _HUB = "hf-hub:"
 _HUB_FILE = "model.safetensors"
+# Keys of a query whose values are nobody else's business.
+_SECRET = re.compile("auth|cred|key|pass|pwd|secret|sig|token", re.IGNORECASE)
 
 
 def local_path(
@@ -55,8 +59,9 @@ def local_path(
     if not path.exists():
       if offline:
         raise FileNotFoundError(
-          f"{address} has not been fetched, and this is offline: put the file "
-          f"at {path}, or give the path of your own copy"
+          f"{addresses.without_secrets(address)} has not been fetched, and "
+          f"this is offline: put the file at {path}, or give the path of your "
+          "own copy"
         )
       download.download(url, path, sha256=sha256)
       return path
@@ -76,27 +81,35 @@ def web_address(address: str) -> str:
   """
   scheme, _, rest = address.partition("://")
   host, _, name = rest.partition("/")
+  shown = addresses.without_secrets(address)
   if scheme not in ("http", "https", "gs"):
     raise ValueError(
-      f"{address}: {scheme}:// is not known here; use https://, gs://, "
+      f"{shown}: {scheme}:// is not known here; use https://, gs://, "
       f"{_HUB}owner/name, or fetch the file and give its path"
     )
   if not host or not name or name.endswith("/"):
-    raise ValueError(f"{address} names no file; it should be host/path/to/file")
+    raise ValueError(f"{shown} names no file; it should be host/path/to/file")
   if scheme == "gs":
     return f"{_BUCKETS}/{host}/{urllib.parse.quote(name)}"
   return address
 
 
 def _place(url: str, cache_dir: pathlib.Path) -> pathlib.Path:
-  """Returns where the file of an address is kept: cache_dir/host/path."""
+  """Returns where the file of an address is kept: cache_dir/host/path.
+
+  A query belongs to the name; one with a password or a signature as a digest.
+  """
   parts = urllib.parse.urlsplit(url)
   name = urllib.parse.unquote(parts.path).strip("/")
-  if parts.query:
+  if _SECRET.search(parts.query):
+    digest = hashlib.sha256(parts.query.encode()).hexdigest()[:16]
+    name += f"?{digest}"
+  elif parts.query:
     name += "?" + urllib.parse.quote(parts.query, safe="")
   if ".." in pathlib.PurePosixPath(name).parts:
-    raise ValueError(f"{url} leaves its folder by '..'; write it without")
-  return cache_dir / parts.netloc / name
+    shown = addresses.without_secrets(url)
+    raise ValueError(f"{shown} leaves its folder by '..'; write it without")
+  return cache_dir / parts.netloc.rpartition("@")[2] / name
 
 
 def _from_hub(

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from ml_collections import config_dict
 
-from jaxvision import assembly, grouping, train_step, trees, weights
+from jaxvision import addresses, assembly, grouping, train_step, trees, weights
 
 Tree = Any
 
@@ -98,10 +98,10 @@ def make_state(parts: assembly.Parts) -> train_step.TrainState:
     sharding=lambda path, shape: of_leaf[path],
     **model.options.to_dict(),
   )
-  trees.check_finite(variables, what=model.weights)
+  trees.check_finite(variables, what=addresses.without_secrets(model.weights))
   _LOGGER.info(
     "starting from %s; its classifier is replaced by zeros for %d classes",
-    model.weights,
+    addresses.without_secrets(model.weights),
     parts.model.num_classes,
   )
   make_state = functools.partial(

@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parents[1] / "jaxvision"
 # From the ground up; a folder stands with all its files. Exceptions for parts
 # of a folder come as paths of their own.
 FLOORS = (
-  ("files",),
+  ("addresses", "files"),
   ("locks", "paths"),
   (
     "accelerators",

@@ -1,10 +1,13 @@
 """Downloads against a server on this machine that breaks off, lies, refuses."""
 
 import concurrent.futures
+import contextlib
 import hashlib
+import http.server
 import io
 import logging
 import random
+import threading
 
 import file_server
 import pytest
@@ -165,3 +168,146 @@ def test_bar_in_a_terminal_only(site, tmp_path, monkeypatch):
   monkeypatch.setattr("sys.stderr", file := io.StringIO())
   download.download(_url(site), tmp_path / "again.npz")
   assert file.getvalue() == ""
+
+
+OTHER = CONTENT[::-1]
+
+
+@contextlib.contextmanager
+def _scripted(*answers):
+  """A server whose n-th answer is the n-th; the last goes on for ever.
+
+  Each is (status, headers, content), or a function of the first byte that was
+  asked for, None if all was.
+  """
+  asked = []
+
+  class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+      wanted = self.headers.get("Range", "").strip("bytes=-")
+      asked.append(int(wanted) if wanted else None)
+      answer = answers[min(len(asked), len(answers)) - 1]
+      if callable(answer):
+        answer = answer(asked[-1])
+      status, headers, content = answer
+      self.send_response(status)
+      for name, value in {"Content-Length": len(content), **headers}.items():
+        self.send_header(name, str(value))
+      self.end_headers()
+      self.wfile.write(content)
+      self.close_connection = True
+
+    def log_message(self, *_):
+      pass
+
+  server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+  thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+  thread.start()
+  try:
+    yield f"http://127.0.0.1:{server.server_port}/a.npz", asked
+  finally:
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _cut(content, tag, length=500_000):
+  """The beginning of a whole answer."""
+  headers = {"ETag": tag, "Content-Length": len(content)}
+  return 200, headers, content[:length]
+
+
+def _rest(content, headers):
+  """The rest of whatever is there now, as servers without If-Range send it."""
+
+  def answer(first):
+    if first is None:
+      return 200, headers, content
+    span = f"bytes {first}-{len(content) - 1}/{len(content)}"
+    return 206, {**headers, "Content-Range": span}, content[first:]
+
+  return answer
+
+
+@pytest.mark.parametrize(
+  ("content", "headers"),
+  [
+    (OTHER, {"ETag": '"2"'}),
+    (OTHER + b"more", {"ETag": '"1"'}),  # the total alone tells
+    (OTHER + b"more", {}),
+    (CONTENT[:-7], {}),
+    (OTHER, {"ETag": 'W/"1"', "Last-Modified": "yesterday"}),
+  ],
+)
+def test_two_versions_are_never_mixed(tmp_path, content, headers):
+  path = tmp_path / "a.npz"
+  with _scripted(_cut(CONTENT, '"1"'), _rest(content, headers)) as (url, _):
+    download.download(url, path)
+  assert path.read_bytes() == content
+
+
+def test_the_rest_of_the_same_version_is_appended(tmp_path):
+  path = tmp_path / "a.npz"
+  answers = _cut(CONTENT, '"1"'), _rest(CONTENT, {"ETag": '"1"'})
+  with _scripted(*answers) as (url, asked):
+    download.download(url, path, sha256=SHA256)
+  assert asked[0] is None and asked[1] > 400_000
+
+
+@pytest.mark.parametrize(
+  "answer",
+  [
+    (416, {}, b""),
+    (416, {"Content-Range": "bytes */0"}, b""),
+    (206, {"Content-Range": "bytes 5-9/10"}, b"abcde"),
+    (206, {"Content-Range": "nonsense"}, b"abcde"),
+    (206, {}, b"abcde"),
+    (204, {}, b""),
+    (202, {}, b"try again later"),
+    (200, {}, b""),
+    (200, {"Content-Length": 10}, b"abc"),
+  ],
+)
+@pytest.mark.parametrize("part", [b"", b"abc"])
+def test_answers_that_fit_nothing_are_errors_and_leave_no_file(
+  tmp_path, answer, part
+):
+  path = tmp_path / "a.npz"
+  (tmp_path / "a.npz.part").write_bytes(part)
+  (tmp_path / "a.npz.part.version").write_text('"1"')
+  pattern = r"put the file at .*a\.npz"
+  with (
+    _scripted(answer) as (url, asked),
+    pytest.raises(ConnectionError, match=pattern),
+  ):
+    download.download(url, path)
+  assert not path.exists()
+  assert len(asked) < 8
+
+
+def test_a_part_longer_than_the_file_is_fetched_anew(tmp_path):
+  path = tmp_path / "a.npz"
+  (tmp_path / "a.npz.part").write_bytes(CONTENT + b"more")
+  (tmp_path / "a.npz.part.version").write_text('{"tag": "1", "total": 9}')
+  refused = 416, {"Content-Range": f"bytes */{len(CONTENT)}"}, b""
+  with _scripted(refused, (200, {}, CONTENT)) as (url, _):
+    download.download(url, path, sha256=SHA256)
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_passwords_are_not_shown(tmp_path, status, caplog):
+  caplog.set_level(logging.INFO, "jaxvision")
+  path = tmp_path / "a.npz"
+  with _scripted((status, {}, b"")) as (url, _):
+    secret = url.replace("://", "://me:pass%20word@") + "?token=abc123"
+    with pytest.raises(OSError, match=str(status)) as caught:
+      download.download(secret, path)
+  with pytest.raises(ConnectionError, match="cannot be reached") as unreachable:
+    download.download(secret, path)
+  with pytest.raises(ConnectionError) as invalid:
+    download.download("http://me:pass%20word@host:port/a?token=abc123", path)
+  told = caplog.text + str(caught.value) + str(unreachable.value)
+  for text in (told, str(invalid.value)):
+    assert "a.npz" in text
+    for hidden in ("pass%20word", "pass word", "abc123", "me:"):
+      assert hidden not in text

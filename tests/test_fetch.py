@@ -180,3 +180,28 @@ def test_hub_without_its_library(monkeypatch):
   monkeypatch.setitem(sys.modules, "huggingface_hub", None)
   with pytest.raises(ImportError, match=r"pip install jaxvision\[hub\]"):
     fetch.local_path("hf-hub:timm/resnet50.a1_in1k")
+
+
+@pytest.mark.parametrize(
+  ("address", "name"),
+  [
+    ("https://me:secret@host:8080/a/w.npz", "host:8080/a/w.npz"),
+    ("https://host/w.npz?v=2", "host/w.npz?v%3D2"),
+  ],
+)
+def test_passwords_are_no_names_of_folders(address, name, tmp_path):
+  with pytest.raises(FileNotFoundError, match="offline") as caught:
+    fetch.local_path(address, cache_dir=tmp_path, offline=True)
+  assert f"{tmp_path}/{name}" in str(caught.value)
+  assert "secret" not in str(caught.value)
+
+
+def test_signatures_are_no_names_of_files(tmp_path):
+  told = []
+  for signature in ("abc", "abd"):
+    address = f"https://host/w.npz?X-Amz-Signature={signature}&part=1"
+    with pytest.raises(FileNotFoundError) as caught:
+      fetch.local_path(address, cache_dir=tmp_path, offline=True)
+    assert signature not in str(caught.value)
+    told.append(str(caught.value))
+  assert told[0] != told[1]
