@@ -1,6 +1,7 @@
 """Function calls written as text in a config: "random_crop(padding=4)".
 
-Arguments are Python literals; nothing is evaluated.
+Arguments are Python literals, or true, false and none in any case; nothing is
+evaluated. Their types and ranges are those of the function's parameters.
 """
 
 import ast
@@ -8,7 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jaxvision import spelling
+from jaxvision import options, spelling
 
 
 def call(
@@ -32,13 +33,13 @@ def call(
   if name not in functions:
     raise ValueError(spelling.unknown(kind, name, list(functions)))
   where = f"{kind} {text!r}"
-  bound = spelling.bind(functions[name], named, where)
+  bound = spelling.bind(functions[name], named, where, positional=positional)
   try:
     inspect.signature(functions[name]).bind(*positional, **named)
-    return bound(*positional)
+    return bound()
   except (TypeError, ValueError) as error:
     signature = inspect.signature(functions[name])
-    names = ", ".join(str(each) for each in signature.parameters.values())
+    names = ", ".join(map(spelling.written, signature.parameters.values()))
     raise ValueError(f"{where}: {error}; it is {name}({names})") from error
 
 
@@ -58,19 +59,44 @@ def _parse(text: str, kind: str) -> tuple[str, list[Any], dict[str, Any]]:
   problem = f"{kind} {text!r} is not a call like 'name(1, option=2)'"
   try:
     node = ast.parse(text.strip(), mode="eval").body
-  except SyntaxError as error:
-    raise ValueError(f"{problem}: {error.msg}") from error
+  except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+    raise ValueError(f"{problem}: {error}") from error
   if isinstance(node, ast.Name):
     return node.id, [], {}
   if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
     raise ValueError(problem)
   try:
-    positional = [ast.literal_eval(each) for each in node.args]
-    named = {each.arg: ast.literal_eval(each.value) for each in node.keywords}
-  except ValueError as error:
+    positional = [_literal(each) for each in node.args]
+    named = {each.arg: _literal(each.value) for each in node.keywords}
+  except (ValueError, TypeError) as error:
     raise ValueError(
       f"{problem}: arguments must be numbers, text or tuples of them"
     ) from error
   if None in named:
     raise ValueError(f"{problem}: ** is not possible here")
   return node.func.id, positional, named
+
+
+def literal(text: str) -> Any:
+  """Returns what a text is as a literal, in which true and none may be small.
+
+  Raises:
+    ValueError: it is no literal.
+  """
+  try:
+    return _literal(ast.parse(text.strip(), mode="eval").body)
+  except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+    raise ValueError(f"{text!r} is no literal: {error}") from error
+
+
+def _literal(node: ast.expr) -> Any:
+  if isinstance(node, ast.Name) and node.id.lower() in options.WORDS:
+    return options.WORDS[node.id.lower()]
+  if isinstance(node, ast.Tuple | ast.List):
+    kind = tuple if isinstance(node, ast.Tuple) else list
+    return kind(map(_literal, node.elts))
+  if isinstance(node, ast.Dict) and all(node.keys):
+    return dict(
+      zip(map(_literal, node.keys), map(_literal, node.values), strict=True)
+    )
+  return ast.literal_eval(node)

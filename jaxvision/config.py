@@ -1,4 +1,4 @@
-"""Reads what a run is: a recipe in Python, overrides, durations.
+"""Reads what a run is: a recipe in Python, and overrides.
 
 A recipe is a file with `get_config()` or `get_config(argument)`, named as
 "recipe.py" or "recipe.py:argument". Its result has the keys of
@@ -7,21 +7,20 @@ configs/default.py, neither more nor fewer; only the dictionaries called
 checks them itself.
 """
 
-import ast
 import functools
 import importlib.util
 import inspect
-import math
 import operator
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
 from ml_collections import config_dict, config_flags
 
-from jaxvision import spelling
+from jaxvision import call_syntax, keys, spelling
+from jaxvision import options as kinds
 
 ConfigDict = config_dict.ConfigDict
 
@@ -29,50 +28,6 @@ ConfigDict = config_dict.ConfigDict
 _OPTIONS = tuple(
   f"{group}.options" for group in ("model", "loss", "optimizer", "schedule")
 )
-_RULES = ("optimizer.learning_rate_rules", "optimizer.weight_decay_rules")
-# key -> the least and the greatest value that make sense.
-_RANGES = {
-  "data.num_classes": (0, math.inf),
-  "data.threads": (0, math.inf),
-  "data.workers": (0, math.inf),
-  "data.max_unreadable": (0, 1),
-  "loss.l1": (0, math.inf),
-  "loss.l2": (0, math.inf),
-  "optimizer.learning_rate": (0, math.inf),
-  "optimizer.weight_decay": (0, math.inf),
-  "optimizer.layer_decay": (0, 1),
-  "optimizer.gradient_clip": (0, math.inf),
-  "optimizer.sam_radius": (0, math.inf),
-  "ema.decay": (0, 0.999_999),
-  "train.batch_size": (1, math.inf),
-  "train.steps_per_dispatch": (1, math.inf),
-  "train.accumulate": (1, math.inf),
-  "mesh.replica": (0, math.inf),
-  "mesh.data": (0, math.inf),
-  "mesh.fsdp": (0, math.inf),
-  "evaluate.batch_size": (0, math.inf),
-  "checkpoint.keep": (1, math.inf),
-}
-_DURATIONS = (
-  "train.duration",
-  "schedule.warmup",
-  "evaluate.every",
-  "checkpoint.every",
-  "log.every",
-)
-_NUMBER = r"(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:e\d+)?"
-_DURATION = re.compile(rf"\s*({_NUMBER})\s*([a-z]*|%)\s*")
-_UNITS = {
-  "": "steps",
-  "step": "steps",
-  "steps": "steps",
-  "epoch": "epochs",
-  "epochs": "epochs",
-  "example": "examples",
-  "examples": "examples",
-  "percent": "percent",
-  "%": "percent",
-}
 
 
 def load(recipe: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
@@ -115,54 +70,6 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
   return flat
 
 
-def steps(
-  duration: str,
-  *,
-  batch_size: int,
-  num_examples: int,
-  total_steps: int | None = None,
-  multiple_of: int = 1,
-) -> int:
-  """A duration in whole steps.
-
-  Args:
-    duration: "500 steps", "10 epochs", "1e6 examples", "5 percent" or "500".
-    batch_size: examples in a step.
-    num_examples: examples in an epoch.
-    total_steps: what percentages are of; None where they make no sense.
-    multiple_of: the result is rounded up to a multiple of it.
-
-  Raises:
-    ValueError: not a duration, or percent where there is no total.
-  """
-  number, unit = _parse_duration(duration)
-  if unit == "percent" and total_steps is None:
-    raise ValueError(
-      f"duration {duration!r}: percent of the run cannot say how long the run "
-      "itself is; use steps, epochs or examples"
-    )
-  examples_in = {"epochs": num_examples, "examples": 1}
-  if unit == "steps":
-    exact = number
-  elif unit == "percent":
-    exact = number / 100 * total_steps
-  else:
-    exact = number * examples_in[unit] / batch_size
-  # Something that lasts at all lasts a step; "0 epochs" stays nothing.
-  whole = max(round(exact), 1 if exact > 0 else 0)
-  return math.ceil(whole / multiple_of) * multiple_of
-
-
-def _parse_duration(duration: str) -> tuple[float, str]:
-  match = _DURATION.fullmatch(duration)
-  if match is None or match.group(2) not in _UNITS:
-    raise ValueError(
-      f"{duration!r} is not a duration; write a number and steps, epochs, "
-      'examples or percent: "500 steps", "2.5 epochs"'
-    )
-  return float(match.group(1)), _UNITS[match.group(2)]
-
-
 def _call_recipe(recipe: str) -> ConfigDict:
   path, _, argument = recipe.partition(":")
   if not pathlib.Path(path).is_file():
@@ -200,6 +107,7 @@ def _shortened(error: Exception, path: str) -> Exception:
 
 def _override(config: ConfigDict, key: str, value: Any) -> None:
   """Sets one dotted key in place; text as ml_collections' flags read it."""
+  value = _plain(value)
   *parents, last = key.split(".")
   owner = config
   for name in parents:
@@ -213,6 +121,8 @@ def _override(config: ConfigDict, key: str, value: Any) -> None:
     raise _unknown_key(config, key)
   elif isinstance(owner[last], ConfigDict):
     _override_group(owner, last, value, key)
+  elif _is_word(value) and keys.TYPES.get(key) is not str:
+    _assign(owner, last, kinds.WORDS[value.strip().lower()], key)
   elif isinstance(value, str):
     _override_by_flag(config, key, value)
   else:
@@ -274,13 +184,31 @@ def _unknown_key(config: ConfigDict, key: str) -> ValueError:
 
 
 def _literal(value: Any) -> Any:
-  """Text as a Python literal where it is one: "3" is 3, "small" stays."""
-  if not isinstance(value, str):
-    return value
+  """Text as a literal where it is one: "3" is 3, "false" False, "small" stays.
+
+  So does "none": it is the name of a norm, too. Which it is, the parameter
+  says.
+  """
+  if not isinstance(value, str) or value.strip().lower() == "none":
+    return None if value == "None" else value
   try:
-    return ast.literal_eval(value)
-  except (SyntaxError, ValueError):
+    return call_syntax.literal(value)
+  except ValueError:
     return value
+
+
+def _is_word(value: Any) -> bool:
+  return isinstance(value, str) and value.strip().lower() in kinds.WORDS
+
+
+def _plain(value: Any) -> Any:
+  """The value with numbers of Python in place of those of NumPy."""
+  value = kinds.plain(value)
+  if isinstance(value, tuple | list):
+    return type(value)(map(_plain, value))
+  if isinstance(value, dict):
+    return {key: _plain(each) for key, each in value.items()}
+  return value
 
 
 def _check(config: ConfigDict, recipe: str) -> None:
@@ -304,39 +232,10 @@ def _check(config: ConfigDict, recipe: str) -> None:
         f"{recipe}: config key {key!r} is {given[key]!r}, of type "
         f"{type(given[key]).__name__}; it must be {type(value).__name__}"
       )
-  _check_values(given)
-
-
-def _check_values(given: Mapping[str, Any]) -> None:
-  for key in _DURATIONS:
-    try:
-      _parse_duration(given[key])
-    except ValueError as error:
-      raise ValueError(f"config key {key!r}: {error}") from None
-  for key, (least, greatest) in _RANGES.items():
-    if not least <= given[key] <= greatest:
-      limit = "" if greatest == math.inf else f" and at most {greatest}"
-      raise ValueError(
-        f"config key {key!r} is {given[key]}; it must be at least {least}"
-        f"{limit}"
-      )
-  for key in _RULES:
-    for rule in given[key]:
-      if not _is_rule(rule):
-        raise ValueError(
-          f"config key {key!r} has the rule {rule!r}; rules are pairs of a "
-          'regular expression and a factor, as in (("head/.*", 1.0), (".*", '
-          "None))"
-        )
-
-
-def _is_rule(rule: Any) -> bool:
-  return (
-    isinstance(rule, Sequence)
-    and len(rule) == 2
-    and isinstance(rule[0], str)
-    and (rule[1] is None or isinstance(rule[1], int | float))
-  )
+  for key, value in keys.check(given).items():
+    *parents, last = key.split(".")
+    owner = functools.reduce(operator.getitem, parents, config)
+    owner[last] = ConfigDict(_plain(value)) if key in _OPTIONS else value
 
 
 def _fixed_keys(config: Mapping[str, Any], group: str = "") -> dict[str, Any]:

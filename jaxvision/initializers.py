@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import call_syntax
+from jaxvision import call_syntax, ranges
 
 Initializer = jax.nn.initializers.Initializer
 
@@ -94,12 +94,12 @@ def zeros() -> Initializer:
   return jax.nn.initializers.zeros
 
 
-def normal(std: float = 0.01) -> Initializer:
+def normal(std: ranges.NonNegative = 0.01) -> Initializer:
   """Gaussian of the given standard deviation, whatever the fans."""
   return _scaled("normal", lambda shape: std)
 
 
-def truncated_normal(std: float = 0.02) -> Initializer:
+def truncated_normal(std: ranges.NonNegative = 0.02) -> Initializer:
   """Gaussian cut off at two of its standard deviations, then scaled to `std`.
 
   The variance of what remains is `std` squared, as in TensorFlow's

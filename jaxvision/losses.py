@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxvision import spelling, trees
+from jaxvision import ranges, spelling, trees
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -49,7 +49,7 @@ def softmax(
   logits: jax.Array,
   targets: jax.Array,
   *,
-  label_smoothing: float = 0.0,
+  label_smoothing: ranges.Rate = 0.0,
   smoothing_form: str = "uniform",
 ) -> jax.Array:
   """Softmax cross-entropy, -sum_i t_i log softmax(f)_i, in nats.
@@ -71,7 +71,7 @@ def sigmoid(
   logits: jax.Array,
   targets: jax.Array,
   *,
-  label_smoothing: float = 0.0,
+  label_smoothing: ranges.Rate = 0.0,
   smoothing_form: str = "uniform",
 ) -> jax.Array:
   """Sigmoid (binary) cross-entropy in nats, summed over the classes.
@@ -99,8 +99,8 @@ def square(
   logits: jax.Array,
   targets: jax.Array,
   *,
-  k: float = 1.0,
-  M: float = 1.0,  # noqa: N803
+  k: ranges.Positive = 1.0,
+  M: ranges.Positive = 1.0,  # noqa: N803
 ) -> jax.Array:
   """Rescaled square loss on raw logits (Hui & Belkin 2021, section 2).
 
@@ -126,7 +126,7 @@ def square(
 
 
 def hinge(
-  logits: jax.Array, targets: jax.Array, *, delta: float = 1.0
+  logits: jax.Array, targets: jax.Array, *, delta: ranges.NonNegative = 1.0
 ) -> jax.Array:
   """Multiclass hinge loss, sum_{j != y} max(0, s_j - s_y + delta).
 
@@ -146,7 +146,7 @@ def hinge(
 
 
 def squared_hinge(
-  logits: jax.Array, targets: jax.Array, *, delta: float = 1.0
+  logits: jax.Array, targets: jax.Array, *, delta: ranges.NonNegative = 1.0
 ) -> jax.Array:
   """Squared multiclass hinge, sum_{j != y} max(0, s_j - s_y + delta)^2.
 

@@ -27,7 +27,7 @@ import optax
 import optax.contrib
 from jax.typing import DTypeLike
 
-from jaxvision import spelling, trees
+from jaxvision import ranges, spelling, trees
 from jaxvision.schedules import Schedule
 
 Optimizer = optax.GradientTransformationExtraArgs
@@ -37,7 +37,7 @@ Rules = Sequence[tuple[str, float | None]]
 def sgdw(
   learning_rate: Schedule,
   *,
-  momentum: float | None = None,
+  momentum: ranges.Rate | None = None,
   nesterov: bool = False,
   accumulator_dtype: Any = None,
   weight_decay: float = 0.0,
@@ -74,6 +74,20 @@ OWN_DECAY: Mapping[str, Callable[..., optax.GradientTransformation]] = {
 # Keller Jordan (2024): embeddings and classifiers are for Adam, as are vectors.
 _MUON_LEAVES_TO_ADAM = ("embedding", "head", "fc")
 _FROZEN = "frozen"
+# Of optax's parameters, whose own types say no more than "a number".
+_TYPES = {
+  **dict.fromkeys(
+    ("b1", "b2", "beta", "decay", "adam_b1", "adam_b2"), ranges.Rate
+  ),
+  **dict.fromkeys(
+    ("eps", "eps_root", "adam_eps_root", "initial_scale"), ranges.NonNegative
+  ),
+  "initial_accumulator_value": ranges.NonNegative,
+  "trust_coefficient": ranges.Positive,
+  "ns_steps": ranges.Count,
+  "consistent_rms": ranges.Positive | None,
+  "momentum": ranges.Rate | None,
+}
 _RESERVED = {
   "learning_rate": "set optimizer.learning_rate",
   "adam_learning_rate": "set optimizer.learning_rate_rules",
@@ -131,7 +145,11 @@ def create(
   if name not in functions:
     raise ValueError(spelling.unknown("optimizer", name, functions))
   make = spelling.bind(
-    functions[name], options or {}, "optimizer.options", reserved=_RESERVED
+    functions[name],
+    options or {},
+    "optimizer.options",
+    reserved=_RESERVED,
+    types=_TYPES,
   )
   labels, groups = _groups(
     params, weight_decay, weight_decay_rules, learning_rate_rules

@@ -7,7 +7,7 @@ averaged over positions. It is fitted to one split and measured on another.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -22,6 +22,7 @@ from jaxvision import (
   frozen_features,
   labelled,
   metrics,
+  ranges,
 )
 
 Tree = Any
@@ -137,7 +138,7 @@ def _measure(name, probe, train, test, num_classes, mesh) -> Metrics:
     raise ValueError(f"probe {name!r}: {error}") from error
 
 
-def _knn(k: int = 20, temperature: float = 0.07) -> Probe:
+def _knn(k: ranges.Count = 20, temperature: ranges.Positive = 0.07) -> Probe:
   """Weighted vote of the nearest examples by cosine."""
 
   def probe(train, test, num_classes, mesh):
@@ -148,9 +149,10 @@ def _knn(k: int = 20, temperature: float = 0.07) -> Probe:
 
 
 def _fewshot(
-  shots: Sequence[int] = (1, 5, 10, 25),
-  seeds: int = 3,
-  strength: float | str = evaluation.fewshot.STRENGTH,
+  shots: Sequence[ranges.Count] = (1, 5, 10, 25),
+  seeds: ranges.Count = 3,
+  strength: ranges.NonNegative
+  | Literal["leave_one_out"] = evaluation.fewshot.STRENGTH,
 ) -> Probe:
   """Ridge regression on few examples per class.
 
@@ -182,7 +184,9 @@ def _fewshot(
   return probe
 
 
-def _ridge(strength: float | str = "leave_one_out") -> Probe:
+def _ridge(
+  strength: ranges.NonNegative | Literal["leave_one_out"] = "leave_one_out",
+) -> Probe:
   """Ridge regression on all examples."""
 
   def probe(train, test, num_classes, mesh):
@@ -192,7 +196,9 @@ def _ridge(strength: float | str = "leave_one_out") -> Probe:
   return probe
 
 
-def _lda(shrinkage: float | str = "ledoit_wolf") -> Probe:
+def _lda(
+  shrinkage: ranges.Probability | Literal["ledoit_wolf"] = "ledoit_wolf",
+) -> Probe:
   """Linear discriminant analysis."""
 
   def probe(train, test, num_classes, mesh):
@@ -203,7 +209,7 @@ def _lda(shrinkage: float | str = "ledoit_wolf") -> Probe:
   return probe
 
 
-def _qda(shrinkage: float = 0.1) -> Probe:
+def _qda(shrinkage: ranges.Probability = 0.1) -> Probe:
   """Quadratic discriminant analysis."""
 
   def probe(train, test, num_classes, mesh):
@@ -214,7 +220,9 @@ def _qda(shrinkage: float = 0.1) -> Probe:
   return probe
 
 
-def _logistic(strength: float = 1.0, max_steps: int = 100) -> Probe:
+def _logistic(
+  strength: ranges.Positive = 1.0, max_steps: ranges.Count = 100
+) -> Probe:
   """Multinomial logistic regression."""
 
   def probe(train, test, num_classes, mesh):
@@ -226,12 +234,12 @@ def _logistic(strength: float = 1.0, max_steps: int = 100) -> Probe:
 
 
 def _visual_words(
-  num_words: int = 256,
-  patch: int = 6,
-  stride: int = 2,
-  cells: int = 2,
-  seed: int = 0,
-  strength: float = 1.0,
+  num_words: ranges.Count = 256,
+  patch: ranges.Count = 6,
+  stride: ranges.Count = 2,
+  cells: ranges.Count = 2,
+  seed: ranges.Whole = 0,
+  strength: ranges.Positive = 1.0,
 ) -> Probe:
   """Logistic regression on histograms of typical patches."""
 

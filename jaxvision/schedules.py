@@ -5,17 +5,23 @@ at step s, so 0 at step 0. At step w it is the peak, and from there the schedule
 of the given name holds. Decays reach their end at step T, which is the first
 step that is not taken; the last one, T - 1, lies just above it. Beyond T the
 rate stays at its end, save for rsqrt, which goes on.
+
+Steps are integers up to 2**31 - 1, and so are all boundaries: they are computed
+here once, from the exact fraction that a number such as 0.2 or 2.4 / 350 stands
+for. One function serves the compiled step and the log; it takes float32 only of
+a difference of steps, so that beyond 2**24 no two steps become the same one.
 """
 
-import collections
+import fractions
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
+import numpy as np
 
-from jaxvision import spelling
+from jaxvision import ranges, spelling
 
 Schedule = Callable[[Any], jax.Array]
 
@@ -64,7 +70,7 @@ def create(
 def constant(peak: float, *, total_steps: int, warmup_steps: int) -> Schedule:
   """The peak, to the end."""
   del total_steps, warmup_steps
-  return optax.constant_schedule(peak)
+  return lambda step: jnp.full(jnp.shape(step), peak, jnp.float32)
 
 
 def cosine(
@@ -72,7 +78,7 @@ def cosine(
   *,
   total_steps: int,
   warmup_steps: int,
-  final_fraction: float = 0.0,
+  final_fraction: ranges.NonNegative = 0.0,
 ) -> Schedule:
   """Half a cosine from the peak (Loshchilov & Hutter 2017, no restarts).
 
@@ -82,12 +88,7 @@ def cosine(
     warmup_steps: w.
     final_fraction: the rate at T as a fraction of the peak.
   """
-  return _delayed(
-    optax.cosine_decay_schedule(
-      peak, total_steps - warmup_steps, alpha=final_fraction
-    ),
-    warmup_steps,
-  )
+  return _decay(peak, warmup_steps, total_steps, "cosine", final_fraction)
 
 
 def linear(
@@ -95,7 +96,7 @@ def linear(
   *,
   total_steps: int,
   warmup_steps: int,
-  final_fraction: float = 0.0,
+  final_fraction: ranges.NonNegative = 0.0,
 ) -> Schedule:
   """A straight line from the peak.
 
@@ -105,9 +106,7 @@ def linear(
     warmup_steps: w.
     final_fraction: the rate at T as a fraction of the peak.
   """
-  return optax.linear_schedule(
-    peak, peak * final_fraction, total_steps - warmup_steps, warmup_steps
-  )
+  return _decay(peak, warmup_steps, total_steps, "linear", final_fraction)
 
 
 def staircase(
@@ -116,8 +115,8 @@ def staircase(
   total_steps: int,
   warmup_steps: int,
   boundaries: Sequence[float] = (),
-  every: float = 0.0,
-  factor: float = 0.1,
+  every: ranges.NonNegative = 0.0,
+  factor: ranges.Positive = 0.1,
 ) -> Schedule:
   """Drops by a factor, at the given times or at regular ones.
 
@@ -133,12 +132,13 @@ def staircase(
     total_steps: T.
     warmup_steps: w; does not shift the drops.
     boundaries: when to drop; at the step nearest to each fraction of T.
-    every: time between drops; give either this or the boundaries.
+    every: time between drops; give either this or the boundaries. Each drop
+      shows at the first step that is not before its time.
     factor: by which each drop multiplies the rate.
 
   Raises:
-    ValueError: both or none of `boundaries` and `every` are given, or a time is
-      not in (0, 1).
+    ValueError: both or none of `boundaries` and `every` are given, a time is
+      not in (0, 1), or there is more than one regular drop in a step.
   """
   del warmup_steps
   times = (*boundaries, every) if every else tuple(boundaries)
@@ -147,14 +147,32 @@ def staircase(
       "staircase takes either boundaries or every, as fractions of the run in "
       f"(0, 1), such as boundaries=(0.3, 0.6, 0.9); not {boundaries=}, {every=}"
     )
-  if every:
-    return optax.exponential_decay(
-      peak, every * total_steps, factor, staircase=True
-    )
-  drops = collections.Counter(round(time * total_steps) for time in boundaries)
-  return optax.piecewise_constant_schedule(
-    peak, {step: factor**times for step, times in drops.items()}
+  drops = np.asarray(
+    _regular(every, total_steps)
+    if every
+    else sorted(_steps(time, total_steps) for time in boundaries),
+    np.int32,
   )
+  rates = np.float32(peak * np.power(float(factor), range(len(drops) + 1)))
+
+  def schedule(step: Any) -> jax.Array:
+    count = jnp.searchsorted(drops, _whole(step), side="right")
+    return jnp.asarray(rates)[count]
+
+  return schedule
+
+
+def _regular(every: float, total_steps: int) -> list[int]:
+  """The first steps that are not before k * every of the run, k = 1, 2, ..."""
+  period = _exact(every) * total_steps
+  if period < 1:
+    raise ValueError(
+      f"staircase drops every {every} of {total_steps} steps, which is less "
+      f"than one step; give at least {1 / total_steps:.6g}"
+    )
+  return [
+    math.ceil(k * period) for k in range(1, int(total_steps / period) + 1)
+  ]
 
 
 def rsqrt(
@@ -162,7 +180,7 @@ def rsqrt(
   *,
   total_steps: int,
   warmup_steps: int,
-  timescale: float = 10_000,
+  timescale: ranges.Positive = 10_000,
 ) -> Schedule:
   """peak / sqrt(1 + (s - w) / timescale), which needs no end in advance.
 
@@ -176,7 +194,12 @@ def rsqrt(
     timescale: in steps; after 3 of them the rate is half of the peak.
   """
   del total_steps
-  return _delayed(lambda t: peak / jnp.sqrt(1 + t / timescale), warmup_steps)
+
+  def schedule(step: Any) -> jax.Array:
+    time = _between(_whole(step), warmup_steps, None) / timescale
+    return peak / jnp.sqrt(1 + time)
+
+  return schedule
 
 
 def warmup_stable_decay(
@@ -184,9 +207,9 @@ def warmup_stable_decay(
   *,
   total_steps: int,
   warmup_steps: int,
-  decay_fraction: float = 0.2,
+  decay_fraction: ranges.Probability = 0.2,
   shape: str = "linear",
-  final_fraction: float = 0.0,
+  final_fraction: ranges.NonNegative = 0.0,
 ) -> Schedule:
   """The peak until the last part of the run, which decays (Hu et al. 2024).
 
@@ -205,7 +228,7 @@ def warmup_stable_decay(
   """
   if shape not in DECAY_SHAPES:
     raise ValueError(spelling.unknown("shape of decay", shape, DECAY_SHAPES))
-  decay_steps = round(decay_fraction * total_steps)
+  decay_steps = _steps(decay_fraction, total_steps)
   start = total_steps - decay_steps
   if not warmup_steps <= start < total_steps:
     raise ValueError(
@@ -214,12 +237,7 @@ def warmup_stable_decay(
       "after the warm-up are possible"
     )
 
-  def schedule(step: Any) -> jax.Array:
-    progress = jnp.clip((step - start) / decay_steps, 0, 1)
-    remaining = DECAY_SHAPES[shape](progress)
-    return peak * (final_fraction + (1 - final_fraction) * remaining)
-
-  return schedule
+  return _decay(peak, start, total_steps, shape, final_fraction)
 
 
 SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
@@ -231,10 +249,13 @@ SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
   "warmup_stable_decay": warmup_stable_decay,
 }
 
+# What is left of the decay by what is left of its steps, both in [0, 1]; each
+# as exact at the end as at the start. With p = 1 - r they are 1 - p,
+# 1 - sqrt(p) and (1 + cos(pi p)) / 2.
 DECAY_SHAPES: Mapping[str, Callable[[jax.Array], jax.Array]] = {
-  "linear": lambda progress: 1 - progress,
-  "sqrt": lambda progress: 1 - jnp.sqrt(progress),
-  "cosine": lambda progress: (1 + jnp.cos(jnp.pi * progress)) / 2,
+  "linear": lambda r: r,
+  "sqrt": lambda r: r / (1 + jnp.sqrt(1 - r)),
+  "cosine": lambda r: jnp.square(jnp.sin(jnp.pi / 2 * r)),
 }
 
 
@@ -242,11 +263,46 @@ def _after_warmup(peak: float, warmup_steps: int, main: Schedule) -> Schedule:
   """Not `optax.join_schedules`, which restarts the count of steps at w."""
 
   def schedule(step: Any) -> jax.Array:
-    rise = peak * (step / warmup_steps)
+    step = _whole(step)
+    rise = peak * (step.astype(jnp.float32) / warmup_steps)
     return jnp.where(step < warmup_steps, rise, main(step))
 
   return schedule
 
 
-def _delayed(decay: Schedule, steps: int) -> Schedule:
-  return lambda step: decay(jnp.maximum(step - steps, 0))
+def _decay(
+  peak: float, start: int, end: int, shape: str, final_fraction: float
+) -> Schedule:
+  """From the peak at the step `start` to its fraction at `end`, by a shape."""
+
+  def schedule(step: Any) -> jax.Array:
+    left = (end - start) - _between(_whole(step), start, end)
+    remaining = DECAY_SHAPES[shape](left.astype(jnp.float32) / (end - start))
+    return peak * (final_fraction + (1 - final_fraction) * remaining)
+
+  return schedule
+
+
+def _whole(step: Any) -> jax.Array:
+  return jnp.asarray(step, jnp.int32)
+
+
+def _between(step: jax.Array, start: int, end: int | None) -> jax.Array:
+  """Steps since `start`, at most until `end`; int32."""
+  return jnp.clip(step, start, end) - start
+
+
+def _steps(fraction: float, total_steps: int) -> int:
+  """The step nearest to a fraction of the run."""
+  return round(_exact(fraction) * total_steps)
+
+
+def _exact(number: float) -> fractions.Fraction:
+  """The simplest fraction that a number stands for: 1/5 for 0.2.
+
+  What a few roundings make of a fraction, as in 2.4 / 350, is still that.
+  """
+  exact = fractions.Fraction(number)
+  simple = exact.limit_denominator(10**6)
+  is_meant = abs(simple - exact) <= exact / 2**50
+  return simple if is_meant else exact

@@ -27,7 +27,7 @@ import flax.linen as nn
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxvision import call_syntax, distributed, trees
+from jaxvision import call_syntax, distributed, ranges, trees
 
 Tree = Any
 Layout = str | tuple[Any, ...]
@@ -119,7 +119,7 @@ def _replicate() -> Callable[[tuple[int, ...], Mesh], PartitionSpec]:
 
 
 def _fsdp(
-  min_size: int = 2**14,
+  min_size: ranges.Whole = 2**14,
 ) -> Callable[[tuple[int, ...], Mesh], PartitionSpec]:
   def choose(shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
     count = mesh.shape.get("fsdp", 1)

@@ -7,8 +7,12 @@ build messages, except `bind`, which raises.
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
+
+from jaxvision import parameters as declared
+from jaxvision.options import convert
 
 # A Linen module has these two fields besides its hyper-parameters.
 _LINEN_FIELDS = ("parent", "name")
@@ -55,24 +59,34 @@ def bind(
   options: Mapping[str, Any],
   where: str,
   *,
+  positional: Sequence[Any] = (),
   reserved: Mapping[str, str] | None = None,
+  types: Mapping[str, Any] | None = None,
 ) -> Callable[..., Any]:
   """Returns `function` with `options` bound, all of which it must know.
+
+  Each is checked against the type of its parameter and converted to it, as
+  `jaxvision.options` says; here and nowhere else.
 
   Args:
     function: a function, or a dataclass or Linen module, whose parameters are
       then its fields. One that takes `**kwargs` accepts every option.
     options: keyword arguments by name.
     where: the config key that holds the options, such as "loss.options".
+    positional: values of the first parameters.
     reserved: parameters that are not options because the caller gives them;
       each with what to do instead, such as "set optimizer.learning_rate".
+    types: of parameters whose function does not declare their ranges, as those
+      of another library.
 
   Returns:
-    `functools.partial(function, **options)`.
+    `functools.partial(function, *positional, **options)`, with the values as
+    their types have them.
 
   Raises:
-    ValueError: an option is unknown or reserved. The message names the nearest
-      parameter and lists all parameters with their defaults.
+    ValueError: an option is unknown or reserved, for which the message names
+      the nearest parameter and lists all parameters with their defaults; or its
+      value is of the wrong type or out of its range.
   """
   reserved = reserved or {}
   signature = inspect.signature(function)
@@ -86,7 +100,7 @@ def bind(
   }
   kinds = {parameter.kind for parameter in parameters.values()}
   if inspect.Parameter.VAR_KEYWORD not in kinds:
-    known = [_written(parameter) for parameter in parameters.values()]
+    known = [written(parameter) for parameter in parameters.values()]
     for name in options:
       if name not in parameters:
         matches = nearest(name, parameters)
@@ -95,14 +109,61 @@ def bind(
           f"{where}: {function.__name__} has no option {name!r}{question} "
           f"options: {', '.join(known) or 'none'}"
         )
-  return functools.partial(function, **options)
+  expected = {**declared.types(function), **(types or {})}
+  return functools.partial(
+    function,
+    *_positional(signature, positional, expected, where),
+    **{
+      name: _converted(name, value, signature, expected, where)
+      for name, value in options.items()
+    },
+  )
+
+
+def _positional(
+  signature: inspect.Signature,
+  values: Sequence[Any],
+  expected: Mapping[str, Any],
+  where: str,
+) -> list[Any]:
+  """The values of the first parameters; a surplus is left to the call."""
+  names = [
+    name
+    for name, parameter in signature.parameters.items()
+    if parameter.kind is not inspect.Parameter.KEYWORD_ONLY
+  ]
+  return [
+    _converted(name, value, signature, expected, where)
+    for name, value in itertools.zip_longest(names[: len(values)], values)
+  ]
+
+
+def _converted(
+  name: str | None,
+  value: Any,
+  signature: inspect.Signature,
+  expected: Mapping[str, Any],
+  where: str,
+) -> Any:
+  """The value as its parameter has it; free keywords have a type together."""
+  if name not in signature.parameters:
+    free = [
+      each.name
+      for each in signature.parameters.values()
+      if each.kind is inspect.Parameter.VAR_KEYWORD
+    ]
+    kind = expected[free[0]] if free else Any
+  else:
+    kind = expected[name]
+  return convert(value, kind, name=f"{where}: {name}")
 
 
 def _is_linen_field(function: Callable[..., Any], name: str) -> bool:
   return name in _LINEN_FIELDS and hasattr(function, "init_with_output")
 
 
-def _written(parameter: inspect.Parameter) -> str:
+def written(parameter: inspect.Parameter) -> str:
+  """Returns a parameter with its default, without its type: "padding=4"."""
   if parameter.default is inspect.Parameter.empty:
     return parameter.name
   default = parameter.default

@@ -16,11 +16,13 @@ ROOT = pathlib.Path(__file__).parents[1] / "jaxvision"
 # From the ground up; a folder stands with all its files. Exceptions for parts
 # of a folder come as paths of their own.
 FLOORS = (
-  ("addresses", "files"),
-  ("locks", "paths"),
+  ("addresses", "files", "ranges"),
+  ("locks", "options", "paths"),
+  ("parameters",),
   (
     "accelerators",
     "download",
+    "durations",
     "loops",
     "pace",
     "processes",
@@ -37,7 +39,7 @@ FLOORS = (
     "fetch",
     "grouping",
   ),
-  ("class_names",),
+  ("class_names", "keys"),
   (
     "activations",
     "config",
@@ -49,7 +51,6 @@ FLOORS = (
     "trees",
   ),
   (
-    "durations",
     "freezing",
     "layers",
     "precision",

@@ -1,10 +1,13 @@
 """Tests of jaxvision.config: recipes, overrides, errors, durations."""
 
+import fractions
 import re
 
+import numpy as np
 import pytest
 
 from jaxvision import config as configs
+from jaxvision import durations, keys
 
 RECIPE = """
 from jaxvision.configs import default
@@ -233,33 +236,148 @@ def test_a_wrong_type_in_an_unlocked_recipe_names_the_key(tmp_path):
 
 
 @pytest.mark.parametrize(
-  ("key", "value"),
+  ("key", "value", "expected"),
   [
-    ("checkpoint.keep", 0),
-    ("ema.decay", 1.0),
-    ("ema.decay", -0.1),
-    ("optimizer.weight_decay", -1e-4),
-    ("optimizer.learning_rate", float("nan")),
-    ("optimizer.gradient_clip", -1),
-    ("optimizer.layer_decay", 1.5),
-    ("train.steps_per_dispatch", 0),
-    ("train.batch_size", 0),
-    ("data.max_unreadable", 1.5),
-    ("data.threads", -1),
+    ("checkpoint.keep", 0, "at least 1"),
+    ("ema.decay", 1.0, "in [0, 0.999999]"),
+    ("ema.decay", -0.1, "in [0, 0.999999]"),
+    ("optimizer.weight_decay", -1e-4, "at least 0"),
+    ("optimizer.learning_rate", float("nan"), "at least 0"),
+    ("optimizer.learning_rate", 1e39, "at least 0, and finite"),
+    ("optimizer.gradient_clip", -1, "at least 0"),
+    ("optimizer.layer_decay", 1.5, "in (0, 1]"),
+    ("optimizer.layer_decay", "0", "in (0, 1]"),
+    ("train.steps_per_dispatch", 0, "at least 1"),
+    ("train.batch_size", 0, "in [1, 1048576]"),
+    ("train.batch_size", 10**9, "in [1, 1048576]"),
+    ("train.batch_size", "10000000000000000000000", "in [1, 1048576]"),
+    ("evaluate.batch_size", 10**9, "in [0, 1048576]"),
+    ("data.max_unreadable", 1.5, "in [0, 1]"),
+    ("data.threads", -1, "in [0, 1024]"),
+    ("data.workers", 10**6, "in [0, 1024]"),
+    ("data.num_classes", 10**12, "at least 0"),
+    ("data.channels", 0, "at least 1"),
+    ("loss.auxiliary_weight", -0.4, "at least 0"),
+    ("log.peak_flops", -1.0, "in [0, 1e+30]"),
+    ("seed", -1, "in [0, 4294967295]"),
+    ("data.std", "(1e400,)", "above 0, and finite"),
+    ("data.std", (0.5, 0.0), "above 0"),
+    ("data.mean", (127.5,), "in [0, 1]"),
   ],
 )
-def test_a_value_out_of_range_names_key_and_range(tmp_path, key, value):
+def test_a_value_out_of_range_names_key_and_range(
+  tmp_path, key, value, expected
+):
   message = _fails(_recipe(tmp_path), f"config key {key!r}", {key: value})
-  assert "it must be at least" in message
+  assert expected in message
 
 
 @pytest.mark.parametrize(
-  "rules", [(".*", 1.0), ((".*",),), ((".*", "fast"),), ((None, 1.0),)]
+  ("key", "value", "expected"),
+  [
+    ("data.train_transforms", "(3,)", "[0] is 3; it must be text"),
+    ("data.eval_transforms", ("resize(8)", None), "[1] is None"),
+    ("evaluate.probes", "(1, 2)", "[0] is 1; it must be text"),
+    ("model.ignore", "(True,)", "[0] is True; it must be a regular expression"),
+    ("model.ignore", ("head(",), "[0]: 'head(' is no regular expression"),
+    ("loss.penalty_on", "*kernel", "'*kernel' is no regular expression"),
+    ("mesh.rules", "(3,)", "[0] is 3; it must be a tuple of 2"),
+    ("mesh.rules", ((".*", 3),), "[0][1] is 3; it must be text or a tuple"),
+    ("mesh.rules", (("(", "fsdp"),), "[0][0]: '(' is no regular expression"),
+    ("data.mean", "(true,)", "[0]"),
+    ("data.std", ("0.5",), "[0] is '0.5'; it must be a number above 0"),
+    ("data.sources", "((1.0, 'tfds'),)", "it must be a tuple of 4"),
+    ("data.sources", ((-1.0, "npz", "a", "train"),), "[0][0] is -1.0"),
+  ],
 )
-def test_rules_must_be_pairs(tmp_path, rules):
-  key = "optimizer.learning_rate_rules"
+def test_the_parts_of_tuples_are_checked(tmp_path, key, value, expected):
+  message = _fails(_recipe(tmp_path), f"config key {key!r}", {key: value})
+  assert expected in message
+
+
+@pytest.mark.parametrize("group", ["learning_rate", "weight_decay"])
+@pytest.mark.parametrize(
+  "rules",
+  [
+    (".*", 1.0),
+    ((".*",),),
+    ((".*", "fast"),),
+    ((None, 1.0),),
+    ((".*", -1.0),),
+    ((".*", True),),
+    (("head/(", 1.0), (".*", 0.5)),
+    ((".*", float("inf")),),
+  ],
+)
+def test_rules_are_pairs_of_a_regular_expression_and_a_factor(
+  tmp_path, group, rules
+):
+  key = f"optimizer.{group}_rules"
   message = _fails(_recipe(tmp_path), f"config key {key!r}", {key: rules})
-  assert "rules are pairs" in message
+  assert "it must be" in message or "no regular expression" in message
+
+
+def test_none_freezes_but_is_no_factor_of_the_decay(tmp_path):
+  rules = ((".*bias", None), (".*", 1))
+  key = "optimizer.learning_rate_rules"
+  assert _load(tmp_path, key, rules) == ((".*bias", None), (".*", 1.0))
+  _fails(
+    _recipe(tmp_path),
+    "[0][1] is None; it must be a number at least 0",
+    {"optimizer.weight_decay_rules": rules},
+  )
+
+
+@pytest.mark.parametrize(
+  ("key", "text", "value"),
+  [
+    ("data.data_dir", "None", None),
+    ("data.data_dir", "none", None),
+    ("log.tensorboard", "FALSE", False),
+    ("model.options.scan_layers", "TRUE", True),
+    ("model.options.scan_layers", "false", False),
+    ("model.options.stem_units", "None", None),
+    ("model.options.norm", "none", "none"),
+    ("loss.options", "{'x': false}", None),
+  ],
+)
+def test_words_are_read_in_any_case(tmp_path, key, text, value):
+  config = configs.load(_recipe(tmp_path), {key: text})
+  if key == "loss.options":
+    assert config.loss.options.to_dict() == {"x": False}
+  else:
+    assert configs.flatten(config)[key] is value
+
+
+def test_numbers_of_numpy_become_those_of_python(tmp_path):
+  recipe = _recipe(
+    tmp_path,
+    "import numpy as np",
+    "config.model.options.dropout = np.float32(0.5)",
+    "config.model.options.hidden = [np.int64(3)]",
+  )
+  overrides = {
+    "optimizer.learning_rate": np.float64(0.5),
+    "train.batch_size": np.int32(8),
+    "data.mean": np.array([0.25]),
+    "optimizer.options": {"b1": np.float32(0.5)},
+    "log.tensorboard": np.bool_(False),
+  }
+  flat = configs.flatten(configs.load(recipe, overrides))
+  found = [flat[key] for key in list(overrides)[:3]]
+  assert found == [0.5, 8, (0.25,)]
+  assert [type(each) for each in found] == [float, int, tuple]
+  assert flat["log.tensorboard"] is False
+  assert type(flat["optimizer.options.b1"]) is float
+  assert type(flat["model.options.dropout"]) is float
+  assert type(flat["model.options.hidden"][0]) is int
+
+
+def test_every_key_has_a_type_and_no_other_has():
+  from jaxvision.configs import default
+
+  known = configs.flatten(default.get_config().to_dict())
+  assert set(keys.TYPES) == set(known)
 
 
 def test_flatten_gives_dotted_keys():
@@ -291,7 +409,7 @@ def test_flatten_gives_dotted_keys():
 def test_durations_in_steps(duration, expected):
   """Batches of 10, epochs of 100 examples, runs of 1000 steps."""
   sizes = {"batch_size": 10, "num_examples": 100, "total_steps": 1000}
-  assert configs.steps(duration, **sizes) == expected
+  assert durations.steps(duration, **sizes) == expected
 
 
 @pytest.mark.parametrize(
@@ -299,12 +417,12 @@ def test_durations_in_steps(duration, expected):
 )
 def test_durations_are_rounded_up_to_a_multiple(duration, expected):
   sizes = {"batch_size": 10, "num_examples": 100}
-  assert configs.steps(duration, multiple_of=8, **sizes) == expected
+  assert durations.steps(duration, multiple_of=8, **sizes) == expected
 
 
 def test_percent_of_the_length_of_a_run_makes_no_sense():
   with pytest.raises(ValueError, match="use steps, epochs or examples"):
-    configs.steps("5 percent", batch_size=10, num_examples=100)
+    durations.steps("5 percent", batch_size=10, num_examples=100)
 
 
 @pytest.mark.parametrize(
@@ -314,3 +432,31 @@ def test_percent_of_the_length_of_a_run_makes_no_sense():
 def test_bad_durations_name_the_key(tmp_path, text):
   message = f"config key 'schedule.warmup': {text!r} is not a duration"
   _fails(_recipe(tmp_path), message, {"schedule.warmup": text})
+
+
+@pytest.mark.parametrize(
+  "text", ["1e400 steps", "1e18 steps", "1e99999999999 epochs", "1e16 examples"]
+)
+def test_a_duration_longer_than_any_run_is_refused(tmp_path, text):
+  message = f"config key 'train.duration': {text!r} is longer than any run"
+  _fails(_recipe(tmp_path), message, {"train.duration": text})
+
+
+@pytest.mark.parametrize(
+  ("duration", "batch_size", "num_examples", "expected"),
+  [
+    # In binary 0.7 * 90 / 100 and 4.35 * 100 lie below what they are.
+    ("8.7 epochs", 10, 50, 44),  # 43.5, rounded to even as 43.50 is
+    ("0.145 epochs", 1, 100, 14),  # 14.5: to even
+    ("1.005 epochs", 1, 1000, 1005),
+    ("33.3 epochs", 3, 10**9, 11_100_000_000),
+  ],
+)
+def test_durations_are_exact(duration, batch_size, num_examples, expected):
+  """By the rational number that the text is, rounded half to even."""
+  number = fractions.Fraction(duration.split()[0])
+  assert round(number * num_examples / batch_size) == expected
+  found = durations.steps(
+    duration, batch_size=batch_size, num_examples=num_examples
+  )
+  assert found == expected

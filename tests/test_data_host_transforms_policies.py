@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from jaxvision import spelling
 from jaxvision.data.host_transforms import magnitudes, operations, policies
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
@@ -198,11 +199,11 @@ def test_3augment_draws_each_of_three_equally_often():
   ("options", "message"),
   [
     ({"version": "tim"}, "unknown version 'tim'; did you mean 'timm'"),
-    ({"magnitude": 15}, r"magnitude is 15; it must lie in \[0, 10\]"),
+    ({"magnitude": 15}, "magnitude is 15.0; that of 'paper' is at most 10"),
     ({"n": 0}, r"n is 0; it must be a whole number in \[1, 20\]"),
-    ({"fill": 300}, "fill is 300; it must be a pixel value"),
+    ({"fill": 300}, r"fill is 300; it must be a whole number in \[0, 255\]"),
   ],
 )
 def test_wrong_arguments_say_what_is_right(options, message):
   with pytest.raises(ValueError, match=message):
-    policies.random_randaugment(**options)
+    spelling.bind(policies.random_randaugment, options, "here")()

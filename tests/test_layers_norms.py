@@ -293,7 +293,10 @@ def test_groups_that_do_not_divide_the_channels_are_an_error():
   ("norm", "message"),
   [
     ("batchnorm", r"unknown norm 'batchnorm'; did you mean 'batch_norm'"),
-    ("ghost_batch_norm(0)", "0 examples; it must be a positive integer"),
+    (
+      "ghost_batch_norm(0)",
+      "examples is 0; it must be a whole number at least 1",
+    ),
     ("ghost_batch_norm", "missing a required argument: 'examples'"),
     ("group_norm(group=4)", r"no option 'group'; did you mean 'groups'"),
   ],

@@ -12,7 +12,7 @@ from typing import Any
 import flax.linen as nn
 from jax.typing import DTypeLike
 
-from jaxvision import call_syntax
+from jaxvision import call_syntax, ranges
 from jaxvision.layers import batch_norm, group_norm, layer_norm
 
 
@@ -53,12 +53,10 @@ def create(
       **shared,
     )
 
-  def of_ghosts(examples: int) -> Callable[..., nn.Module]:
-    if not isinstance(examples, int) or examples < 1:
-      raise ValueError(f"{examples!r} examples; it must be a positive integer")
+  def of_ghosts(examples: ranges.Count) -> Callable[..., nn.Module]:
     return functools.partial(of_batch(), examples=examples)
 
-  def of_groups(groups: int = 32) -> Callable[..., nn.Module]:
+  def of_groups(groups: ranges.Count = 32) -> Callable[..., nn.Module]:
     return functools.partial(group_norm.GroupNorm, groups, **shared)
 
   def channel_norm() -> Callable[..., nn.Module]:

@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, spelling
+from jaxvision import activations, initializers, layers, ranges, spelling
 from jaxvision.layers import norms, pooling
 
 Layer = Callable[..., jax.Array]
@@ -112,14 +112,14 @@ class AlexNet(nn.Module):
     dtype: of the computation; parameters and logits are float32.
   """
 
-  num_classes: int
-  features: tuple[int, ...] = (64, 192, 384, 256, 256)
-  hidden: tuple[int, ...] = (4096, 4096)
+  num_classes: ranges.Count
+  features: tuple[ranges.Count, ...] = (64, 192, 384, 256, 256)
+  hidden: tuple[ranges.Count, ...] = (4096, 4096)
   stem: str = "imagenet"
   norm: str = "none"
   activation: str = "relu"
   initializer: str = "torch_uniform"
-  dropout: float = 0.5
+  dropout: ranges.Rate = 0.5
   dtype: DTypeLike = "float32"
 
   @nn.compact
@@ -193,15 +193,15 @@ class AlexNet2012(nn.Module):
     dropout: rate after each hidden Dense layer, in training.
   """
 
-  num_classes: int
-  features: tuple[int, ...] = (96, 256, 384, 384, 256)
-  hidden: tuple[int, ...] = (4096, 4096)
-  groups: int = 2
+  num_classes: ranges.Count
+  features: tuple[ranges.Count, ...] = (96, 256, 384, 384, 256)
+  hidden: tuple[ranges.Count, ...] = (4096, 4096)
+  groups: ranges.Count = 2
   stem: str = "imagenet"
   norm: str = "local_response"
   activation: str = "relu"
   initializer: str = "normal(0.01)"
-  dropout: float = 0.5
+  dropout: ranges.Rate = 0.5
   dtype: DTypeLike = "float32"
 
   @nn.compact

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, spelling
+from jaxvision import activations, initializers, ranges, spelling
 from jaxvision.layers import fusion, norms, pooling, repeated, standardized
 
 STEMS = ("imagenet", "small")
@@ -167,15 +167,15 @@ class BiT(nn.Module):
     dtype: of the computation; parameters and logits are float32.
   """
 
-  num_classes: int
-  units: tuple[int, ...]
-  width: int = 1
+  num_classes: ranges.Count
+  units: tuple[ranges.Depth, ...]
+  width: ranges.Count = 1
   stem: str = "imagenet"
   activation: str = "relu"
   norm: str = "group_norm"
   initializer: str = "lecun_normal"
   head_bias: float = 0.0
-  standardization_epsilon: float = 1e-10
+  standardization_epsilon: ranges.NonNegative = 1e-10
   scan_layers: bool = False
   dtype: DTypeLike = "float32"
 

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, spelling
+from jaxvision import activations, initializers, layers, ranges, spelling
 from jaxvision.layers import fusion, norms
 
 Layer = Callable[..., Any]  # A partially applied Linen module.
@@ -121,17 +121,26 @@ class EfficientNet(nn.Module):
       float32.
   """
 
-  num_classes: int
-  width: float = 1.0
-  depth: float = 1.0
-  dropout: float = 0.2
-  drop_connect: float = 0.2
-  stages: tuple[tuple[int, int, int, int, int], ...] = STAGES
+  num_classes: ranges.Count
+  width: ranges.Positive = 1.0
+  depth: ranges.Positive = 1.0
+  dropout: ranges.Rate = 0.2
+  drop_connect: ranges.Rate = 0.2
+  stages: tuple[
+    tuple[
+      ranges.Depth,
+      ranges.Count,
+      ranges.Count,
+      ranges.Count,
+      ranges.Count,
+    ],
+    ...,
+  ] = STAGES
   stem: str = "imagenet"
   padding: str = "same"
   activation: str = "swish"
   norm: str = "batch_norm"
-  norm_epsilon: float = 1e-3
+  norm_epsilon: ranges.NonNegative = 1e-3
   initializer: str = "he_normal_fan_out"
   dtype: DTypeLike = "float32"
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import initializers
+from jaxvision import initializers, ranges
 
 
 class Linear(nn.Module):
@@ -25,7 +25,7 @@ class Linear(nn.Module):
     dtype: of the matrix product; parameters and logits are float32.
   """
 
-  num_classes: int
+  num_classes: ranges.Count
   initializer: str = "zeros"
   dtype: DTypeLike = "float32"
 

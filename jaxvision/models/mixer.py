@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers
+from jaxvision import activations, initializers, layers, ranges
 from jaxvision.layers import fusion, norms, repeated
 
 
@@ -110,16 +110,16 @@ class Mixer(nn.Module):
     dtype: of the computation; parameters and logits are float32.
   """
 
-  num_classes: int
-  patch_size: int
-  width: int
-  depth: int
-  tokens_dim: int
-  channels_dim: int
+  num_classes: ranges.Count
+  patch_size: ranges.Count
+  width: ranges.Count
+  depth: ranges.Depth
+  tokens_dim: ranges.Count
+  channels_dim: ranges.Count
   activation: str = "gelu_tanh"
   norm: str = "layer_norm"
   initializer: str = "lecun_normal"
-  drop_path: float = 0.0
+  drop_path: ranges.Rate = 0.0
   head_bias: float = 0.0
   scan_layers: bool = False
   dtype: DTypeLike = "float32"

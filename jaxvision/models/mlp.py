@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers
+from jaxvision import activations, initializers, ranges
 
 
 class Mlp(nn.Module):
@@ -24,11 +24,11 @@ class Mlp(nn.Module):
     dtype: of the computation; parameters and logits are float32.
   """
 
-  num_classes: int
-  hidden: tuple[int, ...] = (512, 512)
+  num_classes: ranges.Count
+  hidden: tuple[ranges.Count, ...] = (512, 512)
   activation: str = "relu"
   initializer: str = "he_normal"
-  dropout: float = 0.0
+  dropout: ranges.Rate = 0.0
   dtype: DTypeLike = "float32"
 
   @nn.compact
@@ -63,11 +63,11 @@ class MaxoutMlp(nn.Module):
     dtype: of the computation; parameters and logits are float32.
   """
 
-  num_classes: int
-  hidden: tuple[int, ...] = (240, 240)
-  pieces: int = 5
+  num_classes: ranges.Count
+  hidden: tuple[ranges.Count, ...] = (240, 240)
+  pieces: ranges.Count = 5
   initializer: str = "lecun_normal"
-  dropout: float = 0.0
+  dropout: ranges.Rate = 0.0
   dtype: DTypeLike = "float32"
 
   @nn.compact

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, spelling
+from jaxvision import activations, initializers, layers, ranges, spelling
 from jaxvision.layers import norms, pooling
 from jaxvision.layers.cells import (
   BORDERS,
@@ -130,16 +130,16 @@ class NasNetA(nn.Module):
       float32.
   """
 
-  num_classes: int
-  repeats: int = 4
-  features: int = 44
-  stages: int = 3
+  num_classes: ranges.Count
+  repeats: ranges.Depth = 4
+  features: ranges.Count = 44
+  stages: ranges.Depth = 3
   stem: str = "imagenet"
-  stem_multiplier: float = 1.0
+  stem_multiplier: ranges.Positive = 1.0
   skip_reduction: bool = False
-  drop_path: float = 0.0
-  total_steps: int = 0
-  dropout: float = 0.5
+  drop_path: ranges.Rate = 0.0
+  total_steps: ranges.Whole = 0
+  dropout: ranges.Rate = 0.5
   auxiliary: bool = False
   border: str = "nothing"
   activation: str = "relu"
@@ -147,8 +147,8 @@ class NasNetA(nn.Module):
   depthwise_initializer: str = "he_normal"
   dense_initializer: str = "he_normal_fan_out"
   norm: str = "batch_norm"
-  norm_epsilon: float = 1e-3
-  norm_momentum: float = 0.9997
+  norm_epsilon: ranges.NonNegative = 1e-3
+  norm_momentum: ranges.Rate = 0.9997
   dtype: DTypeLike = "float32"
 
   @nn.compact

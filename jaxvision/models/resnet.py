@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, spelling
+from jaxvision import activations, initializers, layers, ranges, spelling
 from jaxvision.layers import fusion, norms, pooling, repeated
 
 STEMS = ("imagenet", "deep", "small")
@@ -169,16 +169,16 @@ class ResNet(nn.Module):
       float32.
   """
 
-  num_classes: int
-  blocks: tuple[int, ...]
+  num_classes: ranges.Count
+  blocks: tuple[ranges.Depth, ...]
   block: str = "basic"
-  features: int = 64
+  features: ranges.Count = 64
   stem: str = "imagenet"
   stride: str = "3x3"
   shortcut: str = "conv"
-  squeeze_excite: int = 0
+  squeeze_excite: ranges.Whole = 0
   zero_gamma: bool = False
-  drop_path: float = 0.0
+  drop_path: ranges.Rate = 0.0
   activation: str = "relu"
   norm: str = "batch_norm"
   initializer: str = "he_normal_fan_out"

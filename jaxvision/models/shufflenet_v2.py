@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, spelling
+from jaxvision import activations, initializers, layers, ranges, spelling
 from jaxvision.layers import norms, pooling
 
 Layer = Callable[..., Any]  # A partially applied Linen module.
@@ -118,11 +118,11 @@ class ShuffleNetV2(nn.Module):
       float32.
   """
 
-  num_classes: int
-  features: tuple[int, ...]
-  head_features: int = 1024
-  repeats: tuple[int, ...] = (4, 8, 4)
-  dropout: float = 0.0
+  num_classes: ranges.Count
+  features: tuple[ranges.Count, ...]
+  head_features: ranges.Count = 1024
+  repeats: tuple[ranges.Depth, ...] = (4, 8, 4)
+  dropout: ranges.Rate = 0.0
   layout: str = "paper"
   stem: str = "imagenet"
   activation: str = "relu"

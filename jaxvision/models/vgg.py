@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers
+from jaxvision import activations, initializers, layers, ranges
 from jaxvision.layers import norms, pooling
 
 
@@ -46,16 +46,16 @@ class Vgg(nn.Module):
       float32.
   """
 
-  num_classes: int
-  blocks: tuple[int, ...]
-  features: int = 64
-  pool_size: int = 7
-  hidden: tuple[int, ...] = (4096, 4096)
+  num_classes: ranges.Count
+  blocks: tuple[ranges.Depth, ...]
+  features: ranges.Count = 64
+  pool_size: ranges.Count = 7
+  hidden: tuple[ranges.Count, ...] = (4096, 4096)
   norm: str = "none"
   activation: str = "relu"
   initializer: str = "he_normal_fan_out"
   dense_initializer: str = "normal(0.01)"
-  dropout: float = 0.5
+  dropout: ranges.Rate = 0.5
   dtype: DTypeLike = "float32"
 
   @nn.compact

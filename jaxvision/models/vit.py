@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxvision import initializers, layers, spelling
+from jaxvision import initializers, layers, ranges, spelling
 from jaxvision.layers import hybrid_stem, norms, positions, transformer
 
 POOLS = ("token", "mean", "map")
@@ -98,19 +98,19 @@ class ViT(nn.Module):
     dtype: of the computation; parameters and logits are float32.
   """
 
-  num_classes: int
-  patch_size: int
-  width: int
-  depth: int
-  mlp_dim: int
-  num_heads: int
-  stem_units: tuple[int, ...] | None = None
+  num_classes: ranges.Count
+  patch_size: ranges.Count
+  width: ranges.Count
+  depth: ranges.Depth
+  mlp_dim: ranges.Count
+  num_heads: ranges.Count
+  stem_units: tuple[ranges.Depth, ...] | None = None
   pool: str = "token"
   positions: str = "learned"
-  registers: int = 0
-  representation_size: int | None = None
-  dropout: float = 0.0
-  drop_path: float = 0.0
+  registers: ranges.Whole = 0
+  representation_size: ranges.Count | None = None
+  dropout: ranges.Rate = 0.0
+  drop_path: ranges.Rate = 0.0
   activation: str = "gelu_tanh"
   norm: str = "layer_norm"
   initializer: str = "glorot_uniform"

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from jaxvision.data.device_transforms import boxes, probability
+from jaxvision import ranges
+from jaxvision.data.device_transforms import boxes
 
 Batch = Mapping[str, jax.Array]
 BatchTransform = Callable[[jax.Array, Batch], Batch]
@@ -18,7 +19,9 @@ _FILLS = ("pixel", "mean")
 _RATIO_LAWS = ("uniform", "log_uniform")
 
 
-def random_cutout(length: int, *, p: float = 1.0) -> BatchTransform:
+def random_cutout(
+  length: ranges.Count, *, p: ranges.Probability = 1.0
+) -> BatchTransform:
   """Sets a square to 0, the mean colour of the data (DeVries & Taylor 2017).
 
   Its centre is any pixel, so that it may reach over the border.
@@ -28,9 +31,6 @@ def random_cutout(length: int, *, p: float = 1.0) -> BatchTransform:
       CIFAR-100 with crops and flips, of 32 x 32 pixels.
     p: probability for each image.
   """
-  if not isinstance(length, int) or length < 1:
-    raise ValueError(f"length is {length!r}; it must be a positive integer")
-  p = probability.checked("p", p)
 
   def transform(key: jax.Array, batch: Batch) -> Batch:
     box_key, p_key = jax.random.split(key)
@@ -44,7 +44,7 @@ def random_cutout(length: int, *, p: float = 1.0) -> BatchTransform:
 
 def random_erasing(
   *,
-  p: float = 0.5,
+  p: ranges.Probability = 0.5,
   scale: tuple[float, float] = (0.02, 0.4),
   ratio: tuple[float, float] = (0.3, 1 / 0.3),
   ratio_law: str = "uniform",
@@ -67,7 +67,6 @@ def random_erasing(
       number in the units of the normalised image, where 0 is the mean colour of
       the data.
   """
-  p = probability.checked("p", p)
   _check_laws(scale, ratio, ratio_law)
   if isinstance(fill, str) and fill not in _FILLS:
     raise ValueError(

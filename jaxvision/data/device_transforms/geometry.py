@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from jaxvision.data.device_transforms import probability
+from jaxvision import ranges
 
 Batch = Mapping[str, jax.Array]
 BatchTransform = Callable[[jax.Array, Batch], Batch]
@@ -13,15 +13,15 @@ BatchTransform = Callable[[jax.Array, Batch], Batch]
 _PADDINGS = {"edge": "edge", "reflect": "reflect", "zero": "constant"}
 
 
-def random_crop(*, padding: int = 4, mode: str = "edge") -> BatchTransform:
+def random_crop(
+  *, padding: ranges.Count = 4, mode: str = "edge"
+) -> BatchTransform:
   """Moves each image by up to `padding` pixels, uniformly (He et al. 2016).
 
   Args:
     padding: pixels added on each side before cropping to the old size.
     mode: what the added pixels are: "edge", "reflect" or "zero".
   """
-  if not isinstance(padding, int) or padding < 1:
-    raise ValueError(f"padding is {padding!r}; it must be a positive integer")
   if mode not in _PADDINGS:
     raise ValueError(f"mode is {mode!r}; it must be one of {list(_PADDINGS)}")
 
@@ -34,9 +34,8 @@ def random_crop(*, padding: int = 4, mode: str = "edge") -> BatchTransform:
   return _for_each_image(crop)
 
 
-def random_flip(*, p: float = 0.5) -> BatchTransform:
+def random_flip(*, p: ranges.Probability = 0.5) -> BatchTransform:
   """Left to right, each image with probability `p`."""
-  p = probability.checked("p", p)
 
   def flip(key: jax.Array, image: jax.Array) -> jax.Array:
     return jnp.where(jax.random.bernoulli(key, p), image[:, ::-1], image)

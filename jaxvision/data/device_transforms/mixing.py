@@ -24,7 +24,8 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from jaxvision.data.device_transforms import boxes, probability
+from jaxvision import ranges
+from jaxvision.data.device_transforms import boxes
 
 Batch = Mapping[str, jax.Array]
 BatchTransform = Callable[[jax.Array, Batch], Batch]
@@ -37,12 +38,12 @@ _PARTNERS = ("mirror", "permutation")
 
 
 def random_mixup(
-  alpha: float,
+  alpha: ranges.NonNegative,
   *,
-  p: float = 1.0,
+  p: ranges.Probability = 1.0,
   per: str = "batch",
   partners: str = "mirror",
-  groups: int = 1,
+  groups: ranges.Count = 1,
 ) -> BatchTransform:
   """Blends images, and their targets alike, in pairs (Zhang et al. 2018).
 
@@ -58,12 +59,12 @@ def random_mixup(
 
 
 def random_cutmix(
-  alpha: float = 1.0,
+  alpha: ranges.Positive = 1.0,
   *,
-  p: float = 1.0,
+  p: ranges.Probability = 1.0,
   per: str = "batch",
   partners: str = "mirror",
-  groups: int = 1,
+  groups: ranges.Count = 1,
 ) -> BatchTransform:
   """Pastes a box of the partner into each image (Yun et al. 2019).
 
@@ -80,14 +81,14 @@ def random_cutmix(
 
 
 def random_mixup_or_cutmix(
-  mixup_alpha: float = 0.8,
-  cutmix_alpha: float = 1.0,
+  mixup_alpha: ranges.Positive = 0.8,
+  cutmix_alpha: ranges.Positive = 1.0,
   *,
-  p: float = 1.0,
-  switch_prob: float = 0.5,
+  p: ranges.Probability = 1.0,
+  switch_prob: ranges.Probability = 0.5,
   per: str = "batch",
   partners: str = "mirror",
-  groups: int = 1,
+  groups: ranges.Count = 1,
 ) -> BatchTransform:
   """Does one or the other, as DeiT (Touvron et al. 2021, table 9) and timm.
 
@@ -96,7 +97,6 @@ def random_mixup_or_cutmix(
     p, per, partners, groups: see above.
     switch_prob: probability of CutMix, where there is a mixture at all.
   """
-  switch_prob = probability.checked("switch_prob", switch_prob)
   blend, paste = _shares(mixup_alpha), _pasted(cutmix_alpha)
 
   def draw(key, count, image_shape):
@@ -113,7 +113,6 @@ def random_mixup_or_cutmix(
 
 
 def _shares(alpha: float) -> Draw:
-  _check_alpha(alpha)
 
   def draw(key, count, _):
     shares = _beta(key, alpha, count)
@@ -123,7 +122,6 @@ def _shares(alpha: float) -> Draw:
 
 
 def _pasted(alpha: float) -> Draw:
-  _check_alpha(alpha)
 
   def draw(key, count, image_shape):
     share_key, place_key = jax.random.split(key)
@@ -135,11 +133,6 @@ def _pasted(alpha: float) -> Draw:
     return 1.0 - inside, shares
 
   return draw
-
-
-def _check_alpha(alpha: float) -> None:
-  if alpha <= 0:
-    raise ValueError(f"alpha is {alpha}; it must be positive")
 
 
 def _beta(key: jax.Array, alpha: float, count: int) -> jax.Array:
@@ -163,15 +156,12 @@ def _mixing(
   draw: Draw, *, p: float, per: str, partners: str, groups: int
 ) -> BatchTransform:
   """The transform that keeps of each pixel what is drawn."""
-  p = probability.checked("p", p)
   for name, value, known in (
     ("per", per, _PER),
     ("partners", partners, _PARTNERS),
   ):
     if value not in known:
       raise ValueError(f"{name} is {value!r}; it must be one of {known}")
-  if not isinstance(groups, int) or groups < 1:
-    raise ValueError(f"groups is {groups!r}; it must be a positive integer")
 
   def transform(key: jax.Array, batch: Batch) -> Batch:
     draw_key, p_key, partner_key = jax.random.split(key, 3)

@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxvision import call_syntax
+from jaxvision import call_syntax, ranges
 from jaxvision.data import resizing
 from jaxvision.data.host_transforms import (
   affine,
-  arguments,
   autoaugment,
   blur,
   color,
@@ -31,14 +30,13 @@ from jaxvision.data.host_transforms import (
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
-def random_apply(call: str, *, p: float) -> Transform:
+def random_apply(call: str, *, p: ranges.Probability) -> Transform:
   """Applies another transform with probability `p`.
 
   Args:
     call: of the other, as text: "random_apply('solarize(128)', p=0.2)".
     p: in [0, 1].
   """
-  arguments.check(0, 1, p=p)
   other = make_host_transform((call,))
   return lambda rng, image: other(rng, image) if rng.random() < p else image
 

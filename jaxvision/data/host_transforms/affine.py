@@ -6,10 +6,11 @@ is Pillow's and exact, "bilinear" equals Pillow's but for the last bit.
 
 import math
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 
-from jaxvision import spelling
+from jaxvision import ranges, spelling
 from jaxvision.data.host_transforms import arguments
 
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
@@ -79,10 +80,12 @@ def translate(
 
 
 def random_rotation(
-  degrees: float, *, method: str = "nearest", fill: arguments.Fill = 0
+  degrees: Annotated[float, ranges.Range(0, 180)],
+  *,
+  method: str = "nearest",
+  fill: arguments.Fill = 0,
 ) -> Transform:
   """By an angle that is uniform in [-degrees, degrees]."""
-  arguments.check(0, 180, degrees=degrees)
   rotate(degrees, method=method, fill=fill)  # Checks the others.
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -94,13 +97,12 @@ def random_rotation(
 
 def random_translation(
   *,
-  x: float = 0.0,
-  y: float = 0.0,
+  x: ranges.Probability = 0.0,
+  y: ranges.Probability = 0.0,
   method: str = "nearest",
   fill: arguments.Fill = 0,
 ) -> Transform:
   """By shares of the sides that are uniform in [-x, x] and [-y, y]."""
-  arguments.check(0, 1, x=x, y=y)
   translate(method=method, fill=fill)  # Checks the others.
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -116,7 +118,6 @@ def _warp(
   """Makes the transform of a matrix, which may depend on (height, width)."""
   if method not in METHODS:
     raise ValueError(spelling.unknown("method", str(method), METHODS))
-  arguments.check_fill(fill)
   apply = _nearest if method == "nearest" else _bilinear
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:

@@ -173,7 +173,6 @@ def random_autoaugment(
   """
   if policy not in POLICIES:
     raise ValueError(spelling.unknown("policy", str(policy), POLICIES))
-  arguments.check_fill(fill)
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     drawn = draw_autoaugment(rng, POLICIES[policy])

@@ -9,9 +9,8 @@ from jaxvision.data.host_transforms import arguments
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
-def gaussian_blur(sigma: float) -> Transform:
+def gaussian_blur(sigma: arguments.Sigma) -> Transform:
   """Blurs with a standard deviation of `sigma` pixels."""
-  arguments.check(1e-3, 100, sigma=sigma)
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     import cv2
@@ -21,7 +20,9 @@ def gaussian_blur(sigma: float) -> Transform:
   return transform
 
 
-def random_gaussian_blur(sigma: tuple[float, float] = (0.1, 2.0)) -> Transform:
+def random_gaussian_blur(
+  sigma: tuple[arguments.Sigma, arguments.Sigma] = (0.1, 2.0),
+) -> Transform:
   """Blurs with a sigma that is uniform between two values, in pixels."""
   low, high = sigma
   if not 0 < low <= high:

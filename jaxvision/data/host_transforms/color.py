@@ -1,10 +1,11 @@
 """Colours: grey, hue and the lighting noise of AlexNet."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 
-from jaxvision.data.host_transforms import arguments
+from jaxvision import ranges
 
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
@@ -35,13 +36,12 @@ def grayscale() -> Transform:
   return transform
 
 
-def hue(shift: float) -> Transform:
+def hue(shift: Annotated[float, ranges.Range(-1, 1)]) -> Transform:
   """Turns the hue by `shift` of the full circle, in [-1, 1].
 
   Grey images stay as they are. Computed in float32: the HSV of 8 bits that
   Pillow has puts colours off by up to 7 of 255.
   """
-  arguments.check(-1, 1, shift=shift)
   degrees = 360 * (shift % 1)
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -58,7 +58,9 @@ def hue(shift: float) -> Transform:
   return transform
 
 
-def random_lighting(*, std: float = 0.1) -> Transform:
+def random_lighting(
+  *, std: Annotated[float, ranges.Range(0, 10)] = 0.1
+) -> Transform:
   """Adds noise along the principal components of the colours of ImageNet.
 
   Each image gets one colour added to all of its pixels: the sum of the
@@ -67,7 +69,6 @@ def random_lighting(*, std: float = 0.1) -> Transform:
   Args:
     std: of the normal numbers; the paper has 0.1.
   """
-  arguments.check(0, 10, std=std)
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     import cv2

@@ -19,15 +19,13 @@ _CUT = -0.499
 _SMOOTH = np.array(((1, 1, 1), (1, 5, 1), (1, 1, 1)), np.float32) / 13
 
 
-def brightness(factor: float) -> Transform:
+def brightness(factor: arguments.Factor) -> Transform:
   """Nearer to or farther from black."""
-  _check(factor)
   return lambda rng, image: _enhanced_evenly(image, 0, factor)
 
 
-def contrast(factor: float) -> Transform:
+def contrast(factor: arguments.Factor) -> Transform:
   """Nearer to or farther from the mean grey of the image."""
-  _check(factor)
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     import cv2
@@ -38,9 +36,8 @@ def contrast(factor: float) -> Transform:
   return transform
 
 
-def saturation(factor: float) -> Transform:
+def saturation(factor: arguments.Factor) -> Transform:
   """Nearer to or farther from grey; grey images stay as they are."""
-  _check(factor)
   grey = color.grayscale()
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -51,9 +48,8 @@ def saturation(factor: float) -> Transform:
   return transform
 
 
-def sharpness(factor: float) -> Transform:
+def sharpness(factor: arguments.Factor) -> Transform:
   """Nearer to or farther from a blurred image."""
-  _check(factor)
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     import cv2
@@ -65,10 +61,6 @@ def sharpness(factor: float) -> Transform:
     return _enhanced(image, smooth, factor)
 
   return transform
-
-
-def _check(factor: float) -> None:
-  arguments.check(0, 100, factor=factor)
 
 
 def _enhanced(

@@ -9,15 +9,15 @@ from jaxvision.data.host_transforms import arguments
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
-def random_cutout(size: int, *, fill: arguments.Fill = 0) -> Transform:
+def random_cutout(
+  size: arguments.Length, *, fill: arguments.Fill = 0
+) -> Transform:
   """Fills a square whose centre is any pixel (DeVries and Taylor 2017).
 
   Args:
     size: side of the square in pixels; what leaves the image is cut off.
     fill: its colour.
   """
-  arguments.check_whole(0, 2**15, size=size)
-  arguments.check_fill(fill)
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     centers = rng.integers(image.shape[:2])

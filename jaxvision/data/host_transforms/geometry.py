@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxvision import spelling
+from jaxvision import ranges, spelling
 from jaxvision.data import resizing
 from jaxvision.data.host_transforms import arguments
 from jaxvision.data.host_transforms import padding as margins
@@ -24,7 +24,9 @@ _RATIO = (3 / 4, 4 / 3)
 _ATTEMPTS = 10  # of finding a crop inside the image, as torchvision does
 
 
-def resize(size: int | Pair, *, method: str = "bilinear") -> Transform:
+def resize(
+  size: arguments.Side | arguments.Pair, *, method: str = "bilinear"
+) -> Transform:
   """To exactly `size`: (height, width), or the side of a square."""
   pair = _pair(size)
   return resizing.Resampling(
@@ -33,7 +35,10 @@ def resize(size: int | Pair, *, method: str = "bilinear") -> Transform:
 
 
 def resize_small(
-  size: int | Pair, *, method: str = "bilinear", rounding: str = "nearest"
+  size: arguments.Side | arguments.Pair,
+  *,
+  method: str = "bilinear",
+  rounding: str = "nearest",
 ) -> Transform:
   """To `size` pixels on the shorter side, keeping the aspect ratio.
 
@@ -57,7 +62,9 @@ def resize_small(
   return resizing.Resampling(region, method)
 
 
-def center_crop(size: int | Pair, *, rounding: str = "down") -> Transform:
+def center_crop(
+  size: arguments.Side | arguments.Pair, *, rounding: str = "down"
+) -> Transform:
   """The middle `size`: (height, width), or the side of a square.
 
   Args:
@@ -90,9 +97,9 @@ def _choice(name: str, **choices: Callable) -> Callable:
 
 
 def random_crop(
-  size: int | Pair,
+  size: arguments.Side | arguments.Pair,
   *,
-  padding: int = 0,
+  padding: arguments.Length = 0,
   mode: str = "edge",
   fill: arguments.Fill = 0,
 ) -> Transform:
@@ -125,10 +132,10 @@ def _room(shape: Pair, size: Pair) -> Pair:
 
 
 def random_resized_crop(
-  size: int | Pair,
+  size: arguments.Side | arguments.Pair,
   *,
-  area: tuple[float, float] = _AREA,
-  ratio: tuple[float, float] = _RATIO,
+  area: tuple[ranges.Positive, ranges.Positive] = _AREA,
+  ratio: tuple[ranges.Positive, ranges.Positive] = _RATIO,
   method: str = "bilinear",
 ) -> Transform:
   """A random part of the image, resized (Szegedy et al. 2015).
@@ -151,10 +158,8 @@ def random_resized_crop(
   return resizing.Resampling(region, method)
 
 
-def random_flip(*, p: float = 0.5) -> Transform:
+def random_flip(*, p: ranges.Probability = 0.5) -> Transform:
   """Left to right, with probability `p`."""
-  if not 0 <= p <= 1:
-    raise ValueError(f"p is {p}; a probability lies in [0, 1]")
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     import cv2
@@ -169,8 +174,8 @@ def random_flip(*, p: float = 0.5) -> Transform:
 def _random_box(
   rng: np.random.Generator,
   shape: Pair,
-  area: tuple[float, float],
-  ratio: tuple[float, float],
+  area: tuple[ranges.Positive, ranges.Positive],
+  ratio: tuple[ranges.Positive, ranges.Positive],
 ) -> tuple[int, int, int, int]:
   """Top, left, height, width; the largest central crop if none fits."""
   height, width = shape
@@ -189,11 +194,5 @@ def _random_box(
   return (height - rows) // 2, (width - columns) // 2, rows, columns
 
 
-def _pair(size: int | Pair) -> Pair:
-  pair = size if isinstance(size, tuple) else (size, size)
-  if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
-    raise ValueError(
-      f"size is {size!r}; it must be a positive number of pixels, or a pair "
-      "(height, width)"
-    )
-  return pair
+def _pair(size: arguments.Side | arguments.Pair) -> Pair:
+  return size if isinstance(size, tuple) else (size, size)

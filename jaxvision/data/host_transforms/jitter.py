@@ -1,20 +1,22 @@
 """Random changes of brightness, contrast, saturation and hue together."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 
-from jaxvision.data.host_transforms import arguments, color, enhancement
+from jaxvision import ranges
+from jaxvision.data.host_transforms import color, enhancement
 
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
 def random_color_jitter(
   *,
-  brightness: float = 0.0,
-  contrast: float = 0.0,
-  saturation: float = 0.0,
-  hue: float = 0.0,
+  brightness: ranges.Probability = 0.0,
+  contrast: ranges.Probability = 0.0,
+  saturation: ranges.Probability = 0.0,
+  hue: Annotated[float, ranges.Range(0, 0.5)] = 0.0,
 ) -> Transform:
   """Changes each by a random amount, in a random order.
 
@@ -27,12 +29,8 @@ def random_color_jitter(
     hue: its shift is uniform in [-hue, hue] of the full circle, at most 0.5.
 
   Raises:
-    ValueError: out of range, or all of them 0.
+    ValueError: all of them are 0.
   """
-  arguments.check(
-    0, 1, brightness=brightness, contrast=contrast, saturation=saturation
-  )
-  arguments.check(0, 0.5, hue=hue)
   changes = [
     (make, center, reach)
     for make, center, reach in (

@@ -4,18 +4,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxvision.data.host_transforms import arguments
+from jaxvision import ranges
 
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
-def random_gaussian_noise(std: float) -> Transform:
+def random_gaussian_noise(std: ranges.Probability) -> Transform:
   """Adds normal noise to every number, independently.
 
   Args:
     std: of the noise, where 1 is the distance from black to white.
   """
-  arguments.check(0, 1, std=std)
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     noise = rng.standard_normal(image.shape, np.float32)
@@ -26,9 +25,8 @@ def random_gaussian_noise(std: float) -> Transform:
   return transform
 
 
-def random_salt_and_pepper(p: float) -> Transform:
+def random_salt_and_pepper(p: ranges.Probability) -> Transform:
   """Makes a share `p` of the pixels black or white, half of them each."""
-  arguments.check(0, 1, p=p)
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     draws = rng.random(image.shape[:2], np.float32)

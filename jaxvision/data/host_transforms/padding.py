@@ -18,7 +18,7 @@ MODES = {
 
 
 def pad(
-  padding: int, *, mode: str = "edge", fill: arguments.Fill = 0
+  padding: arguments.Length, *, mode: str = "edge", fill: arguments.Fill = 0
 ) -> Transform:
   """Adds `padding` pixels on each side.
 
@@ -28,8 +28,6 @@ def pad(
       image mirrored at its edge pixels; "zero", black; "constant", `fill`.
     fill: the colour of "constant".
   """
-  arguments.check_whole(0, 2**15, padding=padding)
-  arguments.check_fill(fill)
   if mode not in MODES:
     raise ValueError(spelling.unknown("mode", str(mode), MODES))
   if fill != 0 and mode != "constant":

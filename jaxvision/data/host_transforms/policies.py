@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Annotated
 
 import numpy as np
 
-from jaxvision import spelling
+from jaxvision import ranges, spelling
 from jaxvision.data.host_transforms import (
   arguments,
   blur,
@@ -47,9 +48,9 @@ VERSIONS = {
 
 
 def random_randaugment(
-  n: int = 2,
+  n: Annotated[int, ranges.Range(1, 20)] = 2,
   *,
-  magnitude: float = 9,
+  magnitude: ranges.NonNegative = 9,
   version: str = "paper",
   fill: arguments.Fill = 128,
 ) -> Transform:
@@ -68,9 +69,11 @@ def random_randaugment(
   """
   if version not in VERSIONS:
     raise ValueError(spelling.unknown("version", str(version), VERSIONS))
-  arguments.check_whole(1, 20, n=n)
-  arguments.check(0, VERSIONS[version].largest, magnitude=magnitude)
-  arguments.check_fill(fill)
+  largest = VERSIONS[version].largest
+  if magnitude > largest:
+    raise ValueError(
+      f"magnitude is {magnitude}; that of {version!r} is at most {largest}"
+    )
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     drawn = draw_randaugment(rng, VERSIONS[version], n, magnitude)
@@ -100,7 +103,6 @@ def random_trivialaugment(*, fill: arguments.Fill = 0) -> Transform:
   Args:
     fill: colour of what comes into view.
   """
-  arguments.check_fill(fill)
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     return operations.apply(rng, image, [draw_trivialaugment(rng)], fill)
@@ -116,7 +118,7 @@ def draw_trivialaugment(rng: np.random.Generator) -> tuple[str, float]:
   return name, magnitudes.draw_value(rng, scale, strength)
 
 
-def random_3augment(*, color_jitter: float = 0.3) -> Transform:
+def random_3augment(*, color_jitter: ranges.Probability = 0.3) -> Transform:
   """Grey, solarized or blurred, and jitter of colours (DeiT III).
 
   One of the three is drawn with equal probability, blur with a sigma in

@@ -5,9 +5,11 @@ results are those of Pillow's ImageOps, to the bit.
 """
 
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 
+from jaxvision import ranges
 from jaxvision.data.host_transforms import arguments
 
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
@@ -18,22 +20,23 @@ def invert() -> Transform:
   return _mapped(np.arange(255, -1, -1))
 
 
-def posterize(bits: int) -> Transform:
+def posterize(bits: Annotated[int, ranges.Range(0, 8)]) -> Transform:
   """Keeps the `bits` highest of the 8 bits of a value; 0 leaves black."""
-  arguments.check_whole(0, 8, bits=bits)
   return _mapped(np.arange(256) & (0xFF << (8 - bits)))
 
 
-def solarize(threshold: float = 128) -> Transform:
+def solarize(threshold: arguments.Level = 128) -> Transform:
   """Inverts values from `threshold` on; 256 changes nothing."""
-  arguments.check(0, 256, threshold=threshold)
   values = np.arange(256)
   return _mapped(np.where(values < threshold, values, 255 - values))
 
 
-def solarize_add(addition: int, *, threshold: float = 128) -> Transform:
+def solarize_add(
+  addition: Annotated[int, ranges.Range(0, 256)],
+  *,
+  threshold: arguments.Level = 128,
+) -> Transform:
   """Adds `addition` to the values below `threshold`, up to white."""
-  arguments.check(0, 256, addition=addition, threshold=threshold)
   values = np.arange(256)
   added = np.minimum(values + int(addition), 255)
   return _mapped(np.where(values < threshold, added, values))
