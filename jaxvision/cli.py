@@ -59,6 +59,7 @@ def _exit_code(error: Exception) -> int:
   """The code of an error that has a meaning of its own; others are bugs."""
   from jaxvision import checkpoint, train_loop, trees
   from jaxvision import sweep as sweeps
+  from jaxvision.data import WorkerDied
   from jaxvision.processes import cluster, roll_call
 
   if isinstance(error, train_loop.Preempted | sweeps.Interrupted):
@@ -69,6 +70,9 @@ def _exit_code(error: Exception) -> int:
     error, checkpoint.CheckpointError | roll_call.Missing | sweeps.Failed
   ):
     return 1
+  if isinstance(error, WorkerDied):
+    # As if the signal had ended this process: the same command goes on.
+    return endings.code(error.status) if error.status < 0 else 1
   if cluster.abandoned(error):
     return endings.ABANDONED
   raise error

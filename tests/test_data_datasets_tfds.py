@@ -113,5 +113,59 @@ def test_records_of_other_features_say_so(tmp_path, features, message):
   record = written_sources.tf_example(features)
   count = written_sources.NUM_TRAIN
   shard.write_bytes(written_sources.tfrecord([record] * count))
-  with pytest.raises(ValueError, match=message):
+  with pytest.raises(OSError, match=message):
     data.open_dataset(cut, "train").read([0])
+
+
+def damage(path, number, start=0, content=b"\xff" * 8):
+  """Overwrites a part of a record of a TFRecord file; lengths stay right."""
+  whole, position = bytearray(path.read_bytes()), 0
+  for _ in range(number):
+    position += 16 + int.from_bytes(whole[position : position + 8], "little")
+  first = position + 12 + start
+  whole[first : first + len(content)] = content
+  path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("content", [b"\xff" * 8, b"\xff" * 60, b"\0" * 8])
+def test_a_malformed_record_counts_as_an_unreadable_image(
+  tmp_path, content, caplog
+):
+  cut = written_sources.tfrecords(tmp_path)
+  shard = sorted(tmp_path.rglob("zoo-train.tfrecord*"))[1]
+  damage(shard, 3, content=content)
+  dataset = data.open_dataset(cut, "train")
+  with pytest.raises(
+    OSError, match=r"train/11: a record of .* no tf.train.Exam"
+  ):
+    dataset.read([11])
+  labels = dataset.labels()
+  assert labels[11] == -1 and (np.delete(labels, 11) >= 0).all()
+  batches = data.make_batches(
+    dataset, batch_size=23, threads=0, max_unreadable=0.1
+  )
+  batch = batches.at(0)
+  assert batch["mask"].tolist() == [float(i != 11) for i in range(23)]
+  np.testing.assert_array_equal(
+    np.delete(batch["label"], 11), [i % 3 for i in range(23) if i != 11]
+  )
+  assert "unreadable image train/11" in caplog.text
+  with pytest.raises(data.UnreadableImage, match=r"train/11: .*no tf.train"):
+    data.make_batches(dataset, batch_size=23, threads=0).at(0)
+
+
+def test_a_damaged_array_record_counts_as_unreadable(tmp_path):
+  cut = written_sources.array_record(tmp_path)
+  shard = sorted(tmp_path.rglob("zoo-train.array_record*"))[0]
+  content = bytearray(shard.read_bytes())
+  content[200:400:9] = bytes(23)
+  shard.write_bytes(content)
+  dataset = data.open_dataset(cut, "train")
+  failed = 0
+  for index in range(23):
+    try:
+      dataset.read([index])
+    except OSError as error:
+      assert f"train/{index}: " in str(error)
+      failed += 1
+  assert failed >= 1

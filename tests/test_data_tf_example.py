@@ -81,3 +81,9 @@ def test_damaged_records_are_errors_or_other_records():
       tf_example.parse(bytes(damaged), ("image", "label"))
     except ValueError as error:
       assert "is no tf.train.Example" in str(error)
+
+
+def test_numbers_without_an_end_are_refused_at_once():
+  record = b"\xff" * 10_000_000
+  with pytest.raises(ValueError, match="more than 64 bits"):
+    tf_example.parse(record, ("image",))

@@ -3,6 +3,7 @@ import gc
 import importlib
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -116,19 +117,39 @@ def test_errors_that_cannot_be_sent_come_as_text():
     next(filled(broken))
 
 
-def test_a_killed_worker_is_an_error_at_once():
-  made = filled(fill, number=2, stop=10**6)
+def test_a_killed_worker_is_replaced(caplog):
+  """By one that makes the same batches; also those that were under way."""
+  made = filled(fill, number=2, stop=12)
+  found = [next(made)[0]["label"].tolist()]
+  victims = children()
+  for victim in (victims[1], victims[0]):
+    os.kill(victim, signal.SIGKILL)
+    for _ in range(4):
+      batch, bounds = next(made)
+      found.append(batch["label"].tolist())
+      assert bounds == [(0, 2), (2, 5)]
+      del batch
+  found += [batch["label"].tolist() for batch, _ in made]
+  expected = [(10 * step + np.arange(5)).tolist() for step in range(12)]
+  assert found == expected
+  for victim in victims:
+    text = rf"worker {victim}, .* by SIGKILL; .* lower data.workers.*replaced"
+    assert re.search(text, caplog.text)
+  assert not children()
+
+
+def test_a_worker_that_is_killed_again_and_again_is_an_error():
+  def die(step, rows, batch):
+    if step == 1 and rows.start:
+      os.kill(os.getpid(), signal.SIGKILL)
+
+  made = filled(die, number=2)
   next(made)
-  victim = children()[1]
-  os.kill(victim, signal.SIGKILL)
-  begin = time.monotonic()
   with pytest.raises(
-    RuntimeError,
-    match=rf"worker {victim}, .* by SIGKILL; .* lower data.workers",
-  ):
-    for _ in made:
-      pass
-  assert time.monotonic() - begin < 5
+    workers.Died, match=r"filling batch 1, was .* SIGKILL"
+  ) as e:
+    next(made)
+  assert e.value.status == -signal.SIGKILL
   assert not children()
 
 

@@ -29,6 +29,7 @@ from jaxvision.data.inspection import SplitSummary, inspect, sample
 from jaxvision.data.pipeline import Batches, make_batches
 from jaxvision.data.prepared import Prepared, list_datasets
 from jaxvision.data.preparing import prepare
+from jaxvision.data.workers import Died as WorkerDied
 
 __all__ = [
   "Batches",
@@ -38,6 +39,7 @@ __all__ = [
   "Prepared",
   "SplitSummary",
   "UnreadableImage",
+  "WorkerDied",
   "decode",
   "describe",
   "diagnose",

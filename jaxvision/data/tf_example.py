@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # Numbers of the fields of Feature.
 _BYTES_LIST, _INT64_LIST = 1, 3
+_LONGEST_VARINT = 63  # bits before the last byte
 
 Field = tuple[int, int, int, int]
 
@@ -123,6 +124,8 @@ def _varint(record: bytes, start: int) -> tuple[int, int]:
     return byte, start + 1
   value, shift = byte & 0x7F, 7
   while True:
+    if shift > _LONGEST_VARINT:
+      raise ValueError(f"a number of more than 64 bits at byte {start}")
     start += 1
     byte = record[start]
     value |= (byte & 0x7F) << shift

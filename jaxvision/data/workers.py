@@ -7,14 +7,16 @@ of its arrays is left.
 
 A worker is a Python process of its own that imports neither JAX nor the
 program's main module. It is told what to do by pickles on its stdin, and
-answers by pickles on its stdout. If it dies, its answers end, which is an error
-here at once; if this process dies, the requests end, and so does the worker.
+answers by pickles on its stdout. If it dies, its answers end, and another one
+fills its rows; it is an error if that dies of the same batch again. If this
+process dies, the requests end, and so does the worker.
 """
 
 import collections
 import contextlib
 import dataclasses
 import itertools
+import logging
 import mmap
 import os
 import pickle
@@ -33,6 +35,8 @@ Batch = dict[str, np.ndarray]
 Fill = Callable[[int, slice, Batch], Any]
 Layout = Mapping[str, tuple[tuple[int, ...], str]]
 
+_DIES_WITHIN = 10.0  # seconds, after its answers have ended
+_REPLACED = 2  # times a worker is replaced that dies of the same batch
 _AHEAD = 2  # batches that are made while one is used
 _ALIGNMENT = 64  # bytes; a cache line
 # Schedulers send these to every process of a job. The parent may finish its
@@ -48,6 +52,14 @@ _START = (
   "import sys; sys.path[:] = {}; "
   "from jaxvision.data import workers; workers.serve()"
 )
+
+
+class Died(RuntimeError):
+  """A worker died; `status` is that of `subprocess`: -9 for a kill."""
+
+  def __init__(self, text: str, status: int):
+    super().__init__(text)
+    self.status = status
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,23 +124,36 @@ def fill_ahead(
     The arrays, and what `fill` returned for the rows of each worker.
 
   Raises:
-    RuntimeError: a worker died; says of what.
+    Died: a worker died, and so did those in its place; says of what.
     Exception: whatever `fill` raised, with the worker's traceback as a note.
   """
   coming, pending = iter(steps), collections.deque()
-  with _memory(layout) as memory, _crew(fill, memory, workers) as crew:
+  with _memory(layout) as memory, _crew(fill, memory, workers) as (crew, hire):
 
     def send(number: int) -> None:
       for step in itertools.islice(coming, number):
         place, batch = memory.reserve()
         for worker in crew:
           _send(worker, (step, place, worker.rows))
-        pending.append((step, batch))
+        pending.append((step, place, batch))
+
+    def receive(number: int, step: int, place: int) -> Any:
+      for left in reversed(range(1 + _REPLACED)):
+        try:
+          return _receive(crew[number], step)
+        except Died as death:
+          if not (left and death.status < 0):
+            raise
+          logging.getLogger(__name__).warning("%s; it is replaced", death)
+        _end(crew[number])
+        crew[number] = hire(crew[number].rows)
+        for each in [(step, place), *(sent[:2] for sent in pending)]:
+          _send(crew[number], (*each, crew[number].rows))
 
     send(1 + _AHEAD)
     while pending:
-      step, batch = pending.popleft()
-      found = [_receive(worker, step) for worker in crew]
+      step, place, batch = pending.popleft()
+      found = [receive(number, step, place) for number in range(workers)]
       yield batch, found
       del batch  # so that its place is free when the next one is sent
       send(1)
@@ -174,34 +199,54 @@ def _memory(layout: Layout) -> Iterator[Memory]:
 
 
 @contextlib.contextmanager
-def _crew(fill: Fill, memory: Memory, workers: int) -> Iterator[list[Worker]]:
-  """Starts the workers; ends them on leaving, whatever they do."""
+def _crew(
+  fill: Fill, memory: Memory, workers: int
+) -> Iterator[tuple[list[Worker], Callable[[slice], Worker]]]:
+  """Starts the workers; ends them on leaving, whatever they do.
+
+  Yields:
+    The workers, and what starts another one for the same rows.
+  """
   import cloudpickle  # which takes functions inside functions, too
 
   rows = next(iter(memory.layout.values()))[0][0]
   bounds = [rows * i // workers for i in range(workers + 1)]
   start = cloudpickle.dumps((fill, memory.file, dict(memory.layout)))
+
+  def begin(rows: slice) -> Worker:
+    process = subprocess.Popen(
+      [sys.executable, "-c", _START.format(sys.path)],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      pass_fds=[memory.file],
+    )
+    return Worker(process, rows)
+
+  def hire(rows: slice) -> Worker:
+    worker = begin(rows)
+    _write(worker, start)
+    return worker
+
   crew = []
   try:
     for first, last in itertools.pairwise(bounds):
-      process = subprocess.Popen(
-        [sys.executable, "-c", _START.format(sys.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        pass_fds=[memory.file],
-      )
-      crew.append(Worker(process, slice(first, last)))
+      crew.append(begin(slice(first, last)))
     for worker in crew:
       _write(worker, start)
-    yield crew
+    yield crew, hire
   finally:
     for worker in crew:
       worker.process.kill()
     for worker in crew:
-      worker.process.wait()
-      with contextlib.suppress(BrokenPipeError):
-        worker.process.stdin.close()
-      worker.process.stdout.close()
+      _end(worker)
+
+
+def _end(worker: Worker) -> None:
+  worker.process.kill()
+  worker.process.wait()
+  with contextlib.suppress(BrokenPipeError):
+    worker.process.stdin.close()
+  worker.process.stdout.close()
 
 
 def _send(worker: Worker, request: Any) -> None:
@@ -218,15 +263,20 @@ def _write(worker: Worker, content: bytes) -> None:
 def _receive(worker: Worker, step: int) -> Any:
   try:
     succeeded, answer = pickle.load(worker.process.stdout)
+  # A pickle that is cut is one or the other.
   except (EOFError, pickle.UnpicklingError):
-    raise RuntimeError(_epitaph(worker.process, step)) from None
+    try:
+      status = worker.process.wait(_DIES_WITHIN)
+    except subprocess.TimeoutExpired:
+      worker.process.kill()
+      status = worker.process.wait()
+    raise Died(_epitaph(worker.process.pid, status, step), status) from None
   if not succeeded:
     raise answer
   return answer
 
 
-def _epitaph(process: subprocess.Popen, step: int) -> str:
-  code = process.wait()
+def _epitaph(pid: int, code: int, step: int) -> str:
   if code >= 0:
     cause = f"ended with exit code {code}; its message stands above"
   else:
@@ -237,7 +287,7 @@ def _epitaph(process: subprocess.Popen, step: int) -> str:
         "; if it was the system, for want of memory, lower data.workers or "
         "the batch size"
       )
-  return f"data worker {process.pid}, filling batch {step}, {cause}"
+  return f"data worker {pid}, filling batch {step}, {cause}"
 
 
 def _portable(error: Exception) -> Exception:

@@ -50,12 +50,25 @@ class _Records:
     return [f"{self.split}/{index}" for index in indices]
 
   def read(self, indices: Sequence[int]) -> list[dataset.Example]:
-    records = self.fetch([int(index) for index in indices])
     names = self.ids(indices)
-    return list(map(self._example, records, names))
+    try:
+      records = self.fetch([int(index) for index in indices])
+      return list(map(self._example, records))
+    except OSError:
+      raise
+    # Of the libraries, or of a record that is no Example: like a damaged
+    # image, it is counted, and the others are read one by one.
+    except Exception as error:
+      raise OSError(
+        f"{names[0] if len(names) == 1 else 'one of several records'}: "
+        f"{error or type(error).__name__}"
+      ) from error
 
   def labels(self) -> np.ndarray:
-    """All labels; the images before them are read once and never again."""
+    """All labels; the images before them are read once and never again.
+
+    Records that cannot be read have -1.
+    """
     arrays = index_file.load(
       self.paths[0].parent,
       f"{self.split}-labels",
@@ -67,15 +80,25 @@ class _Records:
   def _labels(self) -> Iterator[int]:
     for start in range(0, self.size, _CHUNK):
       chunk = range(start, min(start + _CHUNK, self.size))
-      for _, label in self.read(chunk):
+      try:
+        found = self.read(chunk)
+      except OSError:
+        found = [self._read_or_none(index) for index in chunk]
+      for _, label in found:
         yield label
 
-  def _example(self, record: bytes, name: str) -> dataset.Example:
+  def _read_or_none(self, index: int) -> dataset.Example:
+    try:
+      return self.read([index])[0]
+    except OSError:
+      return b"", -1
+
+  def _example(self, record: bytes) -> dataset.Example:
     found = tf_example.parse(record, (self.image, self.label))
     for key, kind in ((self.image, bytes), (self.label, int)):
       if [type(value) for value in found.get(key, ())] != [kind]:
         raise ValueError(
-          f"{name}: the feature {key!r} must be one value of {kind.__name__}, "
+          f"the feature {key!r} must be one value of {kind.__name__}, "
           f"but this record has {len(found.get(key, ()))} values in it"
         )
     return found[self.image][0], found[self.label][0]
