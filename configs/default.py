@@ -201,6 +201,9 @@ def _data() -> ConfigDict:
   # The share of unreadable images that is tolerated, in [0, 1]. In training the
   # next readable one stands in for each; in evaluation they do not count.
   data.max_unreadable = 0.01
+  # Pixels that an image may have as it is stored; one that claims more counts
+  # as unreadable before anything is decoded. 250 million take 0.75 GB in RGB.
+  data.max_pixels = 250_000_000
   return data
 
 

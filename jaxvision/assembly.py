@@ -199,6 +199,7 @@ def make_batches(
     threads=config.data.threads,
     workers=config.data.workers,
     max_unreadable=config.data.max_unreadable,
+    max_pixels=config.data.max_pixels,
   )
 
 

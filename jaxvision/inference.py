@@ -188,14 +188,15 @@ def predict(
   readable, found = class_names.readable(run.class_names), []
   for path in map(str, images):
     try:
-      encoded = pathlib.Path(path).read_bytes()
-      image = data.decode(encoded, channels=run.config.data.channels)
-    except (OSError, data.UnreadableImage) as error:
-      found.append({"image": path, "error": str(error)})
+      image = transform(None, data.read_image(path, run.config.data))
+      if image.shape != run.image_shape:
+        image = to_size(None, image)
+    except Exception as error:  # of this image; the others have results
+      reason = data.reason_of(error)
+      if reason is None:
+        raise
+      found.append({"image": path, "error": reason})
       continue
-    image = transform(None, image)
-    if image.shape != run.image_shape:
-      image = to_size(None, image)
     shares = np.asarray(probabilities(run.variables, image))
     trees.check_finite(
       {"probabilities": shares}, what=f"{path}: the model overflows, and"

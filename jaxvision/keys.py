@@ -52,6 +52,7 @@ TYPES: Mapping[str, Any] = {
   "data.threads": Crew,
   "data.workers": Crew,
   "data.max_unreadable": Probability,
+  "data.max_pixels": Count,
   "loss.name": str,
   "loss.auxiliary_weight": NonNegative,
   "loss.l1": NonNegative,

@@ -96,17 +96,28 @@ INSIDE = {
   # The record and its sources below what makes batches of them.
   "data": (
     (
+      "avif",
       "dataset",
-      "extents",
       "finding",
-      "image_files",
-      "jpeg",
+      "formats",
       "labels",
       "names",
       "npz",
       "order",
+      "tiff",
+      "unreadable",
     ),
-    ("index_file", "label_files", "tar_groups", "threads", "workers"),
+    ("orientation", "threads", "workers"),
+    ("image_files", "jpeg", "pixels", "webp"),
+    (
+      "extents",
+      "index_file",
+      "label_files",
+      "pillow",
+      "png",
+      "tar_groups",
+    ),
+    ("profiles",),
     ("prepared", "resizing", "splits", "tf_example"),
     (
       "archives",

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from jaxvision.data import decoding, host_transforms, resizing
+from jaxvision.data import (
+  decoding,
+  host_transforms,
+  pillow,
+  pixels,
+  png,
+  resizing,
+)
 
 _NOISE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 # Smooth, so that JPEG keeps it; neither square nor grey.
@@ -20,7 +27,14 @@ def encode(image, kind, **options):
 
 
 def with_opencv(encoded, channels):
-  return decoding._decode_opencv(encoded, channels)
+  return png.decode(png.read_header(encoded), channels=channels)
+
+
+def with_pillow(encoded, channels):
+  image, _ = pillow.decode(
+    encoded, kind="PNG", channels=channels, max_pixels=10**6
+  )
+  return pixels.finish(image, channels=channels, orientation=1)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "WEBP"])
@@ -178,7 +192,7 @@ def test_both_decoders_agree(mode, channels):
   encoded = encode(image, "PNG")
   np.testing.assert_allclose(
     with_opencv(encoded, channels),
-    decoding._decode_pillow(encoded, channels),
+    with_pillow(encoded, channels),
     atol=1,
   )
 

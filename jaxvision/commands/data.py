@@ -2,7 +2,10 @@
 
 import argparse
 
+from jaxvision import files
 from jaxvision.commands import parsing
+
+_LISTED = 8  # sizes, files in a list
 
 
 def add(commands) -> None:
@@ -164,9 +167,31 @@ def _config(options: argparse.Namespace):
 
 
 def _print_summary(summary) -> None:
-  sizes = ", ".join(f"{h}x{w} ({n})" for (h, w), n in summary.sizes.items())
-  print(f"{summary.split}: {summary.num_examples:,} images, {sizes}")
+  count = f"{summary.num_examples:,} images"
+  print(f"{summary.split}: {count}, {_sizes(summary.sizes)}")
   for name, count in summary.counts.items():
     print(f"  {count:>8,}  {name}")
-  for name, reason in summary.unreadable.items():
-    print(f"  unreadable: {name}: {reason}")
+  for name, reason in list(summary.unreadable.items())[:_LISTED]:
+    print(f"  unreadable: {files.printable(name)}: {files.printable(reason)}")
+  if len(summary.unreadable) > _LISTED:
+    print(f"  unreadable: {len(summary.unreadable) - _LISTED} more")
+  if broken := summary.broken_profiles:
+    named = files.printable(", ".join(broken[:_LISTED]))
+    more = ", ..." if len(broken) > _LISTED else ""
+    print(
+      f"  {len(broken)} files have a broken colour profile: {named}{more} "
+      "(profiles are not applied; the pixels are as they are stored)"
+    )
+
+
+def _sizes(sizes: dict[tuple[int, int], int]) -> str:
+  """Sizes, height first: all of a few; of many the most frequent, the range."""
+  listed = [f"{h}x{w} ({n})" for (h, w), n in sizes.items()]
+  if len(listed) <= _LISTED:
+    return ", ".join(listed)
+  heights, widths = (sorted(each) for each in zip(*sizes, strict=True))
+  return (
+    f"{len(listed)} sizes in those looked at: heights {heights[0]} to "
+    f"{heights[-1]}, widths {widths[0]} to {widths[-1]}, the most frequent "
+    f"{', '.join(listed[:3])}"
+  )

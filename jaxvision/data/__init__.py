@@ -13,7 +13,7 @@ from typing import Any
 
 from jaxvision.data.dataset import Dataset
 from jaxvision.data.datasets import kind_of, open_dataset, split_sizes
-from jaxvision.data.decoding import UnreadableImage, decode
+from jaxvision.data.decoding import UnreadableImage, decode, read_image
 from jaxvision.data.diagnosis import diagnose
 from jaxvision.data.finding import Finding
 from jaxvision.data.host_transforms import HostTransform, make_host_transform
@@ -29,6 +29,7 @@ from jaxvision.data.inspection import SplitSummary, inspect, sample
 from jaxvision.data.pipeline import Batches, make_batches
 from jaxvision.data.prepared import Prepared, list_datasets
 from jaxvision.data.preparing import prepare
+from jaxvision.data.unreadable import reason_of
 from jaxvision.data.workers import Died as WorkerDied
 
 __all__ = [
@@ -57,6 +58,8 @@ __all__ = [
   "open_dataset",
   "overlaps",
   "prepare",
+  "read_image",
+  "reason_of",
   "sample",
   "split_sizes",
 ]

@@ -2,16 +2,21 @@
 
 What comes out is (h, w, channels) uint8, RGB or grey:
 
-- The EXIF orientation is applied: pixels are as a viewer shows them.
-- 16 bits are scaled to 8, not clipped. Palettes are resolved, CMYK converted.
+- Formats are recognised by content, and only those of formats.py are decoded.
+- The orientation is applied: pixels are as a viewer shows them. One reading
+  for all formats, see orientation.py.
+- 16 bits are scaled to 8, not clipped; pillow.py has a rule for every mode.
 - Alpha is dropped, not blended, as torchvision's and TensorFlow's loaders do,
   so that published numbers can be reproduced.
+- Grey is the luma of the values as they are stored (pixels.py); a JPEG stores
+  it. Gamma, chromaticity and colour profiles change nothing: codecs do not get
+  to see metadata, so that damage to them does no harm either.
 - Of an animation the first frame counts.
+- Whatever a codec raises, also for want of memory, makes the image unreadable.
+  What claims more pixels than `max_pixels` is refused before any codec sees it.
 
 simplejpeg decodes whole JPEG files and OpenCV whole PNG files. All others go to
-Pillow, slower but strict: it refuses truncated files, whose missing part other
-decoders paint grey. Damage in the middle of a JPEG cannot be detected, it has
-no checksum.
+Pillow. Damage in the middle of a JPEG cannot be detected, it has no checksum.
 
 Of a JPEG that is resampled first, only what is needed is decoded, see jpeg.py:
 the rows down to the end of the part, which changes no bit of the result; and,
@@ -21,40 +26,53 @@ of its pixels, and moves the part by less than a pixel of the result. The
 methods that promise exact pixels ("nearest", "..._antialiased") do without it.
 """
 
-import io
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
-from jaxvision.data import jpeg, resizing
+from jaxvision.data import (
+  avif,
+  formats,
+  image_files,
+  jpeg,
+  orientation,
+  pillow,
+  pixels,
+  png,
+  resizing,
+  tiff,
+  unreadable,
+  webp,
+)
+
+UnreadableImage = unreadable.UnreadableImage
+T = TypeVar("T")
 
 
-class UnreadableImage(ValueError):
-  """An image that cannot be decoded; the message says why."""
-
-
-def decode(encoded: bytes, *, channels: int) -> np.ndarray:
+def decode(
+  encoded: bytes,
+  *,
+  channels: int,
+  max_pixels: int = unreadable.MAX_PIXELS,
+) -> np.ndarray:
   """Decodes one image.
 
   Args:
-    encoded: the content of a JPEG, PNG, GIF, BMP, WebP, TIFF or PNM file.
+    encoded: the content of a JPEG, PNG, GIF, BMP, WebP, TIFF, PNM or AVIF file.
     channels: 3 for RGB, 1 for grey.
+    max_pixels: that it may have.
 
   Returns:
     (h, w, channels) uint8.
 
   Raises:
-    UnreadableImage: no image, truncated or damaged.
+    UnreadableImage: no image, truncated or damaged, or too large.
     ValueError: `channels` is neither 1 nor 3.
   """
   _check_channels(channels)
-  header, image = jpeg.read_header(encoded), None
-  if header is not None:
-    image = jpeg.decode(encoded, header, channels=channels)
-  if image is None and _is_whole(encoded):
-    image = _decode_opencv(encoded, channels)
-  if image is None:
-    image = _decode_pillow(encoded, channels)
-  return image.reshape(*image.shape[:2], channels)
+  return _guarded(_decode, encoded, channels, max_pixels)
 
 
 def decode_resampled(
@@ -63,6 +81,7 @@ def decode_resampled(
   *,
   rng: np.random.Generator | None,
   channels: int,
+  max_pixels: int = unreadable.MAX_PIXELS,
 ) -> np.ndarray:
   """Decodes what a resampling shows of an image.
 
@@ -72,6 +91,7 @@ def decode_resampled(
       image, as it is told the size that the header states.
     rng: of the resampling; may be None for one that is not random.
     channels: 3 for RGB, 1 for grey.
+    max_pixels: that the image may have.
 
   Returns:
     (height, width, channels) uint8.
@@ -80,11 +100,12 @@ def decode_resampled(
     UnreadableImage, ValueError: as `decode`, or as the resampling does.
   """
   _check_channels(channels)
-  header, image = jpeg.read_header(encoded), None
-  if header is not None:
+  header, image = _guarded(_jpeg_header, encoded, max_pixels), None
+  if header is not None and header.common:
     region = resampling.region(rng, header.shape)
     divisor = resizing.reduction(region, method=resampling.method)
-    image = jpeg.decode(
+    image = _guarded(
+      jpeg.decode,
       encoded,
       header,
       channels=channels,
@@ -92,15 +113,34 @@ def decode_resampled(
       bottom=region.top + region.height,
     )
   if image is None:
-    return resampling(rng, decode(encoded, channels=channels))
+    image = decode(encoded, channels=channels, max_pixels=max_pixels)
+    return resampling(rng, image)
   return resizing.resample(
     image, region, method=resampling.method, divisor=divisor
   )
 
 
+def read_image(path: str | os.PathLike, data_config: Any) -> np.ndarray:
+  """Reads and decodes an image file.
+
+  Args:
+    path: of the file.
+    data_config: reads channels and max_pixels.
+
+  Raises:
+    OSError: it cannot be read, or is no regular file.
+    UnreadableImage, ValueError: as `decode`.
+  """
+  return decode(
+    image_files.read(path),
+    channels=data_config.channels,
+    max_pixels=data_config.max_pixels,
+  )
+
+
 def is_jpeg(encoded: bytes) -> bool:
   """Whether resampling may leave out a part of the decoding."""
-  return encoded.startswith(b"\xff\xd8")
+  return encoded.startswith(b"\xff\xd8\xff")
 
 
 def _check_channels(channels: int) -> None:
@@ -111,61 +151,122 @@ def _check_channels(channels: int) -> None:
     )
 
 
-def _is_whole(encoded: bytes) -> bool:
-  """Whether this is a JPEG or PNG that ends as it should.
-
-  What has bytes after its end is not taken for whole: Pillow then decides.
-  """
-  if encoded.startswith(b"\xff\xd8"):
-    return encoded.endswith(b"\xff\xd9")
-  return encoded.startswith(b"\x89PNG") and encoded[-8:-4] == b"IEND"
-
-
-def _decode_opencv(encoded: bytes, channels: int) -> np.ndarray | None:
-  """(h, w[, 3]) uint8, or None if OpenCV cannot."""
-  import cv2
-
-  colour = cv2.IMREAD_COLOR_RGB if channels == 3 else cv2.IMREAD_GRAYSCALE
-  pixels = np.frombuffer(encoded, np.uint8)
+def _guarded(codec: Callable[..., T], *arguments, **options) -> T:
+  """What a codec returns; whatever it raises, the image is unreadable."""
   try:
-    image = cv2.imdecode(pixels, colour | cv2.IMREAD_ANYDEPTH)
-  except cv2.error:
+    return codec(*arguments, **options)
+  except Exception as error:  # there is no list of what codecs raise
+    raise unreadable.from_failure(error) from error
+
+
+def _jpeg_header(encoded: bytes, max_pixels: int) -> jpeg.Header | None:
+  """The header of a JPEG that is not too large; None of everything else."""
+  if not is_jpeg(encoded):
     return None
-  if image is not None and image.dtype == np.uint16:
-    image = _to_8_bits(image)
-  return image if image is None or image.dtype == np.uint8 else None
+  header = jpeg.read_header(encoded)
+  if header is not None:
+    unreadable.check_size(header.height, header.width, max_pixels=max_pixels)
+    jpeg.check_work(encoded, header, max_pixels=max_pixels)
+  return header
 
 
-def _decode_pillow(encoded: bytes, channels: int) -> np.ndarray:
-  """(h, w[, 3]) uint8; raises UnreadableImage."""
-  from PIL import Image, ImageOps
+def _decode(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
+  kind = formats.recognise(encoded)
+  if kind is None:
+    raise UnreadableImage(formats.describe_other(encoded))
+  if kind in _DECODERS:
+    return _DECODERS[kind](encoded, channels, max_pixels)
+  return _with_pillow(encoded, kind, channels, max_pixels)
 
-  try:
-    with Image.open(io.BytesIO(encoded)) as opened:
-      image = ImageOps.exif_transpose(opened)
-      if image.mode.startswith("I"):
-        sixteen = np.asarray(image).astype(np.int64).clip(0, 65535)
-        image = Image.fromarray(_to_8_bits(sixteen))
-      if "transparency" in image.info:
-        image = image.convert("RGBA")
-      return np.array(image.convert("RGB" if channels == 3 else "L"))
-  except Image.UnidentifiedImageError as error:
-    start = encoded[:8].hex(" ") or "nothing"
+
+def _decode_jpeg(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
+  header, image = _jpeg_header(encoded, max_pixels), None
+  if header is None:
+    return _with_pillow(encoded, "JPEG", channels, max_pixels)
+  if header.common:
+    image = jpeg.decode(encoded, header, channels=channels)
+  if image is not None:
+    return image
+  bare = jpeg.without_metadata(encoded, header)
+  lying = header.orientation
+  return _with_pillow(bare, "JPEG", channels, max_pixels, lying=lying)
+
+
+def _decode_png(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
+  header = png.read_header(encoded)
+  unreadable.check_size(header.height, header.width, max_pixels=max_pixels)
+  png.check_length(encoded)
+  image = png.decode(header, channels=channels)
+  if image is not None:
+    return image
+  lying = header.orientation
+  return _with_pillow(header.bare, "PNG", channels, max_pixels, lying=lying)
+
+
+def _decode_webp(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
+  header = webp.read_header(encoded)
+  unreadable.check_size(header.height, header.width, max_pixels=max_pixels)
+  lying = header.orientation
+  return _with_pillow(encoded, "WebP", channels, max_pixels, lying=lying)
+
+
+def _decode_tiff(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
+  directory = tiff.read(encoded)
+  if directory is None:
+    raise UnreadableImage("a TIFF without a directory, or truncated")
+  size = directory.number(tiff.HEIGHT), directory.number(tiff.WIDTH)
+  unreadable.check_size(*(int(n or 0) for n in size), max_pixels=max_pixels)
+  there, needed = tiff.parts(directory)
+  if there < needed:
     raise UnreadableImage(
-      f"not an image: {len(encoded)} bytes that begin with {start}"
-    ) from error
-  # Pillow's plugins raise all of these on damaged files.
-  except (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    Image.DecompressionBombError,
-  ) as error:
-    raise UnreadableImage(str(error) or type(error).__name__) from error
+      f"it has {there} of the {needed} strips or tiles that its size needs"
+    )
+  return _with_pillow(
+    tiff.without_metadata(encoded, directory),
+    "TIFF",
+    channels,
+    max_pixels,
+    lying=orientation.of_directory(directory, xmp=directory.text(tiff.XMP)),
+    directory=directory,
+  )
 
 
-def _to_8_bits(image: np.ndarray) -> np.ndarray:
-  """Maps 0..65535 to 0..255, rounded; 65535 / 255 is exactly 257."""
-  return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+def _decode_avif(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
+  try:
+    return _with_pillow(encoded, "AVIF", channels, max_pixels)
+  except UnreadableImage:
+    raise
+  except Exception:
+    bare = avif.without_exif(encoded)
+    if bare == encoded:
+      raise
+    return _with_pillow(bare, "AVIF", channels, max_pixels)
+
+
+def _with_pillow(
+  bare: bytes,
+  kind: str,
+  channels: int,
+  max_pixels: int,
+  *,
+  lying: int = orientation.UPRIGHT,
+  directory: tiff.Directory | None = None,
+) -> np.ndarray:
+  image, own = pillow.decode(
+    bare,
+    kind=kind,
+    channels=channels,
+    max_pixels=max_pixels,
+    directory=directory,
+  )
+  lying = own if kind == "AVIF" else lying
+  return pixels.finish(image, channels=channels, orientation=lying)
+
+
+_DECODERS = {
+  "JPEG": _decode_jpeg,
+  "PNG": _decode_png,
+  "WebP": _decode_webp,
+  "TIFF": _decode_tiff,
+  "AVIF": _decode_avif,
+}

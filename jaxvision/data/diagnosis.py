@@ -82,6 +82,21 @@ def check_readable(surveys: Surveys) -> list[Finding]:
   ]
 
 
+def check_profiles(surveys: Surveys) -> list[Finding]:
+  """Colour profiles that are broken, which other programs warn of."""
+  return [
+    Finding(
+      "note",
+      f"{len(each.broken_profiles)} files of {each.split.split} have a broken "
+      f"colour profile: {_shortened(each.broken_profiles)}",
+      "nothing: profiles are not applied, the pixels are read as they are "
+      "stored",
+    )
+    for each in surveys
+    if each.broken_profiles
+  ]
+
+
 def check_labels(surveys: Surveys) -> list[Finding]:
   """Labels that are no class, and splits that lack classes of others."""
   findings = []
@@ -222,6 +237,7 @@ def describe_speed(surveys: Surveys) -> list[Finding]:
 
 CHECKS: tuple[Callable[[Surveys], list[Finding]], ...] = (
   check_readable,
+  check_profiles,
   check_labels,
   check_balance,
   check_sizes,
@@ -235,6 +251,10 @@ def _counts(each: survey.Survey) -> np.ndarray:
   names = each.split.class_names
   known = each.labels[(each.labels >= 0) & (each.labels < len(names))]
   return np.bincount(known, minlength=len(names))
+
+
+def _shortened(names: Sequence[str]) -> str:
+  return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
 def _listed(reasons: dict[str, str]) -> str:

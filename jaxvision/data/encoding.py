@@ -6,12 +6,11 @@ all decoders read alike, is encoded again. So is everything that is to be
 smaller, or of another quality.
 """
 
-import io
 from collections.abc import Callable
 
 import numpy as np
 
-from jaxvision.data import decoding, resizing
+from jaxvision.data import decoding, formats, pillow, resizing
 
 Encode = Callable[[bytes | np.ndarray], tuple[bytes, str]]
 
@@ -71,12 +70,10 @@ def _look(content: bytes, encoding: str) -> tuple[str, tuple | None]:
   Raises:
     UnreadableImage: it does not end as it should, and cannot be decoded.
   """
-  from PIL import Image
-
+  kind = formats.recognise(content)
   try:
-    with Image.open(io.BytesIO(content)) as opened:
-      found, mode, size = opened.format, opened.mode, opened.size
-  except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    found, mode, size = pillow.look(content, kind=kind or "")
+  except Exception:  # there is no list of what Pillow raises
     decoding.decode(content, channels=3)
     return "was of an unusual kind", None
   if found not in _FORMATS[encoding]:

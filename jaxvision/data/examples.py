@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from jaxvision.data import dataset, decoding, host_transforms
+from jaxvision.data import dataset, decoding, host_transforms, unreadable
 
 # Decoded images are kept if all of the split would fit in this.
 _CACHE_BYTES = 2**28
@@ -33,6 +33,7 @@ class Examples:
     transform: of one image.
     channels: of all images, 3 or 1; for arrays, what they have.
     max_unreadable: the share of unreadable images that is tolerated.
+    max_pixels: that an image may have.
     unreadable: index -> reason, of those counted so far.
     cache: index -> (image, label), decoded, of those kept.
   """
@@ -41,6 +42,7 @@ class Examples:
   transform: host_transforms.HostTransform
   channels: int
   max_unreadable: float
+  max_pixels: int = unreadable.MAX_PIXELS
   unreadable: dict[int, str] = dataclasses.field(default_factory=dict)
   cache: dict[int, tuple[np.ndarray, int]] = dataclasses.field(
     default_factory=dict, repr=False
@@ -111,13 +113,13 @@ class Examples:
 
   def _read(
     self, indices: list[int]
-  ) -> list[tuple[bytes | np.ndarray | OSError, int]]:
+  ) -> list[tuple[bytes | np.ndarray | OSError | MemoryError, int]]:
     """As the data set does, but with the error in place of a file."""
     if not indices:
       return []
     try:
       return self.dataset.read(indices)
-    except OSError as error:
+    except (OSError, MemoryError) as error:
       if len(indices) == 1:
         return [(error, 0)]
     return [each for index in indices for each in self._read([index])]
@@ -125,12 +127,12 @@ class Examples:
   def _transformed(
     self,
     index: int,
-    image: bytes | np.ndarray | OSError,
+    image: bytes | np.ndarray | OSError | MemoryError,
     label: int,
     rng: np.random.Generator | None,
   ) -> Fetched:
-    if isinstance(image, OSError):
-      return decoding.UnreadableImage(str(image)), 0
+    if isinstance(image, OSError | MemoryError):
+      return unreadable.from_failure(image), 0
     if not 0 <= label < len(self.dataset.class_names):
       raise ValueError(
         f"{self._id(index)} has the label {label}, outside the "
@@ -139,8 +141,10 @@ class Examples:
       )
     try:
       return self._decoded(index, image, label, rng), label
-    except decoding.UnreadableImage as error:
-      return error, 0
+    except Exception as error:
+      if not unreadable.is_of_image(error):
+        raise
+      return unreadable.from_failure(error), 0
 
   def _decoded(
     self,
@@ -155,10 +159,16 @@ class Examples:
       # Not kept: how much of it is decoded, and how finely, depends on the rng.
       if head is not None and decoding.is_jpeg(image):
         part = decoding.decode_resampled(
-          image, head, rng=rng, channels=self.channels
+          image,
+          head,
+          rng=rng,
+          channels=self.channels,
+          max_pixels=self.max_pixels,
         )
         return self.transform.tail(rng, part)
-      image = decoding.decode(image, channels=self.channels)
+      image = decoding.decode(
+        image, channels=self.channels, max_pixels=self.max_pixels
+      )
     elif image.shape[2] != self.channels:
       raise ValueError(
         f"the images of {self.dataset.name} have {image.shape[2]} channels, "

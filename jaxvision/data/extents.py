@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jaxvision import files
+from jaxvision.data import image_files
+
 
 @dataclasses.dataclass(frozen=True)
 class Extents:
@@ -35,21 +38,23 @@ class Extents:
     """The pieces, in the order of the indices.
 
     Raises:
-      OSError: a file is gone, or ends before the piece does.
+      OSError: a file is gone, or ends before the piece does; a piece is larger
+      than an image may be.
     """
     indices = np.asarray(indices, np.int64)
-    files = self.files[indices]
+    numbers = self.files[indices]
     found = [b""] * len(indices)
-    for file in np.unique(files).tolist():
-      rows = np.flatnonzero(files == file)
+    for file in np.unique(numbers).tolist():
+      rows = np.flatnonzero(numbers == file)
       pieces = zip(
         rows.tolist(),
         self.offsets[indices[rows]].tolist(),
         self.sizes[indices[rows]].tolist(),
         strict=True,
       )
-      with open(self.paths[file], "rb", buffering=0) as opened:
+      with files.open_regular(self.paths[file]) as opened:
         for row, offset, size in pieces:
+          image_files.check_bytes(size, self.paths[file])
           found[row] = os.pread(opened.fileno(), size, offset)
           if len(found[row]) < size:
             raise OSError(

@@ -1,12 +1,20 @@
 """Files of images: which they are, and where they lie below a folder."""
 
+import errno
 import os
 import pathlib
 from collections.abc import Iterable
 
+from jaxvision import files
+from jaxvision.data import formats
+
 _JPEG = (".jfif", ".jpe", ".jpeg", ".jpg")
 _NETPBM = (".pbm", ".pgm", ".pnm", ".ppm")
-_OTHERS = (".bmp", ".gif", ".png", ".tif", ".tiff", ".webp")
+_OTHERS = (".avif", ".bmp", ".gif", ".png", ".tif", ".tiff", ".webp")
+# Bytes of one image: as many as 8 for each pixel of 128 million.
+MAX_BYTES = 2**30
+# Files up to this size are read before it is known whether they are images.
+_SMALL = 2**24
 EXTENSIONS = frozenset((*_JPEG, *_NETPBM, *_OTHERS))
 # What systems put beside the files of their users, not beginning with a dot.
 _OF_SYSTEMS = (
@@ -61,3 +69,32 @@ def _below(folder: pathlib.Path) -> list[pathlib.Path]:
       if os.path.splitext(name)[1].lower() in EXTENSIONS and not is_hidden(name)
     ]
   return sorted(found)
+
+
+def read(path: str | os.PathLike) -> bytes:
+  """The content of an image file.
+
+  Raises:
+    OSError: it cannot be read, is no regular file (opening a pipe would wait
+      for somebody who writes), or is too large to be an image.
+  """
+  with files.open_regular(path) as opened:
+    size = os.fstat(opened.fileno()).st_size
+    check_bytes(size, path)
+    head = opened.read(formats.HEAD) if size > _SMALL else b""
+    if head and formats.recognise(head) is None:
+      reason = formats.describe_other(head)
+      raise OSError(errno.EINVAL, f"{size} bytes, {reason}", path)
+    return head + opened.read()
+
+
+def check_bytes(size: int, path: str | os.PathLike) -> None:
+  """Refuses the content of an image of more than MAX_BYTES.
+
+  Raises:
+    OSError: it would fill the memory.
+  """
+  if size > MAX_BYTES:
+    raise OSError(
+      errno.EFBIG, f"an image of {size:,} bytes, more than {MAX_BYTES:,}", path
+    )

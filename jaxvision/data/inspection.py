@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxvision.data import dataset as records
-from jaxvision.data import datasets, decoding
+from jaxvision.data import datasets, decoding, profiles, unreadable
 
 _MEASURED = 256  # images per split whose size is looked at
 
@@ -25,6 +25,7 @@ class SplitSummary:
     sizes: (height, width) -> images of it, the most frequent first; of at most
       256 images, evenly spread over the split.
     unreadable: id -> reason, among those 256.
+    broken_profiles: ids of those with a broken colour profile.
   """
 
   name: str
@@ -33,6 +34,7 @@ class SplitSummary:
   counts: dict[str, int]
   sizes: dict[tuple[int, int], int]
   unreadable: dict[str, str]
+  broken_profiles: tuple[str, ...] = ()
 
 
 def inspect(data_config: Any, *, splits: Sequence[str]) -> list[SplitSummary]:
@@ -73,7 +75,7 @@ def sample(
   ]
   images, titles = [], []
   for index in chosen:
-    image = _decoded(dataset, index, channels)
+    _, image = _read(dataset, index, channels)
     if isinstance(image, np.ndarray):
       images.append(image)
       titles.append(dataset.class_names[labels[index]])
@@ -91,40 +93,44 @@ def _summarize(dataset: records.Dataset, channels: int) -> SplitSummary:
       f"{dataset.split!r})"
     )
   counts = np.bincount(labels, minlength=num_classes).tolist()
-  sizes, unreadable = _measure(dataset, channels)
+  sizes, wrong, broken = _measure(dataset, channels)
   return SplitSummary(
     name=dataset.name,
     split=dataset.split,
     num_examples=dataset.num_examples,
     counts=dict(zip(dataset.class_names, counts, strict=True)),
     sizes=sizes,
-    unreadable=unreadable,
+    unreadable=wrong,
+    broken_profiles=broken,
   )
 
 
 def _measure(
   dataset: records.Dataset, channels: int
-) -> tuple[dict[tuple[int, int], int], dict[str, str]]:
-  sizes, unreadable = collections.Counter(), {}
+) -> tuple[dict[tuple[int, int], int], dict[str, str], tuple[str, ...]]:
+  sizes, wrong, broken = collections.Counter(), {}, []
   measured = min(_MEASURED, dataset.num_examples)
   spread = np.linspace(0, dataset.num_examples - 1, measured).astype(int)
   for index in spread.tolist():
-    image = _decoded(dataset, index, channels)
+    stored, image = _read(dataset, index, channels)
     if isinstance(image, np.ndarray):
       sizes[image.shape[:2]] += 1
     else:
-      unreadable[dataset.ids([index])[0]] = str(image)
-  return dict(sizes.most_common()), unreadable
+      wrong[dataset.ids([index])[0]] = image
+    if isinstance(stored, bytes) and profiles.is_broken(stored):
+      broken.append(dataset.ids([index])[0])
+  return dict(sizes.most_common()), wrong, tuple(broken)
 
 
-def _decoded(
+def _read(
   dataset: records.Dataset, index: int, channels: int
-) -> np.ndarray | Exception:
-  """The image, or why it cannot be read."""
+) -> tuple[bytes | np.ndarray | None, np.ndarray | str]:
+  """What is stored, and the image, or why it cannot be read."""
+  stored = None
   try:
-    image, _ = dataset.read([index])[0]
-    if isinstance(image, bytes):
-      return decoding.decode(image, channels=channels)
-    return image
-  except (OSError, decoding.UnreadableImage) as error:
-    return error
+    stored, _ = dataset.read([index])[0]
+    if isinstance(stored, bytes):
+      return stored, decoding.decode(stored, channels=channels)
+    return stored, stored
+  except (OSError, MemoryError, decoding.UnreadableImage) as error:
+    return stored, str(unreadable.from_failure(error))

@@ -13,8 +13,12 @@ image, bit for bit; they are libjpeg-turbo's, as OpenCV's and Pillow's are.
 """
 
 import dataclasses
+import struct
 
 import numpy as np
+
+from jaxvision.data import orientation as lying
+from jaxvision.data import unreadable
 
 # Markers of frames: sequential ones and the progressive one, Huffman coded.
 # Others, as arithmetic coding, are rare and left to Pillow.
@@ -25,10 +29,24 @@ _OTHER_FRAMES = (
   *range(0xC9, 0xCC),
   *range(0xCD, 0xD0),
 )
-_SCAN, _APP1 = 0xDA, 0xE1
-_ORIENTATION = 0x0112  # the tag of EXIF 2.3, table 4
+_SCAN, _END, _APP1, _COMMENT = 0xDA, 0xD9, 0xE1, 0xFE
+# Without a length: filling, and those of entropy coding and its restarts.
+_BARE = frozenset((0x00, 0x01, *range(0xD0, 0xD9), 0xFF))
+# Metadata, that no decoder needs: all APPn but those of JFIF and Adobe, which
+# say what the colours are.
+_METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, _COMMENT))
+_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+_FRAMES = frozenset((*_SEQUENTIAL, _PROGRESSIVE, *_OTHER_FRAMES))
+_HEAD = struct.Struct(">BBH")  # of a segment: 255, marker, length
 # Rows below the part, as chroma is interpolated between rows.
 _BELOW = 2
+
+
+# A block of 64 pixels takes a bit at least.
+_PIXELS_PER_BYTE = 8 * 64
+# Passes over all pixels that a file of the largest size may ask for; smaller
+# ones may have more. Encoders write about 10.
+_MAX_SCANS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +58,9 @@ class Header:
     orientation: of EXIF, 1 to 8; 1 is upright, 5 to 8 lie on their side.
     height_at: the place of the height in the file, two bytes.
     in_one_scan: whether all of a row is stored before the next one.
+    common: whether it is a whole file of 8 bits, grey or three colours, that
+      `decode` takes.
+    metadata: (first byte, one past the last) of segments without pixels.
   """
 
   height: int
@@ -47,6 +68,8 @@ class Header:
   orientation: int
   height_at: int
   in_one_scan: bool
+  common: bool
+  metadata: tuple[tuple[int, int], ...]
 
   @property
   def shape(self) -> tuple[int, int]:
@@ -58,53 +81,100 @@ class Header:
 def read_header(encoded: bytes) -> Header | None:
   """Reads the segments before the first scan.
 
+  Bytes between segments are stepped over, as libjpeg does.
+
   Returns:
-    None if this is no whole JPEG of 8 bits, grey or three colours.
+    None if there is no frame before it, or one without height or width.
   """
-  if not (encoded.startswith(b"\xff\xd8") and encoded.endswith(b"\xff\xd9")):
-    return None
-  place, frame, orientation = 2, None, 1
-  while place + 4 <= len(encoded) and encoded[place] == 0xFF:
-    marker = encoded[place + 1]
-    body = place + 4
-    end = place + 2 + int.from_bytes(encoded[place + 2 : body])
-    if marker in _SEQUENTIAL or marker == _PROGRESSIVE:
+  frame, exif, xmp, metadata, place = None, b"", None, [], 2
+  last = len(encoded) - _HEAD.size
+  while place <= last:
+    start, marker, length = _HEAD.unpack_from(encoded, place)
+    if start != 0xFF or marker in _BARE:
+      place = _next(encoded, place)
+      continue
+    body, end = place + 4, place + 2 + length
+    if marker in _FRAMES:
       frame = marker, body, encoded[body:end]
-    elif marker in _OTHER_FRAMES:
-      return None
-    elif marker == _APP1 and encoded.startswith(b"Exif\0\0", body):
-      orientation = _orientation(encoded[body + 6 : end])
     elif marker == _SCAN:
-      return frame and _header(*frame, orientation, encoded[body])
+      stated = lying.read(exif=exif, xmp=xmp) if exif or xmp else lying.UPRIGHT
+      return frame and _header(*frame, stated, encoded, body, tuple(metadata))
+    elif marker in _METADATA:
+      metadata.append((place, end))
+      if marker == _APP1 and encoded.startswith(_EXIF, body):
+        # A second segment goes on where the first one ends.
+        exif += encoded[body + (len(_EXIF) if exif else 0) : end]
+      elif marker == _APP1 and encoded.startswith(_XMP, body):
+        xmp = encoded[body + len(_XMP) : end]
+    elif marker == _END:
+      return None
     place = end
   return None
 
 
+def _next(encoded: bytes, place: int) -> int:
+  """Where a segment may begin, after bytes that belong to none."""
+  if encoded[place] == 0xFF:
+    place += 1 if encoded[place + 1] == 0xFF else 2
+  found = encoded.find(b"\xff", place)
+  return found if found >= 0 else len(encoded)
+
+
 def _header(
-  marker: int, place: int, frame: bytes, orientation: int, in_scan: int
+  marker: int,
+  place: int,
+  frame: bytes,
+  orientation: int,
+  encoded: bytes,
+  scan: int,
+  metadata: tuple[tuple[int, int], ...],
 ) -> Header | None:
   """From a frame: bits, height, width, number of components."""
-  if len(frame) < 6 or frame[0] != 8 or frame[5] not in (1, 3):
+  if len(frame) < 6:
     return None
   height, width = int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5])
   if not height or not width:
     return None
-  in_one_scan = marker in _SEQUENTIAL and in_scan == frame[5]
-  return Header(height, width, orientation, place + 1, in_one_scan)
+  common = frame[0] == 8 and frame[5] in (1, 3) and marker not in _OTHER_FRAMES
+  return Header(
+    height,
+    width,
+    orientation,
+    height_at=place + 1,
+    in_one_scan=marker in _SEQUENTIAL and encoded[scan] == frame[5],
+    common=common and encoded.endswith(b"\xff\xd9"),
+    metadata=metadata,
+  )
 
 
-def _orientation(tiff: bytes) -> int:
-  """That of the first directory; 1 if it has none or is damaged."""
-  order = {b"II": "little", b"MM": "big"}.get(tiff[:2])
-  if order is None:
-    return 1
-  first = int.from_bytes(tiff[4:8], order)
-  count = int.from_bytes(tiff[first : first + 2], order)
-  for place in range(first + 2, first + 2 + 12 * count, 12):
-    if int.from_bytes(tiff[place : place + 2], order) == _ORIENTATION:
-      found = int.from_bytes(tiff[place + 8 : place + 10], order)
-      return found if 1 <= found <= 8 else 1
-  return 1
+def without_metadata(encoded: bytes, header: Header) -> bytes:
+  """The same file without EXIF, XMP, profiles, thumbnails and comments."""
+  places = [0, *(edge for part in header.metadata for edge in part), None]
+  pairs = zip(places[::2], places[1::2], strict=True)
+  return b"".join(encoded[first:last] for first, last in pairs)
+
+
+def check_work(encoded: bytes, header: Header, *, max_pixels: int) -> None:
+  """Refuses a file that asks for more work than its size explains.
+
+  Raises:
+    UnreadableImage: fewer bytes than such an image can have, or far more passes
+      over it than encoders make, which would keep a decoder busy for hours.
+  """
+  pixels = header.height * header.width
+  if header.common and pixels > _PIXELS_PER_BYTE * len(encoded):
+    raise unreadable.UnreadableImage(
+      f"{len(encoded):,} bytes cannot hold {header.width}x{header.height} "
+      "pixels: it is truncated or damaged"
+    )
+  if header.in_one_scan:
+    return
+  scans = encoded.count(b"\xff\xda")
+  if scans * pixels > _MAX_SCANS * max_pixels:
+    raise unreadable.UnreadableImage(
+      f"{scans} passes over {header.width}x{header.height} pixels, more than "
+      f"{_MAX_SCANS} over data.max_pixels={max_pixels:,}"
+    )
 
 
 def decode(
@@ -149,21 +219,5 @@ def decode(
     )
   except ValueError:
     return None
-  upright = _upright(image, header.orientation)
+  upright = lying.upright(image, header.orientation)
   return upright.reshape(*upright.shape[:2], channels)
-
-
-def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
-  """Undoes an orientation of EXIF 2.3, section 4.6.4."""
-  import cv2
-
-  if orientation in (2, 3, 4):
-    return cv2.flip(image, {2: 1, 3: -1, 4: 0}[orientation])
-  if orientation in (5, 7):
-    image = cv2.transpose(image)
-    return image if orientation == 5 else cv2.flip(image, -1)
-  if orientation == 6:
-    return cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)
-  if orientation == 8:
-    return cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE)
-  return image

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxvision.data import dataset, labels, names, splits
+from jaxvision.data import dataset, image_files, labels, names, splits
 
 _COMPARED = 1 << 26  # bytes of images that tell arrays apart
 
@@ -67,8 +67,8 @@ class _Files:
     examples = []
     for index in indices:
       row = int(self.order[index])
-      with open(self.paths[row], "rb", buffering=0) as opened:
-        examples.append((opened.read(), int(self.labels[row])))
+      content = image_files.read(self.paths[row])
+      examples.append((content, int(self.labels[row])))
     return examples
 
 

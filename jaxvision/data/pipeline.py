@@ -26,6 +26,7 @@ from jaxvision.data import (
   host_transforms,
   order,
   threads,
+  unreadable,
   workers,
 )
 
@@ -217,6 +218,7 @@ def make_batches(
   threads: int = 4,
   workers: int = 0,
   max_unreadable: float = 0.01,
+  max_pixels: int = unreadable.MAX_PIXELS,
 ) -> Batches:
   """Makes the batches of a split.
 
@@ -231,6 +233,7 @@ def make_batches(
     threads: that read and decode ahead; 0 does it when a batch is asked for.
     workers: processes that do so in place of the threads, if it is not 0.
     max_unreadable: the share of unreadable images that is tolerated.
+    max_pixels: that an image may have before its transforms.
 
   Raises:
     ValueError: random transforms in evaluation, a share of rows outside the
@@ -246,7 +249,9 @@ def make_batches(
   if seed is not None and not 0 <= seed < 2**32:
     raise ValueError(f"seed is {seed}; it must lie in [0, 2^32)")
   _check_sizes(dataset, batch_size, seed, rows)
-  source = examples.Examples(dataset, transform, channels, max_unreadable)
+  source = examples.Examples(
+    dataset, transform, channels, max_unreadable, max_pixels
+  )
   return Batches(
     examples=source,
     batch_size=batch_size,

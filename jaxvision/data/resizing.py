@@ -12,11 +12,13 @@ what shrinks at a half, quarter or eighth of its size: see decoding.py.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from jaxvision import spelling
+from jaxvision.data import unreadable
 
 OPENCV = {
   "nearest": "INTER_NEAREST_EXACT",
@@ -91,6 +93,10 @@ def resample(
     method: of resizing.
     divisor: by which the image is smaller than the region supposes. The part
       then grows to whole pixels: each edge by less than one of the image.
+
+  Raises:
+    UnreadableImage: the result would have more than 250 million pixels, as that
+      of "resize_small" has where an image is long and thin.
   """
   rows, columns = (
     slice(start // divisor, -(-(start + length) // divisor))
@@ -99,6 +105,13 @@ def resample(
       (region.left, region.width),
     )
   )
+  if math.prod(region.size) > unreadable.MAX_PIXELS:
+    height, width = region.size
+    raise unreadable.UnreadableImage(
+      f"a part of {region.height}x{region.width} pixels would become one of "
+      f"{height}x{width}, more than {unreadable.MAX_PIXELS:,}; cut an image so "
+      "long and thin, or resize it to a fixed size"
+    )
   return make_resizer(method)(image[rows, columns], *region.size)
 
 

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from jaxvision.data import dataset, decoding
+from jaxvision.data import dataset, decoding, profiles, unreadable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Survey:
     hashes: (n,) S16, of the file or the pixels, equal for equal ones.
     num_bytes: (n,) int64, of the file or the pixels.
     unreadable: id -> reason.
+    broken_profiles: ids of images with a broken colour profile.
     seconds: that it took to read and decode.
   """
 
@@ -34,6 +35,7 @@ class Survey:
   num_bytes: np.ndarray
   unreadable: dict[str, str]
   seconds: float
+  broken_profiles: tuple[str, ...] = ()
 
 
 def make_survey(
@@ -54,7 +56,8 @@ def make_survey(
   with concurrent.futures.ThreadPoolExecutor(threads) as pool:
     seen = list(pool.map(look, indices.tolist(), chunksize=16))
   seconds = time.perf_counter() - start
-  reasons = [reason for *_, reason in seen]
+  reasons = [each[3] for each in seen]
+  broken = indices[[each[4] for each in seen]].tolist()
   wrong = [i for i, reason in zip(indices, reasons, strict=True) if reason]
   return Survey(
     split=split,
@@ -65,22 +68,26 @@ def make_survey(
     num_bytes=np.asarray([each[2] for each in seen], np.int64),
     unreadable=dict(zip(split.ids(wrong), filter(None, reasons), strict=True)),
     seconds=seconds,
+    broken_profiles=tuple(split.ids(broken)),
   )
 
 
 def _look(
   split: dataset.Dataset, channels: int, index: int
-) -> tuple[tuple[int, int], bytes, int, str]:
-  """(size, hash, bytes, why it cannot be read) of one image."""
+) -> tuple[tuple[int, int], bytes, int, str, bool]:
+  """(size, hash, bytes, why it cannot be read, broken profile) of one image."""
   try:
     ((image, _),) = split.read([index])
-  except OSError as error:
-    return (0, 0), bytes(16), 0, str(error)
+  except (OSError, MemoryError) as error:
+    return (0, 0), bytes(16), 0, str(unreadable.from_failure(error)), False
   content = image if isinstance(image, bytes) else image.tobytes()
   digest = hashlib.blake2b(content, digest_size=16).digest()
+  broken = isinstance(image, bytes) and profiles.is_broken(image)
+  size, reason = (0, 0), ""
   try:
     if isinstance(image, bytes):
       image = decoding.decode(image, channels=channels)
+    size = image.shape[:2]
   except decoding.UnreadableImage as error:
-    return (0, 0), digest, len(content), str(error)
-  return image.shape[:2], digest, len(content), ""
+    reason = str(error)
+  return size, digest, len(content), reason, broken

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jaxvision import files
 from jaxvision.data import extents, index_file
 
 _HEAD = np.dtype([("length", "<u8"), ("checksum", "<u4")])
 _HEAD_BYTES, _TAIL_BYTES = 12, 4
 # Files on disks and networks that answer late are walked side by side.
 _THREADS = 16
-_CHECKED = 4096  # records after which checksums are compared, and at the end
 _CASTAGNOLI = 0x82F63B78
 
 
@@ -89,14 +89,15 @@ def _walk_all(paths: Sequence[pathlib.Path]) -> index_file.Arrays:
 def _walk(path: pathlib.Path) -> np.ndarray:
   """(n,) int64, the lengths of the records of one file."""
   heads, position = [], 0
-  with path.open("rb", buffering=0) as opened:
+  with files.open_regular(path) as opened:
     descriptor = opened.fileno()
     size = os.fstat(descriptor).st_size
     while position < size:
       head = os.pread(descriptor, _HEAD_BYTES, position)
       heads.append(head)
-      # Early, or another kind of file is walked to its end in tiny steps.
-      if len(heads) in (1, _CHECKED) and len(head) == _HEAD_BYTES:
+      # Early, or another kind of file is walked to its end in tiny steps, and
+      # zeros without end pass for records of no length.
+      if len(heads) & len(heads) - 1 == 0 and len(head) == _HEAD_BYTES:
         _check(path, np.frombuffer(b"".join(heads), _HEAD))
       length = int.from_bytes(head[:8], "little")
       position += _HEAD_BYTES + length + _TAIL_BYTES

@@ -63,8 +63,7 @@ class _Files:
   def read(self, indices: Sequence[int]) -> list[dataset.Example]:
     examples = []
     for path, label in map(self._path, indices):
-      with open(path, "rb", buffering=0) as opened:
-        examples.append((opened.read(), label))
+      examples.append((image_files.read(path), label))
     return examples
 
   def _path(self, index: int) -> tuple[str, int]:

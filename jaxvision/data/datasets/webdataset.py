@@ -238,7 +238,8 @@ def _list_all(paths: Sequence[pathlib.Path]) -> index_file.Arrays:
 def _list(path: pathlib.Path) -> _Shard:
   """The examples of one shard."""
   places, texts, keys = [], [], []
-  with path.open("rb", buffering=0) as opened:
+  with files.open_regular(path) as buffered:
+    opened = buffered.raw
     for key, members in tar_groups.read(path, opened):
       where = f"{path}, example {key!r}"
       image = _image(members, where)
