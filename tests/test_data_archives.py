@@ -1,6 +1,8 @@
 """Files inside of archives are read where they lie."""
 
 import gzip
+import random
+import tarfile
 
 import published_archives
 import pytest
@@ -103,3 +105,34 @@ def test_as_dataset_reads_in_any_order(archive):
     (contents[1], 0),
   ]
   assert split.ids([1]) == ["a/2.txt"]
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_compressed_files_with_damage(tmp_path, place):
+  path = tmp_path / "a.tar.gz"
+  content = bytearray(
+    gzip.compress(random.Random(0).randbytes(10_000) + b"a" * 10_000)
+  )
+  content[int(place * len(content))] ^= 0x55
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match=r"a\.tar\.gz cannot be decompressed: "):
+    archives.decompressed(path, scratch=tmp_path)
+  assert [each.name for each in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+def test_what_is_called_compressed_and_ends_in_its_header(tmp_path):
+  path = tmp_path / "a.tar.gz"
+  for content in (b"\x1f\x8b", b"\x1f\x8b\x08\xff" + b"\0" * 20, b"\x1f\x8bzz"):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="cannot be decompressed: "):
+      archives.decompressed(path, scratch=tmp_path)
+
+
+def test_members_that_claim_impossible_sizes(tmp_path):
+  path = tmp_path / "a.tar"
+  with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+    member = tarfile.TarInfo("1.jpg")
+    member.pax_headers = {"size": "-512"}
+    archive.addfile(member)
+  with pytest.raises(ValueError, match=r"a\.tar is no whole tar archive: "):
+    list(archives.members(path))

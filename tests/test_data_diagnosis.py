@@ -159,6 +159,6 @@ def test_what_is_not_there_or_damaged_is_one_error(tmp_path):
 
 
 def test_a_folder_that_cannot_be_opened_is_an_error(folder):
-  (folder / "train" / "cat" / "notes.txt").write_bytes(b"")
+  (folder / "train" / "lost.png").write_bytes(b"")
   (found,) = diagnose(folder)
-  assert found.severity == "error" and "notes.txt is no image" in found.text
+  assert found.severity == "error" and "lost.png lies beside" in found.text

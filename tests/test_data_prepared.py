@@ -85,3 +85,21 @@ def test_list_shows_what_is_there_and_what_can_be_made(tmp_path):
   assert rows["digits"].remedy == f"jaxvision data prepare digits {elsewhere}"
   command = f"jaxvision data prepare cifar10 --source=FOLDER {elsewhere}"
   assert rows["cifar10"].remedy == command
+
+
+@pytest.mark.parametrize(
+  "content", ["", "[]", "{", '{"splits": 3}', '{"splits": [{"name": "train"}]}']
+)
+def test_a_damaged_description_is_named_and_hides_no_other(
+  tmp_path, content, caplog
+):
+  for name, text in (("ours", '{"name": "ours"}'), ("theirs", content)):
+    directory = tmp_path / name / "1.0.0"
+    directory.mkdir(parents=True)
+    (directory / "dataset_info.json").write_text(text)
+  with pytest.raises(
+    ValueError, match=r"theirs/1\.0\.0/dataset_info\.json is d"
+  ):
+    prepared.find("theirs", data_dir=tmp_path)
+  assert [each.name for each in prepared.scan_all(tmp_path)] == ["ours"]
+  assert "dataset_info.json is damaged" in caplog.text

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from jaxvision import files
-from jaxvision.data import dataset, extents
+from jaxvision.data import dataset, extents, refusal, tar_groups
 
 _GZIP = b"\x1f\x8b"
 
@@ -54,21 +54,21 @@ def members(
   start, end = 0, archive.stat().st_size
   if inside:
     start, end = inside.offset, inside.offset + inside.size
-  try:
-    with archive.open("rb") as file:
-      file.seek(start)
-      with tarfile.TarFile(fileobj=file) as tar:
-        while info := tar.next():
-          if info.offset_data + info.size > end:
-            raise tarfile.ReadError("it ends in the middle of a file")
-          if info.isreg():
-            yield Member(info.name, archive, info.offset_data, info.size)
-          tar.members.clear()  # or it keeps a million of them
-  except tarfile.TarError as error:
-    part = f"{inside.name} in {archive}" if inside else str(archive)
-    raise ValueError(
-      f"{part} is no whole tar archive: {error}; fetch it again"
-    ) from error
+  part = f"{inside.name} in {archive}" if inside else str(archive)
+  what = f"{part} is no whole tar archive"
+  with (
+    refusal.naming(what, remedy="fetch it again"),
+    archive.open("rb") as file,
+  ):
+    file.seek(start)
+    with tarfile.TarFile(fileobj=file) as tar:
+      before = -1
+      while info := tar.next():
+        tar_groups.check_member(info, after=tar.offset, before=before, end=end)
+        before = tar.offset
+        if info.isreg():
+          yield Member(info.name, archive, info.offset_data, info.size)
+        tar.members.clear()  # or it keeps a million of them
 
 
 def read(member: Member) -> bytes:
@@ -101,13 +101,13 @@ def decompressed(path: pathlib.Path, *, scratch: pathlib.Path) -> pathlib.Path:
   target = scratch / path.stem
   if target.exists():
     return target
-  try:
-    with gzip.open(path) as packed, files.writing(target) as file:
-      shutil.copyfileobj(packed, file, 1 << 20)
-  except (EOFError, gzip.BadGzipFile) as error:
-    raise ValueError(
-      f"{path} cannot be decompressed: {error}; fetch it again"
-    ) from error
+  what = f"{path} cannot be decompressed"
+  with refusal.naming(what, remedy="fetch it again"):
+    try:
+      with gzip.open(path) as packed, files.writing(target) as file:
+        shutil.copyfileobj(packed, file, 1 << 20)
+    except gzip.BadGzipFile as error:  # an OSError, but not of the disk
+      raise ValueError(str(error)) from error
   return target
 
 

@@ -63,8 +63,8 @@ def _count(path: pathlib.Path) -> int | str:
     if count:
       reader.read([count - 1])
     reader.close()
-  except (RuntimeError, ValueError) as error:
-    return str(error).splitlines()[0]
+  except Exception as error:  # of the library, whatever it is
+    return (str(error) or type(error).__name__).splitlines()[0]
   return count
 
 

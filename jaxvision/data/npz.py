@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 
 from jaxvision import files
+from jaxvision.data import refusal
 
 Arrays = dict[str, np.ndarray]
 
@@ -37,16 +38,9 @@ def read(path: pathlib.Path, *, remedy: str) -> Arrays:
     ValueError: no .npz file, damaged, encrypted, of objects, with two arrays of
       one name, or too large for the memory.
   """
-  with files.open_regular(path) as opened:
-    try:
-      return _read(opened)
-    # Of zlib, zipfile, numpy and struct; a zip file that asks for a password is
-    # a RuntimeError, an unknown compression a NotImplementedError.
-    except Exception as error:
-      raise ValueError(
-        f"{path} is not an .npz file of plain arrays: "
-        f"{error or type(error).__name__}; {remedy}"
-      ) from error
+  what = f"{path} is not an .npz file of plain arrays"
+  with files.open_regular(path) as opened, refusal.naming(what, remedy=remedy):
+    return _read(opened)
 
 
 def _read(opened: IO[bytes]) -> Arrays:

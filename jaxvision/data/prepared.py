@@ -6,12 +6,15 @@ without tensorflow-datasets, so that a list of what is there is instant.
 """
 
 import dataclasses
-import json
+import logging
 import os
 import pathlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from jaxvision import spelling
+from jaxvision import files, spelling
+from jaxvision.data import refusal
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _INFO = "dataset_info.json"
@@ -110,7 +113,10 @@ def scan_all(directory: pathlib.Path) -> list[Prepared]:
     version = info.parent
     if _VERSION.fullmatch(version.name):
       name = version.parent.relative_to(directory).as_posix()
-      found.append(_describe(version, name))
+      try:
+        found.append(_describe(version, name))
+      except ValueError as error:
+        logging.getLogger(__name__).warning("left out: %s", error)
   return found
 
 
@@ -137,7 +143,16 @@ def list_datasets(
 
 
 def _describe(directory: pathlib.Path, name: str) -> Prepared:
-  info = json.loads((directory / _INFO).read_text(encoding="utf-8"))
+  path = directory / _INFO
+  again = f"prepare the data set again, or remove {directory}"
+  info = files.read_json(path, remedy=again)
+  with refusal.naming(f"{path} is damaged", remedy=again):
+    return _described(directory, name, info)
+
+
+def _described(
+  directory: pathlib.Path, name: str, info: Mapping[str, Any]
+) -> Prepared:
   file_format = info.get("fileFormat") or "tfrecord"
   splits = info.get("splits", [])
   return Prepared(

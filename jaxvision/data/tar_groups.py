@@ -11,13 +11,12 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from jaxvision.data import image_files
+from jaxvision.data import image_files, refusal
 
 # (first byte, bytes)
 Place = tuple[int, int]
 
 _BLOCK = 512  # bytes; what tar files consist of
-_LARGEST = 1 << 31  # bytes of a member; a larger one is no image and no label
 
 
 def read(
@@ -64,27 +63,25 @@ def _members(
 ) -> Iterator[tuple[str, Place]]:
   """(name, place) of all files in a tar file that are not hidden."""
   size = os.fstat(opened.fileno()).st_size
-  try:
-    with tarfile.open(fileobj=opened, mode="r:") as archive:
-      before = -1
-      while (member := archive.next()) is not None:
-        # It would keep all of them.
-        archive.members.clear()
-        _check(member, archive.offset, before, size)
-        before = archive.offset
-        name = member.name.removeprefix("./")
-        if member.isfile() and not image_files.is_hidden(name):
-          yield name, (member.offset_data, member.size)
-      end = os.pread(opened.fileno(), _BLOCK, archive.offset)
-  except OSError:
-    raise
-  # tarfile raises TarError, and what int, struct and codecs raise.
-  except Exception as error:
-    raise ValueError(
-      f"{path} cannot be read in any order, because it is no plain tar file, "
-      f"or cut: {error or type(error).__name__}; unpack .gz and the like "
-      "first, or copy it again"
-    ) from error
+  what = (
+    f"{path} cannot be read in any order, because it is no plain tar file, or "
+    "cut"
+  )
+  remedy = "unpack .gz and the like first, or copy it again"
+  with (
+    refusal.naming(what, remedy=remedy),
+    tarfile.open(fileobj=opened, mode="r:") as archive,
+  ):
+    before = -1
+    while (member := archive.next()) is not None:
+      # It would keep all of them.
+      archive.members.clear()
+      check_member(member, after=archive.offset, before=before, end=size)
+      before = archive.offset
+      name = member.name.removeprefix("./")
+      if member.isfile() and not image_files.is_hidden(name):
+        yield name, (member.offset_data, member.size)
+    end = os.pread(opened.fileno(), _BLOCK, archive.offset)
   # Damage in the middle would otherwise pass for the end.
   if end != bytes(_BLOCK):
     raise ValueError(
@@ -93,17 +90,25 @@ def _members(
     )
 
 
-def _check(member: tarfile.TarInfo, after: int, before: int, size: int) -> None:
-  """Whether a member is whole, of one piece, and followed by the next."""
+def check_member(
+  member: tarfile.TarInfo, *, after: int, before: int, end: int
+) -> None:
+  """Whether a member is whole, of one piece, and followed by the next.
+
+  Args:
+    member: of an archive.
+    after: where the archive goes on after it.
+    before: where it went on after the member before.
+    end: of the archive.
+
+  Raises:
+    ValueError: it is not.
+  """
   if member.issparse():
     raise ValueError(f"{member.name!r} is sparse; write it whole")
   if after <= before or member.size < 0:
     raise ValueError(f"{member.name!r} claims a size of {member.size} bytes")
-  if member.isfile() and member.offset_data + member.size > size:
+  if member.isfile() and member.offset_data + member.size > end:
     raise ValueError(
       f"{member.name!r} claims {member.size:,} bytes, more than are left"
-    )
-  if member.isfile() and member.size > _LARGEST:
-    raise ValueError(
-      f"{member.name!r} has {member.size:,} bytes; expected images and labels"
     )

@@ -18,6 +18,7 @@ from jaxvision.data import (
   dataset,
   index_file,
   prepared,
+  refusal,
   tf_example,
   tfrecords,
 )
@@ -118,7 +119,10 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
   import tensorflow_datasets as tfds
 
   found = prepared.find(data_config.name, data_dir=data_config.data_dir)
-  info = tfds.builder_from_directory(found.directory).info
+  again = f"prepare it again, or copy {found.directory} from where it was made"
+  what = f"{found.directory} cannot be opened as a data set of TFDS"
+  with refusal.naming(what, remedy=again):
+    info = tfds.builder_from_directory(found.directory).info
   image = _only(info.features, tfds.features.Image, "image")
   label = _only(info.features, tfds.features.ClassLabel, "label")
   return {

@@ -7,7 +7,7 @@ setid.mat has the numbers of the images of each split.
 import pathlib
 from collections.abc import Mapping
 
-from jaxvision.data import archives, recipe
+from jaxvision.data import archives, recipe, refusal
 
 _NAME = "oxford_flowers102"
 _SPLITS = {"train": "trnid", "validation": "valid", "test": "tstid"}
@@ -23,19 +23,23 @@ def _load(
   found = {
     pathlib.PurePath(each.name).name: each for each in archives.members(archive)
   }
-  labels = io.loadmat(files[_LABELS])["labels"][0]
-  sets = io.loadmat(files[_SETS])
+  tables = {}
+  for name, keys in ((_LABELS, ("labels",)), (_SETS, _SPLITS.values())):
+    what = f"{files[name]} is no table of {_NAME}"
+    with refusal.naming(what, remedy="fetch it again"):
+      found_tables = io.loadmat(files[name])
+      tables |= {key: found_tables[key][0].tolist() for key in keys}
   names = recipe.published_names(_NAME)
   splits = {}
   for split, key in _SPLITS.items():
-    numbers = sets[key][0].tolist()
+    numbers = tables[key]
     if missing := [n for n in numbers if _file(n) not in found]:
       raise ValueError(
         f"{files[_IMAGES]} lacks {len(missing)} of the {len(numbers)} images "
         f"of {split}, such as {_file(missing[0])}; fetch it again"
       )
     splits[split] = archives.as_dataset(
-      [(found[_file(n)], int(labels[n - 1]) - 1) for n in numbers],
+      [(found[_file(n)], int(tables["labels"][n - 1]) - 1) for n in numbers],
       name=_NAME,
       split=split,
       class_names=names,

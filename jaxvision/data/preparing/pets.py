@@ -7,7 +7,7 @@ breed from 1 on, whether it is a cat or a dog, and its breed among those.
 import pathlib
 from collections.abc import Mapping
 
-from jaxvision.data import archives, recipe
+from jaxvision.data import archives, recipe, refusal
 
 _NAME = "oxford_iiit_pet"
 _SPLITS = {"train": "trainval.txt", "test": "test.txt"}
@@ -26,15 +26,22 @@ def _load(
   for split, listing in _SPLITS.items():
     if listing not in annotations:
       raise ValueError(f"{files[_ANNOTATIONS]} lacks {listing}; fetch it again")
-    lines = archives.read(annotations[listing]).decode().splitlines()
-    rows = [line.split() for line in lines if line[:1] not in ("", "#")]
+    what = f"{listing} in {files[_ANNOTATIONS]} is no list of images"
+    with refusal.naming(what, remedy="fetch it again"):
+      lines = archives.read(annotations[listing]).decode().splitlines()
+      rows = [
+        (name, int(label))
+        for name, label, *_ in (
+          line.split() for line in lines if line[:1] not in ("", "#")
+        )
+      ]
     if missing := [row[0] for row in rows if f"{row[0]}.jpg" not in images]:
       raise ValueError(
         f"{files[_IMAGES]} lacks {len(missing)} of the {len(rows)} images of "
         f"{split}, such as {missing[0]}.jpg; fetch it again"
       )
     splits[split] = archives.as_dataset(
-      [(images[f"{row[0]}.jpg"], int(row[1]) - 1) for row in rows],
+      [(images[f"{row[0]}.jpg"], row[1] - 1) for row in rows],
       name=_NAME,
       split=split,
       class_names=names,

@@ -1,0 +1,30 @@
+"""One boundary around each reader of files: any failure becomes a refusal.
+
+Libraries that read files of others raise whatever their code comes across:
+zlib.error, struct.error, OverflowError, RecursionError, MemoryError and more. A
+list of them made by memory is never whole.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def naming(what: str, *, remedy: str) -> Iterator[None]:
+  """Turns any exception of the block into a ValueError that names the file.
+
+  Args:
+    what: the file and what is wrong, as in "a.tar is no whole tar archive".
+    remedy: what to do.
+
+  Raises:
+    OSError: as it is: a file that cannot be opened, a disk that fails.
+    ValueError: anything else.
+  """
+  try:
+    yield
+  except OSError:
+    raise
+  except Exception as error:
+    reason = f"{error}" or type(error).__name__
+    raise ValueError(f"{what}: {reason}; {remedy}") from error
