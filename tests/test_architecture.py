@@ -33,6 +33,7 @@ FLOORS = (
     "startup",
     "tracking",
   ),
+  ("user_code",),
   (
     "accumulation",
     "call_syntax",
@@ -154,6 +155,13 @@ INSIDE = {
     ("cluster",),
     ("__init__",),
   ),
+  "user_code": (
+    ("bundle", "reference"),
+    ("consent", "locating"),
+    ("copies", "loading"),
+    ("resolving",),
+    ("__init__",),
+  ),
   "trials": (
     ("lifting", "objective"),
     ("shared_programs",),
@@ -196,6 +204,7 @@ WITHOUT_JAX = (
   "jaxvision.published",
   "jaxvision.sweep",
   "jaxvision.tracking",
+  "jaxvision.user_code",
   "jaxvision.workdir",
 )
 

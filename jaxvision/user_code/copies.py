@@ -1,0 +1,115 @@
+"""The copies of own code in the folder of a run or a sweep.
+
+FOLDER/code/my_model/ has my_model.py and what it imports from beside it. What
+lies there and its digests stand in config.json (of a sweep: sweep.json) under
+"code", by what the user has written:
+
+  "my_model.py": {"folder": "code/my_model", "entry": "my_model.py",
+                  "origin": "/home/me", "digest": "5f0c...",
+                  "files": {"my_model.py": "9a1b...", "blocks.py": "77e0..."}}
+"""
+
+import hashlib
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from jaxvision import files
+from jaxvision.user_code import consent
+from jaxvision.user_code.bundle import Bundle
+
+Path = pathlib.Path
+
+_LARGEST = 16 << 20  # bytes of a file
+
+
+def write_copies(
+  folder: Path, bundles: Mapping[str, Bundle]
+) -> dict[str, dict[str, Any]]:
+  """Copies code into a folder; returns what is to stand under "code".
+
+  Raises:
+    OSError: the folder cannot be written.
+  """
+  record = {}
+  taken: set[str] = set()
+  for written, bundle in sorted(bundles.items()):
+    name = stem = Path(bundle.stem).name
+    while name in taken:
+      name = f"{stem}_{len(taken) + 1}"
+    taken.add(name)
+    for path, content in bundle.files.items():
+      target = folder / "code" / name / path
+      target.parent.mkdir(parents=True, exist_ok=True)
+      files.write_bytes(target, content)
+    record[written] = {
+      "folder": f"code/{name}",
+      "entry": bundle.entry,
+      "origin": bundle.origin,
+      "digest": bundle.digest,
+      "files": {path: _digest(each) for path, each in bundle.files.items()},
+    }
+  return record
+
+
+def read_copies(
+  folder: Path, record: Mapping[str, Any], *, check: bool = True
+) -> dict[str, Bundle]:
+  """The copies in a folder, by what the user has written.
+
+  Args:
+    folder: of a run or a sweep.
+    record: what `write_copies` returned.
+    check: whether this account must have typed or trusted them.
+
+  Raises:
+    OSError: a file is not there.
+    ValueError: it was changed, the record is damaged, or it is not trusted.
+  """
+  found = {}
+  for written, each in record.items():
+    try:
+      place, names = _inside(folder, each["folder"]), each["files"]
+      content = {path: _read(place, path, names[path]) for path in names}
+      bundle = Bundle(
+        written=str(written),
+        entry=str(each["entry"]),
+        origin=str(each["origin"]),
+        place=str(place),
+        files=content,
+      )
+      bundle.files[bundle.entry]
+    except (KeyError, TypeError, AttributeError) as error:
+      raise ValueError(
+        f"{files.printable(folder)}: what it says of the copy of {written!r} "
+        f"is damaged ({type(error).__name__}: {error}); restore the folder"
+      ) from error
+    if check:
+      consent.check(bundle, str(folder))
+    found[written] = bundle
+  return found
+
+
+def _inside(folder: Path, relative: str) -> Path:
+  parts = Path(relative).parts
+  if Path(relative).is_absolute() or ".." in parts:
+    raise ValueError(
+      f"{files.printable(folder)} names {relative!r} as its copy of code, "
+      "which is not in that folder; restore its record"
+    )
+  return folder / relative
+
+
+def _read(place: Path, path: str, digest: str) -> bytes:
+  content = files.read_bytes(_inside(place, path), limit=_LARGEST)
+  if _digest(content) != digest:
+    raise ValueError(
+      f"{files.printable(place / path)} is not the code that was copied here: "
+      "its SHA-256 is another. Restore it; to use changed code, train a new "
+      "run with it"
+    )
+  return content
+
+
+def _digest(content: bytes) -> str:
+  return hashlib.sha256(content).hexdigest()
