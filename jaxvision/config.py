@@ -8,8 +8,6 @@ checks them itself.
 """
 
 import functools
-import importlib.util
-import inspect
 import operator
 import pathlib
 import re
@@ -19,7 +17,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_dict, config_flags
 
-from jaxvision import call_syntax, keys, spelling
+from jaxvision import call_syntax, keys, recipes, spelling, user_code
 from jaxvision import options as kinds
 
 ConfigDict = config_dict.ConfigDict
@@ -30,33 +28,116 @@ _OPTIONS = tuple(
 )
 
 
-def load(recipe: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
+def load(
+  recipe: str,
+  overrides: Mapping[str, Any] | None = None,
+  *,
+  copies: Mapping[str, user_code.Bundle] | None = None,
+  owner: str = "",
+) -> ConfigDict:
   """The config of a recipe, overridden, checked and frozen.
 
   Args:
     recipe: "path/recipe.py" or "path/recipe.py:argument".
     overrides: values by dotted key, as {"optimizer.learning_rate": 0.1}. Text
       is converted to the type of the key, as on the command line.
+    copies: of code, in place of the files that are named.
+    owner: the folder that names the recipe; "" where the user does.
 
   Returns:
-    A frozen config with every key of configs/default.py.
+    A frozen config with every key of configs/default.py. Functions of the
+    user's own stand in it as `user_code.resolve` leaves them.
 
   Raises:
-    FileNotFoundError: there is no such recipe.
+    FileNotFoundError: there is no such recipe, or file of the user's own.
     ValueError: a key that does not exist, a value of the wrong type or out of
       its range, or a duration that cannot be read.
   """
-  config = _call_recipe(recipe)
-  for key, value in (overrides or {}).items():
+  path = recipe.partition(":")[0]
+  try:
+    config = recipes.call(recipe, copies=copies, owner=owner)
+  except (AttributeError, KeyError, TypeError) as error:
+    raise _shortened(error, path) from error
+  return _finished(
+    config,
+    overrides or {},
+    name=recipe,
+    folders=[pathlib.Path(path).expanduser().parent, pathlib.Path()],
+    copies=copies,
+    owner=owner,
+  )
+
+
+def restore(
+  saved: Mapping[str, Any],
+  overrides: Mapping[str, Any] | None = None,
+  *,
+  folders: Sequence[pathlib.Path] = (pathlib.Path(),),
+  copies: Mapping[str, user_code.Bundle] | None = None,
+  owner: str = "",
+) -> ConfigDict:
+  """The config that a run has kept, as `load` returns it.
+
+  Args:
+    saved: nested, as JSON has it; keys that did not exist when it was made have
+      their defaults.
+    overrides: as for `load`.
+    folders: that relative paths of code may start in.
+    copies: of code, in place of the files that are named.
+    owner: the folder of the run.
+
+  Raises:
+    FileNotFoundError, ValueError: as for `load`.
+  """
+  return _finished(
+    ConfigDict(complete(saved)),
+    overrides or {},
+    name=f"{owner}/config.json",
+    folders=folders,
+    copies=copies,
+    owner=owner,
+  )
+
+
+def complete(saved: Mapping[str, Any]) -> dict[str, Any]:
+  """A nested config from JSON, with tuples, and with the keys that it lacks."""
+  from jaxvision.configs import default
+
+  known, saved = default.get_config().to_dict(), _tuples(dict(saved))
+  return {
+    key: {**value, **saved.get(key, {})}
+    if isinstance(value, dict)
+    else saved.get(key, value)
+    for key, value in known.items()
+  }
+
+
+def _tuples(value: Any) -> Any:
+  """JSON has lists where a config has tuples."""
+  if isinstance(value, dict):
+    return {k: _tuples(v) for k, v in value.items()}
+  if isinstance(value, list):
+    return tuple(_tuples(v) for v in value)
+  return value
+
+
+def _finished(
+  config: ConfigDict,
+  overrides: Mapping[str, Any],
+  *,
+  name: str,
+  **code: Any,
+) -> ConfigDict:
+  """Overridden, checked, with its own code resolved, and frozen."""
+  for key, value in overrides.items():
     _override(config, key, value)
-  _check(config, recipe)
+  _check(config, name)
   if not config.model.weights:
-    for key in (
-      "mean",
-      "std",
-    ):  # empty: of the weights, of which there are none
+    # Empty means those of the weights, of which there are none.
+    for key in ("mean", "std"):
       config.data[key] = config.data[key] or (0.5,)
-  return config_dict.FrozenConfigDict(config)
+  resolved = user_code.resolve(config.to_dict(), **code)
+  return config_dict.FrozenConfigDict(resolved)
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,28 +149,6 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     else:
       flat[key] = value
   return flat
-
-
-def _call_recipe(recipe: str) -> ConfigDict:
-  path, _, argument = recipe.partition(":")
-  if not pathlib.Path(path).is_file():
-    raise FileNotFoundError(
-      f"no recipe {path!r} in {pathlib.Path.cwd()}; --config takes a Python "
-      "file, as in configs/digits.py or configs/digits.py:linear"
-    )
-  spec = importlib.util.spec_from_file_location("recipe", path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  if not hasattr(module, "get_config"):
-    raise ValueError(f"{path} has no function get_config; a recipe needs one")
-  if argument and not inspect.signature(module.get_config).parameters:
-    raise ValueError(
-      f"{path} takes no argument, but got {argument!r}; use --config {path}"
-    )
-  try:
-    return module.get_config(*([argument] if argument else []))
-  except (AttributeError, KeyError, TypeError) as error:
-    raise _shortened(error, path) from error
 
 
 def _shortened(error: Exception, path: str) -> Exception:

@@ -19,6 +19,10 @@ os.environ.setdefault(
   "--xla_disable_hlo_passes=cse_barrier_expander "
   "--xla_backend_optimization_level=0",
 )
+# What else is kept for an account is kept for the tests apart.
+os.environ.setdefault(
+  "XDG_CACHE_HOME", str(pathlib.Path(__file__).parents[1] / ".cache" / "xdg")
+)
 # One compilation cache for all workers and all runs of the tests.
 os.environ.setdefault(
   "JAX_COMPILATION_CACHE_DIR",

@@ -37,6 +37,7 @@ FLOORS = (
   (
     "accumulation",
     "call_syntax",
+    "recipes",
     "fetch",
     "grouping",
   ),

@@ -15,21 +15,15 @@ Path = pathlib.Path
 _LOGGER = logging.getLogger(__name__)
 
 
-def open_file(path: str | Path, *, owner: str = "") -> Bundle:
+def open_file(path: str | Path) -> Bundle:
   """Reads a recipe or another Python file that is to be run.
-
-  Args:
-    path: of the file.
-    owner: the folder that names it; "" where the user does.
 
   Raises:
     OSError: it cannot be read.
-    ValueError: it is no Python, or not trusted.
+    ValueError: it is no Python.
   """
-  path = Path(path).expanduser().absolute()
-  found = bundles.gather(str(path), origin=path.parent, entry=path.name)
-  _accept(found, owner)
-  return found
+  written, path = str(path), Path(path).expanduser().absolute()
+  return bundles.gather(written, origin=path.parent, entry=path.name)
 
 
 def resolve(
