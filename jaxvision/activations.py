@@ -12,7 +12,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxvision import spelling
+from jaxvision import spelling, user_code
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -105,9 +105,27 @@ ACTIVATIONS: dict[str, Activation] = {
 def create(name: str) -> Activation:
   """Returns the elementwise function called `name`, which keeps the dtype.
 
+  Args:
+    name: a key of `ACTIVATIONS`, or "FILE.py:FUNCTION" of the user's own.
+
   Raises:
     ValueError: if there is no such activation; names the nearest.
   """
+  if user_code.is_own(name):
+    own = user_code.function(name, kind="activation")
+    return functools.partial(_checked, own, user_code.as_written(name))
   if name not in ACTIVATIONS:
     raise ValueError(spelling.unknown("activation", name, ACTIVATIONS))
   return ACTIVATIONS[name]
+
+
+def _checked(function: Activation, name: str, x: jax.Array) -> jax.Array:
+  """The result of a function of the user's own, if it is elementwise."""
+  y = function(x)
+  if getattr(y, "shape", None) != x.shape or y.dtype != x.dtype:
+    found = f"{getattr(y, 'dtype', type(y).__name__)}{getattr(y, 'shape', '')}"
+    raise ValueError(
+      f"activation {name} made {found} of {x.dtype}{x.shape}; it must keep "
+      "the shape and the dtype"
+    )
+  return y

@@ -1,7 +1,8 @@
 """Function calls written as text in a config: "random_crop(padding=4)".
 
 Arguments are Python literals, or true, false and none in any case; nothing is
-evaluated. Their types and ranges are those of the function's parameters.
+evaluated. Their types and ranges are those of the function's parameters. A
+function of the user's own is called as "my_aug.py:random_shift(pixels=4)".
 """
 
 import ast
@@ -9,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jaxvision import options, spelling
+from jaxvision import options, spelling, user_code
 
 
 def call(
@@ -29,6 +30,11 @@ def call(
     ValueError: not a call with literal arguments, an unknown function, or
       arguments that it does not take.
   """
+  if user_code.is_own(text):
+    own = user_code.function(user_code.head(text), kind=kind)
+    arguments = text.strip().removeprefix(user_code.head(text))
+    functions = {user_code.name_of(text): own}
+    text = user_code.name_of(text) + arguments
   name, positional, named = _parse(text, kind)
   if name not in functions:
     raise ValueError(spelling.unknown(kind, name, list(functions)))

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxvision import ranges, spelling, trees
+from jaxvision import ranges, spelling, trees, user_code
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -24,16 +24,38 @@ def create(name: str, **options: Any) -> Loss:
   """Returns the loss called `name` with its options bound.
 
   Args:
-    name: a key of `LOSSES`.
+    name: a key of `LOSSES`, or "FILE.py:FUNCTION" of the user's own, which is
+      such a function, too.
     **options: keyword arguments of the loss.
 
   Raises:
     ValueError: the name or an option is unknown.
   """
+  given = dict.fromkeys(("logits", "targets"), "it comes with the batch")
+  if user_code.is_own(name):
+    own = user_code.function(name, kind="loss")
+    bound = spelling.bind(own, options, "loss.options", reserved=given)
+    return _checked(bound, user_code.as_written(name))
   if name not in LOSSES:
     raise ValueError(spelling.unknown("loss", name, LOSSES))
-  given = dict.fromkeys(("logits", "targets"), "it comes with the batch")
   return spelling.bind(LOSSES[name], options, "loss.options", reserved=given)
+
+
+def _checked(loss: Loss, name: str) -> Loss:
+  """A loss of the user's own, whose results must be one number an example."""
+
+  def checked(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    losses = loss(logits, targets)
+    shape = getattr(losses, "shape", None)
+    if shape != logits.shape[:1]:
+      raise ValueError(
+        f"loss {name} returned the shape {shape} for logits {logits.shape}; "
+        f"expected {logits.shape[:1]}, one number an example: leave the mean "
+        "over the batch out"
+      )
+    return losses.astype(jnp.float32)
+
+  return checked
 
 
 def untrained(name: str, options: Mapping[str, Any], num_classes: int) -> float:

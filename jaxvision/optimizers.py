@@ -18,6 +18,7 @@ multiplied by its own factor of the learning rate, if there are such factors.
 Sharpness-aware minimisation goes around all of it.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ import optax
 import optax.contrib
 from jax.typing import DTypeLike
 
-from jaxvision import ranges, spelling, trees
+from jaxvision import ranges, spelling, trees, user_code
 from jaxvision.schedules import Schedule
 
 Optimizer = optax.GradientTransformationExtraArgs
@@ -120,7 +121,10 @@ def create(
   the gradient of the same batch.
 
   Args:
-    name: optax's name, or "sgdw"; a key of `COUPLED_DECAY` or `OWN_DECAY`.
+    name: optax's name, or "sgdw"; a key of `COUPLED_DECAY` or `OWN_DECAY`. Or
+      "FILE.py:FUNCTION" of the user's own, which takes the learning rate (a
+      schedule) and the options and returns an optax transformation; if it
+      takes a `weight_decay`, too, the decay is its own matter.
     learning_rate: function of the step.
     params: tree of arrays or their shapes, of which only paths are read.
     weight_decay: per step; see above.
@@ -141,15 +145,13 @@ def create(
     ValueError: the name or an option is unknown, a parameter matches no rule, a
       rule matches no parameter, or all parameters are frozen.
   """
-  functions = {**COUPLED_DECAY, **OWN_DECAY}
-  if name not in functions:
-    raise ValueError(spelling.unknown("optimizer", name, functions))
+  function = _function(name)
   make = spelling.bind(
-    functions[name],
+    function,
     options or {},
     "optimizer.options",
     reserved=_RESERVED,
-    types=_TYPES,
+    types=None if user_code.is_own(name) else _TYPES,
   )
   labels, groups = _groups(
     params, weight_decay, weight_decay_rules, learning_rate_rules
@@ -159,7 +161,7 @@ def create(
   if gradient_clip:
     steps.append(optax.clip_by_global_norm(gradient_clip))
   optimizers = {
-    label: _for_group(name, make, learning_rate, rate, decay)
+    label: _for_group(name, function, make, learning_rate, rate, decay)
     for label, (rate, decay) in groups.items()
   }
   if len(optimizers) > 1:
@@ -173,6 +175,15 @@ def create(
     optimizer = _sharpness_aware(optimizer, sam_radius, frozen)
   optimizer = optax.with_extra_args_support(optimizer)
   return _keeping(optimizer, state_dtype) if state_dtype else optimizer
+
+
+def _function(name: str) -> Callable[..., optax.GradientTransformation]:
+  functions = {**COUPLED_DECAY, **OWN_DECAY}
+  if user_code.is_own(name):
+    return user_code.function(name, kind="optimizer")
+  if name not in functions:
+    raise ValueError(spelling.unknown("optimizer", name, functions))
+  return functions[name]
 
 
 def muon_dimensions(params: Any) -> Any:
@@ -250,6 +261,7 @@ def _groups(
 
 def _for_group(
   name: str,
+  function: Callable[..., optax.GradientTransformation],
   make: Callable[..., optax.GradientTransformation],
   learning_rate: Schedule,
   rate: float | None,
@@ -269,7 +281,7 @@ def _for_group(
       adam_weight_decay=decay,
       muon_weight_dimension_numbers=muon_dimensions,
     )
-  if name in OWN_DECAY:
+  if "weight_decay" in inspect.signature(function).parameters:
     return make(schedule, weight_decay=decay)
   if not decay:
     return make(schedule)

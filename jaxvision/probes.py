@@ -4,9 +4,13 @@ A probe is written as a call, "knn(k=20)", and works on the input of the model's
 last fully connected layer, its head. "pixels/knn(k=20)" works on normalised
 pixels instead, and "layer4_1/knn(k=20)" on the output of the layer "layer4_1",
 averaged over positions. It is fitted to one split and measured on another.
+
+A probe of the user's own is "my_probe.py:create(k=3)": a function that takes
+the options and returns the probe, (train, test, num_classes, mesh) -> metrics,
+where train and test are pairs of inputs (n, ...) and labels (n,).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -23,6 +27,7 @@ from jaxvision import (
   labelled,
   metrics,
   ranges,
+  user_code,
 )
 
 Tree = Any
@@ -115,13 +120,15 @@ def make_evaluator(
         list(calls.values()), *splits, num_classes=num_classes, mesh=mesh
       )
       found |= {name: measured[call] for name, call in calls.items()}
-    return {name: found[name] for name in names}
+    return {user_code.as_written(name): found[name] for name in names}
 
   return evaluate
 
 
 def _split(name: str) -> tuple[str | None, str]:
   """ "block/conv/knn(k=20)" -> "block/conv", "knn(k=20)"."""
+  if user_code.is_own(name) and ".py:" in name:
+    return None, name  # in a config, layers are told from paths by then
   before, bracket, options = name.partition("(")
   layer, _, function = before.rpartition("/")
   return layer or None, function + bracket + options
@@ -132,10 +139,17 @@ def _parse(call: str) -> Probe:
 
 
 def _measure(name, probe, train, test, num_classes, mesh) -> Metrics:
+  name = user_code.as_written(name)
   try:
-    return probe(train, test, num_classes, mesh)
+    found = probe(train, test, num_classes, mesh)
   except ValueError as error:
     raise ValueError(f"probe {name!r}: {error}") from error
+  if not isinstance(found, Mapping):
+    raise ValueError(
+      f"probe {name!r} returned {type(found).__name__}; expected metrics by "
+      'name, as {"top1": 0.9}'
+    )
+  return {key: float(value) for key, value in found.items()}
 
 
 def _knn(k: ranges.Count = 20, temperature: ranges.Positive = 0.07) -> Probe:

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision import ranges, spelling
+from jaxvision import ranges, spelling, user_code
 
 Schedule = Callable[[Any], jax.Array]
 
@@ -37,7 +37,8 @@ def create(
   """Returns the schedule called `name`: step -> learning rate.
 
   Args:
-    name: a key of `SCHEDULES`.
+    name: a key of `SCHEDULES`, or "FILE.py:FUNCTION" of the user's own, which
+      takes the same arguments.
     peak: the rate at the end of the warm-up.
     total_steps: T, how many steps the training takes.
     warmup_steps: w, fewer than T.
@@ -46,7 +47,8 @@ def create(
   Raises:
     ValueError: the name or an option is unknown, or the steps leave no room.
   """
-  if name not in SCHEDULES:
+  is_own = user_code.is_own(name)
+  if not is_own and name not in SCHEDULES:
     raise ValueError(spelling.unknown("schedule", name, SCHEDULES))
   if not 0 <= warmup_steps < total_steps:
     raise ValueError(
@@ -58,13 +60,36 @@ def create(
     "total_steps": "set train.duration",
     "warmup_steps": "set schedule.warmup",
   }
-  make = spelling.bind(
-    SCHEDULES[name], options, "schedule.options", reserved=given
+  function = (
+    user_code.function(name, kind="schedule") if is_own else SCHEDULES[name]
   )
+  make = spelling.bind(function, options, "schedule.options", reserved=given)
   main = make(peak, total_steps=total_steps, warmup_steps=warmup_steps)
+  if is_own:
+    main = _checked(main, user_code.as_written(name))
   if not warmup_steps:
     return main
   return _after_warmup(peak, warmup_steps, main)
+
+
+def _checked(schedule: Any, name: str) -> Schedule:
+  """A schedule of the user's own, whose results must be single numbers."""
+  if not callable(schedule):
+    raise ValueError(
+      f"schedule {name} returned {type(schedule).__name__}; expected a "
+      "function from the step to the learning rate"
+    )
+
+  def checked(step: Any) -> jax.Array:
+    rate = jnp.asarray(schedule(step), jnp.float32)
+    if rate.shape:
+      raise ValueError(
+        f"schedule {name} gave the shape {rate.shape} for a step; expected a "
+        "single number, the learning rate"
+      )
+    return rate
+
+  return checked
 
 
 def constant(peak: float, *, total_steps: int, warmup_steps: int) -> Schedule:

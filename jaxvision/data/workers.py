@@ -31,6 +31,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxvision import user_code
+
 Batch = dict[str, np.ndarray]
 Fill = Callable[[int, slice, Batch], Any]
 Layout = Mapping[str, tuple[tuple[int, ...], str]]
@@ -170,6 +172,8 @@ def serve() -> None:
   answers = os.fdopen(os.dup(1), "wb")
   # What libraries print must not come between the answers.
   os.dup2(2, 1)
+  for bundle in pickle.load(requests).values():
+    user_code.register(bundle)
   fill, file, layout = pickle.load(requests)
   memory = Memory(file, layout)
   with contextlib.suppress(EOFError, BrokenPipeError):
@@ -211,7 +215,9 @@ def _crew(
 
   rows = next(iter(memory.layout.values()))[0][0]
   bounds = [rows * i // workers for i in range(workers + 1)]
-  start = cloudpickle.dumps((fill, memory.file, dict(memory.layout)))
+  # Code of the user's own comes first: what follows is made of it.
+  start = pickle.dumps(user_code.registered())
+  start += cloudpickle.dumps((fill, memory.file, dict(memory.layout)))
 
   def begin(rows: slice) -> Worker:
     process = subprocess.Popen(

@@ -2,7 +2,9 @@
 
 A model is a Linen module whose `__call__(images, *, train)` maps normalised
 images (b, h, w, c) to float32 logits (b, num_classes). Each file here is one
-paper and ends with its table of variants; the door only joins the tables.
+paper and ends with its table of variants; the door only joins the tables. A
+model of the user's own is named "my_model.py:create": a Linen module, or a
+function that returns one, which takes `num_classes` and the options.
 """
 
 import dataclasses
@@ -11,7 +13,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from jaxvision import spelling
+from jaxvision import spelling, user_code
 from jaxvision.models import (
   alexnet,
   bit,
@@ -76,7 +78,7 @@ def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:
   """Returns the model called `name`.
 
   Args:
-    name: one of `names()`.
+    name: one of `names()`, or "FILE.py:FUNCTION".
     num_classes: length of the logits.
     **options: attributes of the model's Linen module, in place of the
       variant's; `dtype="bfloat16"` for one.
@@ -84,6 +86,8 @@ def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:
   Raises:
     ValueError: if the model or an option does not exist; names the nearest.
   """
+  if user_code.is_own(name):
+    return _own(name, num_classes, options)
   variant = _variant(name)
   module = spelling.bind(
     variant["module"],
@@ -98,14 +102,43 @@ def spec(name: str) -> ModelSpec:
   """Returns what is known of the model called `name`.
 
   Raises:
-    ValueError: if there is no such model; names the nearest.
+    ValueError: if there is no such model, and names the nearest; or if it is
+      the user's own, of which nothing was published.
   """
+  if user_code.is_own(name):
+    raise ValueError(
+      f"nothing is known of {user_code.as_written(name)}, a model of your own: "
+      "no image size, mean or std; state them where they are asked for"
+    )
   return ModelSpec(name=name, **_variant(name)["spec"])
 
 
 def names(pattern: str = "*") -> list[str]:
   """Returns the sorted names of the models that match a shell pattern."""
   return sorted(fnmatch.filter(VARIANTS, pattern))
+
+
+def _own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
+  """A model that a function of the user makes, as far as it can be checked."""
+  written = f"model {user_code.as_written(name)}"
+  make = spelling.bind(
+    user_code.function(name, kind="model"),
+    options,
+    written,
+    reserved={"num_classes": "it is an argument of its own"},
+  )
+  model = make(num_classes=num_classes)
+  if not isinstance(model, nn.Module):
+    raise ValueError(
+      f"{written} returned {type(model).__name__}; expected a Linen module "
+      "(flax.linen.Module)"
+    )
+  if getattr(model, "num_classes", None) != num_classes:
+    raise ValueError(
+      f"{written}: the module must have num_classes={num_classes} as an "
+      "attribute; declare `num_classes: int` in it"
+    )
+  return model
 
 
 def _variant(name: str) -> dict[str, Any]:

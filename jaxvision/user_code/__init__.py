@@ -13,14 +13,14 @@ names is run only if this account has typed it before, or with --trust.
 from jaxvision.user_code.bundle import Bundle
 from jaxvision.user_code.consent import allow, check, trusting
 from jaxvision.user_code.copies import read_copies, write_copies
-from jaxvision.user_code.loading import function, load_module, register
-from jaxvision.user_code.reference import (
-  as_written,
-  head,
-  is_own,
-  name_of,
+from jaxvision.user_code.loading import (
+  function,
+  load_module,
+  register,
+  registered,
 )
-from jaxvision.user_code.resolving import open_file, resolve, used
+from jaxvision.user_code.reference import head, is_own, name_of
+from jaxvision.user_code.resolving import as_written, open_file, resolve, used
 
 __all__ = [
   "Bundle",
@@ -35,6 +35,7 @@ __all__ = [
   "open_file",
   "read_copies",
   "register",
+  "registered",
   "resolve",
   "trusting",
   "used",

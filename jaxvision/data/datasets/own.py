@@ -12,21 +12,17 @@ images are an array (n, h, w, c), integers in 0..255, or the paths of n files;
 labels are integers from 0, or text. Or it is a `jaxvision.data.Dataset`, which
 can read from anywhere. A single split may come without the dictionary and is
 then "train". Worker processes get what was returned, so that what it reads
-with must survive pickling.
+with must survive pickling; they have the file, too.
 """
 
 import functools
-import importlib
-import importlib.util
 import os
-import pathlib
-import sys
-import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxvision import user_code
 from jaxvision.data import dataset, labels, pairs
 
 _EXPECTED = (
@@ -46,51 +42,16 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
     FileNotFoundError: no such file or module.
     ValueError: no such function, or it returns something else.
   """
-  module_name, _, function_name = data_config.kind.rpartition(":")
-  module = _module(module_name)
-  function = getattr(module, function_name, None)
-  if not callable(function):
-    public = [each for each in vars(module) if not each.startswith("_")]
-    raise ValueError(
-      f"data.kind {data_config.kind!r}: {module_name} has no function "
-      f"{function_name!r}; it has {', '.join(public) or 'nothing'}"
-    )
+  kind = user_code.as_written(data_config.kind)
+  function = user_code.function(data_config.kind, kind="data.kind")
   returned = function(data_config.name)
   splits = returned if isinstance(returned, Mapping) else {"train": returned}
   if not splits or not all(isinstance(split, str) for split in splits):
-    raise _wrong(data_config.kind, f"the keys {list(splits)}")
-  named = _named(data_config.kind, splits, data_config.num_classes)
+    raise _wrong(kind, f"the keys {list(splits)}")
+  named = _named(kind, splits, data_config.num_classes)
   return {
-    split: _dataset(data_config.kind, split, each, named)
-    for split, each in splits.items()
+    split: _dataset(kind, split, each, named) for split, each in splits.items()
   }
-
-
-def _module(name: str) -> types.ModuleType:
-  if not name.endswith(".py"):
-    try:
-      return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-      raise FileNotFoundError(
-        f"data.kind: cannot import {name!r}: {error}; give the path of a file, "
-        'as in "my_data.py:load", or install the package'
-      ) from error
-  path = pathlib.Path(name).expanduser()
-  if not path.is_file():
-    raise FileNotFoundError(f"data.kind: no file {path.absolute()}")
-  spec = importlib.util.spec_from_file_location(path.stem, path)
-  module = importlib.util.module_from_spec(spec)
-  # Dataclasses look their module up. It does not stay, so that functions are
-  # pickled whole: worker processes could not import it.
-  before = sys.modules.get(path.stem)
-  sys.modules[path.stem] = module
-  try:
-    spec.loader.exec_module(module)
-  finally:
-    del sys.modules[path.stem]
-    if before is not None:
-      sys.modules[path.stem] = before
-  return module
 
 
 def _named(

@@ -8,13 +8,17 @@ how many devices share the batch.
 After normalisation 0 is the mean colour of the data, not black. That is what
 "zero" padding means here, as in papers that pad images whose mean has been
 subtracted; the default "edge" repeats the border and suits any normalisation.
+
+A transform of the user's own is written as "my_aug.py:random_noise(scale=0.1)":
+a function that takes the options and returns the transform.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 
-from jaxvision import call_syntax
+from jaxvision import call_syntax, user_code
 from jaxvision.data.device_transforms import erasing, geometry, mixing
 from jaxvision.data.device_transforms.normalization import normalize
 
@@ -45,10 +49,7 @@ def make_device_transform(
   Raises:
     ValueError: an unknown transform, or arguments that it does not take.
   """
-  transforms = [
-    call_syntax.call(text, functions=TRANSFORMS, kind="device transform")
-    for text in calls
-  ]
+  transforms = list(map(_make, calls))
 
   def transform(key: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     for number, apply in enumerate(transforms):
@@ -56,3 +57,36 @@ def make_device_transform(
     return dict(batch)
 
   return transform
+
+
+def _make(text: str) -> BatchTransform:
+  made = call_syntax.call(text, functions=TRANSFORMS, kind="device transform")
+  if not user_code.is_own(text):
+    return made
+  name = user_code.as_written(text)
+  if not callable(made):
+    raise ValueError(
+      f"device transform {name} returned {type(made).__name__}; expected a "
+      "function (key, batch) -> batch"
+    )
+
+  def checked(key: jax.Array, batch: Batch) -> Batch:
+    found = made(key, batch)
+    if _layout(found) != _layout(batch):
+      raise ValueError(
+        f"device transform {name} made {_layout(found)} of {_layout(batch)}; "
+        "fields, shapes and types must stay as they are"
+      )
+    return found
+
+  return checked
+
+
+def _layout(batch: Any) -> dict[str, str] | str:
+  """{"image": "float32[8,4,4,3]", ...}, of what is a batch."""
+  if not isinstance(batch, Mapping):
+    return type(batch).__name__
+  return {
+    name: f"{each.dtype}{list(each.shape)}"
+    for name, each in sorted(batch.items())
+  }

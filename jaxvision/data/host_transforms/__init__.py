@@ -2,15 +2,18 @@
 
 Images are (h, w, c) uint8, before and after. A transform never changes its
 input, and draws from `rng` only if its name begins with "random_". In a config
-a chain is written as ("random_resized_crop(224)", "random_flip").
+a chain is written as ("random_resized_crop(224)", "random_flip"); a transform
+of the user's own as "my_aug.py:random_shift(pixels=4)": a function that takes
+the options and returns the transform.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxvision import call_syntax, ranges
+from jaxvision import call_syntax, ranges, user_code
 from jaxvision.data import resizing
 from jaxvision.data.host_transforms import (
   affine,
@@ -126,11 +129,39 @@ def make_host_transform(calls: Sequence[str]) -> HostTransform:
   Raises:
     ValueError: an unknown transform, or arguments that it does not take.
   """
-  made = [
-    call_syntax.call(text, functions=TRANSFORMS, kind="host transform")
-    for text in calls
-  ]
   return HostTransform(
-    transforms=tuple(made),
-    random=any(text.strip().startswith("random_") for text in calls),
+    transforms=tuple(map(_make, calls)),
+    random=any(user_code.name_of(text).startswith("random_") for text in calls),
   )
+
+
+def _make(text: str) -> Transform:
+  made = call_syntax.call(text, functions=TRANSFORMS, kind="host transform")
+  if not user_code.is_own(text):
+    return made
+  name = user_code.as_written(text)
+  if not callable(made):
+    raise ValueError(
+      f"host transform {name} returned {type(made).__name__}; expected a "
+      "function (rng, image) -> image"
+    )
+  return functools.partial(_apply_own, made, name)
+
+
+def _apply_own(
+  transform: Transform,
+  name: str,
+  rng: np.random.Generator | None,
+  image: np.ndarray,
+) -> np.ndarray:
+  """The image of a transform of the user's own, if it is one."""
+  made = transform(rng, image)
+  is_image = isinstance(made, np.ndarray) and made.dtype == np.uint8
+  if not is_image or made.ndim != 3:
+    found = f"{getattr(made, 'dtype', type(made).__name__)}"
+    raise TypeError(
+      f"host transform {name} made {found}{getattr(made, 'shape', '')} of "
+      f"uint8{image.shape}; expected an array (h, w, c) of uint8: round, clip "
+      "to 0..255 and convert"
+    )
+  return made
