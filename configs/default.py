@@ -258,6 +258,10 @@ def _schedule() -> ConfigDict:
   schedule = ConfigDict()
   # constant, cosine, linear, staircase, rsqrt or warmup_stable_decay.
   schedule.name = "cosine"
+  # A duration in steps, epochs or examples: how long the schedule is; "" is as
+  # long as the training. After its end the rate of its last step stays, and
+  # percentages of the warm-up are of it.
+  schedule.duration = ""
   # A duration: the learning rate rises linearly from 0.
   schedule.warmup = "0 steps"
   # Keyword arguments of the schedule, see jaxvision/schedules.py.

@@ -125,7 +125,9 @@ def prepare(
     for role, split in splits.items()
   }
   steps = durations.convert(config, num_examples=splits["train"].num_examples)
-  model = make_model(config, num_classes, total_steps=steps.total)
+  model = make_model(
+    config, num_classes, total_steps=steps.schedule or steps.total
+  )
   schedule = make_schedule(config, steps)
   image_shape = batches["train"].image_shape
   optimizer, init, template = state_functions(
@@ -229,13 +231,17 @@ def make_schedule(
   config: Config, steps: durations.Durations
 ) -> schedules.Schedule:
   """The learning rate of a config by step."""
-  return schedules.create(
+  length = steps.schedule or steps.total
+  schedule = schedules.create(
     config.schedule.name,
     peak=config.optimizer.learning_rate,
-    total_steps=steps.total,
+    total_steps=length,
     warmup_steps=steps.warmup,
     **config.schedule.options.to_dict(),
   )
+  if length >= steps.total:
+    return schedule
+  return schedules.hold(schedule, steps=length)
 
 
 def make_optimizer(

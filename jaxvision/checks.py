@@ -4,7 +4,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxvision import distributed, metrics, precision, remat, spelling
+from jaxvision import (
+  distributed,
+  metrics,
+  precision,
+  remat,
+  spelling,
+  user_code,
+)
 from jaxvision.config import ConfigDict
 
 PLACEMENTS = ("host", "device")
@@ -58,7 +65,10 @@ def check_measured(name: str, config: ConfigDict, num_classes: int) -> None:
   for role in validation:
     known |= {f"{role}/{each}" for each in (*_metrics(num_classes), "loss")}
   # The last role is that of the average where there is one.
-  probes = [f"{validation[-1]}/{each}/" for each in config.evaluate.probes]
+  probes = [
+    f"{validation[-1]}/{user_code.as_written(each)}/"
+    for each in config.evaluate.probes
+  ]
   if name not in known and not name.startswith(tuple(probes)):
     raise ValueError(
       spelling.unknown("metric", name, [*known, *(f"{p}..." for p in probes)])

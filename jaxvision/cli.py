@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from jaxvision import files, screen
+from jaxvision import files, screen, user_code
 from jaxvision.commands import (
   data,
   launch,
@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.error(f"{options.command} takes no --config.KEY=VALUE")
   screen.log_to_screen(errors=getattr(options, "json", False))
   try:
-    return options.run(options) or 0
+    with user_code.trusting(getattr(options, "trust", False)):
+      return options.run(options) or 0
   except BrokenPipeError:  # as in `jaxvision data list | head`
     sys.stderr.close()
     return 0

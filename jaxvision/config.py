@@ -79,15 +79,10 @@ def restore(
   """The config that a run has kept, as `load` returns it.
 
   Args:
-    saved: nested, as JSON has it; keys that did not exist when it was made have
-      their defaults.
-    overrides: as for `load`.
+    saved: nested, as JSON has it; keys that it lacks have their defaults.
+    overrides, copies: as for `load`, which raises the same.
     folders: that relative paths of code may start in.
-    copies: of code, in place of the files that are named.
     owner: the folder of the run.
-
-  Raises:
-    FileNotFoundError, ValueError: as for `load`.
   """
   return _finished(
     ConfigDict(complete(saved)),

@@ -34,13 +34,17 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Durations:
-  """The durations of a config in steps."""
+  """The durations of a config in steps.
+
+  `schedule` is that of the learning rate; 0 is as long as the training.
+  """
 
   total: int
   warmup: int
   evaluate: int
   checkpoint: int
   log: int
+  schedule: int = 0
 
 
 def convert(config: Any, *, num_examples: int) -> Durations:
@@ -60,9 +64,12 @@ def convert(config: Any, *, num_examples: int) -> Durations:
   block = config.train.steps_per_dispatch
   total = _total(config, to_steps(config.train.duration), block)
   every = functools.partial(to_steps, total_steps=total, multiple_of=block)
+  schedule = config.schedule.duration
+  schedule = to_steps(schedule, multiple_of=block) if schedule else 0
   return Durations(
     total=total,
-    warmup=to_steps(config.schedule.warmup, total_steps=total),
+    warmup=to_steps(config.schedule.warmup, total_steps=schedule or total),
+    schedule=schedule,
     evaluate=every(config.evaluate.every) or total,
     checkpoint=every(config.checkpoint.every) or total,
     log=every(config.log.every) or total,

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
-from ml_collections import config_dict
 
 from jaxvision import (
   application,
@@ -24,10 +23,10 @@ from jaxvision import (
   schedules,
   startup,
   trees,
+  user_code,
 )
 from jaxvision import config as configs
 from jaxvision import workdir as workdirs
-from jaxvision.configs import default
 from jaxvision.evaluation import classification
 
 Tree = Any
@@ -58,20 +57,25 @@ class TrainedRun:
   workdir: pathlib.Path | None = None
 
 
-def load_run(workdir: str | pathlib.Path, *, which: str = "last") -> TrainedRun:
+def load_run(
+  workdir: str | pathlib.Path, *, which: str = "last", trust: bool = False
+) -> TrainedRun:
   """Reads a run's config and one of its checkpoints.
 
   Args:
     workdir: the run's folder.
     which: "last", "best" or the number of a step.
+    trust: run code in the folder that this account has never typed.
 
   Raises:
     FileNotFoundError: it is no run, or has no such checkpoint.
+    ValueError: it has code that is not trusted.
     checkpoint.CheckpointError: the checkpoint cannot be read.
     trees.NotFinite: it holds a NaN or an infinity.
   """
   startup.cache_compilations()
-  config = read_config(workdir)
+  with user_code.trusting(trust):
+    config = read_config(workdir)
   result = workdirs.read_result(workdir)
   if "class_names" not in result:
     raise FileNotFoundError(f"{workdir} has not begun to train: no result.json")
@@ -105,9 +109,9 @@ def read_config(workdir: str | pathlib.Path) -> configs.ConfigDict:
 
   Raises:
     FileNotFoundError: it is no run.
+    ValueError: it names code that this account does not trust.
   """
-  saved = workdirs.read_config(workdir)["config"]
-  return config_dict.FrozenConfigDict(_with_defaults(_tuples(saved)))
+  return workdirs.load_config(workdir)
 
 
 def evaluate(
@@ -231,23 +235,3 @@ def _choose(manager: checkpoint.Manager, which: str) -> int:
       f"{', '.join(map(str, steps)) or 'none'}; say last, best or a number"
     )
   return step
-
-
-def _with_defaults(saved: dict[str, Any]) -> dict[str, Any]:
-  """A run's config with the keys that did not exist when it was made."""
-  known = default.get_config().to_dict()
-  return {
-    key: {**value, **saved.get(key, {})}
-    if isinstance(value, dict)
-    else saved.get(key, value)
-    for key, value in known.items()
-  }
-
-
-def _tuples(value: Any) -> Any:
-  """JSON has lists where a config has tuples."""
-  if isinstance(value, dict):
-    return {k: _tuples(v) for k, v in value.items()}
-  if isinstance(value, list):
-    return tuple(_tuples(v) for v in value)
-  return value

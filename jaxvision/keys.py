@@ -22,6 +22,14 @@ from jaxvision.ranges import (
 
 Duration = Annotated[str, Form("a duration", durations.parse)]
 Text = tuple[str, ...]
+
+
+def _perhaps(text: str) -> None:
+  """Reads a duration that may be left out."""
+  if text:
+    durations.parse(text)
+
+
 # Of a batch, over all devices: larger than any that was ever trained with.
 Batch = Annotated[int, Range(1, 2**20)]
 # Threads or processes of a machine.
@@ -67,6 +75,7 @@ TYPES: Mapping[str, Any] = {
   "optimizer.weight_decay_rules": tuple[tuple[Regex, NonNegative], ...],
   "optimizer.sam_radius": NonNegative,
   "schedule.name": str,
+  "schedule.duration": Annotated[str, Form("a duration", _perhaps)],
   "schedule.warmup": Duration,
   "ema.decay": Annotated[float, Range(0, 0.999_999)],
   "train.duration": Duration,

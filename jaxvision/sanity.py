@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from ml_collections import config_dict
 
-from jaxvision import assembly, data, losses
+from jaxvision import assembly, data, losses, user_code
 from jaxvision.config import ConfigDict
 
 _LOGGER = logging.getLogger(__name__)
@@ -19,6 +19,7 @@ _OVERFIT = {
   "optimizer.weight_decay": 0.0,
   "optimizer.sam_radius": 0.0,
   "schedule.name": "constant",
+  "schedule.duration": "",
   "ema.decay": 0.0,
   "train.duration": "500 steps",
   "evaluate.every": "100 steps",
@@ -95,7 +96,7 @@ def check_first_loss(parts: assembly.Parts, loss: float) -> None:
       "data.std) and at the initial scale of the last layer. Smaller: the "
       "labels may be constant, or visible in the images.",
       loss,
-      parts.config.loss.name,
+      user_code.as_written(parts.config.loss.name),
       num_classes,
       expected,
     )

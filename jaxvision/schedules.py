@@ -92,6 +92,11 @@ def _checked(schedule: Any, name: str) -> Schedule:
   return checked
 
 
+def hold(schedule: Schedule, *, steps: int) -> Schedule:
+  """A schedule whose last of so many steps gives the rate of all after it."""
+  return lambda step: schedule(jnp.minimum(step, steps - 1))
+
+
 def constant(peak: float, *, total_steps: int, warmup_steps: int) -> Schedule:
   """The peak, to the end."""
   del total_steps, warmup_steps

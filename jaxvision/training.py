@@ -2,10 +2,8 @@
 
 import contextlib
 import functools
-import importlib.metadata
 import logging
 import pathlib
-import platform
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,10 +16,12 @@ from jaxvision import (
   analysis,
   assembly,
   checkpoint,
+  claims,
   data_record,
   dispatch,
   distributed,
   evaluators,
+  extension,
   features,
   paths,
   profiling,
@@ -33,19 +33,17 @@ from jaxvision import (
   train_loop,
   train_step,
   trees,
+  user_code,
 )
-from jaxvision import config as configs
 from jaxvision import workdir as workdirs
 from jaxvision.processes import cluster, exchange, stopping
 
 Tree = Any
-# What must be the same in all processes, beside the code and the config.
-_ALIKE = ("jax", "jaxlib", "flax", "optax", "numpy")
 _LOGGER = logging.getLogger(__name__)
 
 
 def train(
-  recipe: str,
+  recipe: str | None = None,
   *,
   workdir: str | pathlib.Path,
   overrides: Mapping[str, Any] | None = None,
@@ -54,11 +52,16 @@ def train(
   profile: range = range(0),
   watch: Callable[..., str] = lambda *_: "",
   claimed: bool = False,
+  extend: str = "",
+  extend_schedule: str = "",
+  copies: Mapping[str, user_code.Bundle] | None = None,
+  trust: bool = False,
 ) -> dict[str, Any]:
   """Trains what a recipe says, or goes on with it where it was stopped.
 
   Args:
-    recipe: "configs/digits.py" or "configs/digits.py:mlp".
+    recipe: "configs/digits.py" or "configs/digits.py:mlp"; None goes on with
+      the run in the folder, by its own config.
     workdir: the run's folder; the same call goes on with it. All processes of
       a run share it.
     overrides: by dotted key, as {"optimizer.learning_rate": 0.1}.
@@ -69,6 +72,13 @@ def train(
     watch: is told each evaluation, and may end the run: `train_loop.Run.watch`.
     claimed: the folder belongs to this process by another authority, such as
       the storage of a sweep: see `workdir.held`.
+    extend: how long the run in the folder shall last in all, longer than
+      before: "40 epochs". Without a recipe.
+    extend_schedule: what the schedule then does: "stretch" or "constant", see
+      `jaxvision.extension`; "" is "stretch".
+    copies: of the user's own code, in place of the files that a recipe names;
+      those in the folder come before them.
+    trust: run code in the folder that this account has never typed.
 
   Returns:
     The content of WORKDIR/result.json. A finished run is not touched.
@@ -91,10 +101,22 @@ def train(
   with (
     stopping.requested([signal.SIGTERM]) as terminated,
     contextlib.ExitStack() as held,
+    user_code.trusting(trust),
   ):
-    config = start.with_implied_options(configs.load(recipe, overrides))
-    _check_alike(config)
+    config = claims.load_config(recipe, workdir, overrides, copies, extend)
     splits = opened = assembly.open_splits(config)
+    extended = None
+    if extend:
+      config, extended = extension.extend(
+        config,
+        extend,
+        schedule=extend_schedule,
+        workdir=workdir,
+        num_examples=splits["train"].num_examples,
+      )
+    claims.check_alike(config)
+    if recipe is None:
+      overfit = overfit or workdirs.read_config(workdir)["overfit"]
     if overfit:
       config, splits = sanity.overfit(config, splits, overfit)
     parts = assembly.prepare(config, splits)
@@ -104,15 +126,16 @@ def train(
     exchange.first(
       lambda: held.enter_context(workdirs.held(workdir, claimed=claimed))
     )
-    folder = _claim(
+    folder = claims.claim(
       workdir,
       config=config.to_dict(),
-      recipe=recipe,
+      recipe=recipe or "",
       overrides=dict(overrides or {}),
       overfit=overfit,
+      extended=extended,
     )
     result = exchange.first(lambda: workdirs.read_result(folder))
-    if result.get("status") == "finished":
+    if claims.is_finished(result, parts):
       exchange.first(lambda: _say_finished(folder))
     else:
       data_record.check(folder, opened, changed=data_changed)
@@ -129,27 +152,6 @@ def train(
   if overfit:
     sanity.judge_overfit(result["final"]["metrics"], overfit)
   return result
-
-
-def _check_alike(config: configs.ConfigDict) -> None:
-  """Whether all processes of the run would compute the same."""
-  if jax.process_count() > 1:
-    versions = {name: importlib.metadata.version(name) for name in _ALIKE}
-    exchange.agree(
-      {
-        "python": platform.python_version(),
-        **versions,
-        "code": workdirs.code(),
-        "config": workdirs.digest(config.to_dict()),
-      }
-    )
-
-
-def _claim(folder: pathlib.Path, **origin: Any) -> pathlib.Path:
-  """The run's folder, claimed by process 0 and seen by all."""
-  exchange.first(lambda: str(workdirs.claim(folder, **origin)))
-  exchange.check_shared(folder)
-  return folder
 
 
 def _say_finished(folder: pathlib.Path) -> None:
@@ -342,7 +344,7 @@ def _announce(parts: assembly.Parts, facts: Mapping[str, Any]) -> None:
   memory = facts["memory_bytes"]
   _LOGGER.info(
     "%s: %s parameters, %.3g MFLOPs per image, on %s%s",
-    config.model.name,
+    user_code.as_written(config.model.name),
     f"{facts['parameters']:,}",
     facts["flops_per_image"] / 1e6,
     distributed.describe(parts.mesh),

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxvision import analysis, files, locks
+from jaxvision import analysis, changes, files, locks, user_code
+from jaxvision import config as configs
 
 Path = pathlib.Path
 _LOGGER = logging.getLogger(__name__)
 
-# Keys that change no number, so that a run may go on without them: on another
-# machine, with its data elsewhere or other threads.
+# Keys in which the processes of a run may differ.
 _OF_THE_MACHINE = (
   "checkpoint.keep",
   "data.data_dir",
@@ -112,44 +112,135 @@ def claim(
   recipe: str,
   overrides: Mapping[str, Any],
   overfit: int = 0,
+  extended: Mapping[str, Any] | None = None,
 ) -> Path:
   """Creates the folder, or finds it made by the same config.
+
+  Code of the user's own that the config names is copied into it. Keys that
+  change nothing of what is trained may differ; config.json notes it.
 
   Args:
     workdir: created with its parents.
     config: nested, all keys.
     recipe, overrides, overfit: how the config came about, for the report.
+    extended: what to note of an extension, which may change the durations of
+      the run and its schedule.
 
   Raises:
     ValueError: the folder was made by another config (the differences are in
-      the message; those of the machine do not count), or holds something else.
+      the message), or holds something else.
     OSError: the folder cannot be written.
   """
   workdir = Path(workdir)
-  path = workdir / "config.json"
-  if path.exists():
-    found = json.loads(path.read_text("utf-8"))
-    _refuse_other(workdir, found, {**config, "--overfit": overfit})
+  if (workdir / "config.json").exists():
+    _claim_again(
+      workdir,
+      user_code.as_written(config),
+      recipe=recipe,
+      overrides=overrides,
+      overfit=overfit,
+      extended=extended,
+    )
     return workdir
   if (workdir / "checkpoints").exists():
     raise ValueError(
       f"{workdir} has checkpoints but no config.json, so nobody knows whose "
       "they are; use another workdir"
     )
+  code = user_code.used(config)
   try:
     workdir.mkdir(parents=True, exist_ok=True)
-    files.write_json(
-      path,
-      {
-        "recipe": recipe,
-        "overrides": dict(overrides),
-        "overfit": overfit,
-        "config": config,
-      },
-    )
+    content = {
+      "recipe": recipe,
+      "overrides": dict(overrides),
+      "overfit": overfit,
+      "config": user_code.as_written(config),
+    }
+    if code:
+      content["code"] = user_code.write_copies(workdir, code)
+    files.write_json(workdir / "config.json", content)
   except OSError as error:
     raise _unwritable(workdir, error) from error
+  _say_copied(workdir, content.get("code", {}))
   return workdir
+
+
+def _claim_again(
+  workdir: Path,
+  config: Mapping[str, Any],
+  *,
+  recipe: str,
+  overrides: Mapping[str, Any],
+  overfit: int,
+  extended: Mapping[str, Any] | None,
+) -> None:
+  found = read_config(workdir)
+  differences = changes.find(found["config"], config)
+  if found["overfit"] != overfit:
+    differences.append(("--overfit", found["overfit"], overfit))
+  allowed = changes.EXTENDED if extended else ()
+  refused = [
+    each
+    for each in differences
+    if not (changes.is_free(each[0]) or each[0] in allowed)
+  ]
+  if refused:
+    changes.refuse(
+      workdir,
+      refused,
+      recipe=recipe or found["recipe"],
+      overrides=overrides if recipe else {**found["overrides"], **overrides},
+    )
+  if differences:
+    content = changes.noted(found, differences, config, **(extended or {}))
+    files.write_json(workdir / "config.json", content)
+
+
+def _say_copied(workdir: Path, code: Mapping[str, Any]) -> None:
+  for written, each in code.items():
+    _LOGGER.info(
+      "copied into %s: %s, for %s; the run and all commands on it use the copy",
+      files.printable(workdir / each["folder"]),
+      ", ".join(map(files.printable, sorted(each["files"]))),
+      files.printable(written),
+    )
+
+
+def read_code(workdir: str | Path) -> dict[str, user_code.Bundle]:
+  """The copies of the user's own code in a run, by what the config says.
+
+  Raises:
+    OSError, ValueError: one is not there, was changed, or is not trusted.
+  """
+  workdir = Path(workdir)
+  if not (workdir / "config.json").exists():
+    return {}
+  return user_code.read_copies(workdir, read_config(workdir).get("code", {}))
+
+
+def load_config(
+  workdir: str | Path, overrides: Mapping[str, Any] | None = None
+) -> configs.ConfigDict:
+  """The config of a run, frozen; keys that it lacks have their defaults.
+
+  Args:
+    workdir: the run's folder.
+    overrides: by dotted key.
+
+  Raises:
+    FileNotFoundError: it is no run.
+    ValueError: it names code that this account does not trust, or a key or a
+      value is wrong.
+  """
+  found = read_config(workdir)
+  recipe = found.get("recipe", "").partition(":")[0]
+  return configs.restore(
+    found["config"],
+    overrides,
+    folders=[Path(recipe).parent, Path()],
+    copies=read_code(workdir),
+    owner=str(workdir),
+  )
 
 
 def read_config(workdir: str | Path) -> dict[str, Any]:
@@ -235,25 +326,6 @@ def write_arrays(path: Path, **arrays: np.ndarray | Sequence[Any]) -> None:
   """Writes an .npz whole or not at all."""
   with files.writing(path) as file:
     np.savez_compressed(file, **arrays)
-
-
-def _refuse_other(
-  workdir: Path, found: Mapping[str, Any], config: Mapping[str, Any]
-) -> None:
-  there = {**found["config"], "--overfit": found["overfit"]}
-  differences = [
-    difference
-    for difference in analysis.compare_configs(there, config)
-    if difference[0] not in _OF_THE_MACHINE
-  ]
-  if differences:
-    listed = "\n".join(
-      f"  {key}: {old!r} there, {new!r} here" for key, old, new in differences
-    )
-    raise ValueError(
-      f"{workdir} belongs to a run of another config:\n{listed}\n"
-      "Give this run its own --workdir, or change the config back."
-    )
 
 
 def _commit() -> str | None:

@@ -62,7 +62,7 @@ FLOORS = (
     "analysis",
     "data",
   ),
-  ("sharding",),
+  ("changes", "sharding"),
   (
     "checkpoint",
     "data_record",
@@ -80,6 +80,7 @@ FLOORS = (
   (
     "dispatch",
     "evaluators",
+    "extension",
     "inference",
     "preview",
     "sanity",
@@ -87,6 +88,7 @@ FLOORS = (
   ),
   ("results", "weights"),
   ("pretrained", "start"),
+  ("claims",),
   ("plan", "training"),
   ("launch", "trials"),
   ("commands",),

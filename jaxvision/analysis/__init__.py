@@ -6,12 +6,13 @@ from jaxvision.analysis.contact_sheet import (
   write_side_by_side,
 )
 from jaxvision.analysis.report import write_report
-from jaxvision.analysis.runs import compare_configs
+from jaxvision.analysis.runs import ABSENT, compare_configs
 from jaxvision.analysis.significance import interval
 from jaxvision.analysis.sweep import write_sweep
 from jaxvision.analysis.trials import Trial, is_sweep, read_sweep
 
 __all__ = [
+  "ABSENT",
   "Trial",
   "compare_configs",
   "interval",

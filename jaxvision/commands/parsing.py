@@ -58,6 +58,16 @@ def add_run(
   command.add_argument(
     "--checkpoint", default="last", help="last (default), best or a step"
   )
+  add_trust(command)
+
+
+def add_trust(command: argparse.ArgumentParser) -> None:
+  """Declares that code in the folder of a run may be run; `cli` reads it."""
+  command.add_argument(
+    "--trust",
+    action="store_true",
+    help="run code of a folder that was never typed on this account",
+  )
 
 
 def add_data_changed(command: argparse.ArgumentParser) -> None:

@@ -22,8 +22,27 @@ def add(commands) -> None:
     epilog="Any key of the config can be set: "
     "--config.optimizer.learning_rate=0.1",
   )
-  command.add_argument("--config", required=True, metavar="FILE.py[:ARGUMENT]")
+  command.add_argument(
+    "--config",
+    metavar="FILE.py[:ARGUMENT]",
+    help="the recipe; without it the run in --workdir goes on",
+  )
   command.add_argument("--workdir", required=True, help="the run's folder")
+  command.add_argument(
+    "--extend",
+    default="",
+    metavar="DURATION",
+    help="go on with the run until it lasts so long in all, as '40 epochs'; "
+    "without --config",
+  )
+  command.add_argument(
+    "--extend-schedule",
+    default="",
+    metavar="stretch|constant",
+    help="what the schedule of the learning rate does then: it is that of a "
+    "run of the new duration (default), or stays and then keeps its last rate",
+  )
+  parsing.add_trust(command)
   command.add_argument(
     "--overfit",
     type=int,
@@ -44,6 +63,8 @@ def _train(options: argparse.Namespace) -> None:
   from jaxvision import profiling, startup, training
   from jaxvision.processes import cluster, exchange
 
+  if options.extend_schedule and not options.extend:
+    raise ValueError("--extend-schedule is of --extend DURATION: give both")
   steps = profiling.parse(options.profile) if options.profile else range(0)
   startup.tune_cpu()
   cluster.start()
@@ -57,6 +78,8 @@ def _train(options: argparse.Namespace) -> None:
       overfit=options.overfit,
       data_changed=options.data_changed,
       profile=steps,
+      extend=options.extend,
+      extend_schedule=options.extend_schedule,
     )
   if exchange.is_first():
     _say_where(options, result)

@@ -31,6 +31,7 @@ def add(commands) -> None:
   convert.add_argument("target", help="FILE.safetensors or FILE.npz")
   convert.add_argument("--model", help="its name; of a run it is known")
   convert.add_argument("--layout", default="", help="whose; timm's by default")
+  parsing.add_trust(convert)
   export = parsing.add(
     commands, "export", _export, "write a model that runs without this package"
   )
@@ -68,12 +69,18 @@ def _inspect(options: argparse.Namespace) -> None:
 def _convert(options: argparse.Namespace) -> None:
   import pathlib
 
-  from jaxvision import inference, weights
+  from jaxvision import inference, user_code, weights
 
   name = options.model
   if pathlib.Path(options.source).is_dir():
     run = inference.load_run(options.source)
     name = run.config.model.name
+    if user_code.is_own(name):
+      raise ValueError(
+        f"{options.source} is a run of {user_code.as_written(name)}, a model "
+        "of your own, which has no published layout: `jaxvision export` writes "
+        "it whole, and --config.model.weights=RUN starts from it"
+      )
     variables = run.variables
   elif name is None:
     raise ValueError(f"{options.source} is a file: say which --model it is")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxvision import config as configs
-from jaxvision import distributed, spelling, start
+from jaxvision import distributed, spelling, start, user_code
 from jaxvision.plan import (
   advice,
   compilation,
@@ -125,7 +125,7 @@ def _plan(
     if not figures.fits:
       remedies = advice.until_it_fits(config, figures, measure, tries=tries)
   return Plan(
-    model=config.model.name,
+    model=user_code.as_written(config.model.name),
     topology=name,
     device=devices[0].device_kind,
     devices=len(devices),

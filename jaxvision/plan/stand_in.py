@@ -8,9 +8,11 @@ import dataclasses
 
 import numpy as np
 
-from jaxvision import assembly, data, models
+from jaxvision import assembly, data, models, user_code
 from jaxvision.config import ConfigDict
 
+# Of images for a model of the user's own; the config's transforms resize them.
+_SIDE = 256
 _EXAMPLES = 10**6  # Epochs only decide when the learning rate changes.
 
 
@@ -66,7 +68,10 @@ def _black(config: ConfigDict, error: Exception) -> data.Dataset:
       "takes there cannot be known without it"
     ) from error
   examples = max(_EXAMPLES, config.train.batch_size)
-  side = models.spec(config.model.name).image_size
+  if user_code.is_own(config.model.name) and config.data.train_transforms:
+    side = _SIDE
+  else:
+    side = models.spec(config.model.name).image_size
   image = np.zeros((side, side, config.data.channels), np.uint8)
   return data.Dataset(
     name=name,

@@ -12,7 +12,7 @@ import logging
 import pathlib
 from collections.abc import Iterator
 
-from jaxvision import files
+from jaxvision import files, locks
 from jaxvision.user_code.bundle import Bundle
 
 _LARGEST = 64 << 20  # bytes of the list
@@ -44,7 +44,7 @@ def allow(bundle: Bundle) -> None:
   day = datetime.date.today().isoformat()
   try:
     path().parent.mkdir(parents=True, exist_ok=True)
-    with files.locked(path().with_suffix(".lock")):
+    with locks.locked(path().with_suffix(".lock")):
       lines = _lines()
       if not any(line.startswith(bundle.digest) for line in lines):
         lines.append(f"{bundle.digest}  {day}  {where}")

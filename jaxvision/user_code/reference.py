@@ -20,7 +20,9 @@ _NAME = r"[A-Za-z_]\w*"
 _KEY = r"[0-9a-f]{16}"
 # One that is resolved, one with a path, one with a module.
 _SOURCE = rf"(?P<source>[^'\"(:]*?@{_KEY}|[^'\"(:]*?\.py|{_MODULE})"
-_WHOLE = re.compile(rf"\s*(?P<source>.+?\.py|{_MODULE}):(?P<name>{_NAME})\s*")
+_WHOLE = re.compile(
+  rf"\s*(?P<source>[^/]+@{_KEY}|.+?\.py|{_MODULE}):(?P<name>{_NAME})\s*"
+)
 _AT_START = re.compile(rf"^\s*{_SOURCE}:(?P<name>{_NAME})(?=\s*(?:\(|$))")
 _RESOLVED = re.compile(rf"[^'\"(/\s]*@({_KEY})(?=:{_NAME})")
 

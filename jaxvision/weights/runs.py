@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from jaxvision import inference, models, trees
+from jaxvision import inference, models, trees, user_code
 from jaxvision.weights import leaves, recognition, resize, vit
 from jaxvision.weights.layout import Shape
 
@@ -40,9 +40,10 @@ def load(
     ValueError: of another model, or it does not fit; says which parameters.
   """
   run = inference.load_run(folder)
-  if run.config.model.name != name:
+  if not _is_same_model(run.config.model.name, name):
     raise ValueError(
-      f"{folder} is a run of {run.config.model.name}, not of {name}"
+      f"{folder} is a run of {user_code.as_written(run.config.model.name)}, "
+      f"not of {user_code.as_written(name)}"
     )
   options = {**run.config.model.options.to_dict(), **options}
   classes = num_classes or len(run.class_names)
@@ -65,6 +66,13 @@ def load(
   if missing:
     filled |= leaves.draw(model, missing, image_shape, sharding)
   return model, trees.unflatten({leaf: filled[leaf] for leaf in template})
+
+
+def _is_same_model(a: str, b: str) -> bool:
+  """Own code may have changed since; whether it fits is seen by its shapes."""
+  if user_code.is_own(a) and user_code.is_own(b):
+    return user_code.name_of(a) == user_code.name_of(b)
+  return a == b
 
 
 def _classifier(model: nn.Module, image_shape: Shape) -> set[str]:
