@@ -43,6 +43,11 @@ def load_config(
   return start.with_implied_options(config)
 
 
+def overfit(recipe: str | None, workdir: str | pathlib.Path) -> int:
+  """How many examples a run goes on to overfit if no recipe is given."""
+  return 0 if recipe else workdirs.read_config(workdir)["overfit"]
+
+
 def is_finished(result: Mapping[str, Any], parts: assembly.Parts) -> bool:
   """Whether a run has taken all of its steps, by its result.json."""
   total = parts.steps.total

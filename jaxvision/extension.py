@@ -33,7 +33,8 @@ def extend(
 
   Args:
     config: of the run.
-    duration: how long it shall last in all, as train.duration.
+    duration: how long it shall last in all, as train.duration; "" is as long
+      as it does.
     schedule: one of `SCHEDULES`; "" is "stretch".
     workdir: the run's folder.
     num_examples: in an epoch.
@@ -45,6 +46,8 @@ def extend(
   Raises:
     ValueError: the duration is shorter than that of the run, or is none.
   """
+  if not duration:
+    return config, None
   if schedule not in ("", *SCHEDULES):
     raise ValueError(spelling.unknown("--extend-schedule", schedule, SCHEDULES))
   if workdirs.read_config(workdir)["overfit"]:

@@ -50,7 +50,9 @@ def _declared(name: str, parameter: inspect.Parameter, annotation: Any) -> Any:
     return annotation
   if isinstance(default, bool | str):
     return type(default)
-  if isinstance(default, int | float):
+  if isinstance(default, int):
+    return int | float  # A whole number stays one: it may be a size.
+  if isinstance(default, float):
     return float
   if isinstance(default, tuple | list):
     return tuple

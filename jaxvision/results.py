@@ -1,6 +1,7 @@
-"""What a run leaves in its folder when it ends, however it ends."""
+"""What a run says when it begins, and leaves in its folder when it ends."""
 
 import contextlib
+import logging
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -12,16 +13,20 @@ from jaxvision import (
   assembly,
   checkpoint,
   data,
+  distributed,
   evaluators,
   features,
   pace,
   train_loop,
   train_step,
   trees,
+  user_code,
 )
 from jaxvision import workdir as workdirs
 from jaxvision.evaluation import classification
 from jaxvision.processes import exchange
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def describe(parts: assembly.Parts, memory: int | None) -> dict[str, Any]:
@@ -36,6 +41,38 @@ def describe(parts: assembly.Parts, memory: int | None) -> dict[str, Any]:
     "image_shape": list(map(int, parts.image_shape)),
     "class_names": list(parts.splits["train"].class_names),
   }
+
+
+def announce(parts: assembly.Parts, facts: Mapping[str, Any]) -> None:
+  """Tells the user what is trained, of which size and on what."""
+  config = parts.config
+  idle = distributed.idle_accelerators()
+  if idle:
+    _LOGGER.warning(
+      "RUNNING ON THE CPU although this machine has an accelerator (%s): jax "
+      "was installed without support for it. Install jax[cuda13] or jax[tpu], "
+      "or set JAX_PLATFORMS=cpu if the CPU is meant.",
+      ", ".join(idle),
+    )
+  sizes = [f"{s.num_examples:,} {role}" for role, s in parts.splits.items()]
+  memory = facts["memory_bytes"]
+  _LOGGER.info(
+    "%s: %s parameters, %.3g MFLOPs per image, on %s%s",
+    user_code.as_written(config.model.name),
+    f"{facts['parameters']:,}",
+    facts["flops_per_image"] / 1e6,
+    distributed.describe(parts.mesh),
+    f", the step takes {memory / 2**20:,.1f} MiB of each" if memory else "",
+  )
+  _LOGGER.info(
+    "%s: %s images %s of %d classes; %d steps of %d images",
+    config.data.name,
+    " + ".join(sizes),
+    "x".join(map(str, parts.image_shape)),
+    len(facts["class_names"]),
+    parts.steps.total,
+    config.train.batch_size,
+  )
 
 
 def write_stopped(

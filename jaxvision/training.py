@@ -104,19 +104,16 @@ def train(
     user_code.trusting(trust),
   ):
     config = claims.load_config(recipe, workdir, overrides, copies, extend)
+    overfit = overfit or claims.overfit(recipe, workdir)
     splits = opened = assembly.open_splits(config)
-    extended = None
-    if extend:
-      config, extended = extension.extend(
-        config,
-        extend,
-        schedule=extend_schedule,
-        workdir=workdir,
-        num_examples=splits["train"].num_examples,
-      )
+    config, extended = extension.extend(
+      config,
+      extend,
+      schedule=extend_schedule,
+      workdir=workdir,
+      num_examples=splits["train"].num_examples,
+    )
     claims.check_alike(config)
-    if recipe is None:
-      overfit = overfit or workdirs.read_config(workdir)["overfit"]
     if overfit:
       config, splits = sanity.overfit(config, splits, overfit)
     parts = assembly.prepare(config, splits)
@@ -177,7 +174,7 @@ def _train(
 ) -> dict[str, Any]:
   step, feed, memory = dispatch.compile_step(parts)
   facts = results.describe(parts, memory)
-  _announce(parts, facts)
+  results.announce(parts, facts)
   keep = parts.config.checkpoint.keep
   with checkpoint.open_manager(folder, keep=keep) as manager:
     state, record = _restore(manager, parts)
@@ -327,35 +324,4 @@ def _peak(parts: assembly.Parts) -> float | None:
       parts.model, image_shape=parts.image_shape
     ),
     peak_flops=parts.config.log.peak_flops,
-  )
-
-
-def _announce(parts: assembly.Parts, facts: Mapping[str, Any]) -> None:
-  config = parts.config
-  idle = distributed.idle_accelerators()
-  if idle:
-    _LOGGER.warning(
-      "RUNNING ON THE CPU although this machine has an accelerator (%s): jax "
-      "was installed without support for it. Install jax[cuda13] or jax[tpu], "
-      "or set JAX_PLATFORMS=cpu if the CPU is meant.",
-      ", ".join(idle),
-    )
-  sizes = [f"{s.num_examples:,} {role}" for role, s in parts.splits.items()]
-  memory = facts["memory_bytes"]
-  _LOGGER.info(
-    "%s: %s parameters, %.3g MFLOPs per image, on %s%s",
-    user_code.as_written(config.model.name),
-    f"{facts['parameters']:,}",
-    facts["flops_per_image"] / 1e6,
-    distributed.describe(parts.mesh),
-    f", the step takes {memory / 2**20:,.1f} MiB of each" if memory else "",
-  )
-  _LOGGER.info(
-    "%s: %s images %s of %d classes; %d steps of %d images",
-    config.data.name,
-    " + ".join(sizes),
-    "x".join(map(str, parts.image_shape)),
-    len(facts["class_names"]),
-    parts.steps.total,
-    config.train.batch_size,
   )

@@ -30,8 +30,12 @@ def _texts(a: "float", b: "missing.Name" = 3):  # noqa: F821
 def test_parameters_say_their_types_by_annotation_or_default():
   found = parameters.types(_plain)
   assert [found[each] for each in "abcdefg"] == [
-    *(Any, bool, float, float, str, tuple, Any)
+    *(Any, bool, int | float, float, str, tuple, Any)
   ]
+  # A size stays whole; a factor whose default is whole need not be.
+  for value in (6, 0.5):
+    converted = options.convert(value, found["c"], name="x")
+    assert (type(converted), converted) == (type(value), value)
   assert options.convert(None, found["mu_dtype"], name="x") is None
   with pytest.raises(ValueError, match="a function"):
     options.convert("abs", found["h"], name="x")

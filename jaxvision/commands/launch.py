@@ -236,7 +236,7 @@ def _check_experiment(
 
     if inner.experiment:
       sweeps.load(inner.experiment, overrides)
-  elif "config" in inner:
+  elif getattr(inner, "config", None):
     from jaxvision import config as configs
 
     configs.load(inner.config, overrides)
@@ -282,10 +282,13 @@ def _folder(
 
 def _training(inner: argparse.Namespace, overrides: dict) -> dict[str, Any]:
   """What `jaxvision.train` takes, the profile as text."""
+  names = ("extend", "extend_schedule", "trust")
+  more = {name: getattr(inner, name) for name in names}
   return {
     "recipe": inner.config,
     "workdir": inner.workdir,
     "overrides": overrides,
     "overfit": inner.overfit,
     "profile": inner.profile,
+    **{name: value for name, value in more.items() if value},
   }
