@@ -239,9 +239,14 @@ def _optimizer() -> ConfigDict:
   optimizer.weight_decay = 0.0
   # Largest global norm of the gradient; 0 is no clipping.
   optimizer.gradient_clip = 0.0
-  # Rules: factors of the learning rate. None freezes the parameter, and the
-  # statistics of a batch normalisation with it. A linear probe is
+  # Rules: factors of the learning rate. None freezes the parameter, and what is
+  # frozen does what it does in evaluation: its batch normalisations use and
+  # keep their running averages, and neither dropout nor drop path acts inside.
+  # A dropout between frozen and trained layers is that of the next layer: in
+  # front of a trained classifier it acts. A linear probe is
   # (("head/.*", 1.0), (".*", None)); in ResNets the classifier is called fc.
+  # ("(embedding|Transformer/(posembed|encoderblock_[01])).*|cls", None) freezes
+  # the first two blocks of a ViT, and what is before them.
   optimizer.learning_rate_rules = ((".*", 1.0),)
   # A further factor of the learning rate from each layer to the one before, as
   # for BEiT and MAE (0.65 to 0.75), in (0, 1]; 1 is without. Layers are what

@@ -53,7 +53,6 @@ FLOORS = (
     "trees",
   ),
   (
-    "freezing",
     "layers",
     "precision",
     "losses",
@@ -62,7 +61,7 @@ FLOORS = (
     "analysis",
     "data",
   ),
-  ("changes", "sharding"),
+  ("changes", "freezing", "sharding"),
   (
     "checkpoint",
     "data_record",

@@ -133,6 +133,8 @@ class Cell(nn.Module):
     x: jax.Array,
     previous: jax.Array | None,
     scales: jax.Array | None = None,
+    *,
+    train: bool = True,
   ) -> jax.Array:
     """Maps (b, h, w, c) to (b, ceil(h/stride), ceil(w/stride), n features).
 
@@ -142,7 +144,9 @@ class Cell(nn.Module):
         itself is state 1, as it is.
       scales: (sums, 2, b) factors of the left and the right operation of each
         example, as drop path has them; identities are left alone.
+      train: without it the scales are not used.
     """
+    scales = scales if train else None
     states = [
       self._project(self.parts.activation(x), name="conv_1x1"),
       x if previous is None else self._matched(previous),

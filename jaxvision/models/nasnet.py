@@ -253,7 +253,7 @@ class NasNetA(nn.Module):
     for i, (name, wiring, features) in enumerate(cells):
       shrinks = halvings[before] < halvings[-1]
       cell = Cell(wiring, features, shrinks, parts, name=name)
-      outputs.append(cell(outputs[-1], outputs[before], scales[i]))
+      outputs.append(cell(outputs[-1], outputs[before], scales[i], train=train))
       halvings.append(halvings[-1] + (wiring is REDUCTION))
       skips = self.skip_reduction and name.startswith("reduction_cell")
       before = -3 if skips else -2
