@@ -1,5 +1,6 @@
 """Tests of jaxvision.schedules: borders, closed forms, optax, recipes."""
 
+import fractions
 import math
 
 import jax
@@ -177,3 +178,112 @@ def test_steps_that_leave_no_room_are_errors():
 def test_staircase_explains_its_times(options):
   with pytest.raises(ValueError, match="either boundaries or every, as frac"):
     _create("staircase", **options)
+
+
+def _exact(text):
+  """The rational number that a text such as "2.4/350" is."""
+  numerator, _, denominator = text.partition("/")
+  return fractions.Fraction(numerator) / fractions.Fraction(denominator or 1)
+
+
+@pytest.mark.parametrize(
+  ("total_steps", "every"),
+  [
+    (12_345, "0.2"),
+    (1000, "0.0024"),
+    (1001, "1/7"),
+    (350_000, "2.4/350"),
+    (438_102, "2.4/350"),
+    (997, "0.3"),
+    (2**31 - 1, "0.1"),
+    (3 * 2**24 + 1, "1/3"),
+  ],
+)
+def test_regular_drops_come_at_the_exact_step(total_steps, every):
+  """At the first step s with s >= k * every * T, in rational arithmetic."""
+  schedule = jax.jit(
+    _create("staircase", total_steps, 0, every=float(_exact(every)), factor=0.5)
+  )
+  period = _exact(every) * total_steps
+  last = int(1 / _exact(every))
+  for k in {1, 2, 3, last // 2, last - 1} - {0, -1}:
+    drop = math.ceil(k * period)
+    if drop >= total_steps:
+      continue
+    for step in (drop - 1, drop):
+      expected = np.float32(PEAK * 0.5 ** (step // period))
+      assert np.float32(schedule(step)) == expected, (k, step)
+
+
+@pytest.mark.parametrize(
+  ("total_steps", "time"),
+  [(12_345, "0.2"), (90 * 5004, "30/90"), (2**31 - 1, "0.7"), (7, "0.35")],
+)
+def test_a_boundary_is_the_nearest_step(total_steps, time):
+  schedule = _create(
+    "staircase", total_steps, 0, boundaries=(float(_exact(time)),)
+  )
+  drop = round(_exact(time) * total_steps)
+  for f in (schedule, jax.jit(schedule)):
+    assert np.float32(f(drop - 1)) == np.float32(PEAK)
+    assert np.float32(f(drop)) == np.float32(0.1 * PEAK)
+
+
+@pytest.mark.parametrize("name", schedules.SCHEDULES)
+def test_a_compiled_step_has_the_rate_that_the_log_shows(name):
+  """All of a run of 12,345 steps; the staircase to the last bit."""
+  options = {"every": 0.2} if name == "staircase" else {}
+  schedule = _create(name, 12_345, 100, **options)
+  compiled = jax.jit(jax.vmap(schedule))(jnp.arange(12_345))
+  shown = np.float32([schedule(step) for step in range(0, 12_345, 823)])
+  rtol = 0 if name in ("constant", "staircase") else 3e-7
+  np.testing.assert_allclose(compiled[::823], shown, rtol=rtol)
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine", "sqrt"])
+def test_steps_beyond_2_to_the_24_are_told_apart(shape):
+  """To the last one, by the closed form in float64 of exact steps."""
+  total = 2**31 - 1
+  schedule = jax.jit(
+    _create("warmup_stable_decay", total, 0, decay_fraction=1.0, shape=shape)
+  )
+  forms = {
+    "linear": lambda r: r,
+    "cosine": lambda r: math.sin(math.pi / 2 * r) ** 2,
+    "sqrt": lambda r: r / (1 + math.sqrt(1 - r)),
+  }
+  for step in (2**24, 2**24 + 1, total // 2, total - 3, total - 2, total - 1):
+    left = fractions.Fraction(total - step, total)
+    expected = PEAK * forms[shape](float(left))
+    assert float(schedule(step)) == pytest.approx(expected, rel=1e-6)
+  assert float(schedule(total - 1)) > 0
+
+
+def test_a_long_warmup_has_every_step():
+  schedule = jax.jit(_create("rsqrt", 2**31 - 1, 2**30))
+  for step in (1, 3, 2**24 + 1, 2**30 - 1, 2**30):
+    expected = PEAK * step / 2**30
+    assert float(schedule(step)) == pytest.approx(expected, rel=2e-7)
+
+
+@pytest.mark.parametrize(
+  ("name", "options", "message"),
+  [
+    ("staircase", {"every": 1e-5}, "less than one step; give at least 0.001"),
+    ("staircase", {"every": -0.1}, "every is -0.1; it must be a number at"),
+    ("staircase", {"every": "0.1"}, "every is '0.1'; it must be a number"),
+    ("staircase", {"boundaries": 0.5}, r"boundaries is 0.5; .*as in \(0.5,\)"),
+    ("staircase", {"boundaries": (0.5, True)}, r"boundaries\[1\] is True"),
+    ("staircase", {"every": 0.1, "factor": -1}, "factor is -1; .*above 0"),
+    ("cosine", {"final_fraction": "abc"}, "final_fraction is 'abc'; it must"),
+    ("linear", {"final_fraction": -1}, "final_fraction is -1; it must"),
+    ("rsqrt", {"timescale": 0}, "timescale is 0; it must be a number above 0"),
+    ("warmup_stable_decay", {"decay_fraction": 2}, r"decay_fraction is 2; .*1"),
+    ("warmup_stable_decay", {"shape": 3}, "shape is 3; it must be text"),
+  ],
+)
+def test_options_of_a_wrong_type_or_out_of_range_are_refused(
+  name, options, message
+):
+  with pytest.raises(ValueError, match=message):
+    _create(name, **options)
