@@ -140,6 +140,14 @@ def prepare(
     batch_template(config, image_shape, mesh),
     jax.eval_shape(jax.random.key, 0),
   )
+  for role, each in batches.items():
+    checks.check_evaluated_size(
+      model,
+      template.variables,
+      trained=image_shape,
+      evaluated=each.image_shape,
+      role=role,
+    )
   return Parts(
     config=config,
     splits=splits,

@@ -1,5 +1,10 @@
 """What of a config can be wrong together, said before anything is compiled."""
 
+import functools
+from typing import Any
+
+import flax.errors
+import flax.linen as nn
 import jax
 import numpy as np
 from jax.sharding import Mesh
@@ -14,6 +19,7 @@ from jaxvision import (
 )
 from jaxvision.config import ConfigDict
 
+Tree = Any
 PLACEMENTS = ("host", "device")
 # What the loop writes beside evaluations, and `pace` with it.
 _TRAINING = ("loss", "top1")
@@ -88,3 +94,39 @@ def _metrics(num_classes: int) -> set[str]:
 
 def _roles(config: ConfigDict) -> list[str]:
   return ["validation", "validation_ema"][: 2 if config.ema.decay else 1]
+
+
+def check_evaluated_size(
+  model: nn.Module,
+  variables: Tree,
+  *,
+  trained: tuple[int, int, int],
+  evaluated: tuple[int, int, int],
+  role: str,
+) -> None:
+  """Raises ValueError where a model cannot take the images of an evaluation.
+
+  Convolutional networks that end with a mean over space, and transformers
+  without learned positions, take images of any size; others one size alone.
+
+  Args:
+    model: of the run.
+    variables: of the model, or their shapes.
+    trained: (h, w, c) of the images that it is trained on.
+    evaluated: likewise, of the split.
+    role: of the split, "validation" or "test".
+  """
+  if trained == evaluated:
+    return
+  images = jax.ShapeDtypeStruct((1, *evaluated), np.float32)
+  apply = functools.partial(model.apply, train=False)
+  try:
+    jax.eval_shape(apply, variables, images)
+  except (flax.errors.FlaxError, TypeError, ValueError) as error:
+    size, other = ("x".join(map(str, each)) for each in (evaluated, trained))
+    raise ValueError(
+      f"the images of data.{role} are {size}, those of data.train {other}, and "
+      f"{type(model).__name__} takes only the size that it was trained on; let "
+      "data.eval_transforms end with the size of data.train_transforms "
+      f"({str(error).splitlines()[0]})"
+    ) from error

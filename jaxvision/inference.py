@@ -45,6 +45,8 @@ class TrainedRun:
     step: of the checkpoint.
     mesh: what the variables lie on.
     workdir: the folder; None for published weights.
+    evaluated_shape: (h, w, c) of the images that it evaluates, where they are
+      of another size.
   """
 
   config: configs.ConfigDict
@@ -55,6 +57,12 @@ class TrainedRun:
   step: int
   mesh: Mesh
   workdir: pathlib.Path | None = None
+  evaluated_shape: tuple[int, int, int] | None = None
+
+  @property
+  def input_shape(self) -> tuple[int, int, int]:
+    """(h, w, c) of the images that it classifies."""
+    return self.evaluated_shape or self.image_shape
 
 
 def load_run(
@@ -101,6 +109,7 @@ def load_run(
     step=step,
     mesh=mesh,
     workdir=pathlib.Path(workdir),
+    evaluated_shape=tuple(result.get("evaluated_shape", image_shape)),
   )
 
 
@@ -163,7 +172,7 @@ def predict(
 ) -> list[dict[str, Any]]:
   """The most probable classes of image files.
 
-  An image of another size than the run was trained on is resized to it. The
+  An image of another size than the run evaluates is resized to it. The
   classes of ImageNet have names instead of their WordNet ids.
 
   Args:
@@ -179,7 +188,7 @@ def predict(
     trees.NotFinite: the model overflows, so that it has no probabilities.
   """
   transform = data.make_host_transform(run.config.data.eval_transforms)
-  to_size = data.make_host_transform((f"resize({run.image_shape[:2]})",))
+  to_size = data.make_host_transform((f"resize({run.input_shape[:2]})",))
 
   @jax.jit
   def probabilities(variables, image):
@@ -193,7 +202,7 @@ def predict(
   for path in map(str, images):
     try:
       image = transform(None, data.read_image(path, run.config.data))
-      if image.shape != run.image_shape:
+      if image.shape != run.input_shape:
         image = to_size(None, image)
     except Exception as error:  # of this image; the others have results
       reason = data.reason_of(error)

@@ -39,6 +39,7 @@ def describe(parts: assembly.Parts, memory: int | None) -> dict[str, Any]:
     ),
     "memory_bytes": memory,
     "image_shape": list(map(int, parts.image_shape)),
+    "evaluated_shape": list(map(int, _evaluated_shape(parts))),
     "class_names": list(parts.splits["train"].class_names),
   }
 
@@ -73,6 +74,16 @@ def announce(parts: assembly.Parts, facts: Mapping[str, Any]) -> None:
     parts.steps.total,
     config.train.batch_size,
   )
+
+
+def _evaluated_shape(parts: assembly.Parts) -> tuple[int, int, int]:
+  """(h, w, c) of the images that the run evaluates, if it does."""
+  evaluated = [
+    batches.image_shape
+    for role, batches in parts.batches.items()
+    if role != "train"
+  ]
+  return evaluated[0] if evaluated else parts.image_shape
 
 
 def write_stopped(

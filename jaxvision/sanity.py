@@ -3,16 +3,18 @@
 import dataclasses
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 from ml_collections import config_dict
 
-from jaxvision import assembly, data, losses, user_code
+from jaxvision import assembly, data, losses, models, user_code
 from jaxvision.config import ConfigDict
 
 _LOGGER = logging.getLogger(__name__)
 
+_STEPS = 500
+# What hinders learning by heart, and what few steps on few examples leave no
+# room for.
 _OVERFIT = {
   "loss.l1": 0.0,
   "loss.l2": 0.0,
@@ -20,17 +22,17 @@ _OVERFIT = {
   "optimizer.sam_radius": 0.0,
   "schedule.name": "constant",
   "schedule.duration": "",
+  "schedule.warmup": "0 steps",
   "ema.decay": 0.0,
-  "train.duration": "500 steps",
   "evaluate.every": "100 steps",
-  "checkpoint.every": "500 steps",
+  "evaluate.batch_size": 0,
+  "evaluate.probes": (),
+  "checkpoint.every": f"{_STEPS} steps",
   "log.every": "50 steps",
   "checkpoint.best": "validation/top1",
 }
-
-
-_SMOOTHING = ("label_smoothing", "smoothing_form")
-_DROPOUT = ("dropout",)
+# Running averages of the statistics that follow within that many steps.
+_MOMENTUM = 0.9
 
 
 def overfit(
@@ -38,9 +40,10 @@ def overfit(
 ) -> tuple[ConfigDict, dict[str, data.Dataset]]:
   """A config and splits for learning a few examples by heart.
 
-  The same examples to train and validate on, no augmentation, regularisation
-  or averaging, a constant learning rate, 500 steps. A model and a
-  step that are right reach a loss near zero.
+  The same examples to train and validate on, no augmentation, regularisation,
+  averaging, warm-up, accumulation or probes, a constant learning rate, 500
+  steps. Every option of the model whose name has "drop" in it is 0. A model
+  and a step that are right reach a loss near zero.
 
   Raises:
     ValueError: there are not so many examples, or more devices than that.
@@ -62,25 +65,53 @@ def overfit(
     split=f"{train.split}, the first {num_examples}",
     num_examples=num_examples,
     labels=lambda: train.labels()[:num_examples],
+    mixture=(),
+    ranges=(),
+    content=None,
   )
   config = config_dict.ConfigDict(config)
   config.data.train_transforms = config.data.eval_transforms
   config.data.device_transforms = ()
-  config.loss.options = _without(config.loss.options, _SMOOTHING)
-  config.model.options = _without(config.model.options, _DROPOUT)
+  config.loss.options = {
+    name: value
+    for name, value in config.loss.options.to_dict().items()
+    if "smoothing" not in name
+  }
+  config.model.options = {
+    **config.model.options.to_dict(),
+    **_without_chance(config),
+  }
   config.schedule.options = {}
   config.update_from_flattened_dict(_OVERFIT)
-  config.train.batch_size = min(
-    config.train.batch_size, num_examples - num_examples % devices
-  )
+  _fit_steps(config.train, num_examples, devices)
   return config_dict.FrozenConfigDict(config), {
     "train": few,
     "validation": few,
   }
 
 
-def _without(options: ConfigDict, names: tuple[str, ...]) -> dict[str, Any]:
-  return {k: v for k, v in options.to_dict().items() if k not in names}
+def _without_chance(config: ConfigDict) -> dict[str, float]:
+  """The options that switch off dropout, drop path and slow statistics."""
+  options = models.options(config.model.name) | config.model.options.to_dict()
+  rates = {
+    name: 0.0
+    for name, value in options.items()
+    if "drop" in name and type(value) in (int, float)
+  }
+  if options.get("norm_momentum", 0.0) > _MOMENTUM:
+    rates["norm_momentum"] = _MOMENTUM
+  return rates
+
+
+def _fit_steps(train: ConfigDict, num_examples: int, devices: int) -> None:
+  """Whole batches of few examples, no larger than what the recipe computes."""
+  part = train.batch_size // train.accumulate
+  most = min(part, num_examples)
+  train.batch_size = max(most - most % devices, devices)
+  train.accumulate = 1
+  train.steps_per_dispatch = min(train.steps_per_dispatch, _STEPS // 5)
+  calls = -(-_STEPS // train.steps_per_dispatch)
+  train.duration = f"{calls * train.steps_per_dispatch} steps"
 
 
 def check_first_loss(parts: assembly.Parts, loss: float) -> None:

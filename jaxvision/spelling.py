@@ -158,6 +158,16 @@ def _converted(
   return convert(value, kind, name=f"{where}: {name}")
 
 
+def defaults(function: Callable[..., Any]) -> dict[str, Any]:
+  """Returns the parameters that have a default, and what it is."""
+  return {
+    name: parameter.default
+    for name, parameter in inspect.signature(function).parameters.items()
+    if parameter.default is not inspect.Parameter.empty
+    and not _is_linen_field(function, name)
+  }
+
+
 def _is_linen_field(function: Callable[..., Any], name: str) -> bool:
   return name in _LINEN_FIELDS and hasattr(function, "init_with_output")
 

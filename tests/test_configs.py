@@ -1,6 +1,7 @@
 """Tests of configs/: recipes work, every key is documented and read."""
 
 import ast
+import dataclasses
 import functools
 import importlib
 import pathlib
@@ -18,6 +19,7 @@ from jaxvision import (
   distributed,
   durations,
   models,
+  sanity,
   train_step,
   trees,
 )
@@ -203,7 +205,32 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
   assert any(jax.tree.leaves(moved.params))
 
 
-def _small_config(recipe, folder):
+@pytest.mark.parametrize("recipe", TRAINED)
+def test_a_recipe_learns_a_few_examples_by_heart(recipe, tmp_path, monkeypatch):
+  """With its warm-up, accumulation and probes, as --overfit makes it."""
+  monkeypatch.chdir(ROOT)
+  config = _small_config(
+    recipe, tmp_path, **_read(recipe, "schedule.warmup", "train.duration")
+  )
+  few, splits = sanity.overfit(config, assembly.open_splits(config), 8)
+  parts = assembly.prepare(few, splits)
+  assert parts.steps.total == 500
+  chance = {
+    field.name: getattr(parts.model, field.name)
+    for field in dataclasses.fields(parts.model)
+    if "drop" in field.name
+  }
+  assert set(chance.values()) <= {0.0}
+  assert "smoothing" not in str(few.loss.options)
+  assert few.train.batch_size == 8
+
+
+def _read(recipe, *keys):
+  flat = configs.flatten(configs.load(f"configs/{recipe}"))
+  return {key: flat[key] for key in keys}
+
+
+def _small_config(recipe, folder, **overrides):
   options = TRAINED[recipe]
   channels = configs.load(f"configs/{recipe}").data.channels
   path = tiny_runs.write_data(folder, shape=(16, 16, channels))
@@ -221,6 +248,7 @@ def _small_config(recipe, folder):
       "train.duration": "20 steps",
       "train.steps_per_dispatch": 1,
       "schedule.warmup": "1 steps",
+      **overrides,
     },
   )
 

@@ -1,5 +1,6 @@
 """Tests of jaxvision.sanity: what is warned of, and what is not."""
 
+import functools
 import logging
 import math
 import re
@@ -100,6 +101,117 @@ def test_learning_by_heart_turns_off_what_hinders_it(folder):
   assert {key: found[key] for key in expected} == expected
   assert after.loss.options.to_dict() == {}
   assert after.schedule.options.to_dict() == {}
+
+
+SMALL_VIT = {
+  "patch_size": 2,
+  "width": 8,
+  "depth": 2,
+  "mlp_dim": 8,
+  "num_heads": 2,
+}
+
+
+@pytest.mark.parametrize(
+  ("name", "options"),
+  [
+    ("mlp", {"hidden": (16,), "dropout": 0.9}),
+    pytest.param(
+      "vit_ti16",
+      SMALL_VIT | {"dropout": 0.5, "drop_path": 0.9},
+      marks=pytest.mark.slow,
+    ),
+    # Whose dropout is not 0 where nothing is said of it.
+    (
+      "vgg11",
+      {"blocks": (1,), "features": 8, "hidden": (8,), "pool_size": 1},
+    ),
+    pytest.param(
+      "efficientnet_b0",
+      {"stages": ((2, 3, 1, 1, 8),), "stem": "small", "width": 0.25},
+      marks=pytest.mark.slow,
+    ),
+    pytest.param(
+      "nasnet_a_mobile",
+      {
+        "repeats": 1,
+        "features": 4,
+        "stages": 2,
+        "stem": "small",
+        "drop_path": 0.9,
+      },
+      marks=pytest.mark.slow,
+    ),
+  ],
+)
+def test_nothing_of_the_model_is_left_to_chance(folder, name, options):
+  """With two keys the model computes the same, as it did not before."""
+  cfg = tiny_runs.load_config(folder, model__name=name, model__options=options)
+  after, _ = sanity.overfit(cfg, assembly.open_splits(cfg), 16)
+  images = np.random.default_rng(0).normal(size=(8, 8, 8, 1))
+
+  def logits(config, key):
+    model = assembly.make_model(config, 3)
+    variables = jax.jit(functools.partial(model.init, train=False))(
+      jax.random.key(0), images
+    )
+    if "head" in variables["params"]:  # It starts at zero.
+      variables["params"]["head"]["kernel"] += 1.0
+    mutable = [each for each in variables if each != "params"]
+    found, _ = jax.jit(
+      functools.partial(model.apply, train=True, mutable=mutable)
+    )(variables, images, rngs={"dropout": jax.random.key(key)})
+    return np.asarray(found)
+
+  np.testing.assert_array_equal(logits(after, 1), logits(after, 2))
+  assert np.ptp(logits(cfg, 1) - logits(cfg, 2)) > 0
+
+
+def test_warm_up_accumulation_and_probes_are_left_out(folder):
+  after, splits = _overfit(
+    folder,
+    16,
+    schedule__warmup="10 epochs",
+    train__batch_size=64,
+    train__accumulate=4,
+    train__duration="100 epochs",
+    evaluate__batch_size=24,
+    evaluate__probes=("knn(k=3)",),
+  )
+  parts = assembly.prepare(after, splits)
+  assert parts.steps.total == 500
+  assert parts.steps.warmup == 0
+  assert float(parts.schedule(0)) == pytest.approx(0.1)
+  assert parts.config.train.accumulate == 1
+  # No larger than the parts that the recipe computes.
+  assert parts.config.train.batch_size == 16
+  assert parts.config.evaluate.probes == ()
+
+
+@pytest.mark.parametrize(("block", "total"), [(1, 500), (8, 504), (400, 500)])
+def test_calls_of_several_steps_are_whole(folder, block, total, caplog):
+  after, splits = _overfit(
+    folder,
+    16,
+    data__placement="device",
+    train__steps_per_dispatch=block,
+    train__duration="800 steps",
+  )
+  parts = assembly.prepare(after, splits)
+  assert parts.steps.total == total
+  assert "are taken, a multiple of" not in caplog.text
+
+
+def test_the_first_examples_of_a_mixture_are_those_of_its_first_source(folder):
+  path = str(folder / "data.npz")
+  sources = tuple((weight, "npz", path, "train") for weight in (1.0, 3.0))
+  _, splits = _overfit(
+    folder, 16, data__kind="mixture", data__name="m", data__sources=sources
+  )
+  after, _ = _overfit(folder, 16)
+  batches = assembly.make_batches(after, splits["train"], train=True)
+  seen = {i for step in range(10) for i in batches.indices(step).tolist()}
+  assert seen == set(range(16))
 
 
 def test_other_options_of_the_loss_stay(folder):

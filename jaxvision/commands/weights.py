@@ -98,7 +98,7 @@ def _export(options: argparse.Namespace) -> None:
     options.target,
     run.model,
     run.variables,
-    image_shape=run.image_shape,
+    image_shape=run.input_shape,
     mean=run.config.data.mean,
     std=run.config.data.std,
     class_names=run.class_names,

@@ -98,6 +98,19 @@ def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:
   return module(num_classes=num_classes)
 
 
+def options(name: str) -> dict[str, Any]:
+  """Returns the options of the model called `name`, with their defaults.
+
+  Raises:
+    ValueError: if there is no such model; names the nearest.
+  """
+  variant = _variant(name)
+  return {
+    **spelling.defaults(variant["module"]),
+    **variant["options"],
+  }
+
+
 def spec(name: str) -> ModelSpec:
   """Returns what is known of the model called `name`.
 
