@@ -281,3 +281,18 @@ def test_the_verdict(caplog, top1, level, words):
   (record,) = caplog.records
   assert record.levelno == level
   assert re.search(words, record.getMessage())
+
+
+def test_dropout_of_a_model_of_ones_own_is_switched_off(folder):
+  path = folder / "mine.py"
+  path.write_text(
+    "from jaxvision import models\n"
+    "def create(num_classes, feature_dropout=0.5):\n"
+    "  return models.create('mlp', num_classes=num_classes, hidden=(8,),\n"
+    "                       dropout=feature_dropout)\n",
+    "utf-8",
+  )
+  name = f"{path}:create"
+  after, _ = _overfit(folder, 16, model__name=name, model__options={})
+  assert after.model.options.to_dict() == {"feature_dropout": 0.0}
+  assert assembly.make_model(after, 3).dropout == 0

@@ -99,16 +99,18 @@ def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:
 
 
 def options(name: str) -> dict[str, Any]:
-  """Returns the options of the model called `name`, with their defaults.
+  """Returns the options of a model, with their defaults.
+
+  Args:
+    name: as for `create`.
 
   Raises:
     ValueError: if there is no such model; names the nearest.
   """
+  if user_code.is_own(name):
+    return spelling.defaults(user_code.function(name, kind="model"))
   variant = _variant(name)
-  return {
-    **spelling.defaults(variant["module"]),
-    **variant["options"],
-  }
+  return {**spelling.defaults(variant["module"]), **variant["options"]}
 
 
 def spec(name: str) -> ModelSpec:
