@@ -60,9 +60,7 @@ def check(
 
 def _check(workdir: pathlib.Path, splits: Splits, changed: str) -> None:
   for text in data.overlaps(splits):
-    _LOGGER.warning(
-      "%s: what is measured on images that were trained on says little", text
-    )
+    _LOGGER.warning("%s", text)
   now = data.describe(splits)
   then = _read(workdir)
   found = data.differences(then, now) if then else []

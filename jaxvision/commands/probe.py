@@ -69,8 +69,6 @@ def _check(run, train, test) -> None:
       "or the same in another order; give them one list of classes"
     )
   for text in data.overlaps({"train": train, "test": test}):
-    logging.getLogger(__name__).warning(
-      "%s: what is measured on images that were fitted to says little", text
-    )
+    logging.getLogger(__name__).warning("%s", text)
   if run.workdir:
     data_record.say_trained_on(run.workdir, test)

@@ -93,10 +93,10 @@ def keys(split: dataset.Dataset) -> np.ndarray:
 
 
 def overlaps(splits: Mapping[str, dataset.Dataset]) -> list[str]:
-  """Which roles share examples, in words.
+  """Which roles share examples, and what that does, in words.
 
   Args:
-    splits: by role.
+    splits: by role, "train" first.
   """
   every = {role: keys(each) for role, each in splits.items()}
   found, roles = [], list(splits)
@@ -104,10 +104,15 @@ def overlaps(splits: Mapping[str, dataset.Dataset]) -> list[str]:
     for other in roles[:place]:
       shared = len(np.intersect1d(every[role], every[other]))
       if shared:
+        effect = (
+          "what is measured on images that were trained on says little"
+          if other == "train"
+          else f"what is chosen by {other} looks better on {role} than it is"
+        )
         found.append(
           f"{shared:,} of the {splits[role].num_examples:,} examples of {role} "
           f"({splits[role].split!r}) are in {other} "
-          f"({splits[other].split!r}), too"
+          f"({splits[other].split!r}), too: {effect}"
         )
   return found
 

@@ -21,7 +21,7 @@ from jaxvision.data import npz
 Arrays = dict[str, np.ndarray]
 
 # Raised whenever the arrays of an index mean something else.
-_VERSION = 2
+_VERSION = 3
 _DIGEST = "digest"
 # Times of files are coarse: what changed just now may change once more without
 # a new time.

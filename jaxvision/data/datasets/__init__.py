@@ -8,6 +8,7 @@ and checks are the same for all and are done here. Nothing here touches the
 network or imports JAX.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -105,10 +106,16 @@ def _load(data_config: Any) -> Splits:
     known = [*KINDS, _MIXTURE, _OWN]
     raise ValueError(spelling.unknown("data.kind", kind, known))
   loaded = KINDS.get(kind, own.load)(data_config)
-  for split, each in loaded.items():
-    # Also those of a data set that a function of the user has made.
-    labels.check_names(each.class_names, where=f"{each.name}, split {split!r}")
-  return loaded
+  return {split: _with_clean_names(each) for split, each in loaded.items()}
+
+
+def _with_clean_names(opened: dataset.Dataset) -> dataset.Dataset:
+  """Also of a data set that a function of the user has made."""
+  where = f"{opened.name}, split {opened.split!r}"
+  names = labels.check_names(opened.class_names, where=where)
+  if names == opened.class_names:
+    return opened
+  return dataclasses.replace(opened, class_names=names)
 
 
 def _load_sources(data_config: Any) -> list[tuple[Splits, float]]:

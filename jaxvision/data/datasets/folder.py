@@ -22,7 +22,7 @@ import logging
 import os
 import pathlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,7 +135,9 @@ def _split_directories(path: pathlib.Path) -> dict[str, pathlib.Path]:
       f"{path} mixes splits ({', '.join(d.name for d in found)}) with "
       f"{', '.join(others) or 'each other'}; keep at most train, val and test"
     )
-  _raise(path, _problems_beside(path))
+  problems, beside = _beside(path)
+  _raise(path, problems)
+  _say_left_out(path, beside, {}, "")
   order = splits.SPLITS
   pairs = zip(written, found, strict=True)
   return dict(sorted(pairs, key=lambda pair: order.index(pair[0])))
@@ -202,7 +204,7 @@ def _split(
   directories = list(classes.values())
   above = directories[0].parent
   # Not from the index, which would change the time of the directory above.
-  problems = _problems_beside(above)
+  problems, beside = _beside(above)
   arrays = index_file.load(
     above,
     "images",
@@ -210,7 +212,10 @@ def _split(
     build=lambda: _list(above, directories, problems),
   )
   _raise(above, problems)
-  _say_left_out(str(above), str(arrays["left_out"]))
+  kinds = zip(
+    arrays["left_kinds"].tolist(), arrays["left_counts"].tolist(), strict=True
+  )
+  _say_left_out(above, beside, dict(kinds), str(arrays["left_first"]))
   numbers = {name: number for number, name in enumerate(class_names)}
   found = _Files(
     directories=tuple(map(os.fspath, directories)),
@@ -231,17 +236,15 @@ def _split(
   )
 
 
-def _problems_beside(above: pathlib.Path) -> list[str]:
-  """Images beside the classes; says which other files are left out."""
-  beside = [each for each in _entries(above) if not each.is_dir()]
-  others = [each.path for each in beside if not _is_image(each.name)]
-  _say_left_out(str(above), _describe(above, others))
-  return [
-    f"{files.printable(each.path)} lies beside the classes; move it into the "
-    "directory of its class, or away"
-    for each in beside
-    if _is_image(each.name)
+def _beside(above: pathlib.Path) -> tuple[list[str], list[str]]:
+  """Images beside the classes, as problems, and the names of other files."""
+  beside = [each.name for each in _entries(above) if not each.is_dir()]
+  problems = [
+    f"{files.printable(above / name)} lies beside the classes; move it into "
+    "the directory of its class, or away"
+    for name in sorted(filter(_is_image, beside))
   ]
+  return problems, sorted(name for name in beside if not _is_image(name))
 
 
 def _list(
@@ -255,6 +258,8 @@ def _list(
   inside = [problem for each in listed for problem in each.problems]
   _raise(above, [*problems, *inside])
   left_out = [path for each in listed for path in each.left_out]
+  kinds = collections.Counter(map(_kind, left_out))
+  first = os.path.relpath(min(left_out), above) if left_out else ""
   counts = [len(each.images) for each in listed]
   order = splits.stratified_order(np.repeat(np.arange(len(counts)), counts))
   together = names.concatenate([names.pack(each.images) for each in listed])
@@ -263,7 +268,9 @@ def _list(
     "name_ends": together.ends,
     "class_ends": np.cumsum(counts),
     "order": order.astype(np.uint32),
-    "left_out": np.asarray(_describe(above, left_out)),
+    "left_kinds": np.asarray(list(kinds), np.str_),
+    "left_counts": np.asarray(list(kinds.values()), np.int64),
+    "left_first": np.asarray(files.printable(first)),
   }
 
 
@@ -295,27 +302,38 @@ def _look(directory: pathlib.Path) -> _Listed:
   return found
 
 
-def _describe(above: pathlib.Path, left_out: Sequence[str]) -> str:
-  """What is left out: how many, of which kinds, and one of them."""
-  if not left_out:
-    return ""
-  kinds = collections.Counter(
-    os.path.splitext(path)[1].lower() or "without extension"
-    for path in left_out
-  )
+def _kind(path: str) -> str:
+  return files.printable(os.path.splitext(path)[1].lower()) or "no extension"
+
+
+def _say_left_out(
+  folder: pathlib.Path,
+  beside: Sequence[str],
+  inside: Mapping[str, int],
+  first: str,
+) -> None:
+  """A warning, once in a process, of files that are no images by their names.
+
+  Args:
+    folder: of the classes.
+    beside: files in it.
+    inside: how many of each kind are in the directories of the classes.
+    first: one of these.
+  """
+  kinds = collections.Counter(map(_kind, beside)) + collections.Counter(inside)
+  if not kinds:
+    return
   listed = ", ".join(f"{k} ({n})" for k, n in kinds.most_common(_LISTED))
-  first = os.path.relpath(min(left_out), above)
-  return files.printable(
-    f"{len(left_out)} files that are no images by their names are left out: "
-    f"{listed}; such as {first}"
+  _warn_once(
+    f"{folder}: files that are no images by their names are left out: "
+    f"{kinds.total()}, of the kinds {listed}; such as "
+    f"{first or files.printable(beside[0])}"
   )
 
 
 @functools.cache
-def _say_left_out(folder: str, text: str) -> None:
-  """A warning, once for each folder of a process."""
-  if text:
-    logging.getLogger(__name__).warning("%s: %s", folder, text)
+def _warn_once(text: str) -> None:
+  logging.getLogger(__name__).warning("%s", text)
 
 
 def _is_image(name: str) -> bool:
