@@ -149,6 +149,7 @@ INSIDE = {
   ),
   "launch": (
     ("engine", "job", "worker_shell"),
+    ("checkout",),
     ("local", "ray", "slurm", "tpu"),
     ("__init__",),
   ),

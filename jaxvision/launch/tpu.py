@@ -16,12 +16,11 @@ import pathlib
 import re
 import shlex
 import subprocess
-import tarfile
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
-from jaxvision.launch import engine, worker_shell
+from jaxvision.launch import checkout, engine, worker_shell
 from jaxvision.launch import job as jobs
 from jaxvision.processes import endings, signals
 
@@ -104,7 +103,7 @@ def launch(job: jobs.Job, options: Options) -> int:
     signals.received() as received,
   ):
     archive = _archive(pathlib.Path(folder))
-    _pack(archive)
+    checkout.pack(archive)
     commands = _commands(job, options, archive)
     try:
       return _run_to_the_end(commands, options, received)
@@ -279,26 +278,6 @@ def _check(job: jobs.Job, options: Options) -> None:
 
 def _archive(folder: jobs.Path) -> jobs.Path:
   return folder / worker_shell.ARCHIVE
-
-
-def _pack(path: jobs.Path) -> None:
-  """Writes the checkout under this directory, with what is not committed.
-
-  Raises:
-    OSError: this directory is not the root of a checkout of jaxvision.
-  """
-  if not pathlib.Path("jaxvision/cli.py").exists():
-    raise OSError(
-      f"{pathlib.Path.cwd()} is no checkout of jaxvision; the workers get the "
-      "code from there, so start this in its root"
-    )
-  listed = engine.ask(
-    ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-  )
-  with tarfile.open(path, "w:gz") as archive:
-    for name in filter(None, listed.split("\0")):
-      if pathlib.Path(name).exists():  # a deleted one is still listed
-        archive.add(name)
 
 
 def _commands(
