@@ -149,6 +149,19 @@ def add_score(manager: Manager, step: int, score: float) -> None:
   manager.reload()
 
 
+def forget_scores(manager: Manager) -> None:
+  """Takes the scores off all checkpoints: now another metric decides."""
+  wait(manager)
+  folders = [directory(manager) / str(step) for step in manager.all_steps()]
+
+  def remove() -> None:
+    for folder in folders:
+      shutil.rmtree(folder / "metrics", ignore_errors=True)
+
+  exchange.first(remove)
+  manager.reload()
+
+
 def restore(
   manager: Manager,
   template: Tree,

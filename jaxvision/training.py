@@ -238,6 +238,10 @@ def _restore(
   if restored is None:
     return start.make_state(parts), fresh
   state, record = restored
+  best, metric = record.get("best"), parts.config.checkpoint.best
+  if best and best["metric"] != metric:
+    checkpoint.forget_scores(manager)
+    record["best"] = None
   return state, fresh | record
 
 
