@@ -1,6 +1,7 @@
 """`jaxvision sweep`."""
 
 import argparse
+import functools
 import os
 import shlex
 import sys
@@ -80,6 +81,7 @@ def add(commands) -> None:
   command.add_argument(
     "--seeds", type=int, metavar="N", help="of --rerun: for each setting (10)"
   )
+  parsing.add_trust(command)
   command.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -94,6 +96,7 @@ def _sweep(options: argparse.Namespace) -> None:
       top=_TOP if options.top is None else options.top,
       seeds=_SEEDS if options.seeds is None else options.seeds,
     )
+    experiment = sweep.check(experiment, owner=options.rerun)
   else:
     _refuse(options, ("top", "seeds"), "belongs to --rerun SWEEP")
     experiment = sweep.load(options.experiment, options.overrides)
@@ -162,11 +165,12 @@ def _work(opened: Any, at_once: int) -> None:
 
   startup.tune_cpu()
   trials.check_objective(opened.experiment)
+  copies = opened.experiment.copies
   sweep.work(
     opened,
-    trials.run,
+    functools.partial(trials.run, copies=copies),
     interrupted=train_loop.Preempted,
-    run_together=trials.run_together,
+    run_together=functools.partial(trials.run_together, copies=copies),
     most=at_once,
   )
 
@@ -188,7 +192,7 @@ def _worker_arguments(options: argparse.Namespace) -> list[str]:
     name: getattr(options, name) for name in (*names, "grace", "vectorize")
   }
   return [
-    *("sweep", *asked, "--work"),
+    *("sweep", *asked, "--work", *["--trust"][: options.trust]),
     *(f"--{k}={v}" for k, v in given.items() if v not in (None, "")),
     *(f"--config.{key}={value}" for key, value in options.overrides.items()),
   ]

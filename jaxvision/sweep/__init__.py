@@ -16,7 +16,7 @@ from jaxvision.sweep.axes import (
   zipped,
 )
 from jaxvision.sweep.crew import Failed, Interrupted, run_crew
-from jaxvision.sweep.experiment import Experiment, load
+from jaxvision.sweep.experiment import Experiment, check, load
 from jaxvision.sweep.live import check_complete, open_view
 from jaxvision.sweep.objective import maximize, minimize
 from jaxvision.sweep.opening import default_searcher, draws, open_sweep
@@ -34,6 +34,7 @@ __all__ = [
   "Sweep",
   "best_again",
   "categorical",
+  "check",
   "check_complete",
   "corners",
   "default_searcher",

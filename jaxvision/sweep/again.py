@@ -6,6 +6,7 @@ import pathlib
 import statistics
 from typing import Any
 
+from jaxvision import user_code
 from jaxvision.sweep import axes
 from jaxvision.sweep.experiment import Experiment
 from jaxvision.sweep.objective import Objective
@@ -17,7 +18,7 @@ def best_again(
   """An experiment: the best settings of a sweep, each with the same seeds.
 
   Settings are ranked by the mean of the objective over the seeds they had;
-  nothing is pruned.
+  nothing is pruned. `check` it, with the folder as the owner, before it runs.
 
   Args:
     workdir: of the sweep that was run.
@@ -26,7 +27,8 @@ def best_again(
 
   Raises:
     FileNotFoundError: the folder is no sweep.
-    ValueError: none of its trials is complete.
+    ValueError: none of its trials is complete, or it names code that this
+      account does not trust.
   """
   workdir = pathlib.Path(workdir)
   path = workdir / "sweep.json"
@@ -50,6 +52,7 @@ def best_again(
     },
     objective=aim,
     read=content["read"],
+    copies=user_code.read_copies(workdir, content.get("code", {})),
   )
 
 

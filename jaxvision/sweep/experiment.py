@@ -13,12 +13,12 @@ READ = "How to read the answer."
 """
 
 import dataclasses
-import importlib.util
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from jaxvision import config as configs
+from jaxvision import recipes, user_code
 from jaxvision.sweep import space
 from jaxvision.sweep.axes import Space
 from jaxvision.sweep.objective import Objective
@@ -46,6 +46,8 @@ class Experiment:
     space: what the runs differ in.
     objective: what makes a run better than another.
     pruning: which runs end early; None for none.
+    copies: of the recipe and of the user's own code that it names, by what is
+      written, as they were when the sweep began.
   """
 
   question: str
@@ -55,6 +57,9 @@ class Experiment:
   objective: Objective
   read: str
   pruning: Halving | None = None
+  copies: Mapping[str, user_code.Bundle] = dataclasses.field(
+    default_factory=dict
+  )
 
 
 def load(
@@ -81,18 +86,33 @@ def load(
     read=found["READ"],
     pruning=found.get("PRUNING"),
   )
-  check(loaded)
-  return loaded
+  return check(loaded)
 
 
-def check(experiment: Experiment) -> None:
+def check(experiment: Experiment, *, owner: str = "") -> Experiment:
   """Whether the config takes every key and every extreme value of the space.
 
+  Args:
+    experiment: what is asked.
+    owner: the folder that names the recipe; "" where the user does.
+
+  Returns:
+    The same with the code that it names.
+
   Raises:
-    ValueError: it does not.
+    ValueError: it does not, or the folder names code that is not trusted.
   """
+  path = experiment.recipe.partition(":")[0]
+  code = {path: recipes.bundle(path, copies=experiment.copies, owner=owner)}
   for point in space.corners(experiment.space):
-    configs.load(experiment.recipe, {**experiment.overrides, **point.overrides})
+    config = configs.load(
+      experiment.recipe,
+      {**experiment.overrides, **point.overrides},
+      copies={**experiment.copies, **code},
+      owner=owner,
+    )
+    code |= user_code.used(config)
+  return dataclasses.replace(experiment, copies=code)
 
 
 def _constants(path: pathlib.Path) -> dict[str, Any]:
@@ -101,9 +121,7 @@ def _constants(path: pathlib.Path) -> dict[str, Any]:
       f"no experiment {str(path)!r} in {pathlib.Path.cwd()}; it is a Python "
       f"file with {', '.join(_NEEDED)}"
     )
-  spec = importlib.util.spec_from_file_location("experiment", path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
+  module = user_code.load_module(user_code.open_file(path))
   for name, kind in (_NEEDED | _OPTIONAL).items():
     value = getattr(module, name, None)
     if value is None and name in _OPTIONAL:

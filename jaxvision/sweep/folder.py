@@ -1,6 +1,7 @@
 """The folder of a sweep, which all its workers share.
 
   sweep.json           what is asked and how; the folder belongs to it
+  code/                the recipe and the user's own code, as they were
   trials/0007/         the run of trial 7, as `jaxvision train` leaves it
   trials/0007/trial.json   what the sweep says of it: settings, state, value
   workers/             what the workers printed
@@ -17,7 +18,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jaxvision import analysis, files, locks
+from jaxvision import analysis, files, locks, user_code
 from jaxvision.sweep import space
 from jaxvision.sweep.experiment import Experiment
 
@@ -53,10 +54,11 @@ def claim(
   """
   content = {
     "experiment": file,
-    **dataclasses.asdict(asked),
+    **dataclasses.asdict(dataclasses.replace(asked, copies={})),
     "space": space.describe(asked.space),
     **how,
   }
+  del content["copies"]
   content = json.loads(json.dumps(content, default=str))
   path = workdir / "sweep.json"
   if path.exists():
@@ -64,6 +66,9 @@ def claim(
     _refuse_other(workdir, found, {**content, _NAME: found[_NAME]})
     return found
   content[_NAME] = f"{workdir.resolve().name}-{uuid.uuid4().hex[:8]}"
+  for bundle in asked.copies.values():
+    user_code.allow(bundle)
+  content["code"] = user_code.write_copies(workdir, asked.copies)
   files.write_json(path, content)
   return content
 
@@ -92,7 +97,7 @@ def _refuse_other(
   differences = [
     f"  {key}: {old!r} there, {new!r} here"
     for key, old, new in analysis.compare_configs(found, content)
-    if key != "experiment"
+    if key != "experiment" and not key.startswith("code.")
   ]
   if differences:
     raise ValueError(

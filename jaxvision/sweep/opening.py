@@ -1,11 +1,16 @@
 """Opens a sweep for a worker, or for whoever looks on; makes it if need be."""
 
+import dataclasses
 import functools
+import logging
 import pathlib
 
+from jaxvision import files, user_code
 from jaxvision.sweep import folder, searchers, space, study
 from jaxvision.sweep.experiment import Experiment
 from jaxvision.sweep.worker import Sweep
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def default_searcher(experiment: Experiment) -> str:
@@ -40,7 +45,8 @@ def open_sweep(
     grace: seconds without a heartbeat after which a worker counts as dead.
 
   Raises:
-    ValueError: the folder is of another sweep, or the storage does not open.
+    ValueError: the folder is of another sweep, or has code that this account
+      does not trust, or the storage does not open.
   """
   workdir = pathlib.Path(workdir).absolute()
   plan = searchers.plan(
@@ -66,4 +72,15 @@ def open_sweep(
       grace=grace,
       lock=functools.partial(folder.locked, workdir),
     )
+  copies = user_code.read_copies(workdir, content.get("code", {}))
+  for written, bundle in copies.items():
+    asked = experiment.copies.get(written)
+    if asked and asked.digest != bundle.digest:
+      _LOGGER.warning(
+        "%s has changed since the sweep began, which goes on with the copy in "
+        "%s; to use the new one, give another --workdir",
+        files.printable(written),
+        files.printable(bundle.place),
+      )
+  experiment = dataclasses.replace(experiment, copies=copies)
   return Sweep(workdir, experiment, opened)

@@ -22,7 +22,9 @@ def check_objective(experiment: sweep.Experiment) -> None:
   """
   metric, problems, opened = experiment.objective.metric, [], 0
   for overrides in _variants(experiment):
-    config = configs.load(experiment.recipe, overrides)
+    config = configs.load(
+      experiment.recipe, overrides, copies=experiment.copies
+    )
     try:
       train = assembly.open_splits(config)["train"]
     except (ValueError, OSError) as error:

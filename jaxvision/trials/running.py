@@ -18,6 +18,7 @@ from jaxvision import (
   sweep,
   train_loop,
   training,
+  user_code,
 )
 from jaxvision import config as configs
 from jaxvision import workdir as workdirs
@@ -64,6 +65,7 @@ def run_together(
   workdirs: Sequence[pathlib.Path],
   overrides: Sequence[Mapping[str, Any]],
   watch: together.Watch,
+  copies: Mapping[str, user_code.Bundle] | None = None,
 ) -> list[sweep.Outcome | None]:
   """Trains as many of some trials as can share their programs.
 
@@ -71,6 +73,7 @@ def run_together(
     recipe: of all.
     workdirs, overrides: of each.
     watch: of `together.train`, by the place in these lists.
+    copies: of the code of the sweep, as for `training.train`.
 
   Returns:
     How each went; None for those that are to be run alone, whatever the reason,
@@ -80,7 +83,7 @@ def run_together(
     train_loop.Preempted: asked to stop; all are saved.
   """
   startup.cache_compilations()
-  prepared = _prepare(recipe, overrides)
+  prepared = _prepare(recipe, overrides, copies)
   outcomes: list[sweep.Outcome | None] = [None] * len(workdirs)
   with stopping.requested([signal.SIGTERM]) as should_stop:
     for group in _groups(prepared):
@@ -113,13 +116,15 @@ def _held(folders: Sequence[pathlib.Path]) -> Iterator[None]:
 
 
 def _prepare(
-  recipe: str, overrides: Sequence[Mapping[str, Any]]
+  recipe: str,
+  overrides: Sequence[Mapping[str, Any]],
+  copies: Mapping[str, user_code.Bundle] | None,
 ) -> dict[int, tuple[assembly.Parts, Trace]]:
   """The parts and programs of those that can share; the others are left out."""
   prepared, splits = {}, None
   for i, each in enumerate(overrides):
     try:
-      config = configs.load(recipe, each)
+      config = configs.load(recipe, each, copies=copies)
       if why := stacked.why_alone(config):
         _LOGGER.info("a trial is run alone: %s", why)
         continue

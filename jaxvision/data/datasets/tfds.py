@@ -9,11 +9,13 @@ import dataclasses
 import functools
 import os
 import pathlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxvision import files
 from jaxvision.data import (
   dataset,
   index_file,
@@ -23,6 +25,7 @@ from jaxvision.data import (
   tfrecords,
 )
 
+_OWN_CLASS = re.compile(r"tensorflow_datasets\.core\.features(\.\w+)+")
 _CHUNK = 256  # records held at once while all labels are read
 
 Fetch = Callable[[Sequence[int]], list[bytes]]
@@ -122,6 +125,7 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
   again = f"prepare it again, or copy {found.directory} from where it was made"
   what = f"{found.directory} cannot be opened as a data set of TFDS"
   with refusal.naming(what, remedy=again):
+    _check_classes(found.directory / "features.json")
     info = tfds.builder_from_directory(found.directory).info
   image = _only(info.features, tfds.features.Image, "image")
   label = _only(info.features, tfds.features.ClassLabel, "label")
@@ -130,6 +134,26 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
     for name, size in found.splits.items()
     if size  # an empty split may have no shard at all
   }
+
+
+def _check_classes(path: pathlib.Path) -> None:
+  """Refuses features of classes that are not those of tensorflow-datasets.
+
+  It would import any module that the file names, and so run it.
+  """
+  if not path.exists():
+    return
+  waiting = [files.read_json(path)]
+  while waiting:
+    each = waiting.pop()
+    children = each.values() if isinstance(each, dict) else each
+    waiting += [child for child in children if isinstance(child, dict | list)]
+    name = each.get("pythonClassName") if isinstance(each, dict) else None
+    if name is not None and not _OWN_CLASS.fullmatch(str(name)):
+      raise ValueError(
+        f"features.json names the class {files.printable(name)!r}, whose "
+        "module would be run; expected one of tensorflow_datasets"
+      )
 
 
 def _split(
