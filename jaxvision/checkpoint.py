@@ -3,7 +3,8 @@
 A checkpoint is a folder WORKDIR/checkpoints/STEP with the state (any tree of
 arrays) and a small record (JSON). It appears under its name only when it is
 complete, so a process killed while saving leaves the one before it. The record
-holds a fingerprint of the state, compared when it is read again.
+holds a fingerprint of the state, and is sealed with its step as the score is:
+all of it is compared when it is read again.
 """
 
 import contextlib
@@ -19,14 +20,30 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from jaxvision import files, paths, trees
+from jaxvision import files, paths, scores, seals, trees
 from jaxvision.processes import exchange
 
 Tree = Any
 _FOLDER = "checkpoints"
-Manager = ocp.CheckpointManager
 
 _LOGGER = logging.getLogger(__name__)
+# What records held that were written before they were sealed.
+_UNSEALED = (
+  *("step", "seconds", "spent", "window", "best", "unevaluated"),
+  "fingerprint",
+)
+
+
+class Manager(ocp.CheckpointManager):
+  """Orbax's, for which a damaged score is one that was not measured."""
+
+  def metrics(self, step: int) -> dict[str, float] | None:
+    """What orbax compares checkpoints by."""
+    try:
+      score = scores.read(directory(self), step)
+    except (ValueError, OSError):
+      return None  # `best_step` warns of it.
+    return None if score is None else {"score": score}
 
 
 class CheckpointError(Exception):
@@ -49,7 +66,7 @@ def open_manager(
     preservation_policy=_preservation(keep),
   )
   with paths.plain(workdir, alone=jax.process_count() == 1) as folder:
-    manager = ocp.CheckpointManager(folder / _FOLDER, options=options)
+    manager = Manager(folder / _FOLDER, options=options)
     # It would ask jax by the number of the step, and `stopping` by another.
     manager.reached_preemption = lambda step: False
     try:
@@ -86,7 +103,7 @@ def open_saved(workdir: str | pathlib.Path) -> Iterator[Manager]:
   )
   with (
     paths.plain(workdir, alone=jax.process_count() == 1) as folder,
-    ocp.CheckpointManager(folder / _FOLDER, options=options) as manager,
+    Manager(folder / _FOLDER, options=options) as manager,
   ):
     yield manager
 
@@ -94,6 +111,11 @@ def open_saved(workdir: str | pathlib.Path) -> Iterator[Manager]:
 def directory(manager: Manager) -> pathlib.Path:
   """The folder of the checkpoints, as users know it."""
   return paths.real(manager.directory)
+
+
+def best_step(manager: Manager) -> int | None:
+  """The checkpoint of the best score that can be read; None for none."""
+  return scores.best(directory(manager))
 
 
 def wait(manager: Manager) -> None:
@@ -129,23 +151,18 @@ def save(
     return
   # A copy: the caller goes on changing it while this is being written.
   record = copy.deepcopy({**record, "fingerprint": fingerprint(state)})
+  record = seals.sealed(record, place=_place(step))
   args = ocp.args.Composite(
     state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record)
   )
-  metrics = None if score is None else {"score": score}
+  metrics = None if score is None else scores.metrics(step, score)
   _explained(manager, lambda: manager.save(step, args=args, metrics=metrics))
 
 
 def add_score(manager: Manager, step: int, score: float) -> None:
   """Tells of a checkpoint that was saved without it how good it is."""
   wait(manager)
-  folder = directory(manager) / str(step) / "metrics"
-
-  def write() -> None:
-    folder.mkdir(exist_ok=True)
-    files.write_json(folder / "metrics", {"score": score})
-
-  exchange.first(write)
+  exchange.first(lambda: scores.write(directory(manager), step, score))
   manager.reload()
 
 
@@ -224,7 +241,8 @@ def restore_step(
   )
   try:
     found = manager.restore(step, args=args)
-    saved = found.record["fingerprint"]
+    record = _verified(found.record, step)
+    saved = record["fingerprint"]
   except Exception as error:  # whatever orbax and tensorstore raise
     raise CheckpointError(
       f"checkpoint {path} is damaged: {_words(manager, error)}"
@@ -235,7 +253,27 @@ def restore_step(
       f"checkpoint {path} is damaged: its arrays have the fingerprint {now}, "
       f"but {saved} was saved"
     )
-  return found.state, found.record
+  return found.state, record
+
+
+def _verified(record: Any, step: int) -> dict[str, Any]:
+  """The record of a step without its seal, or a ValueError."""
+  says = record.get("step", step) if isinstance(record, dict) else step
+  try:
+    found = seals.verified(record, place=_place(step), unsealed=_UNSEALED)
+    if says == step or found != record:
+      return found
+  except ValueError:
+    if says == step:
+      raise
+  raise ValueError(
+    f"its record is that of step {says}; a folder that was renamed needs its "
+    f"own name again: {says}"
+  )
+
+
+def _place(step: int) -> str:
+  return f"the record of step {step}"
 
 
 def set_aside(manager: Manager, step: int) -> None:

@@ -236,7 +236,7 @@ def _make_mesh(config: configs.ConfigDict) -> Mesh:
 
 def _choose(manager: checkpoint.Manager, which: str) -> int:
   steps = manager.all_steps()
-  named = {"last": manager.latest_step(), "best": manager.best_step()}
+  named = {"last": manager.latest_step(), "best": checkpoint.best_step(manager)}
   step = named.get(which, int(which) if which.isdecimal() else None)
   if step not in steps:
     raise FileNotFoundError(

@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parents[1] / "jaxvision"
 # From the ground up; a folder stands with all its files. Exceptions for parts
 # of a folder come as paths of their own.
 FLOORS = (
-  ("addresses", "files", "ranges"),
+  ("addresses", "files", "ranges", "seals"),
   ("locks", "options", "paths"),
   ("parameters",),
   (
@@ -28,6 +28,7 @@ FLOORS = (
     "processes",
     "profiling",
     "published",
+    "scores",
     "screen",
     "spelling",
     "startup",
