@@ -57,7 +57,9 @@ def test_positions_are_for_the_files_size_or_another(vit):
   path, _ = vit
   position = "params/Transformer/posembed_input/pos_embedding"
   for size, tokens in ((None, 17), (96, 37), ((32, 64), 9)):
-    model, loaded = weights.load(path, "vit_ti16", image_size=size, **VIT)
+    model, loaded = weights.load(
+      path, "vit_ti16", image_size=size, native_size=64, **VIT
+    )
     assert trees.flatten(loaded)[position].shape == (1, tokens, 24)
   assert model.activation == "gelu_erf"  # as timm computes it
   assert weights.native_size(path, "vit_ti16") == 64

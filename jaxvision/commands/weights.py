@@ -49,17 +49,21 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-  from jaxvision import weights
+  from jaxvision import files, weights
 
   found = weights.inspect(options.file)
   for key, shape, dtype in found.arrays[:_LISTED]:
-    print(f"{key}  {shape}  {dtype}")
+    print(f"{files.printable(key)}  {shape}  {dtype}")
   if len(found.arrays) > _LISTED:
     print(f"... and {len(found.arrays) - _LISTED} more")
   print(f"{found.parameters:,} numbers in {len(found.arrays)} arrays")
   if not found.layout:
     print("laid out in no way that is known here")
     return
+  if found.prefix:
+    print(f"the prefix {files.printable(found.prefix)} of its keys is left out")
+  for name, value in found.options.items():
+    print(f"it states {files.printable(name)}={files.printable(value)}")
   classes = found.num_classes or "no"
   print(f"laid out as {found.layout} do; {classes} classes")
   for name, difference in found.models[:3]:

@@ -76,7 +76,7 @@ _HUGGING_FACE = (
 _BIT = {
   "models": ("bit_*",),
   "head": "head",
-  "stem": "root_block/conv_root",
+  "stem": ("root_block/conv_root",),
 }
 _TORCH = {
   "suffix": ".safetensors",

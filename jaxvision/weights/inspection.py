@@ -2,9 +2,11 @@
 
 import dataclasses
 import os
+from typing import Any
 
 from jaxvision import fetch
-from jaxvision.weights import files, recognition
+from jaxvision import files as files_of_any
+from jaxvision.weights import files, notes, recognition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Inspection:
     models: the most similar models first, each with the parameters that it has
       more than the file, classifier and positions left out.
     num_classes: None without a classifier.
+    prefix: of all keys, which is left out; "" is none.
+    options: of the model, that the file states.
   """
 
   arrays: list[tuple[str, tuple[int, ...], str]]
@@ -25,6 +29,8 @@ class Inspection:
   layout: str
   models: list[tuple[str, int]]
   num_classes: int | None
+  prefix: str = ""
+  options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def inspect(path_or_url: str | os.PathLike[str]) -> Inspection:
@@ -35,11 +41,21 @@ def inspect(path_or_url: str | os.PathLike[str]) -> Inspection:
     ValueError: the file is damaged or of another format.
   """
   path = fetch.local_path(path_or_url)
-  arrays = files.open_file(path).arrays
-  listed = [(key, a.shape, str(a.dtype)) for key, a in arrays.items()]
-  parameters = sum(array.size for array in arrays.values())
+  shown = files_of_any.printable(path)
+  if path.is_dir():
+    raise ValueError(f"{shown} is a folder; a file of weights is expected")
+  file = files.open_file(path)
   try:
-    found = recognition.recognize(arrays, source=str(path))
+    file.check()
+  except Exception as error:
+    raise ValueError(f"{shown}: {files_of_any.printable(error)}") from error
+  listed = [(key, e.shape, str(e.dtype)) for key, e in file.entries.items()]
+  parameters = sum(entry.size for entry in file.entries.values())
+  note = notes.parsed(files.note(file), source=shown)
+  try:
+    found = recognition.recognize(
+      file.entries, source=shown, known=recognition.stated(note)
+    )
   except ValueError:
     return Inspection(listed, parameters, "", [], None)
   return Inspection(
@@ -48,4 +64,6 @@ def inspect(path_or_url: str | os.PathLike[str]) -> Inspection:
     found.layout.name,
     recognition.candidates(found),
     recognition.classes(found),
+    prefix=found.prefix,
+    options=dict(note.options),
   )

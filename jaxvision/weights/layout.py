@@ -9,7 +9,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,18 @@ Rules = Sequence[tuple[str, Any]]
 # Collections that are in files; others, such as the steps that a schedule
 # inside a model counts, start afresh.
 STORED = ("params/", "batch_stats/")
+
+
+class Shaped(Protocol):
+  """An array, or what a file says of one that is not read yet."""
+
+  @property
+  def shape(self) -> Shape:
+    """Of the array."""
+
+  @property
+  def size(self) -> int:
+    """Number of its elements."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +66,14 @@ class Place:
     return array.reshape(self.split).transpose(self.order).reshape(self.shape)
 
   def check(self, shape: Shape) -> None:
-    """Raises a ValueError for an array of the file with other axes."""
+    """Raises a ValueError for an array of the file with other axes.
+
+    An axis of length 1 may be there or not, but not elsewhere: (c, 1, 1, 3) is
+    no (c, 1, 3, 1).
+    """
     whole = self.whole(shape[0] if shape else 0)
-    if _long(shape) != _long(whole):
+    alike = len(shape) != len(whole) and _long(shape) == _long(whole)
+    if shape != whole and not alike:
       raise ValueError(f"{shape} in place of {whole}")
 
   def from_file(self, array: np.ndarray, shape: Shape) -> np.ndarray:
@@ -84,7 +101,10 @@ class Layout:
     sign: a regular expression for a key that only this layout has.
     place: (our path, its shape) -> Place.
     head: our path of the classifier, without `params/`.
-    stem: likewise of the convolution that reads pixels.
+    stem: likewise of what reads pixels; where networks differ in it, the first
+      of these that a network has.
+    embedding: likewise of the patch embedding; "" where there is none. Nothing
+      else is resampled.
     clean: key of the file -> key as `place` gives it; None for what is unused.
     options: (cleaned arrays, name of the model) -> options of the model under
       which the logits are those of whoever wrote the file.
@@ -96,9 +116,10 @@ class Layout:
   sign: str
   place: Callable[[str, Shape], Place]
   head: str
-  stem: str
+  stem: Sequence[str]
+  embedding: str = ""
   clean: Callable[[str], str | None] = lambda key: key
-  options: Callable[[Mapping[str, np.ndarray], str], dict[str, Any]] = (
+  options: Callable[[Mapping[str, Shaped], str], dict[str, Any]] = (
     lambda arrays, name: {}
   )
 

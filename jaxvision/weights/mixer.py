@@ -34,7 +34,12 @@ def _clean(key: str) -> str:
   return layout.renamed(key, _SECOND)
 
 
-_MIXER = {"models": ("mixer_*",), "head": "head", "stem": "stem"}
+_MIXER = {
+  "models": ("mixer_*",),
+  "head": "head",
+  "stem": ("stem",),
+  "embedding": "stem",
+}
 LAYOUTS = (
   Layout(
     "authors",

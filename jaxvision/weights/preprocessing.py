@@ -213,7 +213,7 @@ def _of_layout(
   like: str,
   image_size: tuple[int, int] | None,
 ) -> Preprocessing:
-  found = recognition.recognize(files.open_file(path).arrays, source=str(path))
+  found = recognition.recognize(files.open_file(path).entries, source=str(path))
   recognition.check_name(found, name, source=str(path))
   try:
     size = _pair(loading.native_size(path, name))

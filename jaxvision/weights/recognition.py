@@ -1,16 +1,19 @@
 """Which network a file holds, and who laid it out."""
 
 import dataclasses
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import flax.linen as nn
-import numpy as np
 
-from jaxvision import models, spelling
+from jaxvision import files, models, spelling
 from jaxvision.layers import hybrid_stem
-from jaxvision.weights import bit, convnets, mixer, vit
-from jaxvision.weights.layout import Layout
+from jaxvision.weights import bit, convnets, mixer, vit, wrappers
+from jaxvision.weights.layout import Layout, Shaped
+from jaxvision.weights.notes import Note
+
+_LOGGER = logging.getLogger(__name__)
 
 LAYOUTS: tuple[Layout, ...] = (
   *bit.LAYOUTS,
@@ -32,41 +35,82 @@ class Recognized:
   Attributes:
     layout: who laid it out.
     names: from the key that the layout uses to that of the file.
-    arrays: by the key that the layout uses.
+    arrays: shapes and types by the key that the layout uses.
+    prefix: of the keys of the file, which is left out; mostly "".
   """
 
   layout: Layout
   names: dict[str, str]
-  arrays: dict[str, np.ndarray]
+  arrays: dict[str, Shaped]
+  prefix: str = ""
 
 
-def recognize(arrays: Mapping[str, np.ndarray], *, source: str) -> Recognized:
+def recognize(
+  arrays: Mapping[str, Shaped], *, source: str, known: Layout | None = None
+) -> Recognized:
   """Finds the layout by the keys.
 
   Args:
-    arrays: of a file, by its keys.
+    arrays: shapes and types of a file, by its keys.
     source: what to call it in errors.
+    known: the layout that the file states; None is by its keys.
 
   Raises:
-    ValueError: the keys are of no layout; shows some.
+    ValueError: the keys are of no layout; shows some. Or the file holds several
+      networks.
   """
-  # The last that fits: special forms stand behind the plain ones.
-  for layout in reversed(LAYOUTS):
-    cleaned = {layout.clean(key): key for key in arrays}
-    if any(re.fullmatch(layout.sign, key) for key in cleaned if key):
-      cleaned.pop(None, None)
-      found = {key: arrays[name] for key, name in cleaned.items()}
-      return Recognized(layout, cleaned, found)
-  raise ValueError(
-    f"{source} is laid out like no file that is known here; it has "
-    f"{len(arrays)} arrays: {', '.join(sorted(arrays)[:6])}, ..."
-  )
+  try:
+    prefix, passed = wrappers.find(arrays, lambda keys: bool(_fitting(keys)))
+  except ValueError as error:
+    raise ValueError(f"{source}: {error}") from error
+  if prefix:
+    _LOGGER.warning(
+      "%s: the prefix %s of its keys is left out%s",
+      *(source, files.printable(prefix)),
+      f", and {len(passed)} arrays that have another" if passed else "",
+    )
+  # What has another prefix keeps it, and is left over.
+  bare = {
+    key.removeprefix(prefix): key for key in arrays if key not in set(passed)
+  }
+  fitting = [known] if known else _fitting(bare)
+  if not fitting:
+    shown = files.printable(", ".join(sorted(arrays)[:6]))
+    raise ValueError(
+      f"{source} is laid out like no file that is known here; it has "
+      f"{len(arrays)} arrays: {shown}, ..."
+    )
+  cleaned = {fitting[0].clean(key): name for key, name in bare.items()}
+  cleaned.pop(None, None)
+  found = {key: arrays[name] for key, name in cleaned.items()}
+  return Recognized(fitting[0], cleaned, found, prefix)
+
+
+def _fitting(keys: Iterable[str]) -> list[Layout]:
+  """Returns the layouts that have such keys, special forms first."""
+  keys = list(keys)
+  return [
+    # Special forms stand behind the plain ones.
+    layout
+    for layout in reversed(LAYOUTS)
+    if any(
+      re.fullmatch(layout.sign, cleaned)
+      for key in keys
+      if (cleaned := layout.clean(key))
+    )
+  ]
 
 
 def classes(found: Recognized) -> int | None:
   """Returns the length of the logits; None without a classifier."""
-  bias = found.arrays.get(_head_keys(found.layout)[1])
-  return None if bias is None else bias.size
+  kernel, bias = (found.arrays.get(key) for key in _head_keys(found.layout))
+  if bias is not None:
+    return bias.size
+  if kernel is None or not kernel.shape:
+    return None
+  # Where there is no bias, one of the axes is the classes'.
+  outputs = found.layout.place(f"params/{found.layout.head}/kernel", (1, 2))
+  return kernel.shape[outputs.shape.index(2)]
 
 
 def check_name(found: Recognized, name: str, *, source: str) -> None:
@@ -91,6 +135,19 @@ def guess(found: Recognized) -> str:
   )
 
 
+def stated(note: Note) -> Layout | None:
+  """Returns the layout that a file says it has; None if it does not."""
+  if note.model not in models.names():
+    return None
+  named = [each for each in layouts_of(note.model) if each.name == note.layout]
+  return named[0] if named else None
+
+
+def layouts_of(name: str) -> list[Layout]:
+  """Returns the layouts of a model."""
+  return [each for each in LAYOUTS if name in family(each)]
+
+
 def family(layout: Layout) -> list[str]:
   """Returns the models that a layout is for."""
   return [n for pattern in layout.models for n in models.names(pattern)]
@@ -110,7 +167,8 @@ def candidates(found: Recognized) -> list[tuple[str, int]]:
   )
   kernel, bias = (found.arrays.get(key) for key in head)
   # The width that the classifier reads.
-  inputs = 0 if kernel is None or bias is None else kernel.size // bias.size
+  known = kernel is not None and bias is not None and bias.size
+  inputs = kernel.size // bias.size if known else 0
   differences = []
   for name in family(found.layout):
     own = models.spec(name).parameters - _CLASSES * (inputs + 1)

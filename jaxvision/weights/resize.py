@@ -84,11 +84,30 @@ def patches(kernel: np.ndarray, *, new_size: int) -> np.ndarray:
 def channels(kernel: np.ndarray, *, new: int) -> np.ndarray:
   """Returns a kernel (h, w, in, out) for another number of input channels.
 
-  One channel gets the sum of all, so that a grey image has the features that it
-  had as RGB; more channels get them in turn, scaled to keep their sum alike.
+  One channel gets the sum of RGB, so that a grey image has the features that it
+  had as RGB; more channels get RGB or grey in turn, scaled to keep the sum of
+  all alike.
+
+  Raises:
+    ValueError: a channel would be left out.
   """
   old = kernel.shape[2]
+  check_channels(old, new)
+  if new == old:
+    return kernel
   if new == 1:
     return kernel.sum(axis=2, keepdims=True)
   repeated = kernel[:, :, np.arange(new) % old]
   return repeated * np.float32(old / new)
+
+
+def check_channels(old: int, new: int) -> None:
+  """Raises a ValueError where a kernel of `old` channels gives none of `new`.
+
+  Only of grey and RGB it is known what the channels are.
+  """
+  if new != old and not (old in (1, 3) and (new == 1 or new > old)):
+    raise ValueError(
+      f"it reads images of {old} channels, which cannot be made {new} without "
+      f"leaving something out: say channels={old}"
+    )

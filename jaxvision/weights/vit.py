@@ -5,14 +5,13 @@ and Hugging Face.
 """
 
 import functools
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxvision.weights import layout
+from jaxvision.weights import grids, layout
 from jaxvision.weights.layout import Layout, Place, Shape
 
 Arrays = Mapping[str, np.ndarray]
@@ -64,7 +63,7 @@ def _tokens(arrays: Arrays, key: str) -> int:
 
 
 def _position_options(
-  arrays: Arrays, *, positions: str, token: str, pool: str
+  arrays: Arrays, *, positions: str, token: str, pool: str, learned: str
 ) -> dict[str, Any]:
   """Returns which positions and which pooling there are.
 
@@ -72,30 +71,35 @@ def _position_options(
     arrays: of the file.
     positions, token, pool: keys, of the learned positions, the class token and
       the query of the attention pooling.
+    learned: what learned positions are beside a class token; without one both
+      are the same.
   """
   options = {"pool": "mean", "positions": "none"}
   if token in arrays:
     options["pool"] = "token"
   if pool in arrays:
     options["pool"] = "map"
-  count = _tokens(arrays, positions)
-  if count:
-    patches = count == math.isqrt(count) ** 2
-    options["positions"] = "learned_patches" if patches else "learned"
-    if options["pool"] != "token":
-      # Both are the same without a class token.
-      options["positions"] = "learned"
+  if _tokens(arrays, positions):
+    options["positions"] = learned if options["pool"] == "token" else "learned"
   return options
 
 
-def _npz_options(arrays: Arrays, name: str) -> dict[str, Any]:
+def _npz_options(arrays: Arrays, name: str, *, learned: str) -> dict[str, Any]:
   options = _position_options(
-    arrays, positions=POSITIONS, token="cls", pool="MAPHead_0/probe"
+    arrays,
+    positions=POSITIONS,
+    token="cls",
+    pool="MAPHead_0/probe",
+    learned=learned,
   )
   if options["positions"] == "none":
     options["positions"] = "sincos2d"  # big_vision's, which has no parameters
   if "pre_logits/kernel" in arrays:
     options["representation_size"] = arrays["pre_logits/kernel"].shape[1]
+  queries = [key for key in arrays if key.endswith("/query/kernel")]
+  if queries:
+    # (width, heads, size of a head), behind the blocks where they are scanned.
+    options["num_heads"] = arrays[queries[0]].shape[-2]
   return options
 
 
@@ -189,7 +193,11 @@ def _timm_clean(key: str) -> str:
 
 def _timm_options(arrays: Arrays, name: str) -> dict[str, Any]:
   options = _position_options(
-    arrays, positions="pos_embed", token="cls_token", pool="attn_pool.latent"
+    arrays,
+    positions="pos_embed",
+    token="cls_token",
+    pool="attn_pool.latent",
+    learned=grids.UNDECIDED,
   )
   return {
     **options,
@@ -258,32 +266,39 @@ def _hugging_face_attention(module: str, which: str) -> tuple[str, int, int]:
 
 
 def _exact(arrays: Arrays, name: str) -> dict[str, Any]:
-  return {"activation": "gelu_erf"}
+  """As torchvision and Hugging Face compute it, and have positions."""
+  return {"activation": "gelu_erf", "pool": "token", "positions": "learned"}
 
 
-_VIT = {"models": ("vit_*",), "head": "head"}
-_TORCH = {"suffix": ".safetensors", "stem": "embedding", **_VIT}
-_NPZ = {"suffix": ".npz", "stem": "embedding", "clean": _clean, **_VIT}
+_VIT = {
+  "models": ("vit_*",),
+  "head": "head",
+  "stem": ("conv_root", "embedding"),
+  "embedding": "embedding",
+}
+_TORCH = {"suffix": ".safetensors", **_VIT}
+_NPZ = {"suffix": ".npz", "clean": _clean, **_VIT}
 LAYOUTS = (
   Layout(
     "authors",
     sign=r"Transformer/encoderblock_0/MlpBlock_3/Dense_0/kernel",
     place=_numbered,
-    options=_npz_options,
+    # Their code puts the class token before the patches, then adds positions.
+    options=functools.partial(_npz_options, learned="learned"),
     **_NPZ,
   ),
   Layout(
     "big_vision",
     sign=r"Transformer/encoderblock_0/MlpBlock_0/Dense_0/kernel",
     place=layout.as_ours,
-    options=_npz_options,
+    options=functools.partial(_npz_options, learned=grids.UNDECIDED),
     **_NPZ,
   ),
   Layout(
     "big_vision, scanned",
     sign=r"Transformer/encoderblock/MlpBlock_0/Dense_0/kernel",
     place=_scanned,
-    options=_npz_options,
+    options=functools.partial(_npz_options, learned=grids.UNDECIDED),
     **_NPZ,
   ),
   Layout(

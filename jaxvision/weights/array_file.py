@@ -1,0 +1,122 @@
+"""An open file of named arrays, each of which is read when it is asked for.
+
+Shapes and types are known before anything is read, so that a file that claims
+to be larger than the network costs no memory.
+"""
+
+import dataclasses
+import math
+import mmap
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+_BLOCK = 1 << 24  # bytes that are read before their memory is given back
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """An array as the file describes it.
+
+  Attributes:
+    shape: of the array.
+    dtype: of its elements.
+    read: returns the array, after it was checked; raises a ValueError.
+    check: raises a ValueError for a damaged array, in little memory.
+    offset: of its first byte in the file; None where it is compressed.
+  """
+
+  shape: tuple[int, ...]
+  dtype: np.dtype
+  read: Callable[[], np.ndarray]
+  check: Callable[[], None]
+  offset: int | None
+
+  @property
+  def ndim(self) -> int:
+    """Number of axes."""
+    return len(self.shape)
+
+  @property
+  def size(self) -> int:
+    """Number of elements."""
+    return math.prod(self.shape)
+
+  @property
+  def nbytes(self) -> int:
+    """Bytes of the elements."""
+    return self.size * self.dtype.itemsize
+
+
+class _Arrays(Mapping):
+  """The arrays of a file by name, read at each access."""
+
+  def __init__(self, entries: Mapping[str, Entry]):
+    self._entries = entries
+
+  def __getitem__(self, name: str) -> np.ndarray:
+    return self._entries[name].read()
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(self._entries)
+
+  def __len__(self) -> int:
+    return len(self._entries)
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayFile:
+  """An open file.
+
+  Attributes:
+    path: where it lies.
+    entries: what it describes, by name.
+    notes: text that the file carries beside its arrays, by name.
+    mapping: the file.
+  """
+
+  path: pathlib.Path
+  entries: dict[str, Entry]
+  notes: dict[str, str]
+  mapping: mmap.mmap
+
+  @property
+  def arrays(self) -> Mapping[str, np.ndarray]:
+    """The arrays, read at each access; views of the mapping where they can."""
+    return _Arrays(self.entries)
+
+  def check(self) -> None:
+    """Raises a ValueError if the content of an array is damaged."""
+    for name, entry in self.entries.items():
+      entry.check()
+      self.forget(name)
+
+  def forget(self, name: str) -> None:
+    """Gives back the memory that holds an array; it can be read again."""
+    entry = self.entries[name]
+    if entry.offset is not None:
+      forget(self.mapping, entry.offset, entry.nbytes)
+
+
+def forget(mapping: mmap.mmap, offset: int, length: int) -> None:
+  """Gives back the memory of a part of a mapping."""
+  start = offset // mmap.PAGESIZE * mmap.PAGESIZE
+  if length:
+    mapping.madvise(mmap.MADV_DONTNEED, start, offset + length - start)
+
+
+def blocks(mapping: mmap.mmap, offset: int, length: int) -> Iterator[bytes]:
+  """Yields a part of a mapping block by block, and gives their memory back."""
+  view = memoryview(mapping)
+  for start in range(offset, offset + length, _BLOCK):
+    end = min(start + _BLOCK, offset + length)
+    yield view[start:end]
+    forget(mapping, start, end - start)
+
+
+def view(
+  mapping: mmap.mmap, offset: int, shape: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray:
+  """Returns the array that begins at an offset of a mapping."""
+  return np.frombuffer(mapping, dtype, math.prod(shape), offset).reshape(shape)

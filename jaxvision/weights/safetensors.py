@@ -1,0 +1,229 @@
+"""Files of Hugging Face: .safetensors.
+
+Such a file is 8 bytes with the length of a JSON header, the header {name:
+{dtype, shape, data_offsets}}, and the arrays one after the other. The package
+of that name copies every array and cannot give its mapping back, so the few
+lines that read and write it are here, and the package is their oracle: what it
+refuses is refused here.
+"""
+
+import json
+import math
+import mmap
+import pathlib
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from jaxvision.weights import array_file
+from jaxvision.weights.array_file import Entry
+
+DTYPES = {
+  "F64": np.dtype("<f8"),
+  "F32": np.dtype("<f4"),
+  "F16": np.dtype("<f2"),
+  "BF16": np.dtype(ml_dtypes.bfloat16),
+  "I64": np.dtype("<i8"),
+  "I32": np.dtype("<i4"),
+  "I16": np.dtype("<i2"),
+  "I8": np.dtype("i1"),
+  "U64": np.dtype("<u8"),
+  "U32": np.dtype("<u4"),
+  "U16": np.dtype("<u2"),
+  "U8": np.dtype("u1"),
+  "BOOL": np.dtype("?"),
+}
+_METADATA = "__metadata__"
+_FIELDS = ("dtype", "shape", "data_offsets")
+_LARGEST_HEADER = 100_000_000  # bytes; this and the next are the package's
+_DEEPEST = 127  # brackets in each other
+_LARGEST = 1 << 64
+
+
+def read(
+  path: pathlib.Path, mapping: mmap.mmap
+) -> tuple[dict[str, Entry], dict[str, str]]:
+  """Returns the arrays of a mapped file, and its metadata.
+
+  Raises:
+    Exception: it is damaged; of several types.
+  """
+  header, start = _header(mapping)
+  notes = _metadata(header.pop(_METADATA, None))
+  end = 0
+  entries = {name: _Described(name, entry) for name, entry in header.items()}
+  for each in sorted(entries.values(), key=lambda each: each.offsets):
+    each.check(end)
+    end = each.offsets[1]
+  if start + end != len(mapping):
+    raise ValueError(
+      f"it has {len(mapping):,} bytes, and its header says {start + end:,}"
+    )
+  return {
+    name: each.entry(mapping, start) for name, each in entries.items()
+  }, notes
+
+
+def _header(mapping: mmap.mmap) -> tuple[dict[str, Any], int]:
+  """Returns the header, and where the arrays begin."""
+  if len(mapping) < 8:
+    raise ValueError(f"it has {len(mapping)} bytes, and its header is missing")
+  (length,) = struct.unpack_from("<Q", mapping)
+  if length > min(_LARGEST_HEADER, len(mapping) - 8):
+    raise ValueError(
+      f"its header should have {length:,} bytes, and there are "
+      f"{len(mapping) - 8:,}, of which at most {_LARGEST_HEADER:,} are read"
+    )
+  text = mapping[8 : 8 + length].decode("utf-8")
+  header = json.loads(
+    text,
+    object_pairs_hook=_unique,
+    parse_constant=_no_number,
+    parse_float=_finite,
+    parse_int=_integer,
+  )
+  if not isinstance(header, dict):
+    raise ValueError("its header is no JSON object")
+  _check_depth(header)
+  return header, 8 + length
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+  found = dict(pairs)
+  if len(found) != len(pairs):
+    names = [name for name, _ in pairs]
+    double = next(name for name in found if names.count(name) > 1)
+    raise ValueError(f"its header has {double!r} twice")
+  for name in found:
+    name.encode()  # raises for half a character
+  return found
+
+
+def _no_number(text: str) -> None:
+  raise ValueError(f"its header has {text}, which is no JSON")
+
+
+def _finite(text: str) -> float:
+  if not math.isfinite(float(text)):
+    raise ValueError(f"its header has the number {text}")
+  return float(text)
+
+
+def _integer(text: str) -> int | float:
+  """JSON's -0 is no natural number."""
+  return -0.0 if text == "-0" else int(text)
+
+
+def _check_depth(value: Any) -> None:
+  layer, depth = [value], 0
+  while layer:
+    depth += 1
+    if depth > _DEEPEST:
+      raise ValueError(f"its header has more than {_DEEPEST} nested brackets")
+    inner = (v.values() if isinstance(v, dict) else v for v in layer)
+    layer = [
+      each
+      for values in inner
+      for each in values
+      if isinstance(each, dict | list)
+    ]
+
+
+def _metadata(value: Any) -> dict[str, str]:
+  if value is None:
+    return {}
+  if not isinstance(value, dict) or not all(
+    isinstance(text, str) for text in value.values()
+  ):
+    raise ValueError(f"{_METADATA} in its header is no object of texts")
+  "".join(value.values()).encode()
+  return value
+
+
+class _Described:
+  """What the header says of an array."""
+
+  def __init__(self, name: str, entry: Any):
+    if not isinstance(entry, dict) or any(f not in entry for f in _FIELDS):
+      raise ValueError(f"{name} in its header lacks one of {list(_FIELDS)}")
+    self.name = name
+    self.shape = _naturals(name, entry["shape"])
+    self.offsets = _naturals(name, entry["data_offsets"])
+    if len(self.offsets) != 2:
+      raise ValueError(f"{name} has {len(self.offsets)} offsets in place of 2")
+    if not isinstance(entry["dtype"], str) or entry["dtype"] not in DTYPES:
+      raise ValueError(
+        f"{name} is of type {entry['dtype']}; read are {', '.join(DTYPES)}"
+      )
+    self.dtype = DTYPES[entry["dtype"]]
+
+  def check(self, expected: int) -> None:
+    """Raises a ValueError unless it begins there and has its own size."""
+    start, end = self.offsets
+    if start != expected or end < start:
+      raise ValueError(
+        f"{self.name} lies at {start:,} to {end:,}, and should begin at "
+        f"{expected:,}, where the one before ends"
+      )
+    size = self.dtype.itemsize
+    for length in self.shape:
+      size *= length
+      if 8 * size >= _LARGEST:  # bits, of any part of the product
+        raise ValueError(f"{self.name} has the shape {list(self.shape)}")
+    if end - start != size:
+      raise ValueError(
+        f"{self.name} has {end - start:,} bytes, and its type and shape "
+        f"{list(self.shape)} need {size:,}"
+      )
+
+  def entry(self, mapping: mmap.mmap, start: int) -> Entry:
+    """Returns how it is read; the arrays begin at `start`."""
+    offset = start + self.offsets[0]
+    shape, dtype = self.shape, self.dtype
+    return Entry(
+      shape,
+      dtype,
+      read=lambda: array_file.view(mapping, offset, shape, dtype),
+      check=lambda: None,  # the format has no checksums
+      offset=offset,
+    )
+
+
+def _naturals(name: str, values: Any) -> tuple[int, ...]:
+  if not isinstance(values, list) or not all(
+    type(each) is int and 0 <= each < _LARGEST for each in values
+  ):
+    raise ValueError(f"{name} has {values!r:.80} in place of natural numbers")
+  return tuple(values)
+
+
+def write(
+  file, arrays: Mapping[str, np.ndarray], *, metadata: Mapping[str, str]
+) -> None:
+  """Writes arrays and metadata.
+
+  Raises:
+    ValueError: an array is of a type that the format does not have.
+  """
+  names = {dtype: name for name, dtype in DTYPES.items()}
+  header: dict[str, Any] = {_METADATA: dict(metadata)}
+  end = 0
+  for name, array in arrays.items():
+    if array.dtype not in names:
+      raise ValueError(
+        f"{name} is of type {array.dtype}; written are {', '.join(DTYPES)}"
+      )
+    header[name] = {
+      "dtype": names[array.dtype],
+      "shape": list(array.shape),
+      "data_offsets": [end, end + array.nbytes],
+    }
+    end += array.nbytes
+  text = json.dumps(header).encode()
+  text += b" " * (-len(text) % 8)
+  file.write(struct.pack("<Q", len(text)) + text)
+  for array in arrays.values():
+    file.write(np.ascontiguousarray(array).tobytes())
