@@ -28,7 +28,8 @@ CASES = {
 
 def random_variables(model, image_size, *, seed=0):
   """Values that are all different; variances are positive."""
-  shape = (image_size, image_size, 3)
+  sides = (image_size,) * 2 if isinstance(image_size, int) else image_size
+  shape = (*sides, 3)
   template = trees.flatten(features.variable_shapes(model, image_shape=shape))
   rng = np.random.default_rng(seed)
   leaves = {}

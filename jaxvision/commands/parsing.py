@@ -90,7 +90,7 @@ def add_source(command: argparse.ArgumentParser) -> None:
   command.add_argument("--model", help="of the weights: its name")
   command.add_argument(
     "--image_size",
-    type=_size,
+    type=size,
     metavar="N|HxW",
     help="for the weights, in pixels",
   )
@@ -135,7 +135,7 @@ _OF_WEIGHTS = (
 )
 
 
-def _size(text: str) -> tuple[int, int]:
+def size(text: str) -> tuple[int, int]:
   """(height, width) of "224" or "192x224"."""
   height, _, width = text.partition("x")
   pair = int(height), int(width or height)

@@ -31,6 +31,12 @@ def add(commands) -> None:
   convert.add_argument("target", help="FILE.safetensors or FILE.npz")
   convert.add_argument("--model", help="its name; of a run it is known")
   convert.add_argument("--layout", default="", help="whose; timm's by default")
+  convert.add_argument(
+    "--image_size",
+    type=parsing.size,
+    metavar="N|HxW",
+    help="of the images that positions in a file are for, in pixels",
+  )
   parsing.add_trust(convert)
   export = parsing.add(
     commands, "export", _export, "write a model that runs without this package"
@@ -75,8 +81,10 @@ def _convert(options: argparse.Namespace) -> None:
 
   from jaxvision import inference, user_code, weights
 
-  name = options.model
+  name, size = options.model, options.image_size
   if pathlib.Path(options.source).is_dir():
+    if size is not None:
+      raise ValueError("--image_size is of a file: a run knows its own")
     run = inference.load_run(options.source)
     name = run.config.model.name
     if user_code.is_own(name):
@@ -85,12 +93,19 @@ def _convert(options: argparse.Namespace) -> None:
         "of your own, which has no published layout: `jaxvision export` writes "
         "it whole, and --config.model.weights=RUN starts from it"
       )
-    variables = run.variables
+    model, variables, size = run.model, run.variables, run.image_shape[:2]
   elif name is None:
     raise ValueError(f"{options.source} is a file: say which --model it is")
   else:
-    _, variables = weights.load(options.source, name)
-  weights.save(options.target, name, variables, layout=options.layout)
+    model, variables = weights.load(options.source, name, image_size=size)
+  weights.save(
+    options.target,
+    name,
+    variables,
+    model=model,
+    image_size=size,
+    layout=options.layout,
+  )
   print(f"written: {options.target}")
 
 

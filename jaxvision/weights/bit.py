@@ -2,6 +2,8 @@
 
 import functools
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from jaxvision.weights import layout
 from jaxvision.weights.layout import Layout, Place, Shape
@@ -73,16 +75,25 @@ _HUGGING_FACE = (
   (r"^head$", "classifier.1"),
 )
 
+
+def _options(
+  arrays: Mapping[str, layout.Shaped], name: str, *, stem: str, **more: Any
+) -> dict[str, Any]:
+  """Returns the options; `stem` is the key of the kernel that reads pixels."""
+  if stem not in arrays:
+    return more
+  # (h, w, in, out), or torch's (out, in, h, w).
+  side = arrays[stem].shape[0 if stem.endswith("kernel") else -1]
+  return {**layout.stem_options(side), **more}
+
+
 _BIT = {
   "models": ("bit_*",),
   "head": "head",
   "stem": ("root_block/conv_root",),
 }
-_TORCH = {
-  "suffix": ".safetensors",
-  "options": lambda arrays, name: {"standardization_epsilon": 1e-8},
-  **_BIT,
-}
+_TORCH = {"suffix": ".safetensors", **_BIT}
+_of_torch = functools.partial(_options, standardization_epsilon=1e-8)
 LAYOUTS = (
   Layout(
     "authors",
@@ -90,6 +101,9 @@ LAYOUTS = (
     sign=r"resnet/root_block/standardized_conv2d/kernel",
     place=_authors,
     clean=lambda key: _without_numbers(_unwrapped(key)),
+    options=functools.partial(
+      _options, stem="resnet/root_block/standardized_conv2d/kernel"
+    ),
     **_BIT,
   ),
   Layout(
@@ -98,18 +112,23 @@ LAYOUTS = (
     sign=r"root_block/conv_root/kernel",
     place=layout.as_ours,
     clean=_unwrapped,
+    options=functools.partial(_options, stem="root_block/conv_root/kernel"),
     **_BIT,
   ),
   Layout(
     "timm",
     sign=r"stages\.0\.blocks\.0\.downsample\.conv\.weight",
     place=functools.partial(_torch, rules=_TIMM),
+    options=functools.partial(_of_torch, stem="stem.conv.weight"),
     **_TORCH,
   ),
   Layout(
     "huggingface",
     sign=r"bit\.embedder\.convolution\.weight",
     place=functools.partial(_torch, rules=_HUGGING_FACE),
+    options=functools.partial(
+      _of_torch, stem="bit.embedder.convolution.weight"
+    ),
     **_TORCH,
   ),
 )

@@ -71,6 +71,8 @@ def _resnet_options(arrays: Arrays, name: str) -> dict[str, Any]:
   options: dict[str, Any] = {}
   if "conv1.0.weight" in arrays:
     options["stem"] = "deep"
+  elif "conv1.weight" in arrays:
+    options |= layout.stem_options(arrays["conv1.weight"].shape[-1])
   if "layer2.0.downsample.2.weight" in arrays:
     options["shortcut"] = "pool"
   if "layer1.0.se.fc1.weight" in arrays:
@@ -141,6 +143,7 @@ LAYOUTS = (
   Layout(
     "torchvision",
     models=("vgg*",),
+    fixed={"pool_size": 7},
     sign=r"classifier\.0\.weight",
     place=functools.partial(_flat, first="classifier_0", side=7),
     head="classifier_6",
@@ -150,6 +153,7 @@ LAYOUTS = (
   Layout(
     "timm",
     models=("vgg*",),
+    fixed={"pool_size": 7},
     sign=r"pre_logits\.fc1\.weight",
     place=_timm_vgg,
     head="classifier_6",

@@ -108,6 +108,7 @@ class Layout:
     clean: key of the file -> key as `place` gives it; None for what is unused.
     options: (cleaned arrays, name of the model) -> options of the model under
       which the logits are those of whoever wrote the file.
+    fixed: options that a model must have, as arrays are permuted by them.
   """
 
   name: str
@@ -122,6 +123,17 @@ class Layout:
   options: Callable[[Mapping[str, Shaped], str], dict[str, Any]] = (
     lambda arrays, name: {}
   )
+  fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+  def check(self, model: Any) -> None:
+    """Raises a ValueError for a model that lacks what is fixed."""
+    for option, value in self.fixed.items():
+      if getattr(model, option) != value:
+        raise ValueError(
+          f"files of {self.name} have {option}={value}, and the model "
+          f"{getattr(model, option)!r}: use {value}, or keep the folder of the "
+          "run"
+        )
 
 
 def _long(shape: Shape) -> Shape:
@@ -152,6 +164,12 @@ def flattened(key: str, shape: Shape, *, side: int) -> Place:
   rows, outputs = shape
   split = (side * side, rows // side**2, outputs)
   return Place(key, (outputs, rows), split, (2, 1, 0))
+
+
+def stem_options(side: int) -> dict[str, Any]:
+  """The stem of a network whose first convolution has this side, in pixels."""
+  stems = {3: "small", 7: "imagenet"}
+  return {"stem": stems[side]} if side in stems else {}
 
 
 def renamed(text: str, rules: Rules) -> str:

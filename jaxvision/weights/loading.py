@@ -127,9 +127,10 @@ def _load_file(
   options = opened.options(file, name, given=options, image_size=image_size)
   classes = _classes(file, num_classes)
   model = models.create(name, num_classes=classes, **options)
+  file.found.layout.check(model)
   size = opened.image_size(file, name, model, wanted=image_size)
   image_shape = (*size, channels or opened.channels(file) or _RGB)
-  template = leaves.shapes(model, image_shape)
+  template = _template(file, model, image_shape)
   head = f"params/{file.found.layout.head}/" if num_classes else None
   plan = filling.plan(file, template, head=head, ignore=ignore)
   grids = None
@@ -157,6 +158,21 @@ def _load_file(
   if missing:
     filled |= leaves.draw(model, missing, image_shape, sharding)
   return model, trees.unflatten(filled)
+
+
+def _template(
+  file: Opened, model: nn.Module, image_shape: tuple[int, int, int]
+) -> dict[str, Any]:
+  try:
+    return leaves.shapes(model, image_shape)
+  except Exception as error:
+    if not file.note.options:
+      raise
+    stated = ", ".join(f"{k}={v!r:.40}" for k, v in file.note.options.items())
+    raise ValueError(
+      f"{file.source} states {stated} of its model, which cannot be ({error}): "
+      "fetch the file again"
+    ) from error
 
 
 def _classes(file: Opened, wanted: int | None) -> int:

@@ -19,6 +19,8 @@ from jaxvision.weights.recognition import Recognized
 Size = tuple[int, int]
 
 POSITIONS = f"params/{vit.POSITIONS}"
+# Options that say how many layers there are.
+_COUNTS = {"blocks", "depth", "repeats", "stem_units", "units"}
 _MIXED = "params/MixerBlock_0/token_mixing/Dense_0/"
 
 
@@ -61,13 +63,34 @@ def open_weights(
     file.entries, source=source, known=recognition.stated(note)
   )
   recognition.check_name(found, name, source=source)
+  _check_counts(note, arrays=len(file.entries), source=source)
   if note.options and note.model != name:
     raise ValueError(
       f"{source} says that it holds {note.model} with "
       f"{', '.join(f'{k}={v!r}' for k, v in note.options.items())}, which "
       f"{name} may not be: load it as {note.model}"
     )
+  try:
+    models.create(name, num_classes=1, **note.options)
+  except (TypeError, ValueError) as error:
+    raise ValueError(f"{source} states what cannot be: {error}") from error
   return Opened(file, found, note, source, native or note.image_size)
+
+
+def _check_counts(note: Note, *, arrays: int, source: str) -> None:
+  """Raises a ValueError if a note states more blocks than there are arrays."""
+  for key in _COUNTS & note.options.keys():
+    if any(not 0 <= n <= arrays for n in _numbers(note.options[key])):
+      raise ValueError(
+        f"{source} has {arrays} arrays, and says that its {key} is "
+        f"{note.options[key]!r:.40}: it is damaged"
+      )
+
+
+def _numbers(value: Any) -> list[float]:
+  if isinstance(value, tuple):
+    return [number for each in value for number in _numbers(each)]
+  return [value] if isinstance(value, int | float) else []
 
 
 def options(

@@ -1,62 +1,226 @@
 """Our variables as a file that others read."""
 
+import dataclasses
+import logging
 import os
 import pathlib
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import flax.linen as nn
 import numpy as np
 
-from jaxvision import spelling, trees
-from jaxvision.weights import files, recognition
+from jaxvision import files as files_of_any
+from jaxvision import models, spelling, trees
+from jaxvision.weights import files, grids, leaves, notes, recognition, vit
 from jaxvision.weights.layout import STORED, Layout
+from jaxvision.weights.notes import Note
 
 Tree = Any
+
+_LOGGER = logging.getLogger(__name__)
+
+_QUERY = "/query/kernel"  # (width, heads, size of a head)
+_LISTED = 6
 
 
 def layouts(name: str) -> dict[str, str]:
   """Returns the layouts that a model can be written in, with their suffix."""
-  return {each.name: each.suffix for each in _of_model(name)}
+  return {e.name: e.suffix for e in recognition.layouts_of(name)}
 
 
 def save(
-  path: str | os.PathLike[str], name: str, variables: Tree, *, layout: str = ""
+  path: str | os.PathLike[str],
+  name: str,
+  variables: Tree,
+  *,
+  model: nn.Module | None = None,
+  image_size: int | tuple[int, int] | None = None,
+  layout: str = "",
 ) -> None:
   """Writes variables in a published layout; `load` reads the same back.
+
+  What a layout does not imply of the model, such as other heads, positions
+  without parameters or another GELU, is written beside the arrays, where `load`
+  finds it and other readers pass over it; they have to be told, which is
+  logged.
 
   Args:
     path: of the file; its ending decides between .npz and .safetensors.
     name: of the model.
     variables: of the model.
+    model: whose variables they are; None is the one that the layout implies,
+      of any width and depth.
+    image_size: one side or (height, width), in pixels, of the images that
+      learned positions are for; None leaves it to the reader to find out.
     layout: one of `layouts(name)`; "" is the first that has the ending, which
       for .safetensors is timm's wherever timm has the model.
 
   Raises:
-    ValueError: there is no such layout of this model, or none with the ending.
+    ValueError: there is no such layout of this model, or none with the ending;
+      the variables are not those of the model.
   """
   path = pathlib.Path(path)
   chosen = _choose(path, name, layout)
+  stored = {
+    leaf: np.asarray(array)
+    for leaf, array in trees.flatten(variables).items()
+    if leaf.startswith(STORED)
+  }
+  if model is not None:
+    chosen.check(model)
+  implied = _check(name, model, chosen, stored)
+  arrays = _laid_out(chosen, stored)
+  if isinstance(image_size, int):
+    image_size = (image_size, image_size)
+  note = Note(
+    model=name,
+    layout=chosen.name,
+    options=_options(name, model, implied, stored),
+    image_size=image_size if name.startswith(("vit_", "mixer_")) else None,
+  )
+  files.write(path, arrays, note=_text(note, arrays, path))
+
+
+def _laid_out(
+  chosen: Layout, stored: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+  """Returns the arrays of the file."""
   parts: dict[str, list[tuple[int, np.ndarray]]] = {}
-  for leaf, array in trees.flatten(variables).items():
-    if not leaf.startswith(STORED):
-      continue
-    array = np.asarray(array)
+  for leaf, array in stored.items():
     place = chosen.place(leaf, array.shape)
     parts.setdefault(place.key, []).append((place.part, place.to_file(array)))
   arrays = {}
   for key, pieces in parts.items():
     ordered = [piece for _, piece in sorted(pieces, key=lambda each: each[0])]
     arrays[key] = np.concatenate(ordered) if len(ordered) > 1 else ordered[0]
-  files.write(path, arrays)
+  return arrays
 
 
-def _of_model(name: str) -> list[Layout]:
-  return [
-    each for each in recognition.LAYOUTS if name in recognition.family(each)
-  ]
+def _check(
+  name: str,
+  model: nn.Module | None,
+  chosen: Layout,
+  stored: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+  """Returns the options that the layout implies.
+
+  Raises:
+    ValueError: the variables are of another model.
+  """
+  if f"params/{chosen.head}/kernel" not in stored:
+    raise ValueError(
+      f"files of {chosen.name} have the classifier of {name} at {chosen.head}, "
+      "where the variables have none: keep the folder of the run"
+    )
+  places = {leaf: chosen.place(leaf, a.shape) for leaf, a in stored.items()}
+  shaped = {
+    place.key: np.broadcast_to(np.float32(0), place.whole(1))
+    for place in places.values()
+  }
+  implied = chosen.options(shaped, name)
+  if model is None:
+    wrong = _unlike(name, chosen, stored, implied)
+  else:
+    wrong = _leaves(name, model) ^ stored.keys()
+  if wrong:
+    raise ValueError(
+      f"the variables are not those of the {name} that files of {chosen.name} "
+      f"imply, or of the model: {', '.join(sorted(wrong)[:_LISTED])} should or "
+      "should not be there; give model=..., whose variables they are"
+    )
+  return implied
+
+
+def _unlike(
+  name: str,
+  chosen: Layout,
+  stored: Mapping[str, np.ndarray],
+  implied: Mapping[str, Any],
+) -> set[str]:
+  """Returns what shows that variables are not of the model that is implied.
+
+  Without the model this is what its arrays tell: whether the classifier has a
+  bias; of a ViT all names, and that its positions are learned, for others have
+  no arrays.
+  """
+  bias = f"params/{chosen.head}/bias"
+  if not name.startswith("vit_"):
+    return {bias} - stored.keys()
+  known = {k: v for k, v in implied.items() if v != grids.UNDECIDED}
+  one_block = models.create(name, num_classes=2, **{**known, "depth": 1})
+  wanted = _leaves(name, one_block) | {f"params/{vit.POSITIONS}"}
+  return _numberless(wanted) ^ _numberless(stored)
+
+
+def _numberless(leaves_of: Iterable[str]) -> set[str]:
+  return {re.sub(r"\d+", "#", leaf) for leaf in leaves_of}
+
+
+def _leaves(name: str, model: nn.Module) -> set[str]:
+  """Returns the paths of what is stored of a model."""
+  size = models.spec(name).image_size
+  if name.startswith("vit_"):
+    size = 2 * recognition.stride(model)
+  if name.startswith("mixer_"):
+    size = 2 * model.patch_size
+  shapes = leaves.shapes(model, (size, size, 3))
+  return {leaf for leaf in shapes if leaf.startswith(STORED)}
+
+
+def _options(
+  name: str,
+  model: nn.Module | None,
+  implied: Mapping[str, Any],
+  stored: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+  """Returns what is to be said of the model over what the layout implies."""
+  if model is not None:
+    return notes.differences(model, name, implied)
+  queries = [leaf for leaf in stored if leaf.endswith(_QUERY)]
+  if not queries or "num_heads" in implied:
+    return {}
+  heads = stored[queries[0]].shape[1]
+  usual = models.create(name, num_classes=1).num_heads
+  return {} if heads == usual else {"num_heads": heads}
+
+
+def _text(
+  note: Note, arrays: Mapping[str, np.ndarray], path: pathlib.Path
+) -> str:
+  """Returns the text of a note; "" where the arrays say everything."""
+  try:
+    found = recognition.recognize(arrays, source="it").layout
+    recognised = found.name == note.layout and note.model in (
+      recognition.family(found)
+    )
+  except ValueError:
+    recognised = False
+  if recognised and not note.options and not note.image_size:
+    return ""
+  try:
+    text = notes.text(note)
+    same = dataclasses.replace(notes.parsed(text, source="it")) == note
+  except TypeError:
+    same = False
+  if not same:
+    raise ValueError(
+      f"{note.layout} has no place for the options {dict(note.options)} of "
+      f"{note.model}, nor can they be written beside the arrays"
+    )
+  if note.options:
+    _LOGGER.warning(
+      "%s: files of %s do not say %s, which is written beside the arrays; "
+      "other readers than jaxvision have to be told",
+      *(files_of_any.printable(path), note.layout),
+      ", ".join(f"{k}={v!r}" for k, v in note.options.items()),
+    )
+  return text
 
 
 def _choose(path: pathlib.Path, name: str, layout: str) -> Layout:
-  known = [each for each in _of_model(name) if each.suffix == path.suffix]
+  known = [e for e in recognition.layouts_of(name) if e.suffix == path.suffix]
   if not known:
     raise ValueError(
       f"no layout of {name} for {path.name!r}; there are "
