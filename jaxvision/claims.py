@@ -8,8 +8,8 @@ from typing import Any
 
 import jax
 
-from jaxvision import assembly, start, user_code
 from jaxvision import config as configs
+from jaxvision import start, user_code
 from jaxvision import workdir as workdirs
 from jaxvision.processes import exchange
 
@@ -46,14 +46,6 @@ def load_config(
 def overfit(recipe: str | None, workdir: str | pathlib.Path) -> int:
   """How many examples a run goes on to overfit if no recipe is given."""
   return 0 if recipe else workdirs.read_config(workdir)["overfit"]
-
-
-def is_finished(result: Mapping[str, Any], parts: assembly.Parts) -> bool:
-  """Whether a run has taken all of its steps, by its result.json."""
-  total = parts.steps.total
-  return (
-    result.get("status") == "finished" and result.get("step", total) >= total
-  )
 
 
 def check_alike(config: configs.ConfigDict) -> None:

@@ -17,6 +17,10 @@ Clock = dict[str, Any]
 Record = dict[str, Any]
 
 
+# Clocks that are kept right are moved by so little.
+_CLOCK_SECONDS = 1.0
+
+
 def start_clock(record: Record) -> Clock:
   """The clock of a process that goes on from what a record says.
 
@@ -110,24 +114,38 @@ def _percentiles(ordered: list[float]) -> dict[str, float]:
   }
 
 
-def goodput(spent: Mapping[str, float], began: float) -> float:
+def goodput(spent: Mapping[str, float], began: float | None) -> float | None:
   """The share of the time since the first start that useful steps took.
 
   Args:
     spent: of the record.
-    began: the first start of the run, seconds of `time.time`.
+    began: the first start of the run, seconds of `time.time`; None is lost.
+
+  Returns:
+    The share, in [0, 1]; None where it is not known: the first start is lost,
+    or less time than was spent has passed since, for the clock was set back.
   """
-  return spent["steps"] / max(time.time() - began, spent["steps"], 1e-9)
+  wall = _wall(spent, began)
+  return None if wall is None else spent["steps"] / max(wall, 1e-9)
 
 
-def summary(spent: Mapping[str, float], began: float) -> dict[str, Any]:
+def summary(spent: Mapping[str, float], began: float | None) -> dict[str, Any]:
   """What result.json says: goodput, and the seconds that make it up.
 
-  "other" are processes that start, that are down, and work done twice.
+  "other" are processes that start, that are down, and work done twice; None
+  where that is not known: see `goodput`.
   """
-  wall = max(time.time() - began, sum(spent.values()))
-  other = wall - sum(spent.values())
+  wall = _wall(spent, began)
+  other = None if wall is None else wall - sum(spent.values())
   return {
     "goodput": goodput(spent, began),
     "seconds_spent": {**spent, "other": other},
   }
+
+
+def _wall(spent: Mapping[str, float], began: float | None) -> float | None:
+  """Seconds since the first start, none of which were spent twice."""
+  if began is None:
+    return None
+  wall, least = time.time() - began, sum(spent.values())
+  return max(wall, least) if wall > least - _CLOCK_SECONDS else None

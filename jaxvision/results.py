@@ -86,6 +86,56 @@ def _evaluated_shape(parts: assembly.Parts) -> tuple[int, int, int]:
   return evaluated[0] if evaluated else parts.image_shape
 
 
+def read_finished(folder: pathlib.Path, *, total: int) -> dict[str, Any]:
+  """The results of a finished run, {} of one that is to be trained.
+
+  A report that is missing or torn is written again. Where the results
+  themselves are damaged the run goes on from its last checkpoint, which
+  measures it again.
+
+  Args:
+    folder: of the run.
+    total: the steps that it shall take.
+  """
+  try:
+    result = workdirs.read_result(folder, remedy="it is made anew")
+  except ValueError as error:
+    _LOGGER.warning("%s", error)
+    return {}
+  if result.get("status") != "finished" or result.get("step", total) < total:
+    return {}
+  if missing := {"final", "class_names"} - set(result):
+    _LOGGER.warning(
+      "result.json of %s lacks %s; it is made anew",
+      folder,
+      " and ".join(sorted(missing)),
+    )
+    return {}
+  if damaged := analysis.damaged_arrays(folder):
+    again = _can_measure_again(folder, result)
+    _LOGGER.warning(
+      "%s of %s: damaged; %s",
+      " and ".join(damaged),
+      folder,
+      "made anew" if again else "lost, as its last checkpoint is not there",
+    )
+    if again:
+      return {}
+  _LOGGER.info(
+    "%s is finished already: nothing to train. Remove it, or give another "
+    "workdir, to train again.",
+    folder,
+  )
+  if not analysis.is_whole(folder / "report.html"):
+    analysis.write_report(folder)
+  return result
+
+
+def _can_measure_again(folder: pathlib.Path, result: Mapping[str, Any]) -> bool:
+  last = result.get("checkpoint")
+  return last is not None and (folder / last).is_dir()
+
+
 def write_stopped(
   folder: pathlib.Path,
   *,

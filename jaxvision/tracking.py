@@ -8,13 +8,17 @@ a terminal, plain lines anywhere else.
 import contextlib
 import datetime
 import json
+import logging
 import math
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
+from jaxvision import files
+
 Values = Mapping[str, float]
+_LOGGER = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -45,7 +49,7 @@ def open_metrics(
       )
 
     def write(step: int, values: Values) -> None:
-      lines.write(json.dumps({"step": step, **values}) + "\n")
+      lines.write(files.to_json({"step": step, **values}) + "\n")
       lines.flush()
       for name, value in values.items() if events else ():
         events.add_scalar(name, value, step)
@@ -54,25 +58,51 @@ def open_metrics(
 
 
 def read_metrics(workdir: str | pathlib.Path) -> list[dict[str, float]]:
-  """The lines of metrics.jsonl; one torn by a killed process is left out."""
-  path = pathlib.Path(workdir) / "metrics.jsonl"
-  rows = []
-  for line in path.read_text("utf-8").splitlines() if path.exists() else ():
-    with contextlib.suppress(json.JSONDecodeError):
-      rows.append(json.loads(line))
+  """The lines of metrics.jsonl; null, which is no finite number, is NaN.
+
+  A line that a killed process has torn is left out, as is one that is damaged.
+  """
+  rows, _ = read_lines(pathlib.Path(workdir) / "metrics.jsonl")
   return rows
 
 
+def read_lines(path: pathlib.Path) -> tuple[list[dict[str, float]], int]:
+  """The lines of a metrics.jsonl, and how many others were left out.
+
+  A line is an object with a whole number "step", the other values numbers or
+  null. There are none where there is no file.
+  """
+  if not path.is_file():
+    return [], 0
+  lines = path.read_text("utf-8", errors="replace").split("\n")
+  found = [_row(line) for line in lines if line.strip()]
+  rows = [row for row in found if row is not None]
+  return rows, len(found) - len(rows)
+
+
+def _row(line: str) -> dict[str, float] | None:
+  try:
+    row = json.loads(line)
+  except (ValueError, RecursionError):
+    return None
+  if not isinstance(row, dict) or type(row.get("step")) is not int:
+    return None
+  if not all(v is None or type(v) in (int, float) for v in row.values()):
+    return None
+  return {k: math.nan if v is None else v for k, v in row.items()}
+
+
 def _forget_after(path: pathlib.Path, step: int, evaluated: bool) -> None:
+  found, damaged = read_lines(path)
+  if damaged > 1:  # one is what a killed process leaves
+    _LOGGER.warning("%d lines of %s are damaged: they are lost", damaged, path)
   rows = [
     row
-    for row in read_metrics(path.parent)
+    for row in found
     if row["step"] < step
     or (row["step"] == step and (evaluated or "train/loss" in row))
   ]
-  part = path.with_suffix(".part")
-  part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-  part.replace(path)
+  files.write_text(path, "".join(f"{files.to_json(row)}\n" for row in rows))
 
 
 @contextlib.contextmanager

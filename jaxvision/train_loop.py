@@ -228,8 +228,9 @@ def _log(
     "seconds": record["seconds"],
     **pace.values(step, clock, batch_size=run.batch_size, peak=run.peak),
   }
-  if run.began:
-    values["goodput"] = pace.goodput(record["spent"], run.began)
+  share = pace.goodput(record["spent"], run.began)
+  if share is not None:
+    values["goodput"] = share
   run.write(step, values)
   run.show(step, values)
   record["window"].clear()

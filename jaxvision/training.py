@@ -13,7 +13,6 @@ import jax
 
 from jaxvision import (
   accelerators,
-  analysis,
   assembly,
   checkpoint,
   claims,
@@ -131,10 +130,10 @@ def train(
       overfit=overfit,
       extended=extended,
     )
-    result = exchange.first(lambda: workdirs.read_result(folder))
-    if claims.is_finished(result, parts):
-      exchange.first(lambda: _say_finished(folder))
-    else:
+    result = exchange.first(
+      lambda: results.read_finished(folder, total=parts.steps.total)
+    )
+    if not result:
       data_record.check(folder, opened, changed=data_changed)
       result = _train(
         parts,
@@ -149,16 +148,6 @@ def train(
   if overfit:
     sanity.judge_overfit(result["final"]["metrics"], overfit)
   return result
-
-
-def _say_finished(folder: pathlib.Path) -> None:
-  _LOGGER.info(
-    "%s is finished already: nothing to train. Remove it, or give another "
-    "workdir, to train again.",
-    folder,
-  )
-  if not (folder / "report.html").exists():
-    analysis.write_report(folder)
 
 
 def _train(

@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import math
 import pathlib
 import platform
 import shlex
@@ -20,11 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxvision import analysis, changes, files, locks, user_code
+from jaxvision import analysis, changes, files, locks, records, user_code
 from jaxvision import config as configs
 
 Path = pathlib.Path
 _LOGGER = logging.getLogger(__name__)
+_LOST = "not known"
 
 # Keys in which the processes of a run may differ.
 _OF_THE_MACHINE = (
@@ -128,10 +130,12 @@ def claim(
 
   Raises:
     ValueError: the folder was made by another config (the differences are in
-      the message), or holds something else.
+      the message), or holds something else; its config.json is damaged; or a
+      value of the config is no finite number.
     OSError: the folder cannot be written.
   """
   workdir = Path(workdir)
+  _check_finite(config)
   if (workdir / "config.json").exists():
     _claim_again(
       workdir,
@@ -248,13 +252,20 @@ def read_config(workdir: str | Path) -> dict[str, Any]:
 
   Raises:
     FileNotFoundError: the folder is not a run.
+    ValueError: the file is damaged.
   """
   path = Path(workdir) / "config.json"
   if not path.exists():
     raise FileNotFoundError(
       f"{workdir} is no run: it has no config.json; `jaxvision train` makes one"
     )
-  return json.loads(path.read_text("utf-8"))
+  found = records.read(
+    path,
+    records.ORIGIN,
+    remedy="it says how the run is made: restore it from a copy, or train in a "
+    "new workdir",
+  )
+  return {"recipe": "", "overrides": {}, "overfit": 0, **found}
 
 
 def add_environment(
@@ -270,7 +281,7 @@ def add_environment(
   """
   began = datetime.datetime.now().astimezone() - datetime.timedelta(seconds=ago)
   path = workdir / "environment.json"
-  starts = json.loads(path.read_text("utf-8")) if path.exists() else []
+  starts = _starts(path)
   start = {
     "started": began.isoformat("T", "seconds"),
     "step": step,
@@ -285,10 +296,28 @@ def add_environment(
   files.write_json(path, [*starts, start])
 
 
-def began(workdir: Path) -> float:
-  """When a run was started first, in seconds of `time.time`."""
-  starts = json.loads((workdir / "environment.json").read_text("utf-8"))
-  return datetime.datetime.fromisoformat(starts[0]["started"]).timestamp()
+def _starts(path: Path) -> list[dict[str, Any]]:
+  """The starts before this one; one that says so where they are lost."""
+  try:
+    starts = files.read_json(path, kind=list)
+    for each in starts:
+      for text in records.wrong(each, records.START):
+        raise ValueError(f"{path} is damaged: {text}")
+    return starts
+  except FileNotFoundError:
+    return []
+  except ValueError as error:
+    _LOGGER.warning("%s; what it says of earlier starts is lost", error)
+    return [{"started": _LOST, "step": 0}]
+
+
+def began(workdir: Path) -> float | None:
+  """When a run was started first, in seconds of `time.time`; None is lost."""
+  started = _starts(workdir / "environment.json")[0]["started"]
+  try:
+    return datetime.datetime.fromisoformat(started).timestamp()
+  except ValueError:
+    return None
 
 
 def digest(config: Mapping[str, Any]) -> str:
@@ -316,16 +345,34 @@ def write_result(workdir: Path, result: Mapping[str, Any]) -> None:
   files.write_json(workdir / "result.json", result)
 
 
-def read_result(workdir: str | Path) -> dict[str, Any]:
-  """result.json of a run, or {} while it has none."""
-  path = Path(workdir) / "result.json"
-  return json.loads(path.read_text("utf-8")) if path.exists() else {}
+def read_result(
+  workdir: str | Path,
+  *,
+  remedy: str = "give the train command of this run again: it is made anew",
+) -> dict[str, Any]:
+  """result.json of a run, or {} while it has none.
+
+  Raises:
+    ValueError: it is damaged; the message ends with the remedy.
+  """
+  try:
+    path = Path(workdir) / "result.json"
+    return records.read(path, records.RESULT, remedy=remedy)
+  except FileNotFoundError:
+    return {}
 
 
 def write_arrays(path: Path, **arrays: np.ndarray | Sequence[Any]) -> None:
   """Writes an .npz whole or not at all."""
   with files.writing(path) as file:
     np.savez_compressed(file, **arrays)
+
+
+def _check_finite(config: Mapping[str, Any]) -> None:
+  """JSON has no infinity, and the run would not know its config again."""
+  for key, value in analysis.flatten(config).items():
+    if isinstance(value, float) and not math.isfinite(value):
+      raise ValueError(f"{key}={value} must be a finite number")
 
 
 def _commit() -> str | None:

@@ -1,5 +1,6 @@
 """The commands, as a user types them: in this process where that is enough."""
 
+import argparse
 import json
 import os
 import pathlib
@@ -168,6 +169,33 @@ def test_wrong_arguments_show_the_usage(arguments, expected, capsys):
     cli.main(arguments)
   assert stop.value.code == 2
   assert expected in capsys.readouterr().err
+
+
+# Options that are paths, wherever they stand.
+_PATHS = {
+  *("class_names", "config", "data", "data_dir", "experiment", "file"),
+  *("images", "json", "logs", "output", "rerun", "runs", "sheet", "source"),
+  *("target", "weights", "workdir"),
+}
+
+
+def _actions(parser):
+  for action in parser._actions:
+    if isinstance(action, argparse._SubParsersAction):
+      for child in action.choices.values():
+        yield from _actions(child)
+    elif action.dest in _PATHS and action.nargs != 0:
+      yield f"{parser.prog} {action.dest}", action
+
+
+@pytest.mark.parametrize(
+  ("name", "action"), sorted(_actions(cli._make_parser()), key=lambda a: a[0])
+)
+def test_every_path_may_begin_with_a_tilde(name, action, monkeypatch):
+  """No shell expands that of --workdir=~/runs/a."""
+  monkeypatch.setenv("HOME", "/home/of/mine")
+  assert action.type("~/runs/a") == "/home/of/mine/runs/a", name
+  assert action.type("https://host/~me") == "https://host/~me"
 
 
 def test_a_recipe_that_is_not_there(tmp_path, capsys):

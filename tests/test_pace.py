@@ -109,8 +109,19 @@ def test_goodput_counts_what_was_done_in_vain(now):
   }
 
 
-def test_a_clock_of_another_machine_makes_no_share_above_one(now):
+@pytest.mark.parametrize("began", [1005.0, 941.5, None])
+def test_goodput_is_not_known_when_the_clock_was_set_back(now, began):
+  """60 s were spent by a clock that only goes forward."""
   spent = dict.fromkeys(pace.KINDS, 0.0) | {"steps": 50.0, "saving": 10.0}
-  summary = pace.summary(spent, now[0] + 5)
-  assert summary["goodput"] == 1.0
+  assert now[0] == 1000.0
+  summary = pace.summary(spent, began)
+  assert summary["goodput"] is None
+  assert summary["seconds_spent"]["other"] is None
+  assert pace.goodput(spent, began) is None
+
+
+def test_a_clock_that_is_kept_right_may_move_a_little(now):
+  spent = dict.fromkeys(pace.KINDS, 0.0) | {"steps": 50.0, "saving": 10.0}
+  summary = pace.summary(spent, now[0] - 59.5)
+  assert summary["goodput"] == pytest.approx(50 / 60)
   assert summary["seconds_spent"]["other"] == 0.0

@@ -3,6 +3,7 @@
 import json
 import logging
 import pathlib
+import shutil
 import socket
 
 import jax
@@ -71,7 +72,7 @@ def folder(tmp_path):
 @pytest.fixture
 def without_report(monkeypatch):
   """Pictures take longer than the training."""
-  monkeypatch.setattr(training.analysis, "write_report", lambda _: None)
+  monkeypatch.setattr(training.results.analysis, "write_report", lambda _: None)
 
 
 def _train(workdir, name, *, model="mlp", overfit=0, **overrides):
@@ -356,6 +357,68 @@ def test_unreadable_images_count_for_nothing_below_the_share(
   assert f"unreadable image {broken}" in caplog.text
   with pytest.raises(ValueError, match=r"1 of 64 images .* are unreadable"):
     _train(tmp_path / "strict", folder, data__max_unreadable=0, **arguments)
+
+
+@pytest.fixture
+def once(tmp_path, blobs, without_report):
+  """A finished run, its result, and how to start it again."""
+  run = tmp_path / "run"
+  return run, _train(run, blobs), lambda: _train(run, blobs)
+
+
+@pytest.mark.parametrize(
+  ("name", "content"),
+  [
+    ("result.json", b""),
+    ("result.json", b'{"status": "finished", "step": "6"}'),
+    ("result.json", b'{"status": "finished"}'),
+    ("evaluation.npz", b"PK"),
+    ("environment.json", b"[null]"),
+  ],
+)
+def test_a_finished_run_is_repaired(once, caplog, name, content):
+  run, before, start = once
+  lines = _lines(run)
+  (run / name).write_bytes(content)
+  after = start()
+  assert after["status"] == "finished"
+  for key in ("final", "fingerprint", "best", "class_names", "step"):
+    assert after[key] == before[key]
+  assert json.loads((run / "result.json").read_text()) == after
+  assert np.load(run / "evaluation.npz")["confusion"].sum() == 16
+  assert _lines(run) == lines
+  # Of the starts nothing is used in a run that has finished.
+  assert (name in caplog.text) == (name != "environment.json")
+
+
+def test_a_report_that_is_not_whole_is_written_again(tmp_path, blobs):
+  run = tmp_path / "run"
+  _train(run, blobs)
+  whole = (run / "report.html").read_text()
+  for content in (b"", whole[:1000].encode(), None):
+    (run / "report.html").unlink()
+    if content is not None:
+      (run / "report.html").write_bytes(content)
+    _train(run, blobs)
+    assert (run / "report.html").read_text() == whole
+
+
+def test_a_run_whose_starts_are_lost_goes_on(once, caplog):
+  run, before, start = once
+  (run / "environment.json").write_text("")
+  (run / "result.json").unlink()
+  after = start()
+  assert after["goodput"] is None
+  assert after["fingerprint"] == before["fingerprint"]
+  assert f"{run}/environment.json is damaged" in caplog.text
+
+
+def test_results_are_lost_where_no_checkpoint_can_be_measured(once, caplog):
+  run, before, start = once
+  shutil.rmtree(run / "checkpoints")
+  (run / "evaluation.npz").write_bytes(b"")
+  assert start() == before
+  assert f"evaluation.npz of {run}: damaged; lost" in caplog.text
 
 
 def test_training_needs_no_network(

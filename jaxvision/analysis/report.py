@@ -62,6 +62,14 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
   return path
 
 
+def is_whole(path: pathlib.Path) -> bool:
+  """Whether a report is there, to its end."""
+  try:
+    return path.read_bytes().rstrip().endswith(b"</html>")
+  except OSError:
+    return False
+
+
 def _document(run: Run) -> str:
   sections = {
     title: page.section(title, content=content, note=note)
@@ -199,7 +207,8 @@ def _split_chart(run: Run, metric: str, *, title: str, label: str) -> str:
   split, metrics = runs.final(run)
   value = metrics.get(metric)
   if curves and formats.is_number(value) and metric == "top1":
-    point = np.array([run.result["step"]]), np.array([100.0 * value])
+    step = run.result.get("step", run.lines[-1]["step"])
+    point = np.array([step]), np.array([100.0 * value])
     curves.append(figures.Curve(*point, "test"))
     text = f"{split} {formats.metric(metric, value)}"
     entries.append((text, "test", "solid"))

@@ -6,13 +6,13 @@ with its reason, because a run that failed needs its report most of all.
 """
 
 import dataclasses
-import json
 import pathlib
-import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
+from jaxvision import files, records, tracking
 
 ABSENT = "<absent>"  # stands in comparisons for a key that one side lacks
 
@@ -24,6 +24,10 @@ _EVALUATION = (
   "mistake_confidences",
   "mistake_ids",
 )
+
+
+_AXES = {"confusion": 2, "filters": 4}
+_FIRST_LAYER = ("name", "filters")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +70,9 @@ def read_run(workdir: str | pathlib.Path) -> Run:
   """
   workdir = pathlib.Path(workdir)
   origin = _read_origin(workdir)
-  result, result_problems = _read_json(workdir / "result.json", {})
+  result, result_problems = _read_result(workdir / "result.json")
   why = _reason(result)
-  environment, environment_problems = _read_json(
-    workdir / "environment.json", []
-  )
+  environment, environment_problems = _read_starts(workdir / "environment.json")
   lines, line_problems = _read_lines(workdir / "metrics.jsonl", why)
   evaluation, evaluation_problems = _read_arrays(
     workdir / "evaluation.npz",
@@ -80,7 +82,7 @@ def read_run(workdir: str | pathlib.Path) -> Run:
   )
   first_layer, first_layer_problems = _read_arrays(
     workdir / "first_layer.npz",
-    required=("name", "filters"),
+    required=_FIRST_LAYER,
     shows="first-layer filters",
     why=why,
   )
@@ -103,6 +105,17 @@ def read_run(workdir: str | pathlib.Path) -> Run:
       *first_layer_problems,
     ),
   )
+
+
+def damaged_arrays(workdir: pathlib.Path) -> list[str]:
+  """The names of the files of arrays that are there and cannot be read."""
+  required = {"evaluation.npz": _EVALUATION, "first_layer.npz": _FIRST_LAYER}
+  return [
+    name
+    for name, keys in required.items()
+    if (workdir / name).exists()
+    and not _read_arrays(workdir / name, required=keys, shows="", why="")[0]
+  ]
 
 
 def series(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -194,17 +207,12 @@ def _read_origin(workdir: pathlib.Path) -> Mapping[str, Any]:
   path = workdir / "config.json"
   if not path.is_file():
     raise FileNotFoundError(_no_run(workdir))
-  try:
-    origin = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(origin["config"], dict):
-      raise TypeError("'config' is no object")
-  except (KeyError, TypeError, ValueError) as error:
-    raise ValueError(
-      f"{path} is damaged ({error}); it should hold the run's recipe, "
-      "overrides and config: restore it from a backup, or start the run "
-      "again in a new folder"
-    ) from error
-  return origin
+  return records.read(
+    path,
+    records.ORIGIN,
+    remedy="it should hold the run's recipe, overrides and config: restore it "
+    "from a backup, or start the run again in a new folder",
+  )
 
 
 def _no_run(workdir: pathlib.Path) -> str:
@@ -229,17 +237,28 @@ def _reason(result: Mapping[str, Any]) -> str:
 
 
 def _read_json(path: pathlib.Path, empty: Any) -> tuple[Any, list[str]]:
-  if not path.is_file():
+  try:
+    return files.read_json(path, kind=type(empty)), []
+  except FileNotFoundError:
     return empty, [
       f"{path.name} is not there yet: the run is still going, or was killed."
     ]
-  try:
-    value = json.loads(path.read_text(encoding="utf-8"))
-  except ValueError as error:
+  except (ValueError, OSError) as error:
     return empty, [f"{path.name} cannot be read: {error}."]
-  if type(value) is not type(empty):
-    return empty, [f"{path.name} is no JSON {type(empty).__name__}."]
-  return value, []
+
+
+def _read_result(path: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
+  value, problems = _read_json(path, {})
+  good, wrong = records.good(value, records.RESULT)
+  return good, [*problems, *(f"In {path.name} {each}." for each in wrong)]
+
+
+def _read_starts(path: pathlib.Path) -> tuple[list[Any], list[str]]:
+  value, problems = _read_json(path, [])
+  wrong = [list(records.wrong(each, records.START)) for each in value]
+  good = [each for each, why in zip(value, wrong, strict=True) if not why]
+  told = [f"In {path.name} {text}." for why in wrong for text in why]
+  return good, [*problems, *told]
 
 
 def _read_lines(
@@ -247,27 +266,16 @@ def _read_lines(
 ) -> tuple[list[Mapping[str, Any]], list[str]]:
   # A process killed while writing leaves half a line, to which a resumed
   # run may have appended: such a line is dropped, wherever it is.
-  text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
-  parsed = [_parse_line(line) for line in text.splitlines() if line.strip()]
-  lines = [line for line in parsed if line is not None]
+  lines, torn = tracking.read_lines(path)
   problems = []
-  if torn := len(parsed) - len(lines):
+  if torn:
     problems.append(
-      f"{torn} torn line{'s' * (torn > 1)} in metrics.jsonl left out "
-      "(the process was killed while writing)."
+      f"{torn} torn line{'s' * (torn > 1)} in metrics.jsonl left out (the "
+      "process was killed while writing, or the file is damaged)."
     )
   if not lines:
     problems.append(f"No learning curves: metrics.jsonl has no lines, {why}.")
   return lines, problems
-
-
-def _parse_line(line: str) -> Mapping[str, Any] | None:
-  try:
-    record = json.loads(line)
-  except ValueError:
-    return None
-  complete = isinstance(record, dict) and isinstance(record.get("step"), int)
-  return record if complete else None
 
 
 def _read_arrays(
@@ -276,7 +284,11 @@ def _read_arrays(
   if not path.is_file():
     return {}, [f"No {shows}: {path.name} was not written, {why}."]
   try:
-    with path.open("rb") as file, np.load(file) as arrays:
-      return {key: arrays[key] for key in required}, []
-  except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+    with files.open_regular(path) as file, np.load(file) as arrays:
+      found = {key: arrays[key] for key in required}
+    for key, axes in _AXES.items():
+      if key in found and found[key].ndim != axes:
+        raise ValueError(f"{key} has the shape {found[key].shape}")
+    return found, []
+  except Exception as error:  # whatever numpy, zipfile and zlib raise
     return {}, [f"No {shows}: {path.name} is damaged ({error})."]

@@ -73,6 +73,7 @@ def _milliseconds(seconds: float | None) -> str:
 def _parts(result: Mapping) -> str:
   """A table of what the wall time went into."""
   spent = result.get("seconds_spent") or {}
+  spent = {name: each for name, each in spent.items() if each is not None}
   total = sum(spent.values())
   if not total:
     return ""
@@ -95,6 +96,11 @@ def _note(run: Run) -> str:
     notes.append(
       "Goodput is the share of the time since the first start that went into "
       "steps which were kept."
+    )
+  elif run.result.get("status") == "finished":
+    notes.append(
+      "Goodput is not known: the first start is lost, or the clock of the "
+      "machine was set back."
     )
   if runs.series(run, "mfu")[1].size:
     notes.append(

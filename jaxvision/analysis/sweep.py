@@ -97,8 +97,13 @@ def _header(sweep: Sweep) -> str:
     f"{page.escape(sweep.asked['searcher'])}</p>"
     f"<h1>{page.escape(sweep.asked['question'])}</h1>"
     f'<p class="soft">{page.escape(sweep.asked["read"])}</p>'
-    f"{page.tiles(facts)}</header>"
+    f"{page.tiles(facts)}{_problems(sweep)}</header>"
   )
+
+
+def _problems(sweep: Sweep) -> str:
+  lines = "".join(f"<li>{page.escape(each)}</li>" for each in sweep.problems)
+  return f'<ul class="problems">{lines}</ul>' if lines else ""
 
 
 def _settings(settings: Sequence[Setting], keys: Sequence[str]) -> str:

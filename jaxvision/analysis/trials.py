@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxvision import records
 from jaxvision.analysis import runs
 from jaxvision.analysis.runs import Run
 
 SEED = "seed"
+STATES = ("running", "complete", "pruned", "failed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +52,13 @@ class Sweep:
     workdir: the folder.
     asked: the content of sweep.json.
     trials: those that were begun, by number.
+    problems: sentences that say which files are damaged.
   """
 
   workdir: pathlib.Path
   asked: Mapping[str, Any]
   trials: tuple[Trial, ...]
+  problems: tuple[str, ...] = ()
 
   @property
   def metric(self) -> str:
@@ -93,19 +97,71 @@ def is_sweep(workdir: str | pathlib.Path) -> bool:
 def read_sweep(workdir: str | pathlib.Path) -> Sweep:
   """Reads a sweep, as far as it has come.
 
+  A trial whose files are damaged is left out, or has no run; `Sweep.problems`
+  says so.
+
   Raises:
     FileNotFoundError: the folder is no sweep.
+    ValueError: its sweep.json is damaged.
   """
   workdir = pathlib.Path(workdir)
+  asked = read_asked(workdir)
+  found, problems = [], []
+  for path in sorted((workdir / "trials").glob("*/trial.json")):
+    try:
+      trial, damages = _read_trial(path)
+    except (ValueError, OSError) as error:
+      problems.append(str(error))
+    else:
+      found.append(trial)
+      problems += damages
+  return Sweep(workdir, asked, tuple(found), tuple(problems))
+
+
+def read_asked(workdir: str | pathlib.Path) -> dict[str, Any]:
+  """The content of sweep.json: what a sweep asks, and how.
+
+  Raises:
+    FileNotFoundError: the folder is no sweep.
+    ValueError: the file is damaged.
+  """
   if not is_sweep(workdir):
     raise FileNotFoundError(
       f"{str(workdir)!r} is no sweep (no sweep.json in it); pass a folder that "
       "`jaxvision sweep --workdir` has written"
     )
-  asked = json.loads((workdir / "sweep.json").read_text("utf-8"))
-  paths = sorted(workdir.glob("trials/*/trial.json"))
-  found = tuple(_read_trial(path) for path in paths)
-  return Sweep(workdir, asked, found)
+  path = pathlib.Path(workdir) / "sweep.json"
+  remedy = (
+    "it says what the sweep asks and its name in the storage: restore it from "
+    "a copy, or run the sweep in a new workdir; trials/ has the runs"
+  )
+  asked = records.read(path, records.SWEEP, remedy=remedy)
+  if (goal := asked["objective"]["goal"]) not in ("maximize", "minimize"):
+    raise ValueError(f"{path} is damaged: its goal is {goal!r}; {remedy}")
+  return asked
+
+
+def read_trial(path: pathlib.Path) -> dict[str, Any]:
+  """The content of a trial.json.
+
+  Raises:
+    FileNotFoundError: there is none.
+    ValueError: it is damaged.
+    OSError: it cannot be read.
+  """
+  record = records.read(
+    path,
+    records.TRIAL,
+    remedy="what it says of the trial is lost until the sweep runs it again",
+  )
+  if record["state"] not in STATES:
+    raise ValueError(
+      f"{path} is damaged: its state is {record['state']!r}, none of "
+      f"{', '.join(STATES)}"
+    )
+  if record["state"] == "complete" and record.get("value") is None:
+    raise ValueError(f"{path} is damaged: a complete trial has no value")
+  return record
 
 
 def varied(sweep: Sweep) -> list[str]:
@@ -160,15 +216,20 @@ def is_numeric(values: Sequence[Any]) -> bool:
   )
 
 
-def _read_trial(path: pathlib.Path) -> Trial:
-  record = json.loads(path.read_text("utf-8"))
-  begun = (path.parent / "config.json").exists()
-  return Trial(
+def _read_trial(path: pathlib.Path) -> tuple[Trial, list[str]]:
+  record, run, damages = read_trial(path), None, []
+  if (path.parent / "config.json").exists():
+    try:
+      run = runs.read_run(path.parent)
+    except (ValueError, OSError) as error:
+      damages.append(str(error))
+  trial = Trial(
     number=record["number"],
     state=record["state"],
-    reason=record.get("reason", ""),
+    reason=record.get("reason") or "",
     value=record.get("value"),
     settings=record["settings"],
     overrides=record["overrides"],
-    run=runs.read_run(path.parent) if begun else None,
+    run=run,
   )
+  return trial, damages

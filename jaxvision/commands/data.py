@@ -2,7 +2,7 @@
 
 import argparse
 
-from jaxvision import files
+from jaxvision import files, paths
 from jaxvision.commands import parsing
 
 _LISTED = 8  # sizes, files in a list
@@ -20,21 +20,26 @@ def add(commands) -> None:
   inspect = parsing.add(
     actions, "inspect", _inspect, "counts per class and a contact sheet"
   )
-  inspect.add_argument("name", help=parsing.SOURCE_OF_DATA)
+  inspect.add_argument("name", type=paths.expanded, help=parsing.SOURCE_OF_DATA)
   inspect.add_argument("--split", help="as in 'train[:80%%]'; all by default")
   inspect.add_argument(
-    "--sheet", default="contact_sheet.png", help="the picture to write"
+    "--sheet",
+    type=paths.expanded,
+    default="contact_sheet.png",
+    help="the picture to write",
   )
   doctor = parsing.add(
     actions, "doctor", _doctor, "say what is wrong with a data set"
   )
-  doctor.add_argument("name", help=parsing.SOURCE_OF_DATA)
+  doctor.add_argument("name", type=paths.expanded, help=parsing.SOURCE_OF_DATA)
   doctor.add_argument(
     "--all", action="store_true", help="look at all images of large splits, too"
   )
   for command in (listing, inspect, doctor, _add_prepare(actions)):
     command.add_argument(
-      "--data_dir", help="$TFDS_DATA_DIR, or ~/tensorflow_datasets"
+      "--data_dir",
+      type=paths.expanded,
+      help="$TFDS_DATA_DIR, or ~/tensorflow_datasets",
     )
   _add_preview(actions)
 
@@ -43,7 +48,9 @@ def _add_prepare(actions) -> argparse.ArgumentParser:
   prepare = parsing.add(actions, "prepare", _prepare, "make a data set")
   prepare.add_argument("name", help="as `jaxvision data list` shows it")
   prepare.add_argument(
-    "--source", help="the folder of the published files, or its address"
+    "--source",
+    type=paths.expanded,
+    help="the folder of the published files, or its address",
   )
   prepare.add_argument(
     "--resize_small",
@@ -79,9 +86,14 @@ def _add_preview(actions) -> None:
     epilog="Any key of the config can be set: "
     "--config.data.device_transforms=\"('random_mixup(0.2)',)\"",
   )
-  preview.add_argument("--config", required=True, metavar="FILE.py[:ARGUMENT]")
   preview.add_argument(
-    "--output", default="preview.png", help="the picture to write (preview.png)"
+    "--config", type=paths.expanded, required=True, metavar="FILE.py[:ARGUMENT]"
+  )
+  preview.add_argument(
+    "--output",
+    type=paths.expanded,
+    default="preview.png",
+    help="the picture to write (preview.png)",
   )
   preview.add_argument(
     "--batches",

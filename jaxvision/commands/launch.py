@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from jaxvision import launch, spelling
+from jaxvision import launch, paths, spelling
 from jaxvision.commands import parsing, sweep
 from jaxvision.launch import job as jobs
 
@@ -59,7 +59,10 @@ def _add_launcher(actions, name: str, known) -> argparse.ArgumentParser:
     help="print all files and commands, and do nothing",
   )
   command.add_argument(
-    "--logs", metavar="DIR", help="for scripts and logs (WORKDIR/launch)"
+    "--logs",
+    type=paths.expanded,
+    metavar="DIR",
+    help="for scripts and logs (WORKDIR/launch)",
   )
   _add_count(command, "restarts", "after a crash or a pre-emption", least=0)
   return command

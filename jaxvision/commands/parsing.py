@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from jaxvision import paths
+
 SOURCE_OF_DATA = (
   "NAME[:VERSION] of TFDS, a folder of images or of tar shards, an .npz file "
   "or FILE.py:FUNCTION"
@@ -54,7 +56,9 @@ def add_run(
   command: argparse.ArgumentParser, *, required: bool, text: str
 ) -> None:
   """Declares a run and one of its checkpoints; `text` is for the help."""
-  command.add_argument("--workdir", required=required, help=text)
+  command.add_argument(
+    "--workdir", type=paths.expanded, required=required, help=text
+  )
   command.add_argument(
     "--checkpoint", default="last", help="last (default), best or a step"
   )
@@ -85,7 +89,9 @@ def add_source(command: argparse.ArgumentParser) -> None:
   """Declares where a trained network comes from: a run, or weights."""
   add_run(command, required=False, text="the folder of a run")
   command.add_argument(
-    "--weights", help="in place of a run: a file, or its address"
+    "--weights",
+    type=paths.expanded,
+    help="in place of a run: a file, or its address",
   )
   command.add_argument("--model", help="of the weights: its name")
   command.add_argument(
@@ -96,6 +102,7 @@ def add_source(command: argparse.ArgumentParser) -> None:
   )
   command.add_argument(
     "--class_names",
+    type=paths.expanded,
     metavar="FILE",
     help="of the weights: a name on each line, in the order of the logits",
   )

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 
+from jaxvision import paths
 from jaxvision.commands import parsing
 
 DOES_NOT_FIT = 4
@@ -18,7 +19,9 @@ def add(commands) -> None:
     epilog="Any key of the config can be set, as for `jaxvision train`. Exit "
     f"code {DOES_NOT_FIT}: it does not fit.",
   )
-  command.add_argument("--config", required=True, metavar="FILE.py[:ARGUMENT]")
+  command.add_argument(
+    "--config", type=paths.expanded, required=True, metavar="FILE.py[:ARGUMENT]"
+  )
   command.add_argument(
     "--topology",
     required=True,
@@ -47,7 +50,10 @@ def add(commands) -> None:
     "the largest batch (6); 0: none of them",
   )
   command.add_argument(
-    "--json", metavar="FILE", help="where to write the plan as JSON, too"
+    "--json",
+    type=paths.expanded,
+    metavar="FILE",
+    help="where to write the plan as JSON, too",
   )
 
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 
+from jaxvision import paths
 from jaxvision.commands import parsing
 
 
@@ -13,7 +14,9 @@ def add(commands) -> None:
     commands, "probe", _probe, "measure frozen features by simple classifiers"
   )
   parsing.add_source(command)
-  command.add_argument("--data", required=True, help=parsing.SOURCE_OF_DATA)
+  command.add_argument(
+    "--data", type=paths.expanded, required=True, help=parsing.SOURCE_OF_DATA
+  )
   command.add_argument("--train", default="train", help="split to fit")
   command.add_argument("--test", default="test", help="split to measure")
   command.add_argument(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from jaxvision import paths
 from jaxvision.commands import parsing
 
 # Keeps the password of a storage out of the list of processes.
@@ -28,8 +29,12 @@ def add(commands) -> None:
     "trials: --config.train.duration='5 epochs'",
   )
   command.set_defaults(config=None)
-  command.add_argument("experiment", metavar="FILE.py", nargs="?")
-  command.add_argument("--workdir", help="the folder of the sweep")
+  command.add_argument(
+    "experiment", type=paths.expanded, metavar="FILE.py", nargs="?"
+  )
+  command.add_argument(
+    "--workdir", type=paths.expanded, help="the folder of the sweep"
+  )
   command.add_argument(
     "--searcher",
     help="grid, random, tpe or quasi_random; by default grid where all is "
@@ -72,6 +77,7 @@ def add(commands) -> None:
   )
   command.add_argument(
     "--rerun",
+    type=paths.expanded,
     metavar="SWEEP",
     help="in place of FILE.py: the best settings of that sweep, with --seeds",
   )

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jaxvision import screen
+from jaxvision import paths, screen
 from jaxvision.commands import parsing
 
 
@@ -24,10 +24,13 @@ def add(commands) -> None:
   )
   command.add_argument(
     "--config",
+    type=paths.expanded,
     metavar="FILE.py[:ARGUMENT]",
     help="the recipe; without it the run in --workdir goes on",
   )
-  command.add_argument("--workdir", required=True, help="the run's folder")
+  command.add_argument(
+    "--workdir", type=paths.expanded, required=True, help="the run's folder"
+  )
   command.add_argument(
     "--extend",
     default="",

@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from jaxvision import paths
 from jaxvision.commands import parsing
 
 
@@ -52,7 +53,11 @@ def _add_predict(commands) -> None:
   command.add_argument("--json", action="store_true", help="print JSON")
   command.add_argument("--top", type=int, default=5, help="classes to name")
   command.add_argument(
-    "images", nargs="+", metavar="IMAGE", help="files, or folders of them"
+    "images",
+    type=paths.expanded,
+    nargs="+",
+    metavar="IMAGE",
+    help="files, or folders of them",
   )
 
 
@@ -88,9 +93,12 @@ def _add_report(commands) -> None:
     _report,
     "write report.html for each run or sweep, and a comparison of several runs",
   )
-  command.add_argument("runs", nargs="+", metavar="RUN", help="their folders")
+  command.add_argument(
+    "runs", type=paths.expanded, nargs="+", metavar="RUN", help="their folders"
+  )
   command.add_argument(
     "--output",
+    type=paths.expanded,
     default="comparison.html",
     help="the comparison, where there are several (comparison.html)",
   )

@@ -2,6 +2,7 @@
 
 import argparse
 
+from jaxvision import paths
 from jaxvision.commands import parsing
 
 _LISTED = 400  # arrays that `inspect` prints
@@ -20,15 +21,19 @@ def add(commands) -> None:
   inspect = parsing.add(
     actions, "inspect", _inspect, "what is in a file, and which model it is"
   )
-  inspect.add_argument("file", help="a path or an address")
+  inspect.add_argument("file", type=paths.expanded, help="a path or an address")
   convert = parsing.add(
     actions,
     "convert",
     _convert,
     "write weights in the layout that others read",
   )
-  convert.add_argument("source", help="the folder of a run, or a file")
-  convert.add_argument("target", help="FILE.safetensors or FILE.npz")
+  convert.add_argument(
+    "source", type=paths.expanded, help="the folder of a run, or a file"
+  )
+  convert.add_argument(
+    "target", type=paths.expanded, help="FILE.safetensors or FILE.npz"
+  )
   convert.add_argument("--model", help="its name; of a run it is known")
   convert.add_argument("--layout", default="", help="whose; timm's by default")
   convert.add_argument(
@@ -41,7 +46,9 @@ def add(commands) -> None:
   export = parsing.add(
     commands, "export", _export, "write a model that runs without this package"
   )
-  export.add_argument("target", help="the file, as in model.jax")
+  export.add_argument(
+    "target", type=paths.expanded, help="the file, as in model.jax"
+  )
   parsing.add_source(export)
 
 

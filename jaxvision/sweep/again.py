@@ -2,14 +2,17 @@
 
 import collections
 import json
+import logging
 import pathlib
 import statistics
 from typing import Any
 
-from jaxvision import user_code
+from jaxvision import analysis, user_code
 from jaxvision.sweep import axes
 from jaxvision.sweep.experiment import Experiment
 from jaxvision.sweep.objective import Objective
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def best_again(
@@ -27,18 +30,13 @@ def best_again(
 
   Raises:
     FileNotFoundError: the folder is no sweep.
-    ValueError: none of its trials is complete, or it names code that this
-      account does not trust.
+    ValueError: none of its trials is complete, its sweep.json is damaged, or it
+      names code that this account does not trust.
   """
   workdir = pathlib.Path(workdir)
-  path = workdir / "sweep.json"
-  if not path.exists():
-    raise FileNotFoundError(
-      f"{workdir} is no sweep: it has no sweep.json, which `jaxvision sweep` "
-      "makes"
-    )
-  content = json.loads(path.read_text("utf-8"))
-  aim = Objective(**content["objective"])
+  content = analysis.read_asked(workdir)
+  asked = content["objective"]
+  aim = Objective(asked["metric"], asked["goal"], asked["at"])
   settings = _best_settings(workdir, aim)[:top]
   if not settings:
     raise ValueError(f"no trial of {workdir} is complete; let it run first")
@@ -62,8 +60,12 @@ def _best_settings(
   """(name, overrides but for the seed) of all settings, the best first."""
   values = collections.defaultdict(list)
   found: dict[str, tuple[str, dict[str, Any]]] = {}
-  for path in sorted(workdir.glob("trials/*/trial.json")):
-    trial = json.loads(path.read_text("utf-8"))
+  for path in sorted((workdir / "trials").glob("*/trial.json")):
+    try:
+      trial = analysis.read_trial(path)
+    except (ValueError, OSError) as error:
+      _LOGGER.warning("a trial is left out: %s", error)
+      continue
     if trial["state"] == "complete":
       overrides = {k: v for k, v in trial["overrides"].items() if k != "seed"}
       key = json.dumps(overrides, sort_keys=True)

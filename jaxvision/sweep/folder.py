@@ -13,9 +13,10 @@ It says all that a report needs; the storage is only needed to go on.
 import contextlib
 import dataclasses
 import json
+import logging
 import pathlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jaxvision import analysis, files, locks, user_code
@@ -23,6 +24,7 @@ from jaxvision.sweep import space
 from jaxvision.sweep.experiment import Experiment
 
 Path = pathlib.Path
+_LOGGER = logging.getLogger(__name__)
 # Does not belong to what is asked.
 _NAME = "study"
 
@@ -59,13 +61,14 @@ def claim(
     **how,
   }
   del content["copies"]
-  content = json.loads(json.dumps(content, default=str))
+  content = json.loads(files.to_json(content, default=str))
   path = workdir / "sweep.json"
   if path.exists():
-    found = json.loads(path.read_text("utf-8"))
+    found = analysis.read_asked(workdir)
     _refuse_other(workdir, found, {**content, _NAME: found[_NAME]})
     return found
-  content[_NAME] = f"{workdir.resolve().name}-{uuid.uuid4().hex[:8]}"
+  title = files.printable(workdir.resolve().name)
+  content[_NAME] = f"{title}-{uuid.uuid4().hex[:8]}"
   for bundle in asked.copies.values():
     user_code.allow(bundle)
   content["code"] = user_code.write_copies(workdir, asked.copies)
@@ -85,10 +88,27 @@ def write_trial(workdir: Path, number: int, facts: Mapping[str, Any]) -> None:
   files.write_json(folder / "trial.json", {**facts, "number": number})
 
 
-def read_trial(workdir: Path, number: int) -> dict[str, Any]:
-  """What `write_trial` wrote; {} before it has."""
-  path = trial_folder(workdir, number) / "trial.json"
-  return json.loads(path.read_text("utf-8")) if path.exists() else {}
+def read_trial(
+  workdir: Path,
+  number: int,
+  *,
+  tell: Callable[[str], None] = _LOGGER.warning,
+) -> dict[str, Any]:
+  """What `write_trial` wrote; {} before it has.
+
+  Args:
+    workdir: of the sweep.
+    number: of the trial.
+    tell: is told of a file that is damaged, which counts as none: the trial
+      then goes on from what its run has left.
+  """
+  try:
+    return analysis.read_trial(trial_folder(workdir, number) / "trial.json")
+  except FileNotFoundError:
+    return {}
+  except (ValueError, OSError) as error:
+    tell(str(error))
+    return {}
 
 
 def _refuse_other(

@@ -35,7 +35,9 @@ def open_view(
     stream: where to show; the standard output if None.
   """
   aim = sweep.experiment.objective
-  known = functools.partial(folder.read_trial, sweep.workdir)
+  known = functools.partial(
+    folder.read_trial, sweep.workdir, tell=lambda _: None
+  )
   with _open_screen(aim, known, stream or sys.stdout) as show:
 
     def look() -> bool:

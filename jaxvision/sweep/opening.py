@@ -63,7 +63,7 @@ def open_sweep(
       trials=len(plan),
     )
     opened = study.open_study(
-      storage or f"sqlite:///{workdir / 'sweep.db'}",
+      storage or workdir / "sweep.db",
       name=content["study"],
       goal=experiment.objective.goal,
       plan=plan,
@@ -71,6 +71,7 @@ def open_sweep(
       seed=seed,
       grace=grace,
       lock=functools.partial(folder.locked, workdir),
+      recall=lambda number: folder.read_trial(workdir, number).get("picks", {}),
     )
   copies = user_code.read_copies(workdir, content.get("code", {}))
   for written, bundle in copies.items():

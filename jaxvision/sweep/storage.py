@@ -1,6 +1,9 @@
 """Optuna's storage: SQLite in the sweep's folder, or a database by its URL."""
 
 import contextlib
+import functools
+import pathlib
+import sqlite3
 import types
 import warnings
 from collections.abc import Iterator
@@ -26,24 +29,32 @@ def engine() -> types.ModuleType:
   return optuna
 
 
-def open_storage(url: str, *, beat: int, grace: int) -> Any:
+def open_storage(url: str | pathlib.Path, *, beat: int, grace: int) -> Any:
   """A storage that knows of heartbeats.
 
   Args:
-    url: as SQLAlchemy writes it.
+    url: as SQLAlchemy writes it; or the path of an SQLite file.
     beat: seconds between heartbeats.
     grace: seconds without one, after which a worker counts as dead.
 
   Raises:
-    ValueError: it cannot be opened; the message has no password.
+    ValueError: it cannot be opened, or the file is damaged; the message has no
+      password.
   """
   optuna = engine()
-  connect = {"timeout": _SQLITE_TIMEOUT} if url.startswith("sqlite") else {}
+  options = {"pool_pre_ping": True}
+  if isinstance(url, pathlib.Path):
+    _check_whole(url)
+    # By itself: an address would read some characters of the path as others.
+    options["creator"] = functools.partial(_connect, url)
+    url = "sqlite:///sweep.db"
+  elif is_sqlite(url):
+    options["connect_args"] = {"timeout": _SQLITE_TIMEOUT}
   try:
     with without_warnings():
       return optuna.storages.RDBStorage(
         url,
-        engine_kwargs={"connect_args": connect, "pool_pre_ping": True},
+        engine_kwargs=options,
         heartbeat_interval=beat,
         grace_period=grace,
       )
@@ -54,6 +65,34 @@ def open_storage(url: str, *, beat: int, grace: int) -> Any:
       "SQLAlchemy takes, sqlite:////path/sweep.db or postgresql+psycopg2://user:"
       "password@host/database (pip install 'jaxvision[postgres]')"
     ) from None
+
+
+def is_sqlite(url: str | pathlib.Path) -> bool:
+  """Whether the storage is a file of this machine."""
+  return isinstance(url, pathlib.Path) or url.startswith("sqlite")
+
+
+def _check_whole(path: pathlib.Path) -> None:
+  """Whether SQLite can read all of a file."""
+  if not path.exists():
+    return
+  try:
+    with contextlib.closing(_connect(path)) as database:
+      ((found,), *_) = database.execute("PRAGMA quick_check(1)").fetchall()
+  except sqlite3.OperationalError as error:
+    raise ValueError(f"{path} cannot be opened: {error}") from error
+  except sqlite3.DatabaseError as error:
+    found = str(error)
+  if found != "ok":
+    raise ValueError(
+      f"{path}, the storage of the sweep, is damaged: {found}. Nothing is lost "
+      "of trials that have ended, whose folders say what they reached: stop "
+      "all workers, move the file away and give the same command again"
+    )
+
+
+def _connect(path: pathlib.Path) -> sqlite3.Connection:
+  return sqlite3.connect(path, timeout=_SQLITE_TIMEOUT, check_same_thread=False)
 
 
 def _without_password(text: str, url: str) -> str:

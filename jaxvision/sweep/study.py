@@ -12,6 +12,7 @@ twice.
 
 import contextlib
 import dataclasses
+import pathlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -88,7 +89,7 @@ class Standing:
 
 
 def open_study(
-  url: str,
+  url: str | pathlib.Path,
   *,
   name: str,
   goal: str,
@@ -97,11 +98,12 @@ def open_study(
   seed: int,
   grace: float,
   lock: Callable[[], contextlib.AbstractContextManager[Any]],
+  recall: Callable[[int], Mapping[str, Any]] = lambda _: {},
 ) -> Study:
   """Opens a study, and makes it and its trials if they are not there.
 
   Args:
-    url: of the storage, as SQLAlchemy writes it.
+    url: of `storage.open_storage`.
     name: of the study in the storage.
     goal: "maximize" or "minimize".
     plan: its trials.
@@ -109,6 +111,8 @@ def open_study(
     seed: of what is drawn.
     grace: seconds without a heartbeat after which a worker counts as dead.
     lock: a context that one worker at a time is in. The caller is in it now.
+    recall: the picks of a trial by its number, {} if there are none: of trials
+      that were begun with another storage, which is lost.
 
   Raises:
     ValueError: Optuna is not installed, or the storage cannot be reached.
@@ -130,10 +134,11 @@ def open_study(
     attributes = {"origin": number, "attempt": 1}
     if planned.leader is not None:
       attributes["leader"] = planned.leader
-    handle.enqueue_trial(planned.picks, user_attrs=attributes)
+    picks = {**planned.picks, **recall(number)}
+    handle.enqueue_trial(picks, user_attrs=attributes)
   # SQLite has no locks of rows, which Optuna counts on: two workers would have
   # the same trial. Its workers are on one machine, where files can be locked.
-  alone = lock if url.startswith("sqlite") else contextlib.nullcontext
+  alone = lock if storage.is_sqlite(url) else contextlib.nullcontext
   return Study(handle, opened, what, seed, beat, alone)
 
 
