@@ -22,6 +22,7 @@ Change = tuple[str, Any, Any]  # key, value before, value now
 FREE = (
   "checkpoint",
   "data.data_dir",
+  "data.max_pixels",
   "data.max_unreadable",
   "data.placement",
   "data.threads",

@@ -32,6 +32,7 @@ _LOST = "not known"
 _OF_THE_MACHINE = (
   "checkpoint.keep",
   "data.data_dir",
+  "data.max_pixels",
   "data.threads",
   "data.workers",
   "log.peak_flops",

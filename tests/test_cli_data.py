@@ -1,5 +1,8 @@
 """`jaxvision data` as a user types it."""
 
+import zlib
+
+import image_files
 import numpy as np
 import processes
 import published_archives
@@ -38,6 +41,40 @@ def test_data_inspect_counts_and_draws(data_dir, tmp_path, capsys):
   assert sum(int(count) for count, _ in counts) == 360
   assert [name for _, name in counts] == list("0123456789")
   assert np.ptp(np.asarray(Image.open(sheet))) > 0
+
+
+def test_data_inspect_sums_up(tmp_path, capfd):
+  """300 sizes, 12 broken profiles, 20 unreadable files: a few lines."""
+  for number in range(300):
+    path = tmp_path / "photos" / "ab"[number % 2] / f"{number:03}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoded = image_files.encode(Image.new("RGB", (30 + number, 20)), "PNG")
+    if number < 24 and number % 2:
+      wrong = b"name\0\0" + zlib.compress(b"x" * 200)
+      encoded = image_files.with_chunks(
+        encoded, image_files.chunk(b"iCCP", wrong)
+      )
+    path.write_bytes(b"\x1b[2J" if 100 <= number < 130 else encoded)
+  sheet = tmp_path / "sheet.png"
+  words = ["data", "inspect", str(tmp_path / "photos"), f"--sheet={sheet}"]
+  assert cli.main(words) == 0
+  printed = capfd.readouterr()
+  assert printed.err == ""
+  lines = printed.out.splitlines()
+  assert len(lines) < 20 and max(map(len, lines)) < 1000
+  assert lines[0].startswith("train: 300 images, ")
+  assert "heights 20 to 20, widths 30 to 329" in lines[0]
+  (broken,) = [line for line in lines if "broken colour profile" in line]
+  count, _, named = broken.strip().partition(" files have ")
+  # 256 of the 300 are looked at.
+  assert 8 <= int(count) <= 12 and "001.png" in named and ", ..." in named
+  unreadable = [line for line in lines if "unreadable:" in line]
+  assert len(unreadable) == 9 and unreadable[-1].endswith(" more")
+  assert "\x1b" not in printed.out
+  assert cli.main(["data", "doctor", str(tmp_path / "photos")]) == 2
+  printed = capfd.readouterr()
+  assert "note: 12 files of train have a broken colour profile" in printed.out
+  assert "libpng" not in printed.err
 
 
 def test_data_that_are_not_there(tmp_path, capsys):

@@ -2,6 +2,7 @@ import dataclasses
 import io
 import logging
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -28,7 +29,7 @@ def make(images, *, labels=None, max_unreadable=0.0, channels=3, transforms=()):
   def read(indices):
     reads.append(list(indices))
     for index in indices:
-      if isinstance(images[index], OSError):
+      if isinstance(images[index], OSError | MemoryError):
         raise images[index]
     return [(images[index], labels[index]) for index in indices]
 
@@ -86,6 +87,50 @@ def test_unreadable_images_leave_their_error_in_their_place():
   assert "not an image" in str(result[1][0])
   assert "disk on fire" in str(result[2][0])
   assert not found.unreadable
+
+
+def test_images_of_too_many_pixels_are_unreadable_others_are_not():
+  files = [encoded(0), encoded(1, "JPEG")]
+  for transforms in ((), ("center_crop(2)",)):
+    found, _ = make(files, transforms=transforms)
+    for limit, readable in ((12, True), (11, False)):
+      limited = dataclasses.replace(found, max_pixels=limit, cache={})
+      for image, _ in fetch(limited, [0, 1]):
+        assert isinstance(image, np.ndarray) == readable
+        assert readable or "more than data.max_pixels=11" in str(image)
+
+
+def test_want_of_memory_is_a_matter_of_the_image():
+  def starve(rng, image):
+    if image[0, 0, 0] == 1:
+      raise MemoryError
+    return image
+
+  found, _ = make([encoded(0), encoded(1), MemoryError(), encoded(2)])
+  chain = dataclasses.replace(found.transform, transforms=(starve,))
+  found = dataclasses.replace(found, transform=chain)
+  images = [image for image, _ in fetch(found, [0, 1, 2, 3])]
+  assert [isinstance(each, np.ndarray) for each in images] == [
+    True,
+    False,
+    False,
+    True,
+  ]
+  assert "memory" in str(images[1]) and "memory" in str(images[2])
+
+
+def test_what_opencv_refuses_is_a_matter_of_the_image_mistakes_are_not():
+  def refuse(rng, image):
+    return cv2.remap(image, np.zeros((1, 40000), np.float32), None, 1)
+
+  found, _ = make([encoded(0)])
+  chain = dataclasses.replace(found.transform, transforms=(refuse,))
+  found = dataclasses.replace(found, transform=chain)
+  ((image, _),) = fetch(found, [0])
+  assert isinstance(image, decoding.UnreadableImage)
+  chain = dataclasses.replace(chain, transforms=(lambda rng, image: 1 / 0,))
+  with pytest.raises(ZeroDivisionError):
+    fetch(dataclasses.replace(found, transform=chain, cache={}), [0])
 
 
 def test_unreadable_images_are_counted_and_named_once(caplog):

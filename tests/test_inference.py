@@ -1,8 +1,10 @@
 """What a trained run says is what its model says."""
 
 import dataclasses
+import os
 import shutil
 
+import image_files
 import jax
 import numpy as np
 import processes
@@ -104,6 +106,29 @@ def test_unreadable_files_do_not_stop_the_others(run, tmp_path):
   )
   assert ["error" in each for each in found] == [True, True, False]
   assert "No such file" in found[1]["error"]
+
+
+def test_odd_files_do_not_stop_the_others(run, tmp_path):
+  _, loaded = run
+  path, _ = _write(tmp_path / "image.png", (6, 5))
+  os.mkfifo(tmp_path / "pipe.png")
+  with open(tmp_path / "sparse.jpg", "wb") as file:
+    file.truncate(2**40)
+  jpeg = bytearray(image_files.encode(image_files.PICTURE, "JPEG"))
+  place = jpeg.index(b"\xff\xc0") + 5
+  jpeg[place : place + 4] = b"\xff\xdc" * 2
+  (tmp_path / "bomb.jpg").write_bytes(jpeg)
+  names = ["pipe.png", "sparse.jpg", "bomb.jpg"]
+  files = [tmp_path / name for name in names]
+  found = inference.predict(loaded, [*files, path])
+  reasons = [each.get("error", "") for each in found]
+  for words, reason in zip(
+    ("regular", "1,099,511,627,776 bytes", "data.max_pixels", ""),
+    reasons,
+    strict=True,
+  ):
+    assert words in reason
+  assert reasons[3] == "" and found[3]["top"]
 
 
 def test_variables_are_the_moving_average(run):
