@@ -22,7 +22,6 @@ what the pre-trained network has learnt that holds for digits it never saw.
 """
 
 import argparse
-import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -32,7 +31,15 @@ from scipy import stats
 from sklearn import datasets
 
 import jaxvision
-from jaxvision import data, distributed, evaluation, probes, startup, weights
+from jaxvision import (
+  data,
+  distributed,
+  evaluation,
+  files,
+  probes,
+  startup,
+  weights,
+)
 from jaxvision.configs import default
 
 QUESTION = "How few examples does a pre-trained network need?"
@@ -292,7 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
   startup.tune_cpu()
   workdir = options.workdir.absolute()
   results = [compare(seed, workdir) for seed in options.seeds]
-  (workdir / "results.json").write_text(json.dumps(results, indent=1))
+  files.write_json(workdir / "results.json", results)
   draw_figure(results, workdir / "bit_transfer.png")
   print(table(results))
   print(f"figure: {workdir / 'bit_transfer.png'}")

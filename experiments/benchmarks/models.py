@@ -43,7 +43,6 @@ engine within a round (above 1 the first engine is faster).
 
 import argparse
 import dataclasses
-import json
 import os
 import pathlib
 import platform
@@ -53,6 +52,8 @@ from collections.abc import Mapping, Sequence
 
 import engines
 from engines import rounds
+
+from jaxvision import files
 
 MODES = ("train", "infer", "init")
 COLUMNS = (
@@ -260,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
       for each in results
     ]
     settings = {k: v for k, v in vars(options).items() if k != "json"}
-    options.json.write_text(json.dumps({**settings, "results": found}))
+    files.write_json(options.json, {**settings, "results": found})
 
 
 if __name__ == "__main__":

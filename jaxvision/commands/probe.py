@@ -1,10 +1,9 @@
 """`jaxvision probe`: what simple classifiers make of a network's features."""
 
 import argparse
-import json
 import logging
 
-from jaxvision import paths
+from jaxvision import files, paths
 from jaxvision.commands import parsing
 
 
@@ -55,7 +54,7 @@ def _probe(options: argparse.Namespace) -> None:
   )
   found = measure(run.variables)
   if options.json:
-    print(json.dumps(found, indent=1))
+    print(files.to_json(found, indent=1))
     return
   for name, metrics in found.items():
     values = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())

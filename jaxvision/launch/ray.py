@@ -21,6 +21,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jaxvision import files
 from jaxvision.launch import job as jobs
 from jaxvision.processes import endings
 
@@ -64,7 +65,9 @@ def render(job: jobs.Job, options: Options) -> jobs.Rendered:
   _check(job, options)
   settings = (_settings if job.train else _tasks)(job, options)
   return jobs.Rendered(
-    files={job.folder / _SETTINGS: json.dumps(settings, default=str, indent=2)},
+    files={
+      job.folder / _SETTINGS: files.to_json(settings, default=str, indent=2)
+    },
     commands=[],
   )
 
@@ -186,7 +189,7 @@ def work(task: Mapping[str, Any]) -> None:
     training.train(**options)
   except (ValueError, OSError, trees.NotFinite) as error:
     code = 3 if isinstance(error, trees.NotFinite) else 2
-    failure.write_text(json.dumps({"code": code, "error": str(error)}))
+    files.write_json(failure, {"code": code, "error": str(error)})
     # The others may wait for this one: Ray ends them, and all return at once.
     raise
 
