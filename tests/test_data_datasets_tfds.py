@@ -102,7 +102,10 @@ def test_a_shard_that_is_cut_says_so(tmp_path):
 @pytest.mark.parametrize(
   ("features", "message"),
   [
-    ({"label": [1]}, "train/0: the feature 'image' must be one value of bytes"),
+    (
+      {"label": [1]},
+      r"train/0 in .*train.*: the feature 'image' must be one value of bytes",
+    ),
     ({"image": [b"", b""], "label": [1]}, "'image' .* has 2 values"),
     ({"image": [b""], "label": [b"1"]}, "'label' must be one value of int"),
   ],
@@ -136,7 +139,8 @@ def test_a_malformed_record_counts_as_an_unreadable_image(
   damage(shard, 3, content=content)
   dataset = data.open_dataset(cut, "train")
   with pytest.raises(
-    OSError, match=r"train/11: a record of .* no tf.train.Exam"
+    OSError,
+    match=r"record train/11 in .*00001-of-.*: a record of .* no tf.train",
   ):
     dataset.read([11])
   labels = dataset.labels()
@@ -166,6 +170,16 @@ def test_a_damaged_array_record_counts_as_unreadable(tmp_path):
     try:
       dataset.read([index])
     except OSError as error:
-      assert f"train/{index}: " in str(error)
+      assert f"record train/{index} in {shard}: " in str(error)
       failed += 1
   assert failed >= 1
+
+
+def test_a_file_of_names_that_is_cut_is_named(tmp_path):
+  cut = written_sources.array_record(tmp_path)
+  (names,) = tmp_path.rglob("label.labels.txt")
+  names.write_text("ant\nbee\n")
+  with pytest.raises(
+    ValueError, match=r"labels\.txt has 2 names, .* 3 classes"
+  ):
+    data.open_dataset(cut, "train")

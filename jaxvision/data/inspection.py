@@ -85,24 +85,39 @@ def sample(
 def _summarize(dataset: records.Dataset, channels: int) -> SplitSummary:
   labels = dataset.labels()
   num_classes = len(dataset.class_names)
-  wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
-  if wrong.size:
+  outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
+  # Records that cannot be read have no label.
+  nameless = _unreadable(dataset, outside[:_MEASURED].tolist(), channels)
+  if len(nameless) < min(len(outside), _MEASURED):
+    wrong = next(i for i in outside if dataset.ids([int(i)])[0] not in nameless)
     raise ValueError(
-      f"{dataset.ids(wrong[:1])[0]} has the label {labels[wrong[0]]}, outside "
-      f"the {num_classes} classes ({wrong.size} such labels in the split "
-      f"{dataset.split!r})"
+      f"{dataset.ids([int(wrong)])[0]} of {dataset.name} has the label "
+      f"{labels[wrong]}, outside the {num_classes} classes ({outside.size} "
+      f"such labels in the split {dataset.split!r})"
     )
-  counts = np.bincount(labels, minlength=num_classes).tolist()
+  counts = np.bincount(np.delete(labels, outside), minlength=num_classes)
   sizes, wrong, broken = _measure(dataset, channels)
   return SplitSummary(
     name=dataset.name,
     split=dataset.split,
     num_examples=dataset.num_examples,
-    counts=dict(zip(dataset.class_names, counts, strict=True)),
+    counts=dict(zip(dataset.class_names, counts.tolist(), strict=True)),
     sizes=sizes,
-    unreadable=wrong,
+    unreadable=nameless | wrong,
     broken_profiles=broken,
   )
+
+
+def _unreadable(
+  dataset: records.Dataset, indices: Sequence[int], channels: int
+) -> dict[str, str]:
+  """id -> reason of those among some examples that cannot be read."""
+  found = {}
+  for index in indices:
+    _, image = _read(dataset, index, channels)
+    if isinstance(image, str):
+      found[dataset.ids([index])[0]] = image
+  return found
 
 
 def _measure(

@@ -8,6 +8,8 @@ list of them made by memory is never whole.
 import contextlib
 from collections.abc import Iterator
 
+from jaxvision import files
+
 
 @contextlib.contextmanager
 def naming(what: str, *, remedy: str) -> Iterator[None]:
@@ -18,13 +20,17 @@ def naming(what: str, *, remedy: str) -> Iterator[None]:
     remedy: what to do.
 
   Raises:
-    OSError: as it is: a file that cannot be opened, a disk that fails.
+    OSError: a file that cannot be opened, or a full disk.
     ValueError: anything else.
   """
   try:
     yield
-  except OSError:
-    raise
   except Exception as error:
+    # An OSError that names a file, or a full disk, says more as it is. Others
+    # are of damaged files, such as a seek to before the beginning.
+    if isinstance(error, OSError) and (
+      error.filename is not None or files.disk_is_full(error)
+    ):
+      raise
     reason = f"{error}" or type(error).__name__
     raise ValueError(f"{what}: {reason}; {remedy}") from error

@@ -39,6 +39,7 @@ class _Records:
     split: its name.
     image, label: the names of the two features.
     paths: of the shards.
+    ends: (shards,) one past the last record of each.
     size: how many records there are.
     fetch: indices -> records.
   """
@@ -47,6 +48,7 @@ class _Records:
   image: str
   label: str
   paths: tuple[pathlib.Path, ...]
+  ends: np.ndarray
   size: int
   fetch: Fetch
 
@@ -54,19 +56,23 @@ class _Records:
     return [f"{self.split}/{index}" for index in indices]
 
   def read(self, indices: Sequence[int]) -> list[dataset.Example]:
-    names = self.ids(indices)
     try:
       records = self.fetch([int(index) for index in indices])
       return list(map(self._example, records))
-    except OSError:
-      raise
     # Of the libraries, or of a record that is no Example: like a damaged
     # image, it is counted, and the others are read one by one.
     except Exception as error:
+      if isinstance(error, OSError) and error.filename is not None:
+        raise
       raise OSError(
-        f"{names[0] if len(names) == 1 else 'one of several records'}: "
-        f"{error or type(error).__name__}"
+        f"{self._place(indices)}: {error or type(error).__name__}"
       ) from error
+
+  def _place(self, indices: Sequence[int]) -> str:
+    """Where records are, for messages."""
+    shard = int(np.searchsorted(self.ends, indices[0], side="right"))
+    more = f" or one of the {len(indices) - 1} after it" * (len(indices) > 1)
+    return f"record {self.ids(indices)[0]}{more} in {self.paths[shard]}"
 
   def labels(self) -> np.ndarray:
     """All labels; the images before them are read once and never again.
@@ -129,6 +135,7 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
     info = tfds.builder_from_directory(found.directory).info
   image = _only(info.features, tfds.features.Image, "image")
   label = _only(info.features, tfds.features.ClassLabel, "label")
+  _check_names(found.directory, label, info.features[label].names)
   return {
     name: _split(info, name, found.file_format, image=image, label=label)
     for name, size in found.splits.items()
@@ -156,6 +163,25 @@ def _check_classes(path: pathlib.Path) -> None:
       )
 
 
+def _check_names(
+  directory: pathlib.Path, label: str, names: Sequence[str]
+) -> None:
+  """Whether the file of names has as many as there are classes."""
+  path = directory / "features.json"
+  if not path.exists():
+    return
+  try:
+    features = files.read_json(path)["featuresDict"]["features"]
+    count = int(features[label]["classLabel"]["numClasses"])
+  except (KeyError, TypeError):  # of other versions of tensorflow-datasets
+    return
+  if count != len(names):
+    raise ValueError(
+      f"{directory / f'{label}.labels.txt'} has {len(names)} names, but "
+      f"{path} counts {count} classes; copy both from where they were made"
+    )
+
+
 def _split(
   info: Any, split: str, file_format: str, *, image: str, label: str
 ) -> dataset.Dataset:
@@ -165,6 +191,7 @@ def _split(
     image=image,
     label=label,
     paths=tuple(pathlib.Path(path) for path in shards.filepaths),
+    ends=np.cumsum(shards.shard_lengths),
     size=shards.num_examples,
     fetch=_OPENED[file_format](shards),
   )
