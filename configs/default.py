@@ -130,7 +130,9 @@ def _precision() -> ConfigDict:
 
 def _model() -> ConfigDict:
   model = ConfigDict()
-  # A name that `jaxvision models` lists.
+  # A name that `jaxvision models` lists; or a function of your own,
+  # "my_model.py:create". All names of functions below may be of your own files,
+  # see docs/extending.md.
   model.name = "resnet18"
   # Keyword arguments of the model: `jaxvision models NAME` lists them.
   model.options = ConfigDict()

@@ -121,10 +121,8 @@ def create(
   the gradient of the same batch.
 
   Args:
-    name: optax's name, or "sgdw"; a key of `COUPLED_DECAY` or `OWN_DECAY`. Or
-      "FILE.py:FUNCTION" of the user's own, which takes the learning rate (a
-      schedule) and the options and returns an optax transformation; if it
-      takes a `weight_decay`, too, the decay is its own matter.
+    name: a key of `COUPLED_DECAY` or `OWN_DECAY`; or "FILE.py:FUNCTION" of the
+      user's own, whose decay is its own matter if it takes a `weight_decay`.
     learning_rate: function of the step.
     params: tree of arrays or their shapes, of which only paths are read.
     weight_decay: per step; see above.
@@ -161,7 +159,9 @@ def create(
   if gradient_clip:
     steps.append(optax.clip_by_global_norm(gradient_clip))
   optimizers = {
-    label: _for_group(name, function, make, learning_rate, rate, decay)
+    label: _checked(
+      _for_group(name, function, make, learning_rate, rate, decay), name
+    )
     for label, (rate, decay) in groups.items()
   }
   if len(optimizers) > 1:
@@ -175,6 +175,14 @@ def create(
     optimizer = _sharpness_aware(optimizer, sam_radius, frozen)
   optimizer = optax.with_extra_args_support(optimizer)
   return _keeping(optimizer, state_dtype) if state_dtype else optimizer
+
+
+def _checked(optimizer: Any, name: str) -> optax.GradientTransformation:
+  """What a function has made, if it is an optimizer."""
+  if not isinstance(optimizer, optax.GradientTransformation):
+    found = f"{user_code.as_written(name)} returned {type(optimizer).__name__}"
+    raise ValueError(f"optimizer {found}; expected an optax transformation")
+  return optimizer
 
 
 def _function(name: str) -> Callable[..., optax.GradientTransformation]:
