@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from jaxvision import files, paths, scores, seals, trees
+from jaxvision import files, paths, scores, screen, seals, trees
 from jaxvision.processes import exchange
 
 Tree = Any
@@ -60,6 +60,7 @@ def open_manager(
     workdir: the run's folder.
     keep: how many of the newest stay, beside the best one.
   """
+  screen.quiet_orbax()
   options = ocp.CheckpointManagerOptions(
     best_fn=_score,
     cleanup_tmp_directories=True,
@@ -97,6 +98,7 @@ def open_saved(workdir: str | pathlib.Path) -> Iterator[Manager]:
     raise FileNotFoundError(
       f"no checkpoints in {workdir}; `jaxvision train` makes them"
     )
+  screen.quiet_orbax()
   # Anything else would delete what the other process is saving.
   options = ocp.CheckpointManagerOptions(
     best_fn=_score, read_only=True, create=False, save_interval_steps=0

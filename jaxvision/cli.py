@@ -8,11 +8,13 @@ a full disk.
 """
 
 import argparse
+import importlib.metadata
 import os
+import platform
 import sys
 from collections.abc import Sequence
 
-from jaxvision import files, screen, user_code
+from jaxvision import files, screen, startup, user_code
 from jaxvision.commands import (
   data,
   launch,
@@ -35,12 +37,17 @@ INTERRUPTED = endings.INTERRUPTED
 def main(arguments: Sequence[str] | None = None) -> int:
   """Runs a command; returns its exit code."""
   arguments = list(sys.argv[1:] if arguments is None else arguments)
+  if arguments[:1] == ["--version"]:
+    print(_versions())
+    return 0
   parser = _make_parser()
   options, rest = parser.parse_known_args(arguments)
   options.overrides = parsing.overrides(rest, parser)
   if options.overrides and "config" not in options:
     parser.error(f"{options.command} takes no --config.KEY=VALUE")
-  screen.log_to_screen(errors=getattr(options, "json", False))
+  if options.command != "launch":  # Its environment is for other machines.
+    startup.quiet_libtpu()
+  screen.log_to_screen(errors=_is_read(options))
   try:
     with user_code.trusting(getattr(options, "trust", False)):
       return options.run(options) or 0
@@ -54,6 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _fail(error, 1 if files.disk_is_full(error) else 2)
   except Exception as error:
     return _fail(error, _exit_code(error))
+
+
+def _is_read(options: argparse.Namespace) -> bool:
+  """Whether stdout is JSON or CSV, with which nothing else may mix."""
+  return True in (getattr(options, each, None) for each in ("json", "csv"))
 
 
 def _exit_code(error: Exception) -> int:
@@ -97,6 +109,14 @@ def _leave(code: int, error: BaseException | None = None) -> int:
   )
 
 
+def _versions() -> str:
+  found = [
+    f"{name} {importlib.metadata.version(name)}"
+    for name in ("jaxvision", "jax", "jaxlib", "flax", "optax")
+  ]
+  return ", ".join([*found, f"Python {platform.python_version()}"])
+
+
 def _make_parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog="jaxvision",
@@ -104,6 +124,11 @@ def _make_parser() -> argparse.ArgumentParser:
     epilog="JAXVISION_TRACEBACK=1 in the environment shows where in the code "
     "an error comes from.",
     allow_abbrev=False,
+  )
+  parser.add_argument(
+    "--version",
+    action="store_true",
+    help="print the versions of jaxvision, Python and jax",
   )
   commands = parser.add_subparsers(dest="command", required=True)
   for each in (

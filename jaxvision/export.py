@@ -24,6 +24,11 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 _LARGEST = 2**31 - 2**20  # bytes; the rest is for the program
 
 
+def check_path(path: str | pathlib.Path) -> None:
+  """Raises ValueError for an ending that says another format."""
+  files.check_ending(path, ".jax", what="an artifact of jax.export")
+
+
 def save(
   path: str | pathlib.Path,
   model: nn.Module,
@@ -50,10 +55,11 @@ def save(
     class_names: in the order of the logits.
 
   Raises:
-    ValueError: more or fewer names than logits; or weights of 2 GiB and more,
-      for which the format has no room.
+    ValueError: more or fewer names than logits; weights of 2 GiB and more, for
+      which the format has no room; or an ending of another format.
   """
   path = pathlib.Path(path)
+  check_path(path)
   variables = jax.device_get(variables)
   size = sum(leaf.nbytes for leaf in jax.tree.leaves(variables))
   if size > _LARGEST:

@@ -25,6 +25,15 @@ StrPath = str | os.PathLike[str]
 
 _LARGEST_JSON = 1 << 30  # bytes
 _KINDS = {dict: "an object {...}", list: "a list [...]"}
+# That say what is in a file.
+_ENDINGS = (
+  ".onnx .pb .tflite .h5 .hdf5 .keras .pt .pth .pt2 .ckpt .mar .safetensors "
+  ".npz .npy .mlmodel .mlpackage .engine .trt .plan .xml .gguf .msgpack .pkl "
+  ".pickle .joblib .mlir .jax .zip .tar .gz .tgz .xz .zst .json .jsonl .yaml "
+  ".yml .toml .csv .tsv .txt .md .rst .py .ipynb .html .htm .pdf .ps .eps .svg "
+  ".png .jpg .jpeg .jpe .webp .gif .bmp .tif .tiff .ico .avif .heic .docx "
+  ".xlsx .pptx .db .sqlite .parquet .arrow .tfrecord"
+)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SHORT = {"\n": r"\n", "\t": r"\t", "\r": r"\r"}
 # Format characters that ordinary words and emoji need: joiners, soft hyphen.
@@ -276,6 +285,33 @@ def printable(text: object, *, keep: str = "") -> str:
     each if each in keep or not _is_control(each) else _escape(each)
     for each in text
   )
+
+
+def check_ending(path: StrPath, *endings: str, what: str) -> None:
+  """Raises ValueError for a path whose ending says another format.
+
+  Args:
+    path: of a file that will be written.
+    endings: that fit, the usual one first; those of no known format pass.
+    what: is written, such as "a page of HTML".
+  """
+  path = Path(path)
+  ending = path.suffix.lower()
+  if ending in _ENDINGS.split() and ending not in endings:
+    raise ValueError(
+      f"{printable(path)} ends as a file of another format: what is written is "
+      f"{what}; call it {printable(path.with_suffix(endings[0]))}"
+    )
+
+
+def cell(text: object) -> str:
+  """Returns text for a cell of a CSV file, which no spreadsheet computes.
+
+  What begins like a formula gets an apostrophe in front, as OWASP ("CSV
+  Injection") recommends; control characters are escaped.
+  """
+  text = printable(text)
+  return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _is_control(character: str) -> bool:

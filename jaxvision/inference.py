@@ -1,6 +1,7 @@
 """A trained run at work: measures a split, names what is in an image."""
 
 import dataclasses
+import logging
 import math
 import pathlib
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from jaxvision import workdir as workdirs
 from jaxvision.evaluation import classification
 
 Tree = Any
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +49,7 @@ class TrainedRun:
     workdir: the folder; None for published weights.
     evaluated_shape: (h, w, c) of the images that it evaluates, where they are
       of another size.
+    averaged: whether the variables are the moving average.
   """
 
   config: configs.ConfigDict
@@ -58,6 +61,7 @@ class TrainedRun:
   mesh: Mesh
   workdir: pathlib.Path | None = None
   evaluated_shape: tuple[int, int, int] | None = None
+  averaged: bool = False
 
   @property
   def input_shape(self) -> tuple[int, int, int]:
@@ -110,6 +114,7 @@ def load_run(
     mesh=mesh,
     workdir=pathlib.Path(workdir),
     evaluated_shape=tuple(result.get("evaluated_shape", image_shape)),
+    averaged=bool(state.ema),
   )
 
 
@@ -157,14 +162,34 @@ def evaluate(
   batches = assembly.make_batches(
     run.config, dataset, train=False, mesh=run.mesh
   )
+  return measure(run, batches)
+
+
+def measure(
+  run: TrainedRun, batches: data.Batches
+) -> classification.Evaluation:
+  """Measures the run on batches of any split whose classes are the run's.
+
+  Raises:
+    trees.NotFinite: a metric is not finite.
+  """
+  if run.averaged:
+    _LOGGER.info("measured: the moving average of the parameters")
   task_sums = application.make_task_sums(run.config, run.model, mesh=run.mesh)
-  measure = classification.make_evaluator(task_sums, batches, run.mesh)
-  measured = measure(run.variables)
+  evaluator = classification.make_evaluator(task_sums, batches, run.mesh)
+  measured = evaluator(run.variables)
+  split = batches.examples.dataset.split
   trees.check_finite(
     jax.tree.map(np.asarray, measured.metrics),
     what=f"step {run.step}, evaluated on {split}: the model overflows, and",
   )
   return measured
+
+
+def describe(run: TrainedRun) -> str:
+  """What of a run is used: "step 48, moving average of the parameters"."""
+  average = ", moving average of the parameters" if run.averaged else ""
+  return f"step {run.step}{average}"
 
 
 def predict(

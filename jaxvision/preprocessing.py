@@ -194,6 +194,32 @@ def write_beside(path: str | os.PathLike[str], of: Preprocessing) -> str:
   return str(path)
 
 
+def keep(
+  path: str | os.PathLike[str],
+  of: Preprocessing,
+  *,
+  implied: Callable[[], Preprocessing],
+) -> str:
+  """Writes it beside a file of weights where the file alone implies another.
+
+  Args:
+    path: of the weights, which exist. What an earlier file of this name needed
+      is removed.
+    of: how images become their input.
+    implied: what the file implies with nothing of ours beside it.
+
+  Returns:
+    The path of what was written; "" where nothing is needed.
+  """
+  _own(pathlib.Path(path)).unlink(missing_ok=True)
+  return "" if means(implied()) == means(of) else write_beside(path, of)
+
+
+def means(of: Preprocessing) -> tuple:
+  """Returns what is done to pixels, to be compared."""
+  return of.image_size, transforms(of), of.mean, of.std
+
+
 def beside(path: str | os.PathLike[str]) -> Preprocessing | None:
   """Returns what a file beside weights says, or None where there is none.
 

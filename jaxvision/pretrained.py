@@ -1,24 +1,30 @@
 """A published network ready for use, as if it were a run of ours."""
 
+import dataclasses
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 
 from jaxvision import (
   assembly,
-  class_names,
   data,
+  data_record,
   distributed,
+  files,
   inference,
   preprocessing,
   trees,
   weights,
 )
+from jaxvision import class_names as names_of_classes
 from jaxvision.configs import default
+from jaxvision.evaluation import classification
 
 _LOGGER = logging.getLogger(__name__)
+_LISTED = 5  # classes in a message
 
 
 def open_weights(
@@ -91,38 +97,117 @@ def _class_names(
   num_classes: int, path: str | os.PathLike[str] | None
 ) -> tuple[str, ...]:
   if path is not None:
-    names = class_names.read(path)
+    names = names_of_classes.read(path)
     if len(names) != num_classes:
       raise ValueError(
         f"{path} has {len(names)} lines, and the weights have {num_classes} "
         "classes; a file of names has one a line"
       )
     return names
-  if num_classes == len(class_names.imagenet_1k()):
-    return class_names.imagenet_1k()
-  if num_classes == class_names.IMAGENET_21K_CLASSES:
+  if num_classes == len(names_of_classes.imagenet_1k()):
+    return names_of_classes.imagenet_1k()
+  if num_classes == names_of_classes.IMAGENET_21K_CLASSES:
     try:
-      return class_names.imagenet_21k()
+      return names_of_classes.imagenet_21k()
     except (FileNotFoundError, ConnectionError) as error:
       _LOGGER.warning("the classes have numbers in place of names: %s", error)
   return tuple(map(str, range(num_classes)))
 
 
+def evaluate(
+  run: inference.TrainedRun, kind: str, name: str, split: str
+) -> classification.Evaluation:
+  """Measures a network on a split of any data set that has its classes.
+
+  Classes are the same if their names are; they may be in another order, and
+  some may be missing.
+
+  Args:
+    run: from `open_weights` or `inference.load_run`.
+    kind, name: as `data.kind` and `data.name` of a config.
+    split: in the slicing syntax of TFDS.
+
+  Raises:
+    ValueError: it has a class that the network does not know.
+  """
+  batches = make_batches(
+    run,
+    kind,
+    name,
+    split,
+    size=assembly.batch_size(run.config, train=False),
+    class_names=run.class_names,
+  )
+  if run.workdir:
+    data_record.say_trained_on(run.workdir, batches.examples.dataset)
+  return inference.measure(run, batches)
+
+
 def make_batches(
-  run: inference.TrainedRun, kind: str, name: str, split: str, *, size: int
+  run: inference.TrainedRun,
+  kind: str,
+  name: str,
+  split: str,
+  *,
+  size: int,
+  class_names: Sequence[str] = (),
 ) -> data.Batches:
   """Returns a split of other images in order, made for the network.
+
+  Images are transformed as the network is evaluated, and resized where they
+  are then of another size than it evaluates.
 
   Args:
     run: from `open_weights` or `inference.load_run`.
     kind, name: as `data.kind` and `data.name` of a config.
     split: in the slicing syntax of TFDS.
     size: examples in a batch.
+    class_names: what the labels shall number; () is as the data set does.
+
+  Raises:
+    ValueError: a class of the data set is not among `class_names`.
   """
   config = default.get_config()
   config.data.kind, config.data.name = kind, name
   config.data.channels = run.image_shape[2]
-  config.data.eval_transforms = run.config.data.eval_transforms
+  config.data.eval_transforms = (
+    *run.config.data.eval_transforms,
+    f"resize({run.input_shape[:2]})",
+  )
   config.evaluate.batch_size = size
   dataset = data.open_dataset(config.data, split)
+  if class_names:
+    dataset = _numbered_as(dataset, tuple(class_names))
   return assembly.make_batches(config, dataset, train=False)
+
+
+def _numbered_as(
+  dataset: data.Dataset, class_names: tuple[str, ...]
+) -> data.Dataset:
+  """The data set with the labels of the network."""
+  if dataset.class_names == class_names:
+    return dataset
+  theirs = names_of_classes.readable(dataset.class_names)
+  own = names_of_classes.readable(class_names)
+  unknown = [name for name in theirs if name not in own]
+  if unknown:
+    raise ValueError(
+      f"{dataset.name} has {len(unknown)} classes of {len(theirs)} that the "
+      f"network does not know: {_listed(unknown)}; it knows {len(own)}: "
+      f"{_listed(own)}. Name the classes of both alike"
+      + (
+        "; --class_names FILE gives the classes of weights their names"
+        if own == tuple(map(str, range(len(own))))
+        else ""
+      )
+    )
+  _LOGGER.info(
+    "classes: %d of the network's %d, by their names", len(theirs), len(own)
+  )
+  dataset = dataclasses.replace(dataset, class_names=theirs)
+  return data.relabel(dataset, class_names=own)
+
+
+def _listed(names: Sequence[str]) -> str:
+  more = ", ..." if len(names) > _LISTED else ""
+  return ", ".join(map(files.printable, names[:_LISTED])) + more

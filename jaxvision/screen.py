@@ -30,6 +30,19 @@ def log_to_screen(level: int = logging.INFO, *, errors: bool = False) -> None:
   sys.unraisablehook = _print_unraisable
 
 
+def quiet_orbax() -> None:
+  """Leaves out what orbax warns of, also where jaxvision is a library.
+
+  It tells of every folder that is only read, and of what it was not given; what
+  fails is raised. Messages of others to absl's logger stay.
+  """
+  logging.getLogger("absl").addFilter(_is_not_of_orbax)
+
+
+def _is_not_of_orbax(record: logging.LogRecord) -> bool:
+  return "/orbax/" not in record.pathname.replace("\\", "/")
+
+
 def _print_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
   # After a failed save, those of its writes that are still under way tell a
   # loop that is closed; the failure itself is raised where it belongs.

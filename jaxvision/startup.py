@@ -8,11 +8,19 @@ import os
 import pathlib
 import platform
 
-import jax
-
 from jaxvision import files
 
 _ACCELERATORS = ("/dev/nvidia[0-9]*", "/dev/accel[0-9]*", "/dev/kfd")
+_TPUS = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
+# That there is no TPU, nobody to ask for one, and no chip to fight over.
+WITHOUT_TPU = {
+  "ALLOW_MULTIPLE_LIBTPU_LOAD": "true",
+  "TPU_ACCELERATOR_TYPE": "v5litepod-16",
+  "TPU_MIN_LOG_LEVEL": "3",
+  "TPU_SKIP_MDS_QUERY": "1",
+  "TPU_STDERR_LOG_LEVEL": "3",
+  "TPU_WORKER_HOSTNAMES": "localhost",
+}
 _FLAGS = (
   # Leaves convolutions to the path whose gradients are faster.
   "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution",
@@ -86,12 +94,49 @@ def _keep_freed_memory() -> None:
     mallopt(parameter, value)
 
 
+def quiet_libtpu() -> None:
+  """Keeps libtpu from looking for a TPU where there is none.
+
+  Where it is installed, as for `jaxvision plan`, jax starts it, and it tells of
+  hosts that nobody has named. Does nothing where a TPU may be, or where
+  libtpu is not installed. Call it before jax computes anything.
+  """
+  if importlib.util.find_spec("libtpu") is None or _may_have_tpu():
+    return
+  for key, value in WITHOUT_TPU.items():
+    os.environ.setdefault(key, value)
+
+
+def _may_have_tpu() -> bool:
+  if "tpu" in os.environ.get("JAX_PLATFORMS", ""):
+    return True
+  if "JAX_FORCE_TPU_INIT" in os.environ:
+    return True
+  if any(glob.glob(pattern) for pattern in _TPUS):
+    return True
+  return any(map(_is_of_google, glob.glob("/sys/bus/pci/devices/*")))
+
+
+def _is_of_google(device: str) -> bool:
+  """Whether a PCI device is Google's, other than a network card or a disk."""
+  try:
+    vendor, kind = (
+      pathlib.Path(device, name).read_text().strip()
+      for name in ("vendor", "device")
+    )
+  except OSError:
+    return False
+  return vendor == "0x1ae0" and kind not in ("0x0042", "0x001f")
+
+
 def cache_compilations() -> None:
   """Keeps compiled programs in the user's cache directory between processes.
 
   `files.cache_folder()`/compiled. Does nothing where the user has chosen:
   JAX_COMPILATION_CACHE_DIR, or JAX_ENABLE_COMPILATION_CACHE=false.
   """
+  import jax
+
   if jax.config.jax_compilation_cache_dir is not None:
     return
   directory = files.cache_folder() / "compiled"

@@ -128,6 +128,19 @@ def print_layers(
   )
 
 
+def print_options(name: str) -> None:
+  """Prints the options of a model with their types and defaults.
+
+  Raises:
+    ValueError: the model does not exist.
+  """
+  print("options, set by --config.model.options.OPTION=VALUE:")
+  rows = [("option", "type", "default"), *models.describe_options(name)]
+  first, second, _ = _widths(rows)
+  for option, kind, default in rows:
+    print(f"{option:<{first}}  {kind:<{second}}  {default}")
+
+
 def _check_positive(**numbers: int) -> None:
   for name, number in numbers.items():
     if number < 1:

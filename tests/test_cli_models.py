@@ -1,5 +1,7 @@
 """`jaxvision models` as a user types it."""
 
+import ast
+import dataclasses
 import fcntl
 import os
 import pty
@@ -84,9 +86,15 @@ def _read(terminal):
     return b""
 
 
+def _layers(capsys):
+  """The table of layers, below which the options stand."""
+  rows = _rows(capsys)
+  return rows[: next(i for i, row in enumerate(rows) if row[0] == "options,")]
+
+
 def test_layers_of_one_model(capsys):
   assert cli.main(["models", "resnet18"]) == 0
-  header, *rows, total = _rows(capsys)
+  header, *rows, total = _layers(capsys)
   assert header == ["path", "output", "shape", "parameters", "MACs"]
   assert rows[0] == ["conv1", "112x112x64", "9,408", "118,013,952"]
   assert rows[2][:2] == ["layer1_0", "56x56x64"]
@@ -98,7 +106,7 @@ def test_layers_of_one_model(capsys):
 def test_layers_inside_blocks_at_another_size(capsys):
   words = ["models", "resnet18", "--depth", "2", "--image_size", "64"]
   assert cli.main([*words, "--num_classes", "10"]) == 0
-  rows = {row[0]: row[1:] for row in _rows(capsys)}
+  rows = {row[0]: row[1:] for row in _layers(capsys)}
   assert rows["layer2_0/downsample_conv"] == ["8x8x128", "8,192", "524,288"]
   assert rows["fc"] == ["10", "5,130", "5,120"]
   assert "layer2_0" not in rows
@@ -110,9 +118,28 @@ def test_layers_are_as_deep_as_fits_on_a_screen(capsys):
     ("mlp", "head"),
   ):
     assert cli.main(["models", name]) == 0
-    rows = _rows(capsys)
+    rows = _layers(capsys)
     assert path in [row[0] for row in rows]
     assert len(rows) < 50
+
+
+def test_options_of_one_model_with_types_and_defaults(capsys):
+  """Each is set as it is printed, and the model stays the same."""
+  for name, expected in (
+    ("vit_b16", ["stem_units", "tuple[int, ...] | None", "None"]),
+    ("resnet50", ["blocks", "tuple[int, ...]", "(3, 4, 6, 3)"]),
+    ("linear", ["dtype", "dtype", "'float32'"]),
+  ):
+    assert cli.main(["models", name]) == 0
+    _, _, below = capsys.readouterr().out.partition("\noptions, ")
+    assert "--config.model.options." in below.splitlines()[0]
+    rows = [re.split(r"  +", line) for line in below.splitlines()[2:]]
+    assert expected in rows
+    model = models.create(name, num_classes=3)
+    values = {row[0]: ast.literal_eval(row[2]) for row in rows}
+    assert models.create(name, num_classes=3, **values) == model
+    known = {each.name for each in dataclasses.fields(model)}
+    assert known - {"num_classes", "parent", "name"} == values.keys()
 
 
 @pytest.mark.parametrize(

@@ -31,3 +31,23 @@ def test_only_writes_given_up_are_not_reported(monkeypatch):
   sys.unraisablehook(given_up)
   sys.unraisablehook(other)
   assert reported == [other]
+
+
+def test_orbax_is_quiet_and_others_may_speak(caplog):
+  """The place in the code that a message is from decides."""
+  screen.quiet_orbax()
+  screen.quiet_orbax()
+  absl = logging.getLogger("absl")
+  for path in ("/env/orbax/checkpoint/manager.py", "/home/me/mine.py"):
+    record = logging.LogRecord(
+      "absl", logging.WARNING, path, 1, "from %s", (path,), None
+    )
+    absl.handle(record)
+  assert caplog.messages == ["from /home/me/mine.py"]
+
+
+def test_messages_go_to_stderr_where_stdout_is_read(capsys):
+  screen.log_to_screen(errors=True)
+  logging.getLogger("jaxvision.training").warning("look")
+  said = capsys.readouterr()
+  assert (said.out, said.err) == ("", "look\n")

@@ -147,3 +147,60 @@ print(faults() - before)
     [sys.executable, "-c", code], capture_output=True, text=True, check=True
   )
   assert int(done.stdout) < 1000  # of 58,594 pages
+
+
+@pytest.fixture
+def libtpu(monkeypatch):
+  """An installed libtpu on a machine without TPU; a function changes both."""
+
+  def settle(*, installed=True, devices=(), vendor="0x8086", kind="0x0042"):
+    for name in (*startup.WITHOUT_TPU, "JAX_PLATFORMS", "JAX_FORCE_TPU_INIT"):
+      monkeypatch.delenv(name, raising=False)
+    found = {f"/dev/{each[:-1]}[0-9]*": [each] for each in devices}
+    found["/sys/bus/pci/devices/*"] = ["/sys/bus/pci/devices/0"]
+    known = {"vendor": vendor, "device": kind}
+    monkeypatch.setattr(
+      startup.importlib.util, "find_spec", lambda name: installed or None
+    )
+    monkeypatch.setattr(startup.glob, "glob", lambda key: found.get(key, []))
+    monkeypatch.setattr(
+      startup.pathlib.Path, "read_text", lambda self: known[self.name]
+    )
+
+  settle()
+  return settle
+
+
+def _hostnames():
+  startup.quiet_libtpu()
+  return os.environ.get("TPU_WORKER_HOSTNAMES")
+
+
+def test_libtpu_is_told_that_there_is_no_tpu(libtpu, monkeypatch):
+  assert _hostnames() == "localhost"
+  libtpu(vendor="0x1ae0")  # the network card of a machine at Google
+  assert _hostnames() == "localhost"
+  libtpu()
+  monkeypatch.setenv("TPU_WORKER_HOSTNAMES", "ten,eleven")
+  assert _hostnames() == "ten,eleven"
+
+
+@pytest.mark.parametrize(
+  "machine",
+  [
+    {"installed": False},
+    {"devices": ("accel0",)},
+    {"devices": ("vfio/0",)},
+    {"vendor": "0x1ae0", "kind": "0x0063"},
+  ],
+  ids=str,
+)
+def test_a_machine_that_may_have_a_tpu_is_left_alone(machine, libtpu):
+  libtpu(**machine)
+  assert _hostnames() is None
+
+
+@pytest.mark.parametrize("name", ["JAX_PLATFORMS", "JAX_FORCE_TPU_INIT"])
+def test_a_user_who_wants_a_tpu_is_left_alone(name, libtpu, monkeypatch):
+  monkeypatch.setenv(name, "tpu,cpu")
+  assert _hostnames() is None

@@ -41,6 +41,7 @@ def write_comparison(
     ValueError: no folder, one folder twice, or a damaged `config.json`.
   """
   path = pathlib.Path(path)
+  files.check_ending(path, ".html", ".htm", what="a page of HTML")
   resolved = [pathlib.Path(workdir).resolve() for workdir in workdirs]
   if not resolved or len(set(resolved)) < len(resolved):
     raise ValueError(

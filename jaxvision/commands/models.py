@@ -14,7 +14,10 @@ _OF_LAYERS = {  # What `models NAME` takes.
 def add(commands) -> None:
   """Declares the command."""
   command = parsing.add(
-    commands, "models", _models, "list the models, or the layers of one"
+    commands,
+    "models",
+    _models,
+    "list the models, or the layers and options of one",
   )
   command.add_argument(
     "pattern", nargs="?", default="*", help="as in 'resnet*' (all), or a name"
@@ -24,15 +27,18 @@ def add(commands) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-  from jaxvision import models, spelling, tables
+  from jaxvision import models, spelling, tables, user_code
 
   names = models.names(options.pattern)
+  if user_code.is_own(options.pattern):
+    names = [options.pattern]
   if not names:
     raise ValueError(spelling.unknown("model", options.pattern, models.names()))
   wanted = {name: getattr(options, name) for name in _OF_LAYERS}
   wanted = {k: number for k, number in wanted.items() if number is not None}
   if names == [options.pattern]:
     tables.print_layers(options.pattern, **wanted)
+    tables.print_options(options.pattern)
   elif wanted:
     raise ValueError(f"--{min(wanted)} needs one model, not {options.pattern}")
   else:

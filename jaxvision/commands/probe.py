@@ -28,7 +28,14 @@ def add(commands) -> None:
 
 
 def _probe(options: argparse.Namespace) -> None:
-  from jaxvision import call_syntax, data, pretrained, probes, startup
+  from jaxvision import (
+    call_syntax,
+    data,
+    inference,
+    pretrained,
+    probes,
+    startup,
+  )
 
   startup.tune_cpu()
   run = parsing.open_source(options)
@@ -56,6 +63,8 @@ def _probe(options: argparse.Namespace) -> None:
   if options.json:
     print(files.to_json(found, indent=1))
     return
+  if options.workdir:
+    print(f"features: {inference.describe(run)}")
   for name, metrics in found.items():
     values = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
     print(f"{name}: {values}")

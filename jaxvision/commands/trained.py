@@ -1,10 +1,15 @@
 """`jaxvision evaluate`, `predict` and `report`: what trained runs are worth."""
 
 import argparse
-import json
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from jaxvision import paths
+from jaxvision import files, paths
 from jaxvision.commands import parsing
+
+ROLES = ("train", "validation", "test")
 
 
 def add(commands) -> None:
@@ -16,30 +21,59 @@ def add(commands) -> None:
 
 def _add_evaluate(commands) -> None:
   command = parsing.add(
-    commands, "evaluate", _evaluate, "measure a trained run on its own data"
+    commands,
+    "evaluate",
+    _evaluate,
+    "measure a trained run on its own data, or a network on other data",
   )
-  parsing.add_run(command, required=True, text="the run's folder")
+  parsing.add_source(command)
   command.add_argument(
-    "--split", default="test", choices=("train", "validation", "test")
+    "--data", help=f"in place of the run's own: {parsing.SOURCE_OF_DATA}"
+  )
+  command.add_argument(
+    "--split",
+    default="test",
+    help="train, validation or test (default) of the run's own data; of --data "
+    "any, as in 'test[:50%%]'",
   )
   parsing.add_data_changed(command)
   command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-  from jaxvision import inference, startup
+  from jaxvision import data, inference, pretrained, startup
 
   startup.tune_cpu()
-  run = inference.load_run(options.workdir, which=options.checkpoint)
-  values = inference.evaluate(
-    run, role=options.split, data_changed=options.data_changed
-  ).metrics
+  if options.data is None:
+    _check_own(options)
+  elif options.data_changed != "refuse":
+    raise ValueError("--data-changed is of the run's own data, not of --data")
+  run = parsing.open_source(options)
+  if options.data is None:
+    values = inference.evaluate(
+      run, role=options.split, data_changed=options.data_changed
+    ).metrics
+  else:
+    kind, name = data.kind_of(options.data)
+    values = pretrained.evaluate(run, kind, name, options.split).metrics
+  of_data = {} if options.data is None else {"data": options.data}
   if options.json:
-    print(json.dumps({"step": run.step, "split": options.split, **values}))
+    about = {"step": run.step, **of_data, "split": options.split}
+    print(files.to_json({**about, **values}))
     return
-  print(f"step {run.step}, {options.split}")
+  print(", ".join([f"step {run.step}", *of_data.values(), options.split]))
   for name, value in values.items():
     print(f"  {name:<18} {value:.4f}")
+
+
+def _check_own(options: argparse.Namespace) -> None:
+  if options.weights:
+    raise ValueError("--weights have no data of their own: say --data SOURCE")
+  if options.split not in ROLES:
+    raise ValueError(
+      f"--split {options.split} is none of the run's own; say one of "
+      f"{', '.join(ROLES)}, or --data SOURCE for other data"
+    )
 
 
 def _add_predict(commands) -> None:
@@ -50,8 +84,16 @@ def _add_predict(commands) -> None:
     "name what is in images, by a run or weights",
   )
   parsing.add_source(command)
-  command.add_argument("--json", action="store_true", help="print JSON")
-  command.add_argument("--top", type=int, default=5, help="classes to name")
+  form = command.add_mutually_exclusive_group()
+  form.add_argument("--json", action="store_true", help="print JSON")
+  form.add_argument(
+    "--csv",
+    action="store_true",
+    help="print CSV: image,rank,class,probability,error",
+  )
+  command.add_argument(
+    "--top", type=_positive, default=5, metavar="N", help="classes to name (5)"
+  )
   command.add_argument(
     "images",
     type=paths.expanded,
@@ -69,13 +111,36 @@ def _predict(options: argparse.Namespace) -> None:
   run = parsing.open_source(options)
   found = inference.predict(run, images, top=options.top)
   if options.json:
-    print(json.dumps(found, ensure_ascii=False, indent=1))
+    print(files.to_json(found, indent=1))
+  elif options.csv:
+    print(_csv(found), end="")
   else:
     for each in found:
       _print_prediction(each)
   unreadable = [each["image"] for each in found if "error" in each]
   if unreadable:
     raise ValueError(f"{len(unreadable)} of {len(found)} could not be read")
+
+
+def _positive(text: str) -> int:
+  if int(text) < 1:
+    raise argparse.ArgumentTypeError(f"{text}: it must be at least 1")
+  return int(text)
+
+
+def _csv(found: Sequence[Mapping[str, Any]]) -> str:
+  """A line per image and class; of an unreadable image one, with the error."""
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator="\n")
+  writer.writerow(("image", "rank", "class", "probability", "error"))
+  for each in found:
+    image = files.cell(each["image"])
+    if "error" in each:
+      writer.writerow((image, "", "", "", files.cell(each["error"])))
+    for rank, named in enumerate(each.get("top", ()), start=1):
+      name = files.cell(named["class"])
+      writer.writerow((image, rank, name, named["probability"], ""))
+  return text.getvalue()
 
 
 def _print_prediction(prediction: dict) -> None:

@@ -86,13 +86,14 @@ def _inspect(options: argparse.Namespace) -> None:
 def _convert(options: argparse.Namespace) -> None:
   import pathlib
 
-  from jaxvision import inference, user_code, weights
+  from jaxvision import inference, preprocessing, user_code, weights
 
-  name, size = options.model, options.image_size
+  name, size, of_run = options.model, options.image_size, ""
   if pathlib.Path(options.source).is_dir():
     if size is not None:
       raise ValueError("--image_size is of a file: a run knows its own")
     run = inference.load_run(options.source)
+    of_run = f" ({inference.describe(run)})"
     name = run.config.model.name
     if user_code.is_own(name):
       raise ValueError(
@@ -113,12 +114,23 @@ def _convert(options: argparse.Namespace) -> None:
     image_size=size,
     layout=options.layout,
   )
-  print(f"written: {options.target}")
+  print(f"written: {options.target}{of_run}")
+  beside = preprocessing.keep(
+    options.target,
+    weights.preprocessing(options.source, name),
+    implied=lambda: weights.preprocessing(options.target, name),
+  )
+  if beside:
+    print(
+      f"written: {beside}, how images become the input of these weights, which "
+      "the layout does not tell; keep both together"
+    )
 
 
 def _export(options: argparse.Namespace) -> None:
-  from jaxvision import export
+  from jaxvision import export, inference
 
+  export.check_path(options.target)
   run = parsing.open_source(options)
   export.save(
     options.target,
@@ -129,4 +141,11 @@ def _export(options: argparse.Namespace) -> None:
     std=run.config.data.std,
     class_names=run.class_names,
   )
-  print(f"exported: {options.target}")
+  of_run = f" ({inference.describe(run)})" if options.workdir else ""
+  print(f"exported: {options.target}{of_run}")
+  calls = ", ".join(run.config.data.eval_transforms) or "nothing"
+  height, width, channels = run.input_shape
+  print(
+    f"it takes uint8 images (b, {height}, {width}, {channels}); what was done "
+    f"to images before: {calls}"
+  )

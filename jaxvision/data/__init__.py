@@ -11,7 +11,7 @@ it is asked for, so that listing and inspecting data starts fast.
 import importlib
 from typing import Any
 
-from jaxvision.data.dataset import Dataset
+from jaxvision.data.dataset import Dataset, relabel
 from jaxvision.data.datasets import kind_of, open_dataset, split_sizes
 from jaxvision.data.decoding import UnreadableImage, decode, read_image
 from jaxvision.data.diagnosis import diagnose
@@ -60,6 +60,7 @@ __all__ = [
   "prepare",
   "read_image",
   "reason_of",
+  "relabel",
   "sample",
   "split_sizes",
 ]

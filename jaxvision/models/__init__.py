@@ -9,9 +9,12 @@ function that returns one, which takes `num_classes` and the options.
 
 import dataclasses
 import fnmatch
+import inspect
+import typing
 from typing import Any
 
 import flax.linen as nn
+from jax.typing import DTypeLike
 
 from jaxvision import spelling, user_code
 from jaxvision.models import (
@@ -28,6 +31,7 @@ from jaxvision.models import (
   vit,
 )
 
+_NO_DEFAULT = inspect.Parameter.empty
 VARIANTS = {
   **alexnet.VARIANTS,
   **bit.VARIANTS,
@@ -154,6 +158,44 @@ def _own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
       "attribute; declare `num_classes: int` in it"
     )
   return model
+
+
+def describe_options(name: str) -> list[tuple[str, str, str]]:
+  """Returns (option, type, default) of each option that `create` takes.
+
+  Raises:
+    ValueError: if there is no such model; names the nearest.
+  """
+  if user_code.is_own(name):
+    make, chosen = user_code.function(name, kind="model"), {}
+  else:
+    variant = _variant(name)
+    make, chosen = variant["module"], variant["options"]
+  types = typing.get_type_hints(make)
+  return [
+    (
+      each.name,
+      _type_name(types.get(each.name, Any)),
+      _written(chosen.get(each.name, each.default)),
+    )
+    for each in inspect.signature(make).parameters.values()
+    if each.name not in ("num_classes", "parent", "name")
+  ]
+
+
+def _type_name(kind: Any) -> str:
+  """Returns "int" or "tuple[int, ...] | None", as one would write it."""
+  if kind is Any:
+    return "any"
+  if kind == DTypeLike:
+    return "dtype"
+  if isinstance(kind, type) and not typing.get_args(kind):
+    return kind.__name__
+  return str(kind).replace("typing.", "").replace("NoneType", "None")
+
+
+def _written(default: Any) -> str:
+  return "none, it must be given" if default is _NO_DEFAULT else repr(default)
 
 
 def _variant(name: str) -> dict[str, Any]:

@@ -17,19 +17,10 @@ from collections.abc import Sequence
 import jax
 from jax.experimental import topologies
 
-from jaxvision import spelling
+from jaxvision import spelling, startup
 
 # Of v4 libtpu only knows halves of chips, of v2 and v3 nothing.
 _TPUS = {"v5e": "4x4", "v5p": "2x2x2", "v6e": "4x4"}
-# That there is no TPU, nobody to ask for one, and no chip to fight over.
-_WITHOUT_TPU = {
-  "ALLOW_MULTIPLE_LIBTPU_LOAD": "true",
-  "TPU_ACCELERATOR_TYPE": "v5litepod-16",
-  "TPU_MIN_LOG_LEVEL": "3",
-  "TPU_SKIP_MDS_QUERY": "1",
-  "TPU_STDERR_LOG_LEVEL": "3",
-  "TPU_WORKER_HOSTNAMES": "localhost",
-}
 
 
 def devices(name: str) -> Sequence[jax.Device]:
@@ -46,7 +37,7 @@ def devices(name: str) -> Sequence[jax.Device]:
   if kind == "cpu":
     return _cpus(int(shape))
   version()
-  for key, value in _WITHOUT_TPU.items():
+  for key, value in startup.WITHOUT_TPU.items():
     os.environ.setdefault(key, value)
   _start_on_cpu(1)
   several = {"num_slices": slices} if slices > 1 else {}

@@ -131,12 +131,14 @@ def _of_size(
 
 def _of_run(path: pathlib.Path) -> Preprocessing:
   config = inference.read_config(path).data
-  shape = workdirs.read_result(path).get("image_shape", (1, 1))
+  result = workdirs.read_result(path)
+  shape = result.get("evaluated_shape", result.get("image_shape", (1, 1)))
   return Preprocessing(
     image_size=tuple(shape[:2]),
     mean=tuple(config.mean),
     std=tuple(config.std),
-    eval_transforms=tuple(config.eval_transforms),
+    # What is then of another size is resized, as `predict` does.
+    eval_transforms=(*config.eval_transforms, f"resize({tuple(shape[:2])})"),
     source=f"the config of the run {path}",
   )
 
@@ -160,14 +162,10 @@ def _stated(
   beside = records.beside(path) or _on_hub(os.fspath(path_or_url), listed)
   if listed is None or beside is None:
     return listed or beside
-  if _means(listed) == _means(beside):
+  if records.means(listed) == records.means(beside):
     return listed
   note = f"contradicted by published.csv: {records.describe(listed)}"
   return records.with_notes(beside, note)
-
-
-def _means(of: Preprocessing) -> tuple:
-  return records.transforms(of), of.mean, of.std
 
 
 def _on_hub(address: str, listed: Preprocessing | None) -> Preprocessing | None:
@@ -301,7 +299,7 @@ def _by_timm(
   rows.sort(key=lambda row: row.label not in _TIMM)
   kinds: dict[tuple, list[published.PublishedFile]] = {}
   for row in rows:
-    kinds.setdefault(_means(records.of_row(row)), []).append(row)
+    kinds.setdefault(records.means(records.of_row(row)), []).append(row)
   ordered = sorted(kinds.values(), key=_rank)
   chosen, others = ordered[0][0], [each[0] for each in ordered[1:]]
   found = records.of_row(chosen)
