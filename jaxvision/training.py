@@ -104,7 +104,7 @@ def train(
   ):
     config = claims.load_config(recipe, workdir, overrides, copies, extend)
     overfit = overfit or claims.overfit(recipe, workdir)
-    splits = opened = assembly.open_splits(config)
+    splits = opened = _open_splits(config)
     config, extended = extension.extend(
       config,
       extend,
@@ -148,6 +148,16 @@ def train(
   if overfit:
     sanity.judge_overfit(result["final"]["metrics"], overfit)
   return result
+
+
+def _open_splits(config: Any) -> dict[str, Any]:
+  """The data, which may take long to list: SIGTERM does not wait for it."""
+  try:
+    with stopping.ended_by([signal.SIGTERM]):
+      return assembly.open_splits(config)
+  except stopping.Stopped as stop:
+    text = f"stopped while the data were opened: {stop}"
+    raise train_loop.Preempted(text) from None
 
 
 def _train(

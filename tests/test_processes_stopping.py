@@ -55,6 +55,19 @@ def test_either_signal_stops_what_can_be_interrupted(number):
     assert terminated() == (number == signal.SIGTERM)
 
 
+def test_a_signal_ends_at_once_what_saves_nothing():
+  with stopping.requested([signal.SIGTERM]) as should_stop:
+    outer = signal.getsignal(signal.SIGTERM)
+    with (
+      pytest.raises(stopping.Stopped, match="SIGTERM came"),
+      stopping.ended_by([signal.SIGTERM]),
+    ):
+      os.kill(os.getpid(), signal.SIGTERM)
+      threading.Event().wait(60)
+    assert signal.getsignal(signal.SIGTERM) == outer
+    assert not should_stop()
+
+
 def test_a_check_raises_from_then_on():
   answers = [False, True, True]
   check = stopping.make_check(lambda: answers.pop(0))

@@ -96,6 +96,19 @@ def _losses(workdir):
   return [line["train/loss"] for line in lines if "train/loss" in line]
 
 
+def test_data_that_never_open_are_interrupted(tmp_path):
+  """As those of a disk that does not answer; nothing is to be saved."""
+  (tmp_path / "slow.py").write_text(
+    "import os, signal, threading\n"
+    "def load(name):\n"
+    "  os.kill(os.getpid(), signal.SIGTERM)\n"
+    "  threading.Event().wait(600)\n"
+  )
+  with pytest.raises(train_loop.Preempted, match=r"data were opened.*SIGTERM"):
+    _train(tmp_path / "run", "", data__kind=f"{tmp_path}/slow.py:load")
+  assert not list(tmp_path.glob("run/*.json"))
+
+
 def test_digits_through_the_public_face(tmp_path, caplog):
   caplog.set_level(logging.INFO, "jaxvision")
   data_dir = {"data.data_dir": processes.prepared_digits()}

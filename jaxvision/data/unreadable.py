@@ -46,6 +46,8 @@ def from_failure(error: Exception) -> UnreadableImage:
     return error
   if isinstance(error, MemoryError):
     return UnreadableImage("it needs more memory than there is")
-  kind, text = type(error).__name__, " ".join(str(error).split())
+  # Not the number and the path of an OSError: who says it, names the image.
+  words = getattr(error, "strerror", None) or str(error)
+  kind, text = type(error).__name__, " ".join(words.split())
   telling = isinstance(error, OSError | ValueError | SyntaxError)
   return UnreadableImage(text if telling and text else f"{kind}: {text}")

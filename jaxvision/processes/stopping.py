@@ -50,6 +50,26 @@ def interruptible(stopping: Stopping) -> Iterator[Stopping]:
     yield stopping
 
 
+@contextlib.contextmanager
+def ended_by(signals: Sequence[signal.Signals]) -> Iterator[None]:
+  """A signal ends this part at once: nothing of it needs to be saved.
+
+  Not of several processes, which stop at the same step.
+
+  Raises:
+    Stopped: one of `signals` came, also in the middle of a long read.
+  """
+
+  def stop(number: int) -> None:
+    raise Stopped(f"{signal.Signals(number).name} came before it began")
+
+  if jax.process_count() > 1:
+    yield
+    return
+  with _handled(signals, stop):
+    yield
+
+
 def make_check(stopping: Stopping) -> Callable[[], None]:
   """check(), which raises `Stopped` when the run should stop."""
 
