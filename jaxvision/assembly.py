@@ -133,6 +133,8 @@ def prepare(
   optimizer, init, template = state_functions(
     config, model, schedule, image_shape, mesh
   )
+  if devices is None:
+    checks.check_memory(template, mesh)
   jax.eval_shape(
     application.make_task_loss(config, model, mesh=mesh),
     template.params,

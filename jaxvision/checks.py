@@ -1,6 +1,8 @@
 """What of a config can be wrong together, said before anything is compiled."""
 
 import functools
+import math
+import os
 from typing import Any
 
 import flax.errors
@@ -130,3 +132,28 @@ def check_evaluated_size(
       "data.eval_transforms end with the size of data.train_transforms "
       f"({str(error).splitlines()[0]})"
     ) from error
+
+
+def check_memory(state: Tree, mesh: Mesh) -> None:
+  """Raises ValueError where a state alone is larger than the devices' memory.
+
+  Args:
+    state: arrays or their shapes, with shardings.
+    mesh: of the devices, which are those of this machine.
+  """
+  device = mesh.local_devices[0]
+  limit = (device.memory_stats() or {}).get("bytes_limit")
+  if limit is None and device.platform == "cpu":
+    pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = pages // len(mesh.local_devices)
+  needed = sum(
+    math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+    for leaf in jax.tree.leaves(state)
+  )
+  if limit is not None and needed > limit:
+    raise ValueError(
+      "the parameters, what the optimizer keeps of them and their average take "
+      f"{needed / 2**30:,.1f} GiB on each device, which has "
+      f"{limit / 2**30:,.1f} GiB; take a smaller model, or split them with "
+      "mesh.fsdp"
+    )

@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
   except (ValueError, OSError) as error:
     return _fail(error, 1 if files.disk_is_full(error) else 2)
   except Exception as error:
+    if _is_out_of_memory(error):
+      return _fail(_said_of_memory(error), 1)
     return _fail(error, _exit_code(error))
 
 
@@ -89,6 +91,25 @@ def _exit_code(error: Exception) -> int:
   if cluster.abandoned(error):
     return endings.ABANDONED
   raise error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+  """Whether the host or a device has no room, as XLA or Python say it."""
+  words = ("RESOURCE_EXHAUSTED", "Out of memory")
+  is_of_jax = type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
+  return isinstance(error, MemoryError) or (
+    is_of_jax and any(each in str(error) for each in words)
+  )
+
+
+def _said_of_memory(error: Exception) -> MemoryError:
+  first = (str(error).splitlines() or ["no more is known"])[0]
+  said = MemoryError(
+    f"out of memory ({first}); lower train.batch_size or raise "
+    "train.accumulate, set train.remat, or take a smaller model"
+  )
+  said.__cause__ = error
+  return said
 
 
 def _fail(error: Exception, code: int) -> int:

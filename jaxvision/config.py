@@ -161,7 +161,7 @@ def _shortened(error: Exception, path: str) -> Exception:
 
 def _override(config: ConfigDict, key: str, value: Any) -> None:
   """Sets one dotted key in place; text as ml_collections' flags read it."""
-  value = _plain(value)
+  value = kinds.plain(value)
   *parents, last = key.split(".")
   owner = config
   for name in parents:
@@ -177,6 +177,9 @@ def _override(config: ConfigDict, key: str, value: Any) -> None:
     _override_group(owner, last, value, key)
   elif _is_word(value) and keys.TYPES.get(key) is not str:
     _assign(owner, last, kinds.WORDS[value.strip().lower()], key)
+  elif isinstance(owner[last], tuple) and _is_tuple(_literal(value)):
+    # The flags leave a value as it is where it is replaced by no values.
+    _assign(owner, last, _literal(value), key)
   elif isinstance(value, str):
     _override_by_flag(config, key, value)
   else:
@@ -191,10 +194,12 @@ def _override_group(owner: ConfigDict, name: str, value: Any, key: str) -> None:
       f"config key {key!r} is a group of keys; set one of them, as in "
       f"{key}.{next(iter(owner[name]))}"
     )
-  if not isinstance(value, Mapping):
+  if not isinstance(value, Mapping) or not all(
+    isinstance(each, str) for each in value
+  ):
     raise ValueError(
-      f"config key {key!r}: {value!r} is no dictionary; give keyword "
-      "arguments, as in {'rate': 0.1}"
+      f"config key {key!r}: {value!r} is no dictionary of keyword arguments; "
+      "write it as in {'rate': 0.1}"
     )
   owner[name] = ConfigDict(dict(value))
 
@@ -251,18 +256,12 @@ def _literal(value: Any) -> Any:
     return value
 
 
+def _is_tuple(value: Any) -> bool:
+  return isinstance(value, tuple | list)
+
+
 def _is_word(value: Any) -> bool:
   return isinstance(value, str) and value.strip().lower() in kinds.WORDS
-
-
-def _plain(value: Any) -> Any:
-  """The value with numbers of Python in place of those of NumPy."""
-  value = kinds.plain(value)
-  if isinstance(value, tuple | list):
-    return type(value)(map(_plain, value))
-  if isinstance(value, dict):
-    return {key: _plain(each) for key, each in value.items()}
-  return value
 
 
 def _check(config: ConfigDict, recipe: str) -> None:
@@ -289,7 +288,7 @@ def _check(config: ConfigDict, recipe: str) -> None:
   for key, value in keys.check(given).items():
     *parents, last = key.split(".")
     owner = functools.reduce(operator.getitem, parents, config)
-    owner[last] = ConfigDict(_plain(value)) if key in _OPTIONS else value
+    owner[last] = ConfigDict(kinds.plain(value)) if key in _OPTIONS else value
 
 
 def _fixed_keys(config: Mapping[str, Any], group: str = "") -> dict[str, Any]:

@@ -83,6 +83,11 @@ def _scaled(sampler: str, std: Callable[..., float]) -> Initializer:
   def draw(
     key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
   ) -> jax.Array:
+    if 0 in shape:
+      raise ValueError(
+        f"a kernel of shape {tuple(shape)} has no numbers: the options of the "
+        "model leave a layer without channels; give it more"
+      )
     values = _draw(key, tuple(shape), dtype, sampler=sampler)
     return values * jnp.asarray(std(shape), dtype)
 

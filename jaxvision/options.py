@@ -52,10 +52,14 @@ def convert(value: Any, expected: Any, *, name: str) -> Any:
 
 
 def plain(value: Any) -> Any:
-  """Returns numbers and arrays of NumPy as those of Python, all else as is."""
+  """Returns numbers and arrays of NumPy as those of Python, at any depth."""
   if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
     value = value.tolist()
     return tuple(value) if isinstance(value, list) else value
+  if type(value) in (tuple, list):
+    return type(value)(map(plain, value))
+  if type(value) is dict:
+    return {key: plain(each) for key, each in value.items()}
   return value
 
 
@@ -284,9 +288,8 @@ def _hint(value: Any, members: Sequence[_Member]) -> str:
     and all(type(each) is int for each in value)
   ):
     return f"; write a decimal point: {value[0]}.{value[1]}"
-  origins = {typing.get_origin(member.type) for member in members}
   is_single = isinstance(value, str | int | float) and not kinds & {int, float}
-  if is_single and origins & {tuple, list, collections.abc.Sequence}:
+  if is_single and any(_is_long(member.type) for member in members):
     return f", as in ({_shown(value)},)"
   return ""
 
@@ -318,12 +321,16 @@ def _words_of(member: _Member) -> str:
   return f"of the type {name.rpartition('.')[2]}"
 
 
+def _is_long(expected: Any) -> bool:
+  """Whether a type is of sequences of any length."""
+  origin, parts = typing.get_origin(expected), typing.get_args(expected)
+  is_sequence = origin in (list, collections.abc.Sequence)
+  return is_sequence or (origin is tuple and Ellipsis in parts)
+
+
 def _words_of_sequence(expected: Any, parts: Sequence[Any]) -> str:
   if not parts:
     return "a tuple"
-  is_long = typing.get_origin(expected) is not tuple or Ellipsis in (
-    typing.get_args(expected)
-  )
-  if is_long:
+  if _is_long(expected):
     return f"a tuple, each of it {describe(parts[0])}"
   return f"a tuple of {len(parts)}: {', '.join(map(describe, parts))}"

@@ -42,3 +42,11 @@ def test_a_config_that_fits_the_mesh_is_accepted(folder):
 def test_what_does_not_fit_is_explained(folder, overrides, message):
   with pytest.raises(ValueError, match=message):
     _check(folder, **overrides)
+
+
+def test_a_state_larger_than_the_memory_is_refused(tmp_path):
+  """Two layers of a billion units: 4e18 bytes, of whatever machine."""
+  tiny_runs.write_data(tmp_path)
+  for hidden in ((10**9,) * 2, (2**31 - 1,) * 3):
+    with pytest.raises(ValueError, match=r"GiB on each device, which has"):
+      tiny_runs.prepare(tmp_path, model__options={"hidden": hidden})

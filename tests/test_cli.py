@@ -373,3 +373,23 @@ def _read(terminal):
     return os.read(terminal, 4096)
   except OSError:  # the other end is closed
     return b""
+
+
+@pytest.mark.parametrize("error", ["host", "device"])
+def test_no_memory_is_said_in_words(monkeypatch, capsys, error):
+  import jax
+
+  from jaxvision.commands import models
+
+  def fail(options):
+    if error == "host":
+      raise MemoryError("Unable to allocate 9.31 GiB")
+    raise jax.errors.JaxRuntimeError(
+      "RESOURCE_EXHAUSTED: Out of memory allocating 256 bytes.\nmore"
+    )
+
+  monkeypatch.setattr(models, "_models", fail)
+  assert cli.main(["models"]) == 1
+  message = capsys.readouterr().err
+  assert message.startswith("jaxvision: out of memory (")
+  assert "lower train.batch_size" in message and "\nmore" not in message

@@ -328,6 +328,19 @@ def test_none_freezes_but_is_no_factor_of_the_decay(tmp_path):
   )
 
 
+@pytest.mark.parametrize("text", ["()", "[]", " ( ) ", ()])
+def test_no_values_replace_those_of_a_recipe(tmp_path, text):
+  recipe = _recipe(tmp_path, "config.data.device_transforms = ('random_flip',)")
+  config = configs.load(recipe, {"data.device_transforms": text})
+  assert config.data.device_transforms == ()
+
+
+@pytest.mark.parametrize("text", ["{1: 2}", "{'rate': 0.1", "3"])
+def test_options_are_named(tmp_path, text):
+  message = "config key 'model.options': "
+  _fails(_recipe(tmp_path), message, {"model.options": text})
+
+
 @pytest.mark.parametrize(
   ("key", "text", "value"),
   [

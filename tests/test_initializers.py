@@ -127,3 +127,9 @@ def test_sizes_in_a_range_share_one_generator():
     ]
 
   assert sizes((3, 3, 100, 101)) == sizes((5, 5, 128, 30)) == [98304]
+
+
+def test_a_kernel_without_numbers_is_refused():
+  for name in ("he_normal", "normal(0.1)", "uniform_fan_out"):
+    with pytest.raises(ValueError, match=r"\(1, 1, 64, 0\) has no numbers"):
+      initializers.create(name)(jax.random.key(0), (1, 1, 64, 0))

@@ -73,3 +73,39 @@ def test_a_template_is_filled_as_python_writes_it():
 def test_what_is_no_axis_is_refused(make):
   with pytest.raises(ValueError, match=r"must be|at least one"):
     make()
+
+
+def test_numbers_of_numpy_become_those_of_python():
+  axis = sweep.grid(np.float32(0.5), np.int64(3), {"b": np.float64(0.25)})
+  assert axis.values == (0.5, 3, {"b": 0.25})
+  assert [type(each) for each in axis.values] == [float, int, dict]
+  assert type(axis.values[2]["b"]) is float
+  assert axis.labels == (0.5, 3, "{'b': 0.25}")
+  drawn = sweep.uniform(np.float32(0.5), np.float64(2))
+  assert (drawn.low, type(drawn.low), type(drawn.high)) == (0.5, float, float)
+  whole = sweep.integer(np.int8(2), 5)
+  assert type(whole.low) is int
+  rows = sweep.zipped({"seed": np.arange(2), "ema.decay": [0.5, 0.75]})
+  assert rows.values == (
+    {"seed": 0, "ema.decay": 0.5},
+    {"seed": 1, "ema.decay": 0.75},
+  )
+  assert sweep.seeds(np.int64(2)).values == (0, 1)
+
+
+@pytest.mark.parametrize(
+  ("make", "message"),
+  [
+    (lambda: sweep.grid({"b1": 0.9}), "'b1' is 0.9; for dictionaries as"),
+    (lambda: sweep.categorical({3: {"seed": 1}}), "but 3 is {'seed': 1}"),
+    (lambda: sweep.uniform("a", 2), "lower bound of a range is 'a'; it must"),
+    (lambda: sweep.uniform(0, np.inf), "upper bound of a range is inf"),
+    (lambda: sweep.uniform(False, 2), "lower bound of a range is False"),
+    (lambda: sweep.integer(1, 2.5), "upper bound of a range is 2.5; it must"),
+    (lambda: sweep.seeds(0), "the number of seeds is 0; it must be a whole"),
+    (lambda: sweep.seeds(2.5), "the number of seeds is 2.5; it must be"),
+  ],
+)
+def test_what_is_no_axis_is_refused_in_words(make, message):
+  with pytest.raises(ValueError, match=message):
+    make()

@@ -1,5 +1,8 @@
 """A space has exactly the points that it says."""
 
+import json
+
+import numpy as np
 import pytest
 
 from jaxvision import sweep
@@ -97,4 +100,18 @@ def test_corners_have_every_extreme_of_every_axis():
     ("optimizer=adam/optimizer.options.b1", 0.9),
     ("data.device_transforms.alpha", 0.1),
     ("data.device_transforms.alpha", 1.0),
+  }
+
+
+def test_numbers_of_numpy_in_a_point_are_those_of_python():
+  what = {
+    "seed": np.int64(3),
+    "optimizer.options": {"b1": np.float32(0.5)},
+    "model": sweep.grid({"a": {"data.mean": (np.float32(0.5),)}}),
+  }
+  (point,) = space.corners(what)
+  assert json.loads(json.dumps(point.overrides)) == {
+    "seed": 3,
+    "optimizer.options": {"b1": 0.5},
+    "data.mean": [0.5],
   }

@@ -172,6 +172,12 @@ class ShuffleNetV2(nn.Module):
       raise ValueError(spelling.unknown("layout", self.layout, LAYOUTS))
     if self.stem not in STEMS:
       raise ValueError(spelling.unknown("stem", self.stem, STEMS))
+    if len(self.features) != len(self.repeats):
+      raise ValueError(
+        f"features {self.features} are of {len(self.features)} stages, but "
+        f"repeats {self.repeats} of {len(self.repeats)}; give both the same "
+        "number"
+      )
     for old, new in itertools.pairwise((STEM_FEATURES, *self.features)):
       if new <= old or new % 2:
         raise ValueError(

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxvision import spelling
+from jaxvision import options, ranges, spelling
 
 # What a storage can hold, and a table can show; others are written out.
 _SCALARS = (bool, int, float, str)
@@ -87,6 +87,9 @@ def zipped(columns: Mapping[str, Sequence[Any]]) -> Choice:
   Raises:
     ValueError: the keys have different numbers of values.
   """
+  columns = {
+    key: tuple(map(options.plain, values)) for key, values in columns.items()
+  }
   lengths = {key: len(values) for key, values in columns.items()}
   if len(set(lengths.values())) != 1:
     raise ValueError(f"zipped takes columns of one length, not {lengths}")
@@ -105,22 +108,23 @@ def zipped(columns: Mapping[str, Sequence[Any]]) -> Choice:
 
 def seeds(count: int) -> Choice:
   """The seeds 0 to count - 1, each with everything; for the key "seed"."""
+  count = options.convert(count, ranges.Count, name="the number of seeds")
   return grid(*range(count))
 
 
 def uniform(low: float, high: float) -> Range:
   """Numbers, evenly drawn."""
-  return _range(Range(float(low), float(high)))
+  return _range(low, high)
 
 
 def log_uniform(low: float, high: float) -> Range:
   """Positive numbers whose logarithm is evenly drawn."""
-  return _range(Range(float(low), float(high), log=True))
+  return _range(low, high, log=True)
 
 
 def integer(low: int, high: int, *, log: bool = False) -> Range:
   """Integers from `low` to `high`; `log` draws their logarithm evenly."""
-  return _range(Range(int(low), int(high), log=log, whole=True))
+  return _range(low, high, log=log, whole=True)
 
 
 def template(text: Any, **axes: Range | Choice) -> Template:
@@ -188,7 +192,10 @@ def extremes(axis: Range | Choice) -> tuple[Any, ...]:
 
 
 def _choice(values: Sequence[Any], *, crossed: bool) -> Choice:
+  values = tuple(map(options.plain, values))
   spaces = len(values) == 1 and isinstance(values[0], Mapping)
+  if spaces:
+    _check_spaces(values[0])
   labels = tuple(values[0]) if spaces else tuple(map(_label, values))
   if not labels or len(set(map(str, labels))) < len(labels):
     raise ValueError(
@@ -198,15 +205,33 @@ def _choice(values: Sequence[Any], *, crossed: bool) -> Choice:
   return Choice(labels, of_labels, crossed=crossed, spaces=spaces)
 
 
+def _check_spaces(mapping: Mapping[Any, Any]) -> None:
+  """Raises ValueError unless it is {label: {config key: value or axis}}."""
+  for label, space in mapping.items():
+    if not isinstance(label, str) or not isinstance(space, Mapping):
+      raise ValueError(
+        f"the choice {dict(mapping)!r}: a dictionary says what each label "
+        f"sets, as in {{'small': {{'model.options.width': 8}}}}, but "
+        f"{label!r} is {space!r}; for dictionaries as values give each a "
+        "label: {'a': {'optimizer.options': {'b1': 0.9}}}"
+      )
+
+
 def _label(value: Any) -> Any:
   return value if isinstance(value, _SCALARS) else repr(value)
 
 
-def _range(axis: Range) -> Range:
-  if not axis.low < axis.high or (axis.log and axis.low <= 0):
-    least = "above 0 and " if axis.log else ""
+def _range(
+  low: Any, high: Any, *, log: bool = False, whole: bool = False
+) -> Range:
+  """A range whose bounds are numbers, integers where it is whole."""
+  kind = int if whole else float
+  low = options.convert(low, kind, name="the lower bound of a range")
+  high = options.convert(high, kind, name="the upper bound of a range")
+  if not low < high or (log and low <= 0):
+    least = "above 0 and " if log else ""
     raise ValueError(
-      f"the range from {axis.low} to {axis.high} is none: the lower bound must "
-      f"be {least}below the upper one"
+      f"the range from {low} to {high} is none: the lower bound must be {least}"
+      "below the upper one"
     )
-  return axis
+  return Range(low, high, log=log, whole=whole)

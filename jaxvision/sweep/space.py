@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from jaxvision import options
 from jaxvision.sweep import axes
 from jaxvision.sweep.axes import Choice, Range, Space, Template
 
@@ -55,11 +56,11 @@ def crossings(
   Raises:
     ValueError: a range cannot be crossed.
   """
-  options = [
+  crossed = [
     list(_crossings_of(prefix + key, axis, everything))
     for key, axis in space.items()
   ]
-  for combination in itertools.product(*options):
+  for combination in itertools.product(*crossed):
     yield {name: pick for part in combination for name, pick in part.items()}
 
 
@@ -119,7 +120,7 @@ def _resolve(space: Space, pick: Pick, point: Point, prefix: str) -> None:
       }
       point.overrides[key] = axes.fill(axis.text, values)
     elif not isinstance(axis, Range | Choice):
-      point.overrides[key] = axis
+      point.overrides[key] = options.plain(axis)
     else:
       value = _take(name, key, axis, pick, point)
       if isinstance(axis, Choice) and axis.spaces:
