@@ -84,8 +84,11 @@ def get_config() -> ConfigDict:
   config.checkpoint.best = "validation/top1"
 
   config.log = ConfigDict()
-  # A duration: training metrics are averaged over it and written once.
-  config.log.every = "50 steps"
+  # A duration: training metrics are averaged over it and written once. "" is at
+  # most 50 steps, and less where the run or its warm-up is short: at least 50
+  # lines of the one and 5 of the other, as far as train.steps_per_dispatch
+  # allows.
+  config.log.every = ""
   # Write TensorBoard event files too (WORKDIR/tensorboard).
   config.log.tensorboard = True
   # What one device can compute at most, FLOP/s, of which "mfu" is the share

@@ -73,5 +73,4 @@ def get_config(model: str = "resnet") -> default.ConfigDict:
   config.train.steps_per_dispatch = block
   config.evaluate.every = "2 epochs"
   config.checkpoint.every = "10 epochs"
-  config.log.every = "2 epochs"
   return config

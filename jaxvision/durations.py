@@ -9,6 +9,7 @@ import fractions
 import functools
 import logging
 import re
+from collections.abc import Callable
 from typing import Any
 
 # A run counts its steps in int32.
@@ -29,6 +30,9 @@ _UNITS = {
 }
 # Of any unit; more is a slip, and an exponent of thousands never ends.
 _LARGEST = 1e15
+# Where log.every is not said: at most so many steps from line to line, at least
+# so many lines of a run, so many of its warm-up, for which there may be more.
+_LOG_STEPS, _LOG_LINES, _LOG_WARMUP, _MOST_LOG_LINES = 50, 50, 5, 1000
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -66,14 +70,28 @@ def convert(config: Any, *, num_examples: int) -> Durations:
   every = functools.partial(to_steps, total_steps=total, multiple_of=block)
   schedule = config.schedule.duration
   schedule = to_steps(schedule, multiple_of=block) if schedule else 0
+  warmup = to_steps(config.schedule.warmup, total_steps=schedule or total)
   return Durations(
     total=total,
-    warmup=to_steps(config.schedule.warmup, total_steps=schedule or total),
+    warmup=warmup,
     schedule=schedule,
     evaluate=every(config.evaluate.every) or total,
     checkpoint=every(config.checkpoint.every) or total,
-    log=every(config.log.every) or total,
+    log=_log_every(config.log.every, every, total, warmup, block),
   )
+
+
+def _log_every(
+  text: str, every: Callable[[str], int], total: int, warmup: int, block: int
+) -> int:
+  """Steps between two lines of the log; "" shows a run of any length."""
+  if text:
+    return every(text) or total
+  apart = min(_LOG_STEPS, total // _LOG_LINES)
+  if warmup:
+    # A few lines of it, but not thousands of the rest.
+    apart = min(apart, max(warmup // _LOG_WARMUP, total // _MOST_LOG_LINES))
+  return max(apart // block, 1) * block
 
 
 def _total(config: Any, asked: int, block: int) -> int:

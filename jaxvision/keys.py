@@ -97,7 +97,7 @@ TYPES: Mapping[str, Any] = {
   "checkpoint.every": Duration,
   "checkpoint.keep": Count,
   "checkpoint.best": str,
-  "log.every": Duration,
+  "log.every": Annotated[str, Form("a duration", _perhaps)],
   "log.tensorboard": bool,
   "log.peak_flops": Annotated[float, Range(0, 1e30)],
 }

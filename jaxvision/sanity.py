@@ -28,7 +28,7 @@ _OVERFIT = {
   "evaluate.batch_size": 0,
   "evaluate.probes": (),
   "checkpoint.every": f"{_STEPS} steps",
-  "log.every": "50 steps",
+  "log.every": "10 steps",
   "checkpoint.best": "validation/top1",
 }
 # Running averages of the statistics that follow within that many steps.

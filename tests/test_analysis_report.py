@@ -14,6 +14,7 @@ from sklearn import metrics
 
 from jaxvision import analysis
 from jaxvision.analysis import formats
+from jaxvision.configs import default
 
 EVIL = (
   "<b>zero</b>",
@@ -150,6 +151,66 @@ def test_config_is_whole_and_overrides_are_marked(page):
   assert page.source.count("<tr class='override'>") == 2
   assert "▸ learning_rate" in page.text
   assert "▸ seed" in page.text
+
+
+def test_what_differs_from_the_defaults_is_marked(page):
+  """By the defaults as `configs/default.py` has them."""
+  usual = default.get_config()
+  shown = {
+    "• name": "linear",
+    "• duration": "12 epochs",
+    "• warmup": "5 %",
+    "• momentum": 0.9,
+  }
+  assert usual.train.duration != "12 epochs" and not usual.model.name
+  assert usual.schedule.warmup != "5 %" and not usual.optimizer.options
+  for text in shown:
+    assert text in page.text
+  # Those that are as usual have no mark, those given on top one of their own.
+  assert usual.data.train == "train" and "• train " not in page.text
+  assert "• learning_rate" not in page.text
+  assert "• data_dir" not in page.text and "• batch_size" not in page.text
+  assert f'title="default: {usual.train.duration}"' in page.source
+
+
+def test_the_end_of_the_name_of_a_mistake_is_never_cut(page, workdir):
+  """Names are paths, which begin alike: what does not fit is cut in front."""
+  identity = str(_arrays(workdir)["mistake_ids"][0])
+  assert f'><bdi dir="ltr">{identity}</bdi></small>' in page.source
+  rule = re.search(r"\.pictures small \{(.*?)\}", page.source, re.S)[1]
+  assert "direction: rtl" in rule and "text-overflow: ellipsis" in rule
+
+
+def test_micro_averages_that_repeat_top1_are_left_out(bare):
+  folder = bare
+  metrics = {"top1": 0.9, "f1_micro": 0.9, "recall_micro": 0.8, "f1_macro": 0.7}
+  fake_runs.write_json(
+    folder / "result.json",
+    {"status": "finished", "final": {"split": "test", "metrics": metrics}},
+  )
+  text = parsed_page.Page(analysis.write_report(folder)).text
+  assert "f1_macro" in text and "recall_micro" in text
+  assert "f1_micro" not in text
+
+
+def test_numbers_that_are_not_finite_are_gaps(bare):
+  """In strict JSON they are null."""
+  folder = bare
+  metrics = {"top1": 0.5, "loss": None, "calibration_error": None}
+  fake_runs.write_json(
+    folder / "result.json",
+    {
+      "status": "stopped at step 4: NaN",
+      "final": {"split": "test", "metrics": metrics},
+      "best": {"metric": "validation/top1", "value": None, "step": 2},
+    },
+  )
+  (folder / "metrics.jsonl").write_text(
+    '{"step": 2, "validation/loss": null, "train/loss": 1.5}\n'
+    '{"step": 4, "validation/loss": null, "train/loss": null}\n'
+  )
+  text = parsed_page.Page(analysis.write_report(folder)).text
+  assert "Gaps: 3 of the logged values are not finite." in text
 
 
 def test_page_loads_nothing(page):

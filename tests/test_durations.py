@@ -51,3 +51,32 @@ def test_what_recurs_does_so_between_compiled_calls(convert):
 def test_no_step_at_all_is_an_error(convert):
   with pytest.raises(ValueError, match="no step at all; give at least"):
     convert(train__duration="0 epochs")
+
+
+@pytest.mark.parametrize("total", [50, 60, 120, 999, 2_500, 40_000, 1_000_000])
+@pytest.mark.parametrize("warmup", ["0", "5 percent", "20 steps"])
+def test_a_log_of_nobody_s_choice_shows_the_run_and_its_warm_up(
+  convert, total, warmup
+):
+  found = convert(
+    train__duration=f"{total} steps", schedule__warmup=warmup, log__every=""
+  )
+  assert found.log <= 50
+  assert total // found.log >= 50
+  assert total // found.log <= max(1000, total // 50, 99)
+  # Also where it is a thousandth of the run.
+  assert found.warmup // found.log >= min(found.warmup, 5) or (
+    found.warmup < total // 200
+  )
+
+
+def test_a_log_of_nobody_s_choice_is_written_between_compiled_calls(convert):
+  more = {"train__steps_per_dispatch": 8, "log__every": ""}
+  assert convert(train__duration="1200 steps", **more).log == 24
+  assert convert(train__duration="80 steps", **more).log == 8
+
+
+def test_a_log_that_was_chosen_is_kept(convert):
+  for text in ("50 steps", "400 steps", "20 percent"):
+    found = convert(train__duration="500 steps", log__every=text)
+    assert found.log == {"5": 50, "4": 400, "2": 100}[text[0]]

@@ -1,5 +1,7 @@
 """What the final model predicts: metrics, confusions, classes, mistakes."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from jaxvision.analysis import confusion, figures, formats, page, runs
@@ -46,7 +48,11 @@ def metrics(run: Run) -> str:
     split: final,
   }
   columns = {name: values for name, values in columns.items() if values}
-  names = list(dict.fromkeys(name for v in columns.values() for name in v))
+  names = [
+    name
+    for name in dict.fromkeys(name for v in columns.values() for name in v)
+    if not all(_repeats_top1(name, v) for v in columns.values())
+  ]
   if not names:
     return ""
   headings = {"metric": str, **dict.fromkeys(columns, str)}
@@ -55,6 +61,11 @@ def metrics(run: Run) -> str:
     for name in names
   ]
   return f'<div class="card">{page.table(headings, rows)}</div>'
+
+
+def _repeats_top1(name: str, values: Mapping[str, float]) -> bool:
+  """Whether this is top-1 again, as micro averages over one label each are."""
+  return name.endswith("_micro") and values.get(name) == values.get("top1")
 
 
 def _last(run: Run, prefix: str) -> dict[str, float]:
@@ -188,5 +199,7 @@ def _mistake(
     f'<div><img{kind} src="{figures.image_uri(image)}" alt="image of {true}">'
     f"<p>true <b>{true}</b><br>predicted <b>{predicted}</b><br>"
     f"{formats.percent(float(confidence))}"
-    f'<small title="{identity}">{identity}</small></p></div>'
+    # What is cut off is the beginning: a path ends in the name of its file.
+    f'<small title="{identity}"><bdi dir="ltr">{identity}</bdi></small>'
+    "</p></div>"
   )

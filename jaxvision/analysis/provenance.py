@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxvision.analysis import formats, page, runs
 from jaxvision.analysis.runs import Run
+from jaxvision.configs import default
 
 # One row per start; what else is recorded is shown once, with its changes.
 _STARTS = ("started", "step", "devices", "hostname", "commit", "command")
@@ -14,10 +15,10 @@ _STARTS = ("started", "step", "devices", "hostname", "commit", "command")
 def parts(run: Run) -> list[tuple[str, str, str]]:
   """The sections `(title, HTML, note)` that let another repeat the run."""
   overrides = (
-    f"Marked ▸: the {len(run.overrides)} given on top of it."
+    f"Marked ▸: the {len(run.overrides)} given on top of it. "
     if run.overrides
-    else "Nothing was given on top of it."
-  )
+    else "Nothing was given on top of it. "
+  ) + "Marked •: the recipe has another value than the default."
   return [
     ("Config", _config(run), f"Recipe {run.recipe}. {overrides}"),
     ("Environment", _environment(run), ""),
@@ -59,6 +60,7 @@ def _literal(value: Any) -> str:
 
 def _config(run: Run) -> str:
   marked = runs.flatten(run.overrides)
+  usual = runs.flatten(default.get_config().to_dict())
   groups = {
     name: {name: value}
     for name, value in run.config.items()
@@ -67,22 +69,45 @@ def _config(run: Run) -> str:
   single = {k: v for k, v in run.config.items() if k not in groups}
   groups = {"run": single, **groups} if single else groups
   cards = "".join(
-    _card(name, runs.flatten(group), marked) for name, group in groups.items()
+    _card(name, runs.flatten(group), marked, usual)
+    for name, group in groups.items()
   )
   return f'<div class="config">{cards}</div>'
 
 
-def _card(name: str, keys: Mapping[str, Any], marked: Mapping[str, Any]) -> str:
+def _card(
+  name: str,
+  keys: Mapping[str, Any],
+  marked: Mapping[str, Any],
+  usual: Mapping[str, Any],
+) -> str:
   rows = "".join(
-    f"<tr class='{'override' * (key in marked)}'>"
-    f"<td>{'▸ ' * (key in marked)}"
-    f"{page.escape(key.removeprefix(f'{name}.'))}</td>"
-    f"<td>{page.escape(_shown(value))}</td></tr>"
+    _row(key, value, name=name, marked=marked, usual=usual)
     for key, value in keys.items()
   )
   return (
     f'<div class="card"><h3>{page.escape(name)}</h3>'
     f"<table><tbody>{rows}</tbody></table></div>"
+  )
+
+
+def _row(
+  key: str,
+  value: Any,
+  *,
+  name: str,
+  marked: Mapping[str, Any],
+  usual: Mapping[str, Any],
+) -> str:
+  differs = key not in usual or usual[key] != value
+  kind = "override" if key in marked else "changed" if differs else ""
+  sign = {"override": "▸ ", "changed": "• "}.get(kind, "")
+  default_value = _shown(usual[key]) if key in usual else "not there"
+  title = f' title="default: {page.escape(default_value)}"' if differs else ""
+  return (
+    f"<tr class='{kind}'>"
+    f"<td>{sign}{page.escape(key.removeprefix(f'{name}.'))}</td>"
+    f"<td{title}>{page.escape(_shown(value))}</td></tr>"
   )
 
 

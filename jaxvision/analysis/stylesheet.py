@@ -119,7 +119,8 @@ th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
 .pictures p { margin: 6px 0 0; font-size: 13px; line-height: 1.4;
   overflow-wrap: anywhere; }
 .pictures small { display: block; color: var(--soft); font-size: 11.5px;
-  overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+  overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
+  direction: rtl; text-align: left; }
 .small { grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); }
 .pixels { image-rendering: pixelated; }
 .sheet { display: block; width: 100%; max-width: 720px; }
@@ -132,6 +133,7 @@ th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
 .starts td { white-space: nowrap; }
 .starts td:last-child { white-space: normal; min-width: 340px; }
 .config tr.override td { background: var(--mark); color: var(--ink); }
+.config tr.changed td { color: var(--ink); font-weight: 600; }
 .config td, .mono { font: 12px/1.5 ui-monospace, SFMono-Regular, Menlo,
   Consolas, "DejaVu Sans Mono", monospace; }
 .commands { display: grid; gap: 14px; }

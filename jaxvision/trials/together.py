@@ -96,7 +96,8 @@ def train(
       if not (stops or _is_due(steps, step)):
         continue
       endings = _read(members, runs, *unread) | endings
-      endings = not_finite(stack, runs, step) | endings
+      if stops or _is_kept(steps, step):
+        endings = not_finite(stack, runs, step) | endings
       unread = None
       _spend("steps", members, runs, clock)
       runs = _going_on(members, runs, endings)
@@ -134,6 +135,13 @@ def _stack(members: Sequence[Member]) -> stacked.Stack:
 def _is_due(steps: durations.Durations, step: int) -> bool:
   return step == steps.total or any(
     step % every == 0 for every in (steps.log, steps.evaluate, steps.checkpoint)
+  )
+
+
+def _is_kept(steps: durations.Durations, step: int) -> bool:
+  """Whether a state is evaluated or saved."""
+  return step == steps.total or any(
+    step % every == 0 for every in (steps.evaluate, steps.checkpoint)
   )
 
 
