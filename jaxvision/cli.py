@@ -115,7 +115,7 @@ def _said_of_memory(error: Exception) -> MemoryError:
 def _fail(error: Exception, code: int) -> int:
   if os.environ.get("JAXVISION_TRACEBACK"):
     raise error
-  print(f"jaxvision: {error}", file=sys.stderr)
+  screen.say(f"jaxvision: {error}", stream=sys.stderr)
   return _leave(code, error)
 
 

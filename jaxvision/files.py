@@ -35,6 +35,10 @@ _ENDINGS = (
   ".xlsx .pptx .db .sqlite .parquet .arrow .tfrecord"
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
+# What JSON may hold, and a terminal obeys or hides.
+_RAW = re.compile(
+  "[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]"
+)
 _SHORT = {"\n": r"\n", "\t": r"\t", "\r": r"\r"}
 # Format characters that ordinary words and emoji need: joiners, soft hyphen.
 _KEPT = "\u00ad\u200c\u200d"
@@ -111,8 +115,8 @@ def to_json(
 ) -> str:
   r"""Strict JSON: NaN and the infinities are null, everywhere.
 
-  Text with bytes of no character (`os.fsdecode`) keeps them as `\udcff`, which
-  `json.loads` gives back.
+  Control characters, and bytes of no character (`os.fsdecode`), are written as
+  `\u001b` and `\udcff`, which `json.loads` gives back.
 
   Args:
     value: of dicts, lists, tuples, text, numbers, booleans and None.
@@ -125,7 +129,7 @@ def to_json(
   text = json.dumps(
     _finite(value, default), indent=indent, ensure_ascii=False, allow_nan=False
   )
-  return _SURROGATES.sub(lambda each: rf"\u{ord(each[0]):04x}", text)
+  return _RAW.sub(lambda each: rf"\u{ord(each[0]):04x}", text)
 
 
 def read_json(path: StrPath, *, kind: type = dict, remedy: str = "") -> Any:
@@ -302,16 +306,6 @@ def check_ending(path: StrPath, *endings: str, what: str) -> None:
       f"{printable(path)} ends as a file of another format: what is written is "
       f"{what}; call it {printable(path.with_suffix(endings[0]))}"
     )
-
-
-def cell(text: object) -> str:
-  """Returns text for a cell of a CSV file, which no spreadsheet computes.
-
-  What begins like a formula gets an apostrophe in front, as OWASP ("CSV
-  Injection") recommends; control characters are escaped.
-  """
-  text = printable(text)
-  return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _is_control(character: str) -> bool:

@@ -2,6 +2,9 @@
 
 import logging
 import sys
+from typing import TextIO
+
+from jaxvision import files
 
 _LOGGER = logging.getLogger("jaxvision")
 
@@ -16,10 +19,8 @@ def log_to_screen(level: int = logging.INFO, *, errors: bool = False) -> None:
   handler = logging.Handler()
   # Printed, so that the live line of a training makes room for it. The streams
   # are looked up for each message, as they may be replaced.
-  handler.emit = lambda record: print(
-    handler.format(record),
-    file=sys.stderr if errors else sys.stdout,
-    flush=True,
+  handler.emit = lambda record: say(
+    handler.format(record), stream=sys.stderr if errors else sys.stdout
   )
   _LOGGER.handlers[:] = [handler]
   _LOGGER.setLevel(level)
@@ -41,6 +42,21 @@ def quiet_orbax() -> None:
 
 def _is_not_of_orbax(record: logging.LogRecord) -> bool:
   return "/orbax/" not in record.pathname.replace("\\", "/")
+
+
+def say(text: object = "", *, stream: TextIO | None = None) -> None:
+  """Prints text of which no terminal obeys a character; lines stay lines.
+
+  Args:
+    text: may hold names of files, classes and arrays as they are.
+    stream: the standard output if None.
+  """
+  stream = stream or sys.stdout
+  text = files.printable(text, keep="\n\t")
+  # Some terminals have not all characters.
+  encoding = getattr(stream, "encoding", None) or "utf-8"
+  text = text.encode(encoding, "backslashreplace").decode(encoding)
+  print(text, file=stream, flush=True)
 
 
 def _print_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:

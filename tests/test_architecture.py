@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[1] / "jaxvision"
 # of a folder come as paths of their own.
 FLOORS = (
   ("addresses", "files", "ranges", "seals"),
-  ("locks", "options", "paths", "records"),
+  ("locks", "options", "paths", "records", "spreadsheets"),
   ("parameters",),
   (
     "accelerators",

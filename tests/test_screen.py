@@ -1,9 +1,14 @@
 """What reaches the screen, and what does not."""
 
+import ast
+import io
 import logging
+import os
+import pathlib
 import sys
 import types
 
+import jaxvision
 from jaxvision import screen
 
 
@@ -51,3 +56,29 @@ def test_messages_go_to_stderr_where_stdout_is_read(capsys):
   logging.getLogger("jaxvision.training").warning("look")
   said = capsys.readouterr()
   assert (said.out, said.err) == ("", "look\n")
+
+
+def test_no_message_moves_the_cursor(capsys):
+  screen.log_to_screen()
+  name = os.fsdecode(b"a\x1b[2J\xe2\x80\xae\xff.png")
+  logging.getLogger("jaxvision.data").warning("%s:\n\tis odd", name)
+  assert capsys.readouterr().out == "a\\x1b[2J\\u202e\\xff.png:\n\tis odd\n"
+
+
+def test_a_terminal_without_all_characters_shows_what_it_can():
+  stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+  screen.say("Zürich \u6cb9 \x1b", stream=stream)
+  assert stream.buffer.getvalue() == b"Z\\xfcrich \\u6cb9 \\x1b\n"
+
+
+def _prints():
+  for path in pathlib.Path(jaxvision.__file__).parent.rglob("*.py"):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+      if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print":
+        yield path.name
+
+
+def test_what_may_hold_names_of_others_is_said_by_one_function():
+  """Those that print by themselves print numbers and words of ours."""
+  own = {"cli.py", "cluster.py", "ray.py", "screen.py", "tables.py", "tpu.py"}
+  assert set(_prints()) <= {*own, "tracking.py", "worker_shell.py"}

@@ -1,7 +1,5 @@
 """The page of a sweep: what was asked, what came of it, and how surely."""
 
-import csv
-import io
 import os
 import pathlib
 import shlex
@@ -12,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxvision import files
+from jaxvision import files, spreadsheets
 from jaxvision.analysis import (
   figures,
   formats,
@@ -272,17 +270,11 @@ def _commands(sweep: Sweep, settings: Sequence[Setting]) -> str:
 def _csv(sweep: Sweep) -> str:
   """One row for each trial, settings as columns."""
   keys = list(dict.fromkeys(key for t in sweep.trials for key in t.settings))
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator="\n")
-  writer.writerow(
-    [
-      *("trial", "state", sweep.metric, *keys),
-      *("test", "step", "seconds", "reason"),
-    ]
-  )
+  head = ("trial", "state", sweep.metric, *keys)
+  rows = [[*head, "test", "step", "seconds", "reason"]]
   for trial in sweep.trials:
     result: Mapping[str, Any] = trial.run.result if trial.run else {}
-    writer.writerow(
+    rows.append(
       [
         *(trial.number, trial.state, trial.value),
         *(trial.settings.get(key, "") for key in keys),
@@ -290,7 +282,7 @@ def _csv(sweep: Sweep) -> str:
         trial.reason,
       ]
     )
-  return text.getvalue()
+  return spreadsheets.to_csv(rows)
 
 
 def _link(trial: Trial, sweep: Sweep) -> str:

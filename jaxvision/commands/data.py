@@ -2,7 +2,7 @@
 
 import argparse
 
-from jaxvision import files, paths
+from jaxvision import files, paths, screen
 from jaxvision.commands import parsing
 
 _LISTED = 8  # sizes, files in a list
@@ -110,7 +110,7 @@ def _list(options: argparse.Namespace) -> None:
   for each in data.list_datasets(options.data_dir):
     splits = ", ".join(f"{k} {v:,}" for k, v in each.splits.items())
     state = each.remedy or f"{splits}; {each.num_bytes / 2**20:,.1f} MiB"
-    print(f"{each.name:<20} {each.version:<8} {state}")
+    screen.say(f"{each.name:<20} {each.version:<8} {state}")
 
 
 def _prepare(options: argparse.Namespace) -> None:
@@ -125,7 +125,7 @@ def _prepare(options: argparse.Namespace) -> None:
     threads=options.threads,
     allow_partial=options.allow_partial,
   )
-  print(f"prepared: {made}")
+  screen.say(f"prepared: {made}")
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -138,7 +138,7 @@ def _inspect(options: argparse.Namespace) -> None:
   shown = data.open_dataset(config, splits[0])
   images, titles = data.sample(shown, per_class=8, channels=config.channels)
   analysis.write_contact_sheet(images, titles, options.sheet)
-  print(f"contact sheet of {splits[0]}: {options.sheet}")
+  screen.say(f"contact sheet of {splits[0]}: {options.sheet}")
 
 
 def _doctor(options: argparse.Namespace) -> None:
@@ -146,9 +146,9 @@ def _doctor(options: argparse.Namespace) -> None:
 
   findings = data.diagnose(_config(options), every=options.all)
   for each in findings:
-    print(f"{each.severity}: {each.text}")
+    screen.say(f"{each.severity}: {each.text}")
     if each.remedy:
-      print(f"  remedy: {each.remedy}")
+      screen.say(f"  remedy: {each.remedy}")
   errors = sum(each.severity == "error" for each in findings)
   if errors:
     raise ValueError(f"{errors} errors in {options.name}")
@@ -164,7 +164,7 @@ def _preview(options: argparse.Namespace) -> None:
     overrides=options.overrides,
     batches=options.batches,
   )
-  print(f"preview: {path}")
+  screen.say(f"preview: {path}")
 
 
 def _config(options: argparse.Namespace):
@@ -180,17 +180,19 @@ def _config(options: argparse.Namespace):
 
 def _print_summary(summary) -> None:
   count = f"{summary.num_examples:,} images"
-  print(f"{summary.split}: {count}, {_sizes(summary.sizes)}")
+  screen.say(f"{summary.split}: {count}, {_sizes(summary.sizes)}")
   for name, count in summary.counts.items():
-    print(f"  {count:>8,}  {name}")
+    screen.say(f"  {count:>8,}  {files.printable(name)}")
   for name, reason in list(summary.unreadable.items())[:_LISTED]:
-    print(f"  unreadable: {files.printable(name)}: {files.printable(reason)}")
+    screen.say(
+      f"  unreadable: {files.printable(name)}: {files.printable(reason)}"
+    )
   if len(summary.unreadable) > _LISTED:
-    print(f"  unreadable: {len(summary.unreadable) - _LISTED} more")
+    screen.say(f"  unreadable: {len(summary.unreadable) - _LISTED} more")
   if broken := summary.broken_profiles:
     named = files.printable(", ".join(broken[:_LISTED]))
     more = ", ..." if len(broken) > _LISTED else ""
-    print(
+    screen.say(
       f"  {len(broken)} files have a broken colour profile: {named}{more} "
       "(profiles are not applied; the pixels are as they are stored)"
     )

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from jaxvision import launch, paths, spelling
+from jaxvision import launch, paths, screen, spelling
 from jaxvision.commands import parsing, sweep
 from jaxvision.launch import job as jobs
 
@@ -186,7 +186,7 @@ def _launch(options: argparse.Namespace) -> int:
   job = _job(options)
   _check_alone(options.launcher, settings, sweeps=job.command[0] == "sweep")
   if "dry_run" in options:
-    print(jobs.show(launcher.render(job, settings)))
+    screen.say(jobs.show(launcher.render(job, settings)))
     return 0
   return launcher.launch(job, settings)
 

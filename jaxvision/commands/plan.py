@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 
-from jaxvision import paths
+from jaxvision import files, paths, screen
 from jaxvision.commands import parsing
 
 DOES_NOT_FIT = 4
@@ -81,7 +81,7 @@ def _positive(given: str) -> float:
 
 
 def _plan(options: argparse.Namespace) -> int:
-  from jaxvision import files, plan, startup
+  from jaxvision import plan, startup
 
   if options.topology.startswith("cpu"):
     startup.tune_cpu()
@@ -93,7 +93,7 @@ def _plan(options: argparse.Namespace) -> int:
     memory=options.memory,
     tries=options.tries,
   )
-  print(plan.show(made))
+  screen.say(plan.show(made))
   if options.json:
     files.write_json(options.json, dataclasses.asdict(made))
   return 0 if made.figures.fits else DOES_NOT_FIT

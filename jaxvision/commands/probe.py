@@ -3,7 +3,7 @@
 import argparse
 import logging
 
-from jaxvision import files, paths
+from jaxvision import files, paths, screen
 from jaxvision.commands import parsing
 
 
@@ -61,13 +61,13 @@ def _probe(options: argparse.Namespace) -> None:
   )
   found = measure(run.variables)
   if options.json:
-    print(files.to_json(found, indent=1))
+    screen.say(files.to_json(found, indent=1))
     return
   if options.workdir:
-    print(f"features: {inference.describe(run)}")
+    screen.say(f"features: {inference.describe(run)}")
   for name, metrics in found.items():
     values = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
-    print(f"{name}: {values}")
+    screen.say(f"{name}: {values}")
 
 
 def _check(run, train, test) -> None:

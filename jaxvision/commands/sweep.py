@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from jaxvision import paths
+from jaxvision import paths, screen
 from jaxvision.commands import parsing
 
 # Keeps the password of a storage out of the list of processes.
@@ -160,9 +160,9 @@ def _list_runs(options: argparse.Namespace, experiment: Any) -> None:
     **_draws(options),
   )
   base = [f"--config.{k}={v}" for k, v in experiment.overrides.items()]
-  print(f"{len(planned)} runs of {shlex.join([experiment.recipe, *base])}")
+  screen.say(f"{len(planned)} runs of {shlex.join([experiment.recipe, *base])}")
   for number, each in enumerate(planned):
-    print(f"{number:04d}  {sweep.text(experiment.space, each)}")
+    screen.say(f"{number:04d}  {sweep.text(experiment.space, each)}")
 
 
 def _work(opened: Any, at_once: int) -> None:
@@ -217,5 +217,5 @@ def _lead(options: argparse.Namespace, opened: Any) -> None:
       is_over=look,
     )
   report = analysis.write_sweep(options.workdir)
-  print(f"report: {report.absolute()}")
+  screen.say(f"report: {report.absolute()}")
   sweep.check_complete(opened)

@@ -96,7 +96,7 @@ def _say_where(options: argparse.Namespace, result: Mapping[str, Any]) -> None:
     split, average, _ = final["split"].partition("_ema")
     accuracy = f", {split} accuracy {final['metrics']['top1']:.2%}"
     accuracy += " (moving average of the parameters)" if average else ""
-  print(f"report: {report}{accuracy}")
+  screen.say(f"report: {report}{accuracy}")
 
 
 @contextlib.contextmanager

@@ -1,12 +1,10 @@
 """`jaxvision evaluate`, `predict` and `report`: what trained runs are worth."""
 
 import argparse
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxvision import files, paths
+from jaxvision import files, paths, screen, spreadsheets
 from jaxvision.commands import parsing
 
 ROLES = ("train", "validation", "test")
@@ -28,7 +26,9 @@ def _add_evaluate(commands) -> None:
   )
   parsing.add_source(command)
   command.add_argument(
-    "--data", help=f"in place of the run's own: {parsing.SOURCE_OF_DATA}"
+    "--data",
+    type=paths.expanded,
+    help=f"in place of the run's own: {parsing.SOURCE_OF_DATA}",
   )
   command.add_argument(
     "--split",
@@ -59,11 +59,11 @@ def _evaluate(options: argparse.Namespace) -> None:
   of_data = {} if options.data is None else {"data": options.data}
   if options.json:
     about = {"step": run.step, **of_data, "split": options.split}
-    print(files.to_json({**about, **values}))
+    screen.say(files.to_json({**about, **values}))
     return
-  print(", ".join([f"step {run.step}", *of_data.values(), options.split]))
+  screen.say(", ".join([f"step {run.step}", *of_data.values(), options.split]))
   for name, value in values.items():
-    print(f"  {name:<18} {value:.4f}")
+    screen.say(f"  {name:<18} {value:.4f}")
 
 
 def _check_own(options: argparse.Namespace) -> None:
@@ -111,9 +111,9 @@ def _predict(options: argparse.Namespace) -> None:
   run = parsing.open_source(options)
   found = inference.predict(run, images, top=options.top)
   if options.json:
-    print(files.to_json(found, indent=1))
+    screen.say(files.to_json(found, indent=1))
   elif options.csv:
-    print(_csv(found), end="")
+    screen.say(_csv(found).rstrip("\n"))
   else:
     for each in found:
       _print_prediction(each)
@@ -130,25 +130,23 @@ def _positive(text: str) -> int:
 
 def _csv(found: Sequence[Mapping[str, Any]]) -> str:
   """A line per image and class; of an unreadable image one, with the error."""
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator="\n")
-  writer.writerow(("image", "rank", "class", "probability", "error"))
+  rows = [("image", "rank", "class", "probability", "error")]
   for each in found:
-    image = files.cell(each["image"])
     if "error" in each:
-      writer.writerow((image, "", "", "", files.cell(each["error"])))
+      rows.append((each["image"], "", "", "", each["error"]))
     for rank, named in enumerate(each.get("top", ()), start=1):
-      name = files.cell(named["class"])
-      writer.writerow((image, rank, name, named["probability"], ""))
-  return text.getvalue()
+      name, probability = named["class"], named["probability"]
+      rows.append((each["image"], rank, name, probability, ""))
+  return spreadsheets.to_csv(rows)
 
 
 def _print_prediction(prediction: dict) -> None:
-  print(prediction["image"])
+  screen.say(files.printable(prediction["image"]))
   if "error" in prediction:
-    print(f"  {prediction['error']}")
+    screen.say(f"  {files.printable(prediction['error'])}")
   for each in prediction.get("top", ()):
-    print(f"  {each['probability']:7.2%}  {each['class']}")
+    name = files.printable(each["class"])
+    screen.say(f"  {each['probability']:7.2%}  {name}")
 
 
 def _add_report(commands) -> None:
@@ -175,9 +173,9 @@ def _report(options: argparse.Namespace) -> None:
   sweeps = [each for each in options.runs if analysis.is_sweep(each)]
   runs = [each for each in options.runs if each not in sweeps]
   for sweep in sweeps:
-    print(f"report: {analysis.write_sweep(sweep)}")
+    screen.say(f"report: {analysis.write_sweep(sweep)}")
   for run in runs:
-    print(f"report: {analysis.write_report(run)}")
+    screen.say(f"report: {analysis.write_report(run)}")
   if len(runs) > 1:
     path = analysis.write_comparison(runs, options.output)
-    print(f"comparison: {path}")
+    screen.say(f"comparison: {path}")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from jaxvision import paths
+from jaxvision import files, paths, screen
 from jaxvision.commands import parsing
 
 _LISTED = 400  # arrays that `inspect` prints
@@ -62,25 +62,27 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-  from jaxvision import files, weights
+  from jaxvision import weights
 
   found = weights.inspect(options.file)
   for key, shape, dtype in found.arrays[:_LISTED]:
-    print(f"{files.printable(key)}  {shape}  {dtype}")
+    screen.say(f"{files.printable(key)}  {shape}  {dtype}")
   if len(found.arrays) > _LISTED:
-    print(f"... and {len(found.arrays) - _LISTED} more")
-  print(f"{found.parameters:,} numbers in {len(found.arrays)} arrays")
+    screen.say(f"... and {len(found.arrays) - _LISTED} more")
+  screen.say(f"{found.parameters:,} numbers in {len(found.arrays)} arrays")
   if not found.layout:
-    print("laid out in no way that is known here")
+    screen.say("laid out in no way that is known here")
     return
   if found.prefix:
-    print(f"the prefix {files.printable(found.prefix)} of its keys is left out")
+    screen.say(
+      f"the prefix {files.printable(found.prefix)} of its keys is left out"
+    )
   for name, value in found.options.items():
-    print(f"it states {files.printable(name)}={files.printable(value)}")
+    screen.say(f"it states {files.printable(name)}={files.printable(value)}")
   classes = found.num_classes or "no"
-  print(f"laid out as {found.layout} do; {classes} classes")
+  screen.say(f"laid out as {found.layout} do; {classes} classes")
   for name, difference in found.models[:3]:
-    print(f"  {name}: {difference:+,} parameters in the body")
+    screen.say(f"  {name}: {difference:+,} parameters in the body")
 
 
 def _convert(options: argparse.Namespace) -> None:
@@ -114,14 +116,14 @@ def _convert(options: argparse.Namespace) -> None:
     image_size=size,
     layout=options.layout,
   )
-  print(f"written: {options.target}{of_run}")
+  screen.say(f"written: {options.target}{of_run}")
   beside = preprocessing.keep(
     options.target,
     weights.preprocessing(options.source, name),
     implied=lambda: weights.preprocessing(options.target, name),
   )
   if beside:
-    print(
+    screen.say(
       f"written: {beside}, how images become the input of these weights, which "
       "the layout does not tell; keep both together"
     )
@@ -142,10 +144,10 @@ def _export(options: argparse.Namespace) -> None:
     class_names=run.class_names,
   )
   of_run = f" ({inference.describe(run)})" if options.workdir else ""
-  print(f"exported: {options.target}{of_run}")
+  screen.say(f"exported: {options.target}{of_run}")
   calls = ", ".join(run.config.data.eval_transforms) or "nothing"
   height, width, channels = run.input_shape
-  print(
+  screen.say(
     f"it takes uint8 images (b, {height}, {width}, {channels}); what was done "
     f"to images before: {calls}"
   )

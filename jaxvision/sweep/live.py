@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
+from jaxvision import files, screen
 from jaxvision.sweep import folder, study
 from jaxvision.sweep.crew import Failed
 from jaxvision.sweep.objective import Objective
@@ -74,8 +75,8 @@ def _open_screen(
   if stream.isatty():
     from rich import console, live
 
-    with live.Live(console=console.Console(file=stream)) as screen:
-      yield lambda standings: screen.update(_table(aim, known, standings))
+    with live.Live(console=console.Console(file=stream)) as page:
+      yield lambda standings: page.update(_table(aim, known, standings))
     return
   told: set[int] = set()
 
@@ -83,8 +84,8 @@ def _open_screen(
     for each in standings:
       if each.state in study.ENDED and each.number not in told:
         told.add(each.number)
-        print(_line(known, each), file=stream)
-        print(f"  {summary(aim, standings)}", file=stream, flush=True)
+        screen.say(_line(known, each), stream=stream)
+        screen.say(f"  {summary(aim, standings)}", stream=stream)
 
   yield show
 
@@ -109,7 +110,8 @@ def ranked(aim: Objective, standings: Sequence[Standing]) -> list[Standing]:
 def settings_text(settings: Mapping[str, Any]) -> str:
   """Settings in a line: "learning_rate=0.01, seed=3"."""
   return ", ".join(
-    f"{key.split('.')[-1]}={_short(value)}" for key, value in settings.items()
+    files.printable(f"{key.split('.')[-1]}={_short(value)}")
+    for key, value in settings.items()
   )
 
 
@@ -122,7 +124,7 @@ def _line(known: Known, each: Standing) -> str:
 
 
 def _table(aim: Objective, known: Known, standings: Sequence[Standing]) -> Any:
-  from rich import table
+  from rich import table, text
 
   view = table.Table(title=summary(aim, standings), title_justify="left")
   for column in ("trial", "state", aim.metric, "settings"):
@@ -137,7 +139,8 @@ def _table(aim: Objective, known: Known, standings: Sequence[Standing]) -> Any:
       str(each.number),
       state,
       "" if value is None else f"{value:.4g}",
-      settings_text(known(each.number).get("settings", {})),
+      # Text, in which [red] is no colour.
+      text.Text(settings_text(known(each.number).get("settings", {}))),
     )
   return view
 
