@@ -160,9 +160,9 @@ def test_what_differs_from_the_defaults_is_marked(page):
     "• name": "linear",
     "• duration": "12 epochs",
     "• warmup": "5 %",
-    "• momentum": 0.9,
+    "• options.momentum": 0.9,
   }
-  assert usual.train.duration != "12 epochs" and not usual.model.name
+  assert usual.train.duration != "12 epochs" and usual.model.name != "linear"
   assert usual.schedule.warmup != "5 %" and not usual.optimizer.options
   for text in shown:
     assert text in page.text
