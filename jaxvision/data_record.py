@@ -50,18 +50,24 @@ def check(
     ValueError: they have changed, or are others in another process; says how,
       and what to do.
   """
-  exchange.first(lambda: _check(workdir, splits, changed))
+  now, keys = data.identify(splits)
+  exchange.first(lambda: _check(workdir, splits, now, keys, changed))
   if jax.process_count() > 1:
-    text = json.dumps(data.describe(splits), sort_keys=True)
+    text = json.dumps(now, sort_keys=True)
     sizes = [f"{each.num_examples} {role}" for role, each in splits.items()]
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     exchange.agree({"data": f"{', '.join(sizes)}, digest {digest}"})
 
 
-def _check(workdir: pathlib.Path, splits: Splits, changed: str) -> None:
-  for text in data.overlaps(splits):
+def _check(
+  workdir: pathlib.Path,
+  splits: Splits,
+  now: dict[str, Any],
+  keys: Mapping[str, np.ndarray],
+  changed: str,
+) -> None:
+  for text in data.overlaps(splits, keys):
     _LOGGER.warning("%s", text)
-  now = data.describe(splits)
   then = _read(workdir)
   found = data.differences(then, now) if then else []
   if found and not data.keeps_classes(then, now):
@@ -73,7 +79,7 @@ def _check(workdir: pathlib.Path, splits: Splits, changed: str) -> None:
     if (workdir / _IDS).exists() and set(now["splits"]) <= set(then["splits"]):
       return
     now["before"] = then.get("before", [])
-  trained_on = np.union1d(_trained_on(workdir), data.keys(splits["train"]))
+  trained_on = np.union1d(_trained_on(workdir), keys["train"])
   with files.writing(workdir / _IDS) as file:
     np.save(file, trained_on)
   files.write_json(workdir / _RECORD, now)
@@ -99,19 +105,25 @@ def check_role(
   Raises:
     ValueError: it has changed; says how, and what to do.
   """
+  now, keys = data.identify({role: split})
   if role != "train":
-    say_trained_on(workdir, split)
+    _say_trained_on(workdir, split, keys[role])
   then = _read(workdir)
   if then:
-    found = data.differences(then, data.describe({role: split}))
+    found = data.differences(then, now)
     if found:
       _judge(workdir, found, changed, "")
 
 
 def say_trained_on(workdir: pathlib.Path, split: data.Dataset) -> None:
   """Warns of examples of a split that the run was trained on."""
-  trained = _trained_on(workdir)
-  count = len(np.intersect1d(data.keys(split), trained))
+  _say_trained_on(workdir, split, data.identify({"test": split})[1]["test"])
+
+
+def _say_trained_on(
+  workdir: pathlib.Path, split: data.Dataset, keys: np.ndarray
+) -> None:
+  count = len(np.intersect1d(keys, _trained_on(workdir)))
   if count:
     _LOGGER.warning(
       "%d of the %d examples of %r were trained on: what is measured on them "

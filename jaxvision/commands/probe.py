@@ -79,7 +79,8 @@ def _check(run, train, test) -> None:
       f"{train.split!r} and {test.split!r} of {train.name} have other classes, "
       "or the same in another order; give them one list of classes"
     )
-  for text in data.overlaps({"train": train, "test": test}):
+  splits = {"train": train, "test": test}
+  for text in data.overlaps(splits, data.identify(splits)[1]):
     logging.getLogger(__name__).warning("%s", text)
   if run.workdir:
     data_record.say_trained_on(run.workdir, test)

@@ -18,10 +18,9 @@ from jaxvision.data.diagnosis import diagnose
 from jaxvision.data.finding import Finding
 from jaxvision.data.host_transforms import HostTransform, make_host_transform
 from jaxvision.data.identity import (
-  describe,
   differences,
+  identify,
   keeps_classes,
-  keys,
   overlaps,
 )
 from jaxvision.data.image_files import list_images
@@ -42,12 +41,11 @@ __all__ = [
   "UnreadableImage",
   "WorkerDied",
   "decode",
-  "describe",
   "diagnose",
   "differences",
+  "identify",
   "inspect",
   "keeps_classes",
-  "keys",
   "kind_of",
   "list_datasets",
   "list_images",

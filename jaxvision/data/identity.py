@@ -25,21 +25,29 @@ _LISTED = 5
 Record = dict[str, Any]
 
 
-def describe(splits: Mapping[str, dataset.Dataset]) -> Record:
-  """What must not change while a run goes on, for a JSON file.
+def identify(
+  splits: Mapping[str, dataset.Dataset],
+) -> tuple[Record, dict[str, np.ndarray]]:
+  """What must not change while a run goes on, and keys of the examples.
 
   Args:
     splits: by role: train, validation, test.
 
   Returns:
-    {"version", "class_names", "splits": {role: {"split", "num_examples", "ids",
-    "content"}}}, of which the last two are digests.
+    For a JSON file {"version", "class_names", "splits": {role: {"split",
+    "num_examples", "ids", "content"}}}, of which the last two are digests; and
+    (n,) uint64 by role, sorted: a number for each example, equal for equal
+    ones. Of more than a million examples, a million have one, evenly spread.
   """
-  return {
+  described, keys = {}, {}
+  for role, each in splits.items():
+    described[role], keys[role] = _identify(each)
+  record = {
     "version": _VERSION,
     "class_names": list(next(iter(splits.values())).class_names),
-    "splits": {role: _describe(each) for role, each in splits.items()},
+    "splits": described,
   }
+  return record, keys
 
 
 def differences(then: Record, now: Record) -> list[str]:
@@ -78,31 +86,19 @@ def keeps_classes(then: Record, now: Record) -> bool:
   )
 
 
-def keys(split: dataset.Dataset) -> np.ndarray:
-  """(n,) uint64, sorted: a number for each example, equal for equal ones.
-
-  Of more than a million examples, a million are there, evenly spread.
-  """
-  found = []
-  for leaf, start, stop in leaves(split):
-    where = f"{os.path.realpath(leaf.name)}\0{leaf.split}\0"
-    seed = hashlib.blake2b(where.encode("utf-8", "surrogatepass"))
-    for names in _blocks(leaf, start, stop, split.num_examples):
-      found += [_key(seed, name) for name in names]
-  return np.unique(np.asarray(found, np.uint64))
-
-
-def overlaps(splits: Mapping[str, dataset.Dataset]) -> list[str]:
+def overlaps(
+  splits: Mapping[str, dataset.Dataset], keys: Mapping[str, np.ndarray]
+) -> list[str]:
   """Which roles share examples, and what that does, in words.
 
   Args:
     splits: by role, "train" first.
+    keys: from `identify`.
   """
-  every = {role: keys(each) for role, each in splits.items()}
   found, roles = [], list(splits)
   for place, role in enumerate(roles):
     for other in roles[:place]:
-      shared = len(np.intersect1d(every[role], every[other]))
+      shared = len(np.intersect1d(keys[role], keys[other], assume_unique=True))
       if shared:
         effect = (
           "what is measured on images that were trained on says little"
@@ -133,40 +129,46 @@ def leaves(
   return found
 
 
-def _describe(split: dataset.Dataset) -> Record:
-  ids, content = hashlib.sha256(), hashlib.sha256()
+def _identify(split: dataset.Dataset) -> tuple[Record, np.ndarray]:
+  ids, content, keys = hashlib.sha256(), hashlib.sha256(), []
   for leaf, start, stop in leaves(split):
-    ids.update(f"{leaf.split} {start} {stop}\0".encode())
-    for names in _blocks(leaf, start, stop, split.num_examples):
-      ids.update(b"\0".join(names) + b"\0")
+    hashes = _hashes(leaf, start, stop, split.num_examples)
+    ids.update(f"{leaf.split} {start} {stop}\0".encode() + hashes.tobytes())
+    where = f"{os.path.realpath(leaf.name)}\0{leaf.split}"
+    keys.append(hashes ^ np.frombuffer(_hash(_encoded(where)), "<u8"))
     told = (
       _sample(leaf, start, stop) if leaf.content is None else leaf.content()
     )
     content.update(hashlib.sha256(told).digest())
-  return {
+  record = {
     "split": split.split,
     "num_examples": split.num_examples,
     "ids": ids.hexdigest()[:32],
     "content": content.hexdigest()[:32],
   }
+  return record, np.unique(np.concatenate(keys))
 
 
-def _blocks(leaf: dataset.Dataset, start: int, stop: int, total: int):
-  """The ids of a range, without the path of the data set, some at a time."""
+def _hashes(
+  leaf: dataset.Dataset, start: int, stop: int, total: int
+) -> np.ndarray:
+  """(n,) uint64 of the ids of a range, without the path of the data set."""
   prefix = leaf.name.rstrip("/") + "/"
   step = max(1, -(-total // _MOST_IDS))
+  blocks = []
   for first in range(start, stop, _BLOCK * step):
     indices = list(range(first, min(first + _BLOCK * step, stop), step))
-    yield [
-      str(name).removeprefix(prefix).encode("utf-8", "surrogatepass")
-      for name in leaf.ids(indices)
-    ]
+    names = [str(name).removeprefix(prefix) for name in leaf.ids(indices)]
+    blocks.append(b"".join(_hash(_encoded(name)) for name in names))
+  return np.frombuffer(b"".join(blocks), "<u8")
 
 
-def _key(seed: Any, name: bytes) -> int:
-  digest = seed.copy()
-  digest.update(name)
-  return int.from_bytes(digest.digest()[:8], "little")
+def _hash(content: bytes) -> bytes:
+  return hashlib.blake2b(content, digest_size=8).digest()
+
+
+def _encoded(text: str) -> bytes:
+  return text.encode("utf-8", "surrogatepass")
 
 
 def _sample(leaf: dataset.Dataset, start: int, stop: int) -> bytes:

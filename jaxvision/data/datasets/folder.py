@@ -54,23 +54,26 @@ class _Files:
   order: np.ndarray
 
   def ids(self, indices: Sequence[int]) -> list[str]:
-    return [self._path(index)[0] for index in indices]
+    return [path for path, _ in self._places(indices)]
 
   def all_labels(self) -> np.ndarray:
     counts = np.diff(self.ends, prepend=0)
     return np.repeat(self.labels, counts)[self.order]
 
   def read(self, indices: Sequence[int]) -> list[dataset.Example]:
-    examples = []
-    for path, label in map(self._path, indices):
-      examples.append((image_files.read(path), label))
-    return examples
+    return [
+      (image_files.read(path), int(self.labels[number]))
+      for path, number in self._places(indices)
+    ]
 
-  def _path(self, index: int) -> tuple[str, int]:
-    file = int(self.order[index])
-    number = int(np.searchsorted(self.ends, file, side="right"))
-    path = os.path.join(self.directories[number], self.names[file])
-    return path, int(self.labels[number])
+  def _places(self, indices: Sequence[int]) -> list[tuple[str, int]]:
+    """(path, number of its directory) of each example."""
+    rows = self.order[np.asarray(indices, np.int64)].astype(np.int64)
+    numbers = np.searchsorted(self.ends, rows, side="right")
+    return [
+      (os.path.join(self.directories[number], self.names[row]), number)
+      for row, number in zip(rows.tolist(), numbers.tolist(), strict=True)
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +157,7 @@ def _classes(path: pathlib.Path) -> dict[str, pathlib.Path]:
   problems = [
     f"{files.printable(d)}: the name of the class is no UTF-8; rename it"
     for d in directories
-    if not _is_text(d.name)
+    if d.name.encode("utf-8", "replace").decode() != d.name
   ]
   # macOS may store "é" as two characters: the same name must stay the same.
   by_name: dict[str, pathlib.Path] = {}
@@ -168,14 +171,6 @@ def _classes(path: pathlib.Path) -> dict[str, pathlib.Path]:
     by_name[name] = each
   _raise(path, problems)
   return {name: by_name[name] for name in sorted(by_name)}
-
-
-def _is_text(name: str) -> bool:
-  try:
-    name.encode("utf-8")
-  except UnicodeEncodeError:
-    return False
-  return True
 
 
 def _raise(path: pathlib.Path, problems: Sequence[str]) -> None:
