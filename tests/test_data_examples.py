@@ -133,6 +133,12 @@ def test_what_opencv_refuses_is_a_matter_of_the_image_mistakes_are_not():
     fetch(dataclasses.replace(found, transform=chain, cache={}), [0])
 
 
+def test_an_image_too_small_for_a_crop_is_named():
+  found, _ = make([encoded(0)], transforms=("center_crop(10)",))
+  with pytest.raises(ValueError, match=r"file0: a crop of 10x10 .* 3x4 pixels"):
+    fetch(found, [0])
+
+
 def test_unreadable_images_are_counted_and_named_once(caplog):
   found, _ = make([encoded(0)] * 4, max_unreadable=0.5)
   with caplog.at_level(logging.WARNING):

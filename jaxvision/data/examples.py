@@ -142,9 +142,11 @@ class Examples:
     try:
       return self._decoded(index, image, label, rng), label
     except Exception as error:
-      if not unreadable.is_of_image(error):
-        raise
-      return unreadable.from_failure(error), 0
+      if unreadable.is_of_image(error):
+        return unreadable.from_failure(error), 0
+      if type(error) is ValueError:
+        raise ValueError(f"{self._id(index)}: {error}") from error
+      raise
 
   def _decoded(
     self,
