@@ -35,7 +35,7 @@ setuptools.setup(
     "opencv-python-headless>=4.11",
     "optax>=0.2.8",
     "orbax-checkpoint>=0.12.8",
-    "pillow>=11.0",
+    "pillow>=11.3",
     "requests>=2.32.3",
     "rich>=13.9",
     "scikit-learn>=1.6",

@@ -7,6 +7,8 @@ import zlib
 import numpy as np
 from PIL import Image
 
+Image.init()
+HAS_AVIF = "AVIF" in Image.SAVE  # not where it was built without
 _NOISE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 # Blocks of one colour each, so that JPEG keeps them; neither square nor grey.
 PIXELS = np.kron(_NOISE, np.ones((8, 8, 1), np.uint8))

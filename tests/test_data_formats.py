@@ -6,7 +6,6 @@ import stat
 import image_files
 import numpy as np
 import pytest
-from PIL import features
 
 from jaxvision.data import decoding, formats
 
@@ -16,7 +15,7 @@ KINDS = {"JPEG": "JPEG", "PNG": "PNG", "GIF": "GIF", "BMP": "BMP"} | {
   "TIFF": "TIFF",
   "PNM": "PPM",
 }
-if features.check("avif"):
+if image_files.HAS_AVIF:
   KINDS["AVIF"] = "AVIF"
 OTHERS = ("EPS", "PDF", "DDS", "TGA", "PCX", "ICO", "SGI", "MSP", "XBM")
 OTHERS += ("JPEG2000", "QOI", "ICNS", "SPIDER")

@@ -7,7 +7,7 @@ import zlib
 import image_files
 import numpy as np
 import pytest
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps
 
 from jaxvision.data import decoding, orientation
 
@@ -130,7 +130,7 @@ def test_tiff(compression, big):
   assert_is_pillows(encoded, turned=True)
 
 
-@pytest.mark.skipif(not features.check("avif"), reason="a Pillow without AVIF")
+@pytest.mark.skipif(not image_files.HAS_AVIF, reason="a Pillow without AVIF")
 def test_avif_turns_by_its_boxes():
   for stated in range(1, 9):
     content = exif(stated)

@@ -10,7 +10,7 @@ import zlib
 import image_files
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image
 
 from jaxvision.data import decoding, host_transforms, unreadable
 
@@ -111,7 +111,7 @@ def bombs():
     "tiff_packed": tiff(many, many, compression="tiff_lzw"),
     "tiff_below_the_limit": tiff(15000, 15000),
   }
-  if features.check("avif"):
+  if image_files.HAS_AVIF:
     avif = encode(PICTURE, "AVIF")
     found["avif"] = replaced(avif, avif.index(b"ispe") + 8, ">II", many, many)
   return found
@@ -153,7 +153,7 @@ def test_texts_are_not_decompressed_without_end(tmp_path):
   "kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF"]
 )
 def test_the_limit_is_kept_by_every_decoder(kind):
-  if kind == "AVIF" and not features.check("avif"):
+  if kind == "AVIF" and not image_files.HAS_AVIF:
     pytest.skip("a Pillow without AVIF")
   encoded = encode(PICTURE, kind)
   size = 48 * 64
@@ -249,7 +249,7 @@ def damaged(kind):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_broken_metadata_do_no_harm(kind, capfd):
-  if kind == "AVIF" and not features.check("avif"):
+  if kind == "AVIF" and not image_files.HAS_AVIF:
     pytest.skip("a Pillow without AVIF")
   options = {"JPEG": {"quality": 95}, "AVIF": {"quality": 100}}.get(kind, {})
   clean = encode(PICTURE, kind, **options) if options else None
@@ -285,7 +285,7 @@ def test_reasons_of_one_of_several():
 def test_mutated_files_are_read_or_unreadable(seed, tmp_path):
   rng = np.random.default_rng(seed)
   kinds = ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM"]
-  kinds += ["AVIF"] if features.check("avif") else []
+  kinds += ["AVIF"] if image_files.HAS_AVIF else []
   exif = image_files.exif(6)
   for number in range(1500):
     kind = kinds[number % len(kinds)]

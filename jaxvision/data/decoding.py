@@ -48,6 +48,7 @@ from jaxvision.data import (
 )
 
 UnreadableImage = unreadable.UnreadableImage
+_MAX_SAMPLES = 6  # values of a pixel of TIFF; Pillow reads no more
 T = TypeVar("T")
 
 
@@ -216,6 +217,11 @@ def _decode_tiff(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
     raise UnreadableImage("a TIFF without a directory, or truncated")
   size = directory.number(tiff.HEIGHT), directory.number(tiff.WIDTH)
   unreadable.check_size(*(int(n or 0) for n in size), max_pixels=max_pixels)
+  if (samples := directory.number(tiff.SAMPLES) or 1) > _MAX_SAMPLES:
+    raise UnreadableImage(
+      f"it has {samples:g} values per pixel, more than {_MAX_SAMPLES}, of "
+      "which the first three are red, green and blue"
+    )
   there, needed = tiff.parts(directory)
   if there < needed:
     raise UnreadableImage(

@@ -10,7 +10,8 @@ import struct
 
 WIDTH, HEIGHT, PHOTOMETRIC = 256, 257, 262
 BITS, ORIENTATION, XMP = 258, 274, 700
-_STRIP_PLACES, _SAMPLES, _ROWS_PER_STRIP, _PLANES = 273, 277, 278, 284
+SAMPLES = 277
+_STRIP_PLACES, _ROWS_PER_STRIP, _PLANES = 273, 278, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_PLACES = 322, 323, 324
 _TOGETHER = 1  # all samples of a pixel in one plane
 
@@ -120,7 +121,7 @@ def parts(directory: Directory) -> tuple[int, int]:
   else:
     needed = -(-height // number(_ROWS_PER_STRIP, height or 1))
   if number(_PLANES, _TOGETHER) != _TOGETHER:
-    needed *= number(_SAMPLES, 1)
+    needed *= number(SAMPLES, 1)
   _, kind, values = directory.entries.get(places, (b"", 4, b""))
   return len(values) // struct.calcsize(f"={_NUMBERS.get(kind, 'I')}"), needed
 
