@@ -91,6 +91,7 @@ def check_role(
   split: data.Dataset,
   *,
   changed: str = "refuse",
+  warn: bool = True,
 ) -> None:
   """Compares one split with what it was when the run was trained.
 
@@ -101,12 +102,13 @@ def check_role(
     role: train, validation or test.
     split: that is to be measured.
     changed: "accept" measures it all the same.
+    warn: whether to look for examples that were trained on.
 
   Raises:
     ValueError: it has changed; says how, and what to do.
   """
   now, keys = data.identify({role: split})
-  if role != "train":
+  if role != "train" and warn:
     _say_trained_on(workdir, split, keys[role])
   then = _read(workdir)
   if then:

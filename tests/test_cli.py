@@ -14,6 +14,7 @@ import processes
 import pytest
 
 from jaxvision import cli, commands, data
+from jaxvision.processes import endings
 
 _DIGITS = processes.recipe("digits.py:linear")
 # What starts fast must not import these.
@@ -393,3 +394,20 @@ def test_no_memory_is_said_in_words(monkeypatch, capsys, error):
   message = capsys.readouterr().err
   assert message.startswith("jaxvision: out of memory (")
   assert "lower train.batch_size" in message and "\nmore" not in message
+
+
+@pytest.mark.parametrize(
+  ("status", "code", "again"), [(-9, 137, True), (-6, 134, True), (1, 1, False)]
+)
+def test_dead_data_workers_end_a_run_as_their_signal_would(
+  status, code, again, monkeypatch, capsys
+):
+  """So that a launcher starts the command again, which may then go on."""
+
+  def fail(*_):
+    raise data.WorkerDied("data worker 7 was ended", status)
+
+  monkeypatch.setattr(data, "list_datasets", fail)
+  assert cli.main(["data", "list"]) == code
+  assert capsys.readouterr().err == "jaxvision: data worker 7 was ended\n"
+  assert endings.starts_again(code) == again

@@ -132,3 +132,11 @@ def test_exports(file, tmp_path):
   assert cli.main([*arguments, "--model", "vit_ti16"]) == 0
   assert target.stat().st_size > 4 * 5_000_000
   assert len(target.with_suffix(".txt").read_text().splitlines()) == 1000
+
+
+def test_splits_of_a_probe_that_overlap_are_said(file, images, capsys):
+  arguments = ["probe", "--weights", file, "--model", "vit_ti16"]
+  arguments += ["--data", str(images), "--train", "train", "--test", "train"]
+  assert cli.main([*arguments, "--probes", "pixels/knn(k=1)"]) == 0
+  said = "".join(capsys.readouterr())
+  assert "examples of test ('train') are in train ('train'), too" in said

@@ -199,3 +199,11 @@ def test_equal_names_of_classes_of_one_source_are_refused(tmp_path):
     ValueError, match=r"first\.npz: the classes 0 and 2 are bot"
   ):
     data.open_dataset(cut, "train")
+
+
+def test_numbers_beside_names_are_said(tmp_path, caplog):
+  first = write(tmp_path, "first", ["a", "b"])
+  second = write(tmp_path, "second", [0, 1])
+  cut = mixed((1, "npz", first, "train"), (1, "npz", second, "train"))
+  assert data.open_dataset(cut, "train").class_names == ("a", "b", "0", "1")
+  assert "they share no class" in caplog.text

@@ -23,6 +23,7 @@ def add(commands) -> None:
     default="knn,lda,logistic",
     help="calls, separated by commas: knn(k=20),fewshot,lda,pixels/knn",
   )
+  parsing.add_data_changed(command)
   command.add_argument("--batch_size", type=int, default=64)
   command.add_argument("--json", action="store_true", help="print JSON")
 
@@ -39,16 +40,17 @@ def _probe(options: argparse.Namespace) -> None:
 
   startup.tune_cpu()
   run = parsing.open_source(options)
+  kind, name = data.kind_of(options.data)
   train, test = (
-    pretrained.make_batches(
-      run,
-      *data.kind_of(options.data),
-      split,
-      size=options.batch_size,
-    )
+    pretrained.make_batches(run, kind, name, split, size=options.batch_size)
     for split in (options.train, options.test)
   )
-  _check(run, train.examples.dataset, test.examples.dataset)
+  _check(
+    run,
+    {"train": train.examples.dataset, "test": test.examples.dataset},
+    own=(kind, name) == (run.config.data.kind, run.config.data.name),
+    changed=options.data_changed,
+  )
   measure = probes.make_evaluator(
     call_syntax.split(options.probes),
     run.model,
@@ -70,17 +72,31 @@ def _probe(options: argparse.Namespace) -> None:
     screen.say(f"{name}: {values}")
 
 
-def _check(run, train, test) -> None:
-  """Whether two splits may be compared, and say what they share."""
+def _check(run, splits, *, own: bool, changed: str) -> None:
+  """Whether splits may be compared, and say what they share.
+
+  Args:
+    run: whose features are probed.
+    splits: by role: train and test.
+    own: whether they are of the data that the run was trained on.
+    changed: what to do if these are no longer the same.
+  """
   from jaxvision import data, data_record
 
+  train, test = splits["train"], splits["test"]
   if train.class_names != test.class_names:
     raise ValueError(
       f"{train.split!r} and {test.split!r} of {train.name} have other classes, "
       "or the same in another order; give them one list of classes"
     )
-  splits = {"train": train, "test": test}
   for text in data.overlaps(splits, data.identify(splits)[1]):
     logging.getLogger(__name__).warning("%s", text)
-  if run.workdir:
-    data_record.say_trained_on(run.workdir, test)
+  if not run.workdir:
+    return
+  data_record.say_trained_on(run.workdir, test)
+  for role in ("train", "validation", "test") if own else ():
+    for split in splits.values():
+      if split.split == run.config.data[role]:
+        data_record.check_role(
+          run.workdir, role, split, changed=changed, warn=False
+        )

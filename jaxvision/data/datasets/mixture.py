@@ -10,11 +10,12 @@ the result is not what was meant, data.num_classes says so.
 """
 
 import dataclasses
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from jaxvision.data import dataset
+from jaxvision.data import dataset, labels
 
 _EXPECTED = (
   "(weight, kind, name, split), as in (3.0, 'folder', 'photos', 'train')"
@@ -60,6 +61,17 @@ def sources(data_config: Any) -> list[Source]:
 
 def join_classes(members: Sequence[dataset.Dataset]) -> tuple[str, ...]:
   """Every name once, where it comes first."""
+  named, numbered = [], []
+  for each in members:
+    numbers = all(map(labels.is_number, each.class_names))
+    (numbered if numbers else named).append(each)
+  if named and numbered:
+    logging.getLogger(__name__).warning(
+      "the classes of %s are numbers, those of %s have names: joined by their "
+      "names, they share no class; name the classes of both",
+      numbered[0].name,
+      named[0].name,
+    )
   every = (name for each in members for name in each.class_names)
   return tuple(dict.fromkeys(every))
 
