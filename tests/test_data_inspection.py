@@ -49,6 +49,15 @@ def test_inspect_refuses_labels_outside_the_classes(config, monkeypatch):
     data.inspect(config, splits=["train"])
 
 
+def test_samples_of_large_images_are_small(config, tmp_path):
+  for name in ("small", "large"):
+    Image.new("RGB", (3000, 1), (7, 0, 0)).save(tmp_path / name / "0.png")
+  dataset = data.open_dataset(config, "train")
+  images, _ = data.sample(dataset, per_class=9, channels=3)
+  assert sorted(image.shape for image in images)[:2] == [(1, 640, 3)] * 2
+  assert {image[0, 0, 0] for image in images if len(image) == 1} == {7}
+
+
 def test_sample_shows_each_class(config, tmp_path):
   (tmp_path / "small" / "1.png").write_bytes(b"")
   dataset = data.open_dataset(config, "train")

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from jaxvision.data import dataset as records
-from jaxvision.data import datasets, decoding, profiles, unreadable
+from jaxvision.data import datasets, decoding, profiles, resizing, unreadable
 
+_SHOWN = 640  # pixels of the longer side of an image that is shown
 _MEASURED = 256  # images per split whose size is looked at
 
 
@@ -64,8 +65,8 @@ def sample(
     channels: 3 or 1.
 
   Returns:
-    Images (h, w, channels) uint8 and, for each, the name of its class;
-    unreadable images are left out.
+    Images (h, w, channels) uint8, of at most 640 pixels a side, and, for each,
+    the name of its class; unreadable images are left out.
   """
   labels = dataset.labels()
   chosen = [
@@ -77,9 +78,18 @@ def sample(
   for index in chosen:
     _, image = _read(dataset, index, channels)
     if isinstance(image, np.ndarray):
-      images.append(image)
+      images.append(_reduced(image))
       titles.append(dataset.class_names[labels[index]])
   return images, titles
+
+
+def _reduced(image: np.ndarray) -> np.ndarray:
+  """The image, or a smaller one: hundreds of photographs fill the memory."""
+  scale = _SHOWN / max(image.shape[:2])
+  if scale >= 1:
+    return image
+  sides = (max(1, round(side * scale)) for side in image.shape[:2])
+  return resizing.make_resizer("area")(image, *sides)
 
 
 def _summarize(dataset: records.Dataset, channels: int) -> SplitSummary:
