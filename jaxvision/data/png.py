@@ -32,8 +32,7 @@ class Header:
     height, width: of the pixels as they are stored.
     grey: whether they have no colours.
     orientation: of EXIF, 1 to 8.
-    whole: whether its chunks reach the last one, those of the pixels with
-      right checksums.
+    whole: whether its chunks reach the last one, with right checksums.
     bare: the file without metadata.
     profile: its colour profile as it is stored, if it has one.
   """
@@ -99,10 +98,10 @@ def _split(
       kept.append(encoded[first:place])
       others.append((kind, encoded[place + 8 : end - 4]))
       first = end
-    else:
-      # OpenCV would print what is wrong, without the name of the file.
-      checksum = zlib.crc32(view[place + 4 : end - 4])
-      whole = whole and checksum == int.from_bytes(view[end - 4 : end])
+    # OpenCV would print what is wrong, without the name of the file. A chunk of
+    # pixels whose type is damaged may pass for another one.
+    checksum = zlib.crc32(view[place + 4 : end - 4])
+    whole = whole and checksum == int.from_bytes(view[end - 4 : end])
     if kind == b"IEND":
       return [*kept, encoded[first:end]], others, whole
     place = end
