@@ -28,6 +28,7 @@ from jaxvision import (
   schedules,
   sharding,
   train_step,
+  user_code,
 )
 from jaxvision import config as configs
 
@@ -135,6 +136,8 @@ def prepare(
   )
   if devices is None:
     checks.check_memory(template, mesh)
+  if user_code.is_own(config.model.name):
+    checks.check_logits(config, model, template.variables, image_shape)
   jax.eval_shape(
     application.make_task_loss(config, model, mesh=mesh),
     template.params,

@@ -52,6 +52,31 @@ def check(config: ConfigDict, mesh: Mesh) -> None:
   precision.check(config)
 
 
+def check_logits(
+  config: ConfigDict,
+  model: nn.Module,
+  variables: Any,
+  image_shape: tuple[int, int, int],
+) -> None:
+  """Raises ValueError unless a model returns logits (b, k) for images.
+
+  Args:
+    config: of the run.
+    model: of the config.
+    variables: of the model, or their shapes.
+    image_shape: (h, w, c).
+  """
+  images = jax.ShapeDtypeStruct((2, *image_shape), np.float32)
+  apply = functools.partial(model.apply, train=False)
+  found = jax.eval_shape(apply, variables, images)
+  if getattr(found, "shape", None) != (2, model.num_classes):
+    shown = getattr(found, "shape", type(found).__name__)
+    raise ValueError(
+      f"model {user_code.as_written(config.model.name)} made {shown} of 2 "
+      f"images; expected logits of the shape {(2, model.num_classes)}"
+    )
+
+
 def check_best(config: ConfigDict, num_classes: int) -> None:
   """Raises ValueError unless checkpoint.best is measured, and larger better."""
   larger_is_better = _metrics(num_classes) - {"calibration_error"}

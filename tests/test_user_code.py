@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from jaxvision import cli, data, inference, models, training, user_code
+from jaxvision import cli, data, inference, models, sweep, training, user_code
 from jaxvision import config as configs
 
 _MODEL = """
@@ -316,6 +316,11 @@ def test_only_what_the_file_defines_is_called(tmp_path, account, name, message):
       "must have num_classes=3",
     ),
     ("def create(num_classes): return (", "line 2 is no Python"),
+    (
+      "class N(nn.Module):\n num_classes: int\n def __call__(self): pass\n"
+      "def create(num_classes): return N(num_classes)",
+      r"N.__call__ does not take `train`; declare it",
+    ),
   ],
 )
 def test_what_is_no_model_is_refused_in_words(tmp_path, account, body, message):
@@ -399,6 +404,12 @@ def test_a_sweep_that_names_a_recipe_needs_consent(tmp_path, account, capsys):
       {
         "question": "?",
         "read": "!",
+        "study": "sweep",
+        "searcher": "grid",
+        "space": {},
+        "draws": 1,
+        "seed": 0,
+        "trials": 1,
         "recipe": str(recipe),
         "overrides": {},
         "objective": {
@@ -430,3 +441,54 @@ def test_features_of_a_data_set_name_no_module_to_import(tmp_path, account):
   path.write_text(json.dumps({"pythonClassName": good, "featuresDict": inner}))
   with pytest.raises(ValueError, match=r"class 'os\.system', whose module"):
     tfds._check_classes(path)
+
+
+def test_a_sweep_keeps_the_code_that_it_began_with(tmp_path, account, caplog):
+  _write(tmp_path)
+  tiny_runs.write_data(tmp_path)
+  tiny_runs.load_config(tmp_path)
+  (tmp_path / "asked.py").write_text(
+    textwrap.dedent(f"""
+      from jaxvision import sweep
+      QUESTION, READ = "?", "!"
+      BASE = {str(tmp_path / "recipe.py")!r}
+      OVERRIDES = {{"model.options": {{}}}}
+      SPACE = {{
+        "model.name": sweep.grid("my_model.py:create", "linear"),
+        "optimizer.learning_rate": sweep.grid(0.1),
+      }}
+      OBJECTIVE = sweep.maximize("validation/top1")
+    """)
+  )
+
+  def opened():
+    return sweep.open_sweep(
+      tmp_path / "sweep",
+      sweep.load(tmp_path / "asked.py"),
+      file="asked.py",
+      searcher="grid",
+      draws=1,
+      seed=0,
+      storage="",
+      grace=60,
+    )
+
+  first = opened().experiment.copies
+  assert set(first) == {str(tmp_path / "recipe.py"), "my_model.py"}
+  (tmp_path / "later.py").write_text("def times(n):\n  return 3 * n\n")
+  again = opened().experiment.copies
+  assert "my_model.py has changed since the sweep began" in caplog.text
+  assert again["my_model.py"].files == first["my_model.py"].files
+  # A trial, as a worker runs it: of the copy, which it has, too.
+  training.train(
+    str(tmp_path / "recipe.py"),
+    workdir=tmp_path / "trial",
+    overrides={
+      "model.name": "my_model.py:create",
+      "model.options": {},
+      "train.duration": "1 steps",
+    },
+    copies=again,
+  )
+  copied = tmp_path / "trial" / "code" / "my_model" / "later.py"
+  assert "2 * n" in copied.read_text()

@@ -2,8 +2,9 @@
 
 import argparse
 import logging
+import pathlib
 
-from jaxvision import files, paths, screen
+from jaxvision import files, paths, screen, user_code
 from jaxvision.commands import parsing
 
 
@@ -45,14 +46,15 @@ def _probe(options: argparse.Namespace) -> None:
     pretrained.make_batches(run, kind, name, split, size=options.batch_size)
     for split in (options.train, options.test)
   )
+  of_run = run.config.data
   _check(
     run,
     {"train": train.examples.dataset, "test": test.examples.dataset},
-    own=(kind, name) == (run.config.data.kind, run.config.data.name),
+    own=(kind, name) == user_code.as_written((of_run.kind, of_run.name)),
     changed=options.data_changed,
   )
   measure = probes.make_evaluator(
-    call_syntax.split(options.probes),
+    _names(call_syntax.split(options.probes)),
     run.model,
     train,
     test,
@@ -70,6 +72,13 @@ def _probe(options: argparse.Namespace) -> None:
   for name, metrics in found.items():
     values = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
     screen.say(f"{name}: {values}")
+
+
+def _names(calls: tuple[str, ...]) -> tuple[str, ...]:
+  """The probes, with the code of those that are the user's own."""
+  typed = {"evaluate": {"probes": calls}}
+  found = user_code.resolve(typed, folders=[pathlib.Path()])
+  return found["evaluate"]["probes"]
 
 
 def _check(run, splits, *, own: bool, changed: str) -> None:

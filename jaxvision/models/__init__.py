@@ -157,6 +157,14 @@ def _own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
       f"{written}: the module must have num_classes={num_classes} as an "
       "attribute; declare `num_classes: int` in it"
     )
+  parameters = inspect.signature(type(model).__call__).parameters.values()
+  kinds = {each.kind for each in parameters}
+  takes_all = inspect.Parameter.VAR_KEYWORD in kinds
+  if not takes_all and "train" not in {each.name for each in parameters}:
+    raise ValueError(
+      f"{written}: {type(model).__name__}.__call__ does not take `train`; "
+      "declare it as __call__(self, images, *, train)"
+    )
   return model
 
 

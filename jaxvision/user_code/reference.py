@@ -86,7 +86,7 @@ def _rewrite_group(
     key = prefix + name
     if key in _OPTIONS:
       found[name] = _anywhere(value, replace)
-    elif isinstance(value, Mapping):
+    elif hasattr(value, "items"):  # also those of ml_collections
       found[name] = _rewrite_group(value, f"{key}.", replace)
     elif key in _NAMES:
       found[name] = _whole(value, replace, key)
@@ -112,7 +112,7 @@ def _whole(value: Any, replace: Replace, key: str) -> Any:
 
 
 def _anywhere(value: Any, replace: Replace) -> Any:
-  if isinstance(value, Mapping):
+  if hasattr(value, "items"):
     return {k: _anywhere(each, replace) for k, each in value.items()}
   if isinstance(value, list | tuple):
     return type(value)(_anywhere(each, replace) for each in value)

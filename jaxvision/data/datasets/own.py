@@ -16,6 +16,7 @@ with must survive pickling; they have the file, too.
 """
 
 import functools
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,6 +45,13 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
   """
   kind = user_code.as_written(data_config.kind)
   function = user_code.function(data_config.kind, kind="data.kind")
+  try:
+    inspect.signature(function).bind(data_config.name)
+  except TypeError as error:
+    raise ValueError(
+      f"data.kind {kind!r} cannot be called with data.name alone: {error}; "
+      "write a function of one argument"
+    ) from error
   returned = function(data_config.name)
   splits = returned if isinstance(returned, Mapping) else {"train": returned}
   if not splits or not all(isinstance(split, str) for split in splits):
