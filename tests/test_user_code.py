@@ -421,6 +421,8 @@ def test_a_sweep_that_names_a_recipe_needs_consent(tmp_path, account, capsys):
     )
   )
   trial = {"number": 0, "state": "complete", "value": 1.0, "overrides": {}}
+  trial |= {"picks": {}, "settings": {}, "reason": "", "attempt": 1}
+  trial |= {"worker": "host 1"}
   (sweep / "trials" / "0000" / "trial.json").write_text(json.dumps(trial))
   words = ["sweep", "--rerun", str(sweep), "--seeds=1", "--dry-run"]
   assert cli.main(words) == 2
