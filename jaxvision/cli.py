@@ -115,7 +115,13 @@ def _said_of_memory(error: Exception) -> MemoryError:
 def _fail(error: Exception, code: int) -> int:
   if os.environ.get("JAXVISION_TRACEBACK"):
     raise error
-  screen.say(f"jaxvision: {error}", stream=sys.stderr)
+  text = str(error)
+  if isinstance(error, OSError) and files.disk_is_full(error):
+    text += (
+      ": free some space, then give the same command again; a training goes on "
+      "from its last checkpoint"
+    )
+  screen.say(f"jaxvision: {text}", stream=sys.stderr)
   return _leave(code, error)
 
 

@@ -76,8 +76,10 @@ def writing(path: StrPath, *, mode: int | None = None) -> Iterator[IO[bytes]]:
       file.flush()
       os.fsync(file.fileno())
       part.replace(path)
-    except BaseException:
+    except BaseException as error:
       part.unlink(missing_ok=True)
+      if isinstance(error, OSError) and error.errno:
+        error.filename = error.filename or str(path)
       raise
   _sync_folder(path.parent)
 

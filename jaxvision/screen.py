@@ -1,12 +1,18 @@
 """What the commands let through to the screen."""
 
 import logging
+import os
+import re
 import sys
+import threading
+import warnings
+from collections.abc import Callable
 from typing import TextIO
 
 from jaxvision import files
 
 _LOGGER = logging.getLogger("jaxvision")
+_CACHE = re.compile("Error (reading|writing) persistent compilation cache")
 
 
 def log_to_screen(level: int = logging.INFO, *, errors: bool = False) -> None:
@@ -28,7 +34,31 @@ def log_to_screen(level: int = logging.INFO, *, errors: bool = False) -> None:
   # Orbax tells every save, what it was not given, and where in the code an
   # error comes from which it raises as well.
   logging.getLogger("absl").setLevel(logging.CRITICAL)
+  # It tells of failed writes of a checkpoint, which are raised as well.
+  logging.getLogger("asyncio").setLevel(logging.CRITICAL)
   sys.unraisablehook = _print_unraisable
+  threading.excepthook = _print_of_thread
+  warnings.showwarning = _shows_damaged_cache_once(warnings.showwarning)
+
+
+def _shows_damaged_cache_once(show: Callable[..., None]) -> Callable[..., None]:
+  """Jax warns of each program that it cannot read or keep; one line says it."""
+  told = []
+
+  def show_warning(message: Warning, *place: object, **options: object) -> None:
+    if not _CACHE.match(str(message)):
+      show(message, *place, **options)
+    elif not told:
+      told.append(True)
+      own = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+      _LOGGER.warning(
+        "some of the compiled programs in %s cannot be read or written, and "
+        "are compiled anew (%s); if this comes again, remove that folder",
+        own or files.cache_folder() / "compiled",
+        message,
+      )
+
+  return show_warning
 
 
 def quiet_orbax() -> None:
@@ -57,6 +87,12 @@ def say(text: object = "", *, stream: TextIO | None = None) -> None:
   encoding = getattr(stream, "encoding", None) or "utf-8"
   text = text.encode(encoding, "backslashreplace").decode(encoding)
   print(text, file=stream, flush=True)
+
+
+def _print_of_thread(arguments: "threading.ExceptHookArgs") -> None:
+  # A library's thread that cannot write; so can nobody, which is said.
+  if not files.disk_is_full(arguments.exc_value):
+    threading.__excepthook__(arguments)
 
 
 def _print_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:

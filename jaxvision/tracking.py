@@ -13,7 +13,7 @@ import math
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
 
 from jaxvision import files
 
@@ -39,22 +39,45 @@ def open_metrics(
   path = workdir / "metrics.jsonl"
   _forget_after(path, first_step, evaluated)
   with contextlib.ExitStack() as stack:
-    lines = stack.enter_context(path.open("a", encoding="utf-8"))
+    # Not buffered: what could not be written would fail again at the end.
+    lines = stack.enter_context(path.open("ab", buffering=0))
     events = None
     if tensorboard:
-      from tensorboardX import SummaryWriter
-
       events = stack.enter_context(
-        SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step + 1)
+        _open_events(workdir / "tensorboard", first_step)
       )
 
     def write(step: int, values: Values) -> None:
-      lines.write(files.to_json({"step": step, **values}) + "\n")
-      lines.flush()
+      _append(lines, files.to_json({"step": step, **values}) + "\n", path)
       for name, value in values.items() if events else ():
         events.add_scalar(name, value, step)
 
     yield write
+
+
+@contextlib.contextmanager
+def _open_events(folder: pathlib.Path, first_step: int) -> Iterator[Any]:
+  """Curves for TensorBoard: a copy, whose end is no reason to fail."""
+  from tensorboardX import SummaryWriter
+
+  events = SummaryWriter(str(folder), purge_step=first_step + 1)
+  try:
+    yield events
+  finally:
+    try:
+      events.close()
+    except OSError as error:
+      _LOGGER.warning("the curves in %s are not whole: %s", folder, error)
+
+
+def _append(file: BinaryIO, text: str, path: pathlib.Path) -> None:
+  left = text.encode()
+  try:
+    while left:  # a full disk may take a part
+      left = left[file.write(left) :]
+  except OSError as error:
+    error.filename = error.filename or str(path)
+    raise
 
 
 def read_metrics(workdir: str | pathlib.Path) -> list[dict[str, float]]:

@@ -7,6 +7,7 @@ import os
 import pathlib
 import sys
 import types
+import warnings
 
 import jaxvision
 from jaxvision import screen
@@ -56,6 +57,24 @@ def test_messages_go_to_stderr_where_stdout_is_read(capsys):
   logging.getLogger("jaxvision.training").warning("look")
   said = capsys.readouterr()
   assert (said.out, said.err) == ("", "look\n")
+
+
+def test_a_damaged_cache_of_programs_is_one_line(capsys, monkeypatch):
+  others = []
+  monkeypatch.setattr(
+    warnings, "showwarning", lambda text, *_, **__: others.append(text)
+  )
+  monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+  monkeypatch.setenv("JAXVISION_CACHE", "/my/cache")
+  screen.log_to_screen()
+  warnings.showwarning("another", UserWarning, "file.py", 1)
+  for name in ("jit_add", "jit_iota"):
+    text = f"Error reading persistent compilation cache entry for {name!r}"
+    warnings.showwarning(f"{text}: error: -3", UserWarning, "jax.py", 7)
+  printed = capsys.readouterr()
+  assert printed.out.count("\n") == 1
+  assert "compiled programs in /my/cache/compiled cannot be read" in printed.out
+  assert others == ["another"]
 
 
 def test_no_message_moves_the_cursor(capsys):
