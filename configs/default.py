@@ -18,6 +18,11 @@ train.steps_per_dispatch.
 Rules are pairs (regex, value). The regex must match the whole path of a
 parameter, as in "layer1_0/conv1/kernel"; the first rule that matches decides,
 and a parameter that no rule matches is an error.
+
+The type and range of each key stand in one table, jaxvision/keys.py; those of
+the options of a function with the function's parameters: dropout lies in
+[0, 1), b1 in [0, 1). Numbers are finite in float32. On a command line true,
+false and none may be written in any case.
 """
 
 from ml_collections import config_dict
@@ -30,7 +35,7 @@ def get_config() -> ConfigDict:
   config = ConfigDict()
 
   # Everything random follows from it: initial parameters, order of the
-  # examples, augmentation, dropout.
+  # examples, augmentation, dropout. In [0, 2^32).
   config.seed = 0
 
   config.model = _model()
@@ -41,16 +46,17 @@ def get_config() -> ConfigDict:
 
   # Exponential moving average of parameters and batch statistics, evaluated
   # beside them. After step t the old average keeps the share
-  # min(decay, (1 + t) / (10 + t)). 0 turns it off.
+  # min(decay, (1 + t) / (10 + t)). In [0, 1); 0 turns it off.
   config.ema = ConfigDict({"decay": 0.0})
 
   config.train = ConfigDict()
   # How long to train: a duration in steps, epochs or examples.
   config.train.duration = "10 epochs"
-  # Examples per step, all devices and processes together.
+  # Examples per step, all devices and processes together; at most 2^20.
   config.train.batch_size = 128
   # Steps in one compiled call (lax.scan). More than 1 saves host work where a
-  # step takes less than a few milliseconds; needs data.placement "device".
+  # step takes less than a few milliseconds; needs data.placement "device". Not
+  # more than the run has; the run is rounded up to whole calls, with a warning.
   config.train.steps_per_dispatch = 1
   # Parts in which the gradient of a batch is computed, one after another: less
   # memory for the same gradient. Batch statistics, dropout and mixup are those
@@ -182,13 +188,16 @@ def _data() -> ConfigDict:
   data.channels = 3
   # Applied to one image after the other on the host:
   # ("random_resized_crop(224)", "random_flip").
+  # Both may end with different sizes where the model takes images of any size,
+  # as ResNets do; a model of one size (mlp, learned positions) needs the same.
   data.train_transforms = ()
   data.eval_transforms = ()
   # Applied to the training batch inside the compiled step, after
   # normalisation: ("random_crop(padding=4)", "random_flip",
   # "random_mixup(0.2)"); see jaxvision/data/device_transforms.
   data.device_transforms = ()
-  # Pixels in [0, 1] become (pixel - mean) / std; one number, or one a channel.
+  # Pixels in [0, 1] become (pixel - mean) / std; one number, or one a channel:
+  # the mean in [0, 1], the std above 0.
   # Empty, as in the recipes of transfer: what model.weights was trained with;
   # (0.5,) without weights.
   data.mean = (0.5,)
@@ -198,10 +207,11 @@ def _data() -> ConfigDict:
   # others are spread over the devices; only numbers of examples are sent, those
   # of a thousand batches at once.
   data.placement = "host"
-  # Threads that read and decode, per process.
+  # Threads that read and decode, per process; at most 1024.
   data.threads = 4
   # Processes that do so in place of the threads, per process; 0: none. They
-  # pay where more than about eight cores decode. What they make is the same.
+  # pay where more than about eight cores decode. What they make is the same. At
+  # most 1024.
   data.workers = 0
   # The share of unreadable images that is tolerated, in [0, 1]. In training the
   # next readable one stands in for each; in evaluation they do not count.
@@ -217,7 +227,8 @@ def _loss() -> ConfigDict:
   # softmax, sigmoid, square, hinge or squared_hinge.
   loss.name = "softmax"
   # softmax, sigmoid: label_smoothing, smoothing_form. square: k, M.
-  # hinge, squared_hinge: delta.
+  # hinge, squared_hinge: delta. label_smoothing lies in [0, 1), k and M are
+  # above 0, delta is at least 0.
   loss.options = ConfigDict()
   # Factor of the loss of the auxiliary classifier, where the model has one:
   # nasnet_a_* do with model.options {"auxiliary": True}.
@@ -235,7 +246,8 @@ def _optimizer() -> ConfigDict:
   # sgd, adagrad, rmsprop, adam, adamw, lamb, lars, lion or muon, as in optax;
   # or sgdw, whose weight decay does not go through the momentum.
   optimizer.name = "sgd"
-  # Keyword arguments of the optax function: {"momentum": 0.9}.
+  # Keyword arguments of the optax function: {"momentum": 0.9}. momentum, b1, b2
+  # and decay lie in [0, 1); eps is at least 0.
   optimizer.options = ConfigDict()
   # At the end of the warm-up; not scaled by the batch size.
   optimizer.learning_rate = 0.1
@@ -244,11 +256,11 @@ def _optimizer() -> ConfigDict:
   optimizer.weight_decay = 0.0
   # Largest global norm of the gradient; 0 is no clipping.
   optimizer.gradient_clip = 0.0
-  # Rules: factors of the learning rate. None freezes the parameter, and what is
-  # frozen does what it does in evaluation: its batch normalisations use and
-  # keep their running averages, and neither dropout nor drop path acts inside.
-  # A dropout between frozen and trained layers is that of the next layer: in
-  # front of a trained classifier it acts. A linear probe is
+  # Rules: factors of the learning rate, at least 0. None freezes the parameter,
+  # and what is frozen does what it does in evaluation: its batch normalisations
+  # use and keep their running averages, and neither dropout nor drop path acts
+  # inside. A dropout between frozen and trained layers is that of the next
+  # layer: in front of a trained classifier it acts. A linear probe is
   # (("head/.*", 1.0), (".*", None)); in ResNets the classifier is called fc.
   # ("(embedding|Transformer/(posembed|encoderblock_[01])).*|cls", None) freezes
   # the first two blocks of a ViT, and what is before them.
@@ -257,7 +269,7 @@ def _optimizer() -> ConfigDict:
   # for BEiT and MAE (0.65 to 0.75), in (0, 1]; 1 is without. Layers are what
   # comes before the blocks, each block, and what comes after.
   optimizer.layer_decay = 1.0
-  # Rules: factors of the weight decay.
+  # Rules: factors of the weight decay, at least 0.
   optimizer.weight_decay_rules = ((".*kernel", 1.0), (".*", 0.0))
   # Radius of sharpness-aware minimisation (SAM); 0 is without.
   optimizer.sam_radius = 0.0

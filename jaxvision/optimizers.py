@@ -89,6 +89,7 @@ _TYPES = {
   "consistent_rms": ranges.Positive | None,
   "momentum": ranges.Rate | None,
 }
+_TYPES_OF = {"lars": {"momentum": ranges.Rate}}
 _RESERVED = {
   "learning_rate": "set optimizer.learning_rate",
   "adam_learning_rate": "set optimizer.learning_rate_rules",

@@ -368,3 +368,57 @@ def test_errors_name_the_remedy(settings, message):
   settings = {"name": "sgd", **settings}
   with pytest.raises(ValueError, match=message):
     _create(settings.pop("name"), **settings)
+
+
+@pytest.mark.parametrize(
+  ("name", "options", "message"),
+  [
+    ("adam", {"b1": 2}, r"b1 is 2; it must be a number in \[0, 1\)"),
+    ("adam", {"b2": 1.0}, r"b2 is 1.0; it must be a number in \[0, 1\)"),
+    ("adamw", {"eps": -1}, "eps is -1; it must be a number at least 0"),
+    ("lamb", {"eps_root": None}, "eps_root is None; it must be a number"),
+    ("adagrad", {"initial_accumulator_value": -1}, "is -1; it must be"),
+    ("rmsprop", {"decay": True}, "decay is True; it must be a number"),
+    ("rmsprop", {"centered": "no"}, "it must be true or false"),
+    ("sgd", {"momentum": (0, 9)}, "write a decimal point: 0.9"),
+    ("sgd", {"accumulator_dtype": "float33"}, "must be one of float32"),
+    ("sgdw", {"nesterov": 1}, "nesterov is 1; it must be true or false"),
+    ("lars", {"momentum": "none"}, "momentum is 'none'; it must be a number"),
+    ("lars", {"trust_coefficient": 0}, "it must be a number above 0"),
+    ("lion", {"b1": float("nan")}, "b1 is nan"),
+    ("muon", {"ns_steps": 0}, "ns_steps is 0; it must be a whole number"),
+    ("muon", {"beta": -0.1}, "beta is -0.1; it must be a number in"),
+    ("muon", {"adaptive": "maybe"}, "it must be true or false"),
+  ],
+)
+def test_options_of_a_wrong_type_or_out_of_range_are_refused(
+  name, options, message
+):
+  with pytest.raises(ValueError, match=message):
+    optimizers.create(
+      name,
+      learning_rate=lambda step: 0.1,
+      params={"kernel": jnp.ones(2)},
+      options=options,
+    )
+
+
+@pytest.mark.parametrize("word", ["false", "False", "FALSE"])
+def test_an_option_that_is_false_in_words_is_false(word):
+  """Two steps as optax takes them without Nesterov's, not with it."""
+  params = {"kernel": jnp.ones(2)}
+  grads = {"kernel": jnp.asarray([1.0, -0.5])}
+  ours = optimizers.create(
+    "sgd",
+    learning_rate=lambda step: 0.1,
+    params=params,
+    options={"momentum": 0.9, "nesterov": word},
+  )
+  theirs = optax.sgd(0.1, momentum=0.9, nesterov=False)
+  updates = []
+  for each in (ours, theirs):
+    state = each.init(params)
+    for _ in range(2):
+      update, state = each.update(grads, state, params)
+    updates.append(update["kernel"])
+  np.testing.assert_allclose(*updates, rtol=1e-6)
