@@ -34,6 +34,7 @@ class Preprocessing:
       "square": the whole image is resized, and its aspect ratio is lost.
     interpolation: a method of data/resizing.py.
     source: who says so, for messages.
+    channels: of the images.
     eval_transforms: calls of host transforms in place of the three above.
     notes: what speaks against it, in sentences.
 
@@ -48,6 +49,7 @@ class Preprocessing:
   crop: str = "center"
   interpolation: str = "bilinear"
   source: str = ""
+  channels: int = 3
   eval_transforms: tuple[str, ...] = ()
   notes: tuple[str, ...] = ()
 
@@ -57,24 +59,24 @@ class Preprocessing:
 
 def _check(of: Preprocessing) -> None:
   numbers = (*of.mean, *of.std, of.crop_fraction)
-  for problem, message in (
+  for fails, wrong in (
     (
       min(of.image_size) < 1,
-      f"an image size of {of.image_size}; both must be at least 1",
+      f"the image size is {of.image_size}; both sides must be at least 1",
     ),
     (
       not of.mean or not of.std or not all(map(math.isfinite, numbers)),
-      f"mean {of.mean} and std {of.std}; they must be finite numbers",
+      f"mean is {of.mean} and std is {of.std}; they must be finite numbers",
     ),
-    (min(of.std, default=1) <= 0, f"std {of.std}; it must be positive"),
+    (min(of.std, default=1) <= 0, f"std is {of.std}; it must be positive"),
     (
       not 0 < of.crop_fraction <= 1,
-      f"a crop fraction of {of.crop_fraction}; it must be in (0, 1]",
+      f"the crop fraction is {of.crop_fraction}; it must be in (0, 1]",
     ),
-    (of.crop not in CROPS, f"crop {of.crop!r}; it is one of {CROPS}"),
+    (of.crop not in CROPS, f"the crop is {of.crop!r}; it is one of {CROPS}"),
   ):
-    if problem:
-      raise ValueError(f"{of.source or 'the preprocessing'} has {message}")
+    if fails:
+      raise ValueError(f"preprocessing of images: {wrong}")
 
 
 def transforms(of: Preprocessing) -> tuple[str, ...]:

@@ -67,11 +67,17 @@ def open_weights(
     path_or_url, name, like=like, image_size=image_size
   )
   inputs = preprocessing.changed(inputs, **changes)
+  if inputs.channels not in (1, 3):
+    raise ValueError(
+      f"{files.printable(path_or_url)} is for images of {inputs.channels} "
+      "channels, and image files have 3 or 1: use weights.load in Python"
+    )
   mesh = distributed.make_mesh(jax.devices()[:1])
   model, variables = weights.load(
     path_or_url,
     name,
     image_size=inputs.image_size,
+    channels=inputs.channels,
     sharding=distributed.replicated(mesh),
   )
   trees.check_finite(variables, what=str(path_or_url))
@@ -80,12 +86,13 @@ def open_weights(
     _LOGGER.warning("images: %s", note)
   config = default.get_config()
   config.model.name = name
+  config.data.channels = inputs.channels
   config.data.mean, config.data.std = inputs.mean, inputs.std
   config.data.eval_transforms = preprocessing.transforms(inputs)
   return inference.TrainedRun(
     config=config,
     class_names=_class_names(model.num_classes, names),
-    image_shape=(*inputs.image_size, 3),
+    image_shape=(*inputs.image_size, inputs.channels),
     model=model,
     variables=variables,
     step=0,

@@ -18,16 +18,25 @@ _CACHE = re.compile("Error (reading|writing) persistent compilation cache")
 def log_to_screen(level: int = logging.INFO, *, errors: bool = False) -> None:
   """Prints what jaxvision logs from a level on; keeps its libraries quiet.
 
+  The same warning is printed once.
+
   Args:
     level: of the logging module.
     errors: print to stderr, where stdout is for a program that reads it.
   """
-  handler = logging.Handler()
-  # Printed, so that the live line of a training makes room for it. The streams
-  # are looked up for each message, as they may be replaced.
-  handler.emit = lambda record: say(
-    handler.format(record), stream=sys.stderr if errors else sys.stdout
-  )
+  handler, warned = logging.Handler(), set()
+
+  def emit(record: logging.LogRecord) -> None:
+    text = handler.format(record)
+    if record.levelno >= logging.WARNING:
+      if text in warned:  # A file that is opened twice warns twice.
+        return
+      warned.add(text)
+    # Printed, so that the live line of a training makes room for it. The
+    # streams are looked up each time, as they may be replaced.
+    say(text, stream=sys.stderr if errors else sys.stdout)
+
+  handler.emit = emit
   _LOGGER.handlers[:] = [handler]
   _LOGGER.setLevel(level)
   _LOGGER.propagate = False

@@ -225,3 +225,47 @@ def test_versions(capsys):
   assert cli.main(["--version"]) == 0
   said = capsys.readouterr().out
   assert said.startswith("jaxvision ") and ", jax 0." in said
+
+
+@pytest.mark.slow  # Two compilations of a ResNet.
+def test_converted_weights_keep_how_images_become_their_input(tmp_path, capsys):
+  """A run of other mean and std, as a file of timm, predicts the same."""
+  images, _ = _images(1, seed=3)
+  Image.fromarray(images[0]).save(tmp_path / "a.png")
+  run = tmp_path / "run"
+  path = _write(tmp_path / "own.npz", *_images(48, seed=0), NAMES)
+  training.train(
+    processes.recipe("digits.py:mlp"),
+    workdir=run,
+    overrides={
+      "model.name": "resnet18",
+      "model.options": {"stem": "small", "features": 4, "blocks": (1, 1)},
+      "data.kind": "npz",
+      "data.name": path,
+      "data.channels": 3,
+      "data.train": "train",
+      "data.validation": "",
+      "data.test": "",
+      "data.mean": (0.3, 0.2, 0.1),
+      "data.std": (0.4,),
+      "data.device_transforms": (),
+      "train.batch_size": 16,
+      "train.steps_per_dispatch": 1,
+      "train.duration": "2 steps",
+      "log.tensorboard": False,
+    },
+  )
+  file = str(tmp_path / "net.safetensors")
+  assert cli.main(["weights", "convert", str(run), file]) == 0
+  said = capsys.readouterr().out
+  assert "net.preprocessing.json" in said
+  found = []
+  for words in (
+    ["--workdir", str(run)],
+    ["--weights", file, "--model", "resnet18"],
+  ):
+    image = str(tmp_path / "a.png")
+    assert cli.main(["predict", *words, "--json", image]) == 0
+    found.append(json.loads(capsys.readouterr().out)[0]["top"])
+  shares = [[each["probability"] for each in top] for top in found]
+  np.testing.assert_allclose(*shares, rtol=1e-5)

@@ -101,3 +101,10 @@ def test_what_may_hold_names_of_others_is_said_by_one_function():
   """Those that print by themselves print numbers and words of ours."""
   own = {"cli.py", "cluster.py", "ray.py", "screen.py", "tables.py", "tpu.py"}
   assert set(_prints()) <= {*own, "tracking.py", "worker_shell.py"}
+
+
+def test_the_same_warning_is_printed_once(capsys):
+  screen.log_to_screen()
+  for level in (logging.WARNING, logging.WARNING, logging.INFO, logging.INFO):
+    logging.getLogger("jaxvision.weights").log(level, "a prefix")
+  assert capsys.readouterr().out == "a prefix\n" * 3

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import test_weights_preprocessing
 import tiny_runs
 from test_weights_roundtrip import random_variables
 
-from jaxvision import inference, models, training, trees, weights
+from jaxvision import config as configs
+from jaxvision import inference, models, start, training, trees, weights
 
 SMALL = {
   "patch_size": 4,
@@ -89,3 +91,60 @@ def test_weights_of_another_model_end_before_anything_is_written(
   with pytest.raises(ValueError, match="holds no resnet18"):
     _train(tmp_path, file[0], **{"model.name": "resnet18", "model.options": {}})
   assert not (tmp_path / "run").exists()
+
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def _config(path, **overrides):
+  recipe = "configs/vit_transfer.py"
+  changes = {
+    "model.name": "vit_ti16",
+    "model.weights": str(path),
+    "data.kind": "npz",
+    **{key.replace("__", "."): value for key, value in overrides.items()},
+  }
+  return start.with_implied_options(configs.load(recipe, changes)).data
+
+
+@pytest.fixture
+def torchvisions(tmp_path):
+  """A file that is laid out as torchvision's are."""
+  path = tmp_path / "vit.safetensors"
+  keys = {**test_weights_preprocessing.KEYS["vit torchvision"]}
+  test_weights_preprocessing.write(path, keys)
+  return path
+
+
+def test_a_transfer_normalises_as_its_weights_were_trained(
+  torchvisions, file, caplog
+):
+  caplog.set_level("INFO", "jaxvision.start")
+  found = _config(torchvisions, model__name="vit_b32")
+  assert (found.mean, found.std) == IMAGENET
+  assert "torchvision's default weights" in caplog.text
+  found = _config(file[0])
+  assert found.mean == found.std == (0.5, 0.5, 0.5)
+  assert configs.load("configs/vit_transfer.py").data.mean == (0.5,)
+
+
+def test_grey_images_get_the_average(torchvisions):
+  found = _config(torchvisions, model__name="vit_b32", data__channels=1)
+  np.testing.assert_allclose(found.mean, np.mean(IMAGENET[0]))
+  np.testing.assert_allclose(found.std, np.mean(IMAGENET[1]))
+
+
+def test_a_mean_that_contradicts_the_weights_is_said(torchvisions, caplog):
+  found = _config(
+    torchvisions, model__name="vit_b32", data__mean=(0.5,), data__std=(0.5,)
+  )
+  assert found.mean == found.std == (0.5,)
+  assert "data.mean=() takes that" in caplog.text
+  caplog.clear()
+  _config(
+    torchvisions,
+    model__name="vit_b32",
+    data__mean=IMAGENET[0],
+    data__std=IMAGENET[1],
+  )
+  assert not [r for r in caplog.records if r.levelname == "WARNING"]

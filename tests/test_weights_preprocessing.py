@@ -221,3 +221,19 @@ def test_a_stated_size_keeps_the_share_that_is_cut_out(tmp_path):
     "resize_small((219, 292), method='bilinear_antialiased', rounding='down')",
     "center_crop((192, 256), rounding='even')",
   )
+
+
+def test_grey_files_get_averages(tmp_path):
+  keys = KEYS["vit torchvision"] | {"conv_proj.weight": (8, 1, 32, 32)}
+  path = write(tmp_path / "model.safetensors", keys)
+  found = weights.preprocessing(path, "vit_b32")
+  assert found.channels == 1
+  np.testing.assert_allclose(found.mean, np.mean(IMAGENET))
+  assert "1 channels" in found.notes[0]
+
+
+def test_small_stems_are_of_no_published_file(tmp_path):
+  keys = KEYS["resnet"] | {"conv1.weight": (8, 3, 3, 3)}
+  path = write(tmp_path / "model.safetensors", keys)
+  (*_, note) = weights.preprocessing(path, "resnet18").notes
+  assert "state --image_size, --mean and --std" in note

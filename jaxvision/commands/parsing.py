@@ -1,6 +1,7 @@
 """How a command is declared."""
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -144,17 +145,23 @@ _OF_WEIGHTS = (
 
 def size(text: str) -> tuple[int, int]:
   """(height, width) of "224" or "192x224"."""
-  height, _, width = text.partition("x")
-  pair = int(height), int(width or height)
-  if min(pair) < 1:
-    raise argparse.ArgumentTypeError(f"{text}: both must be at least 1")
-  return pair
+  match = re.fullmatch(r"([1-9]\d{0,5})(?:x([1-9]\d{0,5}))?", text)
+  if match is None:
+    raise argparse.ArgumentTypeError(
+      f"{text!r} is no size; write 224, or HEIGHTxWIDTH as in 192x224"
+    )
+  return int(match[1]), int(match[2] or match[1])
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-  numbers = tuple(map(float, text.split(",")))
+  try:
+    numbers = tuple(map(float, text.split(",")))
+  except ValueError:
+    numbers = ()
   if len(numbers) not in (1, 3):
-    raise argparse.ArgumentTypeError(f"{text}: give one number or three")
+    raise argparse.ArgumentTypeError(
+      f"{text!r}: write one number or three, as in 0.485,0.456,0.406"
+    )
   return numbers
 
 

@@ -8,70 +8,22 @@ alike, and timm has several files of many networks. Then the default of the
 library is taken, and the others are named.
 """
 
-import contextlib
 import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+
+import flax.linen as nn
 
 from jaxvision import fetch, inference, models, published
 from jaxvision import preprocessing as records
 from jaxvision import workdir as workdirs
 from jaxvision.preprocessing import Preprocessing
-from jaxvision.weights import files, loading, recognition
+from jaxvision.weights import opened, origins, recognition
+from jaxvision.weights.opened import Size
 
-_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-_HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-# torchvision's DEFAULT weights: size of the shorter side, of the crop, method.
-_TORCHVISION = {
-  "alexnet": (256, 224, "bilinear"),
-  "vgg": (256, 224, "bilinear"),
-  "shufflenet_v2_x0_5": (256, 224, "bilinear"),
-  "shufflenet_v2_x1_0": (256, 224, "bilinear"),
-  "shufflenet_v2_x1_5": (232, 224, "bilinear"),
-  "shufflenet_v2_x2_0": (232, 224, "bilinear"),
-  "resnet18": (256, 224, "bilinear"),
-  "resnet34": (256, 224, "bilinear"),
-  "resnet50": (232, 224, "bilinear"),
-  "resnet101": (232, 224, "bilinear"),
-  "resnet152": (232, 224, "bilinear"),
-  "efficientnet_b0": (256, 224, "bicubic"),
-  "efficientnet_b1": (255, 240, "bilinear"),
-  "efficientnet_b2": (288, 288, "bicubic"),
-  "efficientnet_b3": (320, 300, "bicubic"),
-  "efficientnet_b4": (384, 380, "bicubic"),
-  "efficientnet_b5": (456, 456, "bicubic"),
-  "efficientnet_b6": (528, 528, "bicubic"),
-  "efficientnet_b7": (600, 600, "bicubic"),
-  "vit_l16": (242, 224, "bilinear"),
-  "vit_": (256, 224, "bilinear"),
-}
-# Those of SWAG are not cropped: ViTs for more than 224 pixels, and ViT-H/14.
-_SWAG = "bicubic"
-# Of networks whose files at timm differ, the one that timm takes by default.
-_TIMM = frozenset(
-  f"timm/{label}"
-  for label in (
-    "mixer_b16_224.goog_in21k_ft_in1k",
-    "resnet101.a1h_in1k",
-    "resnet101d.ra2_in1k",
-    "resnet152.a1h_in1k",
-    "resnet152d.ra2_in1k",
-    "resnet18.a1_in1k",
-    "resnet18d.ra2_in1k",
-    "resnet34.a1_in1k",
-    "resnet50.a1_in1k",
-    "resnet50d.ra2_in1k",
-    "resnetv2_152x2_bit.goog_teacher_in21k_ft_in1k",
-    "resnetv2_50x1_bit.goog_distilled_in1k",
-    *(f"tf_efficientnet_b{n}.ns_jft_in1k" for n in range(8)),
-  )
-)
-ORIGINS = ("torchvision", "timm", "huggingface", "authors", "big_vision")
+ORIGINS = origins.ORIGINS
 _BOTH = "timm, torchvision"  # what the layout of plain ResNets is called
-_FIXED_SIZE = ("vit_", "mixer_")  # whose arrays tell the size of the images
 
 
 def preprocessing(
@@ -79,7 +31,7 @@ def preprocessing(
   name: str,
   *,
   like: str = "",
-  image_size: tuple[int, int] | None = None,
+  image_size: Size | None = None,
 ) -> Preprocessing:
   """Returns how images become the input of published weights.
 
@@ -100,29 +52,64 @@ def preprocessing(
     if like:
       raise ValueError(f"{path} is a run, whose config states what it takes")
     return _of_run(path)
+  file = opened.open_weights(path, name)
   if like and like not in ORIGINS:
     found = _of_label(like)
   else:
     found = None if like else _stated(path_or_url, path, name)
   if found is None:
-    return _of_layout(path, name, like, image_size)
-  return _of_size(found, path, name, image_size)
+    found = _of_layout(file, name, like, image_size)
+  else:
+    found = _of_size(found, file, name, image_size)
+  return _of_channels(found, opened.channels(file) or len(found.mean))
+
+
+def _of_channels(found: Preprocessing, channels: int) -> Preprocessing:
+  """For images of as many channels as the first kernel reads."""
+  if channels == len(found.mean):
+    return dataclasses.replace(found, channels=channels)
+  mean, std = ((sum(each) / len(each),) for each in (found.mean, found.std))
+  if len(found.mean) > 1:
+    note = (
+      f"the weights are for images of {channels} channels; mean and std are "
+      f"the averages of those of {len(found.mean)}"
+    )
+    found = records.with_notes(found, note)
+  return dataclasses.replace(found, mean=mean, std=std, channels=channels)
+
+
+def _native(
+  file: opened.Opened, name: str, image_size: Size | None
+) -> tuple[nn.Module, Size]:
+  """(model, size of the images that the arrays are for).
+
+  Raises:
+    ValueError: the arrays do not tell, and no size is wanted.
+  """
+  model = models.create(name, num_classes=1)
+  try:
+    options = opened.options(file, name, given={}, image_size=image_size)
+    model = models.create(name, num_classes=1, **options)
+    return model, opened.image_size(file, name, model, wanted=None)
+  except ValueError:
+    if image_size is None:
+      raise
+    return model, image_size
 
 
 def _of_size(
   found: Preprocessing,
-  path: pathlib.Path,
+  file: opened.Opened,
   name: str,
-  image_size: tuple[int, int] | None,
+  image_size: Size | None,
 ) -> Preprocessing:
   """For images of the size that is wanted, or that the arrays are for."""
-  if image_size is None and name.startswith(_FIXED_SIZE):
+  if image_size is None and name.startswith(origins.FIXED_SIZE):
     # A file that does not tell its size is of the one that is stated.
-    with contextlib.suppress(ValueError):
-      image_size = _pair(loading.native_size(path, name))
-    if image_size not in (None, found.image_size):
+    _, image_size = _native(file, name, found.image_size)
+    if image_size != found.image_size:
       note = (
-        f"the arrays of {path} are for images of {image_size[0]}x"
+        f"the arrays of {file.source} are for images of {image_size[0]}x"
         f"{image_size[1]} pixels, which is what they get"
       )
       found = records.with_notes(found, note)
@@ -206,24 +193,12 @@ def published_row(
 
 
 def _of_layout(
-  path: pathlib.Path,
-  name: str,
-  like: str,
-  image_size: tuple[int, int] | None,
+  file: opened.Opened, name: str, like: str, image_size: Size | None
 ) -> Preprocessing:
-  found = recognition.recognize(files.open_file(path).entries, source=str(path))
-  recognition.check_name(found, name, source=str(path))
-  try:
-    size = _pair(loading.native_size(path, name))
-  except ValueError:  # Its positions may be of more than one size.
-    if image_size is None:
-      raise
-    size = image_size
-  origin, notes = like or found.layout.name, ()
+  model, size = _native(file, name, image_size)
+  origin, notes = like or file.found.layout.name, ()
   if origin == _BOTH:
-    by_torchvision = _torchvision_crop(name, size) is not None
-    options = loading.implied_options(path, name)
-    by_torchvision = by_torchvision and "squeeze_excite" not in options
+    by_torchvision = origins.is_of_torchvision(name, model)
     origin = "torchvision" if by_torchvision else "timm"
     if by_torchvision:
       notes = (
@@ -231,136 +206,13 @@ def _of_layout(
         "preprocessing is taken; for a file of timm say "
         f"--preprocessing timm, or timm/{name}.a1_in1k",
       )
-  if origin == "torchvision":
-    implied = _by_torchvision(name, size, notes)
-  elif origin.startswith("timm"):
-    implied = _by_timm(path, name, size, recognition.classes(found))
-  elif origin == "huggingface":
-    implied = _by_hugging_face(name)
-  else:
-    implied = _by_authors(name, origin)
-  if image_size or name.startswith(_FIXED_SIZE):
-    return dataclasses.replace(implied, image_size=image_size or size)
-  return implied
-
-
-def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
-  return (size, size) if isinstance(size, int) else size
-
-
-def _torchvision_crop(
-  name: str, size: tuple[int, int]
-) -> tuple[int, int, str] | None:
-  """(shorter side, crop, method) of torchvision; None if it has no such."""
-  if name.startswith("vit_") and (name == "vit_h14" or max(size) > 224):
-    return size[0], size[0], _SWAG
-  known = [key for key in _TORCHVISION if name == key]
-  known += [
-    key for key in ("vgg", "vit_") if name.startswith(key) and not known
-  ]
-  return _TORCHVISION[known[0]] if known else None
-
-
-def _by_torchvision(
-  name: str, size: tuple[int, int], notes: Sequence[str]
-) -> Preprocessing:
-  crop = _torchvision_crop(name, size)
-  if crop is None:
-    raise ValueError(f"torchvision has no {name}; say another --preprocessing")
-  shorter, side, method = crop
-  return Preprocessing(
-    image_size=(side, side),
-    **_IMAGENET,
-    crop_fraction=side / shorter,
-    interpolation=f"{method}_antialiased",
-    source=f"torchvision's default weights of {name}",
-    notes=tuple(notes),
-  )
-
-
-def _by_timm(
-  path: pathlib.Path, name: str, size: tuple[int, int], classes: int | None
-) -> Preprocessing:
-  """As timm's files of this network: its default one where they differ."""
-  rows = [
-    row for row in published.rows(name) if row.url.startswith("hf-hub:timm/")
-  ]
-  given = _stem(name, loading.implied_options(path, name))
-  for same in (
-    lambda row: _stem(name, row.options) == given,
-    lambda row: row.num_classes == classes,
-    lambda row: (
-      not name.startswith(_FIXED_SIZE) or (row.image_size,) * 2 == size
-    ),
-  ):
-    rows = [row for row in rows if same(row)] or rows
-  if not rows:
-    return _by_spec(name)
-  rows.sort(key=lambda row: row.label not in _TIMM)
-  kinds: dict[tuple, list[published.PublishedFile]] = {}
-  for row in rows:
-    kinds.setdefault(records.means(records.of_row(row)), []).append(row)
-  ordered = sorted(kinds.values(), key=_rank)
-  chosen, others = ordered[0][0], [each[0] for each in ordered[1:]]
-  found = records.of_row(chosen)
-  notes = ()
-  if others:
-    labels = ", ".join(row.label for row in others)
+  if getattr(model, "stem", "") == "small":
     notes = (
-      f"timm has other files of {name} that differ in it: if yours is one of "
-      f"them, say --preprocessing LABEL ({labels})",
+      "networks with a small stem are for small images, of which nothing is "
+      "published: state --image_size, --mean and --std as they were trained",
     )
-  return records.with_notes(found, *notes)
-
-
-def _rank(rows: Sequence[published.PublishedFile]) -> tuple[bool, int]:
-  """What timm takes by default comes first, then what most files have."""
-  return not any(row.label in _TIMM for row in rows), -len(rows)
-
-
-def _stem(name: str, options: Mapping[str, Any]) -> tuple:
-  """What tells one architecture of timm's from another of the same model."""
-  model = models.create(name, num_classes=1, **options)
-  return tuple(getattr(model, key, None) for key in ("stem", "shortcut"))
-
-
-def _by_spec(name: str) -> Preprocessing:
-  spec = models.spec(name)
-  return Preprocessing(
-    image_size=(spec.image_size, spec.image_size),
-    mean=spec.mean,
-    std=spec.std,
-    crop_fraction=spec.crop_fraction,
-    interpolation="bicubic_antialiased",
-    source=f"the paper of {name}, as no file of timm is listed",
-  )
-
-
-def _by_hugging_face(name: str) -> Preprocessing:
-  """By transformers' ViTImageProcessor, and as google/bit-50 states."""
-  vit = name.startswith("vit_")
-  if not vit and not name.startswith("bit_"):
-    raise ValueError(f"Hugging Face has no {name}; say another --preprocessing")
-  (row,) = published.rows("google/" + ("vit-base-*-224" if vit else "bit-50"))
-  found = records.of_row(row)
-  return Preprocessing(
-    image_size=found.image_size,
-    **_HALF,
-    crop_fraction=found.crop_fraction,
-    crop=found.crop,
-    interpolation=found.interpolation,
-    source=f"the layout of Hugging Face's files, as for {row.label}",
-  )
-
-
-def _by_authors(name: str, origin: str) -> Preprocessing:
-  """In [-1, 1]; BiT squares images, the others cut out the middle."""
-  square = name.startswith("bit_")
-  spec = models.spec(name)
-  return Preprocessing(
-    image_size=(spec.image_size, spec.image_size),
-    **_HALF,
-    crop_fraction=1.0 if square else spec.crop_fraction,
-    crop="square" if square else "center",
-    source=f"the layout of {origin}'s files of {name}",
-  )
+  classes = recognition.classes(file.found)
+  implied = origins.of(origin, name, model=model, size=size, classes=classes)
+  if image_size or name.startswith(origins.FIXED_SIZE):
+    implied = dataclasses.replace(implied, image_size=image_size or size)
+  return records.with_notes(implied, *notes)

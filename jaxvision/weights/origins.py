@@ -1,0 +1,216 @@
+"""How libraries prepare images for the files that they lay out.
+
+torchvision states it for its default weights, timm for each file, Hugging Face
+and the authors by their code. What is taken is each library's default.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import flax.linen as nn
+
+from jaxvision import models, published
+from jaxvision import preprocessing as records
+from jaxvision.preprocessing import Preprocessing
+
+Size = tuple[int, int]
+
+ORIGINS = ("torchvision", "timm", "huggingface", "authors", "big_vision")
+FIXED_SIZE = ("vit_", "mixer_")  # whose arrays tell the size of the images
+_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+# torchvision's DEFAULT weights: size of the shorter side, of the crop, method.
+_TORCHVISION = {
+  "alexnet": (256, 224, "bilinear"),
+  "vgg": (256, 224, "bilinear"),
+  "shufflenet_v2_x0_5": (256, 224, "bilinear"),
+  "shufflenet_v2_x1_0": (256, 224, "bilinear"),
+  "shufflenet_v2_x1_5": (232, 224, "bilinear"),
+  "shufflenet_v2_x2_0": (232, 224, "bilinear"),
+  "resnet18": (256, 224, "bilinear"),
+  "resnet34": (256, 224, "bilinear"),
+  "resnet50": (232, 224, "bilinear"),
+  "resnet101": (232, 224, "bilinear"),
+  "resnet152": (232, 224, "bilinear"),
+  "efficientnet_b0": (256, 224, "bicubic"),
+  "efficientnet_b1": (255, 240, "bilinear"),
+  "efficientnet_b2": (288, 288, "bicubic"),
+  "efficientnet_b3": (320, 300, "bicubic"),
+  "efficientnet_b4": (384, 380, "bicubic"),
+  "efficientnet_b5": (456, 456, "bicubic"),
+  "efficientnet_b6": (528, 528, "bicubic"),
+  "efficientnet_b7": (600, 600, "bicubic"),
+  "vit_l16": (242, 224, "bilinear"),
+  "vit_": (256, 224, "bilinear"),
+}
+# Those of SWAG are not cropped: ViTs for more than 224 pixels, and ViT-H/14.
+_SWAG = "bicubic"
+# Of networks whose files at timm differ, the one that timm takes by default.
+_TIMM = frozenset(
+  f"timm/{label}"
+  for label in (
+    "mixer_b16_224.goog_in21k_ft_in1k",
+    "resnet101.a1h_in1k",
+    "resnet101d.ra2_in1k",
+    "resnet152.a1h_in1k",
+    "resnet152d.ra2_in1k",
+    "resnet18.a1_in1k",
+    "resnet18d.ra2_in1k",
+    "resnet34.a1_in1k",
+    "resnet50.a1_in1k",
+    "resnet50d.ra2_in1k",
+    "resnetv2_152x2_bit.goog_teacher_in21k_ft_in1k",
+    "resnetv2_50x1_bit.goog_distilled_in1k",
+    *(f"tf_efficientnet_b{n}.ns_jft_in1k" for n in range(8)),
+  )
+)
+
+
+def of(
+  origin: str, name: str, *, model: nn.Module, size: Size, classes: int | None
+) -> Preprocessing:
+  """Returns how a library prepares images.
+
+  Args:
+    origin: who lays the file out; one of `ORIGINS` or begins with it.
+    name: of the model.
+    model: with the options that the file implies.
+    size: (height, width) that its arrays are for.
+    classes: length of the logits.
+
+  Raises:
+    ValueError: the library has no such model.
+  """
+  if origin == "torchvision":
+    return _by_torchvision(name, size)
+  if origin.startswith("timm"):
+    return _by_timm(name, model, size, classes)
+  if origin == "huggingface":
+    return _by_hugging_face(name)
+  return _by_authors(name, origin)
+
+
+def is_of_torchvision(name: str, model: nn.Module) -> bool:
+  """Whether torchvision has such a ResNet, which timm writes alike."""
+  if model.squeeze_excite or model.stem == "small":
+    return False
+  return _torchvision_crop(name, (224, 224)) is not None
+
+
+def _torchvision_crop(name: str, size: Size) -> tuple[int, int, str] | None:
+  """(shorter side, crop, method) of torchvision; None if it has no such."""
+  if name.startswith("vit_") and (name == "vit_h14" or max(size) > 224):
+    return size[0], size[0], _SWAG
+  known = [key for key in _TORCHVISION if name == key]
+  known += [
+    key for key in ("vgg", "vit_") if name.startswith(key) and not known
+  ]
+  return _TORCHVISION[known[0]] if known else None
+
+
+def _by_torchvision(name: str, size: Size) -> Preprocessing:
+  crop = _torchvision_crop(name, size)
+  if crop is None:
+    raise ValueError(f"torchvision has no {name}; say another --preprocessing")
+  shorter, side, method = crop
+  return Preprocessing(
+    image_size=(side, side),
+    **_IMAGENET,
+    crop_fraction=side / shorter,
+    interpolation=f"{method}_antialiased",
+    source=f"torchvision's default weights of {name}",
+  )
+
+
+def _by_timm(
+  name: str, model: nn.Module, size: Size, classes: int | None
+) -> Preprocessing:
+  """As timm's files of this network: its default one where they differ."""
+  rows = [
+    row for row in published.rows(name) if row.url.startswith("hf-hub:timm/")
+  ]
+  for same in (
+    lambda row: _stem(_model(row)) == _stem(model),
+    lambda row: row.num_classes == classes,
+    lambda row: (
+      not name.startswith(FIXED_SIZE) or (row.image_size,) * 2 == size
+    ),
+  ):
+    rows = [row for row in rows if same(row)] or rows
+  if not rows:
+    return _by_spec(name)
+  rows.sort(key=lambda row: row.label not in _TIMM)
+  kinds: dict[tuple, list[published.PublishedFile]] = {}
+  for row in rows:
+    kinds.setdefault(records.means(records.of_row(row)), []).append(row)
+  ordered = sorted(kinds.values(), key=_rank)
+  chosen, others = ordered[0][0], [each[0] for each in ordered[1:]]
+  found = dataclasses.replace(
+    records.of_row(chosen), source=f"timm's layout, as for {chosen.label}"
+  )
+  notes = ()
+  if others:
+    labels = ", ".join(row.label for row in others)
+    notes = (
+      f"timm has other files of {name} that differ in it: if yours is one of "
+      f"them, say --preprocessing LABEL ({labels})",
+    )
+  return records.with_notes(found, *notes)
+
+
+def _rank(rows: Sequence[published.PublishedFile]) -> tuple[bool, int]:
+  """What timm takes by default comes first, then what most files have."""
+  return not any(row.label in _TIMM for row in rows), -len(rows)
+
+
+def _model(row: published.PublishedFile) -> nn.Module:
+  return models.create(row.model, num_classes=1, **row.options)
+
+
+def _stem(model: nn.Module) -> tuple:
+  """What tells one architecture of timm's from another of the same model."""
+  return tuple(getattr(model, key, None) for key in ("stem", "shortcut"))
+
+
+def _by_spec(name: str) -> Preprocessing:
+  spec = models.spec(name)
+  return Preprocessing(
+    image_size=(spec.image_size, spec.image_size),
+    mean=spec.mean,
+    std=spec.std,
+    crop_fraction=spec.crop_fraction,
+    interpolation="bicubic_antialiased",
+    source=f"the paper of {name}, as no file of timm is listed",
+  )
+
+
+def _by_hugging_face(name: str) -> Preprocessing:
+  """By transformers' ViTImageProcessor, and as google/bit-50 states."""
+  vit = name.startswith("vit_")
+  if not vit and not name.startswith("bit_"):
+    raise ValueError(f"Hugging Face has no {name}; say another --preprocessing")
+  (row,) = published.rows("google/" + ("vit-base-*-224" if vit else "bit-50"))
+  found = records.of_row(row)
+  return Preprocessing(
+    image_size=found.image_size,
+    **_HALF,
+    crop_fraction=found.crop_fraction,
+    crop=found.crop,
+    interpolation=found.interpolation,
+    source=f"the layout of Hugging Face's files, as for {row.label}",
+  )
+
+
+def _by_authors(name: str, origin: str) -> Preprocessing:
+  """In [-1, 1]; BiT squares images, the others cut out the middle."""
+  if not name.startswith(("bit_", "vit_", "mixer_")):
+    raise ValueError(f"{origin} have no {name}; say another --preprocessing")
+  square = name.startswith("bit_")
+  spec = models.spec(name)
+  return Preprocessing(
+    image_size=(spec.image_size, spec.image_size),
+    **_HALF,
+    crop_fraction=1.0 if square else spec.crop_fraction,
+    crop="square" if square else "center",
+    source=f"the layout of {origin}'s files of {name}",
+  )
