@@ -150,7 +150,7 @@ def create(
     options or {},
     "optimizer.options",
     reserved=_RESERVED,
-    types=None if user_code.is_own(name) else _TYPES,
+    types=None if user_code.is_own(name) else _TYPES | _TYPES_OF.get(name, {}),
   )
   labels, groups = _groups(
     params, weight_decay, weight_decay_rules, learning_rate_rules
