@@ -78,10 +78,10 @@ def refuse(
   remedies = ["Give this run its own --workdir, or change the config back."]
   keys = {key for key, _, _ in changes}
   if keys <= {*EXTENDED}:
+    going_on = shlex.join(["jaxvision", "train", "--workdir", str(workdir)])
     remedies.append(
-      "To go on with this run for longer: "
-      + shlex.join(["jaxvision", "train", "--workdir", str(workdir)])
-      + " --extend 'DURATION'"
+      f"To go on with this run as it is: {going_on} and for longer: {going_on} "
+      "--extend 'DURATION'"
     )
   if recipe and not keys & {"model.name", "--overfit"}:
     remedies.append(
