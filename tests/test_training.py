@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import pathlib
 import shutil
 import socket
@@ -370,6 +371,21 @@ def test_unreadable_images_count_for_nothing_below_the_share(
   assert f"unreadable image {broken}" in caplog.text
   with pytest.raises(ValueError, match=r"1 of 64 images .* are unreadable"):
     _train(tmp_path / "strict", folder, data__max_unreadable=0, **arguments)
+
+
+def test_names_that_are_no_unicode_end_no_training(tmp_path, folder):
+  for path in sorted(folder.glob("*/*.png")):
+    path.rename(path.with_name(os.fsdecode(b"\xff\x1b\n" + path.name.encode())))
+  (folder / "a").rename(folder / "a\n=1\x1b[2J")
+  run = tmp_path / os.fsdecode(b"run\xfe")
+  result = _train(run, folder, data__kind="folder")
+  assert result["status"] == "finished"
+  assert result["class_names"][0] == "a\n=1\x1b[2J"
+  assert json.loads((run / "result.json").read_text("utf-8")) == result
+  page = (run / "report.html").read_text("utf-8")
+  assert page.rstrip().endswith("</html>")
+  ids = np.load(run / "evaluation.npz")["mistake_ids"].tolist()
+  assert ids and all(pathlib.Path(each).is_file() for each in ids)
 
 
 @pytest.fixture
