@@ -92,8 +92,7 @@ def get_config() -> ConfigDict:
   config.log = ConfigDict()
   # A duration: training metrics are averaged over it and written once. "" is at
   # most 50 steps, and less where the run or its warm-up is short: at least 50
-  # lines of the one and 5 of the other, as far as train.steps_per_dispatch
-  # allows.
+  # lines of the one and 5 of the other.
   config.log.every = ""
   # Write TensorBoard event files too (WORKDIR/tensorboard).
   config.log.tensorboard = True

@@ -77,12 +77,12 @@ def convert(config: Any, *, num_examples: int) -> Durations:
     schedule=schedule,
     evaluate=every(config.evaluate.every) or total,
     checkpoint=every(config.checkpoint.every) or total,
-    log=_log_every(config.log.every, every, total, warmup, block),
+    log=_log_every(config.log.every, every, total, warmup),
   )
 
 
 def _log_every(
-  text: str, every: Callable[[str], int], total: int, warmup: int, block: int
+  text: str, every: Callable[[str], int], total: int, warmup: int
 ) -> int:
   """Steps between two lines of the log; "" shows a run of any length."""
   if text:
@@ -91,7 +91,7 @@ def _log_every(
   if warmup:
     # A few lines of it, but not thousands of the rest.
     apart = min(apart, max(warmup // _LOG_WARMUP, total // _MOST_LOG_LINES))
-  return max(apart // block, 1) * block
+  return max(apart, 1)
 
 
 def _total(config: Any, asked: int, block: int) -> int:

@@ -213,21 +213,32 @@ def _read(
     _add(record["window"], {k: v[i] for k, v in measured.items()}, step)
     if step == 1:
       run.check_first(window_means(record["window"])["train/loss"])
-    if step % run.steps.log == 0 or step == run.steps.total:
-      _log(run, step, record, clock)
+    if _is_line(run.steps, step):
+      later = range(step + 1, last_step + 1)
+      # Steps of one call take no time of their own: the last line has it all.
+      is_last = not any(_is_line(run.steps, each) for each in later)
+      _log(run, step, record, clock if is_last else None)
+
+
+def _is_line(steps: durations.Durations, step: int) -> bool:
+  return step % steps.log == 0 or step == steps.total
 
 
 def _log(
-  run: Run, step: int, record: dict[str, Any], clock: pace.Clock
+  run: Run, step: int, record: dict[str, Any], clock: pace.Clock | None
 ) -> None:
-  """Writes the means since the last line and begins a new window."""
-  pace.spend("steps", clock, record)
+  """Writes the means since the last line and begins a new window.
+
+  Without a clock the line has no speeds.
+  """
   values = window_means(record["window"]) | {
     "learning_rate": float(run.schedule(step - 1)),
     "epoch": step * run.batch_size / run.num_examples,
-    "seconds": record["seconds"],
-    **pace.values(step, clock, batch_size=run.batch_size, peak=run.peak),
   }
+  if clock:
+    pace.spend("steps", clock, record)
+    values |= pace.values(step, clock, batch_size=run.batch_size, peak=run.peak)
+  values["seconds"] = record["seconds"]
   share = pace.goodput(record["spent"], run.began)
   if share is not None:
     values["goodput"] = share

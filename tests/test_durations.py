@@ -70,10 +70,10 @@ def test_a_log_of_nobody_s_choice_shows_the_run_and_its_warm_up(
   )
 
 
-def test_a_log_of_nobody_s_choice_is_written_between_compiled_calls(convert):
+def test_a_log_of_nobody_s_choice_may_be_of_steps_within_a_call(convert):
   more = {"train__steps_per_dispatch": 8, "log__every": ""}
   assert convert(train__duration="1200 steps", **more).log == 24
-  assert convert(train__duration="80 steps", **more).log == 8
+  assert convert(train__duration="80 steps", **more).log == 1
 
 
 def test_a_log_that_was_chosen_is_kept(convert):

@@ -161,6 +161,20 @@ def test_lines_are_means_over_the_steps_since_the_last(monkeypatch, block):
   ]
 
 
+@pytest.mark.parametrize("log", [1, 2, 3, 4, 5])
+def test_steps_of_one_call_have_lines_of_their_own(monkeypatch, log):
+  """Their speed is that of the call, and stands in its last line."""
+  world = World(monkeypatch, total=8, block=4, every={"log": log})
+  world.loop()
+  steps = [step for step in range(1, 9) if step % log == 0 or step == 8]
+  assert [line["step"] for line in world.lines] == steps
+  for line in world.lines:
+    assert line["learning_rate"] == 0.5 / line["step"]
+  calls = [[s for s in steps if s <= 4], [s for s in steps if s > 4]]
+  with_speeds = [x["step"] for x in world.lines if "images_per_second" in x]
+  assert with_speeds == [call[-1] for call in calls if call]
+
+
 def test_the_last_steps_are_written_though_the_window_is_not_full(monkeypatch):
   world = World(monkeypatch, total=5, every={"log": 2})
   world.loop()

@@ -93,7 +93,7 @@ def train(
       if unread:
         endings = _read(members, runs, *unread) | endings
       unread, stops = (step, sums), should_stop()
-      if not (stops or _is_due(steps, step)):
+      if not (stops or _is_due(steps, step, block)):
         continue
       endings = _read(members, runs, *unread) | endings
       if stops or _is_kept(steps, step):
@@ -103,7 +103,7 @@ def train(
       runs = _going_on(members, runs, endings)
       if not runs:
         return endings
-      if step % steps.log == 0 or step == steps.total:
+      if _is_line(steps, step, block):
         _log(members, runs, step, write)
       if step % steps.evaluate == 0 or step == steps.total:
         told = _evaluate(stack, members, runs, step, write)
@@ -132,10 +132,13 @@ def _stack(members: Sequence[Member]) -> stacked.Stack:
   )
 
 
-def _is_due(steps: durations.Durations, step: int) -> bool:
-  return step == steps.total or any(
-    step % every == 0 for every in (steps.log, steps.evaluate, steps.checkpoint)
-  )
+def _is_due(steps: durations.Durations, step: int, block: int) -> bool:
+  return _is_kept(steps, step) or _is_line(steps, step, block)
+
+
+def _is_line(steps: durations.Durations, step: int, block: int) -> bool:
+  """Whether a line of the log is due within the call that ends here."""
+  return step % steps.log < block or step == steps.total
 
 
 def _is_kept(steps: durations.Durations, step: int) -> bool:
