@@ -100,23 +100,24 @@ def test_one_channel_and_variables_on_all_devices(tmp_path):
   assert _load(path).call(_images(2, channels=1)).shape == (2, 5)
 
 
-def test_script_of_the_documents_runs_without_this_package(tmp_path):
+@pytest.mark.parametrize("channels", [3, 1])
+def test_script_of_the_documents_runs_without_this_package(channels, tmp_path):
   script = re.search(
     r"```python\n(import sys.*?)```", (DOCS / "export.md").read_text(), re.S
   )[1]
-  model, variables = _model("resnet18")
+  model, variables = _model("resnet18", channels=channels)
   names = ("crème brûlée", "dog", "cat", "owl", "bee")
   export.save(
     tmp_path / "model.jax",
     model,
     variables,
-    image_shape=(16, 24, 3),
-    mean=MEAN,
-    std=STD,
+    image_shape=(16, 24, channels),
+    mean=MEAN[:channels],
+    std=STD[:channels],
     class_names=names,
   )
-  image = _images(1)[0]
-  Image.fromarray(image).save(tmp_path / "image.png")
+  image = _images(1, channels=channels)[0]
+  Image.fromarray(image.squeeze()).save(tmp_path / "image.png")
   # None in sys.modules makes an import fail.
   alone = "import sys; sys.modules['jaxvision'] = None\n"
   done = subprocess.run(

@@ -91,6 +91,7 @@ def _update(
 
 
 if __name__ == "__main__":
+  case.require("torch", "torchvision", "timm")
   chosen = set(sys.argv[1:])
   for write, known in (
     (_write_logits, all_families.CASES),

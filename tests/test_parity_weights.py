@@ -233,5 +233,6 @@ def test_logits_are_those_of_whoever_wrote_the_file(name):
 
 
 if __name__ == "__main__":
+  case.require("torch", "torchvision", "timm", "transformers")
   for each in (*_SAFETENSORS, *_HUGGING_FACE, *_NPZ):
     print(f"{each}: {compare(each):.1e}", flush=True)

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 import scipy.ndimage
+from parity import case
 from test_weights_roundtrip import random_variables
 
 from jaxvision import cli, models, weights
@@ -416,6 +417,7 @@ def test_the_channels_of_a_hybrid_are_those_of_its_root(tmp_path):
 
 
 if __name__ == "__main__":
+  case.require("torch", "torchvision", "timm")
   for each in CASES:
     values = np.array2string(_theirs(each), separator=", ", precision=6)
     print(f'  "{each}": {values},')

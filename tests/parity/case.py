@@ -6,6 +6,8 @@ they can be drawn again wherever logits that were stored are compared.
 
 import dataclasses
 import functools
+import importlib.util
+import sys
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,6 +21,16 @@ from jaxvision import features, models, trees
 
 Tree = Any
 CLASSES = 10
+
+
+def require(*packages: str) -> None:
+  """Ends a script that needs what this environment does not have."""
+  missing = [each for each in packages if not importlib.util.find_spec(each)]
+  if missing:
+    sys.exit(
+      f"{sys.argv[0]} needs {', '.join(missing)}, which this Python does not "
+      f"have: make test-parity, then .venv-parity/bin/python {sys.argv[0]}"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
