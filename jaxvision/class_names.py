@@ -53,5 +53,19 @@ def readable(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[str, ...]:
-  """Returns the lines of a file of names."""
-  return tuple(pathlib.Path(path).read_text("utf-8").splitlines())
+  """Returns the lines of a file of names, without empty ones at its end.
+
+  Raises:
+    ValueError: no UTF-8, or an empty line, which would shift what follows.
+  """
+  try:
+    text = pathlib.Path(path).read_text("utf-8-sig")
+  except UnicodeDecodeError as error:
+    raise ValueError(f"{path} is no UTF-8 text: {error}") from error
+  names = tuple(line.strip() for line in text.rstrip().split("\n"))
+  if "" in names:
+    raise ValueError(
+      f"{path}: line {names.index('') + 1} is empty, which would shift the "
+      "names after it; every line names a class"
+    )
+  return names

@@ -49,3 +49,16 @@ def test_wordnet_ids_of_imagenet_become_names():
   assert class_names.readable(ids) == class_names.imagenet_1k()
   for other in (ids[:999], ids[::-1], [*ids[:999], "tench"], ["cat", "dog"]):
     assert class_names.readable(other) == tuple(other)
+
+
+def test_files_of_names_as_editors_write_them(tmp_path):
+  path = tmp_path / "names.txt"
+  path.write_bytes(b"\xef\xbb\xbfant\r\nbee \r\n\r\n")
+  assert class_names.read(path) == ("ant", "bee")
+  for content, message in (
+    (b"ant\n\nbee\n", "line 2 is empty"),
+    (b"\xff", "UTF"),
+  ):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"names.txt.*{message}"):
+      class_names.read(path)
