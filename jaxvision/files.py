@@ -173,7 +173,9 @@ def read_bytes(path: StrPath, *, limit: int) -> bytes:
     size = os.fstat(file.fileno()).st_size
     if size > limit:
       raise OSError(
-        errno.EFBIG, f"{size} bytes, where at most {limit} are expected", path
+        errno.EFBIG,
+        f"{size} bytes, where at most {limit} are expected",
+        os.fspath(path),
       )
     return file.read()
 
@@ -196,6 +198,7 @@ def open_regular(path: StrPath) -> IO[bytes]:
 
 
 def _check_regular(mode: int, path: StrPath) -> None:
+  path = os.fspath(path)  # the text of an error shows it as it is
   if stat.S_ISDIR(mode):
     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
   if not stat.S_ISREG(mode):

@@ -84,7 +84,7 @@ def read(path: str | os.PathLike) -> bytes:
     head = opened.read(formats.HEAD) if size > _SMALL else b""
     if head and formats.recognise(head) is None:
       reason = formats.describe_other(head)
-      raise OSError(errno.EINVAL, f"{size} bytes, {reason}", path)
+      raise OSError(errno.EINVAL, f"{size} bytes, {reason}", os.fspath(path))
     return head + opened.read()
 
 
@@ -96,5 +96,7 @@ def check_bytes(size: int, path: str | os.PathLike) -> None:
   """
   if size > MAX_BYTES:
     raise OSError(
-      errno.EFBIG, f"an image of {size:,} bytes, more than {MAX_BYTES:,}", path
+      errno.EFBIG,
+      f"an image of {size:,} bytes, more than {MAX_BYTES:,}",
+      os.fspath(path),
     )
