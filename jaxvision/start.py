@@ -80,6 +80,7 @@ def make_state(parts: assembly.Parts) -> train_step.TrainState:
   The classifier of a file is replaced by zeros.
 
   Raises:
+    ValueError: the positions of the file are others than the model's.
     trees.NotFinite: the file holds a NaN or an infinity.
   """
   model = parts.config.model
@@ -88,7 +89,7 @@ def make_state(parts: assembly.Parts) -> train_step.TrainState:
   height, width, channels = parts.image_shape
   shardings = jax.tree.map(lambda leaf: leaf.sharding, parts.template)
   of_leaf = trees.flatten(shardings.variables)
-  _, variables = weights.load(
+  loaded, variables = weights.load(
     model.weights,
     model.name,
     num_classes=parts.model.num_classes,
@@ -98,6 +99,7 @@ def make_state(parts: assembly.Parts) -> train_step.TrainState:
     sharding=lambda path, shape: of_leaf[path],
     **model.options.to_dict(),
   )
+  _check_positions(loaded, parts)
   trees.check_finite(variables, what=addresses.without_secrets(model.weights))
   _LOGGER.info(
     "starting from %s; its classifier is replaced by zeros for %d classes",
@@ -108,3 +110,15 @@ def make_state(parts: assembly.Parts) -> train_step.TrainState:
     assembly.init_state, parts.config, optimizer=parts.optimizer
   )
   return jax.jit(make_state, out_shardings=shardings)(variables)
+
+
+def _check_positions(loaded: nn.Module, parts: assembly.Parts) -> None:
+  """Only the size of the images tells some files' positions from others."""
+  found = getattr(loaded, "positions", None)
+  own = getattr(parts.model, "positions", None)
+  if found != own:
+    raise ValueError(
+      f"at {parts.image_shape[0]}x{parts.image_shape[1]} pixels the positions "
+      f"of {parts.config.model.weights} are {found!r}, and the model has "
+      f"{own!r}: say --config.model.options.positions={found}"
+    )

@@ -65,9 +65,9 @@ def kind(
   raise ValueError(
     f"{source} has {count} positions beside a class token, and nothing decides "
     f"whether they are of {other}, or of {count - 1} and the token: say "
-    "native_size=(height, width), the size of the images that the file is for, "
-    "as image_size if it is loaded for the same, or positions='learned' (the "
-    "token has a position) or 'learned_patches'"
+    "native_size=(height, width), the size of the images that the file is for; "
+    "or that as image_size (--image_size HxW) if it is loaded for the same; or "
+    "positions='learned' (the token has a position) or 'learned_patches'"
   )
 
 
@@ -87,13 +87,13 @@ def rows_and_columns(patches: int, *, stated: Stated, source: str) -> Grid:
   wanted, side = stated.wanted, math.isqrt(patches)
   if wanted is not None and _is(patches, wanted):
     return wanted
-  square = _square(patches)
-  if square and (side in stated.usual or wanted is None):
+  if _square(patches) and side in stated.usual:
     return side, side
-  if square and wanted[0] == wanted[1]:
+  if _square(patches) and (wanted is None or wanted[0] == wanted[1]):
     _LOGGER.warning(
       "%s: its %d patches are taken as %dx%d; if they are of another grid, say "
-      "native_size=(height, width), the size of the images it is for",
+      "native_size=(height, width), the size of the images it is for, or that "
+      "as image_size",
       *(source, patches, side, side),
     )
     return side, side

@@ -208,6 +208,9 @@ def implied_options(
 ) -> dict[str, Any]:
   """Returns the options of a model under which a file means what it meant.
 
+  Whether a class token has a position is left out where only the size of the
+  images would decide it.
+
   Args:
     path_or_url: as `load` takes it.
     name: of the model.
@@ -220,4 +223,6 @@ def implied_options(
   if path.is_dir():
     return inference.load_run(path).config.model.options.to_dict()
   file = opened.open_weights(path, name)
-  return opened.options(file, name, given={}, image_size=image_size)
+  return opened.options(
+    file, name, given={}, image_size=image_size, whole=False
+  )

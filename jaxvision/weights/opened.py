@@ -99,6 +99,7 @@ def options(
   *,
   given: Mapping[str, Any],
   image_size: Size | None,
+  whole: bool = True,
 ) -> dict[str, Any]:
   """Returns the options of the model under which the file means what it meant.
 
@@ -107,6 +108,7 @@ def options(
     name: of the model.
     given: what the caller states; counts more.
     image_size: that the file is loaded for, if that is stated.
+    whole: whether all must be decided; else what is not is left out.
 
   Raises:
     ValueError: the shapes make no sense, or do not decide.
@@ -119,19 +121,39 @@ def options(
       f"arrays have shapes of no {name} ({error})"
     ) from error
   found = {**implied, **opened.note.options, **given}
-  if found.get("positions") == grids.UNDECIDED:
-    other = {k: v for k, v in found.items() if k != "positions"}
-    model = models.create(name, num_classes=1, **other)
-    count = _array(opened, POSITIONS).shape[-2]
-    stated = _stated(opened, name, model, image_size)
-    _check_registers(count, model, stated=stated, source=opened.source)
-    found["positions"] = grids.kind(
-      count,
-      patches_alone=model.registers > 0 or _is_big_visions_own(opened),
-      stated=stated,
-      source=opened.source,
-    )
+  if found.get("positions") != grids.UNDECIDED:
+    return found
+  try:
+    found["positions"] = _positions(opened, name, found, image_size)
+  except ValueError:
+    if whole:
+      raise
+    del found["positions"]
   return found
+
+
+def _positions(
+  opened: Opened,
+  name: str,
+  found: Mapping[str, Any],
+  image_size: Size | None,
+) -> str:
+  """Returns whether the class token has a position.
+
+  Raises:
+    ValueError: nothing decides.
+  """
+  other = {k: v for k, v in found.items() if k != "positions"}
+  model = models.create(name, num_classes=1, **other)
+  count = _array(opened, POSITIONS).shape[-2]
+  stated = _stated(opened, name, model, image_size)
+  _check_registers(count, model, stated=stated, source=opened.source)
+  return grids.kind(
+    count,
+    patches_alone=model.registers > 0 or _is_big_visions_own(opened),
+    stated=stated,
+    source=opened.source,
+  )
 
 
 def _is_big_visions_own(opened: Opened) -> bool:
