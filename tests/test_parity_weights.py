@@ -25,7 +25,8 @@ pytestmark = pytest.mark.parity
 
 def _images(size):
   rng = np.random.default_rng(0)
-  return rng.standard_normal((2, size, size, 3)).astype(np.float32)
+  sides = (size, size) if isinstance(size, int) else size
+  return rng.standard_normal((2, *sides, 3)).astype(np.float32)
 
 
 def _randomized(module, *, gain):
@@ -81,6 +82,16 @@ def _timm(name, **options):
   from parity import torch_side
 
   return torch_side.import_timm().create_model(name, num_classes=10, **options)
+
+
+def _cifar(name, **options):
+  """With the stem for small images that timm's users give a ResNet."""
+  import torch
+
+  module = _timm(name, **options)
+  module.conv1 = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
+  module.maxpool = torch.nn.Identity()
+  return module
 
 
 def _torchvision(name, **options):
@@ -149,6 +160,21 @@ _SAFETENSORS = {
     64,
     {},
   ),
+  "vit_ti16, timm, 192x224 px": (
+    functools.partial(_timm, img_size=(192, 224)),
+    "vit_tiny_patch16_224",
+    "vit_ti16",
+    (192, 224),
+    {"image_size": (192, 224)},
+  ),
+  "vit_ti16, timm, 64x256 px": (
+    functools.partial(_timm, img_size=(64, 256)),
+    "vit_tiny_patch16_224",
+    "vit_ti16",
+    (64, 256),
+    {"image_size": (64, 256)},
+  ),
+  "resnet18, timm, small stem": (_cifar, "resnet18", "resnet18", 32, {}),
   "vit_r_ti16, timm": (_timm, "vit_tiny_r_s16_p8_224", "vit_r_ti16", 224, {}),
   "vit_r26_s32, timm": (_timm, "vit_small_r26_s32_224", "vit_r26_s32", 224, {}),
   "vit_b32, torchvision": (_torchvision, "vit_b_32", "vit_b32", 224, {}),
