@@ -75,6 +75,8 @@ def _check(
   if found:
     _judge(workdir, found, changed, "--workdir=OTHER to train anew, or ")
     now["before"] = [*then.pop("before", []), then]
+    for role in splits.keys() - {"train"}:
+      _say_trained_on(workdir, splits[role], keys[role])
   elif then:
     if (workdir / _IDS).exists() and set(now["splits"]) <= set(then["splits"]):
       return

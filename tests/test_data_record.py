@@ -214,6 +214,11 @@ def test_images_that_were_trained_on_are_found_among_those_to_measure(
   assert text in caplog.text
   data_record.check_role(tmp_path, "test", tested, changed="accept")
   assert "They are accepted" in caplog.text
+  caplog.clear()
+  trained = data.open_dataset(cut, "train[:50%]")
+  splits = {"train": trained, "test": tested}
+  data_record.check(tmp_path, splits, changed="accept")
+  assert text in caplog.text
 
 
 @pytest.mark.parametrize("kind", [*written_sources.WRITERS, "mixture"])
