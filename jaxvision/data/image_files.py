@@ -96,7 +96,7 @@ def check_bytes(size: int, path: str | os.PathLike) -> None:
   """
   if size > MAX_BYTES:
     raise OSError(
-      errno.EFBIG,
+      errno.EINVAL,
       f"an image of {size:,} bytes, more than {MAX_BYTES:,}",
       os.fspath(path),
     )
