@@ -97,13 +97,13 @@ def _locked(part: pathlib.Path, url: str) -> Iterator[BinaryIO]:
   """Opens a file to append to it, as the only process that does."""
   with part.open("ab") as file:
     try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      files.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
       _LOGGER.info(
         "waiting for another process that downloads %s",
         addresses.without_secrets(url),
       )
-      fcntl.flock(file, fcntl.LOCK_EX)
+      files.flock(file.fileno(), fcntl.LOCK_EX)
     yield file
 
 

@@ -85,6 +85,17 @@ def test_what_is_there_is_not_written_again(tmp_path):
   assert times == [planned[i].path.stat().st_mtime_ns for i in (0, 2)]
 
 
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"num_examples": '])
+def test_a_shard_with_damaged_notes_is_written_again(tmp_path, content, caplog):
+  planned = plan(tmp_path, list(range(10)))
+  before = write(planned)
+  whole = planned[1].path.read_bytes()
+  planned[1].notes.write_text(content)
+  assert write(planned) == before
+  assert planned[1].path.read_bytes() == whole
+  assert f"{planned[1].path} is written again: " in caplog.text
+
+
 def test_errors_end_it_and_leave_no_shard(tmp_path):
   def fail(image):
     raise ValueError("a bug")

@@ -8,7 +8,6 @@ shuffled, and the same whether the files were in archives or in folders.
 import contextlib
 import fcntl
 import hashlib
-import json
 import logging
 import os
 import pathlib
@@ -89,7 +88,11 @@ def options_of(directory: pathlib.Path) -> dict[str, int]:
   path = directory / _REPORT
   if not path.exists():  # tensorflow-datasets made it, and keeps images
     return {"resize_small": 0, "quality": 0}
-  return json.loads(path.read_text("utf-8"))["options"]
+  remedy = f"remove {directory} and prepare the data set again"
+  found = files.read_json(path, remedy=remedy).get("options")
+  if not isinstance(found, dict):
+    raise ValueError(f"{path} is damaged: it has no options; {remedy}")
+  return found
 
 
 def _folder(work: pathlib.Path, name: str) -> pathlib.Path:
@@ -156,7 +159,8 @@ def _check_same(
   path = work / "plan.json"
   if not path.exists():
     return files.write_json(path, plan)
-  begun = json.loads(path.read_text("utf-8"))
+  remedy = f"remove {work} to start afresh"
+  begun = {"options": "unknown", **files.read_json(path, remedy=remedy)}
   if begun != plan:
     change = [
       key for key in {**begun, **plan} if begun.get(key) != plan.get(key)
@@ -245,10 +249,10 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
   opened = os.open(folder, os.O_RDONLY)
   try:
     try:
-      fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      files.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
       _LOGGER.info("waiting for another process that writes %s", folder)
-      fcntl.flock(opened, fcntl.LOCK_EX)
+      files.flock(opened, fcntl.LOCK_EX)
     folder.mkdir(exist_ok=True)  # that process may have removed it
     yield
   finally:

@@ -9,7 +9,7 @@ no more than the shards it was writing. The bytes depend on the examples alone.
 import concurrent.futures
 import dataclasses
 import errno
-import json
+import logging
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ from typing import Any
 from jaxvision import files
 from jaxvision.data import dataset, decoding, encoding
 
+_LOGGER = logging.getLogger(__name__)
 # The name of a shard, as dataset_info.json tells it.
 TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 
@@ -110,8 +111,13 @@ def write(
   def finished(shard: Shard) -> Written:
     if not shard.path.exists():
       return _write(shard, encode, advance)
+    try:
+      written = Written(**files.read_json(shard.notes))
+    except (OSError, ValueError, TypeError) as error:
+      _LOGGER.warning("%s is written again: %s", shard.path, error)
+      return _write(shard, encode, advance)
     advance(len(shard.indices))
-    return Written(**json.loads(shard.notes.read_text("utf-8")))
+    return written
 
   with concurrent.futures.ThreadPoolExecutor(max(1, threads)) as pool:
     jobs = [pool.submit(finished, shard) for shard in shards]
