@@ -76,12 +76,12 @@ def refuse(
     f"  {key}: {old!r} there, {new!r} here" for key, old, new in changes
   )
   remedies = ["Give this run its own --workdir, or change the config back."]
-  keys = {key for key, _, _ in changes}
+  keys, longer = {key for key, _, _ in changes}, ""
   if keys <= {*EXTENDED}:
     going_on = shlex.join(["jaxvision", "train", "--workdir", str(workdir)])
-    remedies.append(
-      f"To go on with this run as it is: {going_on} and for longer: {going_on} "
-      "--extend 'DURATION'"
+    longer += (
+      f"\nTo go on with this run as it is: {going_on}"
+      f"\nFor longer: {going_on} --extend 'DURATION'"
     )
   if recipe and not keys & {"model.name", "--overfit"}:
     remedies.append(
@@ -91,6 +91,7 @@ def refuse(
   raise ValueError(
     f"{workdir} belongs to a run of another config:\n{listed}\n"
     + " ".join(remedies)
+    + longer
   )
 
 

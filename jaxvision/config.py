@@ -84,13 +84,16 @@ def restore(
     folders: that relative paths of code may start in.
     owner: the folder of the run.
   """
+  kept = user_code.resolve(
+    complete(saved), folders=folders, copies=copies, owner=owner
+  )
   return _finished(
-    ConfigDict(complete(saved)),
+    ConfigDict(kept),
     overrides or {},
     name=f"{owner}/config.json",
     folders=folders,
     copies=copies,
-    owner=owner,
+    owner="",  # the overrides are typed
   )
 
 

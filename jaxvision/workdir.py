@@ -140,7 +140,7 @@ def claim(
   if (workdir / "config.json").exists():
     _claim_again(
       workdir,
-      user_code.as_written(config),
+      config,
       recipe=recipe,
       overrides=overrides,
       overfit=overfit,
@@ -179,7 +179,8 @@ def _claim_again(
   overfit: int,
   extended: Mapping[str, Any] | None,
 ) -> None:
-  found = read_config(workdir)
+  found, code = read_config(workdir), user_code.used(config)
+  config = user_code.as_written(config)
   differences = changes.find(found["config"], config)
   if found["overfit"] != overfit:
     differences.append(("--overfit", found["overfit"], overfit))
@@ -198,6 +199,11 @@ def _claim_again(
     )
   if differences:
     content = changes.noted(found, differences, config, **(extended or {}))
+    kept = found.get("code", {})
+    new = {key: each for key, each in code.items() if key not in kept}
+    if new:
+      content["code"] = kept | user_code.write_copies(workdir, new, kept=kept)
+      _say_copied(workdir, {key: content["code"][key] for key in new})
     files.write_json(workdir / "config.json", content)
 
 

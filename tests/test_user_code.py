@@ -494,3 +494,31 @@ def test_a_sweep_keeps_the_code_that_it_began_with(tmp_path, account, caplog):
   )
   copied = tmp_path / "trial" / "code" / "my_model" / "later.py"
   assert "2 * n" in copied.read_text()
+
+
+def test_code_that_a_free_key_brings_later_is_copied_too(
+  run, account, monkeypatch, capsys
+):
+  """What is typed is consent, also where the rest of the run asks for it."""
+  monkeypatch.chdir(run.parent)
+  (run.parent / "my_model.py").write_text(
+    "def probe():\n  return lambda *_: {'top1': 0.25}\n"
+  )
+  (run.parent / "my_probe.py").write_text(
+    "def probe():\n  return lambda *_: {'top1': 0.5}\n"
+  )
+  words = ["train", "--workdir", str(run), "--extend", "3 steps"]
+  values = ["my_probe.py:probe()", f"{run.parent}/my_model.py:probe"]
+  words += [f"--config.evaluate.probes={tuple(values)!r}"]
+  assert cli.main(words) == 2  # the model of the run
+  assert cli.main([*words, "--trust"]) == 0, capsys.readouterr().err
+  saved = json.loads((run / "config.json").read_text())
+  assert saved["config"]["evaluate"]["probes"] == values
+  folders = {each["folder"] for each in saved["code"].values()}
+  assert len(folders) == len(saved["code"]) == 4
+  for name in ("my_probe.py", "my_model.py"):
+    (run.parent / name).unlink()
+  last = (run / "metrics.jsonl").read_text().splitlines()[-1]
+  assert f'{run.parent}/my_model.py:probe/top1": 0.25' in last
+  words = ["evaluate", "--workdir", str(run), "--split", "validation"]
+  assert cli.main(words) == 0, capsys.readouterr().err

@@ -24,15 +24,23 @@ _LARGEST = 16 << 20  # bytes of a file
 
 
 def write_copies(
-  folder: Path, bundles: Mapping[str, Bundle]
+  folder: Path,
+  bundles: Mapping[str, Bundle],
+  *,
+  kept: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
   """Copies code into a folder; returns what is to stand under "code".
+
+  Args:
+    folder: of a run or a sweep.
+    bundles: by what the user has written.
+    kept: what stands there already, which stays.
 
   Raises:
     OSError: the folder cannot be written.
   """
   record = {}
-  taken: set[str] = set()
+  taken = {Path(each["folder"]).name for each in (kept or {}).values()}
   for written, bundle in sorted(bundles.items()):
     name = stem = Path(bundle.stem).name
     while name in taken:
