@@ -6,10 +6,11 @@ what they were, in its "history". All others make another run.
 """
 
 import datetime
+import math
 import pathlib
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jaxvision import analysis
@@ -22,6 +23,7 @@ Change = tuple[str, Any, Any]  # key, value before, value now
 FREE = (
   "checkpoint",
   "data.data_dir",
+  "data.max_pixels",
   "data.max_pixels",
   "data.max_unreadable",
   "data.placement",
@@ -57,21 +59,51 @@ def find(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[Change]:
   return [each for each in changes if each[1] != each[2]]
 
 
-def refuse(
+def check(
   workdir: Path,
-  changes: Iterable[Change],
+  found: Mapping[str, Any],
+  config: Mapping[str, Any],
+  *,
+  recipe: str,
+  overrides: Mapping[str, Any],
+  overfit: int,
+  extended: Mapping[str, Any] | None,
+) -> list[Change]:
+  """What differs from the config of a run that goes on.
+
+  Args:
+    workdir: of the run.
+    found: the content of its config.json.
+    config: that is asked for now; nested, all keys.
+    recipe, overrides, overfit: how that came about; the recipe is "" where the
+      run's own config is meant.
+    extended: what to note of an extension; None where the run is not extended.
+
+  Raises:
+    ValueError: keys differ that make another run; shows them and what to do.
+  """
+  changes = find(found["config"], config)
+  if found["overfit"] != overfit:
+    changes.append(("--overfit", found["overfit"], overfit))
+  allowed = EXTENDED if extended else ()
+  refused = [
+    each for each in changes if not (is_free(each[0]) or each[0] in allowed)
+  ]
+  if refused and not recipe:
+    recipe = found["recipe"]
+    overrides = {**found["overrides"], **overrides}
+  if refused:
+    _refuse(workdir, refused, recipe=recipe, overrides=overrides)
+  return changes
+
+
+def _refuse(
+  workdir: Path,
+  changes: Sequence[Change],
   *,
   recipe: str,
   overrides: Mapping[str, Any],
 ) -> None:
-  """Raises a ValueError that shows the changes and what to do.
-
-  Args:
-    workdir: of the run.
-    changes: none of which is free.
-    recipe, overrides: of the config that was asked for.
-  """
-  changes = list(changes)
   listed = "\n".join(
     f"  {key}: {old!r} there, {new!r} here" for key, old, new in changes
   )
@@ -105,11 +137,18 @@ def _new_run(workdir: Path, recipe: str, overrides: Mapping[str, Any]) -> str:
   return shlex.join(words)
 
 
+def check_finite(config: Mapping[str, Any]) -> None:
+  """JSON has no infinity, and the run would not know its config again."""
+  for key, value in analysis.flatten(config).items():
+    if isinstance(value, float) and not math.isfinite(value):
+      raise ValueError(f"{key}={value} must be a finite number")
+
+
 def noted(
   found: Mapping[str, Any],
   changes: Iterable[Change],
   config: Mapping[str, Any],
-  **more: Any,
+  more: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
   """The content of config.json with other values, and with a line of history.
 
@@ -117,13 +156,13 @@ def noted(
     found: the content as it is.
     changes: what differs.
     config: nested, all keys, from now on.
-    **more: of the line.
+    more: of the line.
   """
   line = {
     "when": datetime.datetime.now().astimezone().isoformat("T", "seconds"),
     "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     "changes": {key: [old, new] for key, old, new in changes},
-    **more,
+    **(more or {}),
   }
   history = [*found.get("history", []), line]
   return {**found, "config": config, "history": history}

@@ -9,7 +9,6 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import math
 import pathlib
 import platform
 import shlex
@@ -136,7 +135,7 @@ def claim(
     OSError: the folder cannot be written.
   """
   workdir = Path(workdir)
-  _check_finite(config)
+  changes.check_finite(config)
   if (workdir / "config.json").exists():
     _claim_again(
       workdir,
@@ -166,55 +165,21 @@ def claim(
     files.write_json(workdir / "config.json", content)
   except OSError as error:
     raise _unwritable(workdir, error) from error
-  _say_copied(workdir, content.get("code", {}))
   return workdir
 
 
-def _claim_again(
-  workdir: Path,
-  config: Mapping[str, Any],
-  *,
-  recipe: str,
-  overrides: Mapping[str, Any],
-  overfit: int,
-  extended: Mapping[str, Any] | None,
-) -> None:
+def _claim_again(workdir: Path, config: Mapping[str, Any], **how: Any) -> None:
   found, code = read_config(workdir), user_code.used(config)
   config = user_code.as_written(config)
-  differences = changes.find(found["config"], config)
-  if found["overfit"] != overfit:
-    differences.append(("--overfit", found["overfit"], overfit))
-  allowed = changes.EXTENDED if extended else ()
-  refused = [
-    each
-    for each in differences
-    if not (changes.is_free(each[0]) or each[0] in allowed)
-  ]
-  if refused:
-    changes.refuse(
-      workdir,
-      refused,
-      recipe=recipe or found["recipe"],
-      overrides=overrides if recipe else {**found["overrides"], **overrides},
-    )
-  if differences:
-    content = changes.noted(found, differences, config, **(extended or {}))
-    kept = found.get("code", {})
-    new = {key: each for key, each in code.items() if key not in kept}
-    if new:
-      content["code"] = kept | user_code.write_copies(workdir, new, kept=kept)
-      _say_copied(workdir, {key: content["code"][key] for key in new})
-    files.write_json(workdir / "config.json", content)
-
-
-def _say_copied(workdir: Path, code: Mapping[str, Any]) -> None:
-  for written, each in code.items():
-    _LOGGER.info(
-      "copied into %s: %s, for %s; the run and all commands on it use the copy",
-      files.printable(workdir / each["folder"]),
-      ", ".join(map(files.printable, sorted(each["files"]))),
-      files.printable(written),
-    )
+  differences = changes.check(workdir, found, config, **how)
+  if not differences:
+    return
+  content = changes.noted(found, differences, config, how["extended"])
+  kept = found.get("code", {})
+  new = {key: each for key, each in code.items() if key not in kept}
+  if new:
+    content["code"] = kept | user_code.write_copies(workdir, new, kept=kept)
+  files.write_json(workdir / "config.json", content)
 
 
 def read_code(workdir: str | Path) -> dict[str, user_code.Bundle]:
@@ -373,13 +338,6 @@ def write_arrays(path: Path, **arrays: np.ndarray | Sequence[Any]) -> None:
   """Writes an .npz whole or not at all."""
   with files.writing(path) as file:
     np.savez_compressed(file, **arrays)
-
-
-def _check_finite(config: Mapping[str, Any]) -> None:
-  """JSON has no infinity, and the run would not know its config again."""
-  for key, value in analysis.flatten(config).items():
-    if isinstance(value, float) and not math.isfinite(value):
-      raise ValueError(f"{key}={value} must be a finite number")
 
 
 def _commit() -> str | None:

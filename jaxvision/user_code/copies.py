@@ -10,6 +10,7 @@ lies there and its digests stand in config.json (of a sweep: sweep.json) under
 """
 
 import hashlib
+import logging
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from jaxvision.user_code.bundle import Bundle
 
 Path = pathlib.Path
 
+_LOGGER = logging.getLogger(__name__)
 _LARGEST = 16 << 20  # bytes of a file
 
 
@@ -57,6 +59,13 @@ def write_copies(
       "digest": bundle.digest,
       "files": {path: _digest(each) for path, each in bundle.files.items()},
     }
+    _LOGGER.info(
+      "copied into %s: %s, for %s; commands on %s use this copy",
+      files.printable(folder / "code" / name),
+      ", ".join(map(files.printable, sorted(bundle.files))),
+      files.printable(written),
+      files.printable(folder),
+    )
   return record
 
 
