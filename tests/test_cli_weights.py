@@ -140,3 +140,28 @@ def test_splits_of_a_probe_that_overlap_are_said(file, images, capsys):
   assert cli.main([*arguments, "--probes", "pixels/knn(k=1)"]) == 0
   said = "".join(capsys.readouterr())
   assert "examples of test ('train') are in train ('train'), too" in said
+
+
+def test_weights_are_measured_on_a_folder(file, images, tmp_path, capsys):
+  """As many are right as `predict` names rightly, with the same images."""
+  lines = [f"kind {n}" for n in range(1000)]
+  names = tmp_path / "names.txt"
+  names.write_text("\n".join(lines), "utf-8")
+  source = ["--weights", file, "--model", "vit_ti16"]
+  source += ["--class_names", str(names), "--json"]
+  paths = sorted((images / "test").rglob("*.png"))
+  assert cli.main(["predict", *source, *map(str, paths)]) == 0
+  found = json.loads(capsys.readouterr().out)
+  best = [each["top"][0]["class"] for each in found]
+  # The class that the first image gets is called as its folder is.
+  lines[lines.index(best[0])] = "dark"
+  lines[next(i for i in range(1000) if lines[i] not in best)] = "light"
+  names.write_text("\n".join(lines), "utf-8")
+  right = [
+    path.parent.name == "dark" and each == best[0]
+    for path, each in zip(paths, best, strict=True)
+  ]
+  assert cli.main(["evaluate", *source, "--data", str(images)]) == 0
+  measured = json.loads(capsys.readouterr().out)
+  assert measured["top1"] == sum(right) / len(paths) > 0
+  assert measured["data"] == str(images) and "step" not in measured

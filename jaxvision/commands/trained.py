@@ -58,10 +58,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     values = pretrained.evaluate(run, kind, name, options.split).metrics
   of_data = {} if options.data is None else {"data": options.data}
   if options.json:
-    about = {"step": run.step, **of_data, "split": options.split}
+    step = {"step": run.step} if options.workdir else {}
+    about = {**step, **of_data, "split": options.split}
     screen.say(files.to_json({**about, **values}))
     return
-  screen.say(", ".join([f"step {run.step}", *of_data.values(), options.split]))
+  what = f"step {run.step}" if options.workdir else options.model
+  screen.say(", ".join([what, *of_data.values(), options.split]))
   for name, value in values.items():
     screen.say(f"  {name:<18} {value:.4f}")
 
