@@ -125,8 +125,7 @@ def claim(
     workdir: created with its parents.
     config: nested, all keys.
     recipe, overrides, overfit: how the config came about, for the report.
-    extended: what to note of an extension, which may change the durations of
-      the run and its schedule.
+    extended: what to note of an extension, which may change its durations.
 
   Raises:
     ValueError: the folder was made by another config (the differences are in
