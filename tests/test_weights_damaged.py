@@ -20,7 +20,7 @@ import zlib
 import numpy as np
 import pytest
 
-from jaxvision import cli
+from jaxvision import cli, weights
 from jaxvision.weights import files
 
 _A = '"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}'
@@ -304,6 +304,30 @@ def test_a_bomb_takes_no_memory(tmp_path):
   assert done.returncode == 2
   assert "some.npz" in done.stderr and "inflate" in done.stderr
   assert "Traceback" not in done.stderr
+
+
+_SHAPES = ((), (0,), (3,), (0, 0), (0, 4), (1, 5, 0), (0, 0, 0, 0))
+_KEYS = {
+  "vit_b32": "Transformer/encoderblock/MlpBlock_0/Dense_0/kernel pos_embedding "
+  "cls head/kernel Transformer/encoderblock/x/query/kernel pre_logits/kernel",
+  "vit_ti16": "blocks.0.attn.qkv.weight pos_embed cls_token head.weight "
+  "head.bias reg_token",
+  "mixer_s16": "blocks.0.mlp_tokens.fc1.weight blocks.0.mlp_tokens.fc1.bias "
+  "head.weight head.bias",
+  "resnet50": "layer1.0.conv1.weight layer1.0.se.fc1.weight fc.weight fc.bias "
+  "conv1.weight",
+}
+
+
+@pytest.mark.parametrize("name", _KEYS)
+@pytest.mark.parametrize("shape", _SHAPES)
+def test_arrays_of_senseless_shapes_are_refused_by_name(name, shape, tmp_path):
+  path = tmp_path / "some.safetensors"
+  array = np.zeros(shape, np.float32)
+  files.write(path, dict.fromkeys(_KEYS[name].split(), array))
+  weights.inspect(path)
+  with pytest.raises(ValueError, match=r"some\.safetensors"):
+    weights.load(path, name)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])

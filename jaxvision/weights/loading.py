@@ -9,7 +9,7 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from jaxvision import fetch, inference, models, trees
+from jaxvision import fetch, inference, trees
 from jaxvision.weights import (
   filling,
   leaves,
@@ -126,7 +126,7 @@ def _load_file(
   file = opened.open_weights(path, name, native=native_size)
   options = opened.options(file, name, given=options, image_size=image_size)
   classes = _classes(file, num_classes)
-  model = models.create(name, num_classes=classes, **options)
+  model = opened.make_model(file, name, num_classes=classes, **options)
   file.found.layout.check(model)
   size = opened.image_size(file, name, model, wanted=image_size)
   image_shape = (*size, channels or opened.channels(file) or _RGB)
@@ -165,6 +165,8 @@ def _template(
 ) -> dict[str, Any]:
   try:
     return leaves.shapes(model, image_shape)
+  except ValueError as error:
+    raise ValueError(f"{file.source}: {error}") from error
   except Exception as error:
     if not file.note.options:
       raise
@@ -195,7 +197,7 @@ def native_size(path_or_url: str | os.PathLike[str], name: str) -> int | Size:
   path = fetch.local_path(path_or_url)
   file = opened.open_weights(path, name)
   options = opened.options(file, name, given={}, image_size=None)
-  model = models.create(name, num_classes=1, **options)
+  model = opened.make_model(file, name, num_classes=1, **options)
   height, width = opened.image_size(file, name, model, wanted=None)
   return height if height == width else (height, width)
 

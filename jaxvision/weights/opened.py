@@ -175,6 +175,16 @@ def _check_registers(
       )
 
 
+def make_model(
+  opened: Opened, name: str, *, num_classes: int, **options: Any
+) -> nn.Module:
+  """Returns the model; a ValueError names the file that implies its options."""
+  try:
+    return models.create(name, num_classes=num_classes, **options)
+  except ValueError as error:
+    raise ValueError(f"{opened.source}: {error}") from error
+
+
 def image_size(
   opened: Opened, name: str, model: nn.Module, *, wanted: Size | None
 ) -> Size:

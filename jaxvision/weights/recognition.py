@@ -106,7 +106,7 @@ def classes(found: Recognized) -> int | None:
   kernel, bias = (found.arrays.get(key) for key in _head_keys(found.layout))
   if bias is not None:
     return bias.size
-  if kernel is None or not kernel.shape:
+  if kernel is None or len(kernel.shape) < 2:
     return None
   # Where there is no bias, one of the axes is the classes'.
   outputs = found.layout.place(f"params/{found.layout.head}/kernel", (1, 2))
