@@ -10,7 +10,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxvision import preprocessing, published, weights
+from jaxvision import fetch, preprocessing, published, weights
 from jaxvision.weights import files
 
 IMAGENET = (0.485, 0.456, 0.406)
@@ -237,3 +237,27 @@ def test_small_stems_are_of_no_published_file(tmp_path):
   path = write(tmp_path / "model.safetensors", keys)
   (*_, note) = weights.preprocessing(path, "resnet18").notes
   assert "state --image_size, --mean and --std" in note
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_repositories_of_the_hub_that_are_not_listed(
+  reached, tmp_path, monkeypatch
+):
+  """Their config.json is fetched; where it cannot be, that is said."""
+  path = write(tmp_path / "model.safetensors", KEYS["vit timm"])
+  beside = tmp_path / "elsewhere"
+  beside.mkdir()
+  config = {"mean": IMAGENET, "std": (0.2, 0.2, 0.2), "input_size": (3, 8, 8)}
+  (beside / "config.json").write_text(json.dumps(config))
+
+  def local_path(address):
+    if not str(address).startswith("hf-hub:me/deit:"):
+      return path
+    if reached and address.endswith(":config.json"):
+      return beside / "config.json"
+    raise ConnectionError("the Hub cannot be reached")
+
+  monkeypatch.setattr(fetch, "local_path", local_path)
+  found = weights.preprocessing("hf-hub:me/deit", "vit_ti16")
+  assert found.mean == (IMAGENET if reached else HALF)
+  assert reached or "config.json could not be read" in found.notes[-1]

@@ -59,6 +59,12 @@ def preprocessing(
     found = None if like else _stated(path_or_url, path, name)
   if found is None:
     found = _of_layout(file, name, like, image_size)
+    if not like and os.fspath(path_or_url).startswith("hf-hub:"):
+      note = (
+        f"{path_or_url} is not listed and its config.json could not be read: "
+        "compare with its page on the Hub"
+      )
+      found = records.with_notes(found, note)
   else:
     found = _of_size(found, file, name, image_size)
   return _of_channels(found, opened.channels(file) or len(found.mean))
