@@ -89,8 +89,14 @@ def load_run(
   with user_code.trusting(trust):
     config = read_config(workdir)
   result = workdirs.read_result(workdir)
-  if "class_names" not in result:
+  if not result:
     raise FileNotFoundError(f"{workdir} has not begun to train: no result.json")
+  for name in ("class_names", "image_shape"):
+    if name not in result:
+      raise ValueError(
+        f"{workdir}/result.json is damaged: {name} is missing; give the train "
+        "command of this run again: it is made anew"
+      )
   mesh = _make_mesh(config)
   model = assembly.make_model(config, len(result["class_names"]))
   # Only the structure of the optimizer's state matters here.
