@@ -63,6 +63,22 @@ def test_a_file_is_converted_there_and_back(file, tmp_path, capsys):
   assert "--model" in capsys.readouterr().err
 
 
+def test_a_file_for_rectangles_is_converted_and_used(tmp_path, images, capsys):
+  """2x4 patches and the class token are 3x3, which nothing decides."""
+  source, target = tmp_path / "vit.safetensors", tmp_path / "vit.npz"
+  model = models.create("vit_ti16", num_classes=10, depth=1)
+  variables = random_variables(model, (32, 64))
+  weights.save(source, "vit_ti16", variables, model=model)
+  arguments = ["weights", "convert", str(source), str(target)]
+  arguments += ["--model", "vit_ti16"]
+  assert cli.main([*arguments, "--image_size", "32x64"]) == 0
+  assert weights.native_size(target, "vit_ti16") == (32, 64)
+  image = str(images / "test" / "dark" / "0.png")
+  predict = ["predict", "--weights", str(target), "--model", "vit_ti16", image]
+  assert cli.main(predict) == 0
+  capsys.readouterr()
+
+
 def test_predicts_with_weights_alone(file, images, capsys):
   image = str(images / "test" / "dark" / "0.png")
   arguments = ["predict", "--weights", file, "--model", "vit_ti16", image]

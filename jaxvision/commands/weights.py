@@ -119,8 +119,10 @@ def _convert(options: argparse.Namespace) -> None:
   screen.say(f"written: {options.target}{of_run}")
   beside = preprocessing.keep(
     options.target,
-    weights.preprocessing(options.source, name),
-    implied=lambda: weights.preprocessing(options.target, name),
+    weights.preprocessing(options.source, name, image_size=size),
+    implied=lambda: weights.preprocessing(
+      options.target, name, image_size=size
+    ),
   )
   if beside:
     screen.say(
