@@ -15,7 +15,7 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
-from jaxvision import data, files
+from jaxvision import data, files, suffixes
 
 Tree = Any
 
@@ -26,7 +26,7 @@ _LARGEST = 2**31 - 2**20  # bytes; the rest is for the program
 
 def check_path(path: str | pathlib.Path) -> None:
   """Raises ValueError for an ending that says another format."""
-  files.check_ending(path, ".jax", what="an artifact of jax.export")
+  suffixes.check(path, ".jax", what="an artifact of jax.export")
 
 
 def save(

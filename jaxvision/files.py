@@ -25,15 +25,6 @@ StrPath = str | os.PathLike[str]
 
 _LARGEST_JSON = 1 << 30  # bytes
 _KINDS = {dict: "an object {...}", list: "a list [...]"}
-# That say what is in a file.
-_ENDINGS = (
-  ".onnx .pb .tflite .h5 .hdf5 .keras .pt .pth .pt2 .ckpt .mar .safetensors "
-  ".npz .npy .mlmodel .mlpackage .engine .trt .plan .xml .gguf .msgpack .pkl "
-  ".pickle .joblib .mlir .jax .zip .tar .gz .tgz .xz .zst .json .jsonl .yaml "
-  ".yml .toml .csv .tsv .txt .md .rst .py .ipynb .html .htm .pdf .ps .eps .svg "
-  ".png .jpg .jpeg .jpe .webp .gif .bmp .tif .tiff .ico .avif .heic .docx "
-  ".xlsx .pptx .db .sqlite .parquet .arrow .tfrecord"
-)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # What JSON may hold, and a terminal obeys or hides.
 _RAW = re.compile(
@@ -294,23 +285,6 @@ def printable(text: object, *, keep: str = "") -> str:
     each if each in keep or not _is_control(each) else _escape(each)
     for each in text
   )
-
-
-def check_ending(path: StrPath, *endings: str, what: str) -> None:
-  """Raises ValueError for a path whose ending says another format.
-
-  Args:
-    path: of a file that will be written.
-    endings: that fit, the usual one first; those of no known format pass.
-    what: is written, such as "a page of HTML".
-  """
-  path = Path(path)
-  ending = path.suffix.lower()
-  if ending in _ENDINGS.split() and ending not in endings:
-    raise ValueError(
-      f"{printable(path)} ends as a file of another format: what is written is "
-      f"{what}; call it {printable(path.with_suffix(endings[0]))}"
-    )
 
 
 def _is_control(character: str) -> bool:

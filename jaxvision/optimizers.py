@@ -298,10 +298,9 @@ def _for_group(
 
 
 def _multiply(factors: Any) -> optax.GradientTransformation:
-  """Multiplies each update by its factor.
+  """Multiplies each update by its factor, after all else.
 
-  After all else, where it is one of the learning rate: groups of their own
-  would cost an optimizer for each.
+  Groups of their own would cost an optimizer for each factor.
   """
   return optax.stateless(
     lambda updates, params: jax.tree.map(

@@ -16,6 +16,7 @@ from jaxvision import (
   distributed,
   evaluators,
   features,
+  fingerprint,
   pace,
   train_loop,
   train_step,
@@ -182,7 +183,7 @@ def write_finished(
     **facts,
     "status": "finished",
     "final": final,
-    "fingerprint": checkpoint.fingerprint(state),
+    "fingerprint": fingerprint.of(state),
     "checkpoint": f"checkpoints/{parts.steps.total}",
   }
   return _write(folder, record, result)

@@ -16,8 +16,8 @@ ROOT = pathlib.Path(__file__).parents[1] / "jaxvision"
 # From the ground up; a folder stands with all its files. Exceptions for parts
 # of a folder come as paths of their own.
 FLOORS = (
-  ("addresses", "files", "ranges", "seals"),
-  ("locks", "options", "paths", "records", "spreadsheets"),
+  ("addresses", "files", "fingerprint", "ranges", "seals"),
+  ("locks", "options", "paths", "records", "spreadsheets", "suffixes"),
   ("parameters",),
   (
     "accelerators",

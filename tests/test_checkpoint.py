@@ -18,7 +18,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxvision import checkpoint, distributed, sharding, trees
+from jaxvision import checkpoint, distributed, fingerprint, sharding, trees
 
 # After the first file that it cannot read, orbax leaves the other reads to
 # fail unseen; Python tells of them when it collects them.
@@ -97,8 +97,8 @@ def test_what_is_restored_is_what_was_saved(tmp_path):
   _saved(tmp_path, steps=[3])
   state, record = _restore(tmp_path)
   _assert_bitwise(state, _state(3))
-  fingerprint = checkpoint.fingerprint(_state(3))
-  assert record == _RECORD | {"step": 3, "fingerprint": fingerprint}
+  expected = fingerprint.of(_state(3))
+  assert record == _RECORD | {"step": 3, "fingerprint": expected}
 
 
 def test_nothing_to_restore(tmp_path):
@@ -444,4 +444,4 @@ def test_reading_needs_checkpoints(tmp_path):
 def test_the_record_is_json(tmp_path):
   _saved(tmp_path, steps=[1])
   text = (tmp_path / "checkpoints" / "1" / "record" / "metadata").read_text()
-  assert json.loads(text)["fingerprint"] == checkpoint.fingerprint(_state(1))
+  assert json.loads(text)["fingerprint"] == fingerprint.of(_state(1))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import checkpoint, distributed, train_loop
+from jaxvision import checkpoint, distributed, fingerprint, train_loop
 
 pytestmark = pytest.mark.filterwarnings(
   "ignore:Exception ignored in. <coroutine object _read_array:"
@@ -97,7 +97,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(saved, every):
   folder, (state, record, best) = saved
   assert (best, record["fingerprint"]) == (
     2,
-    checkpoint.fingerprint(_state(2)),
+    fingerprint.of(_state(2)),
   )
   refused = count = 0
   for path, content, damaged in _flips(folder / "checkpoints", every):

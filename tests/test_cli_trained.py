@@ -9,7 +9,7 @@ import processes
 import pytest
 from PIL import Image
 
-from jaxvision import cli, files, inference, training
+from jaxvision import cli, inference, suffixes, training
 
 NAMES = ("ant", "bee", "=cat()")
 SIDE = 8
@@ -203,10 +203,10 @@ def test_an_export_says_what_it_takes(trained, tmp_path, capsys):
 )
 def test_endings_that_say_another_format(path, passes):
   if passes:
-    files.check_ending(path, ".html", ".htm", what="HTML")
+    suffixes.check(path, ".html", ".htm", what="HTML")
     return
   with pytest.raises(ValueError, match=r"call it page\.html"):
-    files.check_ending(path, ".html", ".htm", what="HTML")
+    suffixes.check(path, ".html", ".htm", what="HTML")
 
 
 def test_pages_and_pictures_are_called_what_they_are(trained, tmp_path, capsys):

@@ -11,7 +11,15 @@ import processes
 import pytest
 from PIL import Image
 
-from jaxvision import checkpoint, cli, data, inference, training, trees
+from jaxvision import (
+  checkpoint,
+  cli,
+  data,
+  fingerprint,
+  inference,
+  training,
+  trees,
+)
 
 _CHANNELS = {"grey": 1, "colour": 3}
 
@@ -151,9 +159,7 @@ def test_best_and_last_checkpoint_by_name_and_number(run):
   best = processes.result(workdir)["best"]["step"]
   assert inference.load_run(workdir, which="best").step == best
   named = inference.load_run(workdir, which="4")
-  assert checkpoint.fingerprint(named.variables) == checkpoint.fingerprint(
-    loaded.variables
-  )
+  assert fingerprint.of(named.variables) == fingerprint.of(loaded.variables)
 
 
 @pytest.mark.parametrize("which", ["3", "newest", ""])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxvision import files
+from jaxvision import files, suffixes
 from jaxvision.analysis import figures, formats, page, report, runs
 from jaxvision.analysis.runs import Run
 
@@ -41,7 +41,7 @@ def write_comparison(
     ValueError: no folder, one folder twice, or a damaged `config.json`.
   """
   path = pathlib.Path(path)
-  files.check_ending(path, ".html", ".htm", what="a page of HTML")
+  suffixes.check(path, ".html", ".htm", what="a page of HTML")
   resolved = [pathlib.Path(workdir).resolve() for workdir in workdirs]
   if not resolved or len(set(resolved)) < len(resolved):
     raise ValueError(

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxvision import files
+from jaxvision import suffixes
 
 _SIDE, _LARGE_SIDE = 96, 160  # pixels of a picture's longer side
 _GAP = 8
@@ -42,7 +42,7 @@ def write_contact_sheet(
   Raises:
     ValueError: no image, or not as many titles.
   """
-  files.check_ending(path, ".png", what="a picture in PNG")
+  suffixes.check(path, ".png", what="a picture in PNG")
   _draw(images, titles, columns=columns, side=_SIDE, lines=1).save(path, "PNG")
   return pathlib.Path(path)
 
@@ -67,7 +67,7 @@ def write_side_by_side(
   Raises:
     ValueError: no group, no image in one, or not as many titles.
   """
-  files.check_ending(path, ".png", what="a picture in PNG")
+  suffixes.check(path, ".png", what="a picture in PNG")
   if not groups:
     raise ValueError("no group of images; give at least one")
   sheets = [

@@ -21,6 +21,7 @@ from jaxvision import (
   assembly,
   checkpoint,
   durations,
+  fingerprint,
   pace,
   results,
   tracking,
@@ -314,7 +315,7 @@ def _finish(
       **facts,
       status="finished",
       final=measured and {"split": name, "metrics": measured},
-      fingerprint=checkpoint.fingerprint(states[place]),
+      fingerprint=fingerprint.of(states[place]),
       checkpoint=f"checkpoints/{parts.steps.total}",
     )
   return endings | {run: Ending("finished") for run in runs.values()}

@@ -1,24 +1,24 @@
-"""Tests of checkpoint.fingerprint: of every bit, of no sharding."""
+"""Tests of jaxvision.fingerprint: of every bit, of no sharding."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import checkpoint, distributed
+from jaxvision import distributed, fingerprint
 
 
 @pytest.mark.parametrize("devices", [1, 2, 8])
 def test_a_fingerprint_does_not_depend_on_the_devices(devices):
   mesh = distributed.make_mesh(jax.devices()[:devices])
   tree = {"kernel": np.linspace(0, 1, 50), "step": np.int32(7)}
-  expected = checkpoint.fingerprint(tree)
+  expected = fingerprint.of(tree)
   assert len(expected) == 16
   placed = jax.device_put(tree, distributed.replicated(mesh))
-  assert checkpoint.fingerprint(placed) == expected
+  assert fingerprint.of(placed) == expected
   rows = np.arange(64, dtype=np.float32).reshape(16, 4)
   split = distributed.put_batch(rows, mesh)
-  assert checkpoint.fingerprint(split) == checkpoint.fingerprint(rows)
+  assert fingerprint.of(split) == fingerprint.of(rows)
 
 
 _TYPES = ("float32", "bfloat16", "int32", "uint32", "uint8", "bool")
@@ -28,13 +28,13 @@ _TYPES = ("float32", "bfloat16", "int32", "uint32", "uint8", "bool")
 def test_a_fingerprint_depends_on_every_bit(dtype):
   array = np.arange(6).astype(jnp.dtype(dtype))
   width = 8 * array.dtype.itemsize
-  found = {checkpoint.fingerprint(array)}
+  found = {fingerprint.of(array)}
   bits = [0] if dtype == "bool" else range(width)
   for place in range(6):
     for bit in bits:
       changed = array.view(f"uint{width}").copy()
       changed[place] ^= changed.dtype.type(1 << bit)
-      found.add(checkpoint.fingerprint(changed.view(array.dtype)))
+      found.add(fingerprint.of(changed.view(array.dtype)))
   assert len(found) == 1 + 6 * len(bits)
 
 
@@ -45,14 +45,14 @@ def test_a_fingerprint_depends_on_the_order(distance):
   array[0], array[distance] = 2.0, 4.0
   swapped = array.copy()
   swapped[0], swapped[distance] = 4.0, 2.0
-  assert checkpoint.fingerprint(array) != checkpoint.fingerprint(swapped)
+  assert fingerprint.of(array) != fingerprint.of(swapped)
 
 
 def test_a_fingerprint_tells_leaves_apart():
   a, b = jnp.arange(3.0), jnp.arange(3.0) + 1
-  assert checkpoint.fingerprint([a, b]) != checkpoint.fingerprint([b, a])
+  assert fingerprint.of([a, b]) != fingerprint.of([b, a])
 
 
 def test_a_fingerprint_tells_minus_zero_from_zero():
   zero = jnp.zeros(3)
-  assert checkpoint.fingerprint(zero) != checkpoint.fingerprint(-zero)
+  assert fingerprint.of(zero) != fingerprint.of(-zero)
