@@ -172,7 +172,8 @@ def _override(config: ConfigDict, key: str, value: Any) -> None:
       raise _unknown_key(config, key)
     owner = owner[name]
   if ".".join(parents) in _OPTIONS:
-    with owner.unlocked():
+    # The function says the type, not what the recipe happens to set.
+    with owner.unlocked(), owner.ignore_type():
       owner[last] = _literal(value)
   elif not isinstance(owner, ConfigDict) or last not in owner:
     raise _unknown_key(config, key)

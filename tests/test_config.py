@@ -184,6 +184,21 @@ def test_a_group_of_keys_cannot_be_overridden(tmp_path, value):
   _fails(_recipe(tmp_path), message, {"loss": value})
 
 
+@pytest.mark.parametrize(
+  ("given", "value"),
+  [("0,1", (0, 1)), ("abc", "abc"), ("1", 1), (4.5, 4.5), ("(8, 8)", (8, 8))],
+)
+def test_an_option_may_be_of_another_type_than_the_one_of_the_recipe(
+  tmp_path, given, value
+):
+  # Its function says what it may be; M of a recipe may be 1, and 1.5 here.
+  for set_there in ("0.1", "3", "(8,)", "'small'", "None"):
+    recipe = _recipe(tmp_path, f'config.loss.options = {{"M": {set_there}}}')
+    config = configs.load(recipe, {"loss.options.M": given})
+    assert config.loss.options["M"] == value
+    assert type(config.loss.options["M"]) is type(value)
+
+
 def test_options_must_be_a_dictionary(tmp_path):
   message = "config key 'model.options': 3 is no dictionary"
   _fails(_recipe(tmp_path), message, {"model.options": 3})
