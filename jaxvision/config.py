@@ -173,7 +173,8 @@ def _override(config: ConfigDict, key: str, value: Any) -> None:
     owner = owner[name]
   if ".".join(parents) in _OPTIONS:
     # The function says the type, not what the recipe happens to set.
-    with owner.unlocked(), owner.ignore_type():
+    with owner.unlocked():
+      owner.pop(last, None)
       owner[last] = _literal(value)
   elif not isinstance(owner, ConfigDict) or last not in owner:
     raise _unknown_key(config, key)
