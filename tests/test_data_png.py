@@ -49,6 +49,19 @@ def test_a_damaged_text_does_no_harm(capfd):
   assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("length", [1, 3, 20])
+def test_transparency_of_any_length_is_left_out(length, capfd):
+  """Alpha is dropped; libpng would print that it is invalid."""
+  picture = image_files.PICTURE.quantize(16)
+  encoded = image_files.encode(picture, "PNG")
+  transparent = image_files.chunk(b"tRNS", bytes(length))
+  found = decoding.decode(
+    image_files.with_chunks(encoded, transparent), channels=3
+  )
+  np.testing.assert_array_equal(found, np.asarray(picture.convert("RGB")))
+  assert capfd.readouterr().err == ""
+
+
 def test_without_a_header_it_is_unreadable():
   for content in (png.SIGNATURE, png.SIGNATURE + TEXT * 3, ENCODED[:30]):
     with pytest.raises(decoding.UnreadableImage, match="without a header"):

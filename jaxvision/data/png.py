@@ -14,7 +14,7 @@ import numpy as np
 from jaxvision.data import orientation, pixels, unreadable
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_TRANSPARENCY, _EXIF, _PROFILE = b"tRNS", b"eXIf", b"iCCP"
+_EXIF, _PROFILE = b"eXIf", b"iCCP"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 # Names of texts; the first is how ImageMagick has stored EXIF.
 _RAW_EXIF, _XMP = b"Raw profile type exif", b"XML:com.adobe.xmp"
@@ -93,8 +93,8 @@ def _split(
     end = place + 12 + int.from_bytes(encoded[place : place + 4])
     if end > len(encoded):
       break
-    # Small first letters mark what a decoder may leave out.
-    if kind[0] & 0x20 and kind != _TRANSPARENCY:
+    # Small first letters mark what a decoder may leave out, transparency too.
+    if kind[0] & 0x20:
       kept.append(encoded[first:place])
       others.append((kind, encoded[place + 8 : end - 4]))
       first = end
