@@ -5,7 +5,8 @@ the moving average. Probes of the features belong to the validation split and to
 the average where there is one, for that is what a run is judged by.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from jaxvision import application, assembly, probes
 from jaxvision.evaluation import classification
@@ -16,12 +17,14 @@ Measures = Mapping[str, Callable[[TrainState], Mapping[str, float]]]
 
 
 def make_evaluators(
-  parts: assembly.Parts, *, check: Callable[[], None] = lambda: None
+  parts: assembly.Parts,
+  *,
+  watched: Callable[[Iterator[Any]], Iterator[Any]] = iter,
 ) -> Evaluators:
   """By name: "validation", "test", and "..._ema" where there is an average.
 
-  Each takes a state, and `limit`: of how many batches, all without it. Before
-  each batch `check` is called; what it raises ends the evaluation.
+  Each takes a state, and `limit`: of how many batches, all without it. They
+  come through `watched`; what it raises ends the evaluation.
   """
   task_sums = application.make_task_sums(
     parts.config, parts.model, mesh=parts.mesh
@@ -34,7 +37,7 @@ def make_evaluators(
         batches,
         parts.mesh,
         placement=parts.config.data.placement,
-        check=check,
+        watched=watched,
       )
       evaluators[role] = lambda state, limit=None, f=evaluate: f(
         state.variables, limit

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import logging
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -139,8 +140,9 @@ def run_loop(
     raise Preempted(f"stopped where it began, at step {record['step']}")
   if record["unevaluated"]:
     _evaluate_late(run, state, record, manager, clock)
-  unread, is_warm = None, False
-  for step, batch in pace.timed(run.feed(record["step"]), clock):
+  unread, is_warm, first = None, False, record["step"]
+  step = saved = first
+  for step, batch in _feed(run, first, clock, should_stop):
     state, sums = run.step(state, batch)
     if unread:
       _read(run, *unread, record, clock)
@@ -151,24 +153,47 @@ def run_loop(
     last = step == run.steps.total
     evaluates = last or step % run.steps.evaluate == 0
     saves = last or step % run.steps.checkpoint == 0
-    if not (evaluates or saves or should_stop()):
+    if not (evaluates or saves):
       continue
     _read(run, *unread, record, clock)
     check_finite(state, step)
     unread, paused = None, time.monotonic()
     pace.spend("steps", clock, record)
     score = _evaluate(run, state, record, clock) if evaluates else None
-    # Asked again: an evaluation takes long enough to be told to stop.
+    # An evaluation takes long enough to be told to stop.
     stops = record["unevaluated"] or (should_stop() and not last)
     if saves or score is not None or stops:
       checkpoint.save(manager, step, state, record, score=score)
+      saved = step
     if stops:
       checkpoint.wait(manager)
     clock["saving"] += pace.spend("saving", clock, record)
     if stops:
       raise Preempted(f"stopped and saved at step {step}")
     pace.skip(time.monotonic() - paused, clock)
-  return state
+  if step == run.steps.total:
+    return state
+  if unread:
+    _read(run, *unread, record, clock)
+    check_finite(state, step)
+  pace.spend("steps", clock, record)
+  if step != saved:
+    checkpoint.save(manager, step, state, record)
+  checkpoint.wait(manager)
+  where = "where it began," if step == first else "and saved"
+  raise Preempted(f"stopped {where} at step {step}")
+
+
+def _feed(
+  run: Run, first: int, clock: pace.Clock, should_stop: stopping.Stopping
+) -> Iterator[tuple[int, Tree]]:
+  """Batches until the end or the stop, which does not wait for the next."""
+  with contextlib.suppress(stopping.Stopped):
+    yield from stopping.until_stopped(
+      pace.timed(run.feed(first), clock),
+      should_stop,
+      signals=[signal.SIGTERM, signal.SIGINT],
+    )
 
 
 def _evaluate_late(

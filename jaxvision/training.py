@@ -115,9 +115,14 @@ def train(
     claims.check_alike(config)
     if overfit:
       config, splits = sanity.overfit(config, splits, overfit)
-    parts = assembly.prepare(config, splits)
-    check = stopping.make_check(terminated)
-    measured = evaluators.make_evaluators(parts, check=check)
+    with _nothing_to_save("the data were opened"):
+      parts = assembly.prepare(config, splits)
+    measured = evaluators.make_evaluators(
+      parts,
+      watched=functools.partial(
+        stopping.until_stopped, stopping=terminated, signals=[signal.SIGTERM]
+      ),
+    )
     measures = evaluators.make_measures(parts, measured)
     exchange.first(
       lambda: held.enter_context(workdirs.held(workdir, claimed=claimed))
@@ -151,12 +156,18 @@ def train(
 
 
 def _open_splits(config: Any) -> dict[str, Any]:
-  """The data, which may take long to list: SIGTERM does not wait for it."""
+  with _nothing_to_save("the data were opened"):
+    return assembly.open_splits(config)
+
+
+@contextlib.contextmanager
+def _nothing_to_save(what: str) -> Iterator[None]:
+  """What may take long, such as to read: SIGTERM does not wait for its end."""
   try:
     with stopping.ended_by([signal.SIGTERM]):
-      return assembly.open_splits(config)
+      yield
   except stopping.Stopped as stop:
-    text = f"stopped while the data were opened: {stop}"
+    text = f"stopped while {what}: {stop}"
     raise train_loop.Preempted(text) from None
 
 
@@ -171,7 +182,8 @@ def _train(
   terminated: stopping.Stopping,
   started: float,
 ) -> dict[str, Any]:
-  step, feed, memory = dispatch.compile_step(parts)
+  with _nothing_to_save("the step was compiled"):
+    step, feed, memory = dispatch.compile_step(parts)
   facts = results.describe(parts, memory)
   results.announce(parts, facts)
   keep = parts.config.checkpoint.keep

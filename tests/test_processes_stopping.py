@@ -68,10 +68,44 @@ def test_a_signal_ends_at_once_what_saves_nothing():
     assert not should_stop()
 
 
-def test_a_check_raises_from_then_on():
-  answers = [False, True, True]
-  check = stopping.make_check(lambda: answers.pop(0))
-  check()
-  for _ in range(2):
+def test_items_come_until_the_stop():
+  answers = [False, False, True]
+  items = stopping.until_stopped(
+    "abc", lambda: answers.pop(0), signals=[signal.SIGTERM]
+  )
+  assert [next(items), next(items)] == ["a", "b"]
+  with pytest.raises(stopping.Stopped):
+    next(items)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_item_that_never_comes_is_not_waited_for(number):
+  def items():
+    yield 1
+    os.kill(os.getpid(), number)
+    threading.Event().wait(60)
+    yield 2
+
+  signals = [signal.SIGTERM, signal.SIGINT]
+  with stopping.requested(signals) as should_stop:
+    coming = stopping.until_stopped(items(), should_stop, signals=signals)
+    assert next(coming) == 1
     with pytest.raises(stopping.Stopped):
-      check()
+      next(coming)
+    # It is noted, too, for whoever asks next.
+    assert should_stop()
+    if number == signal.SIGINT:
+      with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
+
+
+def test_signals_that_nobody_asked_for_are_left_alone():
+  before = signal.getsignal(signal.SIGUSR1)
+  found = []
+
+  def items():
+    found.append(signal.getsignal(signal.SIGUSR1))
+    yield
+
+  list(stopping.until_stopped(items(), lambda: False, signals=[signal.SIGUSR1]))
+  assert found == [before]

@@ -10,7 +10,7 @@ threads, workers and processes, and see the same bytes.
 Evaluation: the examples in their own order, once; the last batch is padded.
 """
 
-import concurrent.futures
+import collections
 import contextlib
 import dataclasses
 import logging
@@ -168,8 +168,10 @@ class Batches:
       )
       self.examples.count(found)
 
-    with concurrent.futures.ThreadPoolExecutor(max(1, self.threads)) as pool:
-      list(pool.map(add, range(0, len(rows), _BLOCK)))
+    starts = range(0, len(rows), _BLOCK)
+    collections.deque(
+      threads.make_ahead(add, starts, threads=self.threads), maxlen=0
+    )
     return kept
 
   def check_resident(self) -> None:

@@ -8,7 +8,6 @@ then; those of the data are not, because images that are damaged are found by
 those who decode them.
 """
 
-import concurrent.futures
 import os
 import pathlib
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxvision import files
-from jaxvision.data import extents, index_file
+from jaxvision.data import extents, index_file, threads
 
 _HEAD = np.dtype([("length", "<u8"), ("checksum", "<u4")])
 _HEAD_BYTES, _TAIL_BYTES = 12, 4
@@ -75,8 +74,7 @@ def _table() -> np.ndarray:
 
 
 def _walk_all(paths: Sequence[pathlib.Path]) -> index_file.Arrays:
-  with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-    lengths = list(pool.map(_walk, paths))
+  lengths = list(threads.make_ahead(_walk, paths, threads=_THREADS))
   counts = [len(each) for each in lengths]
   return {
     "files": np.repeat(np.arange(len(paths), dtype=np.int32), counts),

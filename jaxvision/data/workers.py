@@ -24,6 +24,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -243,13 +244,16 @@ def _crew(
   finally:
     for worker in crew:
       worker.process.kill()
+    last = time.monotonic() + _DIES_WITHIN
     for worker in crew:
-      _end(worker)
+      _end(worker, last - time.monotonic())
 
 
-def _end(worker: Worker) -> None:
+def _end(worker: Worker, within: float = _DIES_WITHIN) -> None:
   worker.process.kill()
-  worker.process.wait()
+  # One that reads from a disk that does not answer is not even killed.
+  with contextlib.suppress(subprocess.TimeoutExpired):
+    worker.process.wait(max(0.0, within))
   with contextlib.suppress(BrokenPipeError):
     worker.process.stdin.close()
   worker.process.stdout.close()

@@ -56,7 +56,7 @@ def make_evaluator(
   mesh: Mesh,
   *,
   placement: str = "host",
-  check: Callable[[], None] = lambda: None,
+  watched: Callable[[Iterator[Tree]], Iterator[Tree]] = iter,
 ) -> Callable[..., Evaluation]:
   """evaluate(variables, limit=None) -> Evaluation of all of `batches`.
 
@@ -68,7 +68,8 @@ def make_evaluator(
     mesh: what the variables lie on.
     placement: "host" makes and sends the batches for each evaluation, "device"
       for the first, after which they stay, spread over the devices.
-    check: called before each batch; what it raises ends the evaluation.
+    watched: gives the batches that it is given; what it raises in place of one
+      ends the evaluation.
 
   Raises:
     ValueError: the split is too large to stay on the device.
@@ -83,8 +84,7 @@ def make_evaluator(
 
   def evaluate(variables: Tree, limit: int | None = None) -> Evaluation:
     total, worst, pending = None, [], None
-    for number, (batch, on_devices) in enumerate(feed(limit)):
-      check()
+    for number, (batch, on_devices) in enumerate(watched(feed(limit))):
       measured = measure(variables, on_devices)
       # Read the batch before this one while this one is being computed.
       if pending:

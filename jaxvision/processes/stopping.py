@@ -11,12 +11,14 @@ import itertools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import jax
 from jax.experimental import multihost_utils
 
 Stopping = Callable[[], bool]
+T = TypeVar("T")
 
 
 class Stopped(Exception):
@@ -70,14 +72,31 @@ def ended_by(signals: Sequence[signal.Signals]) -> Iterator[None]:
     yield
 
 
-def make_check(stopping: Stopping) -> Callable[[], None]:
-  """check(), which raises `Stopped` when the run should stop."""
+def until_stopped(
+  items: Iterable[T], stopping: Stopping, *, signals: Sequence[signal.Signals]
+) -> Iterator[T]:
+  """The same items, of which the next one may never come.
 
-  def check() -> None:
-    if stopping():
-      raise Stopped
+  Args:
+    items: such as batches, from a disk that may cease to answer.
+    stopping: asked before each item.
+    signals: that `stopping` tells of; they end the wait for an item, except
+      with several processes, which stop at the same step.
 
-  return check
+  Raises:
+    Stopped: the run should stop.
+  """
+  coming, nothing = iter(items), object()
+  alone = jax.process_count() == 1
+  while True:
+    with _passed_on(signals if alone else ()):
+      if stopping():
+        raise Stopped
+      item = next(coming, nothing)
+    if item is nothing:
+      return
+    yield item
+    del item  # not held while the next one is waited for
 
 
 def _agreed() -> Stopping:
@@ -92,6 +111,33 @@ def _agreed() -> Stopping:
     return asked
 
   return stopping
+
+
+@contextlib.contextmanager
+def _passed_on(signals: Sequence[signal.Signals]) -> Iterator[None]:
+  """A signal is noted as it is outside of this, and then raises `Stopped`."""
+  if threading.current_thread() is not threading.main_thread():
+    yield
+    return
+
+  def stop(number, frame):
+    before[number](number, frame)
+    raise Stopped
+
+  found = {each: signal.getsignal(each) for each in signals}
+  # Others than functions are not ours: they end the process, or do nothing.
+  before = {
+    each: handler for each, handler in found.items() if callable(handler)
+  }
+  for each in before:
+    signal.signal(each, stop)
+  try:
+    yield
+  finally:
+    for each, handler in before.items():
+      # What was noted may have set another one.
+      if signal.getsignal(each) is stop:
+        signal.signal(each, handler)
 
 
 @contextlib.contextmanager

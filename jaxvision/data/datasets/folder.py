@@ -15,7 +15,6 @@ the names and 12 bytes per file.
 """
 
 import collections
-import concurrent.futures
 import dataclasses
 import functools
 import logging
@@ -28,7 +27,14 @@ from typing import Any
 import numpy as np
 
 from jaxvision import files
-from jaxvision.data import dataset, image_files, index_file, names, splits
+from jaxvision.data import (
+  dataset,
+  image_files,
+  index_file,
+  names,
+  splits,
+  threads,
+)
 
 # Directories on networks answer late: they are listed side by side.
 _THREADS = 16
@@ -248,8 +254,7 @@ def _list(
   problems: Sequence[str],
 ) -> index_file.Arrays:
   """The index of all images, and what is left out; or all problems."""
-  with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-    listed = list(pool.map(_look, directories))
+  listed = list(threads.make_ahead(_look, directories, threads=_THREADS))
   inside = [problem for each in listed for problem in each.problems]
   _raise(above, [*problems, *inside])
   left_out = [path for each in listed for path in each.left_out]

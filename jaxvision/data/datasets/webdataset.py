@@ -14,7 +14,6 @@ The members are listed once and kept in an index beside the shards; afterwards
 any image is read at once. Examples are in a fixed, stratified order.
 """
 
-import concurrent.futures
 import dataclasses
 import functools
 import os
@@ -36,6 +35,7 @@ from jaxvision.data import (
   splits,
   tar_groups,
   tar_shards,
+  threads,
 )
 
 # By precedence: beside a .cls, a .txt is often a caption.
@@ -216,8 +216,7 @@ def _split(
 
 
 def _list_all(paths: Sequence[pathlib.Path]) -> index_file.Arrays:
-  with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-    listed = list(pool.map(_list, paths))
+  listed = list(threads.make_ahead(_list, paths, threads=_THREADS))
   keys = names.concatenate([each.keys for each in listed])
   texts, codes = np.unique(
     [text for each in listed for text in each.labels], return_inverse=True
