@@ -174,7 +174,8 @@ def _override(config: ConfigDict, key: str, value: Any) -> None:
   if ".".join(parents) in _OPTIONS:
     # The function says the type, not what the recipe happens to set.
     with owner.unlocked():
-      owner.pop(last, None)
+      if last in owner:
+        del owner[last]
       owner[last] = _literal(value)
   elif not isinstance(owner, ConfigDict) or last not in owner:
     raise _unknown_key(config, key)
