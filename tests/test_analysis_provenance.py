@@ -9,6 +9,9 @@ import pytest
 
 from jaxvision.analysis import provenance, runs
 
+# What each start says of itself, beside what a test is about.
+_START = {"started": "2026-01-31T12:00:00+00:00", "step": 0}
+
 
 @pytest.fixture
 def run_with(tmp_path):
@@ -20,7 +23,8 @@ def run_with(tmp_path):
       {"recipe": "c.py:vit", "overrides": overrides, "config": {"seed": 1}},
     )
     if environment:
-      fake_runs.write_json(workdir / "environment.json", environment)
+      starts = [{**_START, **each} for each in environment]
+      fake_runs.write_json(workdir / "environment.json", starts)
     return runs.read_run(workdir)
 
   return make

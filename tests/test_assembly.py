@@ -28,7 +28,7 @@ def test_the_parts_of_a_config(folder):
   assert parts.mesh.size == 8
   assert float(parts.schedule(0)) == 0.5
   assert parts.steps == durations.Durations(
-    total=6, warmup=0, evaluate=2, checkpoint=2, log=50
+    total=6, warmup=0, evaluate=2, checkpoint=2, log=1
   )
   assert parts.batches["validation"].batch_size == 16
 
