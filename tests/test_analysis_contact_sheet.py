@@ -43,6 +43,17 @@ def test_grey_and_large_and_narrow_images_fit(tmp_path):
   assert areas == [96 * 96, 64 * 96, 96]
 
 
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_other_numbers_of_channels_are_shown_as_their_mean(tmp_path, channels):
+  """As those of satellites, which an .npz may hold."""
+  image = np.arange(100, 100 + channels, dtype=np.uint8)
+  path = write_contact_sheet(
+    [np.broadcast_to(image, (8, 8, channels))], ["a"], tmp_path / "sheet.png"
+  )
+  (cell,) = cells(path, 1)[:1]
+  assert (cell[:96] == int(image.mean())).all()
+
+
 def test_titles_are_drawn_whatever_they_contain(tmp_path):
   titles = ["Größe", "猫", "кот", "two\nlines", "very " * 40, ""]
   path = write_contact_sheet([RED] * 6, titles, tmp_path / "sheet.png")

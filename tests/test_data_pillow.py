@@ -68,6 +68,17 @@ def test_signed_16_bits_are_unreadable(order):
 
 
 @pytest.mark.parametrize("order", "<>")
+def test_signed_8_bits_are_unreadable(order):
+  """Pillow gives -1 as 255."""
+  values = np.arange(-6, 6).reshape(3, 4).astype("i1")
+  encoded = image_files.numbers_as_tiff(
+    values, order=order, bits=8, sample_format=2
+  )
+  with pytest.raises(decoding.UnreadableImage, match="signed integers of 8"):
+    decoding.decode(encoded, channels=1)
+
+
+@pytest.mark.parametrize("order", "<>")
 def test_16_bits_of_both_orders_are_scaled(order):
   values = np.rint(RAMP * 65535).astype(f"{order}u2")
   encoded = image_files.numbers_as_tiff(values, order=order)

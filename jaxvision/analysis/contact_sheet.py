@@ -31,7 +31,8 @@ def write_contact_sheet(
   ones are reduced. Titles that are too long end in an ellipsis.
 
   Args:
-    images: (h, w, 3) or (h, w, 1) uint8 each, of any sizes.
+    images: (h, w, c) uint8 each, of any sizes; c is 3, 4 with alpha, or any
+      other number, whose mean is shown as grey.
     titles: one per image, any text.
     path: of the PNG.
     columns: pictures in a row.
@@ -120,8 +121,9 @@ def _draw(
 
 def _picture(image: np.ndarray, side: int) -> Image.Image:
   """RGB with a longer side of `side`, or the largest multiple below it."""
-  flat = image[:, :, 0] if image.shape[2] == 1 else image
-  picture = Image.fromarray(flat).convert("RGB")
+  if image.shape[2] not in (3, 4):  # the mean, as in reports
+    image = image.mean(axis=2).astype(np.uint8)
+  picture = Image.fromarray(image).convert("RGB")
   scale = side / max(picture.size)
   if scale >= 1:
     scale, resampling = math.floor(scale), Image.Resampling.NEAREST

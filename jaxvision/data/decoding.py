@@ -222,6 +222,13 @@ def _decode_tiff(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
       f"it has {samples:g} values per pixel, more than {_MAX_SAMPLES}, of "
       "which the first three are red, green and blue"
     )
+  bits = directory.number(tiff.BITS) or 1
+  if directory.number(tiff.SAMPLE_FORMAT) == tiff.SIGNED and bits <= 8:
+    # Pillow takes them for unsigned ones.
+    raise UnreadableImage(
+      f"its pixels are signed integers of {bits:g} bits, and it does not say "
+      "which one is white; store it with 8 or 16 bits, unsigned"
+    )
   there, needed = tiff.parts(directory)
   if there < needed:
     raise UnreadableImage(
