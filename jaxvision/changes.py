@@ -24,7 +24,6 @@ FREE = (
   "checkpoint",
   "data.data_dir",
   "data.max_pixels",
-  "data.max_pixels",
   "data.max_unreadable",
   "data.placement",
   "data.threads",
@@ -54,7 +53,9 @@ def find(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[Change]:
   defaults = {key: value for key, _, value in every}
   changes = [
     (key, defaults.get(key, old) if old == analysis.ABSENT else old, new)
-    for key, old, new in analysis.compare_configs(there, here)
+    for key, old, new in analysis.compare_configs(
+      configs.as_trained(there), here
+    )
   ]
   return [each for each in changes if each[1] != each[2]]
 

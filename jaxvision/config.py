@@ -8,6 +8,7 @@ checks them itself.
 """
 
 import functools
+import logging
 import operator
 import pathlib
 import re
@@ -21,6 +22,7 @@ from jaxvision import call_syntax, keys, recipes, spelling, user_code
 from jaxvision import options as kinds
 
 ConfigDict = config_dict.ConfigDict
+_LOGGER = logging.getLogger(__name__)
 
 # The only dictionaries whose keys are free.
 _OPTIONS = tuple(
@@ -101,13 +103,49 @@ def complete(saved: Mapping[str, Any]) -> dict[str, Any]:
   """A nested config from JSON, with tuples, and with the keys that it lacks."""
   from jaxvision.configs import default
 
-  known, saved = default.get_config().to_dict(), _tuples(dict(saved))
+  known, saved = default.get_config().to_dict(), _tuples(as_trained(saved))
   return {
     key: {**value, **saved.get(key, {})}
     if isinstance(value, dict)
     else saved.get(key, value)
     for key, value in known.items()
   }
+
+
+def as_trained(saved: Mapping[str, Any]) -> dict[str, Any]:
+  """A kept config whose options say what the run was trained with.
+
+  The versions without data.max_pixels kept `false` of a command line as text,
+  and all text is true to Python: they trained with true.
+
+  Args:
+    saved: nested, as JSON has it.
+  """
+  saved = dict(saved)
+  if "max_pixels" in saved.get("data", {"max_pixels": None}):
+    return saved
+  for key in _OPTIONS:
+    group = key.partition(".")[0]
+    options = dict(saved.get(group, {}).get("options", {}))
+    for name, value in options.items():
+      if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        options[name] = True
+        _say_as_trained(f"{key}.{name}", value)
+    if group in saved:
+      saved[group] = {**saved[group], "options": options}
+  return saved
+
+
+@functools.cache
+def _say_as_trained(key: str, text: str) -> None:
+  """Says once what became of a text that meant the contrary."""
+  if text.strip().lower() == "false":
+    _LOGGER.warning(
+      "%s is kept as the text %r, which the version that trained this run took "
+      "for true; it stays true for this run",
+      key,
+      text,
+    )
 
 
 def _tuples(value: Any) -> Any:

@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 
+from jaxvision import changes, durations, keys
 from jaxvision import config as configs
-from jaxvision import durations, keys
+from jaxvision.configs import default
 
 RECIPE = """
 from jaxvision.configs import default
@@ -488,3 +489,27 @@ def test_durations_are_exact(duration, batch_size, num_examples, expected):
     duration, batch_size=batch_size, num_examples=num_examples
   )
   assert found == expected
+
+
+@pytest.mark.parametrize("text", ["false", "FALSE", "true"])
+def test_text_of_a_version_that_took_it_for_true_stays_true(text, caplog):
+  # Kept as the versions before data.max_pixels kept --config.KEY=false.
+  saved = default.get_config().to_dict()
+  del saved["data"]["max_pixels"]
+  saved["model"]["options"] = {"scan_layers": text, "stem": "small"}
+  options = configs.restore(saved).model.options
+  assert options["scan_layers"] is True
+  assert options["stem"] == "small"
+  assert ("took for true" in caplog.text) == (text != "true")
+  # The same words again are the same run where they mean the same.
+  now = configs.complete(saved)
+  assert changes.find(saved, now) == []
+  now["model"]["options"]["scan_layers"] = False
+  change = ("model.options.scan_layers", True, False)
+  assert changes.find(saved, now) == [change]
+
+
+def test_text_of_this_version_is_what_it_says():
+  saved = default.get_config().to_dict()
+  saved["optimizer"]["options"] = {"nesterov": "false"}
+  assert configs.complete(saved)["optimizer"]["options"]["nesterov"] == "false"
