@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -156,6 +157,38 @@ def test_the_note_is_passed_over_by_numpy_and_safetensors(tmp_path):
   with np.load(path) as archive:
     assert set(archive) == set(files.open_file(path).arrays)
     assert archive["head/bias"].shape == (5,)
+
+
+@pytest.mark.parametrize("classes", [3, 8])
+@pytest.mark.parametrize("layout", weights.layouts("vgg11"))
+def test_a_layer_behind_the_classifier_is_refused(layout, classes, tmp_path):
+  """torchvision and timm have the third Dense layer for the classifier."""
+  options = {"features": 2, "hidden": (6, 4, 8)}
+  model = models.create("vgg11", num_classes=classes, **options)
+  path = tmp_path / "file.safetensors"
+  variables = random_variables(model, 32)
+  with pytest.raises(ValueError, match="classifier_9 behind it: keep"):
+    weights.save(path, "vgg11", variables, model=model, layout=layout)
+  assert not path.exists()
+
+
+@pytest.mark.parametrize(
+  "name, options, layout, said",
+  [
+    ("vit_ti16", VIT, "timm", r"activation='gelu_erf' \(vit_ti16 has"),
+    ("vit_ti16", VIT, "big_vision", ""),
+    ("resnet18", RESNET, "timm, with pooled shortcuts", "shortcut='pool'"),
+    ("resnet18", RESNET, "timm, torchvision", ""),
+  ],
+)
+def test_without_the_model_what_is_implied_is_said(
+  name, options, layout, said, tmp_path, caplog
+):
+  """No array tells which GELU it is, or whether a shortcut pools."""
+  model = models.create(name, num_classes=5, **options)
+  path = tmp_path / f"file{weights.layouts(name)[layout]}"
+  weights.save(path, name, random_variables(model, 32), layout=layout)
+  assert re.search(said, caplog.text) if said else not caplog.text
 
 
 @pytest.mark.parametrize("positions", ["rotary", "sincos2d", "none"])

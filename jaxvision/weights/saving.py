@@ -23,6 +23,8 @@ _LOGGER = logging.getLogger(__name__)
 
 _QUERY = "/query/kernel"  # (width, heads, size of a head)
 _LISTED = 6
+# Options of which no array tells, but that layouts imply.
+_UNSEEN = ("activation", "border", "norm_epsilon", "padding", "shortcut")
 
 
 def layouts(name: str) -> dict[str, str]:
@@ -114,6 +116,11 @@ def _check(
       f"files of {chosen.name} have the classifier of {name} at {chosen.head}, "
       "where the variables have none: keep the folder of the run"
     )
+  if later := _behind(chosen.head, stored):
+    raise ValueError(
+      f"files of {chosen.name} have the classifier of {name} at {chosen.head}, "
+      f"and the variables have {later} behind it: keep the folder of the run"
+    )
   places = {leaf: chosen.place(leaf, a.shape) for leaf, a in stored.items()}
   shaped = {
     place.key: np.broadcast_to(np.float32(0), place.whole(1))
@@ -131,6 +138,14 @@ def _check(
       "should not be there; give model=..., whose variables they are"
     )
   return implied
+
+
+def _behind(head: str, stored: Iterable[str]) -> str:
+  """Returns a layer with a number above the classifier's; "" without one."""
+  module, _, number = head.rpartition("_")
+  layers = re.findall(rf"params/({module}_(\d+))/", "\n".join(stored))
+  later = [layer for layer, own in layers if int(own) > int(number)]
+  return later[0] if module and later else ""
 
 
 def _unlike(
@@ -178,12 +193,29 @@ def _options(
   """Returns what is to be said of the model over what the layout implies."""
   if model is not None:
     return notes.differences(model, name, implied)
+  _warn_of_unseen(name, implied)
   queries = [leaf for leaf in stored if leaf.endswith(_QUERY)]
   if not queries or "num_heads" in implied:
     return {}
   heads = stored[queries[0]].shape[1]
   usual = models.create(name, num_classes=1).num_heads
   return {} if heads == usual else {"num_heads": heads}
+
+
+def _warn_of_unseen(name: str, implied: Mapping[str, Any]) -> None:
+  """Says what is implied of a model that was not given, and not its default."""
+  usual = models.create(name, num_classes=1)
+  unseen = [
+    f"{key}={implied[key]!r} ({name} has {own!r})"
+    for key in _UNSEEN
+    if key in implied and implied[key] != (own := getattr(usual, key))
+  ]
+  if unseen:
+    _LOGGER.warning(
+      "the file of %s implies %s, of which no array tells: give model=... "
+      "unless the variables are of such a model",
+      *(name, ", ".join(unseen)),
+    )
 
 
 def _text(
