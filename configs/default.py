@@ -90,9 +90,9 @@ def get_config() -> ConfigDict:
   config.checkpoint.best = "validation/top1"
 
   config.log = ConfigDict()
-  # A duration: training metrics are averaged over it and written once. "" is at
-  # most 50 steps, and less where the run or its warm-up is short: at least 50
-  # lines of the one and 5 of the other.
+  # A duration: training metrics are averaged over it and written once. "" is 50
+  # steps, or less if the run or its warm-up is short: at least 50 lines a run,
+  # 5 of them in the warm-up.
   config.log.every = ""
   # Write TensorBoard event files too (WORKDIR/tensorboard).
   config.log.tensorboard = True
@@ -256,10 +256,10 @@ def _optimizer() -> ConfigDict:
   # Largest global norm of the gradient; 0 is no clipping.
   optimizer.gradient_clip = 0.0
   # Rules: factors of the learning rate, at least 0. None freezes the parameter,
-  # and what is frozen does what it does in evaluation: its batch normalisations
-  # use and keep their running averages, and neither dropout nor drop path acts
-  # inside. A dropout between frozen and trained layers is that of the next
-  # layer: in front of a trained classifier it acts. A linear probe is
+  # and frozen layers work as in evaluation: their batch normalisations use and
+  # keep the running averages, and dropout and drop path are off inside them. A
+  # dropout between a frozen and a trained layer belongs to the trained one: it
+  # acts. A linear probe is
   # (("head/.*", 1.0), (".*", None)); in ResNets the classifier is called fc.
   # ("(embedding|Transformer/(posembed|encoderblock_[01])).*|cls", None) freezes
   # the first two blocks of a ViT, and what is before them.
