@@ -117,6 +117,11 @@ def open_saved(workdir: str | pathlib.Path) -> Iterator[Manager]:
     yield manager
 
 
+def newest(workdir: str | pathlib.Path) -> int | None:
+  """The step of a run's newest checkpoint by its name; None without any."""
+  return max(scores.steps(pathlib.Path(workdir) / _FOLDER), default=None)
+
+
 def directory(manager: Manager) -> pathlib.Path:
   """The folder of the checkpoints, as users know it."""
   return paths.real(manager.directory)

@@ -12,7 +12,14 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from jaxvision import assembly, durations, files, spelling, user_code
+from jaxvision import (
+  assembly,
+  checkpoint,
+  durations,
+  files,
+  spelling,
+  user_code,
+)
 from jaxvision import workdir as workdirs
 
 Config = config_dict.FrozenConfigDict
@@ -107,7 +114,7 @@ def _say(
   schedule: str,
 ) -> None:
   """Tells from where to where, and what becomes of the learning rate."""
-  step = min(workdirs.read_result(workdir).get("step") or 0, old.total)
+  step = min(checkpoint.newest(workdir) or 0, old.total)
   rates = [
     assembly.make_schedule(each, steps)
     for each, steps in ((config, old), (longer, new))
@@ -129,11 +136,11 @@ def _say(
     longer.train.duration,
   )
   _LOGGER.info(
-    "the schedule %s is %s. The learning rate was %.4g in step %d, and is %.4g "
-    "in the next",
+    "the schedule %s is %s. %s",
     user_code.as_written(config.schedule.name),
     words[schedule],
-    before,
-    step,
-    after,
+    f"The learning rate was {before:.4g} in step {step}, and is {after:.4g} in "
+    "the next"
+    if step
+    else f"The learning rate begins at {after:.4g}",
   )

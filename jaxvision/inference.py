@@ -90,7 +90,14 @@ def load_run(
     config = read_config(workdir)
   result = workdirs.read_result(workdir)
   if not result:
-    raise FileNotFoundError(f"{workdir} has not begun to train: no result.json")
+    raise FileNotFoundError(
+      f"{workdir} has no result.json; "
+      + (
+        "give the train command of this run again: it is made anew"
+        if checkpoint.newest(workdir) is not None
+        else "it has not begun to train"
+      )
+    )
   for name in ("class_names", "image_shape"):
     if name not in result:
       raise ValueError(

@@ -43,7 +43,7 @@ def best(checkpoints: pathlib.Path) -> int | None:
   Scores that are damaged do not count; a warning names them.
   """
   known = {}
-  for step in _steps(checkpoints):
+  for step in steps(checkpoints):
     try:
       known[step] = read(checkpoints, step)
     except (ValueError, OSError) as error:
@@ -52,7 +52,8 @@ def best(checkpoints: pathlib.Path) -> int | None:
   return max(scored, key=lambda step: (scored[step], step), default=None)
 
 
-def _steps(checkpoints: pathlib.Path) -> list[int]:
+def steps(checkpoints: pathlib.Path) -> list[int]:
+  """The steps that the folder has checkpoints of, in their order."""
   if not checkpoints.is_dir():
     return []
   names = (path.name for path in checkpoints.iterdir())

@@ -90,7 +90,9 @@ def test_a_finished_run_of_a_constant_rate_extended_is_the_longer_run(
   )
 
 
-def test_a_stopped_run_goes_on_and_its_schedule_is_stretched(recipe, tmp_path):
+def test_a_stopped_run_goes_on_and_its_schedule_is_stretched(
+  recipe, tmp_path, caplog
+):
   from jaxvision import train_loop
 
   with pytest.raises(train_loop.Ended):
@@ -100,7 +102,14 @@ def test_a_stopped_run_goes_on_and_its_schedule_is_stretched(recipe, tmp_path):
       overrides=_VALUES | {"checkpoint.every": "1 steps"},
       watch=lambda step, *_: "enough" if step == 2 else "",
     )
+  # As a kill leaves it: result.json has what was known at the start.
+  result = workdirs.read_result(tmp_path)
+  (tmp_path / "result.json").write_text(
+    json.dumps(result | {"status": "running", "step": 0})
+  )
+  caplog.set_level("INFO")
   found = training.train(workdir=tmp_path, extend="8 steps")
+  assert "in step 1, and is 0.09619 in the next" in caplog.text
   assert (found["status"], found["step"]) == ("finished", 8)
   cosine = [0.1 * (1 + math.cos(math.pi * s / 8)) / 2 for s in range(8)]
   rates = _rates(tmp_path)

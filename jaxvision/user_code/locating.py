@@ -33,7 +33,10 @@ def find(source: str, *, folders: Sequence[Path], kind: str) -> Bundle:
   there = [each for each in candidates if each.exists()]
   if not there:
     listed = " nor ".join(files.printable(each) for each in candidates)
-    raise FileNotFoundError(f"{kind}: no file {listed}")
+    raise FileNotFoundError(
+      f"{kind}: no file {listed}; write its whole path, or give the command in "
+      "the folder that it is in"
+    )
   found = [
     bundles.gather(source, origin=each.parent, entry=each.name)
     for each in there
