@@ -236,6 +236,16 @@ def test_all_problems_are_reported_at_once(folder):
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("target", ["loop.png", "nowhere", "/dev/zero"])
+def test_links_that_lead_to_no_file_are_unreadable_images(folder, target):
+  os.symlink(target, folder / "zebra" / "loop.png")
+  opened = open_folder(folder)
+  assert opened.num_examples == 36
+  (place,) = [i for i in range(36) if opened.ids([i])[0].endswith("loop.png")]
+  with pytest.raises(OSError, match=r"loop\.png"):
+    opened.read([place])
+
+
 def test_hidden_files_and_folders_of_systems_are_ignored(folder):
   for name in ("__MACOSX/zebra/._1.png", ".ipynb_checkpoints/1.png"):
     write_image(folder / name)

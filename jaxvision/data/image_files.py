@@ -71,6 +71,14 @@ def _below(folder: pathlib.Path) -> list[pathlib.Path]:
   return sorted(found)
 
 
+def is_directory(entry: os.DirEntry) -> bool:
+  """Whether it is one; a link to itself is none, but an unreadable file."""
+  try:
+    return entry.is_dir()
+  except OSError:
+    return False
+
+
 def read(path: str | os.PathLike) -> bytes:
   """The content of an image file.
 

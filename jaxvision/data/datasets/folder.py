@@ -239,7 +239,9 @@ def _split(
 
 def _beside(above: pathlib.Path) -> tuple[list[str], list[str]]:
   """Images beside the classes, as problems, and the names of other files."""
-  beside = [each.name for each in _entries(above) if not each.is_dir()]
+  beside = [
+    each.name for each in _entries(above) if not image_files.is_directory(each)
+  ]
   problems = [
     f"{files.printable(above / name)} lies beside the classes; move it into "
     "the directory of its class, or away"
@@ -278,13 +280,13 @@ def _look(directory: pathlib.Path) -> _Listed:
   """The files of a class."""
   found = _Listed([], [], [])
   for entry in _entries(directory):
-    if entry.is_dir():
+    if image_files.is_directory(entry):
       found.problems.append(
         f"{files.printable(entry.path)} is a directory inside of a class; if "
         "the directories above it are splits, call them train, val and test, "
         "else move its images up"
       )
-    elif not (entry.is_file() or entry.is_symlink()):
+    elif not (entry.is_symlink() or entry.is_file()):
       found.problems.append(
         f"{files.printable(entry.path)} is a pipe, socket or device; remove it"
       )
@@ -347,4 +349,6 @@ def _entries(path: pathlib.Path) -> list[os.DirEntry]:
 
 
 def _directories(path: pathlib.Path) -> list[pathlib.Path]:
-  return sorted(pathlib.Path(e.path) for e in _entries(path) if e.is_dir())
+  return sorted(
+    pathlib.Path(e.path) for e in _entries(path) if image_files.is_directory(e)
+  )

@@ -279,6 +279,11 @@ def _label(
         if extension == "json"
         else label_files.from_text(content)
       )
+    except UnicodeDecodeError as error:
+      raise ValueError(
+        f"{where}, .{extension} is no UTF-8 text ({error.reason}); write it as "
+        "UTF-8"
+      ) from error
     except ValueError as error:
       raise ValueError(f"{where}, .{extension}: {error}") from error
     if text == "":
