@@ -280,6 +280,9 @@ def _verified(record: Any, step: int) -> dict[str, Any]:
   except ValueError:
     if says == step:
       raise
+    # Whole at the step that it names: the folder has another name. Otherwise
+    # the number is damaged, which this says.
+    seals.verified(record, place=_place(says), unsealed=_UNSEALED)
   raise ValueError(
     f"its record is that of step {says}; a folder that was renamed needs its "
     f"own name again: {says}"

@@ -155,6 +155,20 @@ def test_a_renamed_folder_is_refused_and_the_one_before_used(tmp_path, caplog):
     assert checkpoint.restore(manager, _TEMPLATE)[1]["step"] == 1
 
 
+def test_a_damaged_step_of_a_record_is_no_renamed_folder(tmp_path):
+  _save(tmp_path, 1, 2)
+  path = tmp_path / "checkpoints" / "2" / "record" / "metadata"
+  record = json.loads(path.read_text())
+  path.write_text(json.dumps(record | {"step": 34}))
+  with (
+    checkpoint.open_saved(tmp_path) as manager,
+    pytest.raises(checkpoint.CheckpointError) as caught,
+  ):
+    checkpoint.restore_step(manager, 2, _TEMPLATE)
+  assert "the record of step 34 is not what was written" in str(caught.value)
+  assert "renamed" not in str(caught.value)
+
+
 def _unseal(path):
   content = json.loads(path.read_text())
   del content["seal"]
