@@ -281,6 +281,9 @@ def _hint(value: Any, members: Sequence[_Member]) -> str:
   kinds = {_key(member.type) for member in members}
   if isinstance(value, numbers.Real) and not abs(value) <= _LARGEST:
     return ", and finite"
+  is_bounded = any(member.range.high < math.inf for member in members)
+  if type(value) is int and abs(value) > _LARGEST_INTEGER and not is_bounded:
+    return f", and at most {_LARGEST_INTEGER}"
   if (
     isinstance(value, tuple)
     and len(value) == 2
