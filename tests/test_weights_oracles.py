@@ -305,6 +305,8 @@ def test_rectangles_of_every_family_and_layout(name, options, layout, tmp_path):
 PREFIXES = (
   "module.",
   "model.",
+  "backbone.",
+  "my_net.encoder.",
   "_orig_mod.",
   "module._orig_mod.",
   "_orig_mod.module.model.",

@@ -2,7 +2,8 @@
 
 DataParallel, torch.compile, Lightning and trainers that keep an average put a
 word in front of every key: `module.`, `_orig_mod.`, `model.`, `ema.`. Where a
-file holds the network and its average, the average is taken, as timm does.
+file holds the network and its average, the average is taken, as timm does. Of
+any other name are words that all keys share, such as `backbone.`.
 """
 
 import re
@@ -74,7 +75,8 @@ def find(
     if is_network([key[len(prefix) :] for key in group])
   ]
   if not networks:
-    return "", []
+    everything = [key for group in groups.values() for key in group]
+    return _shared(everything, is_network), []
   chosen = _chosen(networks)
   passed = [
     key
@@ -83,6 +85,18 @@ def find(
     if prefix != chosen and (prefix in networks or _COUNTERS.fullmatch(key))
   ]
   return chosen, passed
+
+
+def _shared(keys: list[str], is_network: Callable[[list[str]], bool]) -> str:
+  """Returns the words, of any name, before all keys of a network; else ""."""
+  first = keys[0] if keys else ""
+  for end in re.finditer(r"[./]", first):
+    prefix = first[: end.end()]
+    if not all(key.startswith(prefix) for key in keys):
+      break
+    if is_network([key[len(prefix) :] for key in keys]):
+      return prefix
+  return ""
 
 
 def _chosen(prefixes: list[str]) -> str:
