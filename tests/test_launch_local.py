@@ -244,7 +244,9 @@ def test_shares_are_of_the_gpus_that_were_allotted(
   assert found == shares
 
 
-@pytest.mark.parametrize("allotted", ["4", "", "-1", "4,-1,5", "NoDevFiles"])
+@pytest.mark.parametrize(
+  "allotted", ["4", "", "-1", "4,-1,5", "NoDevFiles", "4,4"]
+)
 def test_too_few_allotted_gpus_are_refused(tmp_path, monkeypatch, allotted):
   """CUDA ignores what follows the first name that is no device."""
   monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allotted)

@@ -123,7 +123,7 @@ def _allotted_gpus(count: int) -> list[str]:
     lambda name: name[:1].isalnum() and name != "NoDevFiles",
     map(str.strip, given.split(",")),
   )
-  gpus = list(visible)[:count]
+  gpus = list(dict.fromkeys(visible))[:count]  # One named twice is one.
   if len(gpus) < count:
     raise ValueError(
       f"{_VISIBLE}={given} allots {len(gpus)} GPUs to this command, but its "
