@@ -73,7 +73,8 @@ def resolve(
 
   for name in named(expression):
     if name not in sizes:
-      raise ValueError(spelling.unknown("split", name, list(sizes)))
+      message = spelling.unknown("split", name, list(sizes))
+      raise ValueError(f"{message}; name one of them, by --split or the config")
   infos = {
     name: types.SimpleNamespace(num_examples=size)
     for name, size in sizes.items()
