@@ -2,7 +2,7 @@
 
 A parameter says its type by annotation, or else by its default:
 
-  dropout: ranges.Rate = 0.0
+  dropout: ranges.Probability = 0.0
   hidden: tuple[ranges.Count, ...] = (512, 512)
   positions: Literal["learned", "none"] = "learned"
   nesterov: bool = False

@@ -119,7 +119,7 @@ class AlexNet(nn.Module):
   norm: str = "none"
   activation: str = "relu"
   initializer: str = "torch_uniform"
-  dropout: ranges.Rate = 0.5
+  dropout: ranges.Probability = 0.5
   dtype: DTypeLike = "float32"
 
   @nn.compact
@@ -201,7 +201,7 @@ class AlexNet2012(nn.Module):
   norm: str = "local_response"
   activation: str = "relu"
   initializer: str = "normal(0.01)"
-  dropout: ranges.Rate = 0.5
+  dropout: ranges.Probability = 0.5
   dtype: DTypeLike = "float32"
 
   @nn.compact

@@ -124,8 +124,8 @@ class EfficientNet(nn.Module):
   num_classes: ranges.Count
   width: ranges.Positive = 1.0
   depth: ranges.Positive = 1.0
-  dropout: ranges.Rate = 0.2
-  drop_connect: ranges.Rate = 0.2
+  dropout: ranges.Probability = 0.2
+  drop_connect: ranges.Probability = 0.2
   stages: tuple[
     tuple[
       ranges.Depth,

@@ -119,7 +119,7 @@ class Mixer(nn.Module):
   activation: str = "gelu_tanh"
   norm: str = "layer_norm"
   initializer: str = "lecun_normal"
-  drop_path: ranges.Rate = 0.0
+  drop_path: ranges.Probability = 0.0
   head_bias: float = 0.0
   scan_layers: bool = False
   dtype: DTypeLike = "float32"

@@ -28,7 +28,7 @@ class Mlp(nn.Module):
   hidden: tuple[ranges.Count, ...] = (512, 512)
   activation: str = "relu"
   initializer: str = "he_normal"
-  dropout: ranges.Rate = 0.0
+  dropout: ranges.Probability = 0.0
   dtype: DTypeLike = "float32"
 
   @nn.compact
@@ -67,7 +67,7 @@ class MaxoutMlp(nn.Module):
   hidden: tuple[ranges.Count, ...] = (240, 240)
   pieces: ranges.Count = 5
   initializer: str = "lecun_normal"
-  dropout: ranges.Rate = 0.0
+  dropout: ranges.Probability = 0.0
   dtype: DTypeLike = "float32"
 
   @nn.compact

@@ -137,9 +137,9 @@ class NasNetA(nn.Module):
   stem: str = "imagenet"
   stem_multiplier: ranges.Positive = 1.0
   skip_reduction: bool = False
-  drop_path: ranges.Rate = 0.0
+  drop_path: ranges.Probability = 0.0
   total_steps: ranges.Whole = 0
-  dropout: ranges.Rate = 0.5
+  dropout: ranges.Probability = 0.5
   auxiliary: bool = False
   border: str = "nothing"
   activation: str = "relu"

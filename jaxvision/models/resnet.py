@@ -178,7 +178,7 @@ class ResNet(nn.Module):
   shortcut: str = "conv"
   squeeze_excite: ranges.Whole = 0
   zero_gamma: bool = False
-  drop_path: ranges.Rate = 0.0
+  drop_path: ranges.Probability = 0.0
   activation: str = "relu"
   norm: str = "batch_norm"
   initializer: str = "he_normal_fan_out"

@@ -122,7 +122,7 @@ class ShuffleNetV2(nn.Module):
   features: tuple[ranges.Count, ...]
   head_features: ranges.Count = 1024
   repeats: tuple[ranges.Depth, ...] = (4, 8, 4)
-  dropout: ranges.Rate = 0.0
+  dropout: ranges.Probability = 0.0
   layout: str = "paper"
   stem: str = "imagenet"
   activation: str = "relu"

@@ -55,7 +55,7 @@ class Vgg(nn.Module):
   activation: str = "relu"
   initializer: str = "he_normal_fan_out"
   dense_initializer: str = "normal(0.01)"
-  dropout: ranges.Rate = 0.5
+  dropout: ranges.Probability = 0.5
   dtype: DTypeLike = "float32"
 
   @nn.compact

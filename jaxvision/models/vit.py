@@ -109,8 +109,8 @@ class ViT(nn.Module):
   positions: str = "learned"
   registers: ranges.Whole = 0
   representation_size: ranges.Count | None = None
-  dropout: ranges.Rate = 0.0
-  drop_path: ranges.Rate = 0.0
+  dropout: ranges.Probability = 0.0
+  drop_path: ranges.Probability = 0.0
   activation: str = "gelu_tanh"
   norm: str = "layer_norm"
   initializer: str = "glorot_uniform"
