@@ -74,4 +74,6 @@ Positive = Annotated[float, Range(0, above=True)]
 Count = Annotated[int, Range(1)]
 Whole = Annotated[int, Range(0)]
 Depth = Annotated[int, Range(1, 10_000)]
+# Of encoders, which may have no block at all between embedding and head.
+EncoderDepth = Annotated[int, Range(0, 10_000)]
 Regex = Annotated[str, Form("a regular expression", _compile)]

@@ -113,7 +113,7 @@ class Mixer(nn.Module):
   num_classes: ranges.Count
   patch_size: ranges.Count
   width: ranges.Count
-  depth: ranges.Depth
+  depth: ranges.EncoderDepth
   tokens_dim: ranges.Count
   channels_dim: ranges.Count
   activation: str = "gelu_tanh"

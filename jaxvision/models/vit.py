@@ -101,7 +101,7 @@ class ViT(nn.Module):
   num_classes: ranges.Count
   patch_size: ranges.Count
   width: ranges.Count
-  depth: ranges.Depth
+  depth: ranges.EncoderDepth
   mlp_dim: ranges.Count
   num_heads: ranges.Count
   stem_units: tuple[ranges.Depth, ...] | None = None
