@@ -25,6 +25,8 @@ from jaxvision import ranges, spelling, user_code
 
 Schedule = Callable[[Any], jax.Array]
 
+_MOST_DROPS = 10_000
+
 
 def create(
   name: str,
@@ -163,12 +165,13 @@ def staircase(
     warmup_steps: w; does not shift the drops.
     boundaries: when to drop; at the step nearest to each fraction of T.
     every: time between drops; give either this or the boundaries. Each drop
-      shows at the first step that is not before its time.
+      shows at the first step that is not before its time, several in a short
+      run at one.
     factor: by which each drop multiplies the rate.
 
   Raises:
     ValueError: both or none of `boundaries` and `every` are given, a time is
-      not in (0, 1), or there is more than one regular drop in a step.
+      not in (0, 1), or there are more than 10,000 regular drops.
   """
   del warmup_steps
   times = (*boundaries, every) if every else tuple(boundaries)
@@ -195,14 +198,13 @@ def staircase(
 def _regular(every: float, total_steps: int) -> list[int]:
   """The first steps that are not before k * every of the run, k = 1, 2, ..."""
   period = _exact(every) * total_steps
-  if period < 1:
+  count = int(total_steps / period)
+  if count > _MOST_DROPS:
     raise ValueError(
-      f"staircase drops every {every} of {total_steps} steps, which is less "
-      f"than one step; give at least {1 / total_steps:.6g}"
+      f"staircase with every={every} drops {count:,} times; give at least "
+      f"{1 / _MOST_DROPS}, which drops {_MOST_DROPS:,} times"
     )
-  return [
-    math.ceil(k * period) for k in range(1, int(total_steps / period) + 1)
-  ]
+  return [math.ceil(k * period) for k in range(1, count + 1)]
 
 
 def rsqrt(

@@ -269,7 +269,7 @@ def test_a_long_warmup_has_every_step():
 @pytest.mark.parametrize(
   ("name", "options", "message"),
   [
-    ("staircase", {"every": 1e-5}, "less than one step; give at least 0.001"),
+    ("staircase", {"every": 1e-5}, "drops 100,000 times; give at least 0.0001"),
     ("staircase", {"every": -0.1}, "every is -0.1; it must be a number at"),
     ("staircase", {"every": "0.1"}, "every is '0.1'; it must be a number"),
     ("staircase", {"boundaries": 0.5}, r"boundaries is 0.5; .*as in \(0.5,\)"),
@@ -287,3 +287,13 @@ def test_options_of_a_wrong_type_or_out_of_range_are_refused(
 ):
   with pytest.raises(ValueError, match=message):
     _create(name, **options)
+
+
+def test_a_run_shorter_than_its_drops_takes_several_at_a_step():
+  """Every 1/40 of 20 steps: two drops in each step, as in a trial run."""
+  rate = schedules.create(
+    "staircase", peak=1.0, total_steps=20, every=1 / 40, factor=0.5
+  )
+  np.testing.assert_allclose(
+    [rate(step) for step in range(4)], [1, 0.25, 0.0625, 0.015625], rtol=1e-6
+  )
