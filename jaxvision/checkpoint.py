@@ -22,6 +22,7 @@ from orbax.checkpoint import checkpoint_managers
 from jaxvision import (
   files,
   fingerprint,
+  orbax_notes,
   paths,
   scores,
   screen,
@@ -74,7 +75,7 @@ def open_manager(
     preservation_policy=_preservation(keep),
   )
   with paths.plain(workdir, alone=jax.process_count() == 1) as folder:
-    manager = Manager(folder / _FOLDER, options=options)
+    manager = _open(folder / _FOLDER, options, repair=True)
     # It would ask jax by the number of the step, and `stopping` by another.
     manager.reached_preemption = lambda step: False
     try:
@@ -83,6 +84,25 @@ def open_manager(
     finally:
       with contextlib.suppress(Exception):  # already raised above
         manager.close()
+
+
+def _open(
+  folder: pathlib.Path, options: ocp.CheckpointManagerOptions, *, repair: bool
+) -> Manager:
+  """The checkpoints of a folder, perhaps without damaged notes of orbax."""
+  try:
+    return Manager(folder, options=options)
+  except (ValueError, TypeError, AttributeError, KeyError) as error:
+    damaged = orbax_notes.damaged(folder)
+    names = ", ".join(str(paths.real(each)) for each in damaged)
+    if not damaged or not repair:
+      raise CheckpointError(
+        f"{names or paths.real(folder)} is damaged: {error}; give the train "
+        "command of this run again, which removes such notes, or remove it"
+      ) from error
+  _LOGGER.warning("%s is damaged and removed; it said only when", names)
+  exchange.first(lambda: [each.unlink(missing_ok=True) for each in damaged])
+  return Manager(folder, options=options)
 
 
 def _preservation(keep: int) -> Any:
@@ -112,7 +132,7 @@ def open_saved(workdir: str | pathlib.Path) -> Iterator[Manager]:
   )
   with (
     paths.plain(workdir, alone=jax.process_count() == 1) as folder,
-    Manager(folder / _FOLDER, options=options) as manager,
+    _open(folder / _FOLDER, options, repair=False) as manager,
   ):
     yield manager
 

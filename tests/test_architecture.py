@@ -17,7 +17,15 @@ ROOT = pathlib.Path(__file__).parents[1] / "jaxvision"
 # of a folder come as paths of their own.
 FLOORS = (
   ("addresses", "files", "fingerprint", "ranges", "seals"),
-  ("locks", "options", "paths", "records", "spreadsheets", "suffixes"),
+  (
+    "locks",
+    "options",
+    "orbax_notes",
+    "paths",
+    "records",
+    "spreadsheets",
+    "suffixes",
+  ),
   ("parameters",),
   (
     "accelerators",

@@ -3,6 +3,7 @@
 The oracle is what was saved. Files that nobody reads may hold anything.
 """
 
+import contextlib
 import gc
 import json
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from jaxvision import checkpoint, distributed, fingerprint, train_loop
 
 pytestmark = pytest.mark.filterwarnings(
-  "ignore:Exception ignored in. <coroutine object _read_array:"
+  "ignore:Exception ignored in. <coroutine object (_read_array|Store.):"
   "pytest.PytestUnraisableExceptionWarning"
 )
 _RECORD = train_loop.empty_record() | {
@@ -138,6 +139,40 @@ def test_a_score_that_is_no_json_does_not_block_the_run(tmp_path, text):
   assert _read(tmp_path)[2] == 2
   with checkpoint.open_manager(tmp_path) as manager:
     assert checkpoint.restore(manager, _TEMPLATE)[1]["step"] == 2
+
+
+# What orbax fails on; the others it takes as if there were no note.
+_NOTES = (
+  '{"init_timestamp_nsecs": "x"}',
+  '{"custom_metadata": {"a": 1}, "unknown": 1}',
+)
+
+
+@pytest.mark.parametrize("text", [*_NOTES, "{", "[]", ""])
+def test_a_damaged_note_of_orbax_costs_nothing(tmp_path, text):
+  _save(tmp_path, 1, 2)
+  (tmp_path / "checkpoints" / "1" / "_CHECKPOINT_METADATA").write_text(text)
+  with (
+    contextlib.suppress(checkpoint.CheckpointError),
+    checkpoint.open_saved(tmp_path) as manager,
+  ):
+    assert sorted(manager.all_steps()) == [1, 2]
+  with checkpoint.open_manager(tmp_path) as manager:
+    assert sorted(manager.all_steps()) == [1, 2]
+    assert checkpoint.restore_step(manager, 1, _TEMPLATE)[1]["step"] == 1
+
+
+@pytest.mark.parametrize("text", _NOTES)
+def test_a_damaged_note_is_named_where_it_is_only_read(tmp_path, text):
+  _save(tmp_path, 1, 2)
+  (tmp_path / "checkpoints" / "2" / "_CHECKPOINT_METADATA").write_text(text)
+  with (
+    pytest.raises(
+      checkpoint.CheckpointError, match="2/_CHECKPOINT_METADATA is"
+    ),
+    checkpoint.open_saved(tmp_path),
+  ):
+    pass
 
 
 def test_a_renamed_folder_is_refused_and_the_one_before_used(tmp_path, caplog):

@@ -172,8 +172,9 @@ def start(workdir: Path, *, data_dir: Path, steps: int) -> subprocess.Popen:
 def processes(workdir: Path) -> tuple[int, ...]:
   """The ids of the processes that the launcher has started last."""
   with contextlib.suppress(FileNotFoundError):
-    ids = (workdir / "launch" / "lock").read_text().split()[1:]
-    return tuple(map(int, ids))
+    # "processes 17 18 on HOST since ..."
+    held, _, _ = (workdir / "launch" / "lock").read_text().partition(" on ")
+    return tuple(map(int, held.split()[1:]))
   return ()
 
 
