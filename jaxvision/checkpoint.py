@@ -75,7 +75,9 @@ def open_manager(
     preservation_policy=_preservation(keep),
   )
   with paths.plain(workdir, alone=jax.process_count() == 1) as folder:
-    manager = _open(folder / _FOLDER, options, repair=True)
+    # Of several processes one might open what another is removing.
+    alone = jax.process_count() == 1
+    manager = _open(folder / _FOLDER, options, repair=alone)
     # It would ask jax by the number of the step, and `stopping` by another.
     manager.reached_preemption = lambda step: False
     try:
@@ -97,11 +99,12 @@ def _open(
     names = ", ".join(str(paths.real(each)) for each in damaged)
     if not damaged or not repair:
       raise CheckpointError(
-        f"{names or paths.real(folder)} is damaged: {error}; give the train "
-        "command of this run again, which removes such notes, or remove it"
+        f"{names or paths.real(folder)} is damaged: {error}; remove it, or "
+        "give the train command of this run again, which does so in one process"
       ) from error
   _LOGGER.warning("%s is damaged and removed; it said only when", names)
-  exchange.first(lambda: [each.unlink(missing_ok=True) for each in damaged])
+  for note in damaged:
+    note.unlink(missing_ok=True)
   return Manager(folder, options=options)
 
 
