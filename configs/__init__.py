@@ -1,1 +1,1 @@
-"""Nothing but recipes: each file has get_config(argument) -> ConfigDict."""
+"""The recipes. Each file has get_config(argument) -> ConfigDict."""

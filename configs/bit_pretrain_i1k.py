@@ -3,13 +3,13 @@
   jaxvision train --config configs/bit_pretrain_i1k.py --workdir runs/bit_s
   jaxvision train --config configs/bit_pretrain_i1k.py:paper --workdir ...
 
-Kolesnikov et al. 2020, Big Transfer (BiT). The argument chooses between the
-recipe that its authors released later, in big_vision ("code"), and that of the
-paper ("paper"). Both train 90 epochs in batches of 4096.
+Kolesnikov et al. 2020, Big Transfer (BiT). The argument selects the
+recipe: "code" is the later recipe of the authors in big_vision, "paper" is that
+of the paper. Both train 90 epochs with batch size 4096.
 
-Expected: 76.0 % top-1, the paper's ResNet-50 of group normalisation and weight
-standardisation. Hardware: the authors give 32 minutes on a TPU v3-128; in
-float32 a batch needs several devices. Not yet run here.
+Expected: 76.0 % top-1, the paper's ResNet-50 with group normalisation and
+weight standardisation. Hardware: the authors state 32 minutes on a TPU v3-128.
+In float32 a batch needs several devices. Not yet run here.
 """
 
 from jaxvision.configs import default
@@ -48,8 +48,8 @@ def get_config(version: str = "code") -> default.ConfigDict:
     }
     config.schedule.warmup = "5000 steps"
     return config
-  # The released code multiplies its decay, 1e-4 * 4096 / 256, by the schedule
-  # but not by the learning rate; here it is multiplied by both.
+  # The released code multiplies the weight decay, 1e-4 * 4096 / 256, by the
+  # schedule and not by the learning rate. jaxvision multiplies it by both.
   config.optimizer.name = "sgdw"
   config.optimizer.options = {
     "momentum": 0.9,

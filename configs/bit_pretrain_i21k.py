@@ -4,17 +4,17 @@
     --config.data.name=path/to/imagenet21k --workdir runs/bit_m
   jaxvision train --config configs/bit_pretrain_i21k.py:paper ...
 
-The data are a folder with one directory of images per class; 25,600 of them
-are held out to evaluate during the training, and as many for the end.
+The data are a folder with one directory of images per class. 25,600 images are
+held out for the evaluation during the training, and 25,600 for the test.
 
-Kolesnikov et al. 2020, Big Transfer (BiT). The argument chooses between the
-recipe that its authors released later, in big_vision ("code"), and the schedule
-and weight decay of the paper ("paper"). Both train 90 epochs, batches of 4096;
-the loss is that of the code.
+Kolesnikov et al. 2020, Big Transfer (BiT). The argument selects the
+recipe: "code" is the later recipe of the authors in big_vision, "paper" has the
+schedule and weight decay of the paper. Both train 90 epochs with batch size
+4096. Both have the loss of the code.
 
-Expected: no accuracy on ImageNet-21k is published; fine-tuned with
-configs/bit_transfer.py, BiT-M-R50x1 reaches 80.68 % on ImageNet, 97.3 % on
-CIFAR-10. Hardware: a TPU pod; the authors give no time. Not yet run here.
+Expected: no accuracy on ImageNet-21k is published. After fine-tuning with
+configs/bit_transfer.py, BiT-M-R50x1 reaches 80.68 % on ImageNet and 97.3 % on
+CIFAR-10. Hardware: a TPU pod; the authors state no time. Not yet run here.
 """
 
 from jaxvision.configs import default
@@ -26,7 +26,7 @@ def get_config(version: str = "code") -> default.ConfigDict:
     raise ValueError(f"no version {version!r}; it is 'code' or 'paper'")
   config = default.get_config()
   config.model.name = "bit_r50x1"
-  # Of some 20,000 classes an image has few: start from that.
+  # An image has few of about 20,000 classes, so initial probabilities are low.
   config.model.options = {"head_bias": -10.0}
   config.loss.name = "sigmoid"
 
@@ -57,8 +57,8 @@ def get_config(version: str = "code") -> default.ConfigDict:
       "factor": 0.1,
     }
     return config
-  # The released code multiplies its decay, 3e-5 * 4096 / 256, by the schedule
-  # but not by the learning rate; here it is multiplied by both.
+  # The released code multiplies the weight decay, 3e-5 * 4096 / 256, by the
+  # schedule and not by the learning rate. jaxvision multiplies it by both.
   config.optimizer.name = "sgdw"
   config.optimizer.options = {
     "momentum": 0.9,

@@ -1,23 +1,25 @@
-"""Transfer by the BiT-HyperRule: a pre-trained network learns your images.
+"""Transfers a pre-trained network to your images by the BiT-HyperRule.
 
   jaxvision train --config configs/bit_transfer.py:2040,500x375 \\
     --config.data.name=path/to/images --config.model.weights=BiT-M-R50x1.npz \\
     --workdir runs/mine
 
 The argument is the number of training examples and their usual height and
-width, which `jaxvision data inspect path/to/images` says; without it, fewer
-than 20,000 examples larger than 96x96 are meant. From these two the rule takes
-everything that would have to be tuned. For a data set of tensorflow-datasets,
-such as CIFAR-10 with 50000,32x32, set data.kind and name its splits.
+width. `jaxvision data inspect path/to/images` prints both. The default is for
+fewer than 20,000 examples that are larger than 96x96. The rule derives all
+hyper-parameters from these two values, so nothing has to be tuned. For a data
+set of tensorflow-datasets, such as CIFAR-10 with 50000,32x32, set data.kind and
+the names of the splits.
 
 Kolesnikov et al. 2020, Big Transfer (BiT), with the numbers of the authors'
-code. Only where theirs mirrors every image, this one does every other. Appended
-to the argument, ",paper" selects the resolution of the paper.
+code. One difference: their code mirrors every image, this recipe mirrors half
+of the images. ",paper" at the end of the argument selects the resolution of the
+paper.
 
-Expected of BiT-M-R50x1, after the authors: ImageNet 80.68 % top-1; CIFAR-10
-97.3 % and CIFAR-100 86.4 % with --config.train.batch_size=128
---config.optimizer.learning_rate=0.001, as their README has it for one GPU. Not
-yet reproduced here.
+Expected for BiT-M-R50x1, according to the authors: ImageNet 80.68 % top-1;
+CIFAR-10 97.3 % and CIFAR-100 86.4 % with --config.train.batch_size=128
+--config.optimizer.learning_rate=0.001, as in their README for one GPU. Not yet
+reproduced here.
 """
 
 import dataclasses
@@ -25,15 +27,15 @@ import re
 
 from jaxvision.configs import default
 
-# Side of the images before the random crop and after it, in pixels: of small
-# and of other images. The authors' code has the second pair for all networks,
-# their paper for R152x4 only.
+# Side of the images before and after the random crop, in pixels, for small
+# images and for other images. The authors' code uses (512, 480) for all
+# networks, their paper for R152x4 only.
 RESOLUTIONS = {
   "code": ((160, 128), (512, 480)),
   "paper": ((160, 128), (448, 384)),
 }
 _SMALL_AREA = 96 * 96
-# Fewer examples than this -> steps, warm-up, milestones, mixup.
+# Upper bound of the number of examples -> steps, warm-up, milestones, mixup.
 _SCHEDULES = {
   20_000: (500, 100, (200, 300, 400), 0.0),
   500_000: (10_000, 500, (3000, 6000, 9000), 0.1),
@@ -43,15 +45,15 @@ _SCHEDULES = {
 
 @dataclasses.dataclass(frozen=True)
 class HyperRule:
-  """What the rule says.
+  """The hyper-parameters of the rule.
 
   Attributes:
     steps: of the training, of 512 examples each.
     warmup: steps in which the learning rate rises from 0.
-    milestones: the last steps before it falls to a tenth.
-    mixup: alpha of the Beta distribution; 0 is no mixup.
-    resize: side of the square that images are resized to.
-    crop: side of the random part of it that is trained on.
+    milestones: the last steps before the rate falls to a tenth.
+    mixup: alpha of the Beta distribution; 0 means no mixup.
+    resize: side of the resized square image.
+    crop: side of the random crop of the resized image.
   """
 
   steps: int
@@ -69,11 +71,11 @@ def hyper_rule(
 
   Args:
     num_examples: of the training split.
-    image_area: height times width of an image, as it comes.
+    image_area: height times width of an image before it is resized.
     resolution: "code" or "paper", a key of `RESOLUTIONS`.
 
   Raises:
-    ValueError: there is no such rule of the resolution.
+    ValueError: the resolution is unknown.
   """
   if resolution not in RESOLUTIONS:
     raise ValueError(
@@ -100,7 +102,7 @@ def get_config(images: str = "2040,500x375") -> default.ConfigDict:
 
   config.data.kind = "folder"
   config.data.name = "images"
-  # Of a folder without splits; else name them.
+  # For a folder without splits. Otherwise set the names of the splits.
   config.data.train = "train[:70%]"
   config.data.validation = "train[70%:85%]"
   config.data.test = "train[85%:]"
@@ -110,7 +112,7 @@ def get_config(images: str = "2040,500x375") -> default.ConfigDict:
     "random_flip",
   )
   config.data.eval_transforms = (f"resize({rule.crop})",)
-  # As model.weights was trained: in [-1, 1] for the authors' files.
+  # The values of model.weights: pixels in [-1, 1] for the authors' files.
   config.data.mean = config.data.std = ()
   if rule.mixup:
     config.data.device_transforms = (f"random_mixup({rule.mixup})",)

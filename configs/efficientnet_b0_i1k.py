@@ -3,12 +3,12 @@
   jaxvision train --config configs/efficientnet_b0_i1k.py --workdir runs/b0
 
 Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Neural
-Networks, with the numbers of the authors' code; the paper has twice its
+Networks, with the numbers of the authors' code. The paper has twice this
 learning rate, 0.256.
 
-Expected: 77.1 % top-1, the authors' result with AutoAugment (without it 76.7 %;
-the paper has 76.3 %), of the moving average. Hardware: the authors do not say.
-Not yet run here.
+Expected: 77.1 % top-1 of the moving average. This is the authors' result with
+AutoAugment (without it 76.7 %; the paper has 76.3 %). Hardware: the authors
+state none. Not yet run here.
 """
 
 from jaxvision.configs import default

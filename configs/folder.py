@@ -1,10 +1,10 @@
-"""A folder of images, one directory per class: a start for your own data.
+"""Trains on a folder of images with one directory per class: your own data.
 
   jaxvision train --config configs/folder.py:path/to/images --workdir runs/mine
 
-The folder may also have train/, validation/ and test/ above the classes; then
-name them in data.train, data.validation and data.test. A ResNet-18 for images
-of 64x64 pixels; expect nothing of it without changing it for your data.
+The folder may also have train/, validation/ and test/ above the classes. Then
+set data.train, data.validation and data.test to these names. The model is a
+ResNet-18 for images of 64x64 pixels. It is not tuned: change it for your data.
 """
 
 from jaxvision.configs import default
@@ -26,7 +26,7 @@ def get_config(folder: str = "images") -> default.ConfigDict:
     "random_flip",
   )
   config.data.eval_transforms = ("resize_small(73)", "center_crop(64)")
-  # Of ImageNet, as most published networks use them.
+  # The values of ImageNet, as in most published networks.
   config.data.mean = (0.485, 0.456, 0.406)
   config.data.std = (0.229, 0.224, 0.225)
 

@@ -3,10 +3,10 @@
   jaxvision train --config configs/mixer_b16_i1k.py --workdir runs/mixer_b16
 
 Tolstikhin et al. 2021, MLP-Mixer: An all-MLP Architecture for Vision, with the
-loss and the starting biases of the authors' big_vision.
+loss and the initial biases of the authors' big_vision.
 
-Expected: 76.44 % top-1, 76.3 % in big_vision. Hardware: the authors give 2 h 11
-min on a TPU v3-128. Not yet run here.
+Expected: 76.44 % top-1, 76.3 % in big_vision. Hardware: the authors state 2 h
+11 min on a TPU v3-128. Not yet run here.
 """
 
 from jaxvision.configs import default
@@ -16,7 +16,7 @@ def get_config() -> default.ConfigDict:
   """The recipe."""
   config = default.get_config()
   config.model.name = "mixer_b16"
-  # exp(-6.9) is one of a thousand classes.
+  # exp(-6.9) is 1/1000, the probability of one of 1000 classes.
   config.model.options = {"drop_path": 0.1, "head_bias": -6.9}
   config.loss.name = "sigmoid"
 

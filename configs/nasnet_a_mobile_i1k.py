@@ -5,11 +5,11 @@
 Zoph et al. 2018, Learning Transferable Architectures for Scalable Image
 Recognition, appendix A.7, with the numbers of the authors' notes in
 TensorFlow's slim: 50 replicas of 32 images, an auxiliary classifier, 250,000
-steps. The momentum is the preset one of slim; the paper does not name it.
+steps. The momentum is the default of slim; the paper does not state it.
 
-Expected: 74.0 % top-1 (Table 3) of the moving average, with the distortion of
-colours of the Inception networks, which jaxvision does not have. Hardware: 50
-synchronous workers; the authors give no time. Not yet run here.
+Expected: 74.0 % top-1 (Table 3) of the moving average, with the colour
+distortion of the Inception networks. jaxvision does not have this distortion.
+Hardware: 50 synchronous workers; the authors state no time. Not yet run here.
 """
 
 from jaxvision.configs import default

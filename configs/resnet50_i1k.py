@@ -4,17 +4,19 @@
   jaxvision train --config configs/resnet50_i1k.py:tricks --workdir ...
 
 Plain: He et al. 2016, Deep Residual Learning for Image Recognition, in the form
-of torchvision: v1.5, 90 epochs, a tenth of the rate after 30 and 60, the weight
-decay on all parameters. Expected: 76.13 % top-1 (torchvision's IMAGENET1K_V1).
+of torchvision: v1.5, 90 epochs, a tenth of the rate after 30 and 60 epochs,
+weight decay of all parameters. Expected: 76.13 % top-1 (torchvision's
+IMAGENET1K_V1).
 
 Tricks: He et al. 2019, Bag of Tricks for Image Classification with
-Convolutional Neural Networks, all but the distillation: ResNet-50-D, batch 1024
-with the rate scaled and warmed up over 5 epochs, last scales of 0, no decay of
-biases and normalisations, cosine, label smoothing, mixup, and for this 200
-epochs instead of 120. Expected: 79.15 % top-1 (Table 6, without distillation).
+Convolutional Neural Networks, without the distillation: ResNet-50-D, batch size
+1024 with a scaled rate and a warm-up of 5 epochs, zero scales in the last
+normalisation of each block, no decay of biases and normalisations, cosine,
+label smoothing, mixup, and with mixup 200 epochs instead of 120. Expected:
+79.15 % top-1 (Table 6, without distillation).
 
-Both were trained on all training images, of which 1 % is held out here.
-Hardware: 8 GPUs each. Not yet run here.
+The authors trained both on all training images. This recipe holds out 1 % of
+them. Hardware: 8 GPUs each. Not yet run here.
 """
 
 from jaxvision.configs import default

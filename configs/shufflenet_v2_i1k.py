@@ -6,13 +6,13 @@
 The argument is the width: x0_5, x1_0 (the default), x1_5 or x2_0.
 
 Ma et al. 2018, ShuffleNet V2: Practical Guidelines for Efficient CNN
-Architecture Design, with the numbers of the authors' code: 300,000 steps in
-which the rate falls linearly, label smoothing.
+Architecture Design, with the numbers of the authors' code: 300,000 steps
+with a linear decay of the rate, label smoothing.
 
-Expected (Table 8): 60.3, 69.4, 72.6 and 74.9 % top-1, with statistics of the
-normalisation that are estimated anew at the end, which jaxvision does not have;
-the authors' code has pixels of 0 to 255 instead of normalised ones. Hardware:
-they do not say. Not yet run here.
+Expected (Table 8): 60.3, 69.4, 72.6 and 74.9 % top-1. The authors estimate the
+statistics of the normalisation again at the end; jaxvision does not do this.
+Their pixels are in 0 to 255 instead of normalised. Hardware: the authors state
+none. Not yet run here.
 """
 
 from jaxvision.configs import default

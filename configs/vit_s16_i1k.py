@@ -4,10 +4,11 @@
 
 Beyer et al. 2022, Better plain ViT baselines for ImageNet-1k, with the numbers
 of the authors' big_vision: mean of the patches instead of a class token, fixed
-2-D sine and cosine positions, a hidden layer before the classifier, batch 1024,
-mixup. The 300 epochs of the paper are --config.train.duration="300 epochs".
+2-D sine and cosine positions, a hidden layer before the classifier, batch size
+1024, mixup. For the 300 epochs of the paper, pass
+--config.train.duration="300 epochs".
 
-Expected: 76.5 % top-1 (80 % after 300 epochs). Hardware: the authors give 6 to
+Expected: 76.5 % top-1 (80 % after 300 epochs). Hardware: the authors state 6 to
 7 hours on a TPU v3-8. Not yet run here.
 """
 

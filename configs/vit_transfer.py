@@ -1,4 +1,4 @@
-"""Fine-tunes a Vision Transformer as its authors do.
+"""Fine-tunes a Vision Transformer with the recipe of its authors.
 
   jaxvision train --config configs/vit_transfer.py:cifar10 \\
     --config.model.weights=B_32.npz --workdir runs/cifar10
@@ -7,18 +7,18 @@
     --workdir runs/mine
 
 The argument is the data set: imagenet2012, cifar10, cifar100, oxford_iiit_pet
-or oxford_flowers102, of tensorflow-datasets; without it, a folder of images
-with the steps and rates of the last two.
+or oxford_flowers102, of tensorflow-datasets. Without an argument it is a folder
+of images, with the steps and rates of the last two.
 
 Dosovitskiy et al. 2021, An Image is Worth 16x16 Words, Table 4: SGD with
-momentum, batch 512, 384 pixels, no weight decay; the learning rate is the best
-of a few on held-out training images. `LEARNING_RATES` has the few; preset is
-the best one of ViT-B/32, pre-trained on ImageNet-21k with AugReg (Steiner et
-al. 2022), according to the configs of the authors' big_vision. Its accuracy in
-the mean of five runs there, not yet reproduced here: imagenet2012 83.27 %,
+momentum, batch size 512, 384 pixels, no weight decay. The authors select the
+learning rate from `LEARNING_RATES` on held-out training images. The default is
+the best rate of ViT-B/32, pre-trained on ImageNet-21k with AugReg (Steiner et
+al. 2022), according to the configs of the authors' big_vision. Its mean
+accuracy of five runs there, not yet reproduced here: imagenet2012 83.27 %,
 cifar10 98.55 %, cifar100 91.35 %, oxford_iiit_pet 93.78 %, oxford_flowers102
-99.43 %. The authors' older code has 0.03 for all networks on all of these, but
-0.01 for ViT-B/16 on CIFAR-10.
+99.43 %. The authors' older code has 0.03 for all networks on all of these data
+sets, except 0.01 for ViT-B/16 on CIFAR-10.
 
 For other networks set model.name. Patches of 14 need 378 or 392 pixels.
 """
@@ -26,7 +26,7 @@ For other networks set model.name. Patches of 14 need 378 or 392 pixels.
 from jaxvision.configs import default
 
 _FEW = (0.001, 0.003, 0.01, 0.03)
-# Among which the paper chooses.
+# The rates that the paper selects from.
 LEARNING_RATES = {
   "imagenet2012": (0.003, 0.01, 0.03, 0.06),
   "cifar10": _FEW,
@@ -37,8 +37,8 @@ LEARNING_RATES = {
 }
 _INCEPTION_CROP = ("random_resized_crop(384, area=(0.05, 1.0))", "random_flip")
 _SMALL_CROP = ("resize_small(448)", "random_crop(384)", "random_flip")
-# Data set -> steps, warm-up, learning rate, share of the training split that
-# is trained on, test split, crop.
+# Data set -> steps, warm-up, learning rate, percentage of the training split
+# that is used for training, test split, crop.
 _DATA = {
   "imagenet2012": (20_000, 500, 0.03, 99, "validation", _INCEPTION_CROP),
   "cifar10": (10_000, 500, 0.003, 98, "test", _SMALL_CROP),
@@ -67,7 +67,7 @@ def get_config(dataset: str = "folder") -> default.ConfigDict:
   config.data.test = test
   config.data.train_transforms = crop
   config.data.eval_transforms = ("resize_small(448)", "center_crop(384)")
-  # As model.weights was trained: in [-1, 1] for the authors' files.
+  # The values of model.weights: pixels in [-1, 1] for the authors' files.
   config.data.mean = config.data.std = ()
 
   config.optimizer.name = "sgd"
