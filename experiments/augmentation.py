@@ -4,21 +4,21 @@
   python experiments/augmentation.py --per_class 10 --variants shifts CutMix
 
 The ResNet of configs/digits.py is trained on 10 or 50 real digits of each class
-and tested on 1,000 others, which are the same for all. The seed draws the
-examples, the initial parameters, the order and the augmentation; a seed has the
-same examples in all variants. Learning rate, weight decay and moving average
-are those of the recipe, and no variant was tuned: what the papers use for CIFAR
-is taken, Cutout with half of the image's side, RandAugment with the middle of
-its range. "shifts" are crops with a padding of one pixel, and all below are
-added to them. Flips are there to be seen to hurt: few digits are their own
-mirror image.
+and tested on 1,000 others. All runs use the same test images. The seed
+determines the training examples, the initial parameters, the order and the
+augmentation. A seed has the same examples in all variants. Learning rate,
+weight decay and moving average are those of the recipe. No variant was tuned:
+settings are those of the papers for CIFAR, with half of the image's side for
+Cutout and the middle of the range for RandAugment. "shifts" are crops with a
+padding of one pixel. All variants after "shifts" use shifts too. Flips are a
+negative example: few digits equal their mirror image.
 
 How to read the answer: "accuracy" is the mean over the seeds and the half width
-of its 95 % interval by Student's t; it holds the luck of the examples drawn.
-"against shifts" compares runs with the same examples, so that this luck
-cancels: where the interval holds 0, the augmentation has not been shown to do
-anything. The 1,000 test images have a standard error of their own, 0.5 % at 97
-%, common to all cells, which more seeds do not make smaller.
+of its 95 % interval by Student's t. It includes the variation of the training
+examples. "against shifts" compares runs with the same examples, so this
+variation cancels. If the interval contains 0, no effect of the augmentation has
+been shown. The 1,000 test images have a separate standard error, 0.5 % at 97 %.
+It is common to all cells, and more seeds do not reduce it.
 """
 
 import argparse
@@ -40,12 +40,12 @@ SEEDS = (0, 1, 2, 3, 4)
 STEPS = 300
 TEST_IMAGES = 1000
 _SETTINGS = {
-  "model.options.features": 16,  # of 24, for the time it takes
+  "model.options.features": 16,  # instead of 24, to save time
   "data.kind": "npz",
-  # RandAugment makes each image anew on the host, and all should run alike.
+  # RandAugment runs on the host. All variants use the same placement.
   "data.placement": "host",
   "data.threads": 1,
-  # Nothing is chosen by the test split: it is there to draw the curves.
+  # Nothing is selected by the test split. It is used for the curves.
   "data.validation": "test",
   "data.test": "test",
   "checkpoint.best": "",
@@ -87,7 +87,7 @@ def save_digits(path: pathlib.Path, *, per_class: int, seed: int) -> None:
   Args:
     path: of the .npz file.
     per_class: at most 70.
-    seed: of which they are; the test images never change.
+    seed: determines the digits; the test images do not depend on it.
   """
   digits = datasets.load_digits()
   images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
@@ -118,14 +118,14 @@ def train_all(
   seeds: Sequence[int] = SEEDS,
   overrides: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-  """Trains a run for each variant, size and seed; finished ones are read.
+  """Trains a run for each variant, size and seed; reads finished runs.
 
   Args:
     workdir: of all runs, WORKDIR/SIZE/VARIANT/seed-N.
     variants: names in VARIANTS.
     per_class: training examples of each class.
     seeds: one run each.
-    overrides: further ones, of all runs.
+    overrides: more overrides, for all runs.
 
   Returns:
     Per run: variant, per_class, seed, accuracy in [0, 1] after the last step,
@@ -152,7 +152,7 @@ def _slug(variant: str) -> str:
 
 
 def _curve(folder: pathlib.Path) -> Iterator[tuple[int, float]]:
-  """Steps and test accuracies of the moving average."""
+  """Returns steps and test accuracies of the moving average."""
   for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines():
     values = json.loads(line)
     if "validation_ema/top1" in values:
@@ -160,7 +160,7 @@ def _curve(folder: pathlib.Path) -> Iterator[tuple[int, float]]:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-  """The mean, and the half width of its 95 % interval; nan for one value."""
+  """Returns the mean and the half width of its 95 % interval; nan for one."""
   if len(values) < 2:
     return float(np.mean(values)), float("nan")
   quantile = stats.t.ppf(0.975, len(values) - 1)
@@ -168,7 +168,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-  """A Markdown table of what `train_all` returns, with the variant shifts."""
+  """Returns a Markdown table of the rows of `train_all`; needs "shifts"."""
   sizes = sorted({row["per_class"] for row in rows})
   lines = [
     "| added | "
@@ -192,7 +192,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _accuracies(rows, variant: str, per_class: int) -> np.ndarray:
-  """(seeds,), in their order."""
+  """Returns (seeds,) accuracies in the order of the seeds."""
   return np.array(
     [
       row["accuracy"]
@@ -203,7 +203,7 @@ def _accuracies(rows, variant: str, per_class: int) -> np.ndarray:
 
 
 def draw_curves(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
-  """Test accuracy by step, means over the seeds, a panel for each size."""
+  """Draws the mean test accuracy by step, with a panel for each size."""
   from matplotlib import pyplot
 
   sizes = sorted({row["per_class"] for row in rows})
@@ -228,7 +228,7 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Runs what the command line says, prints the table, draws the curves."""
+  """Runs the experiment, prints the table and draws the curves."""
   parser = argparse.ArgumentParser(description=QUESTION)
   parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
   parser.add_argument(

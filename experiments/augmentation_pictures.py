@@ -3,11 +3,11 @@
   python experiments/augmentation_pictures.py
   python experiments/augmentation_pictures.py --output runs/augmentations.png
 
-Draws what table 1 of CutMix (Yun et al. 2019) shows, for all augmentations of
-experiments/augmentation.py that change an image: two photographs and two
-digits, each of which meets the other as its partner. Below each image stands
-what its label has become. Label smoothing changes the label only: of ten
-classes the true one keeps 0.91, and each other has 0.01.
+Draws the content of table 1 of CutMix (Yun et al. 2019) for all augmentations
+of experiments/augmentation.py that change an image: two photographs and two
+digits. The two images of a pair are mixed with each other. The new label is
+below each image. Label smoothing changes the label only: with ten classes the
+true one keeps 0.91, and each other class has 0.01.
 
 The photographs are china.jpg and flower.jpg of scikit-learn, by the Flickr
 users danielbuechele and vultilion, CC BY 2.0.
@@ -26,7 +26,7 @@ from sklearn import datasets
 from jaxvision import data
 
 _OUTPUT = pathlib.Path(__file__).parent / "figures" / "augmentations.png"
-# Title -> transforms of the host and of the device, for images of this side.
+# Title -> transforms of the host and of the device; {half} is half of the side.
 PICTURES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
   "image": ((), ()),
   "shift": ((), ("random_crop(padding={eighth})",)),
@@ -37,12 +37,12 @@ PICTURES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
   "CutMix": ((), ("random_cutmix",)),
   "RandAugment": (("random_randaugment(2, magnitude=5, fill=0)",), ()),
 }
-# One that shows of each what is typical.
+# This seed shows a typical result of each augmentation.
 SEED = 24
 
 
 def photographs(side: int) -> tuple[np.ndarray, tuple[str, str]]:
-  """(2, side, side, 3) uint8, and what is on them."""
+  """Returns (2, side, side, 3) uint8, and the names of their contents."""
   shrink = data.make_host_transform(
     (f"resize_small({side})", f"center_crop({side})")
   )
@@ -54,7 +54,7 @@ def photographs(side: int) -> tuple[np.ndarray, tuple[str, str]]:
 
 
 def digits() -> tuple[np.ndarray, tuple[str, str]]:
-  """(2, 8, 8, 1) uint8, and which digits they are."""
+  """Returns (2, 8, 8, 1) uint8, and the names of the digits."""
   found = datasets.load_digits()
   images = np.rint(found.images[[3, 4]] * (255 / 16)).astype(np.uint8)
   return images[..., None], ("3", "4")
@@ -63,7 +63,7 @@ def digits() -> tuple[np.ndarray, tuple[str, str]]:
 def augment(
   images: np.ndarray, title: str, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Augments the first of two images, which has the second as its partner.
+  """Augments the first of two images; the second is its mixing partner.
 
   Args:
     images: (2, n, n, c) uint8.
@@ -96,7 +96,7 @@ def augment(
 
 
 def caption(shares: np.ndarray, names: Sequence[str]) -> str:
-  """As in "temple 0.72, flower 0.28"; shares of 0 are left out."""
+  """Returns text as "temple 0.72, flower 0.28"; leaves out shares of 0."""
   parts = [
     f"{name} {share:.2f}"
     for name, share in zip(names, shares, strict=True)
@@ -106,7 +106,7 @@ def caption(shares: np.ndarray, names: Sequence[str]) -> str:
 
 
 def draw(path: pathlib.Path, *, seed: int = SEED) -> None:
-  """Writes the picture, with a palette of 256 colours so that it is small."""
+  """Writes the picture with a palette of 256 colours, as a small file."""
   from matplotlib import pyplot
 
   rows = (photographs(112), digits())
@@ -131,7 +131,7 @@ def draw(path: pathlib.Path, *, seed: int = SEED) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Draws the picture where the command line says."""
+  """Draws the picture into the file of the command line."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--output", type=pathlib.Path, default=_OUTPUT)
   options = parser.parse_args(arguments)

@@ -2,23 +2,23 @@
 
   python experiments/bit_transfer.py --workdir runs/bit_transfer
 
-A small BiT is pre-trained on the digits 0 to 4, of which each quarter turn
-counts as a class of its own, 20 in all, as in few-shot learning of characters
-(Santoro et al. 2016, section 4.1). It is transferred to the digits 5 to 9, of
-which it sees 1, 5, 10 or all examples per class. Against it stand the
-same network from fresh parameters, and what needs no training: weighted cosine
-kNN, ridge regression and LDA, on the features of the pre-trained network and on
-pixels. One test set of unseen images of 5 to 9 serves all.
+A small BiT is pre-trained on the digits 0 to 4. Each quarter turn of a digit is
+a separate class, 20 in all, as in few-shot learning of characters (Santoro et
+al. 2016, section 4.1). The network is transferred to the digits 5 to 9 with 1,
+5, 10 or all examples per class. It is compared with the same network from new
+parameters, and with methods without training: weighted cosine kNN, ridge
+regression and LDA, on the features of the pre-trained network and on pixels.
+All use one test set of unseen images of 5 to 9.
 
-The seed changes the pre-trained network, the examples drawn, and the order and
-crops of fine-tuning; all ways of one seed see the same examples. LDA needs a
-second example per class to know a spread.
+The seed determines the pre-trained network, the examples, and the order and
+crops of fine-tuning. All ways of one seed use the same examples. LDA needs two
+examples per class to estimate the covariance.
 
 How to read the answer: each cell is the mean over the seeds and the half-width
-of its 95 % interval (Student's t), in percent. "transfer" against "scratch" is
-what pre-training is worth; "transfer" against the probes on features, what
-fine-tuning adds to features that stay as they are; features against pixels,
-what the pre-trained network has learnt that holds for digits it never saw.
+of its 95 % interval (Student's t), in percent. "transfer" minus "scratch" is
+the gain of pre-training. "transfer" minus the probes on features is the gain of
+fine-tuning over frozen features. Features minus pixels is the gain of the
+learned features on new digits.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from jaxvision.configs import default
 QUESTION = "How few examples does a pre-trained network need?"
 BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "bit_transfer.py")
 OLD, NEW = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
-SHOTS = (1, 5, 10, 0)  # 0: all
+SHOTS = (1, 5, 10, 0)  # 0 means all
 SEEDS = (0, 1, 2, 3, 4)
 PROBES = ("knn", "ridge", "lda")
 WAYS = (
@@ -54,11 +54,11 @@ WAYS = (
   *(f"{name}, {of}" for of in ("features", "pixels") for name in PROBES),
 )
 # The best of 0.01, 0.03 and 0.1 at 10 examples per class, on the examples of
-# the pool that seed 100 did not draw; 0.1 is as good.
+# the pool that seed 100 did not draw. 0.1 is equally good.
 LEARNING_RATES = {"transfer": 0.03, "scratch": 0.03}
-# BiT with two of its four blocks, of one unit each; and its rule without
-# resizing and mirroring: a mirrored digit is none, and what is lost at the edge
-# of 8 pixels cost eight to ten points. Fewer examples in a step.
+# BiT with two of its four blocks, of one unit each. The rule has no resizing
+# and no mirroring here: a mirrored digit is not a digit, and cropping images of
+# 8 pixels cost eight to ten points. A step has fewer examples.
 _SMALL = {
   "model.options": {"units": (1, 1), "stem": "small"},
   "data.kind": "npz",
@@ -99,7 +99,7 @@ def load() -> tuple[tuple[np.ndarray, np.ndarray], ...]:
 def hold_out(
   images: np.ndarray, labels: np.ndarray
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-  """The pool that training draws from, and the test set: every third image."""
+  """Returns the training pool and the test set, which is every third image."""
   test = np.arange(len(labels)) % 3 == 2
   return (images[~test], labels[~test]), (images[test], labels[test])
 
@@ -107,7 +107,7 @@ def hold_out(
 def turned(
   images: np.ndarray, labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Four times as many images (n, h, w, c), and classes: each quarter turn."""
+  """Returns each quarter turn of images (n, h, w, c) as a separate class."""
   turns = range(4)
   return (
     np.concatenate([np.rot90(images, turn, axes=(1, 2)) for turn in turns]),
@@ -116,7 +116,7 @@ def turned(
 
 
 def draw(labels: np.ndarray, *, shots: int, seed: int) -> np.ndarray:
-  """Rows of `shots` examples of each class; all rows if `shots` is 0."""
+  """Returns rows of `shots` examples per class; all rows if `shots` is 0."""
   if not shots:
     return np.arange(len(labels))
   return evaluation.fewshot.draw(
@@ -168,7 +168,7 @@ def pretrain(seed: int, workdir: pathlib.Path) -> pathlib.Path:
 
 
 def probe(pretrained: pathlib.Path, arrays: pathlib.Path) -> dict[str, float]:
-  """The accuracies of the probes on features and on pixels, by way."""
+  """Returns the accuracies of the probes on features and pixels, by way."""
   mesh = distributed.make_mesh()
   model, variables = weights.load(
     pretrained, "bit_r50x1", sharding=distributed.replicated(mesh)
@@ -204,7 +204,7 @@ def probe(pretrained: pathlib.Path, arrays: pathlib.Path) -> dict[str, float]:
 
 
 def compare(seed: int, workdir: pathlib.Path) -> dict[int, dict[str, float]]:
-  """Returns the accuracy of every way at every number of shots, of one seed."""
+  """Returns the accuracy of each way at each number of shots, for a seed."""
   pretrained = pretrain(seed, workdir)
   (images, labels), test = hold_out(*load()[1])
   found = {}
@@ -240,7 +240,7 @@ def summarize(
 
 
 def table(results: Sequence[Mapping[int, Mapping[str, float]]]) -> str:
-  """A Markdown table of ways and shots, in percent."""
+  """Returns a Markdown table of ways and shots, in percent."""
   cells = {
     (way, shots): f"{mean:.1%} ± {100 * half:.1f}"
     for way, shots, mean, half in summarize(results)
@@ -258,7 +258,7 @@ def table(results: Sequence[Mapping[int, Mapping[str, float]]]) -> str:
 def draw_figure(
   results: Sequence[Mapping[int, Mapping[str, float]]], path: pathlib.Path
 ) -> None:
-  """Draws accuracy over examples per class, a line for each way."""
+  """Draws accuracy over examples per class, with a line for each way."""
   from matplotlib.figure import Figure
 
   figure = Figure(figsize=(6.4, 4.4), layout="constrained")
@@ -289,7 +289,7 @@ def draw_figure(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Runs the experiment, or goes on with it where it was stopped."""
+  """Runs or resumes the experiment."""
   parser = argparse.ArgumentParser(description=QUESTION)
   parser.add_argument(
     "--workdir", type=pathlib.Path, default=pathlib.Path("runs", "bit_transfer")

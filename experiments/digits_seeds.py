@@ -1,16 +1,16 @@
-"""How well does a digits recipe do, and how much of that is chance?
+"""What accuracy does a digits recipe reach, and how much of it is chance?
 
   python experiments/digits_seeds.py                 # resnet
   python experiments/digits_seeds.py vit --workdir runs/digits_vit
 
 The seed changes the initial parameters, the order of the examples and the
-augmentation; the split of the data is the same in all runs.
+augmentation. The split of the data is the same in all runs.
 
-How to read the answer: "std" is the spread over seeds, which another seed of
-yours will show too. "split error" is the standard error that 360 test images
-have as a sample of all digits, sqrt(p (1 - p) / 360); it is common to all
-seeds, so that more of them do not make it smaller. Differences between two
-recipes below about twice that are not shown by this data set.
+How to read the answer: "std" is the standard deviation over seeds. A new seed
+has this variation too. "split error" is the standard error of 360 test images
+as a sample of all digits, sqrt(p (1 - p) / 360). It is common to all seeds, so
+more seeds do not reduce it. This data set does not show differences between two
+recipes that are smaller than about twice the split error.
 """
 
 import argparse
@@ -41,9 +41,9 @@ def train_seeds(
 
   Args:
     model: argument of the recipe.
-    workdir: of all runs; a run that is finished there is not trained again.
+    workdir: of all runs; finished runs are not trained again.
     seeds: one run each.
-    overrides: further ones, of the recipe.
+    overrides: more overrides of the recipe.
 
   Returns:
     Per seed: seed, accuracy in [0, 1] on the test split, and seconds from the
@@ -70,7 +70,7 @@ def train_seeds(
 
 
 def table(model: str, rows: Sequence[Mapping[str, float]]) -> str:
-  """A Markdown table of what `train_seeds` returns; at least two rows."""
+  """Returns a Markdown table of the rows of `train_seeds`; at least two."""
   accuracies = [row["accuracy"] for row in rows]
   mean = statistics.mean(accuracies)
   split_error = math.sqrt(mean * (1 - mean) / TEST_IMAGES)
@@ -95,7 +95,7 @@ def table(model: str, rows: Sequence[Mapping[str, float]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Runs the experiment for the model that the command line says."""
+  """Runs the experiment for the model of the command line."""
   parser = argparse.ArgumentParser(description=QUESTION)
   parser.add_argument("model", nargs="?", default="resnet")
   parser.add_argument("--workdir", type=pathlib.Path)

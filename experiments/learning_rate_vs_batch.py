@@ -6,14 +6,14 @@
 
 The linear scaling rule: with a batch k times larger, multiply the learning rate
 by k (Krizhevsky 2014; Goyal et al. 2017, section 2.1). The mlp of
-configs/digits.py with 128 hidden units sees 1,024 digits 32 times, whatever the
-batch size, from 4,096 steps of 8 to 32 steps of all of them. It is trained by
-SGD without momentum, which is what the rule is derived for, with Goyal's
-warm-up of five epochs and a cosine; without moving average, weight decay and
-label smoothing.
+configs/digits.py with 128 hidden units sees 1,024 digits 32 times at every
+batch size, from 4,096 steps of 8 digits to 32 steps of all of them. It is
+trained by SGD without momentum, because the rule is derived for this optimizer.
+It has Goyal's warm-up of five epochs and a cosine. It has no moving average,
+weight decay or label smoothing.
 
-60 is twelve rates with five seeds each: trials of one batch size share their
-programs, and those of another do not.
+60 is twelve rates with five seeds each. Trials of one batch size share a
+program. Trials of different batch sizes do not.
 """
 
 import argparse
@@ -52,13 +52,13 @@ SPACE = {
 }
 OBJECTIVE = sweep.minimize("validation/loss")
 READ = (
-  "The rule holds over the batch sizes whose best rates lie on a line of slope "
-  "one in the logarithms, and where the rate that it says costs nothing in "
-  "test accuracy against the best one. It breaks where that line leaves the "
-  "rates with which training is stable."
+  "The rule holds for batch sizes whose best rates are on a line of slope one "
+  "in the logarithms, if the predicted rate has the same test accuracy as the "
+  "best rate. It breaks where this line leaves the rates at which training is "
+  "stable."
 )
-_NEAR = 1.1  # times the least loss: as good as the best rate
-_FROM = 32  # the batch size whose best rate the rules start from
+_NEAR = 1.1  # a rate is as good as the best up to this factor of the loss
+_FROM = 32  # the rules start from the best rate of this batch size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +66,10 @@ class Row:
   """One batch size at one rate.
 
   Attributes:
-    batch, rate: of the setting.
+    batch, rate: batch size and learning rate.
     loss: (seeds,) of the validation split after the last step; inf where the
       training diverged.
-    test: (seeds,) accuracy in [0, 1]; chance, 0.1, where it diverged.
+    test: (seeds,) accuracy in [0, 1]; 0.1, chance, where it diverged.
   """
 
   batch: int
@@ -79,7 +79,7 @@ class Row:
 
 
 def rows(workdir: pathlib.Path) -> list[Row]:
-  """All settings of a sweep, in the order of the space."""
+  """Returns all settings of a sweep, in the order of the space."""
   found: dict[tuple[int, float], list[analysis.Trial]] = {}
   for trial in analysis.read_sweep(workdir).trials:
     place = trial.settings[_BATCH], trial.settings[_RATE]
@@ -97,7 +97,7 @@ def _measured(trial: analysis.Trial) -> tuple[float, float]:
 
 
 def best(of: Sequence[Row]) -> dict[int, Row]:
-  """Each batch size at the rate with the least mean validation loss."""
+  """Returns each batch size at its rate of the least mean validation loss."""
   sizes = dict.fromkeys(row.batch for row in of)
   return {
     size: min(
@@ -108,7 +108,7 @@ def best(of: Sequence[Row]) -> dict[int, Row]:
 
 
 def near(of: Sequence[Row], size: int) -> list[float]:
-  """The rates of a batch size that are as good as its best, to 10 %."""
+  """Returns the rates of a batch size within 10 % of its lowest loss."""
   least = best(of)[size].loss.mean()
   return [
     row.rate
@@ -118,7 +118,7 @@ def near(of: Sequence[Row], size: int) -> list[float]:
 
 
 def table(of: Sequence[Row]) -> str:
-  """A Markdown table: the best rate of each size, and what the rules say."""
+  """Returns a Markdown table of the best and the predicted rates by size."""
   chosen = best(of)
   start = chosen[_FROM].rate
   lines = [
@@ -148,7 +148,7 @@ def _cell(row: Row | None) -> str:
 
 
 def draw(of: Sequence[Row], path: pathlib.Path) -> None:
-  """Validation loss by rate over batch size; the best rate by batch size."""
+  """Draws validation loss by rate / batch size, and best rate by batch size."""
   from matplotlib import pyplot
 
   figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5))
@@ -187,7 +187,7 @@ def _draw_best(of: Sequence[Row], axes) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Prints the table of a finished sweep, and draws its picture."""
+  """Prints the table of a finished sweep and draws its picture."""
   parser = argparse.ArgumentParser(description=QUESTION)
   parser.add_argument("workdir", type=pathlib.Path, help="of the sweep")
   options = parser.parse_args(arguments)

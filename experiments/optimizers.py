@@ -4,16 +4,16 @@
     --vectorize 35
   python experiments/optimizers.py runs/optimizers        # table and picture
 
-The mlp of configs/digits.py learns half of the training split for 400 steps,
-without moving average; what is left of it is added to the validation and test
-splits. Learning rates are half a decade apart. What else an optimizer has is
-its default in optax. adamw, lion and muon have the weight decay of the recipe,
-which is multiplied by the learning rate; lion, whose rates are ten times
-smaller, ten times more of it (Chen et al. 2023, section 5). The others have
-none.
+The mlp of configs/digits.py is trained on half of the training split for 400
+steps, without moving average. The other half is added to the validation and
+test splits. Learning rates are half a decade apart. The other options of an
+optimizer are the defaults of optax. adamw, lion and muon have the weight decay
+of the recipe, which is multiplied by the learning rate. lion has ten times
+smaller rates and ten times more decay (Chen et al. 2023, section 5). The others
+have no decay.
 
-35 is seven rates with five seeds each: the trials of an optimizer share their
-programs, and those of another do not.
+35 is seven rates with five seeds each. The trials of one optimizer share a
+program. Trials of different optimizers do not.
 """
 
 import argparse
@@ -40,7 +40,7 @@ OVERRIDES = {
   "log.every": "10 percent",
 }
 _DECAYS = {"adamw": 0.05, "lion": 0.5, "muon": 0.05}
-# Name -> optimizer, options, the logarithm of the least rate to base 10.
+# Name -> optimizer, options, logarithm to base 10 of the lowest rate.
 _OPTIMIZERS = {
   "sgd": ("sgd", {}, -2),
   "momentum": ("sgd", {"momentum": 0.9}, -3),
@@ -73,9 +73,9 @@ SPACE = {
 }
 OBJECTIVE = sweep.maximize("validation/top1")
 READ = (
-  "The rate of an optimizer is that with the best mean validation accuracy "
-  "over the seeds; its test accuracy, which had no part in the choice, is what "
-  "counts. Where the intervals of two overlap widely, this data set shows no "
+  "Each optimizer has the rate with the best mean validation accuracy over the "
+  "seeds. Compare the test accuracies, which were not used for this selection. "
+  "If the intervals of two optimizers overlap widely, this data set shows no "
   "difference."
 )
 
@@ -85,7 +85,7 @@ class Row:
   """An optimizer at one rate.
 
   Attributes:
-    name: of the optimizer.
+    name: the optimizer.
     rate: its learning rate.
     validation, test: (seeds,) accuracies in [0, 1] after the last step.
   """
@@ -97,7 +97,7 @@ class Row:
 
 
 def rows(workdir: pathlib.Path) -> list[Row]:
-  """All settings of a sweep, in the order of the space.
+  """Returns all settings of a sweep, in the order of the space.
 
   A trial that diverged counts as chance, 0.1, in both splits.
   """
@@ -122,7 +122,7 @@ def _accuracies(trial: analysis.Trial) -> tuple[float, float]:
 
 
 def best(of: Sequence[Row]) -> dict[str, Row]:
-  """Each optimizer at the rate with the best validation accuracy."""
+  """Returns each optimizer at its rate of the best validation accuracy."""
   chosen: dict[str, Row] = {}
   for row in of:
     before = chosen.get(row.name)
@@ -132,9 +132,9 @@ def best(of: Sequence[Row]) -> dict[str, Row]:
 
 
 def table(of: Sequence[Row]) -> str:
-  """A Markdown table: the best rate of each, the best optimizer first.
+  """Returns a Markdown table of each best rate, the best optimizer first.
 
-  Differences are those of runs with the same seed, in points.
+  Differences are between runs with the same seed, in points.
   """
   ranked = sorted(best(of).values(), key=lambda each: -each.test.mean())
   lines = [
@@ -165,7 +165,7 @@ def _with_interval(values: np.ndarray) -> str:
 
 
 def draw(of: Sequence[Row], path: pathlib.Path) -> None:
-  """Test error by learning rate, a line for each optimizer."""
+  """Draws test error by learning rate, with a line for each optimizer."""
   from matplotlib import pyplot
 
   figure, axes = pyplot.subplots(figsize=(8, 4.5))
@@ -190,7 +190,7 @@ def draw(of: Sequence[Row], path: pathlib.Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Prints the table of a finished sweep, and draws its picture."""
+  """Prints the table of a finished sweep and draws its picture."""
   parser = argparse.ArgumentParser(description=QUESTION)
   parser.add_argument("workdir", type=pathlib.Path, help="of the sweep")
   options = parser.parse_args(arguments)
