@@ -189,7 +189,7 @@ def _draw_best(of: Sequence[Row], axes) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
   """Prints the table of a finished sweep and draws its picture."""
   parser = argparse.ArgumentParser(description=QUESTION)
-  parser.add_argument("workdir", type=pathlib.Path, help="of the sweep")
+  parser.add_argument("workdir", type=pathlib.Path, help="sweep folder")
   options = parser.parse_args(arguments)
   found = rows(options.workdir)
   print(table(found))

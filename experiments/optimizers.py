@@ -192,7 +192,7 @@ def draw(of: Sequence[Row], path: pathlib.Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
   """Prints the table of a finished sweep and draws its picture."""
   parser = argparse.ArgumentParser(description=QUESTION)
-  parser.add_argument("workdir", type=pathlib.Path, help="of the sweep")
+  parser.add_argument("workdir", type=pathlib.Path, help="sweep folder")
   options = parser.parse_args(arguments)
   found = rows(options.workdir)
   print(table(found))

@@ -1,11 +1,11 @@
-"""How long a process of a training outlives another one of it.
+"""How long a process continues after another process of its training ends.
 
   python experiments/benchmarks/abandoned.py --rounds 3
 
-Two processes train a small model, without a launcher, on data that are read
-anew for each batch. When they are at step 50, something happens to one of them;
-the other one can only end. Measured are the seconds from the event to its end,
-and how it ends, by the event and the number of the process that it happens to.
+Two processes train a small model, without a launcher. The data are read for
+each batch. At step 50 an event ends or stops one of them. Then the other one
+must end. The script measures the seconds from the event to this end, and the
+exit code, by the event and the number of the affected process.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from jaxvision.processes import endings
 Path = pathlib.Path
 
 _RECIPE = Path(__file__).parents[2] / "configs" / "digits.py:linear"
-# Reading fails in a process once there is a file for it.
+# Reading fails in a process when the file of this process exists.
 _SOURCE = """
 import os
 import pathlib
@@ -70,7 +70,7 @@ EVENTS: Mapping[str, Event] = {
 
 
 def start(folder: Path, *, heartbeat: int) -> list[subprocess.Popen]:
-  """Starts both processes; they print into FOLDER/0.txt and FOLDER/1.txt."""
+  """Starts both processes with output to FOLDER/0.txt and FOLDER/1.txt."""
   (folder / "source.py").write_text(_SOURCE, "utf-8")
   overrides = {
     "data.kind": folder / "source.py:load",
@@ -111,7 +111,7 @@ def start(folder: Path, *, heartbeat: int) -> list[subprocess.Popen]:
 
 
 def measure(event: Event, loser: int, *, heartbeat: int) -> tuple[float, int]:
-  """Seconds that the other process lived on, and its exit code."""
+  """Returns the seconds until the other process ended, and its exit code."""
   with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
     started = start(folder, heartbeat=heartbeat)
@@ -137,7 +137,7 @@ def _wait_for_steps(folder: Path, started: Sequence[subprocess.Popen]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Measures what the command line says and prints a Markdown table."""
+  """Measures the cases of the command line and prints a Markdown table."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--rounds", type=int, default=3)
   parser.add_argument("--heartbeat", type=int, default=10)

@@ -1,13 +1,14 @@
-"""Time of each host transform on an image of 224x224, beside Pillow's.
+"""Time of each host transform on an image of 224x224, compared with Pillow.
 
   python experiments/benchmarks/augmentation.py
   python experiments/benchmarks/augmentation.py --only random_randaugment
 
-Processor time, which other load does not lengthen as it does the wall time, of
-one thread on photo-like pixels. Ours and Pillow's run one after the other in
-rounds; printed are medians of the rounds, and of their ratios. Pillow's side
-begins and ends with an array too, as it would in a pipeline of arrays, draws no
-random numbers, and is left out where it has no such operation.
+The script measures the processor time of one thread on photo-like pixels. Other
+load affects it less than the wall time. The jaxvision transform and Pillow's
+run one after the other in rounds. The table shows medians of the rounds and of
+their ratios. Pillow's side also begins and ends with an array, as in a pipeline
+of arrays. It draws no random numbers. It is left out if Pillow has no such
+operation.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from jaxvision import data
 
-_SECONDS = 0.02  # that one side takes in one round
+_SECONDS = 0.02  # seconds of one side in one round
 
 
 def _affine(*matrix: float) -> Callable[[Image.Image], Image.Image]:
@@ -100,7 +101,7 @@ def main() -> None:
 
 
 def photo() -> np.ndarray:
-  """(224, 224, 3) uint8: smooth areas, edges and a little noise."""
+  """Returns (224, 224, 3) uint8: smooth areas, edges and a little noise."""
   rng = np.random.default_rng(0)
   coarse = rng.integers(0, 256, (7, 7, 3), np.uint8)
   image = cv2.resize(coarse, (224, 224), interpolation=cv2.INTER_CUBIC)
@@ -119,7 +120,7 @@ def _measured(
   if pillow:
     sides.append(lambda: np.asarray(pillow(Image.fromarray(image))))
   numbers = [max(1, round(_SECONDS / _seconds(side, 3))) for side in sides]
-  # Random transforms take differently long: a round must see many of them.
+  # The time of random transforms varies: a round must include many calls.
   if transform.random:
     numbers[0] = max(numbers[0], 200)
   times = [
@@ -134,7 +135,7 @@ def _measured(
 
 
 def _seconds(function: Callable[[], object], number: int) -> float:
-  """Processor seconds of one call, as the mean of `number`."""
+  """Returns the processor seconds of a call, as the mean of `number`."""
   start = time.thread_time()
   for _ in range(number):
     function()

@@ -1,16 +1,17 @@
-"""What a variance that does not cancel costs in batch normalisation.
+"""Cost of a variance without cancellation in batch normalisation.
 
   python experiments/benchmarks/batch_norm.py
 
-A step is the result in training and the gradients of input, scale and bias,
-after a convolution (3x3, or 1x1 of few pixels) whose output is normalised. The
-three ways to the variance take turns, and the medians are compared:
+A step is a convolution (3x3, or 1x1 on small images), the normalisation of its
+output in training, and the gradients of input, scale and bias. Three formulas
+of the variance take turns, and their medians are compared:
 
   one pass   E[x^2] - E[x]^2, which cancels
-  shifted    the same of x without the mean of its first example; what is used
-  two pass   E[(x - E[x])^2]; where devices share the batch, a second exchange
+  shifted    the same after subtracting the mean of the first example of x; the
+             formula that jaxvision uses
+  two pass   E[(x - E[x])^2]; a second exchange if devices share the batch
 
-Printed beside is how wrong each variance is where the mean is 1,000 standard
+The last row is the relative error of each variance for a mean of 1,000 standard
 deviations.
 """
 
@@ -24,7 +25,7 @@ import numpy as np
 
 from jaxvision.layers import batch_norm
 
-# Images, their side, channels, side of the kernel.
+# Images, image side, channels, kernel side.
 SHAPES = ((64, 32, 64, 3), (64, 16, 128, 3), (64, 8, 256, 3), (256, 4, 512, 1))
 _ROUNDS = 15
 
@@ -75,7 +76,7 @@ def _step(way: str, x: jax.Array, kernel: jax.Array):
 
 
 def seconds(shape: tuple[int, int, int, int]) -> dict[str, float]:
-  """The median time of a step by the way its variance takes."""
+  """Returns the median time of a step for each formula of the variance."""
   images, side, channels, size = shape
   rng = np.random.default_rng(0)
   x = jnp.asarray(rng.normal(size=(images, side, side, channels)), "float32")
@@ -93,7 +94,7 @@ def seconds(shape: tuple[int, int, int, int]) -> dict[str, float]:
 
 
 def error(way: str) -> float:
-  """How far the variance is off, relative, at a mean of 1,000 deviations."""
+  """Returns the variance's relative error at a mean of 1,000 deviations."""
   x = 1000 + np.random.default_rng(0).normal(size=(64, 16, 16, 8))
   x = x.astype(np.float32)
   variables = _module(way).init(jax.random.key(0), x)

@@ -1,21 +1,21 @@
-"""What augmentation inside the compiled step costs, as a share of the step.
+"""Cost of augmentation inside the compiled step, as a share of the step.
 
   python experiments/benchmarks/device_augmentation.py
   python experiments/benchmarks/device_augmentation.py --batch_size 16
 
 For each row of `CASES` the train step of the model (forward, backward, SGD with
-momentum, the images already on the device) is compiled with those
-data.device_transforms. All steps go in turn, round after round, in one process.
-Printed are
+momentum, the images already on the device) is compiled with the
+data.device_transforms of the row. All steps take turns in rounds, in one
+process. The table shows
 
-  alone     medians of the transform compiled on its own, which reads and writes
-            the batch once more than inside the step, and that as a share of the
-            median step without augmentation;
+  alone     the median time of the transform compiled by itself, and its share
+            of the median step without augmentation. Alone the transform reads
+            and writes the batch once more than inside the step;
   step      medians over the rounds of the step, and of its wall and processor
             time over that of the step without augmentation in the same round;
-  bytes     memory read and written by the transform as XLA counts it, over that
-            of the forward and backward pass without augmentation. Where both
-            are bound by memory, as on accelerators, expect this share.
+  bytes     memory that the transform reads and writes by XLA's count, over that
+            of the forward and backward pass without augmentation. Expect this
+            share if memory limits both, as on accelerators.
 """
 
 import argparse
@@ -65,11 +65,11 @@ def prepare(
   model: str,
   batch_size: int,
 ) -> assembly.Parts:
-  """Makes the parts of a run on noise.
+  """Returns the parts of a run on noise images.
 
   Args:
     calls: data.device_transforms.
-    images: the file that `save_noise` wrote.
+    images: the file of `save_noise`.
     model: a name.
     batch_size: of the step.
   """
@@ -99,7 +99,7 @@ def save_noise(path: pathlib.Path, *, size: int, count: int) -> None:
 
 
 def make_step(parts: assembly.Parts) -> Callable[[Tree], Tree]:
-  """step(state) -> state, on the first batch of the run."""
+  """Returns step(state) -> state on the first batch of the run."""
   step, feed, _ = dispatch.compile_step(parts)
   _, batch = next(iter(feed(0)))
   return lambda state: step(state, batch)[0]
@@ -108,9 +108,9 @@ def make_step(parts: assembly.Parts) -> Callable[[Tree], Tree]:
 def measure_steps(
   steps: Mapping[str, Callable[[Tree], Tree]], state: Tree, *, rounds: int
 ) -> dict[str, np.ndarray]:
-  """Seconds of each step: (rounds, 2), wall and processor time.
+  """Returns seconds of each step: (rounds, 2), wall and processor time.
 
-  One round more comes first, and does not count.
+  A first round is not counted.
   """
   seconds = {name: [] for name in steps}
   for number in range(rounds + 1):
@@ -126,7 +126,7 @@ def measure_steps(
 def compile_alone(
   calls: Sequence[str], *, batch_size: int, size: int
 ) -> tuple[jax.stages.Compiled, Tree]:
-  """The transform alone, and a batch for it."""
+  """Returns the transform alone, and a batch for it."""
   key = jax.random.key(0)
   batch = {
     "image": jax.random.normal(key, (batch_size, size, size, 3)),
@@ -140,7 +140,7 @@ def compile_alone(
 def seconds_alone(
   transform: jax.stages.Compiled, batch: Tree, *, repeats: int = 25
 ) -> float:
-  """The median of some calls."""
+  """Returns the median time of several calls."""
   key, seconds = jax.random.key(1), []
   for _ in range(repeats):
     start = time.perf_counter()
@@ -150,7 +150,7 @@ def seconds_alone(
 
 
 def bytes_accessed(parts: assembly.Parts) -> float:
-  """By the forward and backward pass, as XLA counts it."""
+  """Returns the bytes of the forward and backward pass by XLA's count."""
   state = parts.template
   batch = assembly.batch_template(parts.config, parts.image_shape, parts.mesh)
   loss = application.make_task_loss(parts.config, parts.model)
@@ -166,10 +166,10 @@ def table(
   alone: Mapping[str, float],
   traffic: Mapping[str, float],
 ) -> str:
-  """A Markdown table.
+  """Returns a Markdown table.
 
   Args:
-    steps: what `measure_steps` returns, with "none".
+    steps: the result of `measure_steps`, with "none".
     alone: seconds, by the same names.
     traffic: bytes over those of the step without augmentation.
   """
@@ -191,10 +191,10 @@ def table(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Measures what the command line says and prints a Markdown table."""
+  """Measures the cases of the command line and prints a Markdown table."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--model", default="resnet50")
-  parser.add_argument("--size", type=int, default=224, help="of the images")
+  parser.add_argument("--size", type=int, default=224, help="image size")
   parser.add_argument("--batch_size", type=int, default=8)
   parser.add_argument("--rounds", type=int, default=9)
   options = parser.parse_args(arguments)

@@ -1,15 +1,16 @@
-"""By what XLA gathers a split matrix on TPUs: it depends on the shard's size.
+"""How XLA gathers a split matrix on TPUs: it depends on the size of the shard.
 
   python experiments/benchmarks/gathering.py
 
-Needs libtpu (pip install 'jaxvision[tpu-plan]'), but no TPU. Compiled ahead of
-time, for float32 matrices split over all chips and used in bfloat16:
+Needs libtpu (pip install 'jaxvision[tpu-plan]'), but no TPU. These programs are
+compiled ahead of time, for float32 matrices that are split over all chips and
+used in bfloat16:
 
   step      the gradient step of two products
   flag      the same with xla_tpu_prefer_async_allgather_to_allreduce
   scatter   an explicit `jax.lax.psum_scatter` of one such matrix
 
-Printed is how many collective operations of each kind the programs have.
+The table counts the collective operations of each kind in the programs.
 """
 
 import jax

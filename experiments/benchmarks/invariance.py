@@ -1,22 +1,24 @@
-"""How much parameters differ that should not: by devices, parts, layouts.
+"""Difference of parameters that should be equal: by devices, parts, layouts.
 
   JAX_NUM_CPU_DEVICES=8 python experiments/benchmarks/invariance.py
 
 Every case trains the digits recipe of a model for a few steps, from the same
-seed on the same batches, without augmentation and dropout. Printed is the
+seed on the same batches, without augmentation and dropout. The table shows the
 largest difference of its parameters and their moving averages from those of the
-plain run on all devices, relative to the largest number of the same array (at
-least 1e-3: the gradient of the bias of an attention's keys is 0, and what they
-hold is rounding). "0" is the same bits. The optimizer is SGD with momentum,
-whose updates are as exact as the gradient; AdamW (--optimizer adamw) divides
-small gradients by their own size, and their rounding errors with them.
+plain run on all devices. The difference is relative to the largest number of
+the same array, or to 1e-3 if that is smaller: the gradient of the bias of
+attention keys is 0, so their values are rounding errors. "0" means the same
+bits. The optimizer is SGD with momentum, because its updates are as exact as
+the gradient. AdamW (--optimizer adamw) divides small gradients by their own
+size, which amplifies their rounding errors.
 
-How much such a difference grows in so many steps tells the case "one bit off",
-the plain run from parameters that are each the next larger number.
+The case "one bit off" shows the growth of such a difference. It is the plain
+run with each initial parameter replaced by the next larger number.
 
-Accumulated gradients are compared for models without batch statistics only:
-those are of the parts. What computes in bfloat16 is compared with the plain run
-in bfloat16, and that one with the plain run.
+Accumulated gradients are compared only for models without batch statistics,
+because batch statistics depend on the parts. Cases in bfloat16 are compared
+with the plain run in bfloat16. The plain run in bfloat16 is compared with the
+plain run.
 """
 
 import argparse
@@ -78,14 +80,14 @@ CASES: dict[str, Mapping[str, Any]] = {
   "bfloat16": _BFLOAT16,
   "bfloat16 + FSDP + accumulation + remat": {**_BFLOAT16, **_TOGETHER},
 }
-# Case -> the one it is compared with, where that is not the plain run.
+# Case -> the case to compare with, if it is not the plain run.
 _REFERENCES = {"bfloat16 + FSDP + accumulation + remat": "bfloat16"}
 
 
 def overrides(
   model: str, case: str, *, data: pathlib.Path, steps: int, optimizer: str
 ) -> dict[str, Any]:
-  """What a case changes in the recipe of its model."""
+  """Returns the overrides of a case for the recipe of its model."""
   options = {"momentum": 0.9} if optimizer == "sgd" else {}
   changed = {
     "data.kind": "npz",
@@ -109,7 +111,7 @@ def overrides(
 
 
 def write_digits(folder: pathlib.Path) -> pathlib.Path:
-  """scikit-learn's digits as one file."""
+  """Writes scikit-learn's digits as one file."""
   digits = sklearn.datasets.load_digits()
   path = folder / "digits.npz"
   images = (digits.images * 15.9).astype(np.uint8)[..., None]
@@ -120,14 +122,14 @@ def write_digits(folder: pathlib.Path) -> pathlib.Path:
 def prepare(
   model: str, changed: Mapping[str, Any], *, devices: Sequence[jax.Device]
 ) -> assembly.Parts:
-  """The parts of a run on these devices."""
+  """Returns the parts of a run on these devices."""
   config = configs.load(f"{_RECIPE}:{MODELS[model]}", changed)
   splits = assembly.open_splits(config)
   return assembly.prepare(config, splits, devices=devices)
 
 
 def train(parts: assembly.Parts, *, state: Any = None, stop: int = 0) -> Any:
-  """The state after the last step, or after step `stop`."""
+  """Returns the state after the last step, or after step `stop`."""
   step, feed, _ = dispatch.compile_step(parts)
   state = parts.init() if state is None else state
   for number, batch in feed(int(state.step)):
@@ -140,7 +142,7 @@ def train(parts: assembly.Parts, *, state: Any = None, stop: int = 0) -> Any:
 def restart(
   model: str, changed: Mapping[str, Any], later: Mapping[str, Any]
 ) -> Any:
-  """The state of a run that goes on from a checkpoint on half the devices."""
+  """Returns the state of a run that resumes on half of the devices."""
   every = jax.devices()
   first = prepare(model, changed, devices=every)
   middle = first.steps.total // 2
@@ -154,7 +156,7 @@ def restart(
 
 
 def parameters(model: str, case: str, changed: Mapping[str, Any]) -> Arrays:
-  """Parameters and averages after the last step of a case, by path."""
+  """Returns parameters and averages after the last step, by path."""
   if "restart" in case:
     whole = {k: v for k, v in changed.items() if k not in _FSDP}
     state = restart(model, changed, whole)
@@ -169,7 +171,7 @@ def parameters(model: str, case: str, changed: Mapping[str, Any]) -> Arrays:
 
 @jax.jit
 def next_larger(state: train_step.TrainState) -> train_step.TrainState:
-  """A state with every parameter one bit off."""
+  """Returns a state with every parameter one bit off."""
   larger = lambda x: jnp.nextafter(x, jnp.inf)  # noqa: E731
   return state.replace(params=jax.tree.map(larger, state.params))
 
@@ -177,7 +179,7 @@ def next_larger(state: train_step.TrainState) -> train_step.TrainState:
 def of_two_processes(
   model: str, options: argparse.Namespace, folder: pathlib.Path
 ) -> Arrays:
-  """The parameters that this script finds as two processes."""
+  """Returns the parameters of this script run as two processes."""
   path = folder / "parameters.npz"
   command = [sys.executable, __file__, "--models", model, "--save", str(path)]
   command += ["--steps", str(options.steps), "--optimizer", options.optimizer]
@@ -201,7 +203,7 @@ def of_two_processes(
 
 
 def difference(found: Arrays, expected: Arrays) -> float:
-  """The largest difference, relative to the largest number of its array."""
+  """Returns the largest difference relative to its array's largest number."""
   return max(
     float(np.abs(found[path] - array).max() / max(np.abs(array).max(), 1e-3))
     for path, array in expected.items()
@@ -210,7 +212,7 @@ def difference(found: Arrays, expected: Arrays) -> float:
 
 
 def applies(model: str, case: str) -> bool:
-  """Whether a case leaves the numbers of a model as they are, and can be."""
+  """Returns whether a case applies to a model and keeps its numbers."""
   if model == "mlp" and CASES[case].get("train.remat") == "blocks":
     return False
   if "batch norm" in model and "train.accumulate" in CASES[case]:
@@ -221,7 +223,7 @@ def applies(model: str, case: str) -> bool:
 def measure(
   model: str, options: argparse.Namespace, folder: pathlib.Path
 ) -> dict[str, str]:
-  """By case the difference from the plain run, as text; "" where none is."""
+  """Returns the difference from the plain run by case; "" if left out."""
   data = write_digits(folder)
 
   def find(case: str) -> Arrays:
@@ -249,7 +251,7 @@ def measure(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Measures what the command line says and prints a Markdown table."""
+  """Measures the cases of the command line and prints a Markdown table."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--models", nargs="+", default=list(MODELS))
   parser.add_argument("--steps", type=int, default=20)
@@ -272,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def save(model: str, options: argparse.Namespace, folder: pathlib.Path) -> None:
-  """Writes what one of two processes finds."""
+  """Writes the parameters of one of two processes."""
   changed = overrides(
     model,
     "2 processes",

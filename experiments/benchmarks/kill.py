@@ -1,24 +1,24 @@
-"""Kills a training of two processes at random moments and compares its end.
+"""Kills a training of two processes at random moments and compares its result.
 
   python experiments/benchmarks/kill.py --kills 24 --seed 0 --steps 1500
 
 `jaxvision launch local` trains an MLP on the digits, with dropout, shifted
-images and a moving average. Again and again, SIGKILL or SIGTERM is sent to one
-of its processes, or to both, in each phase of a run in turn:
+images and a moving average. The script sends SIGKILL or SIGTERM repeatedly to
+one of its processes, or to both, in each phase of a run in turn:
 
-  starting     at some moment of the first seconds: imports, meeting the other
-               process, restoring, compiling
+  starting     at a moment of the first seconds: imports, connecting to the
+               other process, restoring, compiling
   stepping     as soon as a random step is written
-  saving       as soon as files of an unfinished checkpoint are there
+  saving       as soon as files of an unfinished checkpoint exist
   evaluating   after the last step before an evaluation, before its result
 
-The launcher starts both again. In the end the run must be the one that nobody
-has disturbed: the same fingerprint of the whole state, every step in
-metrics.jsonl once, with the same numbers but for times, the same evaluations.
-Anything else is an error.
+The launcher restarts both processes. At the end the run must equal an
+uninterrupted run: the same fingerprint of the whole state, every step in
+metrics.jsonl once, with the same numbers except times, the same evaluations.
+Any difference is an error.
 
-Printed is a line for each kill: what was done, how long it took until both
-processes had ended, and from which step the run went on.
+The script prints a line for each kill: the signal, the time until both
+processes had ended, and the step at which the run resumed.
 """
 
 import argparse
@@ -55,21 +55,21 @@ _OVERRIDES = {
   "log.every": "1 steps",
   "log.tensorboard": False,
 }
-# Of a line of metrics.jsonl, what does not depend on the machine.
+# The keys of a line of metrics.jsonl that do not depend on the machine.
 _NUMBERS = ("train/", "validation", "gradient_norm", "learning_rate")
-# How long a start is taken to last, and the longest wait for anything.
+# The assumed length of a start, and the longest wait for an event.
 _START_SECONDS, _TIMEOUT = 12.0, 300.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Kill:
-  """What is done to a run.
+  """A signal that is sent to a run.
 
   Attributes:
     phase: a key of `PHASES`.
-    step: that must have been reached.
+    step: the run must have reached it.
     number: the signal.
-    victims: the processes that get it.
+    victims: the processes that receive it.
     delay: seconds from the beginning of the phase.
   """
 
@@ -81,11 +81,11 @@ class Kill:
 
 
 def plan(*, kills: int, steps: int, seed: int) -> list[Kill]:
-  """So many kills in the order of their steps; equally many of each phase."""
+  """Returns kills in the order of steps; equally many of each phase."""
   moments = random.Random(seed)
   phases = [list(PHASES)[i % len(PHASES)] for i in range(kills)]
   moments.shuffle(phases)
-  # The last evaluation still has to come.
+  # The last evaluation must be after the kill.
   at = sorted(moments.choices(range(steps - _EVALUATION), k=kills))
   return [
     Kill(
@@ -123,7 +123,7 @@ def _evaluating(workdir: Path, step: int, since: float) -> bool:
   return lines[-1]["step"] % _EVALUATION == 0 and "train/loss" in lines[-1]
 
 
-# Phase -> whether a run is in it, after a step and a moment (`time.time`).
+# Phase -> whether a run is in it, after a step and a time (`time.time`).
 PHASES: Mapping[str, Callable[[Path, int, float], bool]] = {
   "starting": _starting,
   "stepping": _stepping,
@@ -140,19 +140,19 @@ def _modified(path: Path) -> float:
 
 
 def _lines_since(workdir: Path, since: float) -> list[dict[str, Any]]:
-  """The lines of metrics.jsonl, none unless it was written since."""
+  """Returns the lines of metrics.jsonl; none if it is older than `since`."""
   path = workdir / "metrics.jsonl"
   return read_lines(path) if _modified(path) > since else []
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-  """The whole lines of a file of JSON lines."""
+  """Returns the complete lines of a file of JSON lines."""
   whole, _, _ = path.read_text("utf-8").rpartition("\n")
   return [json.loads(line) for line in whole.splitlines()]
 
 
 def start(workdir: Path, *, data_dir: Path, steps: int) -> subprocess.Popen:
-  """Launches the run; what it prints goes to WORKDIR.txt."""
+  """Launches the run with output to WORKDIR.txt."""
   overrides = {
     **_OVERRIDES,
     "data.data_dir": data_dir,
@@ -170,7 +170,7 @@ def start(workdir: Path, *, data_dir: Path, steps: int) -> subprocess.Popen:
 
 
 def processes(workdir: Path) -> tuple[int, ...]:
-  """The ids of the processes that the launcher has started last."""
+  """Returns the ids of the processes of the launcher's last start."""
   with contextlib.suppress(FileNotFoundError):
     # "processes 17 18 on HOST since ..."
     held, _, _ = (workdir / "launch" / "lock").read_text().partition(" on ")
@@ -179,30 +179,30 @@ def processes(workdir: Path) -> tuple[int, ...]:
 
 
 def wait(condition: Callable[[], bool], launcher: subprocess.Popen) -> None:
-  """Waits for something that the launched run will do.
+  """Waits for an event of the launched run.
 
   Raises:
-    RuntimeError: it ended before, or time is over.
+    RuntimeError: the run ended before the event, or the wait timed out.
   """
   deadline = time.monotonic() + _TIMEOUT
   while not condition():
     if launcher.poll() is not None:
       raise RuntimeError(
         f"the run ended with {launcher.returncode} before all kills were done; "
-        "if that is 0 give it more --steps"
+        "if the code is 0, pass more --steps"
       )
     if time.monotonic() > deadline:
-      raise RuntimeError(f"nothing happened for {_TIMEOUT:g} seconds")
+      raise RuntimeError(f"no event within {_TIMEOUT:g} seconds")
     time.sleep(0.0005)
 
 
 def strike(
   kill: Kill, workdir: Path, launcher: subprocess.Popen, last: Sequence[int]
 ) -> tuple[dict[str, Any], tuple[int, ...]]:
-  """Does what a kill says to the processes that come after the `last` ones.
+  """Sends the signal of a kill to the processes started after `last`.
 
   Returns:
-    What happened, and the ids of the processes.
+    The measurements of the kill, and the ids of the processes.
   """
   since, ids = time.time(), ()
 
@@ -213,7 +213,7 @@ def strike(
 
   wait(are_new, launcher)
   in_phase = PHASES[kill.phase]
-  # A phase counts only if it comes after what was written before.
+  # A phase counts only if it is later than the lines written before.
   step = max(kill.step, _last_step(workdir) + 1)
   wait(lambda: in_phase(workdir, step, since), launcher)
   time.sleep(kill.delay)
@@ -246,7 +246,7 @@ def _alive(process: int) -> bool:
 
 @contextlib.contextmanager
 def ended(launcher: subprocess.Popen, workdir: Path) -> Iterator[None]:
-  """In the end the run is over, with whatever it prints where it failed."""
+  """Waits for the end of the run; adds the run's output to an error."""
   try:
     yield
     code = launcher.wait()
@@ -261,14 +261,14 @@ def ended(launcher: subprocess.Popen, workdir: Path) -> Iterator[None]:
 
 
 def compare(found: Path, expected: Path, *, steps: int) -> None:
-  """Raises RuntimeError unless two runs are the same but for times."""
+  """Raises RuntimeError unless two runs are equal except for times."""
   ours, theirs = _outcome(found), _outcome(expected)
   different = [key for key in theirs if ours[key] != theirs[key]]
   trained = [line["step"] for line in ours["lines"] if "train/loss" in line]
   if different or trained != [*range(1, steps + 1)]:
     raise RuntimeError(
       f"{found} is not the run that it should be: {', '.join(different)} "
-      "differ, or steps are missing or stand twice in metrics.jsonl"
+      "differ, or steps are missing or repeated in metrics.jsonl"
     )
 
 
@@ -285,7 +285,7 @@ def _outcome(workdir: Path) -> dict[str, Any]:
 def rows(
   kills: Sequence[Kill], happened: Sequence[Mapping[str, Any]], workdir: Path
 ) -> Iterator[list[str]]:
-  """The table's cells, of each kill a line."""
+  """Returns the cells of the table, with a line for each kill."""
   starts = _starts(workdir)
   for kill, each in zip(kills, happened, strict=True):
     on = starts[each["starts"]]["step"]
@@ -302,7 +302,7 @@ def rows(
 def summary(
   kills: Sequence[Kill], happened: Sequence[Mapping[str, Any]]
 ) -> Iterator[list[str]]:
-  """By signal and victims: how many, and the seconds until all had ended."""
+  """Returns number and seconds until all had ended, by signal and victims."""
   groups: dict[tuple[str, int], list[float]] = {}
   for kill, each in zip(kills, happened, strict=True):
     key = (kill.number.name, len(kill.victims))
@@ -324,7 +324,7 @@ def _table(titles: Sequence[str], cells: Iterator[list[str]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Does what the command line says and prints two Markdown tables."""
+  """Runs the kills of the command line and prints two Markdown tables."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--kills", type=int, default=24)
   parser.add_argument("--steps", type=int, default=1500)
@@ -345,7 +345,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         happened.append(each)
         print(kill, each, file=sys.stderr, flush=True)
     compare(workdir, whole, steps=options.steps)
-    titles = ["phase", "signal", "last step", "ended after, s", "went on from"]
+    titles = ["phase", "signal", "last step", "ended after, s", "resumed from"]
     print(_table(titles, rows(kills, happened, workdir)))
     print()
     titles = ["signal", "times", "ended after, s: median", "longest"]

@@ -1,4 +1,4 @@
-"""Time of train steps and inference of our networks, beside torch and Keras.
+"""Time of train steps and inference of jaxvision, torch and Keras networks.
 
   python experiments/benchmarks/models.py
   python experiments/benchmarks/models.py --models efficientnet_b0 \
@@ -6,39 +6,40 @@
   python experiments/benchmarks/models.py --mode init --models vit_h14
 
 A train step is forward, softmax cross-entropy with integer labels, backward,
-SGD with momentum; inference is forward alone. All engines get random normalised
-images that lie on the device, 1000 classes, and drop nothing. With `--dtype
-bfloat16` parameters are float32, and each computes in bfloat16 in its own way
-(torch: autocast). engines/__init__.py says which networks are compared; where
-one has another number of parameters than ours, the table tells it.
+SGD with momentum. Inference is forward alone. All engines get random normalised
+images that are on the device, 1000 classes, and no dropout. With `--dtype
+bfloat16` parameters are float32, and each engine computes in bfloat16 in its
+own way (torch: autocast). engines/__init__.py lists the compared networks. The
+table states a number of parameters that differs from that of jaxvision.
 
-An engine is a framework, and what is different about it:
+An engine is a framework with options:
 
   jaxvision       one jitted, donated step, with the settings of the process
                   that the command line applies
     +plain        without those settings
     +lax          depthwise convolutions as Flax calls them
-    +scan_layers  repeated blocks scanned over
+    +scan_layers  a scan over repeated blocks
   torch           eager, (b, c, h, w), on all cores, fused optimizer
     +channels_last, +compile
-    +tuned        an allocator that keeps what is freed (engines/rounds.py)
+    +tuned        an allocator that keeps freed memory (engines/rounds.py)
   keras           Keras on JAX, one jitted, donated step
     +tuned
 
-Each engine has a process of its own. All of a network are alive and take turns,
-a block of steps each, round after round; within a block nothing is read back.
-That evens out slow changes only: where other processes keep cores busy, which
-is printed, the threads of torch wait for each other far longer than XLA's.
-Printed are medians over the rounds, and the median of the ratios to the first
-engine within a round (above 1 the first engine is faster).
+Each engine runs in its own process. All engines of a network run at the same
+time and take turns in rounds, with a block of steps each. Within a block
+nothing is read back. This compensates only slow changes of the load. If other
+processes use cores, the threads of torch wait for each other much longer than
+those of XLA; the script prints this load. The table shows medians over the
+rounds, and the median of the ratios to the first engine within a round (above 1
+the first engine is faster).
 
-  init s        making the weights, compilation included
+  init s        initialisation of the weights, compilation included
   first step s  the first step, compilation included; nothing is cached
-  peak MiB      most resident memory during the rounds, above what there was
-                before the weights were made; on a GPU the most that the
-                framework's allocator had in use, compilation included
-  TFLOP/s       analytic operations of our network, three forward passes for a
-                train step; MFU is their share of --peak_tflops
+  peak MiB      peak resident memory during the rounds, minus that before the
+                initialisation; on a GPU the peak of the framework's allocator,
+                compilation included
+  TFLOP/s       analytic operations of the jaxvision network, three forward
+                passes for a train step; MFU is their share of --peak_tflops
 """
 
 import argparse
@@ -69,7 +70,7 @@ COLUMNS = (
   "TFLOP/s",
   "MFU",
 )
-# Dense bfloat16 of the data sheets; the first name that the device's contains.
+# Dense bfloat16 of the data sheets, by the first name in the device's name.
 PEAK_TFLOPS = {
   "H200": 989.0,
   "H100 PCIe": 756.0,
@@ -81,13 +82,13 @@ PEAK_TFLOPS = {
 
 
 def ratio(result: rounds.Result, first: rounds.Result) -> float:
-  """Returns the median over rounds of the times of `result` to `first`'s."""
+  """Returns the median over rounds of `result`'s times over `first`'s."""
   pairs = zip(result.step, first.step, strict=True)
   return statistics.median(own / other for own, other in pairs)
 
 
 def peak_of(device: str, *, dtype: str) -> float | None:
-  """Returns the TFLOP/s of a device in a dtype; None if they are not known."""
+  """Returns the TFLOP/s of a device in a dtype; None if unknown."""
   if dtype != "bfloat16":
     return None
   return next((v for name, v in PEAK_TFLOPS.items() if name in device), None)
@@ -106,10 +107,10 @@ def table_row(
   Args:
     head: the model and the mode.
     result: of the engine.
-    first: of the engine that it is compared with, whose parameters and
-      operations count.
+    first: of the engine to compare with; its parameters and operations are
+      used.
     batch_size: images of a step.
-    peak_tflops: of the device; None where it is not known.
+    peak_tflops: of the device; None if unknown.
   """
   engine, parameters = result.engine, result.facts["parameters"]
   if parameters != first.facts["parameters"]:
@@ -137,8 +138,8 @@ def summary(
   """Returns a table of the fastest engines of other frameworks.
 
   Args:
-    measured: by model and mode, the results of all engines; the first one is
-      what the others are compared with.
+    measured: the results of all engines by model and mode; the others are
+      compared with the first.
   """
   lines = []
   for head, (first, *rest) in measured.items():
@@ -166,12 +167,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
   add("--engines", nargs="+", default=list(engines.DEFAULT))
   add("--mode", default="train,infer", help=f"some of {','.join(MODES)}")
   add("--rounds", type=int, default=5)
-  add("--block_seconds", type=float, default=0.5, help="of the fastest engine")
+  add("--block_seconds", type=float, default=0.5, help="fastest engine")
   add("--batch", type=int, default=8)
   add("--size", type=int, default=128, help="side of the images, in pixels")
   add("--dtype", choices=("float32", "bfloat16"), default="float32")
-  add("--peak_tflops", type=float, help="of the device; data sheet by default")
-  add("--json", type=pathlib.Path, help="file for what every round took")
+  add("--peak_tflops", type=float, help="peak; data sheet by default")
+  add("--json", type=pathlib.Path, help="file for the times of every round")
   options = parser.parse_args(arguments)
   try:
     for mode in options.mode.split(","):
@@ -214,7 +215,7 @@ def measure(
 def conditions(
   measured: Mapping[tuple[str, str], Sequence[rounds.Result]],
 ) -> str:
-  """Returns what was measured where, with what, and how busy that was."""
+  """Returns the device, the versions and the load of the measurement."""
   results = [each for group in measured.values() for each in group]
   facts = [each.facts for each in results]
   devices = sorted({each["device"] for each in facts})
@@ -233,7 +234,7 @@ def conditions(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Measures what the command line says and prints Markdown tables."""
+  """Measures the models of the command line and prints Markdown tables."""
   options = _parse(arguments)
   print(_line(COLUMNS))
   print("|---|---|---|" + "---:|" * (len(COLUMNS) - 3), flush=True)

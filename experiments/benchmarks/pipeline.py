@@ -1,22 +1,23 @@
-"""Images per second and core of the input pipeline, beside others.
+"""Images per second and core of the input pipeline, compared with others.
 
   pip install -r experiments/benchmarks/loaders.txt
   python experiments/benchmarks/pipeline.py
   jaxvision data prepare digits
   python experiments/benchmarks/pipeline.py --tables scaling training
 
-Every loader decodes the same photo-like JPEG files, which are made beforehand,
-takes a random resized crop to 224 pixels and flips half of them; loaders/ says
-how. Each is a process of its own. They take batches in turn, in a new order
-each round: on a machine with other load only what stands next to each other
-can be compared. What counts is the processor time of a loader and of all that
-it has started, which other load lengthens less than the wall time. Printed are
-medians over the rounds and, of the ratios, medians of those within a round.
+Every loader decodes the same photo-like JPEG files, which are made beforehand.
+It takes a random resized crop to 224 pixels and flips half of the images. The
+files in loaders/ describe the details. Each loader is a process. The loaders
+take turns batch by batch, in a new order each round: on a machine with other
+load only adjacent measurements can be compared. The script measures the
+processor time of a loader and of all its child processes. Other load affects it
+less than the wall time. The tables show medians over the rounds. Ratios are
+medians of the ratios within a round.
 
 Tables:
 
   cores     all loaders, without workers: milliseconds of a core per image.
-  scaling   jaxvision with more and more threads and worker processes.
+  scaling   jaxvision with increasing numbers of threads and worker processes.
   training  the share of the time in which training waits for its batch.
 
 A loader whose packages are not installed is left out, with a message.
@@ -36,7 +37,7 @@ import loaders
 from loaders import photos, process
 
 _BATCH = 64
-# name -> how many files, what they are, and batches in a round.
+# name -> number of files, their properties, and batches in a round.
 KINDS = {
   "500x375": (512, {"width": 500, "height": 375, "noise": 6.0}, 8),
   "1500x1000": (128, {"width": 1500, "height": 1000, "noise": 4.0}, 2),
@@ -45,7 +46,7 @@ _CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
 
 def available(names: Sequence[str]) -> list[str]:
-  """Those that are installed; says on stderr what others need."""
+  """Returns the installed ones; prints the missing packages to stderr."""
   for name in names:
     if packages := loaders.missing(name):
       print(
@@ -64,7 +65,7 @@ def measure(
   batches: int,
   batch_size: int = _BATCH,
 ) -> dict[str, list[float]]:
-  """Milliseconds of processor time per image, of each loader in each round.
+  """Returns processor milliseconds per image, by loader and round.
 
   Args:
     names: of loaders.
@@ -85,13 +86,13 @@ def measure(
       order = random.sample(names, len(names))
       for name in order:
         cpu = opened[name].take(batches)["cpu"]
-        if number:  # the first is for what is done only once
+        if number:  # the first batch includes one-time work
           found[name].append(1e3 * cpu / (batches * batch_size))
   return found
 
 
 def cores_table(kind: str, found: Mapping[str, Sequence[float]]) -> list[str]:
-  """Markdown: what each loader costs, and how much more than ours."""
+  """Returns Markdown: the cost of each loader, and its ratio to jaxvision."""
   lines = [
     f"| {kind} | ms of a core | lowest | highest | images/s/core | / ours |",
     "|---|---:|---:|---:|---:|---:|",
@@ -108,7 +109,7 @@ def cores_table(kind: str, found: Mapping[str, Sequence[float]]) -> list[str]:
 
 
 def scaling_table(folder: pathlib.Path, *, rounds: int) -> list[str]:
-  """Markdown: what threads and workers give, and what they take."""
+  """Returns Markdown: time and memory for threads and workers."""
   ways = [("processes", 0), ("threads", 1), ("threads", 2), ("threads", 4)]
   ways += [("processes", 1), ("processes", 2), ("processes", 4)]
   taken = {way: [] for way in ways}
@@ -140,8 +141,8 @@ def scaling_table(folder: pathlib.Path, *, rounds: int) -> list[str]:
 
 
 def training_table(folder: pathlib.Path) -> list[str]:
-  """Markdown: the share of the time in which training waits for data."""
-  from jaxvision import training  # which imports jax
+  """Returns Markdown: the share of the time that training waits for data."""
+  from jaxvision import training  # this imports jax
 
   at_224 = {
     "model.name": "resnet18",

@@ -1,27 +1,27 @@
-"""What large models keep and send on slices of TPUs, from compiling for them.
+"""Memory and communication of large models on TPU slices, by compilation.
 
   python experiments/benchmarks/plan.py
   python experiments/benchmarks/plan.py --models vit_b16 --topologies v5e:4x4
 
-Needs libtpu (pip install 'jaxvision[tpu-plan]'), but no TPU. Each model's step
-is compiled for each slice: with its state whole on each chip, and split over
-all of them. Printed is, of one chip: what the state takes (the parameters,
-what the optimizer keeps); the parameters, against an even split; what the
-chip's tiles of 8 x 128 numbers add; the memory in all; and what is sent in a
-step, against 2 x gradients where the state is whole and 3 x parameters where it
-is split, in the type of the computation. "groups" splits it over 16 chips, and
-the batch over all.
+Needs libtpu (pip install 'jaxvision[tpu-plan]'), but no TPU. The step of each
+model is compiled for each slice: with the whole state on each chip, and with
+the state split over all chips. The table shows, for one chip: the size of the
+state (parameters and optimizer state); the parameters relative to an even
+split; the padding of the chip's tiles of 8 x 128 numbers; the total memory; and
+the sent bytes of a step. These are relative to 2 x gradients if the state is
+whole, and to 3 x parameters if it is split, in the type of the computation.
+"groups" splits the state over 16 chips, and the batch over all chips.
 
-Products are in bfloat16, layers are scanned, nothing is rematerialised (which
-would gather parameters once more), and there is no augmentation. What was
-compiled before is remembered, and read at once.
+Products are in bfloat16, and layers are scanned. There is no rematerialisation
+(it would gather parameters once more) and no augmentation. Earlier compilations
+are read from the cache.
 """
 
 import argparse
 
 from jaxvision import models, plan
 
-# Recipe, and examples on a chip.
+# Recipe, and examples per chip.
 MODELS = {
   "vit_b16": ("configs/vit_s16_i1k.py", 16),
   "mixer_l16": ("configs/mixer_b16_i1k.py", 16),
@@ -29,13 +29,13 @@ MODELS = {
   "bit_r152x4": ("configs/bit_pretrain_i1k.py", 4),
 }
 TOPOLOGIES = ("v5e:4x4", "v5e:8x8", "v5e:16x16")
-# Chips -> over how many the state is split; arrays that are sent.
+# Chips -> number of chips that the state is split over; sent arrays.
 LAYOUTS = {
   "split": (lambda chips: chips, 3),
   "groups": (lambda chips: 16, 3),
   "whole": (lambda chips: 1, 2),
 }
-_TYPE = 2  # bytes of a bfloat16
+_TYPE = 2  # bytes of a bfloat16 number
 _HEAD = (
   "| model | chips | state | state a chip, MiB | x chips / whole | padding, "
   "MiB | HBM, GiB | sent, MiB | / theory | seconds |\n"
@@ -44,7 +44,7 @@ _HEAD = (
 
 
 def main() -> None:
-  """Prints the table, a row as soon as it is known."""
+  """Prints each row of the table when it is known."""
   options = _options()
   print(_HEAD, flush=True)
   for layout in options.layouts:

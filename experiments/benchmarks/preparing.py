@@ -1,11 +1,11 @@
-"""What `jaxvision data prepare imagenet2012` costs per image.
+"""Cost of `jaxvision data prepare imagenet2012` per image.
 
   python experiments/benchmarks/preparing.py --images 5200 --rounds 3
 
-Photo-like files of 500x375 pixels, in folders, become array_record: with their
-own bytes, and with a shorter side of 256 pixels. The variants take turns. CPU
-time counts all threads, so that other load does not lengthen it as it does the
-wall time. A shard has at most 1252 images: with fewer, threads do not help.
+Photo-like files of 500x375 pixels, in folders, become array_record: with
+unchanged bytes, and with a shorter side of 256 pixels. The variants take turns.
+CPU time counts all threads. Other load affects it less than the wall time. A
+shard has at most 1252 images. With fewer images threads do not help.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def write_source(folder: pathlib.Path, images: int) -> float:
 
 
 def measure(source: pathlib.Path, options: dict[str, int]) -> tuple[float, ...]:
-  """(CPU, wall) seconds of one preparation."""
+  """Returns (CPU, wall) seconds of one preparation."""
   with tempfile.TemporaryDirectory() as folder:
     wall, cpu = time.perf_counter(), time.process_time()
     data.prepare(

@@ -1,11 +1,11 @@
-"""Seconds until something happens: the help, the import, the first step.
+"""Seconds until the help, the import and the first step are done.
 
   python experiments/benchmarks/startup.py --config configs/digits.py:mlp
 
-Every measurement is a fresh process. "cold" starts with an empty compilation
-cache, "cached" with the one that the cold start filled; both end when the first
-line of metrics.jsonl is on disk, which holds the first step (or the first call
-of train.steps_per_dispatch steps).
+Every measurement is a new process. "cold" starts with an empty compilation
+cache. "cached" starts with the cache of the cold start. Both end when the first
+line of metrics.jsonl is on disk. This line has the first step (or the first
+call of train.steps_per_dispatch steps).
 """
 
 import argparse
@@ -27,14 +27,14 @@ print(time.perf_counter() - start)
 
 
 def seconds_of(command: Sequence[str]) -> float:
-  """Wall time of a Python process with these arguments."""
+  """Returns the wall time of a Python process with these arguments."""
   start = time.perf_counter()
   subprocess.run([sys.executable, *command], check=True, capture_output=True)
   return time.perf_counter() - start
 
 
 def seconds_to_import() -> float:
-  """What `import jaxvision` takes where jax is imported already."""
+  """Returns the time of `import jaxvision` after the import of jax."""
   done = subprocess.run(
     [sys.executable, "-c", _IMPORT], check=True, capture_output=True
   )
@@ -44,11 +44,11 @@ def seconds_to_import() -> float:
 def seconds_to_first_step(
   arguments: Sequence[str], folder: pathlib.Path, *, cache: pathlib.Path
 ) -> float:
-  """From the command to the first line of metrics.jsonl.
+  """Returns the time from the command to the first line of metrics.jsonl.
 
   Args:
     arguments: of `jaxvision train`, without the workdir.
-    folder: a new one for the run, which is killed after that line.
+    folder: a new folder for the run. The run is killed after that line.
     cache: the user's cache directory.
 
   Raises:
@@ -77,7 +77,7 @@ def seconds_to_first_step(
 def _with_cache(
   environment: Mapping[str, str], cache: pathlib.Path
 ) -> dict[str, str]:
-  """The environment with the default compilation cache, below `cache`."""
+  """Returns the environment with the compilation cache below `cache`."""
   kept = {
     name: value
     for name, value in environment.items()
@@ -87,11 +87,11 @@ def _with_cache(
 
 
 def measure(arguments: Sequence[str], *, rounds: int) -> dict[str, list[float]]:
-  """Seconds by what was measured, one after the other in each round.
+  """Returns seconds by measurement; all measurements run in each round.
 
   Args:
     arguments: of `jaxvision train`, without the workdir.
-    rounds: how often.
+    rounds: number of rounds.
   """
   seconds = {
     "jaxvision --help": [],

@@ -1,23 +1,23 @@
-"""Steps per second of the training loop, beside a loop written by hand.
+"""Steps per second of the training loop, compared with a hand-written loop.
 
   python experiments/benchmarks/step.py
   python experiments/benchmarks/step.py --models linear mlp --rounds 9
 
 Every variant trains the same model on the same batches for the same number of
-steps, and all go in turn, round after round, in one process: on a machine with
-other load only what stands next to each other can be compared. Printed are the
-medians over the rounds, and the medians of the ratios within a round: of the
-wall time, and of the processor time of all threads, which other load does not
-lengthen (with an accelerator it is the host's work only).
+steps. All variants take turns in rounds, in one process: on a machine with
+other load only adjacent measurements can be compared. The table shows the
+medians over the rounds, and the medians of the ratios within a round, for the
+wall time and for the processor time of all threads. Other load affects the
+processor time less (with an accelerator it is only the work of the host).
 
-  plain     one jitted, donated step called in a `for`: it normalises, augments
-            and takes one step of the optimizer. The batches lie on the device
-            before the clock starts; nothing is measured, read or written.
-  host      `train_loop.run_loop` with data.placement "host": batches are put
-            together by threads and sent; loss, accuracy and norm of the
-            gradient of every step are read and checked; the recipe's lines are
-            written to metrics.jsonl and TensorBoard. No evaluation, no
-            checkpoint, no moving average.
+  plain     one jitted, donated step, called in a `for`. It normalises, augments
+            and takes one step of the optimizer. The batches are on the device
+            before the measurement starts. Nothing is measured, read or written.
+  host      `train_loop.run_loop` with data.placement "host". Threads assemble
+            the batches and send them. Loss, accuracy and gradient norm of every
+            step are read and checked. The recipe's lines are written to
+            metrics.jsonl and TensorBoard. There is no evaluation, no checkpoint
+            and no moving average.
   device    the same with data.placement "device": only indices are sent.
   device xK the same with train.steps_per_dispatch K.
 """
@@ -54,13 +54,13 @@ _CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-  """What is trained for how long in one round of one variant.
+  """The training of one round of one variant.
 
   Attributes:
     recipe: a config.
     steps: in a round; a multiple of `block`.
     block: K, steps per dispatch.
-    image_size: of the synthetic images; 0 takes the recipe's data.
+    image_size: of the synthetic images; 0 means the recipe's data.
     overrides: of the recipe.
   """
 
@@ -94,7 +94,7 @@ WORKLOADS = {
 
 
 def quick(workload: Workload) -> Workload:
-  """The same in a few steps on small images: whether it runs, not how fast."""
+  """Returns a workload of a few steps on small images, to test the script."""
   steps, size = 2 * workload.block, min(workload.image_size, 32)
   return dataclasses.replace(workload, steps=steps, image_size=size)
 
@@ -102,10 +102,10 @@ def quick(workload: Workload) -> Workload:
 def prepare(
   workload: Workload, folder: pathlib.Path, *, placement: str, block: int
 ) -> assembly.Parts:
-  """Makes the parts of a run of the workload.
+  """Returns the parts of a run of the workload.
 
   Args:
-    workload: what is trained.
+    workload: the training.
     folder: for the synthetic images.
     placement: data.placement.
     block: train.steps_per_dispatch.
@@ -131,17 +131,17 @@ def prepare(
 
 
 def save_noise(path: pathlib.Path, *, size: int) -> None:
-  """Writes 64 random images (size, size, 3), each of a class of its own."""
+  """Writes 64 random images (size, size, 3) of 64 classes."""
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (64, size, size, 3), np.uint8)
   np.savez(path, images=images, labels=np.arange(64))
 
 
 def make_plain(parts: assembly.Parts) -> tuple[Callable[[], Tree], Callable]:
-  """The loop written by hand.
+  """Returns the hand-written loop.
 
   Args:
-    parts: of a run; everything but the loop and the step is taken from them.
+    parts: of a run; the loop and the step are not used.
 
   Returns:
     init() -> state, and train(state) -> state after all steps.
@@ -164,7 +164,7 @@ def make_plain(parts: assembly.Parts) -> tuple[Callable[[], Tree], Callable]:
 
 
 def _plain_functions(parts: assembly.Parts) -> tuple[Callable, Callable]:
-  """init() -> state and step(state, batch) -> state, a dictionary."""
+  """Returns init() -> state and step(state, batch) -> state, a dictionary."""
   config, model = parts.config, parts.model
   augment = data.make_device_transform(config.data.device_transforms)
   optimizer = _plain_optimizer(config.optimizer, parts.schedule)
@@ -217,7 +217,7 @@ def _plain_functions(parts: assembly.Parts) -> tuple[Callable, Callable]:
 def _plain_optimizer(
   config: configs.ConfigDict, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
-  """The two optimizers that the recipes here use, as optax has them."""
+  """Returns one of the two optimizers of these recipes, from optax."""
   options = config.options.to_dict()
   if config.name == "sgd":
     return optax.sgd(schedule, **options)
@@ -232,9 +232,9 @@ def _plain_optimizer(
 
 
 def make_loop(parts: assembly.Parts) -> tuple[Callable[[], Tree], Callable]:
-  """The project's loop: init() and train(state), as `make_plain` has them."""
+  """Returns jaxvision's loop as init() and train(state), see `make_plain`."""
   step, feed, _ = dispatch.compile_step(parts)
-  # It has the final checkpoint already, so that none is saved.
+  # The final checkpoint exists already, so none is saved.
   manager = types.SimpleNamespace(all_steps=lambda: [parts.steps.total])
 
   def train(state: Tree) -> Tree:
@@ -266,7 +266,7 @@ def make_loop(parts: assembly.Parts) -> tuple[Callable[[], Tree], Callable]:
 def make_variants(
   workload: Workload, folder: pathlib.Path
 ) -> dict[str, tuple[Callable[[], Tree], Callable]]:
-  """By name, plain first: init() -> state and train(state) -> state."""
+  """Returns init() and train(state) -> state by name, plain first."""
   resident = prepare(workload, folder, placement="device", block=1)
   blocks = prepare(workload, folder, placement="device", block=workload.block)
   return {
@@ -280,9 +280,9 @@ def make_variants(
 def measure(
   variants: Mapping[str, tuple[Callable[[], Tree], Callable]], *, rounds: int
 ) -> dict[str, np.ndarray]:
-  """Seconds of each variant: (rounds, 2), wall and processor time.
+  """Returns seconds of each variant: (rounds, 2), wall and processor time.
 
-  One round more comes first, and does not count.
+  A first round is not counted.
   """
   seconds = {name: [] for name in variants}
   for number in range(rounds + 1):
@@ -303,7 +303,7 @@ def table_rows(
   steps: int,
   batch_size: int,
 ) -> list[str]:
-  """Lines of a Markdown table from what `measure` returns."""
+  """Returns the lines of a Markdown table of the result of `measure`."""
   rows = []
   for name, times in seconds.items():
     rate = steps / np.median(times[:, 0])
@@ -317,7 +317,7 @@ def table_rows(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Measures what the command line says and prints a Markdown table."""
+  """Measures the cases of the command line and prints a Markdown table."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--models", nargs="+", default=list(WORKLOADS))
   parser.add_argument("--rounds", type=int, default=5)

@@ -7,16 +7,17 @@
 Needs the digits: `jaxvision data prepare digits`. Trials differ in learning
 rate, weight decay, label smoothing and seed.
 
-  alone     each trial is a run of its own, with report and checkpoints, as
-            without --vectorize; of --alone of them, all in one process.
-  together  all trials in one program (--vectorize), which is compiled first.
-  engine    a trial that does nothing: what claiming it, two values of its
-            curve, its end and its file cost.
-  workers   trials that do nothing but wait half a second, by one and by four
-            workers on --storage, each a process: what sharing costs.
+  alone     each trial is a separate run with report and checkpoints, as without
+            --vectorize. --alone trials run in one process.
+  together  all trials in one program (--vectorize), compilation included.
+  engine    the cost of a trial without training: claiming it, two values of its
+            curve, its end and its file.
+  workers   trials that only wait half a second, by one and by four workers on
+            --storage, each a process: the cost of sharing.
 
-Printed are seconds of wall time per trial; of training also the processor's, of
-all threads, which other load on the machine does not lengthen.
+The script prints seconds of wall time per trial. For training it also prints
+the processor time of all threads. Other load affects it less than the wall
+time.
 """
 
 import argparse
@@ -39,12 +40,12 @@ _SPACE = {
   "loss.options.label_smoothing": sweep.uniform(0.05, 0.2),
   "seed": sweep.seeds(2),
 }
-_WAIT = 0.5  # seconds of a trial that only waits
-_WAITING = 24  # such trials
+_WAIT = 0.5  # seconds of a waiting trial
+_WAITING = 24  # number of waiting trials
 
 
 def experiment(recipe: str, overrides: dict[str, Any]) -> sweep.Experiment:
-  """What is swept."""
+  """Returns the experiment of the sweep."""
   return sweep.Experiment(
     question="How long do trials take?",
     recipe=recipe,
@@ -62,7 +63,7 @@ def open_sweep(
   trials: int,
   storage: str = "",
 ) -> sweep.Sweep:
-  """A new sweep of so many trials, an even number."""
+  """Returns a new sweep with this even number of trials."""
   return sweep.open_sweep(
     workdir,
     asked,
@@ -76,7 +77,7 @@ def open_sweep(
 
 
 def seconds_of(action: Callable[[], Any]) -> np.ndarray:
-  """What a call takes: wall time, and time of the processor."""
+  """Returns wall time and processor time of a call."""
   clocks = time.monotonic, time.process_time
   start = [clock() for clock in clocks]
   action()
@@ -86,7 +87,7 @@ def seconds_of(action: Callable[[], Any]) -> np.ndarray:
 def measure_training(
   recipe: str, overrides: dict[str, Any], *, trials: int, alone: int
 ) -> dict[str, np.ndarray]:
-  """`seconds_of` each trial: alone, and together with all the others."""
+  """Returns `seconds_of` each trial, alone and together with all others."""
   from jaxvision import train_loop
   from jaxvision import trials as runs
 
@@ -112,7 +113,7 @@ def measure_training(
 
 
 def _require_complete(workdir: pathlib.Path, count: int) -> None:
-  """A trial that failed early would count as a quick one."""
+  """Raises RuntimeError unless all trials are complete."""
   states = [trial.state for trial in analysis.read_sweep(workdir).trials]
   if states != ["complete"] * count:
     raise RuntimeError(f"{count} trials should be complete, but are {states}")
@@ -121,7 +122,7 @@ def _require_complete(workdir: pathlib.Path, count: int) -> None:
 def do_nothing(
   recipe: str, *, workdir: pathlib.Path, overrides: Any, watch: Any
 ) -> sweep.Outcome:
-  """A trial of which only the engine's part is left."""
+  """Runs a trial without training: only the work of the engine."""
   del recipe, overrides
   for step in (1, 2):
     watch(step, 2, {"validation_ema/top1": 0.5})
@@ -131,13 +132,13 @@ def do_nothing(
 
 
 def wait(recipe: str, **arguments: Any) -> sweep.Outcome:
-  """A trial that keeps its worker busy, but not the machine."""
+  """Runs a trial that waits: its worker is busy, the machine is not."""
   time.sleep(_WAIT)
   return do_nothing(recipe, **arguments)
 
 
 def measure_engine(storage: str, *, trials: int) -> float:
-  """Seconds per trial that does nothing."""
+  """Returns seconds per trial without training."""
   with tempfile.TemporaryDirectory() as folder:
     asked = experiment(_BASE, {})
     opened = open_sweep(
@@ -150,7 +151,7 @@ def measure_engine(storage: str, *, trials: int) -> float:
 
 
 def join(workdir: pathlib.Path, storage: str, barrier: Any) -> None:
-  """As a worker among others: opens the sweep, waits for all, works."""
+  """Opens the sweep as one of several workers, waits for all, works."""
   asked = experiment(_BASE, {})
   opened = open_sweep(workdir, asked, trials=_WAITING, storage=storage)
   barrier.wait()
@@ -158,7 +159,7 @@ def join(workdir: pathlib.Path, storage: str, barrier: Any) -> None:
 
 
 def measure_workers(storage: str, *, count: int) -> float:
-  """Seconds in which `count` workers do all trials that wait."""
+  """Returns the seconds in which `count` workers finish waiting trials."""
   context = multiprocessing.get_context("spawn")
   barrier = context.Barrier(count + 1)
   with tempfile.TemporaryDirectory() as folder:
@@ -175,13 +176,13 @@ def measure_workers(storage: str, *, count: int) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Measures what the command line says."""
+  """Measures the cases of the command line."""
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--models", nargs="*", default=["mlp", "resnet"])
   parser.add_argument("--trials", type=int, default=32)
   parser.add_argument("--alone", type=int, default=8)
-  parser.add_argument("--duration", help="of a trial, as in '20 epochs'")
-  parser.add_argument("--data_dir", help="where the digits are")
+  parser.add_argument("--duration", help="duration of a trial: '20 epochs'")
+  parser.add_argument("--data_dir", help="folder of the digits")
   parser.add_argument("--storage", default="", help="URL of a database")
   options = parser.parse_args(arguments)
   startup.tune_cpu()

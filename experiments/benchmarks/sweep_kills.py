@@ -5,14 +5,15 @@
   python experiments/benchmarks/sweep_kills.py --vectorize 8
 
 Needs the digits: `jaxvision data prepare digits`. Runs a sweep of 24 trials of
-the digits mlp with --workers processes. At moments drawn by --seed one of them
-is drawn and ended by SIGKILL, wherever it is: starting, compiling, training,
-saving. Its trial is taken up from its last checkpoint by another worker, or by
-the one that replaces it, once its heartbeat has been missed for --grace
-seconds. In the end it is counted how often each trial has finished in the
-storage, how often each evaluation stands in its metrics, and whether the
-parameters of trials that were killed are those of the same run in one go, bit
-for bit (with --vectorize they are equal to rounding alone, and not compared).
+the digits mlp with --workers processes. At random times one random worker gets
+SIGKILL (--seed determines both), in any phase: starting, compiling, training,
+saving. After --grace seconds without a heartbeat another worker, or the worker
+that replaces the killed one, resumes the trial from its last checkpoint. At the
+end the script counts how often each trial has finished in the storage, and how
+often each evaluation is in its metrics. It also checks that the parameters of
+interrupted trials equal those of the same run without interruption, bit for
+bit. (With --vectorize they are equal only up to rounding, and are not
+compared.)
 """
 
 import argparse
@@ -50,9 +51,9 @@ SPACE = {{
   "seed": sweep.seeds(2),
 }}
 OBJECTIVE = sweep.maximize("validation_ema/top1")
-READ = "It has to."
+READ = "Every trial must finish once."
 """
-# Bits are the same on the same devices.
+# Results are bit-exact on the same devices only.
 _ENVIRONMENT = {**os.environ, "JAX_NUM_CPU_DEVICES": "1"}
 
 
@@ -71,16 +72,16 @@ def run(
 
   Args:
     folder: for the experiment, and FOLDER/sweep.
-    trials: how many, an even number.
-    kills: at most.
+    trials: number of trials, even.
+    kills: largest number of kills.
     seconds: the shortest and longest time between two kills.
-    seed: of when and who.
+    seed: of the times and the killed workers.
     recipe: of the trials.
-    overrides: of the recipe; by default such that a trial takes some seconds.
-    options: more of `jaxvision sweep`.
+    overrides: of the recipe; with the default a trial takes some seconds.
+    options: more options of `jaxvision sweep`.
 
   Returns:
-    code: of the sweep; seconds: that it took; kills: that were done.
+    code: of the sweep; seconds: its time; kills: number of kills.
   """
   asked = folder / "asked.py"
   given = _OVERRIDES if overrides is None else dict(overrides)
@@ -103,12 +104,12 @@ def _children(process: int) -> list[int]:
   path = pathlib.Path(f"/proc/{process}/task/{process}/children")
   try:
     return [int(word) for word in path.read_text().split()]
-  except FileNotFoundError:  # it has ended
+  except FileNotFoundError:  # the worker has ended
     return []
 
 
 def read_trials(sweep: pathlib.Path) -> list[dict[str, Any]]:
-  """What the sweep says of each trial, by number; with its folder."""
+  """Returns the record and the folder of each trial, by number."""
   return [
     {**json.loads(path.read_text("utf-8")), "folder": path.parent}
     for path in sorted(sweep.glob("trials/*/trial.json"))
@@ -116,7 +117,7 @@ def read_trials(sweep: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def endings(sweep: pathlib.Path, storage: str) -> dict[int, list[str]]:
-  """How the attempts at each trial ended, in the words of the storage."""
+  """Returns the states of the attempts of each trial, from the storage."""
   import optuna
 
   optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -129,7 +130,7 @@ def endings(sweep: pathlib.Path, storage: str) -> dict[int, list[str]]:
 
 
 def measured(folder: pathlib.Path) -> list[int]:
-  """The steps at which a run was evaluated, as often as it says so."""
+  """Returns the steps of all evaluations in a run's metrics, in order."""
   return [
     row["step"]
     for row in tracking.read_metrics(folder)
@@ -138,14 +139,14 @@ def measured(folder: pathlib.Path) -> list[int]:
 
 
 def fingerprint(folder: pathlib.Path) -> str:
-  """Of the parameters at the end of a run."""
+  """Returns the fingerprint of the parameters at the end of a run."""
   return json.loads((folder / "result.json").read_text("utf-8"))["fingerprint"]
 
 
 def in_one_go(
   trial: Mapping[str, Any], folder: pathlib.Path, *, recipe: str = _RECIPE
 ) -> str:
-  """The fingerprint of the same run that nobody kills."""
+  """Returns the fingerprint of the same run without interruption."""
   workdir = folder / f"alone-{trial['number']}"
   command = [sys.executable, "-m", "jaxvision", "train", "--config", recipe]
   command += [f"--workdir={workdir}"]
@@ -155,7 +156,7 @@ def in_one_go(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-  """Runs what the command line says, and prints the counts."""
+  """Runs the sweep of the command line and prints the counts."""
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--trials", type=int, default=24)
   parser.add_argument("--kills", type=int, default=20, help="at most")
@@ -165,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
   parser.add_argument("--grace", type=int, default=6)
   parser.add_argument("--vectorize", default="none")
   parser.add_argument("--storage", default="", help="URL of a database")
-  parser.add_argument("--compare", type=int, default=3, help="with one go")
+  parser.add_argument("--compare", type=int, default=3, help="at most")
   asked = parser.parse_args(arguments)
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
@@ -203,7 +204,7 @@ def _print(
     return
   hurt = sorted(trials, key=lambda trial: -trial["attempt"])[: asked.compare]
   same = sum(fingerprint(t["folder"]) == in_one_go(t, folder) for t in hurt)
-  print(f"the same bits as in one go: {same} of {len(hurt)}")
+  print(f"same bits as without interruption: {same} of {len(hurt)}")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@
   python experiments/benchmarks/weights.py --models bit_r152x4
 
 Writes random weights in the layout of their authors, and loads each file in
-fresh processes. Printed are medians over the runs:
+new processes. The table shows medians over the runs:
 
-  load s     of `weights.load` alone; the file is in the page cache
-  peak/file  most resident memory while loading, above what there was before,
-             over the size of the file
+  load s     time of `weights.load` alone; the file is in the page cache
+  peak/file  peak resident memory during loading, minus that before, over the
+             size of the file
 """
 
 import argparse
@@ -67,7 +67,7 @@ print(json.dumps({"seconds": seconds, "peak": most - before}))
 
 
 def main() -> None:
-  """Writes, loads and prints."""
+  """Writes and loads the files, and prints the table."""
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )

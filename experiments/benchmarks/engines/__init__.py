@@ -1,15 +1,15 @@
-"""What is compared: the frameworks, their options, the same network in each.
+"""The compared frameworks, their options, and the same network in each.
 
-An engine is the name of a framework and of what is different about it, joined
-by "+": `torch+channels_last`. A job is what the process that runs an engine is
-told, see `make_jobs`.
+The name of an engine is a framework and its options, joined by "+":
+`torch+channels_last`. A job is the input of the process of an engine: see
+`make_jobs`.
 """
 
 import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Options of each framework, of which models.py says what they do.
+# Options of each framework. models.py describes them.
 OPTIONS = {
   "jaxvision": ("plain", "lax", "scan_layers"),
   "torch": ("channels_last", "compile", "tuned"),
@@ -17,8 +17,9 @@ OPTIONS = {
 }
 DEFAULT = ("jaxvision", "torch", "torch+channels_last+tuned", "keras")
 
-# The same network elsewhere; "own" is a class in in_torch.py. The ResNet-50
-# of Keras is the older one, which strides in 1x1 convolutions and has biases.
+# The same network in other frameworks; "own" is a class in in_torch.py. The
+# ResNet-50 of Keras is older: it has its strides in 1x1 convolutions and
+# biases.
 COUNTERPARTS = {
   "alexnet": {"torch": "torchvision.alexnet"},
   "vgg16": {"torch": "torchvision.vgg16", "keras": "VGG16"},
@@ -34,7 +35,7 @@ COUNTERPARTS = {
   "nasnet_a_mobile": {"torch": "own.nasnet_a_mobile", "keras": "NASNetMobile"},
 }
 
-# What makes ours the network of torch where there are several of that name.
+# Options that make our network equal to that of torch.
 _OURS = {
   "efficientnet_b0": {"padding": "symmetric"},
   "shufflenet_v2_x1_0": {"layout": "torchvision"},
@@ -47,10 +48,10 @@ _PACKAGES = {
 
 
 def check(engine: str) -> None:
-  """Checks that an engine exists, and that it is installed.
+  """Checks that an engine exists and is installed.
 
   Raises:
-    ValueError: it does not exist, or not here; says what to do.
+    ValueError: it is unknown or not installed; the message has the remedy.
   """
   framework, *options = engine.split("+")
   if framework not in OPTIONS:
@@ -76,10 +77,10 @@ def make_jobs(
   """Returns the job of each engine that has the model.
 
   Args:
-    model: one of ours.
-    engines: as `check` takes them.
+    model: a name in jaxvision.
+    engines: names as for `check`.
     mode: "train" or "infer".
-    options: batch_size, image_size and dtype, which go along unchanged.
+    options: batch_size, image_size and dtype, added unchanged.
   """
   networks = {"jaxvision": model, **COUNTERPARTS.get(model, {})}
   jobs = {}

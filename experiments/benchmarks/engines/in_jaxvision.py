@@ -1,4 +1,4 @@
-"""Our networks: one jitted step whose state is donated; see worker.py."""
+"""The networks of jaxvision: a jitted step with donated state (worker.py)."""
 
 import functools
 import importlib.metadata
@@ -21,7 +21,7 @@ _CLASSES = 1000
 
 
 def start(job: Job) -> dict[str, Any]:
-  """Applies the settings of the process, and says where it runs."""
+  """Applies the settings of the process; returns device and versions."""
   if "plain" not in job["options"]:
     startup.tune_cpu()
   if "lax" in job["options"]:
@@ -36,7 +36,7 @@ def start(job: Job) -> dict[str, Any]:
 def convolve_as_flax(
   x: jax.Array, kernel: jax.Array, *, strides: tuple[int, int], padding: Any
 ) -> jax.Array:
-  """`depthwise.convolve`, but as `nn.Conv` computes it, on every backend."""
+  """Computes `depthwise.convolve` like `nn.Conv`, on every backend."""
   return jax.lax.conv_general_dilated(
     x,
     kernel,
@@ -48,7 +48,7 @@ def convolve_as_flax(
 
 
 def create(job: Job) -> nn.Module:
-  """Returns the network of a job; it drops nothing."""
+  """Returns the network of a job, without dropout."""
   options = {"dtype": job["dtype"], **job["attributes"]}
   if "scan_layers" in job["options"]:
     options["scan_layers"] = True
@@ -58,7 +58,7 @@ def create(job: Job) -> nn.Module:
 
 
 def build(job: Job) -> tuple[Steps, Callable[[], dict[str, Any]]]:
-  """Makes the weights; returns the steps, and what counts the network."""
+  """Initialises the weights; returns the step and describe functions."""
   model = create(job)
   batch_size, size = job["batch_size"], job["image_size"]
   shape = (batch_size, size, size, 3)
@@ -82,7 +82,7 @@ def build(job: Job) -> tuple[Steps, Callable[[], dict[str, Any]]]:
 def make_training(
   model: nn.Module, variables: Tree, batch: tuple[jax.Array, jax.Array]
 ) -> Steps:
-  """Returns steps(number) -> loss; they go on where the last ones ended."""
+  """Returns steps(number) -> loss; each call continues from the last one."""
   optimizer = optax.sgd(1e-3, momentum=0.9)
 
   def loss(params: Tree, rest: Tree, batch: Tree) -> tuple[jax.Array, Tree]:
@@ -119,7 +119,7 @@ def make_inference(
 ) -> Steps:
   """Returns steps(number) -> mean of the logits."""
   forward = jax.jit(functools.partial(model.apply, train=False))
-  # Calls that do not depend on each other would run at once on a CPU.
+  # On a CPU independent calls would run concurrently.
   wait = jax.default_backend() == "cpu"
 
   def steps(number: int) -> float:
@@ -133,6 +133,6 @@ def make_inference(
 
 
 def device_peak() -> int | None:
-  """Returns the most bytes in use so far on a GPU."""
+  """Returns the peak of the used bytes of a GPU."""
   statistics = jax.devices()[0].memory_stats() or {}
   return statistics.get("peak_bytes_in_use")

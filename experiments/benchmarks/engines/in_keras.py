@@ -1,14 +1,14 @@
-"""The networks of Keras, on JAX: one jitted step whose state is donated.
+"""The networks of Keras, on JAX: one jitted step with donated state.
 
-Keras' own `train_on_batch` reads the loss at every step; its stateless calls
-inside a jitted function are the faster way that its guide describes.
+Keras' own `train_on_batch` reads the loss at every step. The stateless calls in
+a jitted function are faster; Keras' guide describes them.
 """
 
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-os.environ["KERAS_BACKEND"] = "jax"  # before keras is imported
+os.environ["KERAS_BACKEND"] = "jax"  # must be set before the import of keras
 
 import functools
 
@@ -24,7 +24,7 @@ _CLASSES = 1000
 
 
 def start(job: Job) -> dict[str, Any]:
-  """Chooses the dtypes, and says where it runs."""
+  """Sets the dtypes; returns device and versions."""
   if job["dtype"] == "bfloat16":
     keras.config.set_dtype_policy("mixed_bfloat16")
   return {
@@ -34,10 +34,10 @@ def start(job: Job) -> dict[str, Any]:
 
 
 def create(network: str, *, image_size: int) -> keras.Model:
-  """Returns a network of keras.applications that gives logits, drops nothing.
+  """Returns a network of keras.applications with logits, without dropout.
 
   Args:
-    network: its name there.
+    network: its name in keras.applications.
     image_size: side of the images.
   """
   shape = (image_size, image_size, 3)
@@ -57,7 +57,7 @@ def create(network: str, *, image_size: int) -> keras.Model:
 
 
 def _vgg16(shape: tuple[int, int, int]) -> keras.Model:
-  """Returns the network whose Dense layers read 7x7 positions at any size."""
+  """Returns the network with Dense layers on 7x7 positions at any size."""
   model = keras.applications.VGG16(
     weights=None, input_shape=shape, include_top=False
   )
@@ -69,7 +69,7 @@ def _vgg16(shape: tuple[int, int, int]) -> keras.Model:
 
 
 def build(job: Job) -> tuple[Steps, Callable[[], dict[str, Any]]]:
-  """Makes the weights; returns the steps, and what counts the network."""
+  """Initialises the weights; returns the step and describe functions."""
   size, batch_size = job["image_size"], job["batch_size"]
   model = create(job["network"], image_size=size)
   images = jax.random.normal(jax.random.key(1), (batch_size, size, size, 3))
@@ -86,7 +86,7 @@ def build(job: Job) -> tuple[Steps, Callable[[], dict[str, Any]]]:
 def make_training(
   model: keras.Model, batch: tuple[jax.Array, jax.Array]
 ) -> Steps:
-  """Returns steps(number) -> loss; they go on where the last ones ended."""
+  """Returns steps(number) -> loss; each call continues from the last one."""
   optimizer = keras.optimizers.SGD(1e-3, momentum=0.9)
   optimizer.build(model.trainable_variables)
   cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -134,7 +134,7 @@ def make_inference(model: keras.Model, images: jax.Array) -> Steps:
     [each.value for each in variables]
     for variables in (model.trainable_variables, model.non_trainable_variables)
   )
-  # Calls that do not depend on each other would run at once on a CPU.
+  # On a CPU independent calls would run concurrently.
   wait = jax.default_backend() == "cpu"
 
   def steps(number: int) -> float:
@@ -148,6 +148,6 @@ def make_inference(model: keras.Model, images: jax.Array) -> Steps:
 
 
 def device_peak() -> int | None:
-  """Returns the most bytes in use so far on a GPU."""
+  """Returns the peak of the used bytes of a GPU."""
   statistics = jax.devices()[0].memory_stats() or {}
   return statistics.get("peak_bytes_in_use")

@@ -1,4 +1,4 @@
-"""The networks of torchvision and timm, and one that neither has, in torch."""
+"""The networks of torchvision and timm, and one other network, in torch."""
 
 import functools
 import os
@@ -9,8 +9,8 @@ from unittest import mock
 import torch
 from torch.nn import functional
 
-# Wheels of torchvision that were compiled for another torch lack operators such
-# as nms, which no classifier uses. timm imports it too.
+# A torchvision wheel for another version of torch lacks operators such as nms.
+# Classifiers do not use them. timm imports torchvision too.
 with mock.patch.object(
   torch.library, "register_fake", lambda name: lambda function: function
 ):
@@ -25,10 +25,10 @@ _DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def start(job: Job) -> dict[str, Any]:
-  """Takes all cores, and allows on a GPU what JAX allows itself."""
+  """Uses all cores, and on a GPU the same settings as JAX."""
   torch.set_num_threads(len(os.sched_getaffinity(0)))
   torch.manual_seed(0)
-  torch.backends.cudnn.benchmark = True  # XLA chooses its kernels, too.
+  torch.backends.cudnn.benchmark = True  # XLA tunes its kernels too.
   torch.set_float32_matmul_precision("high")
   device = torch.cuda.get_device_name() if _DEVICE == "cuda" else _DEVICE
   versions = {
@@ -40,10 +40,10 @@ def start(job: Job) -> dict[str, Any]:
 
 
 class NasnetMobile(nasnet.NASNetALarge):
-  """NASNet-A (4 @ 1056): timm's large one, smaller and with fewer cells.
+  """NASNet-A (4 @ 1056): timm's large network, smaller and with fewer cells.
 
-  The first cell after a reduction reads the map before the reduction, where the
-  large network reads the one before that.
+  The first cell after a reduction reads the map before the reduction. In the
+  large network it reads the previous map.
   """
 
   def __init__(self) -> None:
@@ -66,7 +66,7 @@ class NasnetMobile(nasnet.NASNetALarge):
 
 
 def create(network: str, *, image_size: int) -> torch.nn.Module:
-  """Returns a network of 1000 classes that drops nothing.
+  """Returns a network of 1000 classes without dropout.
 
   Args:
     network: "torchvision.NAME", "timm.NAME" or "own.nasnet_a_mobile".
@@ -78,7 +78,7 @@ def create(network: str, *, image_size: int) -> torch.nn.Module:
   elif package == "timm":
     options = {}
     if name.startswith(("vit_", "mixer_")):
-      # Made for one size of images; and the same GELU as in ours.
+      # These networks need the image size. The GELU is that of jaxvision.
       gelu = functools.partial(torch.nn.GELU, approximate="tanh")
       options = {"img_size": image_size, "act_layer": gelu}
     model = timm.create_model(name, **options)
@@ -91,7 +91,7 @@ def create(network: str, *, image_size: int) -> torch.nn.Module:
 
 
 def build(job: Job) -> tuple[Steps, Callable[[], dict[str, Any]]]:
-  """Makes the weights; returns the steps, and what counts the network."""
+  """Initialises the weights; returns the step and describe functions."""
   size, batch_size = job["image_size"], job["batch_size"]
   model = create(job["network"], image_size=size).to(_DEVICE)
   images = torch.randn(batch_size, 3, size, size, device=_DEVICE)
@@ -156,12 +156,12 @@ def make_inference(
 
 
 def _finished(value: torch.Tensor) -> float:
-  """Waits for the device, the update of the weights included."""
+  """Waits for the device, including the update of the weights."""
   if _DEVICE == "cuda":
     torch.cuda.synchronize()
   return value.item()
 
 
 def device_peak() -> int | None:
-  """Returns the most bytes in use so far on a GPU."""
+  """Returns the peak of the used bytes of a GPU."""
   return torch.cuda.max_memory_allocated() if _DEVICE == "cuda" else None

@@ -1,4 +1,4 @@
-"""Engines in processes of their own that take turns."""
+"""Engines in separate processes that take turns."""
 
 import contextlib
 import dataclasses
@@ -14,13 +14,13 @@ from typing import IO, Any
 Job = Mapping[str, Any]
 Answer = dict[str, Any]
 
-# glibc gives large buffers back to the system at every step; so it does not.
+# Without this glibc returns large buffers to the system at every step.
 TUNED = (
   "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368"
   ":glibc.malloc.arena_max=1"
 )
-# A first step from a cache says nothing, JAX has to leave some of the memory of
-# a GPU to the others, and its last line must be the error.
+# The first step must compile. JAX must leave memory of a GPU to the others. The
+# last line of a traceback must be the error.
 _ENVIRONMENT = {
   "JAX_ENABLE_COMPILATION_CACHE": "false",
   "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
@@ -39,8 +39,8 @@ class Worker:
   """A process that runs one engine on one network; worker.py.
 
   Attributes:
-    process: reads a command a line, and answers with a line of JSON.
-    errors: what it writes to stderr.
+    process: reads a command per line, and answers with a line of JSON.
+    errors: its stderr.
   """
 
   process: subprocess.Popen
@@ -49,16 +49,16 @@ class Worker:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """What was measured of one engine on one network in one mode.
+  """The measurements of one engine on one network in one mode.
 
   Attributes:
     engine: its name.
-    facts: what its worker knows: device, versions, parameters, flops.
-    init: seconds of making the weights, of each time.
-    first_step: seconds; None where no step was made.
+    facts: of its worker: device, versions, parameters, flops.
+    init: seconds of each initialisation of the weights.
+    first_step: seconds; None without a step.
     step: seconds per step, of each round.
-    peak_bytes: the most memory of all rounds; None where it is not known.
-    other_cores: how many cores other processes kept busy, in each round.
+    peak_bytes: peak memory of all rounds; None if unknown.
+    other_cores: number of cores that other processes used, in each round.
   """
 
   engine: str
@@ -72,7 +72,7 @@ class Result:
 
 @contextlib.contextmanager
 def open_worker(job: Job) -> Iterator[Worker]:
-  """Starts a process for a job; ends it on leaving."""
+  """Starts a process for a job; ends it on exit."""
   environment = {**_ENVIRONMENT, **os.environ}
   if "tuned" in job["options"]:
     environment["GLIBC_TUNABLES"] = TUNED
@@ -97,7 +97,7 @@ def ask(worker: Worker, command: str = "") -> Answer:
   """Sends a command, if there is one, and returns the answer.
 
   Raises:
-    Stopped: there is none; says what the worker wrote last.
+    Stopped: the worker ended without an answer; has its last output.
   """
   with contextlib.suppress(BrokenPipeError):
     if command:
@@ -113,7 +113,7 @@ def ask(worker: Worker, command: str = "") -> Answer:
 
 
 def ask_all(workers: dict[str, Worker], command: str = "") -> dict[str, Answer]:
-  """Asks one worker after the other; removes those that have stopped."""
+  """Sends a command to each worker in turn; removes stopped workers."""
   answers = {}
   for engine, worker in list(workers.items()):
     try:
@@ -127,13 +127,13 @@ def ask_all(workers: dict[str, Worker], command: str = "") -> dict[str, Answer]:
 def measure(
   jobs: Mapping[str, Job], *, rounds: int, block_seconds: float
 ) -> list[Result]:
-  """Returns what was measured of each engine that did not stop.
+  """Returns the result of each engine that did not stop.
 
   Args:
     jobs: by engine.
     rounds: number of blocks of each.
-    block_seconds: what a block of the fastest engine takes, about. The blocks
-      of all have equally many steps, at least one.
+    block_seconds: approximate time of a block of the fastest engine. All
+      blocks have the same number of steps, at least one.
   """
   with contextlib.ExitStack() as stack:
     workers = {
@@ -167,7 +167,7 @@ def _largest(values: Sequence[int | None]) -> int | None:
 
 
 def measure_init(jobs: Mapping[str, Job], *, rounds: int) -> list[Result]:
-  """As `measure`, of making the weights alone, in new processes each round."""
+  """Measures initialisation only, with new processes in each round."""
   facts, seconds = {}, {engine: [] for engine in jobs}
   for _ in range(rounds):
     for engine, job in jobs.items():

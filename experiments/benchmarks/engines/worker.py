@@ -1,20 +1,20 @@
-"""The process of one engine: builds a network and steps when it is told to.
+"""The process of one engine: builds a network and runs steps on command.
 
   python worker.py '{"framework": "torch", ...}'
 
-Reads a command a line from stdin and answers each with a line of JSON: "build"
-makes the weights, a number makes so many steps, "describe" counts. Ends with
-its stdin. The first line, before any command, says that the framework is
-loaded, and on what device.
+It reads a command per line from stdin, and answers each with a line of JSON:
+"build" initialises the weights, a number runs this number of steps, "describe"
+returns counts. It ends at the end of stdin. The first line, before any command,
+states that the framework is loaded, and the device.
 
-A framework is a file here, in_torch.py for one, with three functions:
+A framework is a file in this folder, such as in_torch.py, with three functions:
 
   start(job) -> {"device": name, "versions": {package: version}}
   build(job) -> (step(number) -> value, describe() -> {"parameters": number})
-  device_peak() -> most bytes that were in use on a GPU; None without one
+  device_peak() -> peak of the used bytes of a GPU; None without a GPU
 
-where step waits for the device, and its value is that of the last step: the
-loss, or the mean of the logits.
+step waits for the device. Its value is that of the last step: the loss, or the
+mean of the logits.
 """
 
 import importlib
@@ -29,10 +29,10 @@ from typing import Any, TextIO
 
 
 def resident(field: str) -> int | None:
-  """Returns a field of /proc/self/status in bytes; None where there is none.
+  """Returns a field of /proc/self/status in bytes; None if it is missing.
 
   Args:
-    field: "VmRSS", what is resident, or "VmHWM", the most that was.
+    field: "VmRSS", resident memory, or "VmHWM", its peak.
   """
   status = pathlib.Path("/proc/self/status")
   if not status.exists():
@@ -44,19 +44,19 @@ def resident(field: str) -> int | None:
 
 
 def forget_peak() -> None:
-  """Lets "VmHWM" start anew from what is resident now."""
+  """Resets "VmHWM" to the current resident memory."""
   file = pathlib.Path("/proc/self/clear_refs")
   if file.exists():
     file.write_text("5")
 
 
 def busy_seconds() -> float:
-  """Returns what the cores have worked for all processes; 0 if unknown."""
+  """Returns the busy time of the cores for all processes; 0 if unknown."""
   file = pathlib.Path("/proc/stat")
   if not file.exists():
     return 0.0
   ticks = [int(word) for word in file.read_text().split()[1:9]]
-  idle = sum(ticks[3:5])  # and waiting for a disk
+  idle = sum(ticks[3:5])  # waiting for a disk is idle too
   return (sum(ticks) - idle) / os.sysconf("SC_CLK_TCK")
 
 
@@ -69,9 +69,9 @@ def serve(
   """Answers all commands.
 
   Args:
-    engine: a module as the docstring of this file has it.
-    job: what it is given.
-    commands: one a line.
+    engine: a module with the functions that this file's docstring lists.
+    job: its input.
+    commands: one per line.
     answer: called with each answer.
 
   Raises:
@@ -104,7 +104,7 @@ def serve(
 def main() -> None:
   """Serves the job of the command line."""
   job = json.loads(sys.argv[1])
-  # What libraries print must not come between the answers.
+  # The output of libraries must not be mixed with the answers.
   answers = os.fdopen(os.dup(1), "w")
   os.dup2(2, 1)
 

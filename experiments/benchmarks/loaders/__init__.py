@@ -1,10 +1,10 @@
-"""Loaders that are compared: the same work as each of them is usually done.
+"""The compared loaders: the same work, each in its usual way.
 
-A loader is a file here with `batches(folder, *, batch_size, workers)`, which
-yields batches without end from FOLDER/CLASS/*.jpg: decode, random resized crop
-to 224 pixels (area 8 to 100 %, ratio 3/4 to 4/3), flip half of them. `workers`
-is the number of threads or processes that it uses in its usual way; 0 means
-none.
+A loader is a file in this folder with a function
+`batches(folder, *, batch_size, workers)`. It yields endless batches from
+FOLDER/CLASS/*.jpg: decode, random resized crop to 224 pixels (area 8 to 100 %,
+ratio 3/4 to 4/3), flip half of them. `workers` is the number of threads or
+processes that the loader uses in its usual way; 0 means none.
 """
 
 import dataclasses
@@ -14,18 +14,18 @@ from typing import Any
 
 SIZE = 224
 AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
-# Of ImageNet, in grey levels: for those that normalise on the host.
+# Of ImageNet, in grey levels, for loaders that normalise on the host.
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 @dataclasses.dataclass(frozen=True)
 class Loader:
-  """How a loader is called.
+  """A loader and its options.
 
   Attributes:
-    what: for the table.
+    what: its description in the table.
     module: the file.
-    packages: that it needs, as they are imported.
+    packages: import names of the packages that it needs.
     options: of its `batches`.
   """
 
@@ -60,7 +60,7 @@ LOADERS = {
 
 
 def missing(name: str) -> str:
-  """What has to be installed for a loader; empty if nothing is missing."""
+  """Returns the missing packages of a loader; empty if none is missing."""
   absent = [
     package
     for package in LOADERS[name].packages

@@ -1,4 +1,4 @@
-"""The limit: files in memory, decoded whole, nothing else."""
+"""The limit: decodes whole files from memory, and does nothing else."""
 
 import pathlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ def batches(
 
   Args:
     folder: of a directory per class.
-    batch_size: how many.
+    batch_size: number of files.
     workers: has no effect.
   """
   files = [file.read_bytes() for file in sorted(folder.glob("*/*.jpg"))]

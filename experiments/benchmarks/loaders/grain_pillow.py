@@ -1,4 +1,4 @@
-"""Grain over Pillow, in processes."""
+"""Grain with Pillow, in processes."""
 
 import pathlib
 import sys
@@ -19,9 +19,9 @@ def batches(
   Args:
     folder: of a directory per class.
     batch_size: b.
-    workers: processes; 0 does the work in this one.
+    workers: processes; 0 means this process.
   """
-  flags.FLAGS(sys.argv[:1])  # which its processes want to have been read
+  flags.FLAGS(sys.argv[:1])  # Grain's processes need parsed flags
   dataset = (
     grain.MapDataset.source(sorted(map(str, folder.glob("*/*.jpg"))))
     .shuffle(seed=0)

@@ -18,7 +18,7 @@ def batches(
   Args:
     folder: of a directory per class.
     batch_size: b.
-    workers: how many threads or processes.
+    workers: number of threads or processes.
     by: "threads" or "processes".
   """
   config = ml_collections.ConfigDict(

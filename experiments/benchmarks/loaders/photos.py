@@ -1,9 +1,9 @@
-"""Photo-like JPEG files: parts of two photographs, with the noise of a camera.
+"""Photo-like JPEG files: parts of two photographs with camera noise.
 
 The photographs come with scikit-learn. Noise in the luma makes the files as
-large as real ones at quality 90: of deviation 6, about 75 kB at 500x375 pixels
-(those of ImageNet have 110 kB on average); of deviation 4, about 380 kB at
-1500x1000, two bits a pixel.
+large as real files at quality 90. With standard deviation 6 they have about 75
+kB at 500x375 pixels (ImageNet: 110 kB on average). With standard deviation 4
+they have about 380 kB at 1500x1000, two bits a pixel.
 """
 
 import pathlib
@@ -21,11 +21,11 @@ def write(
   """Writes FOLDER/{0,1}/*.jpg; a quarter of the files are upright.
 
   Args:
-    folder: a new one.
+    folder: a new folder.
     number: of files.
-    width, height: of those that are not upright.
-    noise: its standard deviation in grey levels; that of a file is up to half
-      of it more or less.
+    width, height: of landscape images.
+    noise: standard deviation in grey levels. The value of a file differs by up
+      to half of it.
 
   Returns:
     The bytes of each file.
@@ -52,7 +52,7 @@ def write(
 def _part(
   photograph: np.ndarray, shape: tuple[int, int], rng: np.random.Generator
 ) -> np.ndarray:
-  """(height, width, 3) uint8: a part, made larger or smaller."""
+  """Returns (height, width, 3) uint8: a resized part of a photograph."""
   whole = np.asarray(photograph.shape[:2])
   largest = (whole / shape).min()
   height, width = (np.asarray(shape) * largest * rng.uniform(0.6, 1)).astype(

@@ -1,4 +1,4 @@
-"""Pillow: what torchvision's transforms call for images, not tensors."""
+"""Pillow: the functions that torchvision's transforms call for images."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The process of one loader, which takes batches when it is told to."""
+"""The process of one loader, which takes batches on command."""
 
 import contextlib
 import dataclasses
@@ -19,32 +19,32 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclasses.dataclass(frozen=True)
 class Process:
-  """A loader in a process of its own; see `opened`."""
+  """A loader in a separate process; see `opened`."""
 
   connection: multiprocessing.connection.Connection
 
   def take(self, number: int) -> dict[str, float]:
-    """Takes batches, and says what they cost.
+    """Takes batches and returns their cost.
 
     Returns:
       seconds of wall time; cpu, the seconds of all cores in this process and
-      those that it has started, since the last time that it took any; and
-      first, the seconds until the first batch of all.
+      its child processes since the previous call; and first, the seconds until
+      the very first batch.
 
     Raises:
-      RuntimeError: the loader failed; says of what.
+      RuntimeError: the loader failed; the message has the reason.
     """
     return self._ask(number)
 
   def memory(self) -> list[float]:
-    """MiB that belong to the process, then to each that it has started.
+    """Returns MiB of the process, then of each of its child processes.
 
-    What several share, as the memory of batches, counts in equal parts.
+    Shared memory, such as that of batches, is divided equally.
     """
     return self._ask("memory")
 
   def _ask(self, command: int | str) -> Any:
-    # One that has failed has said so before it was asked.
+    # A failed loader has sent its error before the command.
     with contextlib.suppress(BrokenPipeError):
       self.connection.send(command)
     answer = self.connection.recv()
@@ -57,7 +57,7 @@ class Process:
 def opened(
   name: str, folder: pathlib.Path, **options: Any
 ) -> Iterator[Process]:
-  """Starts the process of a loader, and ends it on leaving.
+  """Starts the process of a loader, and ends it on exit.
 
   Args:
     name: one of `loaders.LOADERS`.
@@ -72,7 +72,7 @@ def opened(
   try:
     yield Process(ours)
   finally:
-    ours.close()  # which ends it
+    ours.close()  # this ends the process
     process.join()
 
 
@@ -87,7 +87,7 @@ def _serve(
       _answer_all(connection, name, folder, options)
     except (EOFError, BrokenPipeError):
       raise
-    except Exception as error:  # told to the one who waits for the answer
+    except Exception as error:  # sent to the waiting process
       connection.send(f"{name}: {type(error).__name__}: {error}")
 
 
@@ -119,7 +119,7 @@ def _answer_all(
 
 
 def _cpu_seconds() -> float:
-  """Of this process and all that it has started, also those that have ended."""
+  """Returns CPU seconds of this process and all its children, also ended."""
   own = [
     resource.getrusage(who)
     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -136,7 +136,7 @@ def _cpu_of(pid: int) -> float:
 
 
 def _started(pid: int | str = "self") -> list[int]:
-  """The processes that a process has started, and those that they have."""
+  """Returns the child processes of a process, and their children."""
   found = []
   for file in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
     with contextlib.suppress(OSError):
@@ -146,7 +146,7 @@ def _started(pid: int | str = "self") -> list[int]:
 
 
 def _memory(pid: int) -> float:
-  """MiB, shared pages divided by the number of those that share them."""
+  """Returns MiB; shared pages are divided by the number of processes."""
   rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
   lines = (line.split() for line in rollup.splitlines())
   return next(int(line[1]) / 1024 for line in lines if line[0] == "Pss:")

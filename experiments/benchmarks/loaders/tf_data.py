@@ -1,4 +1,4 @@
-"""tf.data: the crop is fused with the decoding, all in C++ threads."""
+"""tf.data: one operation crops and decodes; all work is in C++ threads."""
 
 import pathlib
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ def batches(
   Args:
     folder: of a directory per class.
     batch_size: b.
-    workers: threads; 1 at least.
-    normalize: whether by the mean and the deviation of ImageNet, and decode
-      with the accurate DCT; else the fast one.
+    workers: threads; at least 1.
+    normalize: whether to normalise by the mean and the deviation of ImageNet
+      and to decode with the accurate DCT; otherwise with the fast DCT.
   """
   files = sorted(map(str, folder.glob("*/*.jpg")))
   threads = max(1, workers)

@@ -1,4 +1,4 @@
-"""torch's DataLoader over Pillow, as torchvision's examples have it."""
+"""torch's DataLoader with Pillow, as in torchvision's examples."""
 
 import pathlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from loaders import MEAN, STD, pillow
 
 
 class _Images(torch.utils.data.Dataset):
-  """(3, 224, 224) float32, normalised, of each file."""
+  """The normalised image (3, 224, 224) float32 of each file."""
 
   def __init__(self, files: list[str]):
     self.files = files
@@ -35,7 +35,7 @@ def batches(
   Args:
     folder: of a directory per class.
     batch_size: b.
-    workers: processes; 0 does the work in this one.
+    workers: processes; 0 means this process.
   """
   torch.set_num_threads(1)
   files = sorted(map(str, folder.glob("*/*.jpg")))
