@@ -169,12 +169,14 @@ def test_features_are_probed(kept, capsys):
 
 
 def test_runs_are_reported_and_compared(kept):
-  assert cli.main(["report", "finished", "interrupted", "own_code"]) == 0
-  for name in ("finished", "interrupted", "own_code"):
-    page = (kept / name / "report.html").read_text("utf-8")
-    assert "resnet18" in page if name == "finished" else page
+  models = {"finished": "resnet18", "interrupted": "mlp"}
+  models["own_code"] = "my_model.py:create"
+  assert cli.main(["report", *models]) == 0
+  for name, model in models.items():
+    assert model in (kept / name / "report.html").read_text("utf-8")
   accuracy = processes.result(kept / "finished")["final"]["metrics"]["top1"]
-  assert f"{accuracy:.2%}" in (kept / "finished" / "report.html").read_text()
+  page = (kept / "finished" / "report.html").read_text("utf-8")
+  assert f"{accuracy:.2%}" in page
 
 
 def test_own_code_is_run_after_consent(kept, capsys):
