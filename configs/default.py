@@ -30,11 +30,11 @@ ConfigDict = config_dict.ConfigDict
 
 
 def get_config() -> ConfigDict:
-  """The default of every key. It is locked: a misspelt key is an error."""
+  """Returns the defaults of all keys; setting an unknown key is an error."""
   config = ConfigDict()
 
-  # All randomness depends on it: initial parameters, order of the examples,
-  # augmentation, dropout. In [0, 2^32).
+  # All random numbers depend on the seed: initial parameters, order of the
+  # examples, augmentation, dropout. In [0, 2^32).
   config.seed = 0
 
   config.model = _model()
@@ -106,7 +106,7 @@ def get_config() -> ConfigDict:
 
 def _mesh() -> ConfigDict:
   mesh = ConfigDict()
-  # How devices are arranged. The product of the three sizes is the number of
+  # The device mesh. The product of the three sizes is the number of
   # devices of the current machine. Batches are split over all devices.
   # Groups of devices that are joined by a slower network; 0: the slices of a
   # TPU.
