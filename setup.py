@@ -19,7 +19,7 @@ setuptools.setup(
     "jaxvision.configs",
   ],
   package_dir={"jaxvision": "jaxvision", "jaxvision.configs": "configs"},
-  package_data={"jaxvision": ["imagenet_1k.txt", "published.csv"]},
+  package_data={"jaxvision.weights": ["imagenet_1k.txt", "published.csv"]},
   entry_points={"console_scripts": ["jaxvision = jaxvision.cli:main"]},
   # Lower bounds are versions that the tests were run with.
   install_requires=[

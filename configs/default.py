@@ -18,10 +18,10 @@ Rules are pairs (regex, value). The regex must match the whole path of a
 parameter, as in "layer1_0/conv1/kernel". The first rule that matches decides.
 A parameter without a matching rule is an error.
 
-The type and range of each key are in one table, jaxvision/keys.py. The types
-and ranges of the options of a function are in the parameters of the function:
-dropout is in [0, 1), b1 in [0, 1). Numbers are finite in float32. On a command
-line true, false and none may be written in any case (upper or lower).
+The type and range of each key are in one table, jaxvision/config/keys.py. The
+types and ranges of the options of a function are in the parameters of the
+function: dropout is in [0, 1), b1 in [0, 1). Numbers are finite in float32. On
+a command line true, false and none may be written in any case.
 """
 
 from ml_collections import config_dict
@@ -61,7 +61,7 @@ def get_config() -> ConfigDict:
   # Number of parts of a batch. The gradients of the parts are computed one
   # after another and combined: less memory for the same gradient. Batch
   # statistics, dropout and mixup are computed per part: see
-  # jaxvision/accumulation.py.
+  # jaxvision/training/step/accumulation.py.
   config.train.accumulate = 1
   # Which activations are recomputed in the backward pass instead of stored.
   # "none": no activation. "blocks": all except the inputs of the model's
@@ -79,7 +79,7 @@ def get_config() -> ConfigDict:
   config.evaluate.batch_size = 0
   # Classifiers on the frozen features, measured at each evaluation on the
   # validation split: ("knn(k=20)", "fewshot", "pixels/lda"). They are fitted to
-  # the whole training split: see jaxvision/probes.py.
+  # the whole training split: see jaxvision/evaluation/probes/probe.py.
   config.evaluate.probes = ()
 
   config.checkpoint = ConfigDict()
@@ -99,7 +99,7 @@ def get_config() -> ConfigDict:
   # Write TensorBoard event files too (WORKDIR/tensorboard).
   config.log.tensorboard = True
   # The peak of one device, in FLOP/s. "mfu" is the used share of it. 0 looks it
-  # up in jaxvision/accelerators.py. The peak of a CPU is not known.
+  # up in jaxvision/xla/accelerators.py. The peak of a CPU is not known.
   config.log.peak_flops = 0.0
   return config.lock()
 
@@ -165,7 +165,7 @@ def _data() -> ConfigDict:
   # shards. "npz": arrays. "mixture": a weighted mixture of these. Or your own
   # function, "my_data.py:load" or "package.module:load": it takes data.name and
   # returns {split: (images or paths, labels)} or {split: a
-  # jaxvision.data.Dataset}; see jaxvision/data/datasets/own.py.
+  # jaxvision.data.Dataset}; see jaxvision/data/sources/python_function.py.
   data.kind = "tfds"
   # tfds: NAME or NAME:VERSION. folder, npz: the path. webdataset: the folder,
   # or a pattern as in "shards/*-train-*.tar". mixture: any name.
@@ -198,7 +198,7 @@ def _data() -> ConfigDict:
   data.eval_transforms = ()
   # Applied to the training batch inside the compiled step, after
   # normalisation: ("random_crop(padding=4)", "random_flip",
-  # "random_mixup(0.2)"); see jaxvision/data/device_transforms.
+  # "random_mixup(0.2)"); see jaxvision/data/transforms/device.
   data.device_transforms = ()
   # Pixels in [0, 1] become (pixel - mean) / std. One number, or one per
   # channel: the mean in [0, 1], the std above 0.

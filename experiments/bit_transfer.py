@@ -31,16 +31,11 @@ from scipy import stats
 from sklearn import datasets
 
 import jaxvision
-from jaxvision import (
-  data,
-  distributed,
-  evaluation,
-  files,
-  probes,
-  startup,
-  weights,
-)
+from jaxvision import data, files, parallel, weights
 from jaxvision.configs import default
+from jaxvision.evaluation import probes
+from jaxvision.evaluation.probes import fewshot
+from jaxvision.xla import settings
 
 QUESTION = "How few examples does a pre-trained network need?"
 BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "bit_transfer.py")
@@ -119,9 +114,7 @@ def draw(labels: np.ndarray, *, shots: int, seed: int) -> np.ndarray:
   """Returns rows of `shots` examples per class; all rows if `shots` is 0."""
   if not shots:
     return np.arange(len(labels))
-  return evaluation.fewshot.draw(
-    labels, shots=shots, num_classes=len(NEW), seed=seed
-  )
+  return fewshot.draw(labels, shots=shots, num_classes=len(NEW), seed=seed)
 
 
 def write_arrays(
@@ -169,9 +162,9 @@ def pretrain(seed: int, workdir: pathlib.Path) -> pathlib.Path:
 
 def probe(pretrained: pathlib.Path, arrays: pathlib.Path) -> dict[str, float]:
   """Returns the accuracies of the probes on features and pixels, by way."""
-  mesh = distributed.make_mesh()
+  mesh = parallel.make_mesh()
   model, variables = weights.load(
-    pretrained, "bit_r50x1", sharding=distributed.replicated(mesh)
+    pretrained, "bit_r50x1", sharding=parallel.replicated(mesh)
   )
   config = default.get_config().data
   config.update(kind="npz", name=str(arrays), channels=1)
@@ -296,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
   )
   parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
   options = parser.parse_args(arguments)
-  startup.tune_cpu()
+  settings.tune_cpu()
   workdir = options.workdir.absolute()
   results = [compare(seed, workdir) for seed in options.seeds]
   files.write_json(workdir / "results.json", results)

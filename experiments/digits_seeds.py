@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jaxvision
-from jaxvision import analysis
+from jaxvision import report
 
 QUESTION = "What is the test accuracy of a digits recipe over seeds?"
 BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "digits.py")
@@ -65,7 +65,7 @@ def train_seeds(
         "seconds": time.monotonic() - start,
       }
     )
-  analysis.write_comparison(folders, workdir / "comparison.html")
+  report.write_comparison(folders, workdir / "comparison.html")
   return rows
 
 

@@ -24,7 +24,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxvision import analysis, sweep
+from jaxvision import report, sweeps
+from jaxvision.runs import sweep_folder
 
 QUESTION = "Does the best learning rate grow with the batch size?"
 BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "digits.py:mlp")
@@ -46,11 +47,11 @@ OVERRIDES = {
 }
 _BATCH, _RATE = "train.batch_size", "optimizer.learning_rate"
 SPACE = {
-  _BATCH: sweep.grid(8, 16, 32, 64, 128, 256, 512, 1024),
-  _RATE: sweep.grid(*(2.0**power for power in range(-7, 5))),
-  "seed": sweep.seeds(5),
+  _BATCH: sweeps.grid(8, 16, 32, 64, 128, 256, 512, 1024),
+  _RATE: sweeps.grid(*(2.0**power for power in range(-7, 5))),
+  "seed": sweeps.seeds(5),
 }
-OBJECTIVE = sweep.minimize("validation/loss")
+OBJECTIVE = sweeps.minimize("validation/loss")
 READ = (
   "The rule holds for batch sizes whose best rates are on a line of slope one "
   "in the logarithms, if the predicted rate has the same test accuracy as the "
@@ -80,8 +81,8 @@ class Row:
 
 def rows(workdir: pathlib.Path) -> list[Row]:
   """Returns all settings of a sweep, in the order of the space."""
-  found: dict[tuple[int, float], list[analysis.Trial]] = {}
-  for trial in analysis.read_sweep(workdir).trials:
+  found: dict[tuple[int, float], list[sweep_folder.Trial]] = {}
+  for trial in sweep_folder.read_sweep(workdir).trials:
     place = trial.settings[_BATCH], trial.settings[_RATE]
     found.setdefault(place, []).append(trial)
   return [
@@ -90,7 +91,7 @@ def rows(workdir: pathlib.Path) -> list[Row]:
   ]
 
 
-def _measured(trial: analysis.Trial) -> tuple[float, float]:
+def _measured(trial: sweep_folder.Trial) -> tuple[float, float]:
   if trial.state != "complete":
     return math.inf, 0.1
   return trial.value, trial.run.result["final"]["metrics"]["top1"]
@@ -144,7 +145,7 @@ def _cell(row: Row | None) -> str:
   diverged = np.isinf(row.loss).sum()
   if diverged:
     return f"{diverged} of {len(row.loss)} diverged"
-  return f"{row.test.mean():.2%} ± {analysis.interval(row.test):.2%}"
+  return f"{row.test.mean():.2%} ± {report.interval(row.test):.2%}"
 
 
 def draw(of: Sequence[Row], path: pathlib.Path) -> None:

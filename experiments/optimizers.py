@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxvision import analysis, sweep
+from jaxvision import report, sweeps
+from jaxvision.runs import sweep_folder
 
 QUESTION = "Which optimizer, each at its own best learning rate?"
 BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "digits.py:mlp")
@@ -63,15 +64,15 @@ def _space(name: str) -> dict[str, Any]:
     "optimizer.name": optimizer,
     "optimizer.options": options,
     "optimizer.weight_decay": _DECAYS.get(name, 0.0),
-    _RATE: sweep.grid(*rates),
+    _RATE: sweeps.grid(*rates),
   }
 
 
 SPACE = {
-  "optimizer": sweep.grid({name: _space(name) for name in _OPTIMIZERS}),
-  "seed": sweep.seeds(5),
+  "optimizer": sweeps.grid({name: _space(name) for name in _OPTIMIZERS}),
+  "seed": sweeps.seeds(5),
 }
-OBJECTIVE = sweep.maximize("validation/top1")
+OBJECTIVE = sweeps.maximize("validation/top1")
 READ = (
   "Each optimizer has the rate with the best mean validation accuracy over the "
   "seeds. Compare the test accuracies, which were not used for this selection. "
@@ -101,8 +102,8 @@ def rows(workdir: pathlib.Path) -> list[Row]:
 
   A trial that diverged counts as chance, 0.1, in both splits.
   """
-  found: dict[tuple[str, float], list[analysis.Trial]] = {}
-  for trial in analysis.read_sweep(workdir).trials:
+  found: dict[tuple[str, float], list[sweep_folder.Trial]] = {}
+  for trial in sweep_folder.read_sweep(workdir).trials:
     place = trial.settings["optimizer"], trial.settings[_RATE]
     found.setdefault(place, []).append(trial)
   return [
@@ -115,7 +116,7 @@ def rows(workdir: pathlib.Path) -> list[Row]:
   ]
 
 
-def _accuracies(trial: analysis.Trial) -> tuple[float, float]:
+def _accuracies(trial: sweep_folder.Trial) -> tuple[float, float]:
   if trial.state != "complete":
     return 0.1, 0.1
   return trial.value, trial.run.result["final"]["metrics"]["top1"]
@@ -144,7 +145,7 @@ def table(of: Sequence[Row]) -> str:
   ]
   for row in ranked:
     behind = 100 * (ranked[0].test - row.test)
-    difference = f"{behind.mean():.2f} ± {analysis.interval(behind):.2f}"
+    difference = f"{behind.mean():.2f} ± {report.interval(behind):.2f}"
     near = [
       each.rate
       for each in of
@@ -161,7 +162,7 @@ def table(of: Sequence[Row]) -> str:
 
 
 def _with_interval(values: np.ndarray) -> str:
-  return f"{values.mean():.2%} ± {analysis.interval(values):.2%}"
+  return f"{values.mean():.2%} ± {report.interval(values):.2%}"
 
 
 def draw(of: Sequence[Row], path: pathlib.Path) -> None:

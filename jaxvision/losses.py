@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxvision import ranges, spelling, trees, user_code
+from jaxvision import lookup, trees, user_code
+from jaxvision.lookup import ranges
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -34,11 +35,11 @@ def create(name: str, **options: Any) -> Loss:
   given = dict.fromkeys(("logits", "targets"), "it comes with the batch")
   if user_code.is_own(name):
     own = user_code.function(name, kind="loss")
-    bound = spelling.bind(own, options, "loss.options", reserved=given)
+    bound = lookup.bind(own, options, "loss.options", reserved=given)
     return _checked(bound, user_code.as_written(name))
   if name not in LOSSES:
-    raise ValueError(spelling.unknown("loss", name, LOSSES))
-  return spelling.bind(LOSSES[name], options, "loss.options", reserved=given)
+    raise ValueError(lookup.unknown("loss", name, LOSSES))
+  return lookup.bind(LOSSES[name], options, "loss.options", reserved=given)
 
 
 def _checked(loss: Loss, name: str) -> Loss:
@@ -222,7 +223,7 @@ def smooth(targets: jax.Array, *, rate: float, form: str) -> jax.Array:
     other = rate / max(num_classes - 1, 1)
     return (1 - rate) * targets + other * (1 - targets)
   known = ("uniform", "others")
-  raise ValueError(spelling.unknown("form of label smoothing", form, known))
+  raise ValueError(lookup.unknown("form of label smoothing", form, known))
 
 
 def penalty(params: Any, *, l1: float, l2: float, pattern: str) -> jax.Array:

@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision import ranges, spelling, user_code
+from jaxvision import lookup, user_code
+from jaxvision.lookup import ranges
 
 Schedule = Callable[[Any], jax.Array]
 
@@ -51,7 +52,7 @@ def create(
   """
   is_own = user_code.is_own(name)
   if not is_own and name not in SCHEDULES:
-    raise ValueError(spelling.unknown("schedule", name, SCHEDULES))
+    raise ValueError(lookup.unknown("schedule", name, SCHEDULES))
   if not 0 <= warmup_steps < total_steps:
     raise ValueError(
       f"a warm-up of {warmup_steps} steps does not fit before the end of "
@@ -65,7 +66,7 @@ def create(
   function = (
     user_code.function(name, kind="schedule") if is_own else SCHEDULES[name]
   )
-  make = spelling.bind(function, options, "schedule.options", reserved=given)
+  make = lookup.bind(function, options, "schedule.options", reserved=given)
   main = make(peak, total_steps=total_steps, warmup_steps=warmup_steps)
   if is_own:
     main = _checked(main, user_code.as_written(name))
@@ -259,7 +260,7 @@ def warmup_stable_decay(
     ValueError: the shape is unknown, or the decay does not fit after w.
   """
   if shape not in DECAY_SHAPES:
-    raise ValueError(spelling.unknown("shape of decay", shape, DECAY_SHAPES))
+    raise ValueError(lookup.unknown("shape of decay", shape, DECAY_SHAPES))
   decay_steps = _steps(decay_fraction, total_steps)
   start = total_steps - decay_steps
   if not warmup_steps <= start < total_steps:

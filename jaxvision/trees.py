@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision import spelling
+from jaxvision import lookup
 
 _LISTED = 8  # paths shown in an error
 
@@ -183,7 +183,7 @@ def _why_idle(pattern: re.Pattern[str], paths: list[str]) -> str:
     path.split("/", i)[-1] for path in paths for i in range(path.count("/") + 1)
   }
   written = re.sub(r"[^\w/]", "", text)
-  alike = spelling.nearest(written, sorted(endings))
+  alike = lookup.nearest(written, sorted(endings))
   question = f"did you mean {alike}? " if alike else ""
   return f"{text!r} matches no path; {question}paths: {_some(paths)}"
 

@@ -11,8 +11,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("MPLBACKEND", "agg")
-# As the commands run, barriers hold (jaxvision/startup.py). Compiling is most
-# of the time of the tests, and LLVM's optimisation half of that: only
+# As the commands run, barriers hold (jaxvision/xla/settings.py). Compiling is
+# most of the time of the tests, and LLVM's optimisation half of that: only
 # `make test-slow` has it.
 os.environ.setdefault(
   "XLA_FLAGS",

@@ -13,7 +13,7 @@ from jaxvision import models
 
 _HEAD = """# Models
 
-Written by `python tests/test_docs.py`, from the code; edit that instead.
+Written by `python tests/docs/test_pages.py`, from the code; edit that instead.
 
 `models.create(name, num_classes=10, **options)` makes a model,
 `--config.model.name` and `--config.model.options.KEY=VALUE` choose one for a

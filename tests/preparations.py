@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 
 from jaxvision import data
-from jaxvision.data import tfrecords
+from jaxvision.data.formats import tfrecords
 
 
 def prepare(

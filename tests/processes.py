@@ -34,7 +34,12 @@ _TIMES = (
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
-  ["processes", "jaxvision.training", "matplotlib.pyplot", "rich.progress"]
+  [
+    "processes",
+    "jaxvision.training.train",
+    "matplotlib.pyplot",
+    "rich.progress",
+  ]
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import tiny_runs
 
-from jaxvision import sweep
+from jaxvision import sweeps
 
 RATE = "optimizer.learning_rate"
 _TEXT = """
@@ -52,28 +52,28 @@ def write(
   return path
 
 
-def experiment(space: dict[str, Any], **fields: Any) -> sweep.Experiment:
+def experiment(space: dict[str, Any], **fields: Any) -> sweeps.Experiment:
   """An experiment of which only the space matters."""
   facts = {
     "question": "Which?",
     "recipe": "recipe.py",
     "overrides": {},
-    "objective": sweep.maximize("validation/top1"),
+    "objective": sweeps.maximize("validation/top1"),
     "read": "The highest.",
   }
-  return sweep.Experiment(space=space, **{**facts, **fields})
+  return sweeps.Experiment(space=space, **{**facts, **fields})
 
 
 def open_sweep(
   workdir: pathlib.Path,
-  asked: sweep.Experiment,
+  asked: sweeps.Experiment,
   *,
   searcher: str = "grid",
   draws: int = 3,
   storage: str = "",
-) -> sweep.Sweep:
+) -> sweeps.Sweep:
   """The sweep of a folder, joined if it is there."""
-  return sweep.open_sweep(
+  return sweeps.open_sweep(
     workdir,
     asked,
     file="asked.py",
@@ -100,12 +100,12 @@ def write_metrics(workdir: pathlib.Path, **values: float) -> None:
   (workdir / "metrics.jsonl").write_text(json.dumps({"step": 1, **values}))
 
 
-def run(recipe: str, *, workdir, overrides, watch) -> sweep.Outcome:
+def run(recipe: str, *, workdir, overrides, watch) -> sweeps.Outcome:
   """Does as a training does: measures, is watched, leaves its metrics."""
   del recipe
   value = overrides[RATE]
   for step in (1, 2):
     if reason := watch(step, 2, {"validation/top1": value}):
-      return sweep.Outcome("pruned", reason)
+      return sweeps.Outcome("pruned", reason)
   write_metrics(workdir, **{"validation/top1": value})
-  return sweep.Outcome("complete")
+  return sweeps.Outcome("complete")

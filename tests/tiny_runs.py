@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxvision import assembly
 from jaxvision import config as configs
+from jaxvision.training.setup import assembly
 
 _RECIPE = """
 from jaxvision.configs import default

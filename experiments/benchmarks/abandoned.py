@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from jaxvision.processes import endings
+from jaxvision.processes import exit_codes
 
 Path = pathlib.Path
 
@@ -119,7 +119,7 @@ def measure(event: Event, loser: int, *, heartbeat: int) -> tuple[float, int]:
       _wait_for_steps(folder, started)
       since = time.monotonic()
       event(started[loser], folder / f"broken_{loser}")
-      code = endings.code(started[1 - loser].wait(_TIMEOUT))
+      code = exit_codes.code(started[1 - loser].wait(_TIMEOUT))
       return time.monotonic() - since, code
     finally:
       for each in started:

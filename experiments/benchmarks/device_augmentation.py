@@ -29,8 +29,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxvision import application, assembly, data, dispatch, startup
 from jaxvision import config as configs
+from jaxvision import data
+from jaxvision.training.loop import compilation
+from jaxvision.training.setup import assembly
+from jaxvision.training.step import forward
+from jaxvision.xla import cache, settings
 
 Tree = Any
 
@@ -100,7 +104,7 @@ def save_noise(path: pathlib.Path, *, size: int, count: int) -> None:
 
 def make_step(parts: assembly.Parts) -> Callable[[Tree], Tree]:
   """Returns step(state) -> state on the first batch of the run."""
-  step, feed, _ = dispatch.compile_step(parts)
+  step, feed, _ = compilation.compile_step(parts)
   _, batch = next(iter(feed(0)))
   return lambda state: step(state, batch)[0]
 
@@ -153,7 +157,7 @@ def bytes_accessed(parts: assembly.Parts) -> float:
   """Returns the bytes of the forward and backward pass by XLA's count."""
   state = parts.template
   batch = assembly.batch_template(parts.config, parts.image_shape, parts.mesh)
-  loss = application.make_task_loss(parts.config, parts.model)
+  loss = forward.make_task_loss(parts.config, parts.model)
   gradient = jax.jit(jax.grad(loss, has_aux=True))
   lowered = gradient.lower(
     state.params, state.model_state, batch, jax.random.key(0)
@@ -198,8 +202,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
   parser.add_argument("--batch_size", type=int, default=8)
   parser.add_argument("--rounds", type=int, default=9)
   options = parser.parse_args(arguments)
-  startup.tune_cpu()
-  startup.cache_compilations()
+  settings.tune_cpu()
+  cache.cache_compilations()
   with tempfile.TemporaryDirectory() as folder:
     images = pathlib.Path(folder, "images.npz")
     save_noise(images, size=options.size, count=options.batch_size)

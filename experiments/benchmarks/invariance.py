@@ -36,17 +36,13 @@ import jax.numpy as jnp
 import numpy as np
 import sklearn.datasets
 
-from jaxvision import (
-  assembly,
-  checkpoint,
-  dispatch,
-  distributed,
-  startup,
-  train_step,
-  trees,
-)
+from jaxvision import checkpoint, parallel, trees
 from jaxvision import config as configs
-from jaxvision.processes import cluster, exchange
+from jaxvision.processes import agreement, cluster
+from jaxvision.training.loop import compilation
+from jaxvision.training.setup import assembly
+from jaxvision.training.step import train_step
+from jaxvision.xla import cache
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -130,7 +126,7 @@ def prepare(
 
 def train(parts: assembly.Parts, *, state: Any = None, stop: int = 0) -> Any:
   """Returns the state after the last step, or after step `stop`."""
-  step, feed, _ = dispatch.compile_step(parts)
+  step, feed, _ = compilation.compile_step(parts)
   state = parts.init() if state is None else state
   for number, batch in feed(int(state.step)):
     state, _ = step(state, batch)
@@ -166,7 +162,7 @@ def parameters(model: str, case: str, changed: Mapping[str, Any]) -> Arrays:
     first = next_larger(parts.init()) if case == "one bit off" else None
     state = train(parts, state=first)
   flat = trees.flatten({"now": state.params, "average": state.ema})
-  return {path: distributed.whole(leaf) for path, leaf in flat.items()}
+  return {path: parallel.whole(leaf) for path, leaf in flat.items()}
 
 
 @jax.jit
@@ -258,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
   parser.add_argument("--optimizer", choices=("sgd", "adamw"), default="sgd")
   parser.add_argument("--save", type=pathlib.Path, help=argparse.SUPPRESS)
   options = parser.parse_args(arguments)
-  startup.cache_compilations()
+  cache.cache_compilations()
   cluster.start()
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
@@ -283,7 +279,7 @@ def save(model: str, options: argparse.Namespace, folder: pathlib.Path) -> None:
     optimizer=options.optimizer,
   )
   found = parameters(model, "2 processes", changed)
-  if exchange.is_first():
+  if agreement.is_first():
     np.savez(options.save, **found)
 
 

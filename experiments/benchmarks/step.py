@@ -36,16 +36,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxvision import (
-  assembly,
-  data,
-  dispatch,
-  distributed,
-  startup,
-  tracking,
-  train_loop,
-)
 from jaxvision import config as configs
+from jaxvision import data, parallel
+from jaxvision.runs import metrics_log
+from jaxvision.training.loop import compilation, train_loop
+from jaxvision.training.setup import assembly
+from jaxvision.xla import cache
 
 Tree = Any
 
@@ -147,8 +143,8 @@ def make_plain(parts: assembly.Parts) -> tuple[Callable[[], Tree], Callable]:
     init() -> state, and train(state) -> state after all steps.
   """
   init, step = _plain_functions(parts)
-  whole = distributed.replicated(parts.mesh)
-  split = distributed.batch_sharding(parts.mesh)
+  whole = parallel.replicated(parts.mesh)
+  split = parallel.batch_sharding(parts.mesh)
   batches = [
     jax.device_put(parts.batches["train"].at(number), split)
     for number in range(parts.steps.total)
@@ -233,14 +229,14 @@ def _plain_optimizer(
 
 def make_loop(parts: assembly.Parts) -> tuple[Callable[[], Tree], Callable]:
   """Returns jaxvision's loop as init() and train(state), see `make_plain`."""
-  step, feed, _ = dispatch.compile_step(parts)
+  step, feed, _ = compilation.compile_step(parts)
   # The final checkpoint exists already, so none is saved.
   manager = types.SimpleNamespace(all_steps=lambda: [parts.steps.total])
 
   def train(state: Tree) -> Tree:
     with (
       tempfile.TemporaryDirectory() as folder,
-      tracking.open_metrics(
+      metrics_log.open_metrics(
         folder, first_step=0, tensorboard=parts.config.log.tensorboard
       ) as write,
     ):
@@ -323,7 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
   parser.add_argument("--rounds", type=int, default=5)
   parser.add_argument("--quick", action="store_true", help="a few small steps")
   options = parser.parse_args(arguments)
-  startup.cache_compilations()
+  cache.cache_compilations()
   columns = ("steps/s", "images/s", "wall / plain", "CPU / plain")
   print(f"| model | loop | {' | '.join(columns)} | µs a step more |")
   print("|---|---|---:|---:|---:|---:|---:|", flush=True)

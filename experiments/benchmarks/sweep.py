@@ -31,40 +31,42 @@ from typing import Any
 
 import numpy as np
 
-from jaxvision import analysis, startup, sweep
+from jaxvision import sweeps
+from jaxvision.runs import sweep_folder
+from jaxvision.xla import settings
 
 _BASE = str(pathlib.Path(__file__).parents[2] / "configs" / "digits.py")
 _SPACE = {
-  "optimizer.learning_rate": sweep.log_uniform(1e-4, 1e-2),
-  "optimizer.weight_decay": sweep.log_uniform(1e-3, 1e-1),
-  "loss.options.label_smoothing": sweep.uniform(0.05, 0.2),
-  "seed": sweep.seeds(2),
+  "optimizer.learning_rate": sweeps.log_uniform(1e-4, 1e-2),
+  "optimizer.weight_decay": sweeps.log_uniform(1e-3, 1e-1),
+  "loss.options.label_smoothing": sweeps.uniform(0.05, 0.2),
+  "seed": sweeps.seeds(2),
 }
 _WAIT = 0.5  # seconds of a waiting trial
 _WAITING = 24  # number of waiting trials
 
 
-def experiment(recipe: str, overrides: dict[str, Any]) -> sweep.Experiment:
+def experiment(recipe: str, overrides: dict[str, Any]) -> sweeps.Experiment:
   """Returns the experiment of the sweep."""
-  return sweep.Experiment(
+  return sweeps.Experiment(
     question="How long do trials take?",
     recipe=recipe,
     overrides=overrides,
     space=_SPACE,
-    objective=sweep.maximize("validation_ema/top1"),
+    objective=sweeps.maximize("validation_ema/top1"),
     read="Less is better.",
   )
 
 
 def open_sweep(
   workdir: pathlib.Path,
-  asked: sweep.Experiment,
+  asked: sweeps.Experiment,
   *,
   trials: int,
   storage: str = "",
-) -> sweep.Sweep:
+) -> sweeps.Sweep:
   """Returns a new sweep with this even number of trials."""
-  return sweep.open_sweep(
+  return sweeps.open_sweep(
     workdir,
     asked,
     file=__file__,
@@ -88,8 +90,8 @@ def measure_training(
   recipe: str, overrides: dict[str, Any], *, trials: int, alone: int
 ) -> dict[str, np.ndarray]:
   """Returns `seconds_of` each trial, alone and together with all others."""
-  from jaxvision import train_loop
-  from jaxvision import trials as runs
+  from jaxvision.sweeps import vectorized as runs
+  from jaxvision.training.loop import train_loop
 
   asked = experiment(recipe, overrides)
   found = {}
@@ -100,7 +102,7 @@ def measure_training(
     ):
       opened = open_sweep(pathlib.Path(folder, name), asked, trials=count)
       work = functools.partial(
-        sweep.work,
+        sweeps.work,
         opened,
         runs.run,
         interrupted=train_loop.Preempted,
@@ -114,24 +116,24 @@ def measure_training(
 
 def _require_complete(workdir: pathlib.Path, count: int) -> None:
   """Raises RuntimeError unless all trials are complete."""
-  states = [trial.state for trial in analysis.read_sweep(workdir).trials]
+  states = [trial.state for trial in sweep_folder.read_sweep(workdir).trials]
   if states != ["complete"] * count:
     raise RuntimeError(f"{count} trials should be complete, but are {states}")
 
 
 def do_nothing(
   recipe: str, *, workdir: pathlib.Path, overrides: Any, watch: Any
-) -> sweep.Outcome:
+) -> sweeps.Outcome:
   """Runs a trial without training: only the work of the engine."""
   del recipe, overrides
   for step in (1, 2):
     watch(step, 2, {"validation_ema/top1": 0.5})
   line = '{"step": 2, "validation_ema/top1": 0.5}'
   (workdir / "metrics.jsonl").write_text(line, "utf-8")
-  return sweep.Outcome("complete")
+  return sweeps.Outcome("complete")
 
 
-def wait(recipe: str, **arguments: Any) -> sweep.Outcome:
+def wait(recipe: str, **arguments: Any) -> sweeps.Outcome:
   """Runs a trial that waits: its worker is busy, the machine is not."""
   time.sleep(_WAIT)
   return do_nothing(recipe, **arguments)
@@ -145,7 +147,7 @@ def measure_engine(storage: str, *, trials: int) -> float:
       pathlib.Path(folder), asked, trials=trials, storage=storage
     )
     work = functools.partial(
-      sweep.work, opened, do_nothing, interrupted=KeyboardInterrupt
+      sweeps.work, opened, do_nothing, interrupted=KeyboardInterrupt
     )
     return seconds_of(work)[0] / trials
 
@@ -155,7 +157,7 @@ def join(workdir: pathlib.Path, storage: str, barrier: Any) -> None:
   asked = experiment(_BASE, {})
   opened = open_sweep(workdir, asked, trials=_WAITING, storage=storage)
   barrier.wait()
-  sweep.work(opened, wait, interrupted=KeyboardInterrupt)
+  sweeps.work(opened, wait, interrupted=KeyboardInterrupt)
 
 
 def measure_workers(storage: str, *, count: int) -> float:
@@ -185,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
   parser.add_argument("--data_dir", help="folder of the digits")
   parser.add_argument("--storage", default="", help="URL of a database")
   options = parser.parse_args(arguments)
-  startup.tune_cpu()
+  settings.tune_cpu()
   overrides = {"log.tensorboard": False}
   if options.data_dir:
     overrides["data.data_dir"] = options.data_dir

@@ -30,7 +30,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxvision import tracking
+from jaxvision.runs import metrics_log
 
 _RECIPE = str(pathlib.Path(__file__).parents[2] / "configs" / "digits.py:mlp")
 _OVERRIDES = {
@@ -133,7 +133,7 @@ def measured(folder: pathlib.Path) -> list[int]:
   """Returns the steps of all evaluations in a run's metrics, in order."""
   return [
     row["step"]
-    for row in tracking.read_metrics(folder)
+    for row in metrics_log.read_metrics(folder)
     if any(name.startswith("validation/") for name in row)
   ]
 

@@ -11,25 +11,25 @@ it is asked for, so that listing and inspecting data starts fast.
 import importlib
 from typing import Any
 
+from jaxvision.data.batches.pipeline import Batches, make_batches
+from jaxvision.data.batches.worker_processes import Died as WorkerDied
 from jaxvision.data.dataset import Dataset, relabel
-from jaxvision.data.datasets import kind_of, open_dataset, split_sizes
 from jaxvision.data.decoding import UnreadableImage, decode, read_image
-from jaxvision.data.diagnosis import diagnose
-from jaxvision.data.finding import Finding
-from jaxvision.data.host_transforms import HostTransform, make_host_transform
-from jaxvision.data.identity import (
+from jaxvision.data.decoding.image_files import list_images
+from jaxvision.data.decoding.unreadable import reason_of
+from jaxvision.data.inspection.counts import SplitSummary, inspect, sample
+from jaxvision.data.inspection.doctor import diagnose
+from jaxvision.data.inspection.finding import Finding
+from jaxvision.data.inspection.identity import (
   differences,
   identify,
   keeps_classes,
   overlaps,
 )
-from jaxvision.data.image_files import list_images
-from jaxvision.data.inspection import SplitSummary, inspect, sample
-from jaxvision.data.pipeline import Batches, make_batches
-from jaxvision.data.prepared import Prepared, list_datasets
-from jaxvision.data.preparing import prepare
-from jaxvision.data.unreadable import reason_of
-from jaxvision.data.workers import Died as WorkerDied
+from jaxvision.data.preparation import prepare
+from jaxvision.data.sources import kind_of, open_dataset, split_sizes
+from jaxvision.data.sources.prepared import Prepared, list_datasets
+from jaxvision.data.transforms.host import HostTransform, make_host_transform
 
 __all__ = [
   "Batches",
@@ -66,6 +66,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
   if name in ("make_device_transform", "normalize"):
-    module = importlib.import_module("jaxvision.data.device_transforms")
+    module = importlib.import_module("jaxvision.data.transforms.device")
     return getattr(module, name)
   raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

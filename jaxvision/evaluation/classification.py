@@ -11,7 +11,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from jaxvision import data, distributed, metrics
+from jaxvision import data, metrics, parallel
 
 Tree = Any
 MAX_MISTAKES = 24
@@ -40,7 +40,7 @@ class Evaluation:
   """What was measured on a split.
 
   Attributes:
-    metrics: by name, as `metrics.finish` gives them, and "loss".
+    metrics: by name, as `classification.finish` gives them, and "loss".
     sums: what they were computed from, with "confusion" (k, k).
     mistakes: the most confident ones, most confident first.
   """
@@ -79,7 +79,7 @@ def make_evaluator(
     batches.check_resident()
     resident = functools.cache(lambda: tuple(_feed(batches, mesh, None)))
     feed = lambda limit: resident()[:limit]  # noqa: E731
-  measure = jax.jit(task_sums, out_shardings=distributed.replicated(mesh))
+  measure = jax.jit(task_sums, out_shardings=parallel.replicated(mesh))
   rows = np.arange(batches.batch_size)[batches.rows]
 
   def evaluate(variables: Tree, limit: int | None = None) -> Evaluation:
@@ -95,7 +95,7 @@ def make_evaluator(
     mistakes = _of_all_processes([item[2] for item in worst], batches)
     mistakes.sort(key=lambda each: (-each.confidence, each.position))
     return Evaluation(
-      metrics=metrics.finish(total),
+      metrics=metrics.classification.finish(total),
       sums=total,
       mistakes=tuple(mistakes[:MAX_MISTAKES]),
     )
@@ -108,7 +108,7 @@ def _feed(
 ) -> Iterator[tuple[Tree, Tree]]:
   """Each batch: this process's rows here, and all of it on the devices."""
   for batch in batches.iterate(0, limit or batches.num_batches):
-    yield batch, distributed.put_batch(batch, mesh)
+    yield batch, parallel.put_batch(batch, mesh)
 
 
 def _collect(total, worst, positions, batch, measured) -> Tree:
@@ -117,7 +117,7 @@ def _collect(total, worst, positions, batch, measured) -> Tree:
   own = logits[positions % len(logits)]  # their rows in the batch
   _keep_mistakes(worst, own, batch, positions)
   sums = jax.tree.map(_widen, sums)
-  return sums if total is None else metrics.merge(total, sums)
+  return sums if total is None else metrics.classification.merge(total, sums)
 
 
 def _widen(array: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import pathlib
 import tarfile
 
-from jaxvision.launch import engine
+from jaxvision.launch import programs
 
 
 def pack(path: pathlib.Path) -> None:
@@ -12,12 +12,12 @@ def pack(path: pathlib.Path) -> None:
   Raises:
     OSError: this directory is not the root of a checkout of jaxvision.
   """
-  if not pathlib.Path("jaxvision/cli.py").exists():
+  if not pathlib.Path("jaxvision/cli/main.py").exists():
     raise OSError(
       f"{pathlib.Path.cwd()} is no checkout of jaxvision; the workers get the "
       "code from there, so start this in its root"
     )
-  listed = engine.ask(
+  listed = programs.ask(
     ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
   )
   with tarfile.open(path, "w:gz") as archive:

@@ -17,9 +17,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from jaxvision import locks
+from jaxvision.files import locks
 from jaxvision.launch import job as jobs
-from jaxvision.processes import endings, signals
+from jaxvision.launch import signals
+from jaxvision.processes import exit_codes
 
 Path = jobs.Path
 
@@ -91,11 +92,11 @@ def launch(job: jobs.Job, options: Options) -> int:
     for attempt in itertools.count(1):
       rendered = render(job, options)
       codes = _run(job, rendered, options, received, lock)
-      number = endings.cause(codes)
+      number = exit_codes.cause(codes)
       code = codes[number]
       if code:
         _explain(job.folder, number, code)
-      again = endings.starts_again(code) and not received
+      again = exit_codes.starts_again(code) and not received
       if not again or attempt > options.restarts:
         if again:
           _LOGGER.error("no more than --restarts %d", options.restarts)
@@ -211,7 +212,7 @@ def _watch(
       deadline = min(deadline, now + grace)
       _send(processes, number)
     for code in _ended(processes, codes):
-      wait = grace if code == endings.PREEMPTED else _SETTLE_SECONDS
+      wait = grace if code == exit_codes.PREEMPTED else _SETTLE_SECONDS
       deadline = min(deadline, now + wait) if code else deadline
     if now > deadline:
       _LOGGER.warning("killing those that have not ended by themselves")
@@ -228,7 +229,7 @@ def _ended(
   """Notes the exit codes of those that have ended since; yields them."""
   for number, process in enumerate(processes):
     if number not in codes and (status := process.poll()) is not None:
-      codes[number] = endings.code(status)
+      codes[number] = exit_codes.code(status)
       yield codes[number]
 
 
@@ -245,8 +246,8 @@ def _kill(process: subprocess.Popen) -> None:
 
 
 def _explain(folder: Path, number: int, code: int) -> None:
-  _LOGGER.warning("process %d %s", number, endings.describe(code))
-  if number and code != endings.PREEMPTED:
+  _LOGGER.warning("process %d %s", number, exit_codes.describe(code))
+  if number and code != exit_codes.PREEMPTED:
     path = _log(folder, number)
     lines = path.read_text("utf-8", errors="replace").splitlines()
     shown = "".join(f"\n  {line}" for line in lines[-_SHOWN_LINES:])

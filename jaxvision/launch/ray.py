@@ -23,7 +23,7 @@ from typing import Any
 
 from jaxvision import files
 from jaxvision.launch import job as jobs
-from jaxvision.processes import endings
+from jaxvision.processes import exit_codes
 
 _LOGGER = logging.getLogger(__name__)
 _SETTINGS = "ray.json"
@@ -133,7 +133,7 @@ def _sweep(ray: Any, job: jobs.Job, options: Options) -> int:
     try:
       codes.append(ray.get(each))
     except ray.exceptions.RayError:
-      codes.append(endings.ABANDONED)
+      codes.append(exit_codes.ABANDONED)
   # One that reached the end has left no trial to the others.
   return min(codes)
 
@@ -154,9 +154,9 @@ def run_command(
   """
   environment = {**os.environ, **secrets}
   done = subprocess.run(words, cwd=directory, env=environment)
-  code = endings.code(done.returncode)
-  if endings.starts_again(code):
-    raise ChildProcessError(f"the worker {endings.describe(code)}")
+  code = exit_codes.code(done.returncode)
+  if exit_codes.starts_again(code):
+    raise ChildProcessError(f"the worker {exit_codes.describe(code)}")
   return code
 
 
@@ -173,14 +173,18 @@ def work(task: Mapping[str, Any]) -> None:
     return
   import jax
 
-  from jaxvision import profiling, screen, startup, training, trees
-  from jaxvision.processes import exchange
+  from jaxvision import training, trees
+  from jaxvision.processes import agreement, console
+  from jaxvision.training.loop import profiling
+  from jaxvision.xla import settings
 
   if not jax.distributed.is_initialized():
     raise RuntimeError("Ray has not started jax.distributed in its workers")
   os.chdir(task["directory"])
-  startup.tune_cpu()
-  screen.log_to_screen(logging.INFO if exchange.is_first() else logging.WARNING)
+  settings.tune_cpu()
+  console.log_to_screen(
+    logging.INFO if agreement.is_first() else logging.WARNING
+  )
   options = dict(task["train"])
   steps = options.pop("profile")
   try:
@@ -205,7 +209,7 @@ def _failed(job: jobs.Job, options: Options) -> int:
     "same command goes on from the last checkpoint",
     options.restarts,
   )
-  return endings.ABANDONED
+  return exit_codes.ABANDONED
 
 
 @contextlib.contextmanager

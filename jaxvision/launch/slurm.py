@@ -13,9 +13,9 @@ import re
 import shlex
 
 from jaxvision import files
-from jaxvision.launch import engine
 from jaxvision.launch import job as jobs
-from jaxvision.processes import endings
+from jaxvision.launch import programs
+from jaxvision.processes import exit_codes
 
 _LOGGER = logging.getLogger(__name__)
 _SCRIPT = "job.sh"
@@ -98,11 +98,11 @@ def launch(job: jobs.Job, options: Options) -> int:
     OSError: SLURM refuses the job; with its words.
   """
   rendered = render(job, options)
-  engine.require(
+  programs.require(
     "sbatch", "run this on a login node of the cluster, or add --dry-run"
   )
   jobs.write(rendered)
-  number = engine.ask(rendered.commands[0].words).split(";")[0]
+  number = programs.ask(rendered.commands[0].words).split(";")[0]
   log = job.folder / _log(options, number, "*")
   _LOGGER.info("job %s, which writes into %s", number, log)
   _LOGGER.info("look: squeue --job %s; end: scancel %s", number, number)
@@ -137,7 +137,7 @@ def _script(job: jobs.Job, options: Options) -> str:
     secrets=f"{secrets}\n" if secrets else "",
     restarts=options.restarts,
     command=shlex.join([*_share(options), *jobs.words(job)]),
-    preempted=endings.PREEMPTED,
+    preempted=exit_codes.PREEMPTED,
   )
 
 

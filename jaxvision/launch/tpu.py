@@ -20,9 +20,9 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
-from jaxvision.launch import checkout, engine, worker_shell
+from jaxvision.launch import checkout, programs, signals, tpu_shell
 from jaxvision.launch import job as jobs
-from jaxvision.processes import endings, signals
+from jaxvision.processes import exit_codes
 
 _LOGGER = logging.getLogger(__name__)
 _POLL_SECONDS = 15.0
@@ -96,8 +96,8 @@ def launch(job: jobs.Job, options: Options) -> int:
     OSError: gcloud refuses something; with its words.
   """
   _check(job, options)
-  engine.require("gcloud", "install Google Cloud's SDK, or add --dry-run")
-  engine.require("git", "it says which files belong to the checkout")
+  programs.require("gcloud", "install Google Cloud's SDK, or add --dry-run")
+  programs.require("git", "it says which files belong to the checkout")
   with (
     tempfile.TemporaryDirectory(prefix=_PREFIX) as folder,
     signals.received() as received,
@@ -117,7 +117,7 @@ def launch(job: jobs.Job, options: Options) -> int:
 def _delete(command: jobs.Command) -> None:
   """Deletes the slice; that it fails must not hide why the run has ended."""
   try:
-    engine.ask(command.words)
+    programs.ask(command.words)
   except OSError as error:
     if _NO_SUCH_THING not in str(error):
       _LOGGER.error(
@@ -137,9 +137,9 @@ def _run_to_the_end(
     if not _is_there(commands):
       installed = False
       if not _obtain(commands, received):
-        return endings.INTERRUPTED
+        return exit_codes.INTERRUPTED
     try:
-      engine.ask(commands["prepare"].words)
+      programs.ask(commands["prepare"].words)
       if not installed:
         _install(commands)
         installed = True
@@ -149,7 +149,7 @@ def _run_to_the_end(
         raise
       code = _NO_CONNECTION
     if code:
-      _LOGGER.warning("%s: the run %s", options.name, endings.describe(code))
+      _LOGGER.warning("%s: the run %s", options.name, exit_codes.describe(code))
     if received or not _would_help(code, commands):
       return code
     if attempt > options.restarts:
@@ -162,7 +162,7 @@ def _run_to_the_end(
 def _would_help(code: int, commands: Mapping[str, jobs.Command]) -> bool:
   """Whether to run again: stopped, or the connection or the slice is gone."""
   return code != 0 and (
-    endings.starts_again(code)
+    exit_codes.starts_again(code)
     or code == _NO_CONNECTION
     or not _is_there(commands)
   )
@@ -178,7 +178,7 @@ def _is_there(commands: Mapping[str, jobs.Command]) -> bool:
 def _state(command: jobs.Command) -> str:
   """What gcloud calls the state; "" where there is no such thing."""
   try:
-    return engine.ask(command.words)
+    return programs.ask(command.words)
   except OSError as error:
     if _NO_SUCH_THING in str(error):
       return ""
@@ -197,10 +197,10 @@ def _obtain(
   # An active one whose node is not ready was pre-empted as well.
   if state in (*_ENDED, "ACTIVE"):
     _LOGGER.warning("the slice was lost (%s): asking for another", state)
-    engine.ask(commands["delete"].words)
+    programs.ask(commands["delete"].words)
     state = ""
   if not state:
-    engine.ask(commands["create"].words)
+    programs.ask(commands["create"].words)
   shown = ""
   while not received:
     state = _state(commands["state"])
@@ -223,7 +223,7 @@ def _install(commands: Mapping[str, jobs.Command]) -> None:
   setup = [name for name in commands if name.startswith("setup")]
   for name in ("copy", "install", *setup):
     _LOGGER.info("%s", commands[name].comment)
-    engine.ask(commands[name].words)
+    programs.ask(commands[name].words)
 
 
 def _run(commands: Mapping[str, jobs.Command], received: Sequence[int]) -> int:
@@ -237,13 +237,13 @@ def _run(commands: Mapping[str, jobs.Command], received: Sequence[int]) -> int:
       _LOGGER.warning("saving and stopping")
       subprocess.run(commands["stop"].words, stdout=subprocess.DEVNULL)
     time.sleep(0.1)
-  code = endings.code(run.returncode)
+  code = exit_codes.code(run.returncode)
   with contextlib.suppress(subprocess.TimeoutExpired):
     # Without a run there is no log to wait for.
     log.wait(_LOG_SECONDS if code != _NO_CONNECTION else 0)
   log.kill()
   log.wait()
-  if code not in (0, endings.PREEMPTED):
+  if code not in (0, exit_codes.PREEMPTED):
     subprocess.run(commands["tails"].words)
   return code
 
@@ -277,7 +277,7 @@ def _check(job: jobs.Job, options: Options) -> None:
 
 
 def _archive(folder: jobs.Path) -> jobs.Path:
-  return folder / worker_shell.ARCHIVE
+  return folder / tpu_shell.ARCHIVE
 
 
 def _commands(
@@ -285,10 +285,10 @@ def _commands(
 ) -> dict[str, jobs.Command]:
   """All that gcloud is asked for, by name, in the order of a run."""
   name = options.name
-  prepare = worker_shell.prepare(options.grace)
-  stop = worker_shell.stop(options.grace)
-  remote = dataclasses.replace(job, python=worker_shell.PYTHON)
-  run = worker_shell.run(jobs.words(remote), grace=options.grace)
+  prepare = tpu_shell.prepare(options.grace)
+  stop = tpu_shell.stop(options.grace)
+  remote = dataclasses.replace(job, python=tpu_shell.PYTHON)
+  run = tpu_shell.run(jobs.words(remote), grace=options.grace)
   create = (
     *("queued-resources", "create", name, f"--node-id={name}"),
     f"--accelerator-type={options.accelerator}",
@@ -298,7 +298,7 @@ def _commands(
   )
   state = ("queued-resources", "describe", name, "--format=value(state.state)")
   delete = ("queued-resources", "delete", name, "--force")
-  copy = ("tpu-vm", "scp", str(archive), f"{name}:{worker_shell.ARCHIVE}")
+  copy = ("tpu-vm", "scp", str(archive), f"{name}:{tpu_shell.ARCHIVE}")
   everywhere, first = "--worker=all", "--worker=0"
 
   def ssh(worker: str, command: str) -> jobs.Words:
@@ -313,7 +313,7 @@ def _commands(
     ),
     "prepare": (ssh(everywhere, prepare), "ends what still runs there"),
     "copy": ((*copy, everywhere), "copies the code"),
-    "install": (ssh(everywhere, worker_shell.INSTALL), "installs it"),
+    "install": (ssh(everywhere, tpu_shell.INSTALL), "installs it"),
     **{
       f"setup {number}": (ssh(everywhere, each), "sets the workers up")
       for number, each in enumerate(options.setup)
@@ -322,10 +322,10 @@ def _commands(
       ssh(everywhere, run),
       "runs on all workers",
     ),
-    "log": (ssh(first, worker_shell.FOLLOW), "shows the log of worker 0"),
+    "log": (ssh(first, tpu_shell.FOLLOW), "shows the log of worker 0"),
     "stop": (ssh(everywhere, stop), "passes on a signal: saves and ends"),
     "tails": (
-      ssh(everywhere, worker_shell.TAIL),
+      ssh(everywhere, tpu_shell.TAIL),
       "shows the end of all logs after a failure",
     ),
     "delete": (delete, "deletes the slice, in the end or once pre-empted"),

@@ -103,7 +103,7 @@ class BatchNorm(nn.Module):
     """Returns the mean and the variance of each channel, with axes of 1.
 
     Devices that share a batch are told of by an interceptor of this method, see
-    `jaxvision.sharding`.
+    `jaxvision.parallel.sharding`.
 
     Args:
       x: (b, ..., c) or in parts (b / examples, examples, ..., c), float32.

@@ -19,8 +19,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvision import activations
-from jaxvision.layers import pooling
+from jaxvision.layers import activations, pooling
 
 Layer = Callable[..., Any]  # A partially applied Linen module.
 Operation = tuple[str, int]  # What is done, and with which state.

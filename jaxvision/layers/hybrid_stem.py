@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 from jax.typing import DTypeLike
 
-from jaxvision.layers import fusion, norms, pooling, standardized
+from jaxvision.layers import barriers, norms, pooling, standardized
 
 ROOT_STRIDE = 4
 
@@ -114,4 +114,4 @@ class Unit(nn.Module):
     if self.stride > 1 or x.shape[-1] != 4 * self.features:
       x = conv(4 * self.features, stride=self.stride, name="conv_proj")(x)
       x = norm(name="gn_proj")(x)
-    return nn.relu(fusion.settled(x + y))
+    return nn.relu(barriers.settled(x + y))

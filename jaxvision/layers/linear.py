@@ -11,14 +11,13 @@ import flax.linen as nn
 import jax
 from jax.typing import DTypeLike
 
-from jaxvision import initializers
-from jaxvision.layers import depthwise, products
+from jaxvision.layers import depthwise, initializers, matmul
 
 Padding = str | int | Sequence[tuple[int, int]]
 
 # As `nn.Dense` and `nn.Conv`.
-Dense = functools.partial(nn.Dense, dot_general=products.dot_general)
-Conv = functools.partial(nn.Conv, conv_general_dilated=products.convolve)
+Dense = functools.partial(nn.Dense, dot_general=matmul.dot_general)
+Conv = functools.partial(nn.Conv, conv_general_dilated=matmul.convolve)
 
 
 class DepthwiseConv(nn.Module):

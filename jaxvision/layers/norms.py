@@ -12,8 +12,9 @@ from typing import Any
 import flax.linen as nn
 from jax.typing import DTypeLike
 
-from jaxvision import call_syntax, ranges
+from jaxvision import lookup
 from jaxvision.layers import batch_norm, group_norm, layer_norm
+from jaxvision.lookup import ranges
 
 
 def create(
@@ -68,4 +69,4 @@ def create(
     "group_norm": of_groups,
     "layer_norm": channel_norm,
   }
-  return call_syntax.call(norm, functions=functions, kind="norm")
+  return lookup.call(norm, functions=functions, kind="norm")

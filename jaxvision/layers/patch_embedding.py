@@ -4,8 +4,7 @@ import flax.linen as nn
 import jax
 from jax.typing import DTypeLike
 
-from jaxvision import initializers
-from jaxvision.layers import products
+from jaxvision.layers import initializers, matmul
 
 
 class PatchEmbedding(nn.Module):
@@ -44,7 +43,7 @@ class PatchEmbedding(nn.Module):
       patches, kernel, bias, dtype=self.dtype
     )
     kernel = kernel.reshape(-1, self.features)
-    return products.product(patches, kernel) + bias[None, None]
+    return matmul.product(patches, kernel) + bias[None, None]
 
 
 def _check_tiling(size: int, *, patch_size: int) -> None:

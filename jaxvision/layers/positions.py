@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision import initializers
+from jaxvision.layers import initializers
 
 # "learned": a vector for each token, the class token included; of one size.
 # "learned_patches": for each patch. "sincos2d", "rotary": fixed, of any size.

@@ -7,8 +7,7 @@ import flax.linen as nn
 import jax
 from jax.typing import DTypeLike
 
-from jaxvision import initializers
-from jaxvision.layers import linear
+from jaxvision.layers import initializers, linear
 
 
 class SqueezeExcite(nn.Module):

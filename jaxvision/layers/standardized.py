@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import initializers, spelling
-from jaxvision.layers import products
+from jaxvision import lookup
+from jaxvision.layers import initializers, matmul
 
 # Where epsilon is added: w / sqrt(variance + epsilon), as in the released BiT,
 # or w / (sqrt(variance) + epsilon), as in the released ViT hybrids.
@@ -34,7 +34,7 @@ def standardize(
     ValueError: if epsilon is added to something else.
   """
   if added_to not in RULES:
-    raise ValueError(spelling.unknown("epsilon rule", added_to, RULES))
+    raise ValueError(lookup.unknown("epsilon rule", added_to, RULES))
   matrix = kernel.reshape(-1, kernel.shape[-1])
   return _normalize(matrix, epsilon, added_to).reshape(kernel.shape)
 
@@ -111,7 +111,7 @@ class StandardizedConv(nn.Module):
     kernel = standardize(kernel, epsilon=self.epsilon, added_to=self.added_to)
     if isinstance(padding, int):
       padding = ((padding, padding), (padding, padding))
-    return products.convolve(
+    return matmul.convolve(
       x.astype(self.dtype),
       kernel.astype(self.dtype),
       (self.stride, self.stride),

@@ -18,15 +18,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers
 from jaxvision.layers import (
+  activations,
+  barriers,
   drop_path,
-  fusion,
+  initializers,
   linear,
+  matmul,
   norms,
   positions,
-  products,
-  repeated,
+  scan_blocks,
 )
 
 
@@ -38,7 +39,7 @@ class Projection(nn.Module):
   Attributes:
     inputs: axes of what is mapped, (width,) or (heads, head_size).
     outputs: axes of the result, the other of the two.
-    initializer: of the kernel, a name in `jaxvision.initializers`.
+    initializer: of the kernel, a name in `jaxvision.layers.initializers`.
     dtype: of the computation.
   """
 
@@ -73,7 +74,7 @@ class MultiHeadDotProductAttention(nn.Module):
 
   Attributes:
     num_heads: must divide the width of the tokens.
-    initializer: of the kernels, a name in `jaxvision.initializers`.
+    initializer: of the kernels, a name in `jaxvision.layers.initializers`.
     dtype: of the computation.
   """
 
@@ -130,7 +131,7 @@ def _products(x: jax.Array, *maps: Projection) -> list[jax.Array]:
   Of matrices: XLA:CPU multiplies those faster than arrays of more axes.
   """
   matrix = jnp.concatenate([each.matrix() for each in maps], axis=1)
-  joined = products.product(x.astype(matrix.dtype), matrix)
+  joined = matmul.product(x.astype(matrix.dtype), matrix)
   split = jnp.split(joined, len(maps), axis=2)
   return [each(part) for each, part in zip(maps, split, strict=True)]
 
@@ -141,8 +142,8 @@ class MlpBlock(nn.Module):
   Attributes:
     mlp_dim: width between the layers.
     dropout: rate after each layer, in training.
-    activation: between the layers, a name in `jaxvision.activations`.
-    initializer: of the kernels, a name in `jaxvision.initializers`.
+    activation: between the layers, a name in `jaxvision.layers.activations`.
+    initializer: of the kernels, a name in `jaxvision.layers.initializers`.
     dtype: of the computation.
   """
 
@@ -190,12 +191,12 @@ class EncoderBlock(nn.Module):
     y = norm(name="LayerNorm_0")(x)
     y = MultiHeadDotProductAttention(self.num_heads, **shared)(y, angles=angles)
     y = nn.Dropout(self.dropout, deterministic=not train)(y)
-    x = fusion.settled(x + drop_path.DropPath(self.drop_path)(y, train=train))
+    x = barriers.settled(x + drop_path.DropPath(self.drop_path)(y, train=train))
     y = norm(name="LayerNorm_1")(x)
     y = MlpBlock(
       self.mlp_dim, dropout=self.dropout, activation=self.activation, **shared
     )(y, train=train)
-    return fusion.settled(
+    return barriers.settled(
       x + drop_path.DropPath(self.drop_path)(y, train=train)
     )
 
@@ -210,9 +211,9 @@ class Encoder(nn.Module):
     dropout: rate after the attention and each Dense of the MLP, in training.
     drop_path: rate at which the last block's branches are dropped, in training;
       falls linearly to 0 at the first block.
-    activation: of the MLPs, a name in `jaxvision.activations`.
+    activation: of the MLPs, a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of the kernels, a name in `jaxvision.initializers`.
+    initializer: of the kernels, a name in `jaxvision.layers.initializers`.
     scan_layers: compile one block and scan over all.
     dtype: of the computation.
   """
@@ -266,6 +267,6 @@ class Encoder(nn.Module):
       for i in range(self.depth)
     ]
     scan = self.scan_layers
-    x = repeated.apply(blocks, x, scan=scan, train=train, angles=angles)
+    x = scan_blocks.apply(blocks, x, scan=scan, train=train, angles=angles)
     norm = norms.create(self.norm, train=train, dtype=self.dtype, epsilon=1e-6)
     return norm(name="encoder_norm")(x)

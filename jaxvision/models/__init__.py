@@ -16,7 +16,7 @@ from typing import Any
 import flax.linen as nn
 from jax.typing import DTypeLike
 
-from jaxvision import spelling, user_code
+from jaxvision import lookup, user_code
 from jaxvision.models import (
   alexnet,
   bit,
@@ -93,7 +93,7 @@ def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:
   if user_code.is_own(name):
     return _own(name, num_classes, options)
   variant = _variant(name)
-  module = spelling.bind(
+  module = lookup.bind(
     variant["module"],
     {**variant["options"], **options},
     f"model {name}",
@@ -112,9 +112,9 @@ def options(name: str) -> dict[str, Any]:
     ValueError: if there is no such model; names the nearest.
   """
   if user_code.is_own(name):
-    return spelling.defaults(user_code.function(name, kind="model"))
+    return lookup.defaults(user_code.function(name, kind="model"))
   variant = _variant(name)
-  return {**spelling.defaults(variant["module"]), **variant["options"]}
+  return {**lookup.defaults(variant["module"]), **variant["options"]}
 
 
 def spec(name: str) -> ModelSpec:
@@ -140,7 +140,7 @@ def names(pattern: str = "*") -> list[str]:
 def _own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
   """A model that a function of the user makes, as far as it can be checked."""
   written = f"model {user_code.as_written(name)}"
-  make = spelling.bind(
+  make = lookup.bind(
     user_code.function(name, kind="model"),
     options,
     written,
@@ -208,5 +208,5 @@ def _written(default: Any) -> str:
 
 def _variant(name: str) -> dict[str, Any]:
   if name not in VARIANTS:
-    raise ValueError(spelling.unknown("model", name, VARIANTS))
+    raise ValueError(lookup.unknown("model", name, VARIANTS))
   return VARIANTS[name]

@@ -27,8 +27,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, ranges, spelling
-from jaxvision.layers import norms, pooling
+from jaxvision import layers, lookup
+from jaxvision.layers import activations, initializers, norms, pooling
+from jaxvision.lookup import ranges
 
 Layer = Callable[..., jax.Array]
 STEMS = ("imagenet", "small")
@@ -106,8 +107,8 @@ class AlexNet(nn.Module):
       the stem "small".
     stem: "imagenet" or "small", for images of about 32 pixels.
     norm: after each convolution: "none", or as `layers.norms` takes it.
-    activation: a name in `jaxvision.activations`.
-    initializer: of all kernels, as `jaxvision.initializers` takes it.
+    activation: a name in `jaxvision.layers.activations`.
+    initializer: of all kernels, as `jaxvision.layers.initializers` takes it.
     dropout: rate before each hidden Dense layer, in training.
     dtype: of the computation; parameters and logits are float32.
   """
@@ -273,7 +274,7 @@ class AlexNet2012(nn.Module):
 
 def _check_stem(stem: str) -> None:
   if stem not in STEMS:
-    raise ValueError(spelling.unknown("stem", stem, STEMS))
+    raise ValueError(lookup.unknown("stem", stem, STEMS))
 
 
 VARIANTS = {

@@ -20,8 +20,17 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, ranges, spelling
-from jaxvision.layers import fusion, norms, pooling, repeated, standardized
+from jaxvision import lookup
+from jaxvision.layers import (
+  activations,
+  barriers,
+  initializers,
+  norms,
+  pooling,
+  scan_blocks,
+  standardized,
+)
+from jaxvision.lookup import ranges
 
 STEMS = ("imagenet", "small")
 
@@ -32,9 +41,9 @@ class Unit(nn.Module):
   Attributes:
     features: channels of the 3x3 convolution; the output has four times more.
     stride: of the 3x3 convolution and of the projection.
-    activation: a name in `jaxvision.activations`.
+    activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of the kernels, a name in `jaxvision.initializers`.
+    initializer: of the kernels, a name in `jaxvision.layers.initializers`.
     epsilon: of the weight standardisation.
     dtype: of the computation.
   """
@@ -66,7 +75,7 @@ class Unit(nn.Module):
     y = act(norm(name="gn2")(y))
     y = conv(self.features, 3, self.stride, padding=1, name="conv2")(y)
     y = act(norm(name="gn3")(y))
-    return fusion.settled(x + conv(features, name="conv3")(y))
+    return barriers.settled(x + conv(features, name="conv3")(y))
 
 
 class Block(nn.Module):
@@ -103,7 +112,7 @@ class Block(nn.Module):
     equal = [
       unit(stride=1, name=f"unit{i:02d}") for i in range(2, self.units + 1)
     ]
-    return repeated.apply(equal, x, scan=self.scan, train=train)
+    return scan_blocks.apply(equal, x, scan=self.scan, train=train)
 
 
 class Root(nn.Module):
@@ -131,7 +140,7 @@ class Root(nn.Module):
       ValueError: if there is no such stem.
     """
     if self.stem not in STEMS:
-      raise ValueError(spelling.unknown("stem", self.stem, STEMS))
+      raise ValueError(lookup.unknown("stem", self.stem, STEMS))
     conv = functools.partial(
       standardized.StandardizedConv,
       self.features,
@@ -156,9 +165,9 @@ class BiT(nn.Module):
     width: factor of all widths, of which the first is 64.
     stem: "imagenet" (7x7 convolution of stride 2, 3x3 max-pooling of stride 2)
       or "small" (3x3 convolution of stride 1; for images of up to 64 pixels).
-    activation: a name in `jaxvision.activations`.
+    activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of the convolutions, a name in `jaxvision.initializers`.
+    initializer: of the convolutions, a name in `jaxvision.layers.initializers`.
     head_bias: where the biases of the classifier start; its kernel starts at 0.
       With a sigmoid loss over many classes a negative one, such as -10, starts
       from the truth that an image has few of them.

@@ -21,8 +21,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, ranges, spelling
-from jaxvision.layers import fusion, norms
+from jaxvision import layers, lookup
+from jaxvision.layers import activations, barriers, initializers, norms
+from jaxvision.lookup import ranges
 
 Layer = Callable[..., Any]  # A partially applied Linen module.
 
@@ -94,7 +95,7 @@ class MBConv(nn.Module):
     y = self.norm(name="bn3" if expands else "bn2")(y)
     if self.stride > 1 or channels != self.features:
       return y
-    return fusion.settled(x + layers.DropPath(self.drop_rate)(y, train=train))
+    return barriers.settled(x + layers.DropPath(self.drop_rate)(y, train=train))
 
 
 class EfficientNet(nn.Module):
@@ -112,11 +113,11 @@ class EfficientNet(nn.Module):
     stem: "imagenet" (its 3x3 convolution has stride 2) or "small" (stride 1;
       for images of up to 64 pixels).
     padding: "same" (TensorFlow's) or "symmetric" (torchvision's).
-    activation: a name in `jaxvision.activations`.
+    activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
     norm_epsilon: added to the variances.
     initializer: of the kernels of all convolutions, a name in
-      `jaxvision.initializers`.
+      `jaxvision.layers.initializers`.
     dtype: of the computation; parameters, batch statistics and logits are
       float32.
   """
@@ -180,9 +181,9 @@ class EfficientNet(nn.Module):
 
   def _check_names(self) -> None:
     if self.stem not in STEM_STRIDES:
-      raise ValueError(spelling.unknown("stem", self.stem, STEM_STRIDES))
+      raise ValueError(lookup.unknown("stem", self.stem, STEM_STRIDES))
     if self.padding not in PADDINGS:
-      raise ValueError(spelling.unknown("padding", self.padding, PADDINGS))
+      raise ValueError(lookup.unknown("padding", self.padding, PADDINGS))
 
   def _scaled(self, features: int) -> int:
     return round_features(features, width=self.width)

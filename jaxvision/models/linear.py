@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import initializers, ranges
+from jaxvision.layers import initializers
+from jaxvision.lookup import ranges
 
 
 class Linear(nn.Module):
@@ -21,7 +22,7 @@ class Linear(nn.Module):
 
   Attributes:
     num_classes: length of the logits.
-    initializer: of the kernel, as `jaxvision.initializers` takes it.
+    initializer: of the kernel, as `jaxvision.layers.initializers` takes it.
     dtype: of the matrix product; parameters and logits are float32.
   """
 

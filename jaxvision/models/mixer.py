@@ -18,8 +18,15 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, ranges
-from jaxvision.layers import fusion, norms, repeated
+from jaxvision import layers
+from jaxvision.layers import (
+  activations,
+  barriers,
+  initializers,
+  norms,
+  scan_blocks,
+)
+from jaxvision.lookup import ranges
 
 
 class Mlp(nn.Module):
@@ -27,8 +34,8 @@ class Mlp(nn.Module):
 
   Attributes:
     width: of the hidden layer.
-    activation: a name in `jaxvision.activations`.
-    initializer: of the kernels, a name in `jaxvision.initializers`.
+    activation: a name in `jaxvision.layers.activations`.
+    initializer: of the kernels, a name in `jaxvision.layers.initializers`.
     dtype: of the computation.
   """
 
@@ -55,9 +62,9 @@ class MixerBlock(nn.Module):
   Attributes:
     tokens_dim: width of the hidden layer of the perceptron across patches.
     channels_dim: width of that across channels.
-    activation: of both, a name in `jaxvision.activations`.
+    activation: of both, a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of both, a name in `jaxvision.initializers`.
+    initializer: of both, a name in `jaxvision.layers.initializers`.
     drop_path: rate at which each perceptron is left out for an example.
     dtype: of the computation.
   """
@@ -83,10 +90,10 @@ class MixerBlock(nn.Module):
     norm = norms.create(self.norm, train=train, dtype=self.dtype, epsilon=1e-6)
     y = norm(name="LayerNorm_0")(x).swapaxes(1, 2)
     y = mlp(self.tokens_dim, name="token_mixing")(y).swapaxes(1, 2)
-    x = fusion.settled(x + drop()(y, train=train))
+    x = barriers.settled(x + drop()(y, train=train))
     y = norm(name="LayerNorm_1")(x)
     y = mlp(self.channels_dim, name="channel_mixing")(y)
-    return fusion.settled(x + drop()(y, train=train))
+    return barriers.settled(x + drop()(y, train=train))
 
 
 class Mixer(nn.Module):
@@ -99,9 +106,9 @@ class Mixer(nn.Module):
     depth: number of blocks.
     tokens_dim: hidden width of the perceptrons across patches.
     channels_dim: hidden width of the perceptrons across channels.
-    activation: a name in `jaxvision.activations`.
+    activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`, with epsilon 1e-6.
-    initializer: of the perceptrons, a name in `jaxvision.initializers`.
+    initializer: of the perceptrons, a name in `jaxvision.layers.initializers`.
     drop_path: rate of stochastic depth in the last block, in training; it grows
       linearly from 0 in the first. As in the authors' code what survives is not
       divided by the probability to survive.
@@ -149,7 +156,7 @@ class Mixer(nn.Module):
       )
       for i in range(self.depth)
     ]
-    x = repeated.apply(blocks, x, scan=self.scan_layers, train=train)
+    x = scan_blocks.apply(blocks, x, scan=self.scan_layers, train=train)
     norm = norms.create(self.norm, train=train, dtype=self.dtype, epsilon=1e-6)
     x = norm(name="pre_head_layer_norm")(x)
     return nn.Dense(

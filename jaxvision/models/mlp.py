@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, ranges
+from jaxvision.layers import activations, initializers
+from jaxvision.lookup import ranges
 
 
 class Mlp(nn.Module):
@@ -18,8 +19,9 @@ class Mlp(nn.Module):
   Attributes:
     num_classes: length of the logits.
     hidden: width of each hidden layer, first to last; () is a linear model.
-    activation: a name in `jaxvision.activations`.
-    initializer: of the hidden kernels, as `jaxvision.initializers` takes it.
+    activation: a name in `jaxvision.layers.activations`.
+    initializer: of the hidden kernels, as `jaxvision.layers.initializers` takes
+      it.
     dropout: rate after every hidden layer, in training.
     dtype: of the computation; parameters and logits are float32.
   """
@@ -58,7 +60,8 @@ class MaxoutMlp(nn.Module):
     hidden: number of maxout units of each hidden layer, first to last.
     pieces: affine maps per unit; kernels are (inputs, units * pieces), with the
       pieces of a unit side by side.
-    initializer: of the hidden kernels, as `jaxvision.initializers` takes it.
+    initializer: of the hidden kernels, as `jaxvision.layers.initializers` takes
+      it.
     dropout: rate after every hidden layer, in training.
     dtype: of the computation; parameters and logits are float32.
   """

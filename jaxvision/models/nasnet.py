@@ -21,8 +21,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, ranges, spelling
-from jaxvision.layers import norms, pooling
+from jaxvision import layers, lookup
+from jaxvision.layers import activations, initializers, norms, pooling
 from jaxvision.layers.cells import (
   BORDERS,
   Cell,
@@ -31,6 +31,7 @@ from jaxvision.layers.cells import (
   Wiring,
   drop_scales,
 )
+from jaxvision.lookup import ranges
 
 NORMAL = Wiring(
   sums=(
@@ -115,9 +116,9 @@ class NasNetA(nn.Module):
       collection `auxiliary`, in training and if that is mutable.
     border: what poolings of stride 2 see beyond the border: "nothing" (the
       authors' code), "zeros_in_means" (timm) or "zeros" (Keras).
-    activation: a name in `jaxvision.activations`.
+    activation: a name in `jaxvision.layers.activations`.
     initializer: of the kernels of convolutions, a name in
-      `jaxvision.initializers`.
+      `jaxvision.layers.initializers`.
     depthwise_initializer: of the kernels of depthwise convolutions; by fan_in,
       as that is their fan_out per channel.
     dense_initializer: of the classifiers; the published one gives large logits
@@ -171,9 +172,9 @@ class NasNetA(nn.Module):
 
   def _check(self) -> None:
     if self.stem not in STEMS:
-      raise ValueError(spelling.unknown("stem", self.stem, STEMS))
+      raise ValueError(lookup.unknown("stem", self.stem, STEMS))
     if self.border not in BORDERS:
-      raise ValueError(spelling.unknown("border", self.border, BORDERS))
+      raise ValueError(lookup.unknown("border", self.border, BORDERS))
     if self.stem == "imagenet" and self.features % 4:
       raise ValueError(
         f"features {self.features} is not a multiple of 4, which the cells of "

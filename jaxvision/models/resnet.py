@@ -23,8 +23,16 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, ranges, spelling
-from jaxvision.layers import fusion, norms, pooling, repeated
+from jaxvision import layers, lookup
+from jaxvision.layers import (
+  activations,
+  barriers,
+  initializers,
+  norms,
+  pooling,
+  scan_blocks,
+)
+from jaxvision.lookup import ranges
 
 STEMS = ("imagenet", "deep", "small")
 STRIDES = ("3x3", "1x1", "blur")
@@ -121,7 +129,7 @@ class ResidualBlock(nn.Module):
       )(y)
     y = layers.DropPath(self.drop_path)(y, train=train)
     x = self._shortcut(x, expansion * self.features)
-    return style.activation(fusion.settled(y + x))
+    return style.activation(barriers.settled(y + x))
 
   def _shortcut(self, x: jax.Array, features: int) -> jax.Array:
     """Returns `x`, projected by a 1x1 convolution where its shape changes."""
@@ -161,9 +169,9 @@ class ResNet(nn.Module):
       every block starts as the identity (Goyal et al. 2017, section 5.1).
     drop_path: rate of stochastic depth in the last block, in training; it grows
       linearly from 0 in the first.
-    activation: a name in `jaxvision.activations`.
+    activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of the convolutions, a name in `jaxvision.initializers`.
+    initializer: of the convolutions, a name in `jaxvision.layers.initializers`.
     scan_layers: compile equal blocks of a stage once and scan over them.
     dtype: of the computation; parameters, batch statistics and logits are
       float32.
@@ -210,8 +218,8 @@ class ResNet(nn.Module):
         )
         for j in range(count)
       ]
-      x = repeated.apply(stage[:1], x, scan=False, train=train)
-      x = repeated.apply(stage[1:], x, scan=self.scan_layers, train=train)
+      x = scan_blocks.apply(stage[:1], x, scan=False, train=train)
+      x = scan_blocks.apply(stage[1:], x, scan=self.scan_layers, train=train)
     return nn.Dense(
       self.num_classes,
       # torchvision's kernel, but the bias starts at 0.
@@ -231,7 +239,7 @@ class ResNet(nn.Module):
       ("shortcut", self.shortcut, SHORTCUTS),
     ):
       if name not in known:
-        raise ValueError(spelling.unknown(kind, name, known))
+        raise ValueError(lookup.unknown(kind, name, known))
 
   def _style(self, *, train: bool) -> Style:
     return Style(

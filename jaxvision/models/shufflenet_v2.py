@@ -25,8 +25,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, ranges, spelling
-from jaxvision.layers import norms, pooling
+from jaxvision import layers, lookup
+from jaxvision.layers import activations, initializers, norms, pooling
+from jaxvision.lookup import ranges
 
 Layer = Callable[..., Any]  # A partially applied Linen module.
 
@@ -110,10 +111,10 @@ class ShuffleNetV2(nn.Module):
     layout: "paper" or "torchvision".
     stem: "imagenet" (3x3 convolution of stride 2, 3x3 max-pooling of stride 2)
       or "small" (3x3 convolution of stride 1; for images of up to 64 pixels).
-    activation: a name in `jaxvision.activations`.
+    activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
     initializer: of the kernels of all convolutions but the first, a name in
-      `jaxvision.initializers`.
+      `jaxvision.layers.initializers`.
     dtype: of the computation; parameters, batch statistics and logits are
       float32.
   """
@@ -169,9 +170,9 @@ class ShuffleNetV2(nn.Module):
 
   def _check(self) -> None:
     if self.layout not in LAYOUTS:
-      raise ValueError(spelling.unknown("layout", self.layout, LAYOUTS))
+      raise ValueError(lookup.unknown("layout", self.layout, LAYOUTS))
     if self.stem not in STEMS:
-      raise ValueError(spelling.unknown("stem", self.stem, STEMS))
+      raise ValueError(lookup.unknown("stem", self.stem, STEMS))
     if len(self.features) != len(self.repeats):
       raise ValueError(
         f"features {self.features} are of {len(self.features)} stages, but "

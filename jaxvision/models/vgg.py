@@ -23,8 +23,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxvision import activations, initializers, layers, ranges
-from jaxvision.layers import norms, pooling
+from jaxvision import layers
+from jaxvision.layers import activations, initializers, norms, pooling
+from jaxvision.lookup import ranges
 
 
 class Vgg(nn.Module):
@@ -38,8 +39,9 @@ class Vgg(nn.Module):
     pool_size: side of the map that the convolutions' output is averaged to.
     hidden: width of each Dense layer before the classifier.
     norm: after each convolution: "none", or as `layers.norms` takes it.
-    activation: a name in `jaxvision.activations`.
-    initializer: of the convolutions, as `jaxvision.initializers` takes it.
+    activation: a name in `jaxvision.layers.activations`.
+    initializer: of the convolutions, as `jaxvision.layers.initializers` takes
+      it.
     dense_initializer: of the Dense layers.
     dropout: rate after each hidden Dense layer, in training.
     dtype: of the computation; parameters, batch statistics and logits are

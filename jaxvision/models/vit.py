@@ -18,8 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxvision import initializers, layers, ranges, spelling
-from jaxvision.layers import hybrid_stem, norms, positions, transformer
+from jaxvision import layers, lookup
+from jaxvision.layers import (
+  hybrid_stem,
+  initializers,
+  norms,
+  positions,
+  transformer,
+)
+from jaxvision.lookup import ranges
 
 POOLS = ("token", "mean", "map")
 
@@ -33,9 +40,9 @@ class MAPHead(nn.Module):
   Attributes:
     num_heads: of the attention.
     mlp_dim: width of the hidden layer of the MLP.
-    activation: of the MLP, a name in `jaxvision.activations`.
+    activation: of the MLP, a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of the kernels, a name in `jaxvision.initializers`.
+    initializer: of the kernels, a name in `jaxvision.layers.initializers`.
     dtype: of the computation.
   """
 
@@ -90,9 +97,10 @@ class ViT(nn.Module):
       in training.
     drop_path: rate at which the branches of the last block are dropped, in
       training; falls linearly to 0 at the first block.
-    activation: of the MLPs, a name in `jaxvision.activations`.
+    activation: of the MLPs, a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`, with epsilon 1e-6.
-    initializer: of the encoder's kernels, a name in `jaxvision.initializers`.
+    initializer: of the encoder's kernels, a name in
+      `jaxvision.layers.initializers`.
     head_bias: where the biases of the classifier start; its kernel starts at 0.
     scan_layers: compile one block and scan over all.
     dtype: of the computation; parameters and logits are float32.
@@ -174,7 +182,7 @@ class ViT(nn.Module):
       ("positions", self.positions, positions.KINDS),
     ):
       if name not in known:
-        raise ValueError(spelling.unknown(kind, name, known))
+        raise ValueError(lookup.unknown(kind, name, known))
 
   def _patches(self, images: jax.Array) -> tuple[jax.Array, tuple[int, int]]:
     """Returns tokens (b, rows * columns, width), and (rows, columns)."""

@@ -5,7 +5,7 @@ memory, products, what the devices send to each other; and what to change.
 """
 
 from jaxvision.plan.planning import Plan, plan
-from jaxvision.plan.text import show
+from jaxvision.plan.printing import show
 from jaxvision.plan.topology import devices
 
 __all__ = ["Plan", "devices", "plan", "show"]

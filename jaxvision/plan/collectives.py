@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from jaxvision.plan import program
+from jaxvision.plan import hlo
 
 # Kind -> bytes that a device sends, of results of so many bytes in groups of n.
 _SENT = {
@@ -36,9 +36,9 @@ def count(text: str, *, devices: int) -> dict[str, dict[str, float]]:
     text: of a compiled program, as `jax.stages.Compiled.as_text` gives it.
     devices: that it runs on.
   """
-  parsed = program.parse(text)
+  parsed = hlo.parse(text)
   numbers, sent, seen = Counter(), Counter(), set()
-  for name, times in program.times(parsed).items():
+  for name, times in hlo.times(parsed).items():
     for kind, size, channel in _of_computation(parsed[name], devices):
       # One that is spread over several fusions stands in each of them.
       if channel is None or channel not in seen:
@@ -52,7 +52,7 @@ def count(text: str, *, devices: int) -> dict[str, dict[str, float]]:
 
 
 def _of_computation(
-  computation: program.Computation, devices: int
+  computation: hlo.Computation, devices: int
 ) -> Iterator[tuple[str, float, str | None]]:
   """(kind, bytes that a device sends, channel) of what sends any."""
   for each in computation.values():
@@ -65,7 +65,7 @@ def _of_computation(
         yield kind, size, channel and channel[1]
 
 
-def _received(instruction: program.Instruction) -> int:
+def _received(instruction: hlo.Instruction) -> int:
   """The bytes of the results of a collective operation.
 
   Where it only starts, what it was given stands before them, and contexts of

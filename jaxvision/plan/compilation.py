@@ -9,9 +9,12 @@ from typing import Any
 
 import jax
 
-from jaxvision import accelerators, assembly, dispatch, flops
 from jaxvision.config import ConfigDict
-from jaxvision.plan import collectives, stand_in
+from jaxvision.plan import collectives, placeholder_data
+from jaxvision.summary import flops
+from jaxvision.training.loop import compilation
+from jaxvision.training.setup import assembly
+from jaxvision.xla import accelerators
 
 Tree = Any
 
@@ -75,7 +78,7 @@ class Figures:
 
 def measure(
   config: ConfigDict,
-  split: stand_in.Split,
+  split: placeholder_data.Split,
   devices: Sequence[jax.Device],
   *,
   capacity: int | None = None,
@@ -96,8 +99,8 @@ def measure(
   kind = devices[0].device_kind
   constants = ()
   if config.data.placement == "device":
-    constants = (dispatch.resident_template(parts),)
-  traced = dispatch.trace_step(parts, *constants)
+    constants = (compilation.resident_template(parts),)
+  traced = compilation.trace_step(parts, *constants)
   state = _state_bytes(parts, constants)
   compiled, refused = _compile(traced)
   return Figures(

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxvision import config as configs
-from jaxvision import distributed, spelling, start, user_code
+from jaxvision import lookup, parallel, user_code
 from jaxvision.plan import (
   advice,
+  cache,
   compilation,
-  recollection,
-  stand_in,
+  placeholder_data,
   topology,
 )
+from jaxvision.training.setup import initial_state
 
 _SEARCH = 3  # Compilations for the largest batch.
 
@@ -87,10 +88,8 @@ def plan(
 
 def _of_mesh(mesh: Mapping[str, int]) -> dict[str, int]:
   for name in mesh:
-    if name not in distributed.AXES:
-      raise ValueError(
-        spelling.unknown("axis of the mesh", name, distributed.AXES)
-      )
+    if name not in parallel.AXES:
+      raise ValueError(lookup.unknown("axis of the mesh", name, parallel.AXES))
   return {f"mesh.{name}": size for name, size in mesh.items()}
 
 
@@ -98,8 +97,8 @@ def _plan(
   config: configs.ConfigDict, name: str, memory: float | None, tries: int
 ) -> Plan:
   devices = topology.devices(name)
-  config = start.with_implied_options(config)
-  split = stand_in.open_split(config)
+  config = initial_state.with_implied_options(config)
+  split = placeholder_data.open_split(config)
   capacity = int(memory * 2**30) if memory else None
   facts = {
     "topology": name,
@@ -111,7 +110,7 @@ def _plan(
   }
 
   def measure(config: configs.ConfigDict) -> compilation.Figures:
-    return recollection.recall(
+    return cache.recall(
       {**facts, "config": config.to_dict()},
       lambda: compilation.measure(config, split, devices, capacity=capacity),
     )

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 import jax
 from jax.experimental import topologies
 
-from jaxvision import spelling, startup
+from jaxvision import lookup
+from jaxvision.xla import settings
 
 # Of v4 libtpu only knows halves of chips, of v2 and v3 nothing.
 _TPUS = {"v5e": "4x4", "v5p": "2x2x2", "v6e": "4x4"}
@@ -37,7 +38,7 @@ def devices(name: str) -> Sequence[jax.Device]:
   if kind == "cpu":
     return _cpus(int(shape))
   version()
-  for key, value in startup.WITHOUT_TPU.items():
+  for key, value in settings.WITHOUT_TPU.items():
     os.environ.setdefault(key, value)
   _start_on_cpu(1)
   several = {"num_slices": slices} if slices > 1 else {}
@@ -64,7 +65,7 @@ def parse(name: str) -> tuple[str, int, str]:
   ).groups()
   if kind not in (*_TPUS, "cpu"):
     raise ValueError(
-      spelling.unknown("kind of topology", kind, (*_TPUS, "cpu"))
+      lookup.unknown("kind of topology", kind, (*_TPUS, "cpu"))
       + "; write v5e:4x4 for 16 chips, cpu:8 for 8 devices"
     )
   axes = 1 if kind == "cpu" else _TPUS[kind].count("x") + 1

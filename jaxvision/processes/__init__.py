@@ -5,10 +5,10 @@ that launchers, which need no JAX, start fast.
 """
 
 __all__ = [
+  "agreement",
   "cluster",
-  "endings",
-  "exchange",
-  "roll_call",
-  "signals",
-  "stopping",
+  "console",
+  "exit_codes",
+  "preemption",
+  "rendezvous",
 ]

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 
-from jaxvision.processes import endings, roll_call
+from jaxvision.processes import exit_codes, rendezvous
 
 _OUR_OWN = (
   "JAXVISION_COORDINATOR",
@@ -74,15 +74,15 @@ def start() -> None:
   place = find(os.environ)
   if place is None or place.count == 1:
     return
-  roll_call.answer(
+  rendezvous.answer(
     place.address,
     process=place.process,
     count=place.count,
     timeout=_seconds("JAXVISION_START_TIMEOUT", 300),
   )
-  host, _ = roll_call.split(place.address)
+  host, _ = rendezvous.split(place.address)
   bound = os.environ.get("JAX_COORDINATOR_BIND_ADDRESS")
-  if roll_call.is_loopback(host):
+  if rendezvous.is_loopback(host):
     bound = bound or place.address
   with _too_late_explained():
     jax.distributed.initialize(
@@ -210,7 +210,7 @@ def leave(code: int, error: BaseException | None = None) -> int:
   sys.stdout.flush()
   sys.stderr.flush()
   if gone:
-    os._exit(endings.ABANDONED)
+    os._exit(exit_codes.ABANDONED)
   if jax.process_index() == 0:
     # Its end is the end of all: those with the same error tell it first.
     time.sleep(2)

@@ -1,5 +1,5 @@
-"""What a step optimises."""
+"""The tasks: what a training optimises and measures."""
 
 from jaxvision.tasks import classification
 
-__all__ = ["classification"]
+__all__ = ["classification", "contract"]

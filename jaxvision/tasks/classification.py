@@ -1,7 +1,8 @@
 """Classification: images in, a distribution over classes out.
 
 Batches are {image (b, h, w, c) uint8, label (b,) int32, mask (b,) float32}.
-Sums are over the examples whose mask is 1; `metrics.finish` divides them.
+Sums are over the examples whose mask is 1; `classification.finish` divides
+them.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,8 +12,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxvision import data, freezing, metrics
-from jaxvision.train_step import Batch, TaskLoss
+from jaxvision import data, metrics
+from jaxvision.optimizers import freezing
+from jaxvision.tasks.contract import Batch, TaskLoss
 
 Tree = Any
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
@@ -37,7 +39,7 @@ def make_task_loss(
     auxiliary_weight: of the loss of each auxiliary classifier, whose logits the
       model sows into the collection "auxiliary"; added to the mean loss, too.
     penalty: of the parameters, added to the mean loss.
-    learning_rate_rules: None freezes, see `jaxvision.freezing`.
+    learning_rate_rules: None freezes, see `jaxvision.optimizers.freezing`.
     device_transform: (key, batch) -> batch, after normalisation.
     mean, std: of the channels, for pixels in [0, 1].
 
@@ -65,7 +67,9 @@ def make_task_loss(
       )
     model_state = dict(model_state)
     auxiliary = model_state.pop("auxiliary", {})
-    sums = metrics.training_sums(logits, given["targets"], given["mask"])
+    sums = metrics.classification.training_sums(
+      logits, given["targets"], given["mask"]
+    )
     sums["loss"] = _loss_sum(loss, logits, batch)
     minimised = sums["loss"] + auxiliary_weight * sum(
       _loss_sum(loss, each, batch) for each in jax.tree.leaves(auxiliary)
@@ -109,7 +113,7 @@ def make_task_sums(
   def evaluate(variables, batch):
     batch = _with_targets(batch, model.num_classes, mean, std)
     logits = model.apply(variables, batch["image"], train=False)
-    sums = metrics.sums(logits, batch["targets"], batch["mask"])
+    sums = metrics.classification.sums(logits, batch["targets"], batch["mask"])
     sums["loss"] = _loss_sum(loss, logits, batch)
     return sums, logits.astype(jnp.float32)
 

@@ -12,7 +12,8 @@ import logging
 import pathlib
 from collections.abc import Iterator
 
-from jaxvision import files, locks
+from jaxvision import files
+from jaxvision.files import locks
 from jaxvision.user_code.bundle import Bundle
 
 _LARGEST = 64 << 20  # bytes of the list

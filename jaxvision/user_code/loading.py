@@ -7,6 +7,7 @@ is the finder and the loader of Python's import system at once.
 """
 
 import ast
+import difflib
 import functools
 import importlib
 import importlib.machinery
@@ -17,7 +18,6 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from jaxvision import spelling
 from jaxvision.user_code import bundle as bundles
 from jaxvision.user_code import locating, reference
 from jaxvision.user_code.bundle import Bundle
@@ -105,7 +105,9 @@ def _refusal(
   known = [
     key for key, each in vars(module).items() if _is_defined_in(each, module)
   ]
-  matches = spelling.nearest(name, known)
+  matches = ", ".join(
+    map(repr, difflib.get_close_matches(name, known, cutoff=0.5))
+  )
   question = f"; did you mean {matches}?" if matches else ""
   return (
     f"{where}: {bundle.written} has no function {name!r}; it has "

@@ -1,22 +1,42 @@
 """Weights of others into our models, and ours into their files.
 
 `load` finds out who laid a file out, makes the model with the options that this
-implies, and fills every parameter or says what is missing.
+implies, and fills every parameter or says what is missing. Each part is
+imported when it is first used: the tables of published files need no JAX.
 """
 
-from jaxvision.weights.inspection import Inspection, inspect
-from jaxvision.weights.loading import implied_options, load, native_size
-from jaxvision.weights.preprocessing import ORIGINS, preprocessing
-from jaxvision.weights.saving import layouts, save
+import importlib
+from typing import Any
+
+_DEFINED_IN = {
+  "ORIGINS": "implied_preprocessing",
+  "Inspection": "inspection",
+  "implied_options": "loading",
+  "inspect": "inspection",
+  "layouts": "saving",
+  "load": "loading",
+  "native_size": "loading",
+  "preprocessing": "implied_preprocessing",
+  "save": "saving",
+}
 
 __all__ = [
   "ORIGINS",
   "Inspection",
+  "class_names",
+  "image_preprocessing",
   "implied_options",
   "inspect",
   "layouts",
   "load",
   "native_size",
   "preprocessing",
+  "published",
   "save",
 ]
+
+
+def __getattr__(name: str) -> Any:
+  if module := _DEFINED_IN.get(name):
+    return getattr(importlib.import_module(f"jaxvision.weights.{module}"), name)
+  raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

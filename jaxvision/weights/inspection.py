@@ -4,8 +4,8 @@ import dataclasses
 import os
 from typing import Any
 
-from jaxvision import fetch
 from jaxvision import files as files_of_any
+from jaxvision.downloads import fetch
 from jaxvision.weights import files, notes, recognition
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from jaxvision import fetch, inference, trees
+from jaxvision import inference, trees
+from jaxvision.downloads import fetch
 from jaxvision.weights import (
   filling,
-  leaves,
   opened,
+  placement,
   recognition,
-  runs,
+  run_folder,
 )
 from jaxvision.weights.opened import Opened, Size
 
@@ -34,7 +35,7 @@ def load(
   channels: int | None = None,
   ignore: Sequence[str] = (),
   resizing: str = "align_corners",
-  sharding: leaves.Placement = None,
+  sharding: placement.Placement = None,
   sha256: str | None = None,
   **options: Any,
 ) -> tuple[nn.Module, Tree]:
@@ -88,7 +89,7 @@ def load(
   if path.is_dir() and native_size is not None:
     raise ValueError(f"{path} is a run, which knows its size: no native_size")
   native = {} if path.is_dir() else {"native_size": _pair(native_size)}
-  read = runs.load if path.is_dir() else _load_file
+  read = run_folder.load if path.is_dir() else _load_file
   return read(
     path,
     name,
@@ -120,7 +121,7 @@ def _load_file(
   channels: int | None,
   ignore: Sequence[str],
   resizing: str,
-  sharding: leaves.Placement,
+  sharding: placement.Placement,
   options: dict[str, Any],
 ) -> tuple[nn.Module, Tree]:
   file = opened.open_weights(path, name, native=native_size)
@@ -147,7 +148,7 @@ def _load_file(
         file, plan[leaf], leaf, template, grids=grids, resizing=resizing
       )
       uses[key] -= 1
-    filled[leaf] = leaves.put(array, leaf, sharding)
+    filled[leaf] = placement.put(array, leaf, sharding)
     if leaf in plan and not uses[key]:
       file.file.forget(file.found.names[key])
   missing = [
@@ -156,7 +157,7 @@ def _load_file(
     if leaf not in plan and not (head and leaf.startswith(head))
   ]
   if missing:
-    filled |= leaves.draw(model, missing, image_shape, sharding)
+    filled |= placement.draw(model, missing, image_shape, sharding)
   return model, trees.unflatten(filled)
 
 
@@ -164,7 +165,7 @@ def _template(
   file: Opened, model: nn.Module, image_shape: tuple[int, int, int]
 ) -> dict[str, Any]:
   try:
-    return leaves.shapes(model, image_shape)
+    return placement.shapes(model, image_shape)
   except ValueError as error:
     raise ValueError(f"{file.source}: {error}") from error
   except Exception as error:

@@ -8,9 +8,10 @@ from typing import Any
 import flax.linen as nn
 
 from jaxvision import files as root_files
-from jaxvision import models, published
-from jaxvision.weights import files, grids, notes, recognition, vit
+from jaxvision import models
+from jaxvision.weights import files, grids, notes, published, recognition
 from jaxvision.weights.array_file import ArrayFile
+from jaxvision.weights.families import vit
 from jaxvision.weights.grids import Grid
 from jaxvision.weights.layout import Place
 from jaxvision.weights.notes import Note

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 
-from jaxvision import models, published
-from jaxvision import preprocessing as records
-from jaxvision.preprocessing import Preprocessing
+from jaxvision import models
+from jaxvision.weights import image_preprocessing as records
+from jaxvision.weights import published
+from jaxvision.weights.image_preprocessing import Preprocessing
 
 Size = tuple[int, int]
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 
 import flax.linen as nn
 
-from jaxvision import files, models, spelling
+from jaxvision import files, lookup, models
 from jaxvision.layers import hybrid_stem
-from jaxvision.weights import bit, convnets, mixer, vit, wrappers
+from jaxvision.weights import wrappers
+from jaxvision.weights.families import bit, convnets, mixer, vit
 from jaxvision.weights.layout import Layout, Shaped
 from jaxvision.weights.notes import Note
 
@@ -116,7 +117,7 @@ def classes(found: Recognized) -> int | None:
 def check_name(found: Recognized, name: str, *, source: str) -> None:
   """Raises a ValueError if a file is of another family than the model."""
   if name not in models.names():
-    raise ValueError(spelling.unknown("model", name, models.names()))
+    raise ValueError(lookup.unknown("model", name, models.names()))
   if name not in family(found.layout):
     raise ValueError(
       f"{source} holds no {name}: it is laid out as {found.layout.name} lay "

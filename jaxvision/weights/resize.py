@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxvision import spelling
+from jaxvision import lookup
 
 METHODS = ("align_corners", "bilinear", "nearest")
 
@@ -50,7 +50,7 @@ def matrix(size: int, new_size: int, *, method: str) -> np.ndarray:
     ValueError: no such method.
   """
   if method not in METHODS:
-    raise ValueError(spelling.unknown("resize", method, METHODS))
+    raise ValueError(lookup.unknown("resize", method, METHODS))
   if method == "align_corners":
     at = np.linspace(0, size - 1, new_size)
   else:

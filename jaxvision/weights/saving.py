@@ -12,8 +12,9 @@ import flax.linen as nn
 import numpy as np
 
 from jaxvision import files as files_of_any
-from jaxvision import models, spelling, trees
-from jaxvision.weights import files, grids, leaves, notes, recognition, vit
+from jaxvision import lookup, models, trees
+from jaxvision.weights import files, grids, notes, placement, recognition
+from jaxvision.weights.families import vit
 from jaxvision.weights.layout import STORED, Layout
 from jaxvision.weights.notes import Note
 
@@ -180,7 +181,7 @@ def _leaves(name: str, model: nn.Module) -> set[str]:
     size = 2 * recognition.stride(model)
   if name.startswith("mixer_"):
     size = 2 * model.patch_size
-  shapes = leaves.shapes(model, (size, size, 3))
+  shapes = placement.shapes(model, (size, size, 3))
   return {leaf for leaf in shapes if leaf.startswith(STORED)}
 
 
@@ -260,5 +261,5 @@ def _choose(path: pathlib.Path, name: str, layout: str) -> Layout:
     )
   names = [each.name for each in known]
   if layout and layout not in names:
-    raise ValueError(spelling.unknown(f"layout of {name}", layout, names))
+    raise ValueError(lookup.unknown(f"layout of {name}", layout, names))
   return known[names.index(layout)] if layout else known[0]

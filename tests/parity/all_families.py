@@ -12,7 +12,7 @@ _OTHERS = ("__init__", "all_families", "case", "torch_side")
 _FAMILIES = [
   importlib.import_module(f"parity.{path.stem}")
   for path in sorted(_HERE.glob("*.py"))
-  if path.stem not in _OTHERS
+  if path.stem not in _OTHERS and not path.stem.startswith("test_")
 ]
 
 CASES: dict[str, Case] = {

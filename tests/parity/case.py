@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from jaxvision import features, models, trees
+from jaxvision import models, trees
+from jaxvision.variables import variable_shapes
 
 Tree = Any
 CLASSES = 10
@@ -79,10 +80,10 @@ def create(case: Case) -> nn.Module:
   return models.create(case.model, num_classes=CLASSES, **case.options)
 
 
-def draw_variables(case: Case) -> Tree:
+def draw(case: Case) -> Tree:
   """Returns random variables, none of them zero or one as at the start."""
   size = case.image_size
-  shapes = features.variable_shapes(create(case), image_shape=(size, size, 3))
+  shapes = variable_shapes(create(case), image_shape=(size, size, 3))
   draw = functools.partial(_draw, gain=case.gain)
   return jax.tree.map_with_path(draw, shapes)
 
@@ -111,12 +112,12 @@ def our_logits(case: Case) -> np.ndarray:
   model = create(case)
   forward = jax.jit(functools.partial(model.apply, train=False))
   images = jnp.asarray(draw_images(case))
-  return np.asarray(forward(draw_variables(case), images))
+  return np.asarray(forward(draw(case), images))
 
 
 def reference_logits(case: Case) -> np.ndarray:
   """Returns the logits of the public implementation, (2, 10) float32."""
-  variables = jax.tree.map(np.asarray, draw_variables(case))
+  variables = jax.tree.map(np.asarray, draw(case))
   return np.asarray(case.reference(variables, draw_images(case)))
 
 

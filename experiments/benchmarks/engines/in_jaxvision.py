@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxvision import features, grouping, models, startup
+from jaxvision import models, summary
 from jaxvision.layers import depthwise
+from jaxvision.xla import batched_init, settings
 
 Job = Mapping[str, Any]
 Tree = Any
@@ -23,7 +24,7 @@ _CLASSES = 1000
 def start(job: Job) -> dict[str, Any]:
   """Applies the settings of the process; returns device and versions."""
   if "plain" not in job["options"]:
-    startup.tune_cpu()
+    settings.tune_cpu()
   if "lax" in job["options"]:
     depthwise.convolve = convolve_as_flax
   names = ("jax", "flax", "optax")
@@ -63,14 +64,14 @@ def build(job: Job) -> tuple[Steps, Callable[[], dict[str, Any]]]:
   batch_size, size = job["batch_size"], job["image_size"]
   shape = (batch_size, size, size, 3)
   images = jax.random.normal(jax.random.key(1), shape)
-  variables = grouping.jit(
+  variables = batched_init.jit(
     lambda: model.init(jax.random.key(0), jnp.zeros(shape)[:1], train=False)
   )()
   parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
   jax.block_until_ready((variables, images))
 
   def describe() -> dict[str, Any]:
-    flops = features.flops_per_image(model, image_shape=shape[1:])
+    flops = summary.flops_per_image(model, image_shape=shape[1:])
     return {"parameters": parameters, "flops": flops}
 
   if job["mode"] == "train":

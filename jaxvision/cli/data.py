@@ -1,0 +1,214 @@
+"""`jaxvision data`: list, inspect, prepare, examine and preview data sets."""
+
+import argparse
+
+from jaxvision import files
+from jaxvision.cli import parsing
+from jaxvision.files import paths
+from jaxvision.processes import console
+
+_LISTED = 8  # sizes, files in a list
+
+
+def add(commands) -> None:
+  """Declares the commands."""
+  data = parsing.add(
+    commands, "data", None, "list, inspect, prepare or examine data sets"
+  )
+  actions = data.add_subparsers(dest="action", required=True)
+  listing = parsing.add(
+    actions, "list", _list, "what is there, what can be made"
+  )
+  inspect = parsing.add(
+    actions, "inspect", _inspect, "counts per class and a contact sheet"
+  )
+  inspect.add_argument("name", type=paths.expanded, help=parsing.SOURCE_OF_DATA)
+  inspect.add_argument("--split", help="as in 'train[:80%%]'; all by default")
+  inspect.add_argument(
+    "--sheet",
+    type=paths.expanded,
+    default="contact_sheet.png",
+    help="the picture to write",
+  )
+  doctor = parsing.add(
+    actions, "doctor", _doctor, "say what is wrong with a data set"
+  )
+  doctor.add_argument("name", type=paths.expanded, help=parsing.SOURCE_OF_DATA)
+  doctor.add_argument(
+    "--all", action="store_true", help="look at all images of large splits, too"
+  )
+  for command in (listing, inspect, doctor, _add_prepare(actions)):
+    command.add_argument(
+      "--data_dir",
+      type=paths.expanded,
+      help="$TFDS_DATA_DIR, or ~/tensorflow_datasets",
+    )
+  _add_preview(actions)
+
+
+def _add_prepare(actions) -> argparse.ArgumentParser:
+  prepare = parsing.add(actions, "prepare", _prepare, "make a data set")
+  prepare.add_argument("name", help="as `jaxvision data list` shows it")
+  prepare.add_argument(
+    "--source",
+    type=paths.expanded,
+    help="the folder of the published files, or its address",
+  )
+  prepare.add_argument(
+    "--resize_small",
+    type=int,
+    default=0,
+    metavar="N",
+    help="make the shorter side of larger images N pixels",
+  )
+  prepare.add_argument(
+    "--quality",
+    type=int,
+    default=0,
+    metavar="Q",
+    help="encode all JPEG again; by default what can be kept is kept",
+  )
+  prepare.add_argument(
+    "--threads", type=int, default=4, metavar="N", help="that write (4)"
+  )
+  prepare.add_argument(
+    "--allow_partial",
+    action="store_true",
+    help="take less than was published, and leave out unreadable images",
+  )
+  return prepare
+
+
+def _add_preview(actions) -> None:
+  preview = parsing.add(
+    actions,
+    "preview",
+    _preview,
+    "draw what a model sees, after all transforms",
+    epilog="Any key of the config can be set: "
+    "--config.data.device_transforms=\"('random_mixup(0.2)',)\"",
+  )
+  preview.add_argument(
+    "--config", type=paths.expanded, required=True, metavar="FILE.py[:ARGUMENT]"
+  )
+  preview.add_argument(
+    "--output",
+    type=paths.expanded,
+    default="preview.png",
+    help="the picture to write (preview.png)",
+  )
+  preview.add_argument(
+    "--batches",
+    type=int,
+    default=2,
+    metavar="N",
+    help="of how many batches the first images are drawn (2)",
+  )
+
+
+def _list(options: argparse.Namespace) -> None:
+  from jaxvision import data
+
+  for each in data.list_datasets(options.data_dir):
+    splits = ", ".join(f"{k} {v:,}" for k, v in each.splits.items())
+    state = each.remedy or f"{splits}; {each.num_bytes / 2**20:,.1f} MiB"
+    console.say(f"{each.name:<20} {each.version:<8} {state}")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+  from jaxvision import data
+
+  made = data.prepare(
+    options.name,
+    data_dir=options.data_dir,
+    source=options.source,
+    resize_small=options.resize_small,
+    quality=options.quality,
+    threads=options.threads,
+    allow_partial=options.allow_partial,
+  )
+  console.say(f"prepared: {made}")
+
+
+def _inspect(options: argparse.Namespace) -> None:
+  from jaxvision import data, report
+
+  config = _config(options)
+  splits = [options.split] if options.split else list(data.split_sizes(config))
+  for summary in data.inspect(config, splits=splits):
+    _print_summary(summary)
+  shown = data.open_dataset(config, splits[0])
+  images, titles = data.sample(shown, per_class=8, channels=config.channels)
+  report.write_contact_sheet(images, titles, options.sheet)
+  console.say(f"contact sheet of {splits[0]}: {options.sheet}")
+
+
+def _doctor(options: argparse.Namespace) -> None:
+  from jaxvision import data
+
+  findings = data.diagnose(_config(options), every=options.all)
+  for each in findings:
+    console.say(f"{each.severity}: {each.text}")
+    if each.remedy:
+      console.say(f"  remedy: {each.remedy}")
+  errors = sum(each.severity == "error" for each in findings)
+  if errors:
+    raise ValueError(f"{errors} errors in {options.name}")
+
+
+def _preview(options: argparse.Namespace) -> None:
+  from jaxvision.training import preview
+  from jaxvision.xla import settings
+
+  settings.tune_cpu()
+  path = preview.write_preview(
+    options.config,
+    options.output,
+    overrides=options.overrides,
+    batches=options.batches,
+  )
+  console.say(f"preview: {path}")
+
+
+def _config(options: argparse.Namespace):
+  """The data part of a config for a data set that the options name."""
+  from jaxvision import data
+  from jaxvision.configs import default
+
+  config = default.get_config().data
+  config.kind, config.name = data.kind_of(options.name)
+  config.data_dir = options.data_dir
+  return config
+
+
+def _print_summary(summary) -> None:
+  count = f"{summary.num_examples:,} images"
+  console.say(f"{summary.split}: {count}, {_sizes(summary.sizes)}")
+  for name, count in summary.counts.items():
+    console.say(f"  {count:>8,}  {files.printable(name)}")
+  for name, reason in list(summary.unreadable.items())[:_LISTED]:
+    console.say(
+      f"  unreadable: {files.printable(name)}: {files.printable(reason)}"
+    )
+  if len(summary.unreadable) > _LISTED:
+    console.say(f"  unreadable: {len(summary.unreadable) - _LISTED} more")
+  if broken := summary.broken_profiles:
+    named = files.printable(", ".join(broken[:_LISTED]))
+    more = ", ..." if len(broken) > _LISTED else ""
+    console.say(
+      f"  {len(broken)} files have a broken colour profile: {named}{more} "
+      "(profiles are not applied; the pixels are as they are stored)"
+    )
+
+
+def _sizes(sizes: dict[tuple[int, int], int]) -> str:
+  """Sizes, height first: all of a few; of many the most frequent, the range."""
+  listed = [f"{h}x{w} ({n})" for (h, w), n in sizes.items()]
+  if len(listed) <= _LISTED:
+    return ", ".join(listed)
+  heights, widths = (sorted(each) for each in zip(*sizes, strict=True))
+  return (
+    f"{len(listed)} sizes in those looked at: heights {heights[0]} to "
+    f"{heights[-1]}, widths {widths[0]} to {widths[-1]}, the most frequent "
+    f"{', '.join(listed[:3])}"
+  )

@@ -1,0 +1,299 @@
+"""`jaxvision launch`: runs a command of jaxvision as many processes."""
+
+import argparse
+import dataclasses
+import math
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from jaxvision import launch, lookup
+from jaxvision.cli import parsing, sweep
+from jaxvision.files import paths
+from jaxvision.launch import job as jobs
+from jaxvision.processes import console
+
+_EXAMPLE = "train --config configs/digits.py --workdir runs/digits"
+
+
+def add(commands) -> None:
+  """Declares the commands."""
+  parent = parsing.add(
+    commands, "launch", None, "run a command as many processes, on some engine"
+  )
+  actions = parent.add_subparsers(dest="launcher", required=True)
+  for name, declare in (
+    ("local", _add_local),
+    ("slurm", _add_slurm),
+    ("ray", _add_ray),
+    ("tpu", _add_tpu),
+  ):
+    declare(_add_launcher(actions, name, commands.choices))
+
+
+def _add_launcher(actions, name: str, known) -> argparse.ArgumentParser:
+  texts = {
+    "local": "on this machine",
+    "slurm": "on a SLURM cluster",
+    "ray": "on a Ray cluster",
+    "tpu": "on a slice of Cloud TPU",
+  }
+  command = parsing.add(
+    actions,
+    name,
+    _launch,
+    f"run a command of jaxvision {texts[name]}",
+    epilog=f"Example: jaxvision launch {name} [OPTIONS] -- {_EXAMPLE}",
+  )
+  command.set_defaults(known=known)
+  # Absent is what is not given: the defaults are those of the launcher.
+  command.argument_default = argparse.SUPPRESS
+  command.add_argument(
+    "words",
+    nargs=argparse.REMAINDER,
+    metavar="-- COMMAND ...",
+    help="of jaxvision, with its arguments",
+  )
+  command.add_argument(
+    "--dry-run",
+    action="store_true",
+    help="print all files and commands, and do nothing",
+  )
+  command.add_argument(
+    "--logs",
+    type=paths.expanded,
+    metavar="DIR",
+    help="for scripts and logs (WORKDIR/launch)",
+  )
+  _add_count(command, "restarts", "after a crash or a pre-emption", least=0)
+  return command
+
+
+def _add_local(command: argparse.ArgumentParser) -> None:
+  _add_count(command, "processes", "how many", required=True)
+  _add_count(command, "devices", "virtual CPU devices of each process")
+  _add_count(command, "gpus", "GPUs of each process")
+  _add_grace(command)
+
+
+def _add_slurm(command: argparse.ArgumentParser) -> None:
+  _add_count(command, "nodes", "how many (1)")
+  _add_count(command, "tasks", "processes on each node (1)")
+  _add_count(command, "array", "jobs, each a worker of a sweep")
+  _add_count(command, "gpus", "of each node")
+  _add_count(command, "cpus", "of each process")
+  command.add_argument("--time", help="of an allocation, as 12:00:00")
+  command.add_argument("--partition")
+  command.add_argument("--account")
+  _add_extra(command, "sbatch, as --extra=--mem=0")
+  _add_grace(command)
+
+
+def _add_ray(command: argparse.ArgumentParser) -> None:
+  command.add_argument(
+    "--workers",
+    type=_range,
+    required=True,
+    metavar="N or MIN:MAX",
+    help="how many; as many as there are, between two numbers",
+  )
+  _add_count(command, "devices", "virtual CPU devices of each worker")
+  _add_count(command, "cpus", "of each worker (1)")
+  _add_count(command, "gpus", "of each worker")
+  command.add_argument("--topology", help="of a TPU slice, as 4x4")
+  command.add_argument("--accelerator", help="of a TPU slice, as TPU-V6E")
+  command.add_argument(
+    "--address", help="of the cluster: local (default) starts one here, auto"
+  )
+
+
+def _add_tpu(command: argparse.ArgumentParser) -> None:
+  command.add_argument("--name", required=True, help="for the slice")
+  command.add_argument("--zone", required=True, help="as us-central2-b")
+  command.add_argument(
+    "--accelerator", required=True, help="as v5litepod-16, v6e-64"
+  )
+  command.add_argument(
+    "--runtime", required=True, help="its software, as v2-alpha-tpuv5-lite"
+  )
+  command.add_argument("--project", help="of Google Cloud (that of gcloud)")
+  command.add_argument(
+    "--spot", action="store_true", help="cheaper, and may be taken away"
+  )
+  command.add_argument(
+    "--setup",
+    action="append",
+    metavar="COMMAND",
+    help="for each worker before the run, such as a mount; may be repeated",
+  )
+  _add_extra(command, "queued-resources create, as --extra=--reserved")
+  command.add_argument(
+    "--keep", action="store_true", help="do not delete the slice in the end"
+  )
+  _add_grace(command)
+
+
+def _add_extra(command: argparse.ArgumentParser, text: str) -> None:
+  command.add_argument(
+    "--extra",
+    action="append",
+    metavar="OPTION",
+    help=f"one more of {text}; may be repeated",
+  )
+
+
+def _add_grace(command: argparse.ArgumentParser) -> None:
+  _add_count(command, "grace", "seconds to save in when told to stop (60)")
+
+
+def _add_count(
+  command: argparse.ArgumentParser,
+  name: str,
+  text: str,
+  *,
+  least: int = 1,
+  required: bool = False,
+) -> None:
+  def count(given: str) -> int:
+    if not given.isdecimal() or int(given) < least:
+      raise argparse.ArgumentTypeError(
+        f"{given!r} is no whole number from {least} on"
+      )
+    return int(given)
+
+  command.add_argument(
+    f"--{name}", type=count, required=required, metavar="N", help=text
+  )
+
+
+def _range(given: str) -> tuple[int, int]:
+  """(2, 4) of "2:4", (2, 2) of "2"."""
+  least, colon, most = given.partition(":")
+  most = most if colon else least
+  if not (least.isdecimal() and most.isdecimal()) or int(least) < 1:
+    raise argparse.ArgumentTypeError(
+      f"{given!r} is no number of workers; write 4, or 2:4 for 2 to 4"
+    )
+  return int(least), int(most)
+
+
+def _launch(options: argparse.Namespace) -> int:
+  launcher = launch.LAUNCHERS[options.launcher]
+  fields = {each.name for each in dataclasses.fields(launcher.Options)}
+  given = {k: v for k, v in vars(options).items() if k in fields}
+  settings = launcher.Options(
+    **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+  )
+  job = _job(options)
+  _check_alone(options.launcher, settings, sweeps=job.command[0] == "sweep")
+  if "dry_run" in options:
+    console.say(jobs.show(launcher.render(job, settings)))
+    return 0
+  return launcher.launch(job, settings)
+
+
+def _job(options: argparse.Namespace) -> jobs.Job:
+  """The job that the words after the options name, checked as far as here.
+
+  Raises:
+    ValueError: there is no such command, or a key of its config is wrong.
+  """
+  words = options.words[options.words[:1] == ["--"] :]
+  if not words:
+    raise ValueError(f"nothing to launch; add a command, as -- {_EXAMPLE}")
+  name, *rest = words
+  if name not in options.known:
+    raise ValueError(lookup.unknown("command", name, options.known))
+  parser = options.known[name]
+  inner, unknown = parser.parse_known_args(rest)
+  overrides = parsing.overrides(unknown, parser)
+  if overrides and "config" not in inner:
+    parser.error(f"{name} takes no --config.KEY=VALUE")
+  _check_experiment(name, inner, overrides)
+  storage = getattr(inner, "storage", "")
+  return jobs.Job(
+    command=tuple(_without_storage(words) if storage else words),
+    folder=_folder(options, inner, words),
+    python=sys.executable,
+    train=_training(inner, overrides) if name == "train" else {},
+    secrets={sweep.STORAGE: storage} if storage else {},
+  )
+
+
+def _without_storage(words: Sequence[str]) -> list[str]:
+  """The words without --storage URL, which may have a password."""
+  kept, words = [], list(words)
+  while words:
+    word = words.pop(0)
+    if word == "--storage":
+      words.pop(0)
+    elif not word.startswith("--storage="):
+      kept.append(word)
+  return kept
+
+
+def _check_experiment(
+  name: str, inner: argparse.Namespace, overrides: dict
+) -> None:
+  if name == "sweep":
+    from jaxvision import sweeps
+
+    if inner.experiment:
+      sweeps.load(inner.experiment, overrides)
+  elif getattr(inner, "config", None):
+    from jaxvision import config as configs
+
+    configs.load(inner.config, overrides)
+
+
+def _check_alone(launcher: str, settings: Any, *, sweeps: bool) -> None:
+  """Whether a sweep has single processes, and only a sweep an array of them.
+
+  Raises:
+    ValueError: it has not.
+  """
+  if not sweeps:
+    if getattr(settings, "array", 0):
+      raise ValueError(
+        "--array is for sweeps, whose workers share a folder; a run of its own "
+        "has --nodes and --tasks"
+      )
+    return
+  processes, remedy = {
+    "local": lambda: (settings.processes, "write sweep --workers N"),
+    "slurm": lambda: (settings.nodes * settings.tasks, "write --array N"),
+    "ray": lambda: (1, ""),
+    "tpu": lambda: (math.inf, "start it by hand on single hosts"),
+  }[launcher]()
+  if processes > 1:
+    raise ValueError(
+      f"the workers of a sweep are apart, not processes of one run; {remedy}"
+    )
+
+
+def _folder(
+  options: argparse.Namespace, inner: argparse.Namespace, words: Sequence[str]
+) -> pathlib.Path:
+  if "logs" in options:
+    return pathlib.Path(options.logs)
+  if not getattr(inner, "workdir", None):
+    raise ValueError(
+      f"{' '.join(words)!r} has no workdir to put the logs into; add --logs "
+      "DIR before --"
+    )
+  return pathlib.Path(inner.workdir) / "launch"
+
+
+def _training(inner: argparse.Namespace, overrides: dict) -> dict[str, Any]:
+  """What `jaxvision.train` takes, the profile as text."""
+  names = ("extend", "extend_schedule", "trust")
+  more = {name: getattr(inner, name) for name in names}
+  return {
+    "recipe": inner.config,
+    "workdir": inner.workdir,
+    "overrides": overrides,
+    "overfit": inner.overfit,
+    "profile": inner.profile,
+    **{name: value for name, value in more.items() if value},
+  }

@@ -1,0 +1,46 @@
+"""`jaxvision models`."""
+
+import argparse
+
+from jaxvision.cli import parsing
+
+_OF_LAYERS = {  # What `models NAME` takes.
+  "image_size": "of the table of layers (the native one)",
+  "num_classes": "of the table of layers (1000)",
+  "depth": "of its paths (the deepest that fits on a screen)",
+}
+
+
+def add(commands) -> None:
+  """Declares the command."""
+  command = parsing.add(
+    commands,
+    "models",
+    _models,
+    "list the models, or the layers and options of one",
+  )
+  command.add_argument(
+    "pattern", nargs="?", default="*", help="as in 'resnet*' (all), or a name"
+  )
+  for name, text in _OF_LAYERS.items():
+    command.add_argument(f"--{name}", type=int, metavar="N", help=text)
+
+
+def _models(options: argparse.Namespace) -> None:
+  from jaxvision import lookup, models, user_code
+  from jaxvision.cli import tables
+
+  names = models.names(options.pattern)
+  if user_code.is_own(options.pattern):
+    names = [options.pattern]
+  if not names:
+    raise ValueError(lookup.unknown("model", options.pattern, models.names()))
+  wanted = {name: getattr(options, name) for name in _OF_LAYERS}
+  wanted = {k: number for k, number in wanted.items() if number is not None}
+  if names == [options.pattern]:
+    tables.print_layers(options.pattern, **wanted)
+    tables.print_options(options.pattern)
+  elif wanted:
+    raise ValueError(f"--{min(wanted)} needs one model, not {options.pattern}")
+  else:
+    tables.print_models(names)

@@ -1,0 +1,110 @@
+"""`jaxvision probe`: what simple classifiers make of a network's features."""
+
+import argparse
+import logging
+import pathlib
+
+from jaxvision import files, user_code
+from jaxvision.cli import parsing
+from jaxvision.files import paths
+from jaxvision.processes import console
+
+
+def add(commands) -> None:
+  """Declares the command."""
+  command = parsing.add(
+    commands, "probe", _probe, "measure frozen features by simple classifiers"
+  )
+  parsing.add_source(command)
+  command.add_argument(
+    "--data", type=paths.expanded, required=True, help=parsing.SOURCE_OF_DATA
+  )
+  command.add_argument("--train", default="train", help="split to fit")
+  command.add_argument("--test", default="test", help="split to measure")
+  command.add_argument(
+    "--probes",
+    default="knn,lda,logistic",
+    help="calls, separated by commas: knn(k=20),fewshot,lda,pixels/knn",
+  )
+  parsing.add_data_changed(command)
+  command.add_argument("--batch_size", type=int, default=64)
+  command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _probe(options: argparse.Namespace) -> None:
+  from jaxvision import data, inference, lookup
+  from jaxvision.evaluation import probes
+  from jaxvision.inference import pretrained
+  from jaxvision.xla import settings
+
+  settings.tune_cpu()
+  run = parsing.open_source(options)
+  kind, name = data.kind_of(options.data)
+  train, test = (
+    pretrained.make_batches(run, kind, name, split, size=options.batch_size)
+    for split in (options.train, options.test)
+  )
+  of_run = run.config.data
+  _check(
+    run,
+    {"train": train.examples.dataset, "test": test.examples.dataset},
+    own=(kind, name) == user_code.as_written((of_run.kind, of_run.name)),
+    changed=options.data_changed,
+  )
+  measure = probes.make_evaluator(
+    _names(lookup.split(options.probes)),
+    run.model,
+    train,
+    test,
+    num_classes=len(train.examples.dataset.class_names),
+    mean=run.config.data.mean,
+    std=run.config.data.std,
+    mesh=run.mesh,
+  )
+  found = measure(run.variables)
+  if options.json:
+    console.say(files.to_json(found, indent=1))
+    return
+  if options.workdir:
+    console.say(f"features: {inference.describe(run)}")
+  for name, metrics in found.items():
+    values = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
+    console.say(f"{name}: {values}")
+
+
+def _names(calls: tuple[str, ...]) -> tuple[str, ...]:
+  """The probes, with the code of those that are the user's own."""
+  typed = {"evaluate": {"probes": calls}}
+  found = user_code.resolve(typed, folders=[pathlib.Path()])
+  return found["evaluate"]["probes"]
+
+
+def _check(run, splits, *, own: bool, changed: str) -> None:
+  """Whether splits may be compared, and say what they share.
+
+  Args:
+    run: whose features are probed.
+    splits: by role: train and test.
+    own: whether they are of the data that the run was trained on.
+    changed: what to do if these are no longer the same.
+  """
+  from jaxvision import data
+  from jaxvision.training.setup import data_record
+
+  train, test = splits["train"], splits["test"]
+  if train.class_names != test.class_names:
+    raise ValueError(
+      f"{train.split!r} and {test.split!r} of {train.name} have other classes, "
+      "or the same in another order; give them one list of classes"
+    )
+  for text in data.overlaps(splits, data.identify(splits)[1]):
+    logging.getLogger(__name__).warning("%s", text)
+  if not run.workdir:
+    return
+  data_record.say_trained_on(run.workdir, test)
+  for role in ("train", "validation", "test") if own else ():
+    for split in splits.values():
+      if split.split == run.config.data[role]:
+        data_record.check_role(
+          run.workdir, role, split, changed=changed, warn=False
+        )

@@ -1,0 +1,112 @@
+"""`jaxvision train`."""
+
+import argparse
+import contextlib
+import logging
+import pathlib
+import signal
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jaxvision.cli import parsing
+from jaxvision.files import paths
+from jaxvision.processes import console
+
+
+def add(commands) -> None:
+  """Declares the command."""
+  command = parsing.add(
+    commands,
+    "train",
+    _train,
+    "train what a config says, or go on with it",
+    epilog="Any key of the config can be set: "
+    "--config.optimizer.learning_rate=0.1",
+  )
+  command.add_argument(
+    "--config",
+    type=paths.expanded,
+    metavar="FILE.py[:ARGUMENT]",
+    help="the recipe; without it the run in --workdir goes on",
+  )
+  command.add_argument(
+    "--workdir", type=paths.expanded, required=True, help="the run's folder"
+  )
+  command.add_argument(
+    "--extend",
+    default="",
+    metavar="DURATION",
+    help="go on with the run until it lasts so long in all, as '40 epochs'; "
+    "without --config",
+  )
+  command.add_argument(
+    "--extend-schedule",
+    default="",
+    metavar="stretch|constant",
+    help="what the schedule of the learning rate does then: it is that of a "
+    "run of the new duration (default), or stays and then keeps its last rate",
+  )
+  parsing.add_trust(command)
+  command.add_argument(
+    "--overfit",
+    type=int,
+    default=0,
+    metavar="N",
+    help="learn only N examples, by heart, to see that the model can",
+  )
+  parsing.add_data_changed(command)
+  command.add_argument(
+    "--profile",
+    default="",
+    metavar="steps=FROM:TO",
+    help="trace these steps into WORKDIR/profile, for xprof or TensorBoard",
+  )
+
+
+def _train(options: argparse.Namespace) -> None:
+  from jaxvision import training
+  from jaxvision.processes import agreement, cluster
+  from jaxvision.training.loop import profiling
+  from jaxvision.xla import settings
+
+  if options.extend_schedule and not options.extend:
+    raise ValueError("--extend-schedule is of --extend DURATION: give both")
+  steps = profiling.parse(options.profile) if options.profile else range(0)
+  settings.tune_cpu()
+  cluster.start()
+  if not agreement.is_first():
+    console.log_to_screen(logging.WARNING)
+  with _interrupted_at_once():
+    result = training.train(
+      options.config,
+      workdir=options.workdir,
+      overrides=options.overrides,
+      overfit=options.overfit,
+      data_changed=options.data_changed,
+      profile=steps,
+      extend=options.extend,
+      extend_schedule=options.extend_schedule,
+    )
+  if agreement.is_first():
+    _say_where(options, result)
+
+
+def _say_where(options: argparse.Namespace, result: Mapping[str, Any]) -> None:
+  report = pathlib.Path(options.workdir).absolute() / "report.html"
+  final = result["final"]
+  accuracy = ""
+  if final:
+    split, average, _ = final["split"].partition("_ema")
+    accuracy = f", {split} accuracy {final['metrics']['top1']:.2%}"
+    accuracy += " (moving average of the parameters)" if average else ""
+  console.say(f"report: {report}{accuracy}")
+
+
+@contextlib.contextmanager
+def _interrupted_at_once() -> Iterator[None]:
+  """Ctrl-C ends even the compiler; the training takes it over and saves."""
+  before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGINT, before)

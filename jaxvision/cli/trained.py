@@ -1,0 +1,189 @@
+"""`jaxvision evaluate`, `predict` and `report`: what trained runs are worth."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxvision import files
+from jaxvision.cli import parsing
+from jaxvision.files import paths, spreadsheets
+from jaxvision.processes import console
+from jaxvision.runs import sweep_folder
+
+ROLES = ("train", "validation", "test")
+
+
+def add(commands) -> None:
+  """Declares the three commands."""
+  _add_evaluate(commands)
+  _add_predict(commands)
+  _add_report(commands)
+
+
+def _add_evaluate(commands) -> None:
+  command = parsing.add(
+    commands,
+    "evaluate",
+    _evaluate,
+    "measure a trained run on its own data, or a network on other data",
+  )
+  parsing.add_source(command)
+  command.add_argument(
+    "--data",
+    type=paths.expanded,
+    help=f"in place of the run's own: {parsing.SOURCE_OF_DATA}",
+  )
+  command.add_argument(
+    "--split",
+    default="test",
+    help="train, validation or test (default) of the run's own data; of --data "
+    "any, as in 'test[:50%%]'",
+  )
+  parsing.add_data_changed(command)
+  command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+  from jaxvision import data, inference
+  from jaxvision.inference import pretrained
+  from jaxvision.xla import settings
+
+  settings.tune_cpu()
+  if options.data is None:
+    _check_own(options)
+  elif options.data_changed != "refuse":
+    raise ValueError("--data-changed is of the run's own data, not of --data")
+  run = parsing.open_source(options)
+  if options.data is None:
+    values = inference.evaluate(
+      run, role=options.split, data_changed=options.data_changed
+    ).metrics
+  else:
+    kind, name = data.kind_of(options.data)
+    values = pretrained.evaluate(run, kind, name, options.split).metrics
+  of_data = {} if options.data is None else {"data": options.data}
+  if options.json:
+    step = {"step": run.step} if options.workdir else {}
+    about = {**step, **of_data, "split": options.split}
+    console.say(files.to_json({**about, **values}))
+    return
+  what = f"step {run.step}" if options.workdir else options.model
+  console.say(", ".join([what, *of_data.values(), options.split]))
+  for name, value in values.items():
+    console.say(f"  {name:<18} {value:.4f}")
+
+
+def _check_own(options: argparse.Namespace) -> None:
+  if options.weights:
+    raise ValueError("--weights have no data of their own: say --data SOURCE")
+  if options.split not in ROLES:
+    raise ValueError(
+      f"--split {options.split} is none of the run's own; say one of "
+      f"{', '.join(ROLES)}, or --data SOURCE for other data"
+    )
+
+
+def _add_predict(commands) -> None:
+  command = parsing.add(
+    commands,
+    "predict",
+    _predict,
+    "name what is in images, by a run or weights",
+  )
+  parsing.add_source(command)
+  form = command.add_mutually_exclusive_group()
+  form.add_argument("--json", action="store_true", help="print JSON")
+  form.add_argument(
+    "--csv",
+    action="store_true",
+    help="print CSV: image,rank,class,probability,error",
+  )
+  command.add_argument(
+    "--top", type=_positive, default=5, metavar="N", help="classes to name (5)"
+  )
+  command.add_argument(
+    "images",
+    type=paths.expanded,
+    nargs="+",
+    metavar="IMAGE",
+    help="files, or folders of them",
+  )
+
+
+def _predict(options: argparse.Namespace) -> None:
+  from jaxvision import data, inference
+  from jaxvision.xla import settings
+
+  settings.tune_cpu()
+  images = data.list_images(options.images)
+  run = parsing.open_source(options)
+  found = inference.predict(run, images, top=options.top)
+  if options.json:
+    console.say(files.to_json(found, indent=1))
+  elif options.csv:
+    console.say(_csv(found).rstrip("\n"))
+  else:
+    for each in found:
+      _print_prediction(each)
+  unreadable = [each["image"] for each in found if "error" in each]
+  if unreadable:
+    raise ValueError(f"{len(unreadable)} of {len(found)} could not be read")
+
+
+def _positive(text: str) -> int:
+  if int(text) < 1:
+    raise argparse.ArgumentTypeError(f"{text}: it must be at least 1")
+  return int(text)
+
+
+def _csv(found: Sequence[Mapping[str, Any]]) -> str:
+  """A line per image and class; of an unreadable image one, with the error."""
+  rows = [("image", "rank", "class", "probability", "error")]
+  for each in found:
+    if "error" in each:
+      rows.append((each["image"], "", "", "", each["error"]))
+    for rank, named in enumerate(each.get("top", ()), start=1):
+      name, probability = named["class"], named["probability"]
+      rows.append((each["image"], rank, name, probability, ""))
+  return spreadsheets.to_csv(rows)
+
+
+def _print_prediction(prediction: dict) -> None:
+  console.say(files.printable(prediction["image"]))
+  if "error" in prediction:
+    console.say(f"  {files.printable(prediction['error'])}")
+  for each in prediction.get("top", ()):
+    name = files.printable(each["class"])
+    console.say(f"  {each['probability']:7.2%}  {name}")
+
+
+def _add_report(commands) -> None:
+  command = parsing.add(
+    commands,
+    "report",
+    _report,
+    "write report.html for each run or sweep, and a comparison of several runs",
+  )
+  command.add_argument(
+    "runs", type=paths.expanded, nargs="+", metavar="RUN", help="their folders"
+  )
+  command.add_argument(
+    "--output",
+    type=paths.expanded,
+    default="comparison.html",
+    help="the comparison, where there are several (comparison.html)",
+  )
+
+
+def _report(options: argparse.Namespace) -> None:
+  from jaxvision import report
+
+  sweeps = [each for each in options.runs if sweep_folder.is_sweep(each)]
+  runs = [each for each in options.runs if each not in sweeps]
+  for sweep in sweeps:
+    console.say(f"report: {report.write_sweep(sweep)}")
+  for run in runs:
+    console.say(f"report: {report.write_report(run)}")
+  if len(runs) > 1:
+    path = report.write_comparison(runs, options.output)
+    console.say(f"comparison: {path}")

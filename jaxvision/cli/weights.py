@@ -1,0 +1,160 @@
+"""`jaxvision weights` and `export`: files of weights, in and out."""
+
+import argparse
+
+from jaxvision import files
+from jaxvision.cli import parsing
+from jaxvision.files import paths
+from jaxvision.processes import console
+
+_LISTED = 400  # arrays that `inspect` prints
+
+
+def add(commands) -> None:
+  """Declares the commands."""
+  weights = parsing.add(
+    commands, "weights", None, "list, inspect or convert files of weights"
+  )
+  actions = weights.add_subparsers(dest="action", required=True)
+  listing = parsing.add(actions, "list", _list, "the published files")
+  listing.add_argument(
+    "pattern", nargs="?", default="*", help="of the model or the file"
+  )
+  inspect = parsing.add(
+    actions, "inspect", _inspect, "what is in a file, and which model it is"
+  )
+  inspect.add_argument("file", type=paths.expanded, help="a path or an address")
+  convert = parsing.add(
+    actions,
+    "convert",
+    _convert,
+    "write weights in the layout that others read",
+  )
+  convert.add_argument(
+    "source", type=paths.expanded, help="the folder of a run, or a file"
+  )
+  convert.add_argument(
+    "target", type=paths.expanded, help="FILE.safetensors or FILE.npz"
+  )
+  convert.add_argument("--model", help="its name; of a run it is known")
+  convert.add_argument("--layout", default="", help="whose; timm's by default")
+  convert.add_argument(
+    "--image_size",
+    type=parsing.size,
+    metavar="N|HxW",
+    help="of the images that positions in a file are for, in pixels",
+  )
+  parsing.add_trust(convert)
+  export = parsing.add(
+    commands, "export", _export, "write a model that runs without this package"
+  )
+  export.add_argument(
+    "target", type=paths.expanded, help="the file, as in model.jax"
+  )
+  parsing.add_source(export)
+
+
+def _list(options: argparse.Namespace) -> None:
+  from jaxvision.cli import tables
+  from jaxvision.weights import published
+
+  rows = published.rows(options.pattern)
+  if not rows:
+    raise ValueError(f"no published file is called {options.pattern!r}")
+  tables.print_published(rows)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+  from jaxvision import weights
+
+  found = weights.inspect(options.file)
+  for key, shape, dtype in found.arrays[:_LISTED]:
+    console.say(f"{files.printable(key)}  {shape}  {dtype}")
+  if len(found.arrays) > _LISTED:
+    console.say(f"... and {len(found.arrays) - _LISTED} more")
+  console.say(f"{found.parameters:,} numbers in {len(found.arrays)} arrays")
+  if not found.layout:
+    console.say("laid out in no way that is known here")
+    return
+  if found.prefix:
+    console.say(
+      f"the prefix {files.printable(found.prefix)} of its keys is left out"
+    )
+  for name, value in found.options.items():
+    console.say(f"it states {files.printable(name)}={files.printable(value)}")
+  classes = found.num_classes or "no"
+  console.say(f"laid out as {found.layout} do; {classes} classes")
+  for name, difference in found.models[:3]:
+    console.say(f"  {name}: {difference:+,} parameters in the body")
+
+
+def _convert(options: argparse.Namespace) -> None:
+  import pathlib
+
+  from jaxvision import inference, user_code, weights
+  from jaxvision.weights import image_preprocessing
+
+  name, size, of_run = options.model, options.image_size, ""
+  if pathlib.Path(options.source).is_dir():
+    if size is not None:
+      raise ValueError("--image_size is of a file: a run knows its own")
+    run = inference.load_run(options.source)
+    of_run = f" ({inference.describe(run)})"
+    name = run.config.model.name
+    if user_code.is_own(name):
+      raise ValueError(
+        f"{options.source} is a run of {user_code.as_written(name)}, a model "
+        "of your own, which has no published layout: `jaxvision export` writes "
+        "it whole, and --config.model.weights=RUN starts from it"
+      )
+    model, variables, size = run.model, run.variables, run.image_shape[:2]
+  elif name is None:
+    raise ValueError(f"{options.source} is a file: say which --model it is")
+  else:
+    model, variables = weights.load(options.source, name, image_size=size)
+  weights.save(
+    options.target,
+    name,
+    variables,
+    model=model,
+    image_size=size,
+    layout=options.layout,
+  )
+  console.say(f"written: {options.target}{of_run}")
+  beside = image_preprocessing.keep(
+    options.target,
+    weights.preprocessing(options.source, name, image_size=size),
+    implied=lambda: weights.preprocessing(
+      options.target, name, image_size=size
+    ),
+  )
+  if beside:
+    console.say(
+      f"written: {beside}, how images become the input of these weights, which "
+      "the layout does not tell; keep both together"
+    )
+
+
+def _export(options: argparse.Namespace) -> None:
+  from jaxvision import inference
+  from jaxvision.inference import export
+
+  export.check_path(options.target)
+  run = parsing.open_source(options)
+  export.save(
+    options.target,
+    run.model,
+    run.variables,
+    image_shape=run.input_shape,
+    mean=run.config.data.mean,
+    std=run.config.data.std,
+    class_names=run.class_names,
+  )
+  of_run = f" ({inference.describe(run)})" if options.workdir else ""
+  console.say(f"exported: {options.target}{of_run}")
+  calls = ", ".join(run.config.data.eval_transforms) or "nothing"
+  height, width, channels = run.input_shape
+  console.say(
+    f"it takes uint8 images (b, {height}, {width}, {channels}); what was done "
+    f"to images before: {calls}"
+  )

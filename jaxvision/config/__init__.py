@@ -1,0 +1,21 @@
+"""What a run is: a recipe in Python, overrides, and the keys of both."""
+
+from jaxvision.config.loading import (
+  ConfigDict,
+  as_trained,
+  complete,
+  flatten,
+  load,
+  restore,
+)
+
+__all__ = [
+  "ConfigDict",
+  "as_trained",
+  "complete",
+  "durations",
+  "flatten",
+  "load",
+  "recipe_files",
+  "restore",
+]

@@ -1,0 +1,120 @@
+"""The keys of a config: what type and range each has, in one table.
+
+The dictionaries called `options` are not here: they are keyword arguments of
+functions, which declare the same of their parameters.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from jaxvision.config import durations
+from jaxvision.lookup.options import convert
+from jaxvision.lookup.ranges import (
+  Count,
+  Form,
+  NonNegative,
+  Positive,
+  Probability,
+  Range,
+  Regex,
+  Whole,
+)
+
+Duration = Annotated[str, Form("a duration", durations.parse)]
+Text = tuple[str, ...]
+
+
+def _perhaps(text: str) -> None:
+  """Reads a duration that may be left out."""
+  if text:
+    durations.parse(text)
+
+
+# Of a batch, over all devices: larger than any that was ever trained with.
+Batch = Annotated[int, Range(1, 2**20)]
+# Threads or processes of a machine.
+Crew = Annotated[int, Range(0, 1024)]
+Axis = str | tuple[str, ...] | None
+Source = tuple[Positive, str, str, str]
+
+TYPES: Mapping[str, Any] = {
+  "seed": Annotated[int, Range(0, 2**32 - 1)],
+  "model.name": str,
+  "model.weights": str,
+  "model.ignore": tuple[Regex, ...],
+  "data.kind": str,
+  "data.name": str,
+  "data.sources": tuple[Source, ...],
+  "data.data_dir": str | None,
+  "data.train": str,
+  "data.validation": str,
+  "data.test": str,
+  "data.num_classes": Whole,
+  "data.channels": Count,
+  "data.train_transforms": Text,
+  "data.eval_transforms": Text,
+  "data.device_transforms": Text,
+  "data.mean": tuple[Probability, ...],
+  "data.std": tuple[Positive, ...],
+  "data.placement": str,
+  "data.threads": Crew,
+  "data.workers": Crew,
+  "data.max_unreadable": Probability,
+  "data.max_pixels": Count,
+  "loss.name": str,
+  "loss.auxiliary_weight": NonNegative,
+  "loss.l1": NonNegative,
+  "loss.l2": NonNegative,
+  "loss.penalty_on": Regex,
+  "optimizer.name": str,
+  "optimizer.learning_rate": NonNegative,
+  "optimizer.weight_decay": NonNegative,
+  "optimizer.gradient_clip": NonNegative,
+  "optimizer.learning_rate_rules": tuple[tuple[Regex, NonNegative | None], ...],
+  "optimizer.layer_decay": Annotated[float, Range(0, 1, above=True)],
+  "optimizer.weight_decay_rules": tuple[tuple[Regex, NonNegative], ...],
+  "optimizer.sam_radius": NonNegative,
+  "schedule.name": str,
+  "schedule.duration": Annotated[str, Form("a duration", _perhaps)],
+  "schedule.warmup": Duration,
+  "ema.decay": Annotated[float, Range(0, 0.999_999)],
+  "train.duration": Duration,
+  "train.batch_size": Batch,
+  "train.steps_per_dispatch": Count,
+  "train.accumulate": Batch,
+  "train.remat": str,
+  "mesh.replica": Whole,
+  "mesh.data": Whole,
+  "mesh.fsdp": Whole,
+  "mesh.rules": tuple[tuple[Regex, str | tuple[Axis, ...]], ...],
+  "precision.parameters": str,
+  "precision.compute": str,
+  "precision.output": str,
+  "precision.optimizer": str,
+  "evaluate.every": Duration,
+  "evaluate.batch_size": Annotated[int, Range(0, 2**20)],
+  "evaluate.probes": Text,
+  "checkpoint.every": Duration,
+  "checkpoint.keep": Count,
+  "checkpoint.best": str,
+  "log.every": Annotated[str, Form("a duration", _perhaps)],
+  "log.tensorboard": bool,
+  "log.peak_flops": Annotated[float, Range(0, 1e30)],
+}
+
+
+def check(values: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the values of keys as their types have them.
+
+  Args:
+    values: by dotted key; keys that the table lacks stay as they are.
+
+  Raises:
+    ValueError: a value is of another type, or out of its range; names the key.
+  """
+  return {
+    key: convert(value, TYPES[key], name=f"config key {key!r}")
+    if key in TYPES
+    else value
+    for key, value in values.items()
+  }

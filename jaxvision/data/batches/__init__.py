@@ -1,0 +1,3 @@
+"""Batches as a pure function of the step: order, decoding, prefetch."""
+
+__all__ = ["filling", "order", "pipeline", "prefetch", "worker_processes"]

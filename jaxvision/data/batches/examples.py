@@ -1,0 +1,187 @@
+"""Transformed examples of a data set; small images stay in memory decoded.
+
+An image that cannot be read does not stop a run: it is counted, and named once
+in a warning. Too many of them are an error. What stands in its place is decided
+in filling.py.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from jaxvision.data import dataset, decoding
+from jaxvision.data.decoding import unreadable
+from jaxvision.data.transforms import host
+
+# Decoded images are kept if all of the split would fit in this.
+_CACHE_BYTES = 2**28
+# Files that are read at once, since sources on disk are faster that way; with
+# more, their memory goes back to the system and is asked for again each time.
+_READ = 8
+_NAMED = 5  # unreadable images in the message of the error
+
+# The image, or why there is none, and the label.
+Fetched = tuple[np.ndarray | decoding.UnreadableImage, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+  """A data set whose images are decoded and transformed as they are asked for.
+
+  Attributes:
+    dataset: where they come from.
+    transform: of one image.
+    channels: of all images, 3 or 1; for arrays, what they have.
+    max_unreadable: the share of unreadable images that is tolerated.
+    max_pixels: that an image may have.
+    unreadable: index -> reason, of those counted so far.
+    cache: index -> (image, label), decoded, of those kept.
+  """
+
+  dataset: dataset.Dataset
+  transform: host.HostTransform
+  channels: int
+  max_unreadable: float
+  max_pixels: int = unreadable.MAX_PIXELS
+  unreadable: dict[int, str] = dataclasses.field(default_factory=dict)
+  cache: dict[int, tuple[np.ndarray, int]] = dataclasses.field(
+    default_factory=dict, repr=False
+  )
+
+  def fetch(
+    self, indices: Sequence[int], rngs: Sequence[np.random.Generator | None]
+  ) -> Iterator[Fetched]:
+    """Reads, decodes and transforms; may be called from many threads.
+
+    Args:
+      indices: of examples, Python integers.
+      rngs: of the transform of each; None if it is not random.
+
+    Yields:
+      ((h, w, channels) uint8, label) each; for an unreadable image (the error,
+      0), which is not counted here. Each is decoded when it is taken.
+
+    Raises:
+      ValueError: a label outside the classes, or arrays of other channels.
+    """
+    pairs = list(zip(indices, rngs, strict=True))
+    for first in range(0, len(pairs), _READ):
+      yield from self._fetch_block(pairs[first : first + _READ])
+
+  def count(self, found: Mapping[int, str]) -> None:
+    """Notes unreadable images, and names the new ones in warnings.
+
+    Args:
+      found: index -> reason.
+
+    Raises:
+      UnreadableImage: there are more than max_unreadable.
+    """
+    new = {i: why for i, why in found.items() if i not in self.unreadable}
+    self.unreadable.update(new)
+    for index, reason in new.items():
+      logging.getLogger(__name__).warning(
+        "unreadable image %s: %s", self._id(index), reason
+      )
+    self.check(dict(self.unreadable))
+
+  def check(self, found: Mapping[int, str]) -> None:
+    """Raises UnreadableImage if these are more than max_unreadable."""
+    total = self.dataset.num_examples
+    if len(found) > self.max_unreadable * total:
+      listed = "; ".join(
+        f"{self._id(i)}: {why}" for i, why in list(found.items())[:_NAMED]
+      )
+      raise decoding.UnreadableImage(
+        f"{len(found)} of {total} images of {self.dataset.name} "
+        f"({self.dataset.split}) are unreadable, more than the share "
+        f"data.max_unreadable={self.max_unreadable}: {listed}; remove or "
+        "replace them, or raise that share"
+      )
+
+  def _fetch_block(
+    self, pairs: Sequence[tuple[int, np.random.Generator | None]]
+  ) -> Iterator[Fetched]:
+    missing = [index for index, _ in pairs if index not in self.cache]
+    read = dict(zip(missing, self._read(missing), strict=True))
+    for index, rng in pairs:
+      if index in read:
+        yield self._transformed(index, *read[index], rng)
+      else:
+        image, label = self.cache[index]
+        yield self.transform(rng, image), label
+
+  def _read(
+    self, indices: list[int]
+  ) -> list[tuple[bytes | np.ndarray | OSError | MemoryError, int]]:
+    """As the data set does, but with the error in place of a file."""
+    if not indices:
+      return []
+    try:
+      return self.dataset.read(indices)
+    except (OSError, MemoryError) as error:
+      if len(indices) == 1:
+        return [(error, 0)]
+    return [each for index in indices for each in self._read([index])]
+
+  def _transformed(
+    self,
+    index: int,
+    image: bytes | np.ndarray | OSError | MemoryError,
+    label: int,
+    rng: np.random.Generator | None,
+  ) -> Fetched:
+    if isinstance(image, OSError | MemoryError):
+      return unreadable.from_failure(image), 0
+    if not 0 <= label < len(self.dataset.class_names):
+      raise ValueError(
+        f"{self._id(index)} has the label {label}, outside the "
+        f"{len(self.dataset.class_names)} classes; if the labels of this split "
+        "are not published, choose another split"
+      )
+    try:
+      return self._decoded(index, image, label, rng), label
+    except Exception as error:
+      if unreadable.is_of_image(error):
+        return unreadable.from_failure(error), 0
+      if type(error) is ValueError:
+        raise ValueError(f"{self._id(index)}: {error}") from error
+      raise
+
+  def _decoded(
+    self,
+    index: int,
+    image: bytes | np.ndarray,
+    label: int,
+    rng: np.random.Generator | None,
+  ) -> np.ndarray:
+    """The image after the transforms; keeps it as it is before, if it may."""
+    head = self.transform.head
+    if isinstance(image, bytes):
+      # Not kept: how much of it is decoded, and how finely, depends on the rng.
+      if head is not None and decoding.is_jpeg(image):
+        part = decoding.decode_resampled(
+          image,
+          head,
+          rng=rng,
+          channels=self.channels,
+          max_pixels=self.max_pixels,
+        )
+        return self.transform.tail(rng, part)
+      image = decoding.decode(
+        image, channels=self.channels, max_pixels=self.max_pixels
+      )
+    elif image.shape[2] != self.channels:
+      raise ValueError(
+        f"the images of {self.dataset.name} have {image.shape[2]} channels, "
+        f"data.channels is {self.channels}; set it to {image.shape[2]}"
+      )
+    # Judged image by image: whatever their sizes, the sum stays below.
+    if image.nbytes * self.dataset.num_examples <= _CACHE_BYTES:
+      self.cache[index] = image, label
+    return self.transform(rng, image)
+
+  def _id(self, index: int) -> str:
+    return self.dataset.ids([index])[0]

@@ -1,0 +1,155 @@
+"""Fills the rows of batches with examples.
+
+An image that cannot be read is replaced in training by the next one that can,
+so that batches stay full; it is transformed as the missing one would have been,
+so that the two do not look alike. Which one that is follows from the files
+alone. In evaluation nothing stands in for it: its row is masked.
+"""
+
+import numpy as np
+
+from jaxvision.data import decoding
+from jaxvision.data.batches import examples
+
+Batch = dict[str, np.ndarray]
+# name -> (shape, dtype)
+Layout = dict[str, tuple[tuple[int, ...], str]]
+
+# The first word of a seed; the order of the examples has another.
+_TRANSFORM = 2
+
+
+def layout(rows: int, image_shape: tuple[int, int, int]) -> Layout:
+  """The arrays of a batch."""
+  return {
+    "image": ((rows, *image_shape), "uint8"),
+    "label": ((rows,), "int32"),
+    "mask": ((rows,), "float32"),
+  }
+
+
+def empty(arrays: Layout) -> Batch:
+  """Arrays that are yet to be filled."""
+  return {name: np.empty(*each) for name, each in arrays.items()}
+
+
+def image_shape(source: examples.Examples) -> tuple[int, int, int]:
+  """The shape of the first readable image after the transforms.
+
+  Raises:
+    UnreadableImage: there is none, or too many are unreadable.
+  """
+  rng = _rng(source, 0, 0, 0)
+  for index in range(source.dataset.num_examples):
+    image, _ = next(source.fetch([index], [rng]))
+    if not isinstance(image, decoding.UnreadableImage):
+      return image.shape
+    source.count({index: str(image)})
+  raise decoding.UnreadableImage(
+    f"no image of {source.dataset.name} ({source.dataset.split}) is readable; "
+    f"the first: {next(iter(source.unreadable.values()))}"
+  )
+
+
+def fill(
+  batch: Batch,
+  source: examples.Examples,
+  *,
+  indices: np.ndarray,
+  epochs: np.ndarray,
+  seed: int | None,
+) -> dict[int, str]:
+  """Writes one example into each row.
+
+  Args:
+    batch: arrays of a `layout`; all of their rows are written.
+    source: the examples.
+    indices: (rows,) of the examples; num_examples stands for padding.
+    epochs: (rows,) in which they come, for the random numbers.
+    seed: of the transforms; None in evaluation.
+
+  Returns:
+    index -> reason of the unreadable images that were met.
+
+  Raises:
+    ValueError: an image of another shape.
+    UnreadableImage: more than are tolerated were met here.
+  """
+  for array in batch.values():
+    array[indices == source.dataset.num_examples] = 0
+  rows = np.flatnonzero(indices < source.dataset.num_examples).tolist()
+  wanted, epochs = indices[rows].tolist(), epochs[rows].tolist()
+  rngs = [
+    _rng(source, seed, epoch, index)
+    for epoch, index in zip(epochs, wanted, strict=True)
+  ]
+  unreadable = {}
+  for row, index, epoch, (image, label) in zip(
+    rows, wanted, epochs, source.fetch(wanted, rngs), strict=True
+  ):
+    if isinstance(image, decoding.UnreadableImage):
+      unreadable[index] = str(image)
+      if seed is None:
+        for array in batch.values():
+          array[row] = 0
+        continue
+      rng = _rng(source, seed, epoch, index)
+      image, label = _next(source, index, rng, unreadable)
+    _check_shape(image, batch["image"].shape[1:], source, index)
+    batch["image"][row], batch["label"][row] = image, label
+    batch["mask"][row] = 1
+  return unreadable
+
+
+def _next(
+  source: examples.Examples,
+  index: int,
+  rng: np.random.Generator | None,
+  unreadable: dict[int, str],
+) -> tuple[np.ndarray, int]:
+  """The next example that is readable; adds to `unreadable` those that are not.
+
+  After the last example of a source of a mixture comes its first one again.
+  """
+  first, size = 0, source.dataset.num_examples
+  for part, _ in source.dataset.mixture:
+    if index < first + part:
+      size = part
+      break
+    first += part
+  for _ in range(size - 1):
+    source.check(unreadable)
+    index = first + (index + 1 - first) % size
+    image, label = next(source.fetch([index], [rng]))
+    if not isinstance(image, decoding.UnreadableImage):
+      return image, label
+    unreadable[index] = str(image)
+  raise decoding.UnreadableImage(
+    f"none of the images {first} to {first + size - 1} of "
+    f"{source.dataset.name} ({source.dataset.split}) is readable; {index}: "
+    f"{unreadable[index]}"
+  )
+
+
+def _check_shape(
+  image: np.ndarray,
+  shape: tuple[int, ...],
+  source: examples.Examples,
+  index: int,
+) -> None:
+  if image.shape != shape:
+    raise ValueError(
+      f"{source.dataset.ids([index])[0]} is {image.shape} after the "
+      f"transforms, other images of this split are {shape}; a batch needs one "
+      'shape: add "resize(SIZE)", or "resize_small(SIZE)" and '
+      '"center_crop(SIZE)", to the transforms'
+    )
+
+
+def _rng(
+  source: examples.Examples, seed: int | None, epoch: int, index: int
+) -> np.random.Generator | None:
+  if not source.transform.random:
+    return None
+  words = (_TRANSFORM, seed, epoch, index)
+  return np.random.Generator(np.random.Philox(words))

@@ -1,0 +1,288 @@
+"""Batches as a pure function of the step.
+
+Training: the examples of all epochs are lined up, each epoch in a new order,
+and batch `step` takes `batch_size` of them from place `step * batch_size` on.
+Batches may therefore straddle two epochs, and nothing is ever left out. The
+order follows from (seed, epoch), the transforms of an example from (seed,
+epoch, example), so that a run can go on from any step, with any number of
+threads, workers and processes, and see the same bytes.
+
+Evaluation: the examples in their own order, once; the last batch is padded.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import logging
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from jaxvision.data import dataset as datasets
+from jaxvision.data.batches import (
+  examples,
+  filling,
+  order,
+  prefetch,
+  worker_processes,
+)
+from jaxvision.data.decoding import unreadable
+from jaxvision.data.transforms import host
+
+Batch = filling.Batch
+
+_RESIDENT_BYTES = 2**32
+_BLOCK = 1024  # examples that a thread adds to the resident ones at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches:
+  """All batches of a split; made by `make_batches`.
+
+  A batch is `{image (rows, h, w, c) uint8, label (rows,) int32, mask (rows,)
+  float32}`. Rows of mask 0 are zero: padding and, in evaluation, unreadable
+  images. In training these are replaced, see filling.py.
+
+  Attributes:
+    examples: the transformed examples.
+    batch_size: examples in a batch, all processes together.
+    seed: of the order and the transforms; None is evaluation.
+    rows: the share of this process in every batch.
+    threads: that make batches ahead of time; 0 makes them when asked for.
+    workers: processes that do it in place of the threads; 0 leaves it to them.
+    image_shape: (h, w, c) after the transforms.
+  """
+
+  examples: examples.Examples
+  batch_size: int
+  seed: int | None
+  rows: slice | np.ndarray
+  threads: int
+  workers: int
+  image_shape: tuple[int, int, int]
+
+  @property
+  def num_examples(self) -> int:
+    return self.examples.dataset.num_examples
+
+  @property
+  def steps_per_epoch(self) -> float:
+    """num_examples / batch_size, in general not a whole number."""
+    return self.num_examples / self.batch_size
+
+  @property
+  def num_batches(self) -> int:
+    """Batches that see every example at least once; exactly in evaluation."""
+    return math.ceil(self.steps_per_epoch)
+
+  @property
+  def unreadable(self) -> dict[int, str]:
+    """Index -> reason of the images found unreadable so far."""
+    return self.examples.unreadable
+
+  def indices(self, step: int) -> np.ndarray:
+    """(batch_size,) int32: the examples of the whole batch.
+
+    num_examples stands for padding, which is the last row of `resident()`.
+    """
+    return self.line_up(step, step + 1)[0]
+
+  def line_up(self, start: int, stop: int) -> np.ndarray:
+    """(stop - start, batch_size) int32: `indices` of these steps, at once."""
+    positions = np.arange(start * self.batch_size, stop * self.batch_size)
+    indices = self._order(positions)[0].astype(np.int32)
+    return indices.reshape(-1, self.batch_size)
+
+  def at(self, step: int) -> Batch:
+    """This process's rows of batch `step`."""
+    batch = filling.empty(self._layout())
+    self.examples.count(self.fill(step, slice(None), batch))
+    return batch
+
+  def fill(self, step: int, rows: slice, batch: Batch) -> dict[int, str]:
+    """Writes a part of batch `step`.
+
+    Args:
+      step: the batch.
+      rows: the part, among this process's rows.
+      batch: the arrays of all of this process's rows.
+
+    Returns:
+      index -> reason of the unreadable images that were met.
+    """
+    indices, epochs = self._order(self._positions(step)[self.rows][rows])
+    part = {name: array[rows] for name, array in batch.items()}
+    return filling.fill(
+      part, self.examples, indices=indices, epochs=epochs, seed=self.seed
+    )
+
+  def iterate(self, start: int, stop: int) -> Iterator[Batch]:
+    """Batches `start` to `stop - 1`, made ahead of time.
+
+    Errors of threads and workers are raised here. Close it
+    (contextlib.closing) if it is left before its end. Workers start with each
+    iteration, which takes about a second, and end with it.
+    """
+    steps = range(start, stop)
+    if not self.workers:
+      yield from prefetch.make_ahead(self.at, steps, threads=self.threads)
+      return
+    # Without what was found and kept so far, which each worker has of its own.
+    fresh = dataclasses.replace(self.examples, unreadable={}, cache={})
+    made = worker_processes.fill_ahead(
+      dataclasses.replace(self, examples=fresh).fill,
+      steps,
+      layout=self._layout(),
+      workers=self.workers,
+    )
+    with contextlib.closing(made):
+      for batch, found in made:
+        for unreadable in found:
+          self.examples.count(unreadable)
+        yield batch
+
+  def resident(self, rows: np.ndarray | None = None) -> Batch:
+    """The whole split and a last row of padding, to be kept on the device.
+
+    Row i is example i, so that `resident()` at `indices(step)` is the batch.
+
+    Args:
+      rows: those that are wanted, (n,); None is all.
+
+    Raises:
+      ValueError: as `check_resident`.
+    """
+    self.check_resident()
+    rows = np.arange(self.num_examples + 1) if rows is None else rows
+    kept = filling.empty(filling.layout(len(rows), self.image_shape))
+
+    def add(start: int) -> None:
+      part = slice(start, start + _BLOCK)
+      found = filling.fill(
+        {name: array[part] for name, array in kept.items()},
+        self.examples,
+        indices=rows[part],
+        epochs=np.zeros_like(rows[part]),
+        seed=self.seed,
+      )
+      self.examples.count(found)
+
+    starts = range(0, len(rows), _BLOCK)
+    collections.deque(
+      prefetch.make_ahead(add, starts, threads=self.threads), maxlen=0
+    )
+    return kept
+
+  def check_resident(self) -> None:
+    """Whether the split may stay on the device.
+
+    Raises:
+      ValueError: the transforms are random, or it is larger than 4 GiB.
+    """
+    if self.examples.transform.random:
+      raise ValueError(
+        "images that stay on the device cannot be transformed at random on "
+        "the host; use data.device_transforms, or data.placement='host'"
+      )
+    size = self.num_examples * math.prod(self.image_shape)
+    if size > _RESIDENT_BYTES:
+      raise ValueError(
+        f"the split needs {size / 2**30:.1f} GiB, more than the "
+        f"{_RESIDENT_BYTES / 2**30:.0f} GiB that may stay on the device; set "
+        "data.placement='host'"
+      )
+
+  def _layout(self) -> filling.Layout:
+    rows = len(self._positions(0)[self.rows])
+    return filling.layout(rows, self.image_shape)
+
+  def _positions(self, step: int) -> np.ndarray:
+    return step * self.batch_size + np.arange(self.batch_size)
+
+  def _order(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Indices and epochs of the examples at these places of the line-up."""
+    if self.seed is None:
+      indices = np.minimum(positions, self.num_examples)
+      return indices, np.zeros_like(indices)
+    parts = self.examples.dataset.mixture or ((self.num_examples, 1.0),)
+    return order.line_up(positions, seed=self.seed, parts=parts)
+
+
+def make_batches(
+  dataset: datasets.Dataset,
+  *,
+  batch_size: int,
+  transforms: Sequence[str] = (),
+  channels: int = 3,
+  seed: int | None = None,
+  rows: slice | np.ndarray = slice(None),
+  threads: int = 4,
+  workers: int = 0,
+  max_unreadable: float = 0.01,
+  max_pixels: int = unreadable.MAX_PIXELS,
+) -> Batches:
+  """Makes the batches of a split.
+
+  Args:
+    dataset: the split.
+    batch_size: examples in a batch, all processes together.
+    transforms: host transforms as text: ("resize(224)", "random_flip").
+    channels: 3 for RGB, 1 for grey; for arrays, what they have.
+    seed: of the order and the transforms, in [0, 2^32); None evaluates:
+      in order, each example once, the last batch padded.
+    rows: the share of this process, a slice of the batch or their numbers.
+    threads: that read and decode ahead; 0 does it when a batch is asked for.
+    workers: processes that do so in place of the threads, if it is not 0.
+    max_unreadable: the share of unreadable images that is tolerated.
+    max_pixels: that an image may have before its transforms.
+
+  Raises:
+    ValueError: random transforms in evaluation, a share of rows outside the
+      batch, images of several shapes.
+    UnreadableImage: no image at all, or too many, can be read.
+  """
+  transform = host.make_host_transform(transforms)
+  if seed is None and transform.random:
+    raise ValueError(
+      f"transforms {tuple(transforms)} are random; evaluation must not be: "
+      "use resize, resize_small and center_crop"
+    )
+  if seed is not None and not 0 <= seed < 2**32:
+    raise ValueError(f"seed is {seed}; it must lie in [0, 2^32)")
+  _check_sizes(dataset, batch_size, seed, rows)
+  source = examples.Examples(
+    dataset, transform, channels, max_unreadable, max_pixels
+  )
+  return Batches(
+    examples=source,
+    batch_size=batch_size,
+    seed=seed,
+    rows=rows,
+    threads=threads,
+    workers=workers,
+    image_shape=filling.image_shape(source),
+  )
+
+
+def _check_sizes(
+  dataset: datasets.Dataset,
+  batch_size: int,
+  seed: int | None,
+  rows: slice | np.ndarray,
+) -> None:
+  if batch_size < 1:
+    raise ValueError(f"batch size {batch_size}; it must be at least 1")
+  if seed is not None and batch_size > dataset.num_examples:
+    logging.getLogger(__name__).warning(
+      "a batch of %d holds each of the %d examples of %r more than once",
+      batch_size,
+      dataset.num_examples,
+      dataset.split,
+    )
+  if isinstance(rows, np.ndarray):
+    outside = rows.max() >= batch_size
+  else:
+    outside = rows.step not in (None, 1) or (rows.stop or 0) > batch_size
+  if outside:
+    raise ValueError(f"{rows} is not a share of a batch of {batch_size}")

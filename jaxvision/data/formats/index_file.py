@@ -1,0 +1,116 @@
+"""Indexes: arrays that describe files, made once and kept.
+
+An index lies beside the files as a hidden .jaxvision-NAME.npz or, where
+nothing may be written, in $JAXVISION_CACHE/indexes (by default
+~/.cache/jaxvision/indexes). It carries a digest of the names, sizes and times
+of what it describes, and is made again when they change.
+"""
+
+import hashlib
+import logging
+import os
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from jaxvision import files
+from jaxvision.data.formats import npz
+
+Arrays = dict[str, np.ndarray]
+
+# Raised whenever the arrays of an index mean something else.
+_VERSION = 3
+_DIGEST = "digest"
+# Times of files are coarse: what changed just now may change once more without
+# a new time.
+_SETTLED_NS = 2_000_000_000
+
+
+def load(
+  directory: pathlib.Path,
+  name: str,
+  *,
+  of: Sequence[pathlib.Path],
+  build: Callable[[], Arrays],
+) -> Arrays:
+  """The index of some files, from disk if it is there and still true.
+
+  Several processes may do so at once: each leaves a whole index or none.
+
+  Args:
+    directory: of the files; where the index is kept.
+    name: of the index in this directory.
+    of: the files, or the folders whose lists of names are indexed.
+    build: makes the arrays.
+
+  Returns:
+    The arrays.
+
+  Raises:
+    FileNotFoundError: one of the files does not exist.
+  """
+  started = time.time_ns()
+  stats = [path.stat() for path in of]
+  digest = _digest(directory, of, stats)
+  places = _places(directory, name)
+  for place in places:
+    arrays = _read(place, digest)
+    if arrays is not None:
+      return arrays
+  arrays = build()
+  newest = max(each.st_mtime_ns for each in stats)
+  if newest < started - _SETTLED_NS:
+    _keep(places, {**arrays, _DIGEST: digest})
+  return arrays
+
+
+def _digest(
+  directory: pathlib.Path,
+  paths: Sequence[pathlib.Path],
+  stats: Sequence[os.stat_result],
+) -> np.ndarray:
+  """(32,) uint8 of all that must not change."""
+  digest = hashlib.sha256(f"index {_VERSION}\n".encode())
+  for path, stat in zip(paths, stats, strict=True):
+    name = os.fsencode(os.path.relpath(path, directory))
+    digest.update(b"%d %d %s\0" % (stat.st_size, stat.st_mtime_ns, name))
+  return np.frombuffer(digest.digest(), np.uint8)
+
+
+def _places(directory: pathlib.Path, name: str) -> list[pathlib.Path]:
+  """Beside the files, and in the cache folder."""
+  where = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
+  elsewhere = files.cache_folder() / "indexes" / where
+  return [each / f".jaxvision-{name}.npz" for each in (directory, elsewhere)]
+
+
+def _read(place: pathlib.Path, digest: np.ndarray) -> Arrays | None:
+  """The arrays of an index, if it is there, whole, and of these files."""
+  try:
+    arrays = npz.read(place, remedy="it is made again")
+  except (OSError, ValueError):
+    return None
+  if not np.array_equal(arrays.pop(_DIGEST, None), digest):
+    return None
+  return arrays
+
+
+def _keep(places: Sequence[pathlib.Path], arrays: Arrays) -> None:
+  reasons = []
+  for place in places:
+    try:
+      return _write(place, arrays)
+    except OSError as error:
+      reasons.append(str(error))
+  logging.getLogger(__name__).warning(
+    "the index cannot be kept and will be made again next time: %s",
+    "; ".join(reasons),
+  )
+
+
+def _write(place: pathlib.Path, arrays: Arrays) -> None:
+  place.parent.mkdir(parents=True, exist_ok=True)
+  with files.writing(place) as opened:
+    np.savez(opened, **arrays)

@@ -1,0 +1,3 @@
+"""What a data set contains, and what is wrong with it."""
+
+__all__ = ["counts", "doctor", "finding", "identity", "integrity", "survey"]

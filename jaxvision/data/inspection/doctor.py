@@ -1,0 +1,264 @@
+"""What is wrong with a data set: its files, its images, its classes.
+
+A check is a function of surveys, one of each split, that returns findings. The
+limits are rules of thumb: what they catch is worth a look, not always wrong.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxvision.data import sources
+from jaxvision.data.inspection import finding, integrity, survey
+from jaxvision.data.sources import prepared
+
+Finding = finding.Finding
+Surveys = Sequence[survey.Survey]
+
+_SAMPLED = 256  # images of each split that are looked at by default
+_ALL_BELOW = 20_000  # examples of a split that are all looked at in any case
+_LISTED = 3  # images or classes in one finding
+_TINY, _HUGE = 16, 4096  # pixels of a side
+_WASTEFUL = 1_000_000  # pixels of a typical image, many times what models see
+_TOLERATED = 0.01  # share of the images of a split that are in another, too
+_IMBALANCE = 10  # examples of the largest class per one of the smallest
+
+
+def diagnose(data_config: Any, *, every: bool = False) -> list[Finding]:
+  """Examines a data set.
+
+  Args:
+    data_config: as for `open_dataset`; reads channels too.
+    every: looks at all images, not at a sample of large splits.
+
+  Returns:
+    The findings, the worst first.
+  """
+  findings = []
+  if data_config.kind == "tfds":
+    try:
+      found = prepared.find(data_config.name, data_dir=data_config.data_dir)
+    except (OSError, ValueError) as error:
+      return [Finding("error", str(error))]
+    findings = integrity.check_files(found)
+  if not any(each.severity == "error" for each in findings):
+    findings += _examine(data_config, every)
+  rank = finding.SEVERITIES.index
+  return sorted(findings, key=lambda each: rank(each.severity))
+
+
+def _examine(data_config: Any, every: bool) -> list[Finding]:
+  try:
+    splits = [
+      sources.open_dataset(data_config, split)
+      for split in sources.split_sizes(data_config)
+    ]
+    surveys = [
+      survey.make_survey(
+        split,
+        most=None if every or split.num_examples < _ALL_BELOW else _SAMPLED,
+        channels=data_config.channels,
+        threads=min(8, os.cpu_count() or 1),
+      )
+      for split in splits
+    ]
+  except (OSError, ValueError) as error:
+    return [Finding("error", str(error))]
+  return [each for check in CHECKS for each in check(surveys)]
+
+
+def check_readable(surveys: Surveys) -> list[Finding]:
+  """Images that cannot be decoded."""
+  return [
+    Finding(
+      "error",
+      f"{len(each.unreadable)} of {len(each.indices):,} images of "
+      f"{each.split.split} cannot be read: {_listed(each.unreadable)}",
+      "replace or remove them; runs go on without them up to the share "
+      "data.max_unreadable",
+    )
+    for each in surveys
+    if each.unreadable
+  ]
+
+
+def check_profiles(surveys: Surveys) -> list[Finding]:
+  """Colour profiles that are broken, which other programs warn of."""
+  return [
+    Finding(
+      "note",
+      f"{len(each.broken_profiles)} files of {each.split.split} have a broken "
+      f"colour profile: {_shortened(each.broken_profiles)}",
+      "nothing: profiles are not applied, the pixels are read as they are "
+      "stored",
+    )
+    for each in surveys
+    if each.broken_profiles
+  ]
+
+
+def check_labels(surveys: Surveys) -> list[Finding]:
+  """Labels that are no class, and splits that lack classes of others."""
+  findings = []
+  for each in surveys:
+    names = each.split.class_names
+    wrong = np.flatnonzero((each.labels < 0) | (each.labels >= len(names)))
+    if wrong.size:
+      first = each.split.ids(wrong[:1].tolist())[0]
+      text = (
+        f"{wrong.size} examples of {each.split.split} have labels outside the "
+        f"{len(names)} classes, such as {first} ({each.labels[wrong[0]]})"
+      )
+      remedy = "if they are not published, use another split"
+      findings.append(Finding("error", text, remedy))
+      continue
+    empty = np.flatnonzero(_counts(each) == 0)
+    if empty.size:
+      listed = ", ".join(names[i] for i in empty[:_LISTED].tolist())
+      text = (
+        f"{empty.size} of {len(names)} classes have no example in "
+        f"{each.split.split}: {listed}"
+      )
+      remedy = "add examples, or judge by the classes that are there"
+      findings.append(Finding("warning", text, remedy))
+  return findings
+
+
+def check_balance(surveys: Surveys) -> list[Finding]:
+  """Classes with many more examples than others."""
+  findings = []
+  for each in surveys:
+    counts = _counts(each)
+    there = counts[counts > 0]
+    least, most = there.min(initial=counts.sum()), there.max(initial=0)
+    if most > _IMBALANCE * least:
+      names = each.split.class_names
+      rarest = names[int(np.where(counts > 0, counts, most).argmin())]
+      text = (
+        f"the classes of {each.split.split} have between {least:,} "
+        f"({rarest}) and {most:,} ({names[int(counts.argmax())]}) examples"
+      )
+      remedy = "judge by the balanced accuracy, not by top1 alone"
+      findings.append(Finding("warning", text, remedy))
+  return findings
+
+
+def check_sizes(surveys: Surveys) -> list[Finding]:
+  """Images far smaller or larger than others, or than models see."""
+  findings = []
+  for each in surveys:
+    readable = each.sizes[:, 0] > 0
+    typical = np.median(each.sizes[readable], axis=0) if readable.any() else 0
+    tiny = readable & (each.sizes.min(axis=1) < _TINY) & (np.min(typical) >= 32)
+    huge = each.sizes.max(axis=1) > _HUGE
+    for rows, limit in ((tiny, f"below {_TINY}"), (huge, f"over {_HUGE}")):
+      if rows.any():
+        sides = {
+          each.split.ids([int(each.indices[row])])[0]: "x".join(
+            map(str, each.sizes[row])
+          )
+          for row in np.flatnonzero(rows)[:_LISTED]
+        }
+        text = (
+          f"{rows.sum()} of {len(rows):,} images of {each.split.split} have a "
+          f"side {limit} pixels: {_listed(sides)}"
+        )
+        remedy = "see whether they are what they should be"
+        findings.append(Finding("warning", text, remedy))
+  return findings
+
+
+def check_duplicates(surveys: Surveys) -> list[Finding]:
+  """The same file, or pixels, in two splits or twice in one."""
+  findings = []
+  for number, one in enumerate(surveys):
+    for other in surveys[number + 1 :]:
+      both = np.isin(one.hashes, other.hashes) & (one.num_bytes > 0)
+      if both.any():
+        names = one.split.ids(one.indices[both][:_LISTED].tolist())
+        text = (
+          f"{both.sum()} images of {one.split.split} are in "
+          f"{other.split.split}, too: {', '.join(names)}"
+        )
+        remedy = (
+          f"remove them from {one.split.split}: what is measured on images "
+          "that were trained on says little"
+        )
+        # Published data sets have a few.
+        severity = "error" if both.mean() > _TOLERATED else "warning"
+        findings.append(Finding(severity, text, remedy))
+    findings += _check_repeated(one)
+  if any(len(each.indices) < each.split.num_examples for each in surveys):
+    text = "only a sample was looked at; duplicates need all images"
+    findings.append(Finding("note", text, "examine them with --all"))
+  return findings
+
+
+def _check_repeated(each: survey.Survey) -> list[Finding]:
+  """Duplicates within a split."""
+  labels = each.labels[each.indices]
+  _, first, places = np.unique(
+    each.hashes, return_index=True, return_inverse=True
+  )
+  first = first[places]
+  again = (first != np.arange(len(first))) & (each.num_bytes > 0)
+  contradicts = again & (labels != labels[first])
+  if not again.any():
+    return []
+  name = each.split.split
+  shown = contradicts if contradicts.any() else again
+  names = each.split.ids(each.indices[shown][:_LISTED].tolist())
+  text = (
+    f"{again.sum()} images of {name} are there more than once, "
+    f"{contradicts.sum()} of them with other labels: {', '.join(names)}"
+  )
+  severity = "warning" if contradicts.any() else "note"
+  return [Finding(severity, text, "keep one of each, with the right label")]
+
+
+def describe_speed(surveys: Surveys) -> list[Finding]:
+  """How fast the images were read and decoded."""
+  count = sum(len(each.indices) for each in surveys)
+  seconds = sum(each.seconds for each in surveys)
+  sizes = np.concatenate([each.sizes for each in surveys])
+  height, width = np.median(sizes, axis=0).astype(int).tolist()
+  text = (
+    f"{count:,} images of typically {height}x{width} pixels read and decoded "
+    f"at {count / seconds:,.0f} images/s"
+  )
+  remedy = ""
+  if height * width > _WASTEFUL:
+    remedy = (
+      "they are much larger than what models see: prepare them smaller, with "
+      "`jaxvision data prepare ... --resize_small=512`"
+    )
+  return [Finding("note", text, remedy)]
+
+
+CHECKS: tuple[Callable[[Surveys], list[Finding]], ...] = (
+  check_readable,
+  check_profiles,
+  check_labels,
+  check_balance,
+  check_sizes,
+  check_duplicates,
+  describe_speed,
+)
+
+
+def _counts(each: survey.Survey) -> np.ndarray:
+  """(k,) examples of each class; labels outside of them do not count."""
+  names = each.split.class_names
+  known = each.labels[(each.labels >= 0) & (each.labels < len(names))]
+  return np.bincount(known, minlength=len(names))
+
+
+def _shortened(names: Sequence[str]) -> str:
+  return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+
+
+def _listed(reasons: dict[str, str]) -> str:
+  shown = [f"{name} ({why})" for name, why in list(reasons.items())[:_LISTED]]
+  return ", ".join(shown) + (", ..." if len(reasons) > _LISTED else "")

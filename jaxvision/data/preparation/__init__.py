@@ -1,0 +1,192 @@
+"""The door to what can be prepared: from published files to array_record.
+
+tensorflow-datasets prepares these data sets only with TensorFlow; what is made
+here is read by both. Checksums and addresses are those of tensorflow-datasets.
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import types
+from typing import Any
+
+from jaxvision import lookup
+from jaxvision.data import sources
+from jaxvision.data.preparation import (
+  building,
+  cifar,
+  flowers,
+  imagenet,
+  mnist,
+  pets,
+  recipe,
+)
+from jaxvision.data.sources import prepared
+from jaxvision.downloads import fetch
+
+__all__ = ["prepare"]
+
+RECIPES: dict[str, recipe.Recipe] = {
+  each.name: each
+  for each in (
+    cifar.CIFAR10,
+    cifar.CIFAR100,
+    mnist.FASHION_MNIST,
+    imagenet.IMAGENET,
+    mnist.MNIST,
+    flowers.FLOWERS,
+    pets.PETS,
+  )
+}
+
+
+def prepare(
+  name: str,
+  *,
+  data_dir: str | os.PathLike | None = None,
+  source: str | os.PathLike | None = None,
+  resize_small: int = 0,
+  quality: int = 0,
+  threads: int = 4,
+  allow_partial: bool = False,
+) -> pathlib.Path:
+  """Makes a data set; returns at once if it is there, made the same way.
+
+  Args:
+    name: one of prepared.OURS, or of prepared.SHORT_NAMES.
+    data_dir: where; None means $TFDS_DATA_DIR, or ~/tensorflow_datasets.
+    source: a folder with the published files, or the address of one; for
+      imagenet2012 also a folder of images, for all the folder of data sets
+      that tensorflow-datasets has prepared. "digits" needs none.
+    resize_small: pixels of the shorter side of what is larger; 0 keeps images
+      as they are.
+    quality: at which all JPEG is encoded again; 0 keeps what can be kept.
+    threads: that write.
+    allow_partial: also takes a part of what was published, whose checksums
+      are not compared, and leaves out images that cannot be read.
+
+  Returns:
+    The directory of the prepared data.
+
+  Raises:
+    FileNotFoundError: a published file is not there.
+    ConnectionError: an address cannot be reached.
+    ValueError: jaxvision cannot make a data set of this name, or the files are
+      not what they should be.
+  """
+  name = prepared.SHORT_NAMES.get(name, name)
+  if name not in prepared.OURS:
+    raise ValueError(
+      lookup.unknown("data set to prepare", name, prepared.OURS)
+      + "; others are prepared where TensorFlow is installed, with "
+      f"`tfds build {name} --file_format=array_record`"
+    )
+  options = {"resize_small": resize_small, "quality": quality}
+  if name == "digits":
+    return _prepare_digits(prepared.root(data_dir), source, options)
+  of = RECIPES[name]
+  final = prepared.root(data_dir) / name / of.version
+  if final.exists():
+    _check_options(final, options)
+    return final
+  if not source:
+    raise ValueError(
+      f"{name} is made of {', '.join(of.files)}, from {of.address}: say where "
+      "they are with --source=FOLDER, or the address of a mirror"
+    )
+  return building.build(
+    of,
+    functools.partial(_load, of, os.fspath(source), not allow_partial),
+    prepared.root(data_dir),
+    **options,
+    threads=threads,
+    allow_partial=allow_partial,
+  )
+
+
+def _prepare_digits(
+  data_dir: pathlib.Path, source: Any, options: dict[str, int]
+) -> pathlib.Path:
+  if source or any(options.values()):
+    raise ValueError(
+      "digits come with scikit-learn and are kept as they are: they take "
+      "neither a source nor options"
+    )
+  # Here because a builder needs tensorflow-datasets to be defined at all.
+  from jaxvision.data.preparation import digits
+
+  return digits.prepare(data_dir)
+
+
+def _check_options(final: pathlib.Path, options: dict[str, int]) -> None:
+  made = building.options_of(final)
+  if made != options:
+    raise ValueError(
+      f"{final} is there already, made with {made}, not with {options}; give "
+      "another --data_dir, or remove it"
+    )
+
+
+def _load(
+  of: recipe.Recipe, source: str, whole: bool, scratch: pathlib.Path
+) -> recipe.Splits:
+  """The splits of a source, which are read when they are asked for."""
+  if "://" in source:
+    urls = {name: f"{source.rstrip('/')}/{name}" for name in of.files}
+    files = {
+      name: fetch.local_path(url, sha256=of.files[name] if whole else None)
+      for name, url in urls.items()
+    }
+    return of.load(files, scratch)
+  folder = pathlib.Path(source).expanduser()
+  if folder.name in of.files or folder.name in of.refused:
+    folder = folder.parent
+  if prepared.scan(folder / of.name, name=of.name):
+    return _load_copy(of, folder)
+  if of.load_folder and (splits := of.load_folder(folder)):
+    return splits
+  return of.load(_find(of, folder, whole), scratch)
+
+
+def _load_copy(of: recipe.Recipe, data_dir: pathlib.Path) -> recipe.Splits:
+  """What tensorflow-datasets has prepared, with TensorFlow, elsewhere."""
+  part = types.SimpleNamespace(
+    kind="tfds", name=of.name, data_dir=data_dir, num_classes=0
+  )
+  return {
+    split: dataclasses.replace(
+      sources.open_dataset(part, split), name=of.name, split=split
+    )
+    for split in of.counts
+  }
+
+
+def _find(
+  of: recipe.Recipe, folder: pathlib.Path, whole: bool
+) -> dict[str, pathlib.Path]:
+  """The published files in a folder, decompressed or not."""
+  found, missing = {}, []
+  for name, sha256 in of.files.items():
+    packed, plain = folder / name, folder / name.removesuffix(".gz")
+    if packed.is_file() and sha256 and whole:
+      fetch.local_path(packed, sha256=sha256)
+    if packed.is_file() or plain.is_file():
+      found[name] = packed if packed.is_file() else plain
+    else:
+      missing.append(name)
+  if missing:
+    refused = [each for each in of.refused if (folder / each).exists()]
+    why = (
+      ""
+      if not refused
+      else (
+        f"; {refused[0]} is not read, because pickles run whatever code is in "
+        "them"
+      )
+    )
+    raise FileNotFoundError(
+      f"{', '.join(missing)} of {of.name} is not in {folder}{why}: fetch it "
+      f"from {of.address}"
+    )
+  return found

@@ -1,0 +1,284 @@
+"""Builds a prepared data set: on disk it is whole, or not there.
+
+What is unfinished lies in DATA_DIR/NAME/VERSION.unfinished, from where the same
+call goes on. Its order is that of the hashes of its files' names, so that it is
+shuffled, and the same whether the files were in archives or in folders.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import pathlib
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from jaxvision import files
+from jaxvision.data import dataset
+from jaxvision.data.preparation import encoding, recipe, shards
+
+_LOGGER = logging.getLogger(__name__)
+# What a prepared data set says of its own making.
+_REPORT = "preparation.json"
+_INFO = "dataset_info.json"
+_LISTED = 5  # images in a message
+
+
+def build(
+  of: recipe.Recipe,
+  load: Callable[[pathlib.Path], recipe.Splits],
+  data_dir: pathlib.Path,
+  *,
+  resize_small: int,
+  quality: int,
+  threads: int,
+  allow_partial: bool,
+) -> pathlib.Path:
+  """Writes a data set, or what is missing of it, as array_record.
+
+  Several processes may call it at once: one writes, the others wait.
+
+  Args:
+    of: its recipe.
+    load: (a folder to unpack to) -> its splits.
+    data_dir: of all data sets.
+    resize_small, quality: see `encoding.make_encoder`.
+    threads: that write shards.
+    allow_partial: also takes less than was published, and leaves out images
+      that cannot be read.
+
+  Returns:
+    DATA_DIR/NAME/VERSION.
+
+  Raises:
+    ValueError: examples are missing or too many, images cannot be read, or
+      what is unfinished was begun from other files or with other options.
+  """
+  options = {"resize_small": resize_small, "quality": quality}
+  encode = encoding.make_encoder(of.encoding, channels=of.shape[2], **options)
+  final = data_dir / of.name / of.version
+  work = final.with_name(f"{of.version}.unfinished")
+  with _locked(work):
+    if not final.exists():
+      splits = load(_folder(work, "unpacked"))
+      splits = {k: each for k, each in splits.items() if each.num_examples}
+      _check_counts(of, splits, allow_partial)
+      planned = _plan(of, splits, work)
+      _check_same(work, planned, options)
+      with _progress(splits, of.name) as advance:
+        written = {
+          split: shards.write(
+            each, encode=encode, threads=threads, advance=advance
+          )
+          for split, each in planned.items()
+        }
+      report = {"options": options, **_report(written)}
+      _check_readable(report["left_out"], work, allow_partial)
+      _write_metadata(of, splits, written, report, work / "result")
+      (work / "result").rename(final)
+      _tell(report, final)
+    shutil.rmtree(work, ignore_errors=True)
+  return final
+
+
+def options_of(directory: pathlib.Path) -> dict[str, int]:
+  """The options that a prepared data set was made with."""
+  path = directory / _REPORT
+  if not path.exists():  # tensorflow-datasets made it, and keeps images
+    return {"resize_small": 0, "quality": 0}
+  remedy = f"remove {directory} and prepare the data set again"
+  found = files.read_json(path, remedy=remedy).get("options")
+  if not isinstance(found, dict):
+    raise ValueError(f"{path} is damaged: it has no options; {remedy}")
+  return found
+
+
+def _folder(work: pathlib.Path, name: str) -> pathlib.Path:
+  folder = work / name
+  folder.mkdir(exist_ok=True)
+  return folder
+
+
+def _plan(
+  of: recipe.Recipe, splits: recipe.Splits, work: pathlib.Path
+) -> dict[str, list[shards.Shard]]:
+  result, notes = _folder(work, "result"), _folder(work, "notes")
+  return {
+    name: shards.plan(
+      result, each, _order(each), notes=notes, shard_size=of.shard_size
+    )
+    for name, each in splits.items()
+  }
+
+
+def _order(split: dataset.Dataset) -> list[int]:
+  """The examples by the hashes of their classes and files."""
+  names = split.ids(range(split.num_examples))
+  labels = split.labels().tolist()
+  keys = [
+    f"{label}/{pathlib.PurePath(name).name}".encode()
+    for label, name in zip(labels, names, strict=True)
+  ]
+  hashes = [hashlib.blake2b(key, digest_size=8).digest() for key in keys]
+  return sorted(range(len(keys)), key=lambda i: (hashes[i], keys[i]))
+
+
+def _check_counts(
+  of: recipe.Recipe, splits: recipe.Splits, allow_partial: bool
+) -> None:
+  found = {name: each.num_examples for name, each in splits.items()}
+  wrong = [
+    f"{found.get(name, 0):,} of {count:,} examples of {name}"
+    for name, count in of.counts.items()
+    if found.get(name, 0) != count
+  ]
+  if not found:
+    raise ValueError(f"there is no example of {of.name}; check the source")
+  if wrong and not allow_partial:
+    raise ValueError(
+      f"there are {', '.join(wrong)} of {of.name}; complete the source, or "
+      "allow a part of it with --allow_partial"
+    )
+
+
+def _check_same(
+  work: pathlib.Path,
+  planned: Mapping[str, list[shards.Shard]],
+  options: Mapping[str, int],
+) -> None:
+  """Whether the shards that are there belong to the ones to be written."""
+  plan = {"options": dict(options)}
+  for name, each in planned.items():
+    digest = hashlib.blake2b(digest_size=16)
+    for shard in each:
+      for key in shard.split.ids(shard.indices):
+        digest.update(pathlib.PurePath(key).name.encode() + b"\n")
+    plan[name] = [len(each), digest.hexdigest()]
+  path = work / "plan.json"
+  if not path.exists():
+    return files.write_json(path, plan)
+  remedy = f"remove {work} to start afresh"
+  begun = {"options": "unknown", **files.read_json(path, remedy=remedy)}
+  if begun != plan:
+    change = [
+      key for key in {**begun, **plan} if begun.get(key) != plan.get(key)
+    ]
+    raise ValueError(
+      f"{work} was begun with other {' and '.join(change)} (then "
+      f"{begun['options']}, now {plan['options']}); give the same options and "
+      "source again, or remove that folder to start afresh"
+    )
+
+
+def _report(written: Mapping[str, list[shards.Written]]) -> dict[str, Any]:
+  every = [shard for each in written.values() for shard in each]
+  return {
+    "repaired": {k: v for shard in every for k, v in shard.repaired.items()},
+    "left_out": {k: v for shard in every for k, v in shard.left_out.items()},
+  }
+
+
+def _check_readable(
+  left_out: Mapping[str, str], work: pathlib.Path, allow_partial: bool
+) -> None:
+  if left_out and not allow_partial:
+    first = list(left_out.items())[:_LISTED]
+    listed = "; ".join(f"{name}: {reason}" for name, reason in first)
+    raise ValueError(
+      f"{len(left_out)} images cannot be read: {listed}; leave them out with "
+      f"--allow_partial, or repair the source, remove {work} and start again"
+    )
+
+
+def _write_metadata(
+  of: recipe.Recipe,
+  splits: recipe.Splits,
+  written: Mapping[str, list[shards.Written]],
+  report: Mapping[str, Any],
+  folder: pathlib.Path,
+) -> None:
+  """What tensorflow-datasets needs to read the shards, and our report."""
+  import tensorflow_datasets as tfds
+
+  names = next(iter(splits.values())).class_names
+  tfds.features.FeaturesDict(
+    {
+      "image": tfds.features.Image(shape=of.shape, encoding_format=of.encoding),
+      "label": tfds.features.ClassLabel(names=list(names)),
+      "file_name": tfds.features.Text(),
+    }
+  ).save_config(os.fspath(folder))
+  info = {
+    "name": of.name,
+    "version": of.version,
+    "description": f"Made of {', '.join(of.files)} by jaxvision.",
+    "location": {"urls": [of.address]},
+    "fileFormat": "array_record",
+    "supervisedKeys": {
+      "tuple": {"items": [{"featureKey": "image"}, {"featureKey": "label"}]}
+    },
+    "splits": [
+      {
+        "name": name,
+        "filepathTemplate": shards.TEMPLATE,
+        "numBytes": str(sum(shard.num_bytes for shard in each)),
+        "shardLengths": [str(shard.num_examples) for shard in each],
+      }
+      for name, each in written.items()
+    ],
+  }
+  for name, content in ((_REPORT, report), (_INFO, info)):
+    files.write_json(folder / name, content)
+
+
+def _tell(report: Mapping[str, Any], final: pathlib.Path) -> None:
+  for key, text in (
+    ("repaired", "%d images had to be encoded again, see %s"),
+    ("left_out", "%d images cannot be read and were left out, see %s"),
+  ):
+    if report[key]:
+      _LOGGER.warning(text, len(report[key]), final / _REPORT)
+
+
+@contextlib.contextmanager
+def _locked(folder: pathlib.Path) -> Iterator[None]:
+  """Makes the folder, for one process at a time."""
+  folder.mkdir(parents=True, exist_ok=True)
+  opened = os.open(folder, os.O_RDONLY)
+  try:
+    try:
+      files.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      _LOGGER.info("waiting for another process that writes %s", folder)
+      files.flock(opened, fcntl.LOCK_EX)
+    folder.mkdir(exist_ok=True)  # that process may have removed it
+    yield
+  finally:
+    os.close(opened)
+
+
+@contextlib.contextmanager
+def _progress(
+  splits: recipe.Splits, name: str
+) -> Iterator[Callable[[int], None]]:
+  """Gives advance(examples), which moves a bar if a terminal shows one."""
+  if not sys.stderr.isatty():
+    yield lambda count: None
+    return
+  from rich import console, progress
+
+  columns = (
+    progress.TextColumn("{task.description}"),
+    progress.BarColumn(),
+    progress.MofNCompleteColumn(),
+    progress.TimeElapsedColumn(),
+    progress.TimeRemainingColumn(),
+  )
+  screen = console.Console(stderr=True)
+  with progress.Progress(*columns, console=screen) as bar:
+    total = sum(split.num_examples for split in splits.values())
+    task = bar.add_task(name, total=total)
+    yield lambda count: bar.advance(task, count)

@@ -1,0 +1,206 @@
+"""Shards of examples on disk, as tensorflow-datasets keeps them.
+
+A shard is an array_record file of tf.train.Example messages with the features
+image, label and file_name. It appears under its name only when it is whole,
+together with a note of what is in it, so that a process that is killed loses
+no more than the shards it was writing. The bytes depend on the examples alone.
+"""
+
+import concurrent.futures
+import dataclasses
+import errno
+import logging
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jaxvision import files
+from jaxvision.data import dataset, decoding
+from jaxvision.data.preparation import encoding
+
+_LOGGER = logging.getLogger(__name__)
+# The name of a shard, as dataset_info.json tells it.
+TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+  """A shard to be written.
+
+  Attributes:
+    path: of the file.
+    notes: the file that says what is in it, written before it.
+    split: that its examples come from.
+    indices: of its examples, in its order.
+  """
+
+  path: pathlib.Path
+  notes: pathlib.Path
+  split: dataset.Dataset
+  indices: Sequence[int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+  """What is in a shard.
+
+  Attributes:
+    num_examples: that it has.
+    num_bytes: of its records, before they are compressed.
+    repaired: id -> why its image is not stored as it came.
+    left_out: id -> why its image cannot be read.
+  """
+
+  num_examples: int
+  num_bytes: int
+  repaired: dict[str, str]
+  left_out: dict[str, str]
+
+
+def plan(
+  directory: pathlib.Path,
+  split: dataset.Dataset,
+  order: Sequence[int],
+  *,
+  notes: pathlib.Path,
+  shard_size: int,
+) -> list[Shard]:
+  """The shards of a split, of equal size but for one example.
+
+  Args:
+    directory: where they are to be.
+    split: the examples; it names the files.
+    order: in which they are to be stored.
+    notes: the folder of what is known of the shards that are finished.
+    shard_size: examples in a shard, at most.
+  """
+  count = -(-len(order) // shard_size)
+  ends = [number * len(order) // count for number in range(count + 1)]
+  stem = f"{split.name}-{split.split}.array_record"
+  names = [f"{stem}-{i:05d}-of-{count:05d}" for i in range(count)]
+  return [
+    Shard(
+      path=directory / name,
+      notes=notes / f"{name}.json",
+      split=split,
+      indices=order[ends[i] : ends[i + 1]],
+    )
+    for i, name in enumerate(names)
+  ]
+
+
+def write(
+  shards: Sequence[Shard],
+  *,
+  encode: encoding.Encode,
+  threads: int,
+  advance: Callable[[int], None],
+) -> list[Written]:
+  """Writes the shards that are not there; returns what is in all of them.
+
+  Args:
+    shards: from `plan`; the folders must exist.
+    encode: makes what is stored of an image.
+    threads: shards that are written at the same time.
+    advance: is told, from any thread, how many examples have been done.
+
+  Raises:
+    OSError: the disk is full, or the source cannot be read at all.
+  """
+
+  def finished(shard: Shard) -> Written:
+    if not shard.path.exists():
+      return _write(shard, encode, advance)
+    try:
+      written = Written(**files.read_json(shard.notes))
+    except (OSError, ValueError, TypeError) as error:
+      _LOGGER.warning("%s is written again: %s", shard.path, error)
+      return _write(shard, encode, advance)
+    advance(len(shard.indices))
+    return written
+
+  with concurrent.futures.ThreadPoolExecutor(max(1, threads)) as pool:
+    jobs = [pool.submit(finished, shard) for shard in shards]
+    try:
+      return [job.result() for job in jobs]
+    finally:
+      pool.shutdown(cancel_futures=True)
+
+
+def _write(
+  shard: Shard, encode: encoding.Encode, advance: Callable[[int], None]
+) -> Written:
+  from array_record.python import array_record_module
+
+  part = shard.path.with_name(shard.path.name + ".part")
+  part.unlink(missing_ok=True)
+  writer = array_record_module.ArrayRecordWriter(str(part), "group_size:1")
+  repaired, left_out, sizes = {}, {}, []
+  for name, label, image in _examples(shard):
+    try:
+      if isinstance(image, OSError):
+        raise decoding.UnreadableImage(str(image)) from image
+      content, reason = encode(image)
+    except decoding.UnreadableImage as error:
+      left_out[name] = str(error)
+    else:
+      record = _record(content, label, pathlib.PurePath(name).name)
+      writer.write(record)
+      sizes.append(len(record))
+      if reason:
+        repaired[name] = reason
+    advance(1)
+  _close(writer, part)
+  written = Written(len(sizes), sum(sizes), repaired, left_out)
+  files.write_json(shard.notes, dataclasses.asdict(written))
+  part.replace(shard.path)
+  return written
+
+
+def _examples(shard: Shard) -> Iterator[tuple[str, int, Any]]:
+  """(id, label, image or why it cannot be read) of each example."""
+  for index in map(int, shard.indices):
+    (name,) = shard.split.ids([index])
+    try:
+      ((image, label),) = shard.split.read([index])
+    except OSError as error:
+      image, label = error, -1
+    yield name, label, image
+
+
+def _record(image: bytes, label: int, file_name: str) -> bytes:
+  """A serialized tf.train.Example; equal for equal examples."""
+  from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
+
+  def text(value: bytes) -> tf_feature_pb2.Feature:
+    values = tf_feature_pb2.BytesList(value=[value])
+    return tf_feature_pb2.Feature(bytes_list=values)
+
+  numbers = tf_feature_pb2.Int64List(value=[label])
+  features: Mapping[str, tf_feature_pb2.Feature] = {
+    "image": text(image),
+    "label": tf_feature_pb2.Feature(int64_list=numbers),
+    "file_name": text(file_name.encode()),
+  }
+  example = tf_example_pb2.Example(
+    features=tf_feature_pb2.Features(feature=features)
+  )
+  return example.SerializeToString(deterministic=True)
+
+
+def _close(writer: Any, path: pathlib.Path) -> None:
+  """Ends a shard and waits until it is on the disk.
+
+  Raises:
+    OSError: it could not be written, as the writer says only now.
+  """
+  try:
+    writer.close()
+  except RuntimeError as error:
+    reasons = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    known = [code for code in reasons if os.strerror(code) in str(error)]
+    code = known[0] if known else errno.EIO
+    raise OSError(code, os.strerror(code), os.fspath(path)) from error
+  with path.open("rb") as file:
+    os.fsync(file.fileno())

@@ -1,0 +1,167 @@
+"""The door to the kinds of data sets: all open into the same `Dataset`.
+
+"tfds" is a tensorflow-datasets data set prepared on disk, "folder" a directory
+of images, "webdataset" tar shards, "npz" a file of arrays, "mixture" several of
+them by weights, and "my_data.py:load" a function in a file of the user's own. A
+kind is a function from the data part of a config to its whole splits; slicing
+and checks are the same for all and are done here. Nothing here touches the
+network or imports JAX.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from jaxvision import lookup
+from jaxvision.data import dataset
+from jaxvision.data.sources import (
+  folder,
+  labels,
+  mixture,
+  npz_arrays,
+  python_function,
+  splits,
+  tfds,
+  webdataset,
+)
+
+__all__ = [
+  "kind_of",
+  "open_dataset",
+  "prepared",
+  "split_sizes",
+  "splits",
+]
+
+Splits = dict[str, dataset.Dataset]
+
+# (data config) -> {split: Dataset}
+KINDS: dict[str, Callable[[Any], Splits]] = {
+  "folder": folder.load,
+  "npz": npz_arrays.load,
+  "tfds": tfds.load,
+  "webdataset": webdataset.load,
+}
+_MIXTURE = "mixture"
+_OWN = "FILE.py:FUNCTION"
+
+
+def kind_of(source: str) -> tuple[str, str]:
+  """Returns `data.kind` and `data.name` for a source as a command takes it.
+
+  Args:
+    source: a folder of images or of tar shards, a pattern of shards, an .npz
+      file, "FILE.py:FUNCTION", or else NAME[:VERSION] of TFDS.
+  """
+  if ".py:" in source:
+    return source, ""
+  path = pathlib.Path(source)
+  if path.is_dir():
+    shards = any(path.glob("*.tar")) or any(path.glob("*/*.tar"))
+    return ("webdataset" if shards else "folder"), source
+  kinds = {".npz": "npz", ".tar": "webdataset"}
+  return kinds.get(path.suffix, "tfds"), source
+
+
+def open_dataset(data_config: Any, split: str) -> dataset.Dataset:
+  """Opens a part of the data.
+
+  Args:
+    data_config: the part "data" of a config; reads kind, name, data_dir,
+      num_classes; of a mixture kind, sources, data_dir, num_classes.
+    split: in the slicing syntax of TFDS: "train[:80%]", "train+test". Of a
+      mixture, each source that has it gives this part of its own.
+
+  Returns:
+    The examples of this split, in an order that never changes.
+
+  Raises:
+    FileNotFoundError: the data are not there; says which file and how to make
+      it.
+    ValueError: unknown kind or split, broken data, or a number of classes
+      other than data.num_classes.
+  """
+  if data_config.kind != _MIXTURE:
+    opened = _cut(_load(data_config), split)
+  else:
+    opened = _mixed(_load_sources(data_config), split)
+  _check_classes(opened, data_config.num_classes)
+  return opened
+
+
+def split_sizes(data_config: Any) -> dict[str, int]:
+  """Examples in each split that exists, before slicing."""
+  if data_config.kind != _MIXTURE:
+    members = [_load(data_config)]
+  else:
+    members = [whole for whole, _ in _load_sources(data_config)]
+  names = dict.fromkeys(name for whole in members for name in whole)
+  return {
+    name: sum(whole[name].num_examples for whole in members if name in whole)
+    for name in names
+  }
+
+
+def _load(data_config: Any) -> Splits:
+  """All splits of a data set that is no mixture."""
+  kind = data_config.kind
+  if kind not in KINDS and ":" not in kind:
+    known = [*KINDS, _MIXTURE, _OWN]
+    raise ValueError(lookup.unknown("data.kind", kind, known))
+  loaded = KINDS.get(kind, python_function.load)(data_config)
+  return {split: _with_clean_names(each) for split, each in loaded.items()}
+
+
+def _with_clean_names(opened: dataset.Dataset) -> dataset.Dataset:
+  """Also of a data set that a function of the user has made."""
+  where = f"{opened.name}, split {opened.split!r}"
+  names = labels.check_names(opened.class_names, where=where)
+  if names == opened.class_names:
+    return opened
+  return dataclasses.replace(opened, class_names=names)
+
+
+def _load_sources(data_config: Any) -> list[tuple[Splits, float]]:
+  """The splits and the weight of each source of a mixture."""
+  loaded = []
+  for source in mixture.sources(data_config):
+    whole = _load(source)
+    whole["train"] = _cut(whole, source.split)
+    loaded.append((whole, source.weight))
+  return loaded
+
+
+def _mixed(members: list[tuple[Splits, float]], split: str) -> dataset.Dataset:
+  """This split of all sources that have it."""
+  there = [
+    (_cut(whole, split), weight)
+    for whole, weight in members
+    if splits.named(split) <= set(whole)
+  ]
+  if not there:
+    known = sorted({name for whole, _ in members for name in whole})
+    raise ValueError(lookup.unknown("split of the sources", split, known))
+  # Of all splits, so that those that few sources have share their classes.
+  class_names = mixture.join_classes(
+    [each for whole, _ in members for each in (whole["train"], *whole.values())]
+  )
+  return mixture.mix(there, class_names=class_names, split=split)
+
+
+def _cut(whole: Splits, split: str) -> dataset.Dataset:
+  """The part of a data set that an expression selects."""
+  sizes = {name: each.num_examples for name, each in whole.items()}
+  ranges = splits.resolve(split, sizes=sizes)
+  parts = [(whole[name], start, stop) for name, start, stop in ranges]
+  return dataset.join(parts, split=split)
+
+
+def _check_classes(opened: dataset.Dataset, stated: int) -> None:
+  found = len(opened.class_names)
+  if stated not in (0, found):
+    raise ValueError(
+      f"data.num_classes is {stated}, but {opened.name} has {found} classes "
+      f"({', '.join(opened.class_names[:5])}, ...); set it to {found}, or to 0 "
+      "to infer it"
+    )

@@ -1,0 +1,75 @@
+"""Labels and names of classes as small files hold them: .cls, .txt, .json."""
+
+import json
+from collections.abc import Sequence
+
+from jaxvision.data.sources import labels
+
+
+def from_text(content: bytes) -> str:
+  """The label in a .cls or .txt file, clean.
+
+  Raises:
+    ValueError: no UTF-8.
+  """
+  text = labels.clean(content.decode("utf-8"))
+  if text.startswith('"') and text.endswith('"') and len(text) > 1:
+    try:
+      return labels.clean(json.loads(text))
+    except ValueError:
+      return text
+  return text
+
+
+def from_json(content: bytes, keys: Sequence[str]) -> str | None:
+  """The label in a .json file: its value, or that of the first key it has.
+
+  Raises:
+    ValueError: no JSON, a key that is there twice, or a value that is neither
+      an integer nor text.
+  """
+  try:
+    found = json.loads(content, object_pairs_hook=_once)
+  except RecursionError as error:
+    raise ValueError("it is nested too deeply") from error
+  if isinstance(found, dict):
+    there = [found[key] for key in keys if found.get(key) is not None]
+    if not there:
+      return None
+    found = there[0]
+  if isinstance(found, bool) or not isinstance(found, int | str):
+    raise ValueError(
+      f"the label is {json.dumps(found)[:40]}; expected an integer from 0 or "
+      "the name of a class"
+    )
+  return labels.clean(str(found))
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+  found: dict[str, object] = {}
+  for key, value in pairs:
+    if key in found:
+      raise ValueError(f"the key {key!r} is there more than once")
+    found[key] = value
+  return found
+
+
+def read_names(content: bytes, *, where: str) -> tuple[str, ...]:
+  """The names of classes in a text file, one a line, in order.
+
+  Raises:
+    ValueError: no UTF-8, an empty line before the last name, or two names that
+      are the same.
+  """
+  try:
+    lines = content.decode("utf-8").lstrip("\ufeff").split("\n")
+  except UnicodeDecodeError as error:
+    raise ValueError(f"{where} is no UTF-8 text: {error}") from error
+  while lines and not lines[-1].strip():
+    lines.pop()
+  if "" in (stripped := [line.strip() for line in lines]):
+    raise ValueError(
+      f"{where}: line {stripped.index('') + 1} is empty, which would shift the "
+      "names after it; every line names a class"
+    )
+  return labels.check_names(lines, where=where)

@@ -1,0 +1,111 @@
+"""Arrays in an .npz file.
+
+Either `images` and `labels`, which are one split called "train" to be sliced,
+or `train_images`, `train_labels`, `validation_images` and so on for any names
+of splits. `image` and `label` are understood too. Images are (n, h, w, c) or
+(n, h, w), integers in 0..255; labels (n,) integers from 0, or text.
+`class_names` is an optional array of text; without it classes are called by
+their number, or by the text.
+"""
+
+import functools
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxvision.data import dataset
+from jaxvision.data.formats import npz
+from jaxvision.data.sources import labels, pairs
+
+_KEY = re.compile(r"(?:(?P<split>.+)_)?(?P<what>image|label)s?")
+
+
+def load(data_config: Any) -> dict[str, dataset.Dataset]:
+  """The splits of an .npz file, each in a fixed, stratified order.
+
+  Args:
+    data_config: reads name, the path, and num_classes, which counts only if
+      the file has no class_names.
+
+  Raises:
+    FileNotFoundError: no such file.
+    ValueError: not an .npz of the arrays above, or a label outside the classes.
+  """
+  path = pathlib.Path(data_config.name).expanduser()
+  if not path.is_file():
+    raise FileNotFoundError(
+      f"no file {path.absolute()}; data.name must be the path of an .npz file "
+      "with the arrays images and labels"
+    )
+  arrays = _read_file(path, path.stat().st_mtime_ns)
+  where = os.fspath(path)
+  splits = _splits(arrays, path)
+  found = labels.unify(
+    {split: each for split, (_, each) in splits.items()}, where=where
+  )
+  named = arrays.get("class_names")
+  class_names = (
+    labels.name_classes(
+      found,
+      num_classes=data_config.num_classes,
+      locate=lambda split, row: f"{where}, split {split!r}, example {row}",
+    )
+    if named is None
+    else labels.names_of(named, where=where)
+  )
+  return {
+    split: pairs.from_arrays(
+      images, found[split], class_names=class_names, name=where, split=split
+    )
+    for split, (images, _) in splits.items()
+  }
+
+
+# The splits of a run are opened one by one: read the file once for all.
+@functools.lru_cache(maxsize=1)
+def _read_file(path: pathlib.Path, modified: int) -> Mapping[str, np.ndarray]:
+  del modified  # only distinguishes versions of a file
+  return npz.read(
+    path,
+    remedy="write it with numpy.savez(path, images=..., labels=...)",
+  )
+
+
+def _splits(
+  arrays: Mapping[str, np.ndarray], path: pathlib.Path
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+  """{split: (images, labels)}."""
+  found: dict[str, dict[str, np.ndarray]] = {}
+  for key, array in arrays.items():
+    match = _KEY.fullmatch(key)
+    if match:
+      pair = found.setdefault(match["split"] or "train", {})
+      if match["what"] in pair:
+        raise ValueError(
+          f"{path}: {key!r} is not the only array of {match['what']}s of the "
+          f"split {match['split'] or 'train'!r}; keep one of them"
+        )
+      pair[match["what"]] = array
+    elif key != "class_names":
+      raise ValueError(
+        f"{path} has an array {key!r}; expected images, labels, "
+        "SPLIT_images, SPLIT_labels or class_names"
+      )
+  for split, pair in found.items():
+    for what in ("image", "label"):
+      if what not in pair:
+        raise ValueError(f"{path}: split {split!r} has no array of {what}s")
+  if len({split.lower() for split in found}) < len(found):
+    raise ValueError(
+      f"{path} has the splits {', '.join(found)}, some of which differ only in "
+      "capitals; give them names that differ"
+    )
+  if not found:
+    raise ValueError(f"{path} has no images; expected arrays images, labels")
+  return {
+    split: (pair["image"], pair["label"]) for split, pair in found.items()
+  }

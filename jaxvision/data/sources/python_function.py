@@ -1,0 +1,135 @@
+"""A source of the user's own: a function in a file or package of theirs.
+
+data.kind is "my_data.py:load" (a path) or "package.module:load" (something
+that Python can import). The function takes data.name, any text, and returns
+the splits:
+
+  def load(name):
+    return {"train": (images, labels), "validation": (images, labels)}
+
+A split is a pair (images, labels) or a triple (images, labels, class_names):
+images are an array (n, h, w, c), integers in 0..255, or the paths of n files;
+labels are integers from 0, or text. Or it is a `jaxvision.data.Dataset`, which
+can read from anywhere. A single split may come without the dictionary and is
+then "train". Worker processes get what was returned, so that what it reads
+with must survive pickling; they have the file, too.
+"""
+
+import functools
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxvision import user_code
+from jaxvision.data import dataset
+from jaxvision.data.sources import labels, pairs
+
+_EXPECTED = (
+  "expected {split: Dataset}, or {split: (images or paths, labels)}, or "
+  "{split: (images or paths, labels, class_names)}"
+)
+
+
+def load(data_config: Any) -> dict[str, dataset.Dataset]:
+  """The splits that a function of the user returns.
+
+  Args:
+    data_config: reads kind, "FILE.py:FUNCTION" or "MODULE:FUNCTION", name, and
+      num_classes, which counts only where labels are numbers without names.
+
+  Raises:
+    FileNotFoundError: no such file or module.
+    ValueError: no such function, or it returns something else.
+  """
+  kind = user_code.as_written(data_config.kind)
+  function = user_code.function(data_config.kind, kind="data.kind")
+  try:
+    inspect.signature(function).bind(data_config.name)
+  except TypeError as error:
+    raise ValueError(
+      f"data.kind {kind!r} cannot be called with data.name alone: {error}; "
+      "write a function of one argument"
+    ) from error
+  returned = function(data_config.name)
+  splits = returned if isinstance(returned, Mapping) else {"train": returned}
+  if not splits or not all(isinstance(split, str) for split in splits):
+    raise _wrong(kind, f"the keys {list(splits)}")
+  named = _named(kind, splits, data_config.num_classes)
+  return {
+    split: _dataset(kind, split, each, named) for split, each in splits.items()
+  }
+
+
+def _named(
+  kind: str, splits: Mapping[str, Any], num_classes: int
+) -> tuple[str, ...]:
+  """The classes of the splits that come without names: one list for all."""
+  tuples = {
+    split: each
+    for split, each in splits.items()
+    if isinstance(each, tuple | list) and len(each) in (2, 3)
+  }
+  given = [each[2] for each in tuples.values() if len(each) == 3]
+  if given:
+    return tuple(given[0])
+  if not tuples:
+    return ()
+  try:
+    arrays = {split: np.asarray(each[1]) for split, each in tuples.items()}
+    return labels.name_classes(
+      labels.unify(arrays, where=kind),
+      num_classes=num_classes,
+      locate=functools.partial(_locate, kind, tuples),
+    )
+  except (TypeError, ValueError) as error:
+    raise _wrong(kind, f"labels that cannot be read: {error}") from error
+
+
+def _locate(
+  kind: str, returned: Mapping[str, Any], split: str, row: int
+) -> str:
+  images = returned[split][0]
+  what = os.fspath(images[row]) if _are_paths(images) else f"example {row}"
+  return f"{kind}, split {split!r}, {what}"
+
+
+def _dataset(
+  kind: str, split: str, returned: Any, class_names: tuple[str, ...]
+) -> dataset.Dataset:
+  if isinstance(returned, dataset.Dataset):
+    return returned
+  if not isinstance(returned, tuple | list) or len(returned) not in (2, 3):
+    raise _wrong(kind, f"{_shape(returned)} for the split {split!r}")
+  images, given, *names = returned
+  if _are_paths(images):
+    make = pairs.from_files
+  elif isinstance(images, Sequence) or hasattr(images, "__array__"):
+    make = pairs.from_arrays
+  else:
+    raise _wrong(kind, f"{_shape(images)} as the images of the split {split!r}")
+  return make(
+    images,
+    given,
+    class_names=names[0] if names else class_names,
+    name=kind,
+    split=split,
+  )
+
+
+def _are_paths(images: Any) -> bool:
+  if isinstance(images, np.ndarray):
+    return images.dtype.kind in "UT"
+  paths = isinstance(images, Sequence) and not isinstance(images, str | bytes)
+  return paths and all(isinstance(each, str | os.PathLike) for each in images)
+
+
+def _shape(value: Any) -> str:
+  length = f" of {len(value)}" if isinstance(value, tuple | list) else ""
+  return f"{type(value).__name__}{length}"
+
+
+def _wrong(kind: str, what: str) -> ValueError:
+  return ValueError(f"data.kind {kind!r} returned {what}; {_EXPECTED}")

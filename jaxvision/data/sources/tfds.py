@@ -1,0 +1,244 @@
+"""tensorflow-datasets data sets that are prepared on disk.
+
+TensorFlow is not needed: records are found in array_record or TFRecord files,
+whichever there are, and only the image, which stays encoded for our own
+decoder, and the label are taken out of them.
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxvision import files
+from jaxvision.data import dataset
+from jaxvision.data.formats import index_file, refusal, tf_example, tfrecords
+from jaxvision.data.sources import prepared
+
+_OWN_CLASS = re.compile(r"tensorflow_datasets\.core\.features(\.\w+)+")
+_CHUNK = 256  # records held at once while all labels are read
+
+Fetch = Callable[[Sequence[int]], list[bytes]]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Records:
+  """The records of a split.
+
+  Attributes:
+    split: its name.
+    image, label: the names of the two features.
+    paths: of the shards.
+    ends: (shards,) one past the last record of each.
+    size: how many records there are.
+    fetch: indices -> records.
+  """
+
+  split: str
+  image: str
+  label: str
+  paths: tuple[pathlib.Path, ...]
+  ends: np.ndarray
+  size: int
+  fetch: Fetch
+
+  def ids(self, indices: Sequence[int]) -> list[str]:
+    return [f"{self.split}/{index}" for index in indices]
+
+  def read(self, indices: Sequence[int]) -> list[dataset.Example]:
+    try:
+      records = self.fetch([int(index) for index in indices])
+      return list(map(self._example, records))
+    # Of the libraries, or of a record that is no Example: like a damaged
+    # image, it is counted, and the others are read one by one.
+    except Exception as error:
+      if isinstance(error, OSError) and error.filename is not None:
+        raise
+      raise OSError(
+        f"{self._place(indices)}: {error or type(error).__name__}"
+      ) from error
+
+  def _place(self, indices: Sequence[int]) -> str:
+    """Where records are, for messages."""
+    shard = int(np.searchsorted(self.ends, indices[0], side="right"))
+    more = f" or one of the {len(indices) - 1} after it" * (len(indices) > 1)
+    return f"record {self.ids(indices)[0]}{more} in {self.paths[shard]}"
+
+  def labels(self) -> np.ndarray:
+    """All labels; the images before them are read once and never again.
+
+    Records that cannot be read have -1.
+    """
+    arrays = index_file.load(
+      self.paths[0].parent,
+      f"{self.split}-labels",
+      of=self.paths,
+      build=lambda: {"labels": np.fromiter(self._labels(), np.int64)},
+    )
+    return arrays["labels"]
+
+  def _labels(self) -> Iterator[int]:
+    for start in range(0, self.size, _CHUNK):
+      chunk = range(start, min(start + _CHUNK, self.size))
+      try:
+        found = self.read(chunk)
+      except OSError:
+        found = [self._read_or_none(index) for index in chunk]
+      for _, label in found:
+        yield label
+
+  def _read_or_none(self, index: int) -> dataset.Example:
+    try:
+      return self.read([index])[0]
+    except OSError:
+      return b"", -1
+
+  def _example(self, record: bytes) -> dataset.Example:
+    found = tf_example.parse(record, (self.image, self.label))
+    for key, kind in ((self.image, bytes), (self.label, int)):
+      if [type(value) for value in found.get(key, ())] != [kind]:
+        raise ValueError(
+          f"the feature {key!r} must be one value of {kind.__name__}, "
+          f"but this record has {len(found.get(key, ()))} values in it"
+        )
+    return found[self.image][0], found[self.label][0]
+
+
+def load(data_config: Any) -> dict[str, dataset.Dataset]:
+  """The splits of a prepared data set.
+
+  Args:
+    data_config: reads name ("NAME[:VERSION]") and data_dir.
+
+  Raises:
+    FileNotFoundError: it is not prepared, or a shard is missing.
+    ValueError: prepared in a format that cannot be read, a shard that is cut
+      or damaged, or features without one image and label.
+  """
+  import tensorflow_datasets as tfds
+
+  found = prepared.find(data_config.name, data_dir=data_config.data_dir)
+  again = f"prepare it again, or copy {found.directory} from where it was made"
+  what = f"{found.directory} cannot be opened as a data set of TFDS"
+  with refusal.naming(what, remedy=again):
+    _check_classes(found.directory / "features.json")
+    info = tfds.builder_from_directory(found.directory).info
+  image = _only(info.features, tfds.features.Image, "image")
+  label = _only(info.features, tfds.features.ClassLabel, "label")
+  _check_names(found.directory, label, info.features[label].names)
+  return {
+    name: _split(info, name, found.file_format, image=image, label=label)
+    for name, size in found.splits.items()
+    if size  # an empty split may have no shard at all
+  }
+
+
+def _check_classes(path: pathlib.Path) -> None:
+  """Refuses features of classes that are not those of tensorflow-datasets.
+
+  It would import any module that the file names, and so run it.
+  """
+  if not path.exists():
+    return
+  waiting = [files.read_json(path)]
+  while waiting:
+    each = waiting.pop()
+    children = each.values() if isinstance(each, dict) else each
+    waiting += [child for child in children if isinstance(child, dict | list)]
+    name = each.get("pythonClassName") if isinstance(each, dict) else None
+    if name is not None and not _OWN_CLASS.fullmatch(str(name)):
+      raise ValueError(
+        f"features.json names the class {files.printable(name)!r}, whose "
+        "module would be run; expected one of tensorflow_datasets"
+      )
+
+
+def _check_names(
+  directory: pathlib.Path, label: str, names: Sequence[str]
+) -> None:
+  """Whether the file of names has as many as there are classes."""
+  path = directory / "features.json"
+  if not path.exists():
+    return
+  try:
+    features = files.read_json(path)["featuresDict"]["features"]
+    count = int(features[label]["classLabel"]["numClasses"])
+  except (KeyError, TypeError):  # of other versions of tensorflow-datasets
+    return
+  if count != len(names):
+    raise ValueError(
+      f"{directory / f'{label}.labels.txt'} has {len(names)} names, but "
+      f"{path} counts {count} classes; copy both from where they were made"
+    )
+
+
+def _split(
+  info: Any, split: str, file_format: str, *, image: str, label: str
+) -> dataset.Dataset:
+  shards = info.splits[split]
+  records = _Records(
+    split=split,
+    image=image,
+    label=label,
+    paths=tuple(pathlib.Path(path) for path in shards.filepaths),
+    ends=np.cumsum(shards.shard_lengths),
+    size=shards.num_examples,
+    fetch=_OPENED[file_format](shards),
+  )
+  return dataset.Dataset(
+    name=info.full_name,
+    split=split,
+    class_names=tuple(info.features[label].names),
+    num_examples=records.size,
+    ids=records.ids,
+    labels=records.labels,
+    read=records.read,
+  )
+
+
+def _open_array_record(shards: Any) -> Fetch:
+  from array_record.python import array_record_data_source
+
+  # With their lengths, so that no file is opened before it is read.
+  files = shards.file_instructions
+  return functools.partial(
+    _fetch_each, array_record_data_source.ArrayRecordDataSource(files)
+  )
+
+
+def _fetch_each(source: Any, indices: Sequence[int]) -> list[bytes]:
+  # Asked for many at once, it would start threads of its own each time.
+  return [source[index] for index in indices]
+
+
+def _open_tfrecord(shards: Any) -> Fetch:
+  paths = [pathlib.Path(os.fspath(path)) for path in shards.filepaths]
+  located = tfrecords.locate(
+    paths, counts=shards.shard_lengths, name=f"{shards.name}-records"
+  )
+  return located.read
+
+
+_OPENED: dict[str, Callable[[Any], Fetch]] = {
+  "array_record": _open_array_record,
+  "tfrecord": _open_tfrecord,
+}
+
+
+def _only(features: Any, kind: type, preferred: str) -> str:
+  """The key of the feature of this kind; the preferred one among several."""
+  keys = [key for key, each in features.items() if isinstance(each, kind)]
+  if preferred in keys:
+    return preferred
+  if len(keys) != 1:
+    raise ValueError(
+      f"a classifier needs one {kind.__name__} feature, or one called "
+      f"{preferred!r}; this data set has {keys or 'none'} among "
+      f"{sorted(features)}"
+    )
+  return keys[0]

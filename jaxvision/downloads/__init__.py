@@ -1,0 +1,3 @@
+"""Files from the web: their addresses, their local copies."""
+
+__all__ = ["fetch", "redaction"]

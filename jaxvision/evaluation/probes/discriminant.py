@@ -1,0 +1,283 @@
+"""Linear and quadratic discriminant analysis, with shrinkage.
+
+Every class is a normal distribution around its mean, as frequent as among the
+examples. In the linear analysis all have one covariance, the mean of those of
+the classes weighted by their frequency; in the quadratic one each has its own.
+Hastie, Tibshirani and Friedman, "The Elements of Statistical Learning", 4.3.
+
+Everything is float32, of features whose mean has been subtracted. Covariances
+are summed up over blocks of examples, one class after the other: the time is
+about that of the product X'X. The memory is that of a few copies of the
+features and a few d x d matrices; the quadratic analysis has one per class.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvision import lookup
+from jaxvision.evaluation.probes import checks
+
+Tree = Any
+
+KINDS = ("linear", "quadratic")
+
+_BLOCK = 1024  # rows at most
+_EPSILON = float(np.finfo(np.float32).eps)
+
+
+def fit(
+  features: jax.Array,
+  labels: jax.Array,
+  *,
+  num_classes: int,
+  kind: str = "linear",
+  shrinkage: float | str = 0.0,
+) -> Tree:
+  """Estimates means, covariances and frequencies.
+
+  Args:
+    features: (n, d).
+    labels: (n,), integers in [0, num_classes).
+    num_classes: how many classes there are, each with an example at least.
+    kind: "linear" or "quadratic".
+    shrinkage: in [0, 1], the share of a covariance that is replaced: in the
+      linear analysis by the same variance, the mean one, in all directions; in
+      the quadratic one by the variance 1 (regularised discriminant analysis
+      with features of that order of magnitude). "ledoit_wolf" estimates it,
+      class by class and for standardised features, in the linear analysis
+      (Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional
+      covariance matrices"). Without shrinkage, directions in which no class
+      varies take no part in the linear analysis.
+
+  Returns:
+    linear: {center (d,), kernel (d, k), bias (k,)}; quadratic: {center (d,),
+    mean (k, d), factor (k, d, d) lower triangular, bias (k,)}.
+
+  Raises:
+    ValueError: a class without examples, features that are not finite, labels
+      outside the classes, an unknown kind or shrinkage; in the quadratic
+      analysis a class that does not vary in some direction.
+  """
+  _check_options(kind, shrinkage)
+  checks.check(features, labels, num_classes=num_classes)
+  least = 2 if kind == "quadratic" else 1
+  checks.check_classes(labels, num_classes=num_classes, at_least=least)
+  if kind == "linear":
+    return _fit_linear(
+      features, labels, num_classes=num_classes, shrinkage=shrinkage
+    )
+  tree, spread = _fit_quadratic(
+    features, labels, num_classes=num_classes, shrinkage=shrinkage
+  )
+  if not isinstance(spread, jax.core.Tracer):
+    _check_spread(np.asarray(spread), features.shape[1], shrinkage)
+  return tree
+
+
+def predict(tree: Tree, features: jax.Array) -> jax.Array:
+  """Returns the logits (m, num_classes) of features (m, d).
+
+  Their softmax is the probability of each class.
+  """
+  with jax.default_matmul_precision("highest"):
+    features = features.astype(jnp.float32) - tree["center"][None]
+    if "kernel" in tree:
+      return features @ tree["kernel"] + tree["bias"][None]
+    distances = jax.lax.map(
+      lambda normal: _squared_distance(*normal, features),
+      (tree["mean"], tree["factor"]),
+    )
+    return tree["bias"][None] - 0.5 * distances.T
+
+
+def _check_options(kind: str, shrinkage: float | str) -> None:
+  if kind not in KINDS:
+    raise ValueError(lookup.unknown("discriminant analysis", kind, KINDS))
+  if isinstance(shrinkage, str):
+    if shrinkage != "ledoit_wolf" or kind == "quadratic":
+      raise ValueError(
+        f"shrinkage is {shrinkage!r}; it must be a number in [0, 1] or, in the "
+        'linear analysis, "ledoit_wolf"'
+      )
+  elif not 0 <= shrinkage <= 1:
+    raise ValueError(f"shrinkage is {shrinkage}; it must be in [0, 1]")
+
+
+def _check_spread(spread: np.ndarray, size: int, shrinkage: float) -> None:
+  flat = np.flatnonzero(~(spread > _EPSILON * size))
+  if len(flat):
+    raise ValueError(
+      f"{len(flat)} of {len(spread)} classes, the first is class {flat[0]}, do "
+      "not vary in some direction of the features, with shrinkage "
+      f"{shrinkage}; raise it, to 0.1 perhaps, or give these classes more "
+      "examples than there are features"
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("num_classes", "shrinkage"))
+def _fit_linear(features, labels, *, num_classes, shrinkage):
+  with jax.default_matmul_precision("highest"):
+    sample = _center(features, labels, num_classes)
+    priors = sample["count"] / len(labels)
+
+    def add(total, each):
+      covariance = _covariance(sample, each)
+      if shrinkage == "ledoit_wolf":
+        covariance = _ledoit_wolf(sample, each, covariance)
+      return total + priors[each] * covariance, ()
+
+    empty = jnp.zeros((features.shape[1],) * 2)
+    covariance, _ = jax.lax.scan(add, empty, jnp.arange(num_classes))
+    if shrinkage != "ledoit_wolf":
+      level = jnp.trace(covariance) / len(covariance)
+      covariance = _shrink(covariance, shrinkage, level)
+    kernel = _solve(covariance, sample["mean"].T)
+    level = jnp.sum(sample["mean"].T * kernel, axis=0)
+  return {
+    "center": sample["center"],
+    "kernel": kernel,
+    "bias": jnp.log(priors) - 0.5 * level,
+  }
+
+
+@functools.partial(jax.jit, static_argnames=("num_classes", "shrinkage"))
+def _fit_quadratic(features, labels, *, num_classes, shrinkage):
+  """The tree, and (k,) how far each class is from varying in no direction."""
+  with jax.default_matmul_precision("highest"):
+    sample = _center(features, labels, num_classes)
+
+    def factor(each):
+      covariance = _shrink(_covariance(sample, each), shrinkage, 1.0)
+      lower = jnp.linalg.cholesky(covariance)
+      own = jnp.diagonal(lower) ** 2
+      # What the features before do not explain of each: 0 if collinear.
+      spread = jnp.min(own / jnp.diagonal(covariance))
+      return lower, jnp.sum(jnp.log(own)), spread
+
+    lower, volume, spread = jax.lax.map(factor, jnp.arange(num_classes))
+  tree = {
+    "center": sample["center"],
+    "mean": sample["mean"],
+    "factor": lower,
+    "bias": jnp.log(sample["count"] / len(labels)) - 0.5 * volume,
+  }
+  return tree, spread
+
+
+def _center(features, labels, num_classes):
+  """Examples sorted by class, minus the mean of their class.
+
+  Returns:
+    {center (d,), mean (k, d) relative to it, count, start (k,) int32, rows
+    (n + block, d), block}: the rows of a class are `count` from `start` on, to
+    be read in blocks of so many.
+  """
+  block = min(_BLOCK, max(8, len(labels) // num_classes))
+  features = features.astype(jnp.float32)
+  center = jnp.mean(features, axis=0)
+  order = jnp.argsort(labels)
+  labels = labels[order]
+  count = jnp.bincount(labels, length=num_classes)
+  sample = {"center": center, "count": count, "block": block}
+  sample["start"] = jnp.cumsum(count) - count
+
+  def pad(rows):  # A block may reach beyond the last row.
+    return jnp.pad(rows, ((0, block), (0, 0)))
+
+  sample["rows"] = pad((features - center[None])[order])
+  sample["mean"] = jnp.zeros((num_classes, features.shape[1]))
+  # The second time takes away what rounding has left.
+  for _ in range(2):
+    more = _means(sample, num_classes)
+    sample["mean"] += more
+    sample["rows"] -= pad(more[labels])
+  # What is smaller than the last digit of a feature is no variation of it.
+  digit = 4 * _EPSILON * (jnp.abs(center)[None] + jnp.abs(sample["mean"]))
+  varies = jnp.abs(sample["rows"]) > pad(digit[labels])
+  return sample | {"rows": jnp.where(varies, sample["rows"], 0.0)}
+
+
+def _means(sample, num_classes):
+  """(k, d) of the rows as they are."""
+  empty = jnp.zeros(sample["rows"].shape[1])
+
+  def mean(each):
+    total = _sum_over(sample, each, lambda rows: jnp.sum(rows, axis=0), empty)
+    return total / sample["count"][each]
+
+  return jax.lax.map(mean, jnp.arange(num_classes))
+
+
+def _sum_over(sample, each, term, start):
+  """start + the sum of term(rows) over blocks of the rows of a class."""
+  first, count = sample["start"][each], sample["count"][each]
+  block = sample["block"]
+
+  def add(number, total):
+    rows = jax.lax.dynamic_slice_in_dim(
+      sample["rows"], first + number * block, block
+    )
+    own = jnp.arange(block) < count - number * block
+    return total + term(jnp.where(own[:, None], rows, 0.0))
+
+  return jax.lax.fori_loop(0, -(-count // block), add, start)
+
+
+def _covariance(sample, each):
+  """(d, d), by the number of examples as in maximum likelihood."""
+  empty = jnp.zeros((sample["rows"].shape[1],) * 2)
+  scatter = _sum_over(sample, each, lambda rows: rows.T @ rows, empty)
+  return scatter / sample["count"][each]
+
+
+def _ledoit_wolf(sample, each, covariance):
+  """A class's covariance, shrunk as its standardised features ask for."""
+  variance = jnp.diagonal(covariance)
+  # As scikit-learn: a feature that is constant keeps its unit.
+  scale = jnp.where(variance > 0, jnp.sqrt(variance), 1.0)
+  standard = covariance / scale[:, None] / scale[None]
+  count, size = sample["count"][each], len(variance)
+  level = jnp.trace(standard) / size
+  fourth = _sum_over(
+    sample,
+    each,
+    lambda rows: jnp.sum(jnp.sum((rows / scale[None]) ** 2, axis=1) ** 2),
+    0.0,
+  )
+  squares = jnp.sum(standard**2)
+  # How far the estimate is off, and how far it is from the target.
+  error = (fourth / count - squares) / count
+  distance = jnp.sum((standard - level * jnp.eye(size)) ** 2)
+  share = jnp.minimum(error, distance) / jnp.where(distance > 0, distance, 1.0)
+  standard = _shrink(standard, jnp.maximum(share, 0.0), level)
+  return standard * scale[:, None] * scale[None]
+
+
+def _shrink(covariance, share, level):
+  """Replaces a share of it by the variance `level` in all directions."""
+  identity = jnp.eye(len(covariance))
+  return (1.0 - share) * covariance + share * level * identity
+
+
+def _solve(covariance, right):
+  """covariance^-1 right, without the directions that have no variance."""
+  variance = jnp.diagonal(covariance)
+  # As correlations, so that features of any unit count as singular alike.
+  scale = jnp.where(variance > 0, 1.0 / jnp.sqrt(variance), 0.0)
+  values, vectors = jnp.linalg.eigh(covariance * scale[:, None] * scale[None])
+  kept = values > _EPSILON * len(values) * values[-1]
+  inverse = jnp.where(kept, 1.0 / jnp.where(kept, values, 1.0), 0.0)
+  solved = vectors.T @ (scale[:, None] * right)
+  return scale[:, None] * (vectors @ (inverse[:, None] * solved))
+
+
+def _squared_distance(mean, factor, features):
+  """(m,) from a class's mean, in units of its standard deviations."""
+  white = jax.scipy.linalg.solve_triangular(
+    factor, (features - mean[None]).T, lower=True
+  )
+  return jnp.sum(white**2, axis=0)

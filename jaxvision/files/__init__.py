@@ -1,0 +1,38 @@
+"""Files on disk: atomic writes, JSON, locks, paths, the cache folder.
+
+Standard library only.
+"""
+
+from jaxvision.files.atomic import (
+  disk_is_full,
+  flock,
+  open_regular,
+  read_bytes,
+  write_bytes,
+  write_text,
+  writing,
+)
+from jaxvision.files.cache import cache_folder
+from jaxvision.files.escaping import printable
+from jaxvision.files.strict_json import read_json, to_json, write_json
+
+__all__ = [
+  "cache_folder",
+  "disk_is_full",
+  "flock",
+  "locks",
+  "open_regular",
+  "paths",
+  "printable",
+  "read_bytes",
+  "read_json",
+  "records",
+  "seals",
+  "spreadsheets",
+  "suffixes",
+  "to_json",
+  "write_bytes",
+  "write_json",
+  "write_text",
+  "writing",
+]

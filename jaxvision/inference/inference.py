@@ -1,0 +1,276 @@
+"""A trained run at work: measures a split, names what is in an image."""
+
+import dataclasses
+import logging
+import math
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from jaxvision import checkpoint, data, parallel, schedules, trees, user_code
+from jaxvision import config as configs
+from jaxvision.evaluation import classification
+from jaxvision.runs import workdir as workdirs
+from jaxvision.training.setup import assembly, data_record
+from jaxvision.training.step import forward
+from jaxvision.weights import class_names
+from jaxvision.xla import cache
+
+Tree = Any
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun:
+  """A run read back from its folder.
+
+  Attributes:
+    config: its config.
+    class_names: in the order of the logits.
+    image_shape: (h, w, c) it was trained on.
+    model, variables: model.apply(variables, images, train=False) -> logits;
+      the variables are the moving average where the run keeps one.
+    step: of the checkpoint.
+    mesh: what the variables lie on.
+    workdir: the folder; None for published weights.
+    evaluated_shape: (h, w, c) of the images that it evaluates, where they are
+      of another size.
+    averaged: whether the variables are the moving average.
+  """
+
+  config: configs.ConfigDict
+  class_names: tuple[str, ...]
+  image_shape: tuple[int, int, int]
+  model: nn.Module
+  variables: Tree
+  step: int
+  mesh: Mesh
+  workdir: pathlib.Path | None = None
+  evaluated_shape: tuple[int, int, int] | None = None
+  averaged: bool = False
+
+  @property
+  def input_shape(self) -> tuple[int, int, int]:
+    """(h, w, c) of the images that it classifies."""
+    return self.evaluated_shape or self.image_shape
+
+
+def load_run(
+  workdir: str | pathlib.Path, *, which: str = "last", trust: bool = False
+) -> TrainedRun:
+  """Reads a run's config and one of its checkpoints.
+
+  Args:
+    workdir: the run's folder.
+    which: "last", "best" or the number of a step.
+    trust: run code in the folder that this account has never typed.
+
+  Raises:
+    FileNotFoundError: it is no run, or has no such checkpoint.
+    ValueError: it has code that is not trusted.
+    checkpoint.CheckpointError: the checkpoint cannot be read.
+    trees.NotFinite: it holds a NaN or an infinity.
+  """
+  cache.cache_compilations()
+  with user_code.trusting(trust):
+    config = read_config(workdir)
+  result = workdirs.read_result(workdir)
+  if not result:
+    raise FileNotFoundError(
+      f"{workdir} has no result.json; "
+      + (
+        "give the train command of this run again: it is made anew"
+        if checkpoint.newest(workdir) is not None
+        else "it has not begun to train"
+      )
+    )
+  for name in ("class_names", "image_shape"):
+    if name not in result:
+      raise ValueError(
+        f"{workdir}/result.json is damaged: {name} is missing; give the train "
+        "command of this run again: it is made anew"
+      )
+  mesh = _make_mesh(config)
+  model = assembly.make_model(config, len(result["class_names"]))
+  # Only the structure of the optimizer's state matters here.
+  schedule = schedules.create("constant", peak=0.0, total_steps=1)
+  image_shape = tuple(result["image_shape"])
+  _, _, template = assembly.state_functions(
+    config, model, schedule, image_shape, mesh
+  )
+  with checkpoint.open_saved(workdir) as manager:
+    step = _choose(manager, which)
+    state, _ = checkpoint.restore_step(manager, step, template)
+    path = checkpoint.directory(manager) / str(step)
+  trees.check_finite(state, what=f"checkpoint {path}")
+  return TrainedRun(
+    config=config,
+    class_names=tuple(result["class_names"]),
+    image_shape=image_shape,
+    model=model,
+    variables=state.ema or state.variables,
+    step=step,
+    mesh=mesh,
+    workdir=pathlib.Path(workdir),
+    evaluated_shape=tuple(result.get("evaluated_shape", image_shape)),
+    averaged=bool(state.ema),
+  )
+
+
+def read_config(workdir: str | pathlib.Path) -> configs.ConfigDict:
+  """Reads a run's config; keys that it does not have get their defaults.
+
+  Raises:
+    FileNotFoundError: it is no run.
+    ValueError: it names code that this account does not trust.
+  """
+  return workdirs.load_config(workdir)
+
+
+def evaluate(
+  run: TrainedRun, *, role: str = "test", data_changed: str = "refuse"
+) -> classification.Evaluation:
+  """Measures the run on a split of its own data: train, validation or test.
+
+  Warns of examples of it that the run was trained on.
+
+  Args:
+    run: from `load_run`.
+    role: of the split.
+    data_changed: "accept" measures it although it is not what it was when the
+      run was trained.
+
+  Raises:
+    ValueError: its config names no such split, or its data have changed.
+    trees.NotFinite: a metric is not finite.
+  """
+  split = run.config.data.get(role)
+  if not split:
+    raise ValueError(
+      f"the run names no {role} split; its config has data.{role} = {split!r}"
+    )
+  dataset = data.open_dataset(run.config.data, split)
+  if dataset.class_names != run.class_names:
+    raise ValueError(
+      f"{dataset.name} has {len(dataset.class_names)} classes "
+      f"{dataset.class_names[:5]}..., but the run was trained on "
+      f"{len(run.class_names)}: {run.class_names[:5]}..."
+    )
+  if run.workdir:
+    data_record.check_role(run.workdir, role, dataset, changed=data_changed)
+  batches = assembly.make_batches(
+    run.config, dataset, train=False, mesh=run.mesh
+  )
+  return measure(run, batches)
+
+
+def measure(
+  run: TrainedRun, batches: data.Batches
+) -> classification.Evaluation:
+  """Measures the run on batches of any split whose classes are the run's.
+
+  Raises:
+    trees.NotFinite: a metric is not finite.
+  """
+  if run.averaged:
+    _LOGGER.info("measured: the moving average of the parameters")
+  task_sums = forward.make_task_sums(run.config, run.model, mesh=run.mesh)
+  evaluator = classification.make_evaluator(task_sums, batches, run.mesh)
+  measured = evaluator(run.variables)
+  split = batches.examples.dataset.split
+  trees.check_finite(
+    jax.tree.map(np.asarray, measured.metrics),
+    what=f"step {run.step}, evaluated on {split}: the model overflows, and",
+  )
+  return measured
+
+
+def describe(run: TrainedRun) -> str:
+  """What of a run is used: "step 48, moving average of the parameters"."""
+  average = ", moving average of the parameters" if run.averaged else ""
+  return f"step {run.step}{average}"
+
+
+def predict(
+  run: TrainedRun, images: Sequence[str | pathlib.Path], *, top: int = 5
+) -> list[dict[str, Any]]:
+  """The most probable classes of image files.
+
+  An image of another size than the run evaluates is resized to it. The
+  classes of ImageNet have names instead of their WordNet ids.
+
+  Args:
+    run: from `load_run`.
+    images: paths of files.
+    top: how many classes to name, at most.
+
+  Returns:
+    Per file {"image": path, "top": [{"class", "probability"}, ...]}, or
+    {"image": path, "error": why it cannot be read}.
+
+  Raises:
+    trees.NotFinite: the model overflows, so that it has no probabilities.
+  """
+  transform = data.make_host_transform(run.config.data.eval_transforms)
+  to_size = data.make_host_transform((f"resize({run.input_shape[:2]})",))
+
+  @jax.jit
+  def probabilities(variables, image):
+    pixels = data.normalize(
+      image[None], mean=run.config.data.mean, std=run.config.data.std
+    )
+    logits = run.model.apply(variables, pixels, train=False)
+    return jax.nn.softmax(logits[0].astype(jnp.float32))
+
+  readable, found = class_names.readable(run.class_names), []
+  for path in map(str, images):
+    try:
+      image = transform(None, data.read_image(path, run.config.data))
+      if image.shape != run.input_shape:
+        image = to_size(None, image)
+    except Exception as error:  # of this image; the others have results
+      reason = data.reason_of(error)
+      if reason is None:
+        raise
+      found.append({"image": path, "error": reason})
+      continue
+    shares = np.asarray(probabilities(run.variables, image))
+    trees.check_finite(
+      {"probabilities": shares}, what=f"{path}: the model overflows, and"
+    )
+    best = np.argsort(-shares, kind="stable")[:top]
+    names = [
+      {"class": readable[i], "probability": float(shares[i])} for i in best
+    ]
+    found.append({"image": path, "top": names})
+  return found
+
+
+def _make_mesh(config: configs.ConfigDict) -> Mesh:
+  """Of as many devices as the batches of the run can be split over.
+
+  Parameters are split over them as far as the run had them split.
+  """
+  devices = jax.devices()
+  size = assembly.batch_size(config, train=False)
+  count = math.gcd(len(devices), size)
+  fsdp = math.gcd(config.mesh.fsdp or count, count)
+  return parallel.make_mesh(devices[:count], fsdp=fsdp)
+
+
+def _choose(manager: checkpoint.Manager, which: str) -> int:
+  steps = manager.all_steps()
+  named = {"last": manager.latest_step(), "best": checkpoint.best_step(manager)}
+  step = named.get(which, int(which) if which.isdecimal() else None)
+  if step not in steps:
+    raise FileNotFoundError(
+      f"no checkpoint {which!r} in {checkpoint.directory(manager)}; there are "
+      f"{', '.join(map(str, steps)) or 'none'}; say last, best or a number"
+    )
+  return step

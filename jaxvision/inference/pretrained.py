@@ -1,0 +1,214 @@
+"""A published network ready for use, as if it were a run of ours."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from jaxvision import data, files, parallel, trees, weights
+from jaxvision.configs import default
+from jaxvision.evaluation import classification
+from jaxvision.inference import inference
+from jaxvision.training.setup import assembly, data_record
+from jaxvision.weights import class_names as names_of_classes
+from jaxvision.weights import image_preprocessing
+
+_LOGGER = logging.getLogger(__name__)
+_LISTED = 5  # classes in a message
+
+
+def open_weights(
+  path_or_url: str | os.PathLike[str],
+  name: str,
+  *,
+  image_size: int | tuple[int, int] | None = None,
+  names: str | os.PathLike[str] | None = None,
+  like: str = "",
+  **changes: Any,
+) -> inference.TrainedRun:
+  """Reads weights; `inference.predict` then names what is in images.
+
+  Images are resized, cropped and normalised as `weights.preprocessing` says,
+  which is logged. The classes have ImageNet's names where there are 1000 or
+  21,843 of them, else numbers.
+
+  Args:
+    path_or_url: as `weights.load` takes it.
+    name: of the model.
+    image_size: one side, or (height, width), in pixels; None is what the
+      weights are for.
+    names: a file with the name of each class on a line, in the order of the
+      logits; None is as above.
+    like: whose preprocessing it is, in place of the file's, as for
+      `weights.preprocessing`.
+    **changes: of the preprocessing, as `image_preprocessing.changed` takes
+      them.
+
+  Raises:
+    FileNotFoundError, ConnectionError, ValueError: as `weights.load` does; a
+      ValueError for a file of another number of names, and for the folder of a
+      run, which knows more than its weights: `inference.load_run` reads it.
+    trees.NotFinite: they hold a NaN or an infinity.
+  """
+  if os.path.isdir(path_or_url):
+    raise ValueError(f"{path_or_url} is a run: say --workdir {path_or_url}")
+  if isinstance(image_size, int):
+    image_size = (image_size, image_size)
+  inputs = weights.preprocessing(
+    path_or_url, name, like=like, image_size=image_size
+  )
+  inputs = image_preprocessing.changed(inputs, **changes)
+  if inputs.channels not in (1, 3):
+    raise ValueError(
+      f"{files.printable(path_or_url)} is for images of {inputs.channels} "
+      "channels, and image files have 3 or 1: use weights.load in Python"
+    )
+  mesh = parallel.make_mesh(jax.devices()[:1])
+  model, variables = weights.load(
+    path_or_url,
+    name,
+    image_size=inputs.image_size,
+    channels=inputs.channels,
+    sharding=parallel.replicated(mesh),
+  )
+  trees.check_finite(variables, what=str(path_or_url))
+  _LOGGER.info("images: %s", image_preprocessing.describe(inputs))
+  for note in inputs.notes:
+    _LOGGER.warning("images: %s", note)
+  config = default.get_config()
+  config.model.name = name
+  config.data.channels = inputs.channels
+  config.data.mean, config.data.std = inputs.mean, inputs.std
+  config.data.eval_transforms = image_preprocessing.transforms(inputs)
+  return inference.TrainedRun(
+    config=config,
+    class_names=_class_names(model.num_classes, names),
+    image_shape=(*inputs.image_size, inputs.channels),
+    model=model,
+    variables=variables,
+    step=0,
+    mesh=mesh,
+  )
+
+
+def _class_names(
+  num_classes: int, path: str | os.PathLike[str] | None
+) -> tuple[str, ...]:
+  if path is not None:
+    names = names_of_classes.read(path)
+    if len(names) != num_classes:
+      raise ValueError(
+        f"{path} has {len(names)} lines, and the weights have {num_classes} "
+        "classes; a file of names has one a line"
+      )
+    return names
+  if num_classes == len(names_of_classes.imagenet_1k()):
+    return names_of_classes.imagenet_1k()
+  if num_classes == names_of_classes.IMAGENET_21K_CLASSES:
+    try:
+      return names_of_classes.imagenet_21k()
+    except (FileNotFoundError, ConnectionError) as error:
+      _LOGGER.warning("the classes have numbers in place of names: %s", error)
+  return tuple(map(str, range(num_classes)))
+
+
+def evaluate(
+  run: inference.TrainedRun, kind: str, name: str, split: str
+) -> classification.Evaluation:
+  """Measures a network on a split of any data set that has its classes.
+
+  Classes are the same if their names are; they may be in another order, and
+  some may be missing.
+
+  Args:
+    run: from `open_weights` or `inference.load_run`.
+    kind, name: as `data.kind` and `data.name` of a config.
+    split: in the slicing syntax of TFDS.
+
+  Raises:
+    ValueError: it has a class that the network does not know.
+  """
+  batches = make_batches(
+    run,
+    kind,
+    name,
+    split,
+    size=assembly.batch_size(run.config, train=False),
+    class_names=run.class_names,
+  )
+  if run.workdir:
+    data_record.say_trained_on(run.workdir, batches.examples.dataset)
+  return inference.measure(run, batches)
+
+
+def make_batches(
+  run: inference.TrainedRun,
+  kind: str,
+  name: str,
+  split: str,
+  *,
+  size: int,
+  class_names: Sequence[str] = (),
+) -> data.Batches:
+  """Returns a split of other images in order, made for the network.
+
+  Images are transformed as the network is evaluated, and resized where they
+  are then of another size than it evaluates.
+
+  Args:
+    run: from `open_weights` or `inference.load_run`.
+    kind, name: as `data.kind` and `data.name` of a config.
+    split: in the slicing syntax of TFDS.
+    size: examples in a batch.
+    class_names: what the labels shall number; () is as the data set does.
+
+  Raises:
+    ValueError: a class of the data set is not among `class_names`.
+  """
+  config = default.get_config()
+  config.data.kind, config.data.name = kind, name
+  config.data.channels = run.image_shape[2]
+  config.data.eval_transforms = (
+    *run.config.data.eval_transforms,
+    f"resize({run.input_shape[:2]})",
+  )
+  config.evaluate.batch_size = size
+  dataset = data.open_dataset(config.data, split)
+  if class_names:
+    dataset = _numbered_as(dataset, tuple(class_names))
+  return assembly.make_batches(config, dataset, train=False)
+
+
+def _numbered_as(
+  dataset: data.Dataset, class_names: tuple[str, ...]
+) -> data.Dataset:
+  """The data set with the labels of the network."""
+  if dataset.class_names == class_names:
+    return dataset
+  theirs = names_of_classes.readable(dataset.class_names)
+  own = names_of_classes.readable(class_names)
+  unknown = [name for name in theirs if name not in own]
+  if unknown:
+    raise ValueError(
+      f"{dataset.name} has {len(unknown)} classes of {len(theirs)} that the "
+      f"network does not know: {_listed(unknown)}; it knows {len(own)}: "
+      f"{_listed(own)}. Name the classes of both alike"
+      + (
+        "; --class_names FILE gives the classes of weights their names"
+        if own == tuple(map(str, range(len(own))))
+        else ""
+      )
+    )
+  _LOGGER.info(
+    "classes: %d of the network's %d, by their names", len(theirs), len(own)
+  )
+  dataset = dataclasses.replace(dataset, class_names=theirs)
+  return data.relabel(dataset, class_names=own)
+
+
+def _listed(names: Sequence[str]) -> str:
+  more = ", ..." if len(names) > _LISTED else ""
+  return ", ".join(map(files.printable, names[:_LISTED])) + more

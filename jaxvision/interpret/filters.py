@@ -1,0 +1,77 @@
+"""Filters of the first layer, as pictures: kernels, patches, templates."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import numpy as np
+
+from jaxvision import trees
+from jaxvision.variables import variable_shapes
+
+Tree = Any
+MOST_FILTERS = 64  # More do not fit into one picture.
+
+
+def first_layer(
+  model: nn.Module,
+  *,
+  params: Tree,
+  image_shape: tuple[int, int, int],
+  gather: Callable[[Any], np.ndarray] = np.asarray,
+) -> tuple[str, np.ndarray]:
+  """Returns what the first layer looks for, as pictures.
+
+  Of a convolution or a patch embedding these are its kernels; of a layer that
+  is fully connected to the pixels, the weights of each output laid out as the
+  image (of the linear model: one template per class).
+
+  Args:
+    model: whose first layer is meant.
+    params: its parameters.
+    image_shape: (h, w, c).
+    gather: makes one numpy array of a parameter, such as `parallel.whole` for
+      one that several processes share.
+
+  Returns:
+    The path of the parameter, such as "conv1/kernel", and its first 64 filters
+    at most, (n, h, w, c) float32.
+
+  Raises:
+    ValueError: if the first kernel is not one that reads pixels.
+  """
+  path = _first_kernel(model, image_shape=image_shape)
+  kernel = gather(trees.flatten(params)[path]).astype(np.float32)
+  if kernel.shape[0] == math.prod(image_shape):
+    kernel = kernel.reshape(*image_shape, -1)
+  elif kernel.ndim != 4 or kernel.shape[2] != image_shape[2]:
+    raise ValueError(
+      f"{path} has shape {kernel.shape}, which does not read the pixels of "
+      f"images of shape {image_shape}; the first layer must be a convolution, "
+      "a patch embedding, or fully connected"
+    )
+  return path, np.moveaxis(kernel, -1, 0)[:MOST_FILTERS]
+
+
+def _first_kernel(
+  model: nn.Module, *, image_shape: tuple[int, int, int]
+) -> str:
+  """Returns the path of the first kernel in the order of calls.
+
+  The order of calls has to be observed: the tree of parameters is sorted by
+  name, and which shapes read pixels can be ambiguous.
+  """
+  finished = []
+
+  def observe(call, args, kwargs, context):
+    outputs = call(*args, **kwargs)
+    if context.module.has_variable("params", "kernel"):
+      finished.append("/".join((*context.module.path, "kernel")))
+    return outputs
+
+  with nn.intercept_methods(observe):
+    variable_shapes(model, image_shape=image_shape)
+  if not finished:
+    raise ValueError(f"{type(model).__name__} has no layer with a kernel")
+  return finished[0]

@@ -1,0 +1,63 @@
+"""Products with a matrix: the linear maps of networks, 1x1 convolutions too.
+
+XLA:CPU multiplies two matrices faster than arrays of more axes, and the weight
+gradient of a 1x1 convolution far faster as a product of matrices than as a
+convolution, for which it transposes the feature maps value by value. So both
+are one product of two matrices here, on every platform.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from jaxvision.layers import barriers
+
+Pair = tuple[int, int]
+
+
+def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  """Returns the product of (..., i) with (i, o), which is (..., o)."""
+  y = x.reshape(-1, x.shape[-1]) @ kernel
+  return barriers.settled(y).reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def dot_general(
+  x: jax.Array, kernel: jax.Array, dimension_numbers: Any, **options: Any
+) -> jax.Array:
+  """`product` in place of `lax.dot_general` in `nn.Dense`."""
+  del dimension_numbers, options
+  return product(x, kernel)
+
+
+def convolve(
+  x: jax.Array,
+  kernel: jax.Array,
+  window_strides: Sequence[int],
+  padding: str | Sequence[Pair],
+  **options: Any,
+) -> jax.Array:
+  """Does what `lax.conv_general_dilated` does for images (b, h, w, c).
+
+  Args:
+    x: (b, h, w, c).
+    kernel: (kh, kw, in, out).
+    window_strides: of rows and of columns.
+    padding: "SAME", "VALID", or ((top, bottom), (left, right)).
+    **options: of `lax.conv_general_dilated`.
+
+  Returns:
+    (b, h', w', out).
+  """
+  rows, columns = window_strides
+  if isinstance(padding, str):
+    padding = jax.lax.padtype_to_pads(
+      x.shape[1:3], kernel.shape[:2], window_strides, padding
+    )
+  plain = options.get("feature_group_count", 1) == 1
+  if kernel.shape[:2] == (1, 1) and plain and not any(map(any, padding)):
+    return product(x[:, ::rows, ::columns], kernel[0, 0])
+  y = jax.lax.conv_general_dilated(
+    x, kernel, window_strides, padding, **options
+  )
+  return barriers.settled(y)

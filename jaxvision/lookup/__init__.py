@@ -1,0 +1,19 @@
+"""A thing by name and options: unknown names list the nearest known ones.
+
+Standard library only.
+"""
+
+from jaxvision.lookup.calls import call, literal, split
+from jaxvision.lookup.spelling import bind, defaults, nearest, unknown
+
+__all__ = [
+  "bind",
+  "call",
+  "defaults",
+  "literal",
+  "nearest",
+  "options",
+  "ranges",
+  "split",
+  "unknown",
+]

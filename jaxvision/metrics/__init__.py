@@ -1,0 +1,5 @@
+"""Metrics as sums over examples, divided only at the end."""
+
+from jaxvision.metrics import classification
+
+__all__ = ["classification"]

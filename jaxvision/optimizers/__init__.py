@@ -1,0 +1,18 @@
+"""Optimizers by optax's names, with rules per parameter."""
+
+from jaxvision.optimizers.chain import (
+  COUPLED_DECAY,
+  OWN_DECAY,
+  Optimizer,
+  create,
+)
+from jaxvision.optimizers.muon import muon_dimensions
+
+__all__ = [
+  "COUPLED_DECAY",
+  "OWN_DECAY",
+  "Optimizer",
+  "create",
+  "freezing",
+  "muon_dimensions",
+]

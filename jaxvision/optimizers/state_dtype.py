@@ -1,0 +1,37 @@
+"""The type in which the state of an optimizer is kept between steps."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import DTypeLike
+
+Optimizer = optax.GradientTransformationExtraArgs
+
+
+def kept_in(optimizer: Optimizer, dtype: DTypeLike) -> Optimizer:
+  """Computes in float32 and keeps the state in `dtype`."""
+
+  def init(params: Any) -> Any:
+    return _cast(optimizer.init(params), dtype)
+
+  def update(updates: Any, state: Any, params: Any = None, **extra: Any):
+    updates, state, params = (
+      _cast(tree, "float32") for tree in (updates, state, params)
+    )
+    updates, state = optimizer.update(updates, state, params, **extra)
+    return updates, _cast(state, dtype)
+
+  return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _cast(tree: Any, dtype: DTypeLike) -> Any:
+  """The tree with its arrays of floating-point numbers in another type."""
+  return jax.tree.map(
+    lambda x: x.astype(dtype) if _holds_numbers(x) else x, tree
+  )
+
+
+def _holds_numbers(x: jax.Array) -> bool:
+  return x.ndim > 0 and jnp.issubdtype(x.dtype, jnp.floating)

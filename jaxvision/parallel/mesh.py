@@ -1,0 +1,96 @@
+"""The mesh: all devices of a run, in a grid of three axes.
+
+The mesh has three axes. Along all of them a batch is split; along "fsdp"
+parameters may be, too (see `jaxvision.parallel.sharding`). "replica" goes
+across slices, whose devices are joined by a slower network, "data" and "fsdp"
+stay inside one.
+"""
+
+import os
+from collections.abc import Sequence
+
+import jax
+from jax.experimental import mesh_utils
+from jax.sharding import AxisType, Mesh
+
+from jaxvision.xla import settings
+
+AXES = ("replica", "data", "fsdp")
+
+
+def make_mesh(
+  devices: Sequence[jax.Device] | None = None,
+  *,
+  replica: int = 0,
+  data: int = 0,
+  fsdp: int = 1,
+) -> Mesh:
+  """A mesh of `devices` with the axes "replica", "data" and "fsdp".
+
+  Args:
+    devices: all that there are by default; they need not be of this machine.
+    replica: 0 is the number of slices.
+    data: 0 is what the others leave.
+    fsdp: 0 is what the others leave.
+
+  Raises:
+    ValueError: the sizes do not go together with the devices.
+  """
+  devices = jax.devices() if devices is None else devices
+  slices = len({getattr(device, "slice_index", 0) for device in devices})
+  sizes = _sizes(len(devices), slices, replica, data, fsdp)
+  if slices > 1:
+    inside = (sizes[0] // slices, *sizes[1:])
+    grid = mesh_utils.create_hybrid_device_mesh(
+      inside, (slices, 1, 1), devices, allow_split_physical_axes=True
+    )
+  else:
+    grid = mesh_utils.create_device_mesh(
+      sizes, devices, allow_split_physical_axes=True
+    )
+  # Explicit axes, the default of jax.make_mesh, do not pass through attention.
+  return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _sizes(
+  count: int, slices: int, replica: int, data: int, fsdp: int
+) -> tuple[int, int, int]:
+  """The mesh's sizes, with those inferred that are 0."""
+  asked = f"mesh.replica {replica} x mesh.data {data} x mesh.fsdp {fsdp}"
+  if min(replica, data, fsdp) < 0 or data == fsdp == 0:
+    raise ValueError(
+      f"{asked}: sizes are positive, and one of data and fsdp may be 0, which "
+      f"is what the others leave of the {count} devices"
+    )
+  replica = replica or slices
+  if replica % slices:
+    raise ValueError(
+      f"{asked}: the devices are in {slices} slices, of which mesh.replica "
+      f"must be a multiple; set it to {slices}, or to 0"
+    )
+  known = replica * (data or 1) * (fsdp or 1)
+  if count % known:
+    raise ValueError(
+      f"{asked} needs a multiple of {known} devices, but there are {count}; "
+      f"choose sizes whose product divides {count}"
+    )
+  left = count // known
+  if data and fsdp and left > 1:
+    raise ValueError(
+      f"{asked} uses {known} of the {count} devices; set mesh.data or "
+      "mesh.fsdp to 0, which is what the others leave"
+    )
+  return replica, data or left, fsdp or left
+
+
+def describe(mesh: Mesh) -> str:
+  """What the mesh is made of, as in "8 x NVIDIA H200" or "1 x cpu"."""
+  return f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
+
+
+def idle_accelerators() -> list[str]:
+  """Accelerators of this machine that jax does not use: their device files."""
+  asked_for_cpu = "cpu" in os.environ.get("JAX_PLATFORMS", "")
+  if jax.default_backend() != "cpu" or asked_for_cpu:
+    return []
+  return settings.accelerator_files()

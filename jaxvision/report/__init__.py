@@ -1,0 +1,42 @@
+"""What runs have done, as pages to read: reads run folders, nothing else."""
+
+from jaxvision.report.comparison_page import write_comparison
+from jaxvision.report.contact_sheet import (
+  write_contact_sheet,
+  write_side_by_side,
+)
+from jaxvision.report.run_page import is_whole, write_report
+from jaxvision.report.significance import interval
+from jaxvision.report.sweep_page import write_sweep
+from jaxvision.runs.reading import (
+  ABSENT,
+  compare_configs,
+  damaged_arrays,
+  flatten,
+)
+from jaxvision.runs.sweep_folder import (
+  Trial,
+  is_sweep,
+  read_asked,
+  read_sweep,
+  read_trial,
+)
+
+__all__ = [
+  "ABSENT",
+  "Trial",
+  "compare_configs",
+  "damaged_arrays",
+  "flatten",
+  "interval",
+  "is_sweep",
+  "is_whole",
+  "read_asked",
+  "read_sweep",
+  "read_trial",
+  "write_comparison",
+  "write_contact_sheet",
+  "write_report",
+  "write_side_by_side",
+  "write_sweep",
+]

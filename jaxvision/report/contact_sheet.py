@@ -1,0 +1,162 @@
+"""A contact sheet: many small pictures with their titles, as one PNG."""
+
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from jaxvision.files import suffixes
+
+_SIDE, _LARGE_SIDE = 96, 160  # pixels of a picture's longer side
+_GAP = 8
+_LINE = 14  # pixels of a line of text below a picture
+_HEADING = 32  # pixels above a sheet
+_PAPER, _INK = (255, 255, 255), (40, 40, 40)
+
+
+def write_contact_sheet(
+  images: Sequence[np.ndarray],
+  titles: Sequence[str],
+  path: str | os.PathLike,
+  *,
+  columns: int = 8,
+) -> pathlib.Path:
+  """Writes the sheet, row by row in the order given.
+
+  Small images are enlarged without smoothing, so that their pixels show; large
+  ones are reduced. Titles that are too long end in an ellipsis.
+
+  Args:
+    images: (h, w, c) uint8 each, of any sizes; c is 3, 4 with alpha, or any
+      other number, whose mean is shown as grey.
+    titles: one per image, any text.
+    path: of the PNG.
+    columns: pictures in a row.
+
+  Returns:
+    The path.
+
+  Raises:
+    ValueError: no image, or not as many titles.
+  """
+  suffixes.check(path, ".png", what="a picture in PNG")
+  _draw(images, titles, columns=columns, side=_SIDE, lines=1).save(path, "PNG")
+  return pathlib.Path(path)
+
+
+def write_side_by_side(
+  groups: Mapping[str, tuple[Sequence[np.ndarray], Sequence[str]]],
+  path: str | os.PathLike,
+  *,
+  columns: int = 4,
+) -> pathlib.Path:
+  """Writes several contact sheets beside each other, as one PNG.
+
+  Args:
+    groups: heading -> images and their titles, as `write_contact_sheet` takes
+      them; the pictures are larger here, and the titles have two lines.
+    path: of the PNG.
+    columns: pictures in a row of one sheet.
+
+  Returns:
+    The path.
+
+  Raises:
+    ValueError: no group, no image in one, or not as many titles.
+  """
+  suffixes.check(path, ".png", what="a picture in PNG")
+  if not groups:
+    raise ValueError("no group of images; give at least one")
+  sheets = [
+    _draw(*group, columns=columns, side=_LARGE_SIDE, lines=2)
+    for group in groups.values()
+  ]
+  width = sum(sheet.width + 2 * _GAP for sheet in sheets)
+  height = max(sheet.height for sheet in sheets) + _HEADING
+  page = Image.new("RGB", (width, height), _PAPER)
+  draw, left = ImageDraw.Draw(page), 0
+  for heading, sheet in zip(groups, sheets, strict=True):
+    place = (left + _GAP, _GAP)
+    draw.text(place, heading, fill=_INK, font=_font(_HEADING // 2))
+    page.paste(sheet, (left, _HEADING))
+    left += sheet.width + 2 * _GAP
+  page.save(path, "PNG")
+  return pathlib.Path(path)
+
+
+def _draw(
+  images: Sequence[np.ndarray],
+  titles: Sequence[str],
+  *,
+  columns: int,
+  side: int,
+  lines: int,
+) -> Image.Image:
+  """One sheet, of pictures with a longer side of at most `side` pixels."""
+  if not images or len(images) != len(titles):
+    raise ValueError(
+      f"{len(images)} images and {len(titles)} titles; give at least one "
+      "image, and a title for each"
+    )
+  columns = min(columns, len(images))
+  rows = math.ceil(len(images) / columns)
+  width, height = side + _GAP, side + lines * _LINE + 2 + _GAP
+  size = (columns * width + _GAP, rows * height + _GAP)
+  sheet = Image.new("RGB", size, _PAPER)
+  draw, font = ImageDraw.Draw(sheet), _font()
+  for number, (image, title) in enumerate(zip(images, titles, strict=True)):
+    row, column = divmod(number, columns)
+    left, top = _GAP + column * width, _GAP + row * height
+    picture = _picture(image, side)
+    sheet.paste(picture, (left, top + side - picture.height))
+    for line, shown in enumerate(_lines(title, font, side, lines)):
+      place = (left, top + side + 2 + line * _LINE)
+      draw.text(place, shown, fill=_INK, font=font)
+  return sheet
+
+
+def _picture(image: np.ndarray, side: int) -> Image.Image:
+  """RGB with a longer side of `side`, or the largest multiple below it."""
+  if image.shape[2] not in (3, 4):  # the mean, as in reports
+    image = image.mean(axis=2).astype(np.uint8)
+  picture = Image.fromarray(image).convert("RGB")
+  scale = side / max(picture.size)
+  if scale >= 1:
+    scale, resampling = math.floor(scale), Image.Resampling.NEAREST
+  else:
+    resampling = Image.Resampling.BICUBIC
+  size = tuple(max(1, round(side * scale)) for side in picture.size)
+  return picture.resize(size, resampling)
+
+
+def _lines(
+  title: str, font: ImageFont.FreeTypeFont, width: int, most: int
+) -> list[str]:
+  """A title in at most so many lines; what is too long ends in an ellipsis."""
+  # By words: line breaks of its own would run into the next picture.
+  words, lines = title.split(), []
+  while words and len(lines) < most - 1:
+    count = len(words)
+    while count > 1 and font.getlength(" ".join(words[:count])) > width:
+      count -= 1
+    lines.append(_shortened(" ".join(words[:count]), font, width))
+    words = words[count:]
+  return [*lines, _shortened(" ".join(words), font, width)]
+
+
+def _shortened(title: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+  if font.getlength(title) <= width:
+    return title
+  while title and font.getlength(title + "…") > width:
+    title = title[:-1]
+  return title + "…"
+
+
+def _font(size: int = 11) -> ImageFont.FreeTypeFont:
+  # DejaVu, which comes with matplotlib, has most alphabets; Pillow's own not.
+  directory = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")
+  return ImageFont.truetype(directory / "DejaVuSans.ttf", size)

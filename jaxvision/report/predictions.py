@@ -1,0 +1,206 @@
+"""What the final model predicts: metrics, confusions, classes, mistakes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from jaxvision.report import confusion, figures, html, numbers
+from jaxvision.runs import reading
+from jaxvision.runs.reading import Run
+
+# With more classes the matrix is drawn as an image, without numbers.
+_MOST_NUMBERED_CLASSES = 20
+
+_MOST_PAIRS = 10
+
+# Opacity of the weakest and the strongest tint: one mistake must be seen, and
+# the number on a full cell must stay legible.
+_TINTS = (0.1, 0.55)
+
+
+def parts(run: Run) -> list[tuple[str, str, str]]:
+  """The sections `(title, HTML, note)` drawn from the final evaluation."""
+  if not run.evaluation:
+    return []
+  split, _ = reading.final(run)
+  return [
+    (
+      "Confusion matrix",
+      _confusion(run),
+      f"Split: {split}. Rows are true classes, columns "
+      "predicted; the tint is the share of the row.",
+    ),
+    ("Classes", _classes(run), "Lowest F1 first; click a heading to sort."),
+    (
+      "Most confident mistakes",
+      _mistakes(run),
+      "Wrong predictions to which the model gave the highest probability: "
+      "often hard images, sometimes wrong labels.",
+    ),
+  ]
+
+
+def metrics(run: Run) -> str:
+  """All metrics as a table: the last validation beside the final split."""
+  split, final = reading.final(run)
+  columns = {
+    "validation": _last(run, "validation/"),
+    "validation, EMA": _last(run, "validation_ema/"),
+    split: final,
+  }
+  columns = {name: values for name, values in columns.items() if values}
+  names = [
+    name
+    for name in dict.fromkeys(name for v in columns.values() for name in v)
+    if not all(_repeats_top1(name, v) for v in columns.values())
+  ]
+  if not names:
+    return ""
+  headings = {"metric": str, **dict.fromkeys(columns, str)}
+  rows = [
+    [name, *(numbers.metric(name, v.get(name)) for v in columns.values())]
+    for name in names
+  ]
+  return f'<div class="card">{html.table(headings, rows)}</div>'
+
+
+def _repeats_top1(name: str, values: Mapping[str, float]) -> bool:
+  """Whether this is top-1 again, as micro averages over one label each are."""
+  return name.endswith("_micro") and values.get(name) == values.get("top1")
+
+
+def _last(run: Run, prefix: str) -> dict[str, float]:
+  lines = [
+    line for line in run.lines if any(k.startswith(prefix) for k in line)
+  ]
+  last = max(lines, key=lambda line: line["step"], default={})
+  return {
+    key.removeprefix(prefix): value
+    for key, value in last.items()
+    if key.startswith(prefix)
+  }
+
+
+def _confusion(run: Run) -> str:
+  matrix, names = run.evaluation["confusion"], reading.class_names(run)
+  if len(names) <= _MOST_NUMBERED_CLASSES:
+    picture = _numbered(matrix, names)
+  else:
+    picture = figures.confusion_image(confusion.shares(matrix))
+  return (
+    f'<div class="pair"><div class="card">{picture}</div>'
+    f'<div class="card"><h3>Most confused</h3>{_pairs(matrix, names)}'
+    "</div></div>"
+  )
+
+
+def _numbered(matrix: np.ndarray, names: tuple[str, ...]) -> str:
+  shares = confusion.shares(matrix)
+  head = "".join(
+    f'<th title="{html.escape(name)}">{html.escape(name)}</th>'
+    for name in names
+  )
+  body = "".join(
+    f'<tr><th title="{html.escape(name)}">{html.escape(name)}</th>'
+    + "".join(
+      _cell(matrix[row, column], shares[row, column], row == column)
+      for column in range(len(names))
+    )
+    + "</tr>"
+    for row, name in enumerate(names)
+  )
+  width = 142 + 36 * len(names)  # narrower than this, the table scrolls
+  return (
+    f'<div class="scroll"><table class="confusion" style="min-width:{width}px">'
+    "<thead><tr>"
+    f'<th class="soft">true ↓ predicted →</th>{head}</tr></thead>'
+    f"<tbody>{body}</tbody></table></div>"
+  )
+
+
+def _cell(count: int, share: float, hit: bool) -> str:
+  if not count:
+    return '<td class="none">·</td>'
+  weakest, strongest = _TINTS
+  tint = weakest + (strongest - weakest) * (share if hit else np.sqrt(share))
+  return (
+    f'<td class="{"hit" if hit else "miss"}" style="--a:{tint:.2f}" '
+    f'title="{numbers.percent(share)} of the row">'
+    f"{numbers.integer(count)}</td>"
+  )
+
+
+def _pairs(matrix: np.ndarray, names: tuple[str, ...]) -> str:
+  pairs = confusion.confused_pairs(matrix, limit=_MOST_PAIRS)
+  if not pairs:
+    return '<p class="soft">No mistakes at all.</p>'
+  share = confusion.shares(matrix)
+  columns = {
+    "true": str,
+    "predicted": str,
+    "images": numbers.integer,
+    "of its class": numbers.percent,
+  }
+  rows = [
+    (names[true], names[predicted], count, share[true, predicted])
+    for true, predicted, count in pairs
+  ]
+  return html.table(columns, rows)
+
+
+def _classes(run: Run) -> str:
+  names = reading.class_names(run)
+  scores = confusion.class_scores(run.evaluation["confusion"])
+  columns = {
+    "class": str,
+    "precision": numbers.percent,
+    "recall": numbers.percent,
+    "F1": numbers.percent,
+    "images": numbers.integer,
+  }
+  rows = [
+    (
+      names[index],
+      scores.precision[index],
+      scores.recall[index],
+      scores.f1[index],
+      scores.support[index],
+    )
+    for index in np.argsort(scores.f1, kind="stable")
+  ]
+  table = html.table(columns, rows, sortable=True)
+  return f'<div class="card">{table}</div>'
+
+
+def _mistakes(run: Run) -> str:
+  names, mistakes = reading.class_names(run), run.evaluation
+  if not len(mistakes["mistake_labels"]):
+    return '<p class="soft">No mistakes at all.</p>'
+  pictures = "".join(
+    _mistake(image, names[label], names[prediction], confidence, identity)
+    for image, label, prediction, confidence, identity in zip(
+      mistakes["mistake_images"],
+      mistakes["mistake_labels"],
+      mistakes["mistake_predictions"],
+      mistakes["mistake_confidences"],
+      mistakes["mistake_ids"],
+      strict=True,
+    )
+  )
+  return f'<div class="pictures">{pictures}</div>'
+
+
+def _mistake(
+  image: np.ndarray, true: str, predicted: str, confidence: float, identity: str
+) -> str:
+  kind = ' class="pixels"' if max(image.shape[:2]) <= 96 else ""
+  true, predicted = html.escape(true), html.escape(predicted)
+  identity = html.escape(identity)
+  return (
+    f'<div><img{kind} src="{figures.image_uri(image)}" alt="image of {true}">'
+    f"<p>true <b>{true}</b><br>predicted <b>{predicted}</b><br>"
+    f"{numbers.percent(float(confidence))}"
+    # What is cut off is the beginning: a path ends in the name of its file.
+    f'<small title="{identity}"><bdi dir="ltr">{identity}</bdi></small>'
+    "</p></div>"
+  )

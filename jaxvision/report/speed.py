@@ -1,0 +1,111 @@
+"""How fast a run went, and what its time was spent on."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from jaxvision.report import figures, html, numbers
+from jaxvision.runs import reading
+from jaxvision.runs.reading import Run
+
+# What result.json calls the parts of the time, and what they are.
+_PARTS = {
+  "steps": "training steps",
+  "evaluating": "evaluations",
+  "saving": "waiting for checkpoints",
+  "starting": "compiling and restoring",
+  "other": "processes that start or are down, and steps that were lost",
+}
+
+
+def section(run: Run) -> tuple[str, str, str]:
+  """The section `(title, HTML, note)`; empty of a run that did not note it."""
+  steps, typical = reading.series(run, "step_seconds_p50")
+  _, slow = reading.series(run, "step_seconds_p95")
+  if not steps.size or len(slow) != len(steps):
+    return "Speed", "", ""
+  times = figures.line_chart(
+    [
+      figures.Curve(steps, 1000 * typical, "train"),
+      figures.Curve(steps, 1000 * slow, "train", "dashed"),
+    ],
+    label="time of a step (ms)",
+    height=1.9,
+    positive=True,
+  )
+  caption = html.legend(
+    [("median", "train", "solid"), ("95th percentile", "train", "dashed")]
+  )
+  charts = html.figure(times, title="Step time", caption=caption)
+  content = (
+    html.tiles(_facts(run))
+    + f'<br><div class="pair">{charts}{_parts(run.result)}</div>'
+  )
+  return "Speed", content, _note(run)
+
+
+def _facts(run: Run) -> dict[str, str]:
+  """Medians over the lines of the log; checkpoints by their mean."""
+  median = {
+    name: float(np.nanmedian(values))
+    for name in ("step_seconds_p50", "step_seconds_p95", "data_wait", "mfu")
+    if (values := reading.series(run, name)[1]).size
+  }
+  _, saving = reading.series(run, "saving_seconds")
+  facts = {
+    "step, median": _milliseconds(median.get("step_seconds_p50")),
+    "step, 95th percentile": _milliseconds(median.get("step_seconds_p95")),
+    "waiting for data": numbers.percent(median.get("data_wait")),
+    "checkpoints, per step": _milliseconds(
+      float(np.nanmean(saving)) if saving.size else None
+    ),
+    "MFU": numbers.percent(median.get("mfu")),
+    "goodput": numbers.percent(run.result.get("goodput")),
+  }
+  return {name: text for name, text in facts.items() if text != numbers.NOTHING}
+
+
+def _milliseconds(seconds: float | None) -> str:
+  if seconds is None:
+    return numbers.NOTHING
+  return f"{1000 * seconds:.3g} ms"
+
+
+def _parts(result: Mapping) -> str:
+  """A table of what the wall time went into."""
+  spent = result.get("seconds_spent") or {}
+  spent = {name: each for name, each in spent.items() if each is not None}
+  total = sum(spent.values())
+  if not total:
+    return ""
+  rows = [
+    (text, spent[name], spent[name] / total)
+    for name, text in _PARTS.items()
+    if name in spent
+  ]
+  columns = {
+    "time": str,
+    "spent": numbers.duration,
+    "share": numbers.percent,
+  }
+  return f'<div class="card">{html.table(columns, rows)}</div>'
+
+
+def _note(run: Run) -> str:
+  notes = ["Without evaluations and checkpoints."]
+  if run.result.get("goodput") is not None:
+    notes.append(
+      "Goodput is the share of the time since the first start that went into "
+      "steps which were kept."
+    )
+  elif run.result.get("status") == "finished":
+    notes.append(
+      "Goodput is not known: the first start is lost, or the clock of the "
+      "machine was set back."
+    )
+  if reading.series(run, "mfu")[1].size:
+    notes.append(
+      "MFU is the share of the devices' peak that three forward passes per "
+      "image take."
+    )
+  return " ".join(notes)

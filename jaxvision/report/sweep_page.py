@@ -1,0 +1,315 @@
+"""The page of a sweep: what was asked, what came of it, and how surely."""
+
+import os
+import pathlib
+import shlex
+import urllib.parse
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxvision import files
+from jaxvision.files import spreadsheets
+from jaxvision.report import (
+  figures,
+  html,
+  importance,
+  numbers,
+  parallel_coordinates,
+  provenance,
+  significance,
+)
+from jaxvision.runs import reading, sweep_folder
+from jaxvision.runs.sweep_folder import SEED, Setting, Sweep, Trial
+
+_COLOURS = 7  # as many as --series-N in the stylesheet
+_COMPARED = 8  # settings in the table of pairs
+_SHOWN = 20  # settings and trials in the tables
+_SEEDS = 10  # of the command that runs the best again
+
+
+def write_sweep(workdir: str | pathlib.Path) -> pathlib.Path:
+  """Writes report.html and trials.csv of a sweep, in whatever state it is.
+
+  Returns:
+    The path of report.html.
+
+  Raises:
+    FileNotFoundError: the folder is no sweep.
+  """
+  sweep = sweep_folder.read_sweep(workdir)
+  files.write_text(sweep.workdir / "trials.csv", _csv(sweep))
+  path = sweep.workdir / "report.html"
+  files.write_text(path, _document(sweep))
+  return path
+
+
+def _document(sweep: Sweep) -> str:
+  settings = sweep_folder.settings(sweep)
+  keys = sweep_folder.varied(sweep)
+  body = (
+    _header(sweep)
+    + html.section("Settings", content=_settings(settings, keys), note=_NOTE)
+    + html.section("Pairs", content=_pairs(settings), note=_PAIRS_NOTE)
+    + html.section("What matters", content=_what_matters(sweep, keys))
+    + html.section("Trials", content=_trials(sweep, keys))
+    + html.section("Curves", content=_curves(sweep, settings))
+    + html.section("Failures", content=_failures(sweep))
+    + html.section("Go on", content=_commands(sweep, settings))
+  )
+  return html.document(sweep.asked["question"], body=body)
+
+
+_NOTE = (
+  "Trials that differ in nothing but the seed, the best mean first. The "
+  "interval is that of the mean, 95 %, Student's t; the best of many settings "
+  "looks better than it is."
+)
+_PAIRS_NOTE = (
+  "p-values of no difference between two settings (paired where they share "
+  "their seeds, Welch otherwise), corrected for the number of pairs (Holm). "
+  "Below 0.05 a difference is shown."
+)
+
+
+def _header(sweep: Sweep) -> str:
+  counts = Counter(trial.state for trial in sweep.trials)
+  left = sweep.asked["trials"] - len(sweep.trials)
+  best = sweep_folder.ranked(sweep)[:1]
+  facts = {
+    "trials": numbers.integer(sweep.asked["trials"]),
+    **{state: numbers.integer(count) for state, count in counts.items()},
+    **({"not begun": numbers.integer(left)} if left else {}),
+    **{
+      f"best {sweep.metric}": numbers.metric(sweep.metric, each.value)
+      for each in best
+    },
+  }
+  objective = sweep.asked["objective"]
+  return (
+    f'<header><p class="kicker">{html.escape(sweep.asked["recipe"])}, '
+    f"{html.escape(objective['goal'])} {html.escape(objective['metric'])} "
+    f"({html.escape(objective['at'])}), searcher "
+    f"{html.escape(sweep.asked['searcher'])}</p>"
+    f"<h1>{html.escape(sweep.asked['question'])}</h1>"
+    f'<p class="soft">{html.escape(sweep.asked["read"])}</p>'
+    f"{html.tiles(facts)}{_problems(sweep)}</header>"
+  )
+
+
+def _problems(sweep: Sweep) -> str:
+  lines = "".join(f"<li>{html.escape(each)}</li>" for each in sweep.problems)
+  return f'<ul class="problems">{lines}</ul>' if lines else ""
+
+
+def _settings(settings: Sequence[Setting], keys: Sequence[str]) -> str:
+  if not settings:
+    return ""
+  keys = [key for key in keys if key != SEED]
+  columns = {
+    **dict.fromkeys(keys, _written),
+    "mean": numbers.significant,
+    "± 95 %": numbers.significant,
+    "least": numbers.significant,
+    "most": numbers.significant,
+    "test": numbers.significant,
+    "seeds": numbers.integer,
+  }
+  rows = [
+    [
+      *(each.settings.get(key, numbers.NOTHING) for key in keys),
+      each.values.mean(),
+      significance.interval(each.values),
+      each.values.min(),
+      each.values.max(),
+      _final(each.trials),
+      len(each.trials),
+    ]
+    for each in settings[:_SHOWN]
+  ]
+  return f'<div class="card">{html.table(columns, rows, sortable=True)}</div>'
+
+
+def _final(of: Sequence[Trial]) -> float | None:
+  """The mean accuracy at the end, on the test split if there is one."""
+  finals = [
+    reading.final(trial.run)[1].get("top1") for trial in of if trial.run
+  ]
+  finals = [value for value in finals if numbers.is_number(value)]
+  return float(np.mean(finals)) if finals else None
+
+
+def _pairs(settings: Sequence[Setting]) -> str:
+  compared = [each for each in settings if len(each.trials) > 1][:_COMPARED]
+  if len(compared) < 2:
+    return ""
+  table = significance.pairwise([_by_seed(each) for each in compared])
+  names = [_name(each) for each in compared]
+  columns = {"": str, **{str(i): _p for i in range(1, len(compared) + 1)}}
+  rows = [
+    [f"{i}. {name}", *(None if np.isnan(p) else p for p in row)]
+    for i, (name, row) in enumerate(zip(names, table, strict=True), 1)
+  ]
+  return f'<div class="card">{html.table(columns, rows)}</div>'
+
+
+def _by_seed(setting: Setting) -> dict[int, float]:
+  return {
+    trial.overrides.get(SEED, trial.number): trial.value
+    for trial in setting.trials
+  }
+
+
+def _what_matters(sweep: Sweep, keys: Sequence[str]) -> str:
+  complete = sweep_folder.ranked(sweep)
+  if len(complete) < 2 or not keys:
+    return ""
+  columns = sweep_folder.columns(complete, keys)
+  values = np.array([trial.value for trial in complete])
+  shares = importance.importances(columns, values)
+  chart = parallel_coordinates.parallel_coordinates(
+    columns, values, name=sweep.metric
+  )
+  table = html.table(
+    {"setting": str, "importance": numbers.percent},
+    [[key, share] for key, share in shares.items()],
+  )
+  return html.figure(
+    chart,
+    title="Parallel coordinates",
+    caption="Each line is a complete trial; the best tenth stands out.",
+  ) + html.figure(
+    table,
+    title="Importance",
+    caption="What a random forest loses when a setting is shuffled, as a share "
+    "of all losses. That of the seed is chance.",
+  )
+
+
+def _trials(sweep: Sweep, keys: Sequence[str]) -> str:
+  best = sweep_folder.ranked(sweep)[:_SHOWN]
+  columns = {
+    "trial": str,
+    sweep.metric: numbers.significant,
+    **dict.fromkeys(keys, _written),
+  }
+  rows = [
+    [
+      str(trial.number),
+      trial.value,
+      *(trial.settings.get(key, numbers.NOTHING) for key in keys),
+    ]
+    for trial in best
+  ]
+  if not rows:
+    return ""
+  links = [_link(trial, sweep) for trial in best]
+  table = html.table(columns, rows, links=links, sortable=True)
+  command = provenance.recipe_command(
+    sweep.asked["recipe"],
+    best[0].overrides,
+    *("--workdir", f"{sweep.workdir}-best"),
+  )
+  return (
+    f'<div class="card">{table}</div><p class="note">The best, as a run of its '
+    f"own:</p><pre>{html.escape(command)}</pre>"
+  )
+
+
+def _curves(sweep: Sweep, settings: Sequence[Setting]) -> str:
+  """All trials in grey, those of the best settings in their colours."""
+  colour_of = {
+    trial.number: f"series-{place}"
+    for place, each in enumerate(settings[:_COLOURS])
+    for trial in each.trials
+  }
+  curves = []
+  for trial in sorted(sweep.trials, key=lambda each: each.number in colour_of):
+    if trial.run:
+      steps, values = reading.series(trial.run, sweep.metric)
+      if steps.size:
+        colour = colour_of.get(trial.number, "grid")
+        curves.append(figures.Curve(steps, values, colour))
+  if not curves:
+    return ""
+  chart = figures.line_chart(
+    curves,
+    label=sweep.metric,
+    height=3.6,
+    positive=sweep.metric.endswith("loss"),
+  )
+  entries = [
+    (_name(each), f"series-{place}", "solid")
+    for place, each in enumerate(settings[:_COLOURS])
+  ]
+  return html.figure(chart, title=sweep.metric, caption=html.legend(entries))
+
+
+def _failures(sweep: Sweep) -> str:
+  failed = [trial for trial in sweep.trials if trial.state == "failed"]
+  if not failed:
+    return ""
+  rows = [
+    [str(trial.number), _text(trial.settings), trial.reason] for trial in failed
+  ]
+  table = html.table({"trial": str, "settings": str, "reason": str}, rows)
+  return f'<div class="card">{table}</div>'
+
+
+def _commands(sweep: Sweep, settings: Sequence[Setting]) -> str:
+  if not settings:
+    return ""
+  workdir = str(sweep.workdir)
+  again = shlex.join(
+    ["jaxvision", "sweep", "--rerun", workdir, "--workdir", f"{workdir}-again"]
+  )
+  return (
+    "<p>The best three settings again, with more seeds:</p>"
+    f"<pre>{html.escape(again)} --top=3 --seeds={_SEEDS}</pre>"
+  )
+
+
+def _csv(sweep: Sweep) -> str:
+  """One row for each trial, settings as columns."""
+  keys = list(dict.fromkeys(key for t in sweep.trials for key in t.settings))
+  head = ("trial", "state", sweep.metric, *keys)
+  rows = [[*head, "test", "step", "seconds", "reason"]]
+  for trial in sweep.trials:
+    result: Mapping[str, Any] = trial.run.result if trial.run else {}
+    rows.append(
+      [
+        *(trial.number, trial.state, trial.value),
+        *(trial.settings.get(key, "") for key in keys),
+        *(_final([trial]), result.get("step"), result.get("seconds")),
+        trial.reason,
+      ]
+    )
+  return spreadsheets.to_csv(rows)
+
+
+def _link(trial: Trial, sweep: Sweep) -> str:
+  target = trial.run.workdir / "report.html" if trial.run else None
+  if target is None or not target.is_file():
+    return ""
+  relative = os.path.relpath(target, sweep.workdir)
+  return urllib.parse.quote(relative.replace(os.sep, "/"))
+
+
+def _name(setting: Setting) -> str:
+  return _text(setting.settings) or "all"
+
+
+def _text(settings: Mapping[str, Any]) -> str:
+  return ", ".join(
+    f"{key.split('.')[-1]}={_written(value)}" for key, value in settings.items()
+  )
+
+
+def _written(value: Any) -> str:
+  return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _p(value: float | None) -> str:
+  return numbers.NOTHING if value is None else f"{value:.2g}"

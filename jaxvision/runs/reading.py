@@ -1,0 +1,296 @@
+"""A run, finished or not, read back from the folder that it wrote.
+
+Only `config.json` is required: it is written first, and a folder without it is
+no run. Whatever else is missing, torn or damaged is noted in `Run.problems`
+with its reason, because a run that failed needs its report most of all.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxvision import files
+from jaxvision.files import records
+from jaxvision.runs import metrics_log
+
+ABSENT = "<absent>"  # stands in comparisons for a key that one side lacks
+
+_EVALUATION = (
+  "confusion",
+  "mistake_images",
+  "mistake_labels",
+  "mistake_predictions",
+  "mistake_confidences",
+  "mistake_ids",
+)
+
+
+_AXES = {"confusion": 2, "filters": 4}
+_FIRST_LAYER = ("name", "filters")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """What one run folder holds; empty containers where nothing was written.
+
+  Attributes:
+    workdir: the folder, as it was given.
+    recipe: the config file that the run was started with.
+    overrides: {dotted key: value} given on top of the recipe.
+    overfit: how many examples it learns alone (--overfit); 0 is all.
+    config: the nested config with all keys.
+    environment: one record per start or restart, oldest first.
+    lines: the records of `classification.jsonl`, in the order of writing.
+    result: the record of `result.json`.
+    evaluation: the arrays of `evaluation.npz`.
+    first_layer: the arrays of `first_layer.npz`.
+    problems: sentences that say what is missing, and why.
+  """
+
+  workdir: pathlib.Path
+  recipe: str
+  overrides: Mapping[str, Any]
+  overfit: int
+  config: Mapping[str, Any]
+  environment: tuple[Mapping[str, Any], ...]
+  lines: tuple[Mapping[str, Any], ...]
+  result: Mapping[str, Any]
+  evaluation: Mapping[str, np.ndarray]
+  first_layer: Mapping[str, np.ndarray]
+  problems: tuple[str, ...]
+
+
+def read_run(workdir: str | pathlib.Path) -> Run:
+  """Reads a run folder, as far as the run has come.
+
+  Raises:
+    FileNotFoundError: the folder has no `config.json`, so it is no run.
+    ValueError: its `config.json` cannot be read.
+  """
+  workdir = pathlib.Path(workdir)
+  origin = _read_origin(workdir)
+  result, result_problems = _read_result(workdir / "result.json")
+  why = _reason(result)
+  environment, environment_problems = _read_starts(workdir / "environment.json")
+  lines, line_problems = _read_lines(workdir / "metrics.jsonl", why)
+  evaluation, evaluation_problems = _read_arrays(
+    workdir / "evaluation.npz",
+    required=_EVALUATION,
+    shows="confusion matrix, per-class table and mistakes",
+    why=why,
+  )
+  first_layer, first_layer_problems = _read_arrays(
+    workdir / "first_layer.npz",
+    required=_FIRST_LAYER,
+    shows="first-layer filters",
+    why=why,
+  )
+  return Run(
+    workdir=workdir,
+    recipe=origin.get("recipe", ""),
+    overrides=origin.get("overrides", {}),
+    overfit=origin.get("overfit", 0),
+    config=origin["config"],
+    environment=tuple(environment),
+    lines=tuple(lines),
+    result=result,
+    evaluation=evaluation,
+    first_layer=first_layer,
+    problems=(
+      *result_problems,
+      *environment_problems,
+      *line_problems,
+      *evaluation_problems,
+      *first_layer_problems,
+    ),
+  )
+
+
+def damaged_arrays(workdir: pathlib.Path) -> list[str]:
+  """The names of the files of arrays that are there and cannot be read."""
+  required = {"evaluation.npz": _EVALUATION, "first_layer.npz": _FIRST_LAYER}
+  return [
+    name
+    for name, keys in required.items()
+    if (workdir / name).exists()
+    and not _read_arrays(workdir / name, required=keys, shows="", why="")[0]
+  ]
+
+
+def series(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:
+  """One logged quantity over the run: `(steps (n,) int, values (n,) float)`.
+
+  Steps ascend and are unique: a resumed run writes the steps after its
+  checkpoint again, and the last writing counts. A null is NaN.
+  """
+  values = {line["step"]: line[name] for line in run.lines if name in line}
+  steps = sorted(values)
+  return (
+    np.array(steps, int),
+    np.array(
+      [np.nan if values[step] is None else values[step] for step in steps],
+      float,
+    ),
+  )
+
+
+def steps_per_epoch(run: Run) -> float | None:
+  """Steps in one pass over the training split; None before it is known."""
+  steps, epochs = series(run, "epoch")
+  known = np.isfinite(epochs) & (epochs > 0)
+  return float(steps[known][-1] / epochs[known][-1]) if known.any() else None
+
+
+def final(run: Run) -> tuple[str, Mapping[str, float]]:
+  """The split of the final evaluation, and its metrics; {} before there is one.
+
+  A split that ends in "_ema" was evaluated with the averaged parameters.
+  """
+  record = run.result.get("final") or {}
+  split = str(record.get("split", "no split yet")).replace("_ema", " (EMA)")
+  return split, record.get("metrics", {})
+
+
+def class_names(run: Run) -> tuple[str, ...]:
+  """The names of the classes; their indices if the run does not say."""
+  names = run.result.get("class_names") or ()
+  if "confusion" in run.evaluation:
+    num_classes = len(run.evaluation["confusion"])
+    if len(names) != num_classes:
+      names = range(num_classes)
+  return tuple(str(name) for name in names)
+
+
+def flatten(config: Any, *, prefix: str = "") -> dict[str, Any]:
+  """Flattens a nested config to {dotted key: value}.
+
+  Tuples become lists, as JSON has them; an empty section has no keys.
+  """
+  return dict(_leaves(config, prefix))
+
+
+def compare_configs(a: Any, b: Any) -> list[tuple[str, Any, Any]]:
+  """The keys in which two configs differ, sorted: `(key, value a, value b)`.
+
+  Args:
+    a: nested mapping or ConfigDict, from memory or from `config.json`.
+    b: the same.
+
+  Returns:
+    One tuple per differing dotted key; a key that one side does not have
+    has the value `ABSENT` there.
+  """
+  flat_a, flat_b = flatten(a), flatten(b)
+  pairs = [
+    (key, flat_a.get(key, ABSENT), flat_b.get(key, ABSENT))
+    for key in sorted({*flat_a, *flat_b})
+  ]
+  return [pair for pair in pairs if pair[1] != pair[2]]
+
+
+def _leaves(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+  if not hasattr(value, "items"):
+    yield prefix, _plain(value)
+    return
+  for key, child in value.items():
+    yield from _leaves(child, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _plain(value: Any) -> Any:
+  if isinstance(value, list | tuple):
+    return [_plain(item) for item in value]
+  return value
+
+
+def _read_origin(workdir: pathlib.Path) -> Mapping[str, Any]:
+  path = workdir / "config.json"
+  if not path.is_file():
+    raise FileNotFoundError(_no_run(workdir))
+  return records.read(
+    path,
+    records.ORIGIN,
+    remedy="it should hold the run's recipe, overrides and config: restore it "
+    "from a backup, or start the run again in a new folder",
+  )
+
+
+def _no_run(workdir: pathlib.Path) -> str:
+  if not workdir.is_dir():
+    return f"no folder {str(workdir)!r}; pass the --workdir of a training run"
+  inside = sorted(path.parent.name for path in workdir.glob("*/config.json"))
+  remedy = (
+    f"it contains runs, so pass those: {', '.join(inside)}"
+    if inside
+    else "pass a folder that `jaxvision train --workdir` has written"
+  )
+  return f"{str(workdir)!r} is no run folder (no config.json in it); {remedy}"
+
+
+def _reason(result: Mapping[str, Any]) -> str:
+  status = str(result.get("status", "running"))
+  if status == "running":
+    return "the run is still going, or was killed"
+  if status == "finished":
+    return "though the run finished"
+  return "the run ended early"
+
+
+def _read_json(path: pathlib.Path, empty: Any) -> tuple[Any, list[str]]:
+  try:
+    return files.read_json(path, kind=type(empty)), []
+  except FileNotFoundError:
+    return empty, [
+      f"{path.name} is not there yet: the run is still going, or was killed."
+    ]
+  except (ValueError, OSError) as error:
+    return empty, [f"{path.name} cannot be read: {error}."]
+
+
+def _read_result(path: pathlib.Path) -> tuple[dict[str, Any], list[str]]:
+  value, problems = _read_json(path, {})
+  good, wrong = records.good(value, records.RESULT)
+  return good, [*problems, *(f"In {path.name} {each}." for each in wrong)]
+
+
+def _read_starts(path: pathlib.Path) -> tuple[list[Any], list[str]]:
+  value, problems = _read_json(path, [])
+  wrong = [list(records.wrong(each, records.START)) for each in value]
+  good = [each for each, why in zip(value, wrong, strict=True) if not why]
+  told = [f"In {path.name} {text}." for why in wrong for text in why]
+  return good, [*problems, *told]
+
+
+def _read_lines(
+  path: pathlib.Path, why: str
+) -> tuple[list[Mapping[str, Any]], list[str]]:
+  # A process killed while writing leaves half a line, to which a resumed
+  # run may have appended: such a line is dropped, wherever it is.
+  lines, torn = metrics_log.read_lines(path)
+  problems = []
+  if torn:
+    problems.append(
+      f"{torn} torn line{'s' * (torn > 1)} in metrics.jsonl left out (the "
+      "process was killed while writing, or the file is damaged)."
+    )
+  if not lines:
+    problems.append(f"No learning curves: metrics.jsonl has no lines, {why}.")
+  return lines, problems
+
+
+def _read_arrays(
+  path: pathlib.Path, *, required: tuple[str, ...], shows: str, why: str
+) -> tuple[dict[str, np.ndarray], list[str]]:
+  if not path.is_file():
+    return {}, [f"No {shows}: {path.name} was not written, {why}."]
+  try:
+    with files.open_regular(path) as file, np.load(file) as arrays:
+      found = {key: arrays[key] for key in required}
+    for key, axes in _AXES.items():
+      if key in found and found[key].ndim != axes:
+        raise ValueError(f"{key} has the shape {found[key].shape}")
+    return found, []
+  except Exception as error:  # whatever numpy, zipfile and zlib raise
+    return {}, [f"No {shows}: {path.name} is damaged ({error})."]

@@ -1,0 +1,355 @@
+"""The folder of a run: config.json, environment.json, result.json, pictures.
+
+It belongs to one config. `analysis` reads it, nothing else connects the two.
+"""
+
+import contextlib
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import logging
+import pathlib
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxvision.runs import changes
+from jaxvision import files
+from jaxvision.files import locks
+from jaxvision.files import records
+from jaxvision import user_code
+from jaxvision.runs import reading
+from jaxvision import config as configs
+
+Path = pathlib.Path
+_LOGGER = logging.getLogger(__name__)
+_LOST = "not known"
+
+# Keys in which the processes of a run may differ.
+_OF_THE_MACHINE = (
+  "checkpoint.keep",
+  "data.data_dir",
+  "data.max_pixels",
+  "data.threads",
+  "data.workers",
+  "log.peak_flops",
+  "log.tensorboard",
+  "mesh.data",
+  "mesh.fsdp",
+  "mesh.replica",
+  "mesh.rules",
+  "train.remat",
+)
+_PACKAGES = (
+  "jaxvision",
+  "jax",
+  "jaxlib",
+  "flax",
+  "optax",
+  "orbax-checkpoint",
+  "tensorflow-datasets",
+  "numpy",
+  "opencv-python-headless",
+  "pillow",
+  "simplejpeg",
+)
+
+
+@contextlib.contextmanager
+def held(workdir: str | Path, *, claimed: bool = False) -> Iterator[None]:
+  """Holds a run's folder, which one process at a time trains in.
+
+  The lock is WORKDIR/lock; readers do not need it. A run that may not be
+  written, as a finished one in an archive, is not locked.
+
+  Args:
+    workdir: is made, with its parents.
+    claimed: whether the folder is this process's already; the lock then only
+      keeps others out, and is no reason to stop.
+
+  Raises:
+    ValueError: another process trains there; says which.
+    OSError: the folder cannot be written, and has no run.
+  """
+  workdir = Path(workdir)
+  refusal = (
+    f"{workdir} is in use by {{holder}}, which trains there: wait for its end, "
+    "or give another --workdir"
+  )
+  with contextlib.ExitStack() as stack:
+    try:
+      workdir.mkdir(parents=True, exist_ok=True)
+      stack.enter_context(
+        locks.locked(
+          workdir / "lock",
+          refusal=refusal,
+          unlockable=lambda why: _LOGGER.warning(
+            "%s is not locked (%s): start no second process in it", workdir, why
+          ),
+        )
+      )
+    except ValueError as error:
+      if not claimed:
+        raise
+      _LOGGER.warning("%s; going on, for the run was given to this one", error)
+    except OSError as error:
+      if not (workdir / "config.json").exists():
+        raise _unwritable(workdir, error) from error
+    yield
+
+
+def _unwritable(workdir: Path, error: OSError) -> OSError:
+  return OSError(
+    f"cannot write the workdir {workdir}: {error.strerror or error}; give "
+    "--workdir a folder that you may write"
+  )
+
+
+def claim(
+  workdir: str | Path,
+  *,
+  config: Mapping[str, Any],
+  recipe: str,
+  overrides: Mapping[str, Any],
+  overfit: int = 0,
+  extended: Mapping[str, Any] | None = None,
+) -> Path:
+  """Creates the folder, or finds it made by the same config.
+
+  Code of the user's own that the config names is copied into it. Keys that
+  change nothing of what is trained may differ; config.json notes it.
+
+  Args:
+    workdir: created with its parents.
+    config: nested, all keys.
+    recipe, overrides, overfit: how the config came about, for the report.
+    extended: what to note of an extension, which may change its durations.
+
+  Raises:
+    ValueError: the folder was made by another config (the differences are in
+      the message), or holds something else; its config.json is damaged; or a
+      value of the config is no finite number.
+    OSError: the folder cannot be written.
+  """
+  workdir = Path(workdir)
+  changes.check_finite(config)
+  if (workdir / "config.json").exists():
+    _claim_again(
+      workdir,
+      config,
+      recipe=recipe,
+      overrides=overrides,
+      overfit=overfit,
+      extended=extended,
+    )
+    return workdir
+  if (workdir / "checkpoints").exists():
+    raise ValueError(
+      f"{workdir} has checkpoints but no config.json, so nobody knows whose "
+      "they are; use another workdir"
+    )
+  code = user_code.used(config)
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    content = {
+      "recipe": recipe,
+      "overrides": dict(overrides),
+      "overfit": overfit,
+      "config": user_code.as_written(config),
+    }
+    if code:
+      content["code"] = user_code.write_copies(workdir, code)
+    files.write_json(workdir / "config.json", content)
+  except OSError as error:
+    raise _unwritable(workdir, error) from error
+  return workdir
+
+
+def _claim_again(workdir: Path, config: Mapping[str, Any], **how: Any) -> None:
+  found, code = read_config(workdir), user_code.used(config)
+  config = user_code.as_written(config)
+  differences = changes.check(workdir, found, config, **how)
+  if not differences:
+    return
+  content = changes.noted(found, differences, config, how["extended"])
+  kept = found.get("code", {})
+  new = {key: each for key, each in code.items() if key not in kept}
+  if new:
+    content["code"] = kept | user_code.write_copies(workdir, new, kept=kept)
+  files.write_json(workdir / "config.json", content)
+
+
+def read_code(workdir: str | Path) -> dict[str, user_code.Bundle]:
+  """The copies of the user's own code in a run, by what the config says.
+
+  Raises:
+    OSError, ValueError: one is not there, was changed, or is not trusted.
+  """
+  workdir = Path(workdir)
+  if not (workdir / "config.json").exists():
+    return {}
+  return user_code.read_copies(workdir, read_config(workdir).get("code", {}))
+
+
+def load_config(
+  workdir: str | Path, overrides: Mapping[str, Any] | None = None
+) -> configs.ConfigDict:
+  """The config of a run, frozen; keys that it lacks have their defaults.
+
+  Args:
+    workdir: the run's folder.
+    overrides: by dotted key.
+
+  Raises:
+    FileNotFoundError: it is no run.
+    ValueError: it names code that this account does not trust, or a key or a
+      value is wrong.
+  """
+  found = read_config(workdir)
+  recipe = found.get("recipe", "").partition(":")[0]
+  return configs.restore(
+    found["config"],
+    overrides,
+    folders=[Path(recipe).parent, Path()],
+    copies=read_code(workdir),
+    owner=str(workdir),
+  )
+
+
+def read_config(workdir: str | Path) -> dict[str, Any]:
+  """config.json of a run.
+
+  Raises:
+    FileNotFoundError: the folder is not a run.
+    ValueError: the file is damaged.
+  """
+  path = Path(workdir) / "config.json"
+  if not path.exists():
+    raise FileNotFoundError(
+      f"{workdir} is no run: it has no config.json; `jaxvision train` makes one"
+    )
+  found = records.read(
+    path,
+    records.ORIGIN,
+    remedy="it says how the run is made: restore it from a copy, or train in a "
+    "new workdir",
+  )
+  return {"recipe": "", "overrides": {}, "overfit": 0, **found}
+
+
+def add_environment(
+  workdir: Path, *, step: int, devices: str, backend: str, ago: float = 0.0
+) -> None:
+  """Notes in environment.json where and with what the run (re)starts.
+
+  Args:
+    workdir: the run's folder.
+    step: that it goes on from.
+    devices, backend: that it runs on, as text.
+    ago: how many seconds since the process began with it.
+  """
+  began = datetime.datetime.now().astimezone() - datetime.timedelta(seconds=ago)
+  path = workdir / "environment.json"
+  starts = _starts(path)
+  start = {
+    "started": began.isoformat("T", "seconds"),
+    "step": step,
+    "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    "python": platform.python_version(),
+    **{name: importlib.metadata.version(name) for name in _PACKAGES},
+    "commit": _commit(),
+    "devices": devices,
+    "platform": backend,
+    "hostname": socket.gethostname(),
+  }
+  files.write_json(path, [*starts, start])
+
+
+def _starts(path: Path) -> list[dict[str, Any]]:
+  """The starts before this one; one that says so where they are lost."""
+  try:
+    starts = files.read_json(path, kind=list)
+    for each in starts:
+      for text in records.wrong(each, records.START):
+        raise ValueError(f"{path} is damaged: {text}")
+    return starts
+  except FileNotFoundError:
+    return []
+  except ValueError as error:
+    _LOGGER.warning("%s; what it says of earlier starts is lost", error)
+    return [{"started": _LOST, "step": 0}]
+
+
+def began(workdir: Path) -> float | None:
+  """When a run was started first, in seconds of `time.time`; None is lost."""
+  started = _starts(workdir / "environment.json")[0]["started"]
+  try:
+    return datetime.datetime.fromisoformat(started).timestamp()
+  except ValueError:
+    return None
+
+
+def digest(config: Mapping[str, Any]) -> str:
+  """16 hex digits of a nested config, but for the keys of the machine."""
+  counted = {
+    key: value
+    for key, value, _ in reading.compare_configs(config, {})
+    if key not in _OF_THE_MACHINE
+  }
+  text = json.dumps(counted, default=str)
+  return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def code() -> str:
+  """The commit of the code and 8 hex digits of its files, as "0cc7caa 1b…"."""
+  here = Path(__file__).parent
+  sha = hashlib.sha256()
+  for path in sorted(here.rglob("*.py")):
+    sha.update(f"{path.relative_to(here)}\n".encode() + path.read_bytes())
+  return f"{_commit() or 'no commit'}, files {sha.hexdigest()[:8]}"
+
+
+def write_result(workdir: Path, result: Mapping[str, Any]) -> None:
+  """Writes result.json."""
+  files.write_json(workdir / "result.json", result)
+
+
+def read_result(
+  workdir: str | Path,
+  *,
+  remedy: str = "give the train command of this run again: it is made anew",
+) -> dict[str, Any]:
+  """result.json of a run, or {} while it has none.
+
+  Raises:
+    ValueError: it is damaged; the message ends with the remedy.
+  """
+  try:
+    path = Path(workdir) / "result.json"
+    return records.read(path, records.RESULT, remedy=remedy)
+  except FileNotFoundError:
+    return {}
+
+
+def write_arrays(path: Path, **arrays: np.ndarray | Sequence[Any]) -> None:
+  """Writes an .npz whole or not at all."""
+  with files.writing(path) as file:
+    np.savez_compressed(file, **arrays)
+
+
+def _commit() -> str | None:
+  """The commit of the code, with + when it was changed since."""
+  here = Path(__file__).parent
+  git = ["git", "-C", str(here), "describe", "--always", "--dirty=+"]
+  try:
+    done = subprocess.run(git, capture_output=True, text=True, check=True)
+  except (OSError, subprocess.CalledProcessError):
+    return None
+  return done.stdout.strip()

@@ -1,0 +1,17 @@
+"""Tables of a model: its layers, their parameters and products, its blocks."""
+
+from jaxvision.summary.table import (
+  Layer,
+  at_depth,
+  flops_per_image,
+  layer_table,
+)
+
+__all__ = [
+  "Layer",
+  "at_depth",
+  "blocks",
+  "flops",
+  "flops_per_image",
+  "layer_table",
+]

@@ -1,0 +1,61 @@
+"""Many runs that answer one question: a space, its trials, who runs them.
+
+An experiment is a Python file, see `jaxvision.sweeps.experiment.experiment`.
+Optuna keeps the trials, in `study` alone, and is only imported by what needs
+it.
+"""
+
+from jaxvision.sweeps.experiment.axes import (
+  categorical,
+  grid,
+  integer,
+  log_uniform,
+  seeds,
+  template,
+  uniform,
+  zipped,
+)
+from jaxvision.sweeps.experiment.experiment import Experiment, check, load
+from jaxvision.sweeps.experiment.objective import maximize, minimize
+from jaxvision.sweeps.experiment.pruning import halving
+from jaxvision.sweeps.experiment.searchers import plan, text
+from jaxvision.sweeps.experiment.space import corners
+from jaxvision.sweeps.workers.opening import default_searcher, draws, open_sweep
+from jaxvision.sweeps.workers.processes import Failed, Interrupted, run_crew
+from jaxvision.sweeps.workers.progress import check_complete, open_view
+from jaxvision.sweeps.workers.rerun import best_again
+from jaxvision.sweeps.workers.worker import Lost, Outcome, Sweep, work
+
+__all__ = [
+  "Experiment",
+  "Failed",
+  "Interrupted",
+  "Lost",
+  "Outcome",
+  "Sweep",
+  "best_again",
+  "categorical",
+  "check",
+  "check_complete",
+  "corners",
+  "default_searcher",
+  "draws",
+  "grid",
+  "halving",
+  "integer",
+  "load",
+  "log_uniform",
+  "maximize",
+  "minimize",
+  "open_sweep",
+  "open_view",
+  "plan",
+  "run_crew",
+  "seeds",
+  "template",
+  "text",
+  "uniform",
+  "vectorized",
+  "work",
+  "zipped",
+]

@@ -1,0 +1,3 @@
+"""The trials of a sweep in Optuna's storage."""
+
+__all__ = ["sampling", "storage", "study"]

@@ -1,0 +1,211 @@
+"""The programs of many runs that differ in nothing but numbers, each as one.
+
+Their states lie one on the other, in arrays (n, ...). With several devices the
+runs are divided among them; nothing is sent from one to another.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxvision.sweeps.vectorized import jaxpr
+from jaxvision.training.setup import assembly
+from jaxvision.training.step import forward, train_step
+from jaxvision.variables import init_variables
+from jaxvision.xla import batched_init
+
+Tree = Any
+Numbers = Mapping[str, tuple[np.ndarray, ...]]
+AXIS = "runs"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trace:
+  """What one run does, as programs with its own numbers in them.
+
+  Attributes:
+    programs: by name: "init", "step", "sums".
+    results: the structure of what each returns, in shapes.
+  """
+
+  programs: Mapping[str, Any]
+  results: Mapping[str, Tree]
+
+
+@dataclasses.dataclass(frozen=True)
+class Programs:
+  """What n runs share; `numbers` are those in which they differ.
+
+  Attributes:
+    init: (numbers) -> states.
+    steps: (numbers, states, rows (k, n, b) int32, examples) -> (states after k
+      steps, sums (k, n)); the states are donated.
+    sums: (numbers, variables, batch) -> the sums of an evaluation (n, ...).
+    numbers: by the name of the program, arrays (n, ...).
+  """
+
+  init: Callable[[Numbers], Tree]
+  steps: Callable[..., tuple[Tree, Tree]]
+  sums: Callable[[Numbers, Tree, Tree], Tree]
+  numbers: Numbers
+
+
+def trace(parts: assembly.Parts) -> Trace:
+  """Traces the programs of a run."""
+  config, model = parts.config, parts.model
+  step = train_step.make_train_step(
+    forward.make_task_loss(config, model),
+    parts.optimizer,
+    seed=config.seed,
+    ema_decay=config.ema.decay,
+    accumulate=config.train.accumulate,
+  )
+  task_sums = forward.make_task_sums(config, model)
+  state = _shapes(parts.template)
+  variables = {"params": state.params, **state.model_state}
+  batches = [
+    {
+      name: jax.ShapeDtypeStruct((size, *shape), kind)
+      for name, (shape, kind) in _layout(parts).items()
+    }
+    for size in (
+      assembly.batch_size(config, train=True),
+      assembly.batch_size(config, train=False),
+    )
+  ]
+  made = {
+    "init": _traced(functools.partial(batched_init.evaluate, _init(parts))),
+    "step": _traced(step, state, batches[0]),
+    "sums": _traced(
+      lambda variables, batch: task_sums(variables, batch)[0],
+      variables,
+      batches[1],
+    ),
+  }
+  programs, found = ({k: v[i] for k, v in made.items()} for i in (0, 1))
+  return Trace(programs, found)
+
+
+def is_alike(a: Trace, b: Trace) -> bool:
+  """Whether two runs differ in numbers alone."""
+  try:
+    for name in a.programs:
+      jaxpr.lift([a.programs[name], b.programs[name]])
+  except jaxpr.Different:
+    return False
+  return True
+
+
+def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
+  """Makes the programs of runs that differ in numbers alone.
+
+  Args:
+    traces: of the runs.
+    mesh: `mesh_of` their number.
+
+  Raises:
+    lifting.Different: they differ in more.
+  """
+  lifted = {
+    name: jaxpr.lift([each.programs[name] for each in traces])
+    for name in traces[0].programs
+  }
+  calls = {
+    name: functools.partial(
+      _call, each, jax.tree.structure(traces[0].results[name])
+    )
+    for name, each in lifted.items()
+  }
+  runs, whole = PartitionSpec(AXIS), PartitionSpec()
+  divide = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
+  # Said, for runs of one seed have no numbers to tell it.
+  here = len(traces) // mesh.size
+
+  def init(numbers):
+    return jax.vmap(calls["init"], axis_size=here)(numbers)
+
+  def steps(numbers, states, rows, examples):
+    def step(states, batch):
+      return jax.vmap(calls["step"])(numbers, states, batch)
+
+    return train_step.scan_steps(step)(states, rows, examples)
+
+  def sums(numbers, variables, batch):
+    of_all = jax.vmap(calls["sums"], in_axes=(0, 0, None))
+    return of_all(numbers, variables, batch)
+
+  by_step = PartitionSpec(None, AXIS)
+  return Programs(
+    init=jax.jit(divide(init, in_specs=(runs,), out_specs=runs)),
+    steps=jax.jit(
+      divide(
+        steps,
+        in_specs=(runs, runs, by_step, whole),
+        out_specs=(runs, by_step),
+      ),
+      donate_argnums=1,
+    ),
+    sums=jax.jit(divide(sums, in_specs=(runs, runs, whole), out_specs=runs)),
+    numbers={name: each.numbers for name, each in lifted.items()},
+  )
+
+
+def mesh_of(count: int) -> Mesh:
+  """The devices that `count` runs are divided among, as many as divide it."""
+  devices = jax.devices()
+  size = max(n for n in range(1, len(devices) + 1) if count % n == 0)
+  return Mesh(np.asarray(devices[:size]), (AXIS,))
+
+
+def put(tree: Tree, mesh: Mesh, *, axis: int | None = 0) -> Tree:
+  """Arrays with the runs along an axis, or of all runs where it is None."""
+  spec = (
+    PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS)
+  )
+  return jax.device_put(tree, NamedSharding(mesh, spec))
+
+
+def _init(parts: assembly.Parts) -> Callable[[], Tree]:
+  """The function behind `parts.init`, which is compiled for one run."""
+
+  def init() -> Tree:
+    variables = init_variables(
+      parts.model, parts.config.seed, parts.image_shape
+    )
+    return assembly.init_state(parts.config, variables, parts.optimizer)
+
+  return init
+
+
+def _traced(
+  function: Callable[..., Tree], *arguments: Tree
+) -> tuple[Any, Tree]:
+  return jax.make_jaxpr(function, return_shape=True)(*arguments)
+
+
+def _call(
+  lifted: jaxpr.Lifted, results: Any, rows: Sequence[Any], *arguments: Tree
+) -> Tree:
+  flat = jax.tree.leaves(arguments)
+  return jax.tree.unflatten(results, lifted.call(rows, flat))
+
+
+def _shapes(tree: Tree) -> Tree:
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree
+  )
+
+
+def _layout(parts: assembly.Parts) -> dict[str, tuple[tuple[int, ...], Any]]:
+  """The shape of an example, and its type, by what it is called."""
+  return {
+    "image": (parts.image_shape, jnp.uint8),
+    "label": ((), jnp.int32),
+    "mask": ((), jnp.float32),
+  }

@@ -1,0 +1,89 @@
+"""Opens a sweep for a worker, or for whoever looks on; makes it if need be."""
+
+import dataclasses
+import functools
+import logging
+import pathlib
+
+from jaxvision import files, user_code
+from jaxvision.sweeps.experiment import searchers, space
+from jaxvision.sweeps.experiment.experiment import Experiment
+from jaxvision.sweeps.study import study
+from jaxvision.sweeps.workers import folder
+from jaxvision.sweeps.workers.worker import Sweep
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def default_searcher(experiment: Experiment) -> str:
+  """A grid where all is listed; else points that fill the space evenly."""
+  return "quasi_random" if space.drawn(experiment.space) else "grid"
+
+
+def draws(experiment: Experiment, searcher: str) -> bool:
+  """Whether a searcher draws anything, so that a number of draws matters."""
+  return searcher != "grid" and bool(space.drawn(experiment.space))
+
+
+def open_sweep(
+  workdir: str | pathlib.Path,
+  experiment: Experiment,
+  *,
+  file: str,
+  searcher: str,
+  draws: int,
+  seed: int,
+  storage: str,
+  grace: float,
+) -> Sweep:
+  """Opens the sweep of a folder; the same call joins it from anywhere.
+
+  Args:
+    workdir: of the sweep, shared by all workers.
+    experiment: what is asked.
+    file: where that was read from.
+    searcher, draws, seed: of `searchers.plan`.
+    storage: its URL; "" is an SQLite file in the folder.
+    grace: seconds without a heartbeat after which a worker counts as dead.
+
+  Raises:
+    ValueError: the folder is of another sweep, or has code that this account
+      does not trust, or the storage does not open.
+  """
+  workdir = pathlib.Path(workdir).absolute()
+  plan = searchers.plan(
+    experiment.space, searcher=searcher, draws=draws, seed=seed
+  )
+  with folder.locked(workdir):
+    content = folder.claim(
+      workdir,
+      experiment,
+      file=file,
+      searcher=searcher,
+      draws=draws,
+      seed=seed,
+      trials=len(plan),
+    )
+    opened = study.open_study(
+      storage or workdir / "sweep.db",
+      name=content["study"],
+      goal=experiment.objective.goal,
+      plan=plan,
+      what=experiment.space,
+      seed=seed,
+      grace=grace,
+      lock=functools.partial(folder.locked, workdir),
+      recall=lambda number: folder.read_trial(workdir, number).get("picks", {}),
+    )
+  copies = user_code.read_copies(workdir, content.get("code", {}))
+  for written, bundle in copies.items():
+    asked = experiment.copies.get(written)
+    if asked and asked.digest != bundle.digest:
+      _LOGGER.warning(
+        "%s has changed since the sweep began, which goes on with the copy in "
+        "%s; to use the new one, give another --workdir",
+        files.printable(written),
+        files.printable(bundle.place),
+      )
+  experiment = dataclasses.replace(experiment, copies=copies)
+  return Sweep(workdir, experiment, opened)

@@ -1,0 +1,77 @@
+"""The best settings of a sweep once more, with more seeds."""
+
+import collections
+import json
+import logging
+import pathlib
+import statistics
+from typing import Any
+
+from jaxvision import user_code
+from jaxvision.runs import sweep_folder
+from jaxvision.sweeps.experiment import axes
+from jaxvision.sweeps.experiment.experiment import Experiment
+from jaxvision.sweeps.experiment.objective import Objective
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def best_again(
+  workdir: str | pathlib.Path, *, top: int, seeds: int
+) -> Experiment:
+  """An experiment: the best settings of a sweep, each with the same seeds.
+
+  Settings are ranked by the mean of the objective over the seeds they had;
+  nothing is pruned. `check` it, with the folder as the owner, before it runs.
+
+  Args:
+    workdir: of the sweep that was run.
+    top: how many settings.
+    seeds: how many seeds, 0 to seeds - 1.
+
+  Raises:
+    FileNotFoundError: the folder is no sweep.
+    ValueError: none of its trials is complete, its sweep.json is damaged, or it
+      names code that this account does not trust.
+  """
+  workdir = pathlib.Path(workdir)
+  content = sweep_folder.read_asked(workdir)
+  asked = content["objective"]
+  aim = Objective(asked["metric"], asked["goal"], asked["at"])
+  settings = _best_settings(workdir, aim)[:top]
+  if not settings:
+    raise ValueError(f"no trial of {workdir} is complete; let it run first")
+  return Experiment(
+    question=content["question"],
+    recipe=content["recipe"],
+    overrides=content["overrides"],
+    space={
+      "setting": axes.grid(dict(settings)),
+      "seed": axes.seeds(seeds),
+    },
+    objective=aim,
+    read=content["read"],
+    copies=user_code.read_copies(workdir, content.get("code", {})),
+  )
+
+
+def _best_settings(
+  workdir: pathlib.Path, aim: Objective
+) -> list[tuple[str, dict[str, Any]]]:
+  """(name, overrides but for the seed) of all settings, the best first."""
+  values = collections.defaultdict(list)
+  found: dict[str, tuple[str, dict[str, Any]]] = {}
+  for path in sorted((workdir / "trials").glob("*/trial.json")):
+    try:
+      trial = sweep_folder.read_trial(path)
+    except (ValueError, OSError) as error:
+      _LOGGER.warning("a trial is left out: %s", error)
+      continue
+    if trial["state"] == "complete":
+      overrides = {k: v for k, v in trial["overrides"].items() if k != "seed"}
+      key = json.dumps(overrides, sort_keys=True)
+      found.setdefault(key, (f"trial {trial['number']}", overrides))
+      values[key].append(trial["value"])
+  sign = -1 if aim.goal == "maximize" else 1
+  ranked = sorted(found, key=lambda key: sign * statistics.mean(values[key]))
+  return [found[key] for key in ranked]

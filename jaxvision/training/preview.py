@@ -1,0 +1,118 @@
+"""A picture of what a model really sees: after all transforms, with targets.
+
+The batches are those of the training, byte for byte, and so are the functions
+that normalise and transform them inside the step, with the keys of the steps.
+"""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvision import config as configs
+from jaxvision import data, report, tasks
+from jaxvision.training.setup import assembly
+from jaxvision.training.step import train_step
+
+_SHOWN = 16  # images of a batch
+_PARTS = 3  # classes in a title
+_VISIBLE = 0.005  # the least share of a class that a title names
+
+Sheet = tuple[list[np.ndarray], list[str]]
+
+
+def write_preview(
+  recipe: str,
+  path: str | os.PathLike,
+  *,
+  overrides: Mapping[str, Any] | None = None,
+  batches: int = 2,
+) -> pathlib.Path:
+  """Draws the first images of training and evaluation beside each other.
+
+  Args:
+    recipe: "configs/digits.py" or "configs/digits.py:mlp".
+    path: of the PNG.
+    overrides: by dotted key, as {"data.device_transforms": ()}.
+    batches: how many batches, the first 16 images of each.
+
+  Returns:
+    The path.
+
+  Raises:
+    ValueError, FileNotFoundError: the config or the data do not allow it.
+  """
+  if batches < 1:
+    raise ValueError(f"batches is {batches}; draw at least 1")
+  config = configs.load(recipe, overrides)
+  splits = assembly.open_splits(config)
+  role = "validation" if "validation" in splits else "test"
+  sheets = {
+    f"{name}: {splits[name].split}": look(
+      config, splits[name], train=name == "train", batches=batches
+    )
+    for name in ("train", role)
+    if name in splits
+  }
+  return report.write_side_by_side(sheets, path)
+
+
+def look(
+  config: configs.ConfigDict,
+  split: data.Dataset,
+  *,
+  train: bool,
+  batches: int,
+) -> Sheet:
+  """What the model sees of a split.
+
+  Args:
+    config: of the run.
+    split: of its data.
+    train: whether it is trained on it, or evaluated.
+    batches: how many batches from the first one on.
+
+  Returns:
+    Images (h, w, c) uint8, no longer normalised, and a title for each: its
+    class, or as in "0.70 cat + 0.30 dog" the classes that are mixed in it.
+    Images that cannot be read, and padding, are left out.
+  """
+  source = assembly.make_batches(config, split, train=train)
+  inputs = jax.jit(
+    tasks.classification.make_inputs(
+      len(split.class_names),
+      device_transform=data.make_device_transform(
+        config.data.device_transforms
+      ),
+      mean=config.data.mean,
+      std=config.data.std,
+    )
+  )
+  images, titles = [], []
+  for step in range(batches if train else min(batches, source.num_batches)):
+    key = train_step.step_key(config.seed, step)
+    seen = jax.device_get(inputs(source.at(step), key)[train])
+    rows = np.flatnonzero(seen["mask"] > 0)[:_SHOWN]
+    images += list(_pixels(seen["image"][rows], config))
+    titles += [_title(seen["targets"][i], split.class_names) for i in rows]
+  return images, titles
+
+
+def _pixels(images: np.ndarray, config: configs.ConfigDict) -> np.ndarray:
+  """(n, h, w, c) uint8; what transforms took out of its range is clipped."""
+  shape = (1, 1, 1, -1)
+  mean = np.asarray(config.data.mean).reshape(shape)
+  std = np.asarray(config.data.std).reshape(shape)
+  return np.rint((images * std + mean) * 255).clip(0, 255).astype(np.uint8)
+
+
+def _title(targets: np.ndarray, class_names: Sequence[str]) -> str:
+  """The classes that have more than what label smoothing gives to all."""
+  order = np.argsort(-targets, kind="stable")[:_PARTS].tolist()
+  strong = [i for i in order if targets[i] - targets.min() > _VISIBLE]
+  if len(strong) == 1 and targets[strong[0]] > 1 - _VISIBLE:
+    return class_names[strong[0]]
+  return " + ".join(f"{targets[i]:.2f} {class_names[i]}" for i in strong)

@@ -1,0 +1,178 @@
+"""What of a config can be wrong together, said before anything is compiled."""
+
+import functools
+import math
+import os
+from typing import Any
+
+import flax.errors
+import flax.linen as nn
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxvision import lookup, metrics, parallel, user_code
+from jaxvision.config import ConfigDict
+from jaxvision.training.step import precision, remat
+
+Tree = Any
+PLACEMENTS = ("host", "device")
+# What the loop writes beside evaluations, and `pace` with it.
+_TRAINING = ("loss", "top1")
+_LOGGED = (
+  *("gradient_norm", "learning_rate", "epoch", "seconds", "goodput", "mfu"),
+  *("images_per_second", "step_seconds_p50", "step_seconds_p95"),
+  *("data_wait", "saving_seconds"),
+)
+
+
+def check(config: ConfigDict, mesh: Mesh) -> None:
+  """Raises ValueError for batches that the mesh cannot share, and bad names."""
+  train = config.train
+  parallel.check_batch_size(
+    train.batch_size, mesh, key="train.batch_size", parts=train.accumulate
+  )
+  if size := config.evaluate.batch_size:
+    parallel.check_batch_size(size, mesh, key="evaluate.batch_size")
+  placement, block = config.data.placement, train.steps_per_dispatch
+  if placement not in PLACEMENTS:
+    raise ValueError(lookup.unknown("data.placement", placement, PLACEMENTS))
+  if block > 1 and placement != "device":
+    raise ValueError(
+      f"train.steps_per_dispatch {block} needs the data on the device: set "
+      'data.placement to "device", or take 1 step'
+    )
+  remat.check(train.remat)
+  precision.check(config)
+
+
+def check_logits(
+  config: ConfigDict,
+  model: nn.Module,
+  variables: Any,
+  image_shape: tuple[int, int, int],
+) -> None:
+  """Raises ValueError unless a model returns logits (b, k) for images.
+
+  Args:
+    config: of the run.
+    model: of the config.
+    variables: of the model, or their shapes.
+    image_shape: (h, w, c).
+  """
+  images = jax.ShapeDtypeStruct((2, *image_shape), np.float32)
+  apply = functools.partial(model.apply, train=False)
+  found = jax.eval_shape(apply, variables, images)
+  if getattr(found, "shape", None) != (2, model.num_classes):
+    shown = getattr(found, "shape", type(found).__name__)
+    raise ValueError(
+      f"model {user_code.as_written(config.model.name)} made {shown} of 2 "
+      f"images; expected logits of the shape {(2, model.num_classes)}"
+    )
+
+
+def check_best(config: ConfigDict, num_classes: int) -> None:
+  """Raises ValueError unless checkpoint.best is measured, and larger better."""
+  larger_is_better = _metrics(num_classes) - {"calibration_error"}
+  known = [
+    f"{role}/{name}" for role in _roles(config) for name in larger_is_better
+  ]
+  best = config.checkpoint.best
+  if best and best not in known:
+    raise ValueError(
+      lookup.unknown("metric of which larger is better", best, known)
+      + "; correct checkpoint.best (validation_ema is there with an ema.decay)"
+    )
+
+
+def check_measured(name: str, config: ConfigDict, num_classes: int) -> None:
+  """Raises ValueError unless a run writes `name` into its metrics.jsonl."""
+  validation = _roles(config) if config.data.validation else []
+  known = {*_LOGGED, *(f"train/{each}" for each in _TRAINING)}
+  for role in validation:
+    known |= {f"{role}/{each}" for each in (*_metrics(num_classes), "loss")}
+  # The last role is that of the average where there is one.
+  probes = [
+    f"{validation[-1]}/{user_code.as_written(each)}/"
+    for each in config.evaluate.probes
+  ]
+  if name not in known and not name.startswith(tuple(probes)):
+    raise ValueError(
+      lookup.unknown("metric", name, [*known, *(f"{p}..." for p in probes)])
+      + " (validation_ema is there with an ema.decay, both with a "
+      "data.validation)"
+    )
+
+
+def _metrics(num_classes: int) -> set[str]:
+  """The names of what `metrics` measures of an evaluation."""
+  logits = jax.ShapeDtypeStruct((1, num_classes), np.float32)
+  mask = jax.ShapeDtypeStruct((1,), np.float32)
+  shapes = jax.eval_shape(metrics.classification.sums, logits, logits, mask)
+  ones = jax.tree.map(lambda each: np.ones(each.shape, int), shapes)
+  return set(metrics.classification.finish(ones))
+
+
+def _roles(config: ConfigDict) -> list[str]:
+  return ["validation", "validation_ema"][: 2 if config.ema.decay else 1]
+
+
+def check_evaluated_size(
+  model: nn.Module,
+  variables: Tree,
+  *,
+  trained: tuple[int, int, int],
+  evaluated: tuple[int, int, int],
+  role: str,
+) -> None:
+  """Raises ValueError where a model cannot take the images of an evaluation.
+
+  Convolutional networks that end with a mean over space, and transformers
+  without learned positions, take images of any size; others one size alone.
+
+  Args:
+    model: of the run.
+    variables: of the model, or their shapes.
+    trained: (h, w, c) of the images that it is trained on.
+    evaluated: likewise, of the split.
+    role: of the split, "validation" or "test".
+  """
+  if trained == evaluated:
+    return
+  images = jax.ShapeDtypeStruct((1, *evaluated), np.float32)
+  apply = functools.partial(model.apply, train=False)
+  try:
+    jax.eval_shape(apply, variables, images)
+  except (flax.errors.FlaxError, TypeError, ValueError) as error:
+    size, other = ("x".join(map(str, each)) for each in (evaluated, trained))
+    raise ValueError(
+      f"the images of data.{role} are {size}, those of data.train {other}, and "
+      f"{type(model).__name__} takes only the size that it was trained on; let "
+      "data.eval_transforms end with the size of data.train_transforms "
+      f"({str(error).splitlines()[0]})"
+    ) from error
+
+
+def check_memory(state: Tree, mesh: Mesh) -> None:
+  """Raises ValueError where a state alone is larger than the devices' memory.
+
+  Args:
+    state: arrays or their shapes, with shardings.
+    mesh: of the devices, which are those of this machine.
+  """
+  device = mesh.local_devices[0]
+  limit = (device.memory_stats() or {}).get("bytes_limit")
+  if limit is None and device.platform == "cpu":
+    pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = pages // len(mesh.local_devices)
+  needed = sum(
+    math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+    for leaf in jax.tree.leaves(state)
+  )
+  if limit is not None and needed > limit:
+    raise ValueError(
+      "the parameters, what the optimizer keeps of them and their average take "
+      f"{needed / 2**30:,.1f} GiB on each device, which has "
+      f"{limit / 2**30:,.1f} GiB; take a smaller model, or split them with "
+      "mesh.fsdp"
+    )

@@ -1,0 +1,141 @@
+"""Goes on with a run for longer than it was planned.
+
+What is trained until then stays as it is. The schedule of the learning rate is
+either stretched, to what it is in a run of the new duration, so that the rate
+jumps where the run goes on; or it stays, and the rate of its last step with it.
+"""
+
+import functools
+import logging
+import pathlib
+from typing import Any
+
+from ml_collections import config_dict
+
+from jaxvision import checkpoint, files, lookup, user_code
+from jaxvision.config import durations
+from jaxvision.runs import workdir as workdirs
+from jaxvision.training.setup import assembly
+
+Config = config_dict.FrozenConfigDict
+
+SCHEDULES = ("stretch", "constant")
+_LOGGER = logging.getLogger(__name__)
+
+
+def extend(
+  config: Config,
+  duration: str,
+  *,
+  schedule: str,
+  workdir: str | pathlib.Path,
+  num_examples: int,
+) -> tuple[Config, dict[str, Any] | None]:
+  """The config of a run that lasts longer.
+
+  Args:
+    config: of the run.
+    duration: how long it shall last in all, as train.duration; "" is as long
+      as it does.
+    schedule: one of `SCHEDULES`; "" is "stretch".
+    workdir: the run's folder.
+    num_examples: in an epoch.
+
+  Returns:
+    The config, and what config.json is to note; None where the run lasts that
+    long already, because the command is given again.
+
+  Raises:
+    ValueError: the duration is shorter than that of the run, or is none.
+  """
+  if not duration:
+    return config, None
+  if schedule not in ("", *SCHEDULES):
+    raise ValueError(lookup.unknown("--extend-schedule", schedule, SCHEDULES))
+  if workdirs.read_config(workdir)["overfit"]:
+    raise ValueError(
+      f"{files.printable(workdir)} is an --overfit run, a check that is not "
+      "extended; train without --overfit"
+    )
+  longer = _longer(config, duration, schedule or SCHEDULES[0])
+  convert = functools.partial(durations.convert, num_examples=num_examples)
+  try:
+    old, new = convert(config), convert(longer)
+  except ValueError as error:
+    raise ValueError(f"--extend {duration!r}: {error}") from error
+  if new.total < old.total:
+    raise ValueError(
+      f"--extend {duration!r} is {new.total} steps in all, but "
+      f"{files.printable(workdir)} lasts {config.train.duration!r}, "
+      f"{old.total} steps, already; give the whole duration from the first step"
+    )
+  if new.total == old.total:
+    _check_repeated(config, schedule)
+    return config, None
+  _say(config, longer, old, new, workdir, schedule or SCHEDULES[0])
+  note = {
+    "from_steps": old.total,
+    "to_steps": new.total,
+    "schedule": schedule or SCHEDULES[0],
+  }
+  return longer, {"extended": note}
+
+
+def _longer(config: Config, duration: str, schedule: str) -> Config:
+  values = config.to_dict()
+  stays = values["schedule"]["duration"] or values["train"]["duration"]
+  values["schedule"]["duration"] = stays if schedule == "constant" else ""
+  values["train"]["duration"] = duration
+  return Config(values)
+
+
+def _check_repeated(config: Config, schedule: str) -> None:
+  """Whether the same extension is asked for once more."""
+  now = "constant" if config.schedule.duration else "stretch"
+  if schedule not in ("", now):
+    raise ValueError(
+      f"the run lasts {config.train.duration!r} already, with "
+      f"--extend-schedule {now}; {schedule} can be chosen when it is extended "
+      "further"
+    )
+
+
+def _say(
+  config: Config,
+  longer: Config,
+  old: durations.Durations,
+  new: durations.Durations,
+  workdir: str | pathlib.Path,
+  schedule: str,
+) -> None:
+  """Tells from where to where, and what becomes of the learning rate."""
+  step = min(checkpoint.newest(workdir) or 0, old.total)
+  rates = [
+    assembly.make_schedule(each, steps)
+    for each, steps in ((config, old), (longer, new))
+  ]
+  before, after = float(rates[0](max(step - 1, 0))), float(rates[1](step))
+  kept = float(rates[0](old.total - 1))
+  words = {
+    "stretch": f"stretched over {new.total} steps. With --extend-schedule "
+    f"constant it would end as planned, and then stay at {kept:.4g}",
+    "constant": f"as planned until step {old.total}, and then constant at "
+    f"{kept:.4g}. With --extend-schedule stretch it would be that of a run of "
+    f"{new.total} steps",
+  }
+  _LOGGER.info(
+    "%s is extended from %d steps to %d (%s)",
+    files.printable(workdir),
+    old.total,
+    new.total,
+    longer.train.duration,
+  )
+  _LOGGER.info(
+    "the schedule %s is %s. %s",
+    user_code.as_written(config.schedule.name),
+    words[schedule],
+    f"The learning rate was {before:.4g} in step {step}, and is {after:.4g} in "
+    "the next"
+    if step
+    else f"The learning rate begins at {after:.4g}",
+  )

@@ -1,0 +1,118 @@
+"""Where a training starts: at drawn variables, or at those of a file."""
+
+import functools
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from ml_collections import config_dict
+
+from jaxvision import trees, weights
+from jaxvision.downloads import redaction
+from jaxvision.training.setup import assembly
+from jaxvision.training.step import train_step
+
+Tree = Any
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def with_implied_options(
+  config: config_dict.FrozenConfigDict,
+) -> config_dict.FrozenConfigDict:
+  """Adds what the weights imply: options of the model, and normalisation.
+
+  The mean and std of the weights are taken where the config leaves them empty;
+  where it states others, a warning says so. They stand in the config of the
+  run, which then no longer needs the file.
+  """
+  if not config.model.weights:
+    return config
+  implied = weights.implied_options(config.model.weights, config.model.name)
+  values = config.to_dict()
+  values["model"]["options"] = {**implied, **values["model"]["options"]}
+  values["data"] |= _normalization(config)
+  return config_dict.FrozenConfigDict(values)
+
+
+def _normalization(
+  config: config_dict.FrozenConfigDict,
+) -> dict[str, tuple[float, ...]]:
+  """data.mean and data.std: as the config states, else as the weights imply."""
+  # The size of the images is the recipe's.
+  implied = weights.preprocessing(
+    config.model.weights, config.model.name, image_size=(1, 1)
+  )
+  found = {}
+  for key in ("mean", "std"):
+    stated, theirs = config.data[key], getattr(implied, key)
+    if len(theirs) not in (1, config.data.channels):
+      theirs = (sum(theirs) / len(theirs),)
+    found[key] = tuple(stated) or theirs
+    if not stated:
+      _LOGGER.info("data.%s is %s: %s", key, found[key], implied.source)
+    elif not _same(stated, theirs):
+      _LOGGER.warning(
+        "data.%s is %s, but the weights are for %s (%s): data.%s=() takes that",
+        *(key, tuple(stated), theirs, implied.source, key),
+      )
+  return found
+
+
+def _same(some: Sequence[float], others: Sequence[float]) -> bool:
+  """Whether both are equal, where one number stands for all channels."""
+  lengths = {1, len(some), len(others)}
+  return len(lengths) <= 2 and bool(np.all(np.equal(some, others)))
+
+
+def make_state(parts: assembly.Parts) -> train_step.TrainState:
+  """Returns the state of step 0: drawn, or with the weights of a file.
+
+  The classifier of a file is replaced by zeros.
+
+  Raises:
+    ValueError: the positions of the file are others than the model's.
+    trees.NotFinite: the file holds a NaN or an infinity.
+  """
+  model = parts.config.model
+  if not model.weights:
+    return parts.init()
+  height, width, channels = parts.image_shape
+  shardings = jax.tree.map(lambda leaf: leaf.sharding, parts.template)
+  of_leaf = trees.flatten(shardings.variables)
+  loaded, variables = weights.load(
+    model.weights,
+    model.name,
+    num_classes=parts.model.num_classes,
+    image_size=(height, width),
+    channels=channels,
+    ignore=model.ignore,
+    sharding=lambda path, shape: of_leaf[path],
+    **model.options.to_dict(),
+  )
+  _check_positions(loaded, parts)
+  trees.check_finite(variables, what=redaction.without_secrets(model.weights))
+  _LOGGER.info(
+    "starting from %s; its classifier is replaced by zeros for %d classes",
+    redaction.without_secrets(model.weights),
+    parts.model.num_classes,
+  )
+  make_state = functools.partial(
+    assembly.init_state, parts.config, optimizer=parts.optimizer
+  )
+  return jax.jit(make_state, out_shardings=shardings)(variables)
+
+
+def _check_positions(loaded: nn.Module, parts: assembly.Parts) -> None:
+  """Only the size of the images tells some files' positions from others."""
+  found = getattr(loaded, "positions", None)
+  own = getattr(parts.model, "positions", None)
+  if found != own:
+    raise ValueError(
+      f"at {parts.image_shape[0]}x{parts.image_shape[1]} pixels the positions "
+      f"of {parts.config.model.weights} are {found!r}, and the model has "
+      f"{own!r}: say --config.model.options.positions={found}"
+    )

@@ -1,0 +1,152 @@
+"""The checks that the field teaches before any long training."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+
+import jax
+from ml_collections import config_dict
+
+from jaxvision import data, losses, models, user_code
+from jaxvision.config import ConfigDict
+from jaxvision.training.setup import assembly
+
+_LOGGER = logging.getLogger(__name__)
+
+_STEPS = 500
+# What hinders learning by heart, and what few steps on few examples leave no
+# room for.
+_OVERFIT = {
+  "loss.l1": 0.0,
+  "loss.l2": 0.0,
+  "optimizer.weight_decay": 0.0,
+  "optimizer.sam_radius": 0.0,
+  "schedule.name": "constant",
+  "schedule.duration": "",
+  "schedule.warmup": "0 steps",
+  "ema.decay": 0.0,
+  "evaluate.every": "100 steps",
+  "evaluate.batch_size": 0,
+  "evaluate.probes": (),
+  "checkpoint.every": f"{_STEPS} steps",
+  "log.every": "10 steps",
+  "checkpoint.best": "validation/top1",
+}
+# Running averages of the statistics that follow within that many steps.
+_MOMENTUM = 0.9
+
+
+def overfit(
+  config: ConfigDict, splits: dict[str, data.Dataset], num_examples: int
+) -> tuple[ConfigDict, dict[str, data.Dataset]]:
+  """A config and splits for learning a few examples by heart.
+
+  The same examples to train and validate on, no augmentation, regularisation,
+  averaging, warm-up, accumulation or probes, a constant learning rate, 500
+  steps. Every option of the model whose name has "drop" in it is 0. A model
+  and a step that are right reach a loss near zero.
+
+  Raises:
+    ValueError: there are not so many examples, or more devices than that.
+  """
+  train = splits["train"]
+  devices = jax.device_count()
+  if not 1 <= num_examples <= train.num_examples:
+    raise ValueError(
+      f"cannot overfit {num_examples} examples: {train.split!r} of "
+      f"{train.name} has {train.num_examples}"
+    )
+  if num_examples < devices:
+    raise ValueError(
+      f"cannot overfit {num_examples} examples: each of the {devices} devices "
+      f"needs one; give at least {devices}"
+    )
+  few = dataclasses.replace(
+    train,
+    split=f"{train.split}, the first {num_examples}",
+    num_examples=num_examples,
+    labels=lambda: train.labels()[:num_examples],
+    mixture=(),
+    ranges=(),
+    content=None,
+  )
+  config = config_dict.ConfigDict(config)
+  config.data.train_transforms = config.data.eval_transforms
+  config.data.device_transforms = ()
+  config.loss.options = {
+    name: value
+    for name, value in config.loss.options.to_dict().items()
+    if "smoothing" not in name
+  }
+  config.model.options = {
+    **config.model.options.to_dict(),
+    **_without_chance(config),
+  }
+  config.schedule.options = {}
+  config.update_from_flattened_dict(_OVERFIT)
+  _fit_steps(config.train, num_examples, devices)
+  return config_dict.FrozenConfigDict(config), {
+    "train": few,
+    "validation": few,
+  }
+
+
+def _without_chance(config: ConfigDict) -> dict[str, float]:
+  """The options that switch off dropout, drop path and slow statistics."""
+  options = models.options(config.model.name) | config.model.options.to_dict()
+  rates = {
+    name: 0.0
+    for name, value in options.items()
+    if "drop" in name and type(value) in (int, float)
+  }
+  if options.get("norm_momentum", 0.0) > _MOMENTUM:
+    rates["norm_momentum"] = _MOMENTUM
+  return rates
+
+
+def _fit_steps(train: ConfigDict, num_examples: int, devices: int) -> None:
+  """Whole batches of few examples, no larger than what the recipe computes."""
+  part = train.batch_size // train.accumulate
+  most = min(part, num_examples)
+  train.batch_size = max(most - most % devices, devices)
+  train.accumulate = 1
+  train.steps_per_dispatch = min(train.steps_per_dispatch, _STEPS // 5)
+  calls = -(-_STEPS // train.steps_per_dispatch)
+  train.duration = f"{calls * train.steps_per_dispatch} steps"
+
+
+def check_first_loss(parts: assembly.Parts, loss: float) -> None:
+  """Warns where an untrained model does not have the loss of ignorance."""
+  num_classes = len(parts.splits["train"].class_names)
+  expected = losses.untrained(
+    parts.config.loss.name, parts.config.loss.options.to_dict(), num_classes
+  )
+  if not 0.5 * expected <= loss <= 2 * expected:
+    _LOGGER.warning(
+      "the first loss is %.4g, but a %s classifier that knows nothing of %d "
+      "classes has %.4g. Larger: look at the normalisation (data.mean, "
+      "data.std) and at the initial scale of the last layer. Smaller: the "
+      "labels may be constant, or visible in the images.",
+      loss,
+      user_code.as_written(parts.config.loss.name),
+      num_classes,
+      expected,
+    )
+
+
+def judge_overfit(metrics: Mapping[str, float], num_examples: int) -> None:
+  """Says whether the examples were learnt by heart."""
+  learnt = metrics["top1"] == 1
+  _LOGGER.log(
+    logging.INFO if learnt else logging.WARNING,
+    "overfit: loss %.4g and accuracy %.2f%% on the %d examples it was trained "
+    "on: %s",
+    metrics["loss"],
+    100 * metrics["top1"],
+    num_examples,
+    "the model, the loss and the step can learn."
+    if learnt
+    else "it did not learn them by heart. Look for a learning rate that is too "
+    "low or too high, labels that do not belong to their images, dropout, or "
+    "a bug.",
+  )

@@ -1,6 +1,0 @@
-"""The door to the trials of a sweep: each is a run, alone or with others."""
-
-from jaxvision.trials.objective import check_objective
-from jaxvision.trials.running import run, run_together
-
-__all__ = ["check_objective", "run", "run_together"]

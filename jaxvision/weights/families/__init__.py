@@ -1,0 +1,3 @@
+"""Where published files keep the arrays of each network."""
+
+__all__ = ["bit", "convnets", "mixer", "vit"]

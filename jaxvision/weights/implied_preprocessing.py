@@ -1,0 +1,225 @@
+"""Which preprocessing a file of weights implies.
+
+What is most specific decides: the row of published.csv, where the address or
+the file's name is listed; what lies beside the file, such as timm's
+config.json; the layout of the file, which says by whose code the network was
+evaluated. Layouts do not always decide: timm and torchvision write a ResNet
+alike, and timm has several files of many networks. Then the default of the
+library is taken, and the others are named.
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+
+import flax.linen as nn
+
+from jaxvision import inference, models
+from jaxvision.downloads import fetch
+from jaxvision.runs import workdir as workdirs
+from jaxvision.weights import image_preprocessing as records
+from jaxvision.weights import opened, origins, published, recognition
+from jaxvision.weights.image_preprocessing import Preprocessing
+from jaxvision.weights.opened import Size
+
+ORIGINS = origins.ORIGINS
+_BOTH = "timm, torchvision"  # what the layout of plain ResNets is called
+
+
+def preprocessing(
+  path_or_url: str | os.PathLike[str],
+  name: str,
+  *,
+  like: str = "",
+  image_size: Size | None = None,
+) -> Preprocessing:
+  """Returns how images become the input of published weights.
+
+  Args:
+    path_or_url: of the file, or the folder of a run, as `weights.load` has it.
+    name: of the model.
+    like: in place of what the file implies: the label of a published file, or
+      one of `ORIGINS`; "" is as the file implies.
+    image_size: (height, width) that the weights are loaded for; None is their
+      own. The share of the image that is cut out stays.
+
+  Raises:
+    FileNotFoundError, ConnectionError, ValueError: as `weights.load` does;
+      there is no such label, or a file beside the weights is damaged.
+  """
+  path = fetch.local_path(path_or_url)
+  if path.is_dir():
+    if like:
+      raise ValueError(f"{path} is a run, whose config states what it takes")
+    return _of_run(path)
+  file = opened.open_weights(path, name)
+  if like and like not in ORIGINS:
+    found = _of_label(like)
+  else:
+    found = None if like else _stated(path_or_url, path, name)
+  if found is None:
+    found = _of_layout(file, name, like, image_size)
+    if not like and os.fspath(path_or_url).startswith("hf-hub:"):
+      note = (
+        f"{path_or_url} is not listed and its config.json could not be read: "
+        "compare with its page on the Hub"
+      )
+      found = records.with_notes(found, note)
+  else:
+    found = _of_size(found, file, name, image_size)
+  return _of_channels(found, opened.channels(file) or len(found.mean))
+
+
+def _of_channels(found: Preprocessing, channels: int) -> Preprocessing:
+  """For images of as many channels as the first kernel reads."""
+  if channels == len(found.mean):
+    return dataclasses.replace(found, channels=channels)
+  mean, std = ((sum(each) / len(each),) for each in (found.mean, found.std))
+  if len(found.mean) > 1:
+    note = (
+      f"the weights are for images of {channels} channels; mean and std are "
+      f"the averages of those of {len(found.mean)}"
+    )
+    found = records.with_notes(found, note)
+  return dataclasses.replace(found, mean=mean, std=std, channels=channels)
+
+
+def _native(
+  file: opened.Opened, name: str, image_size: Size | None
+) -> tuple[nn.Module, Size]:
+  """(model, size of the images that the arrays are for).
+
+  Raises:
+    ValueError: the arrays do not tell, and no size is wanted.
+  """
+  model = models.create(name, num_classes=1)
+  try:
+    options = opened.options(file, name, given={}, image_size=image_size)
+    model = models.create(name, num_classes=1, **options)
+    return model, opened.image_size(file, name, model, wanted=None)
+  except ValueError:
+    if image_size is None:
+      raise
+    return model, image_size
+
+
+def _of_size(
+  found: Preprocessing,
+  file: opened.Opened,
+  name: str,
+  image_size: Size | None,
+) -> Preprocessing:
+  """For images of the size that is wanted, or that the arrays are for."""
+  if image_size is None and name.startswith(origins.FIXED_SIZE):
+    # A file that does not tell its size is of the one that is stated.
+    _, image_size = _native(file, name, found.image_size)
+    if image_size != found.image_size:
+      note = (
+        f"the arrays of {file.source} are for images of {image_size[0]}x"
+        f"{image_size[1]} pixels, which is what they get"
+      )
+      found = records.with_notes(found, note)
+  return dataclasses.replace(found, image_size=image_size or found.image_size)
+
+
+def _of_run(path: pathlib.Path) -> Preprocessing:
+  config = inference.read_config(path).data
+  result = workdirs.read_result(path)
+  shape = result.get("evaluated_shape", result.get("image_shape", (1, 1)))
+  return Preprocessing(
+    image_size=tuple(shape[:2]),
+    mean=tuple(config.mean),
+    std=tuple(config.std),
+    # What is then of another size is resized, as `predict` does.
+    eval_transforms=(*config.eval_transforms, f"resize({tuple(shape[:2])})"),
+    source=f"the config of the run {path}",
+  )
+
+
+def _of_label(label: str) -> Preprocessing:
+  for row in published.rows():
+    if row.label == label:
+      return records.of_row(row)
+  raise ValueError(
+    f"no preprocessing is called {label!r}; it is the label of a file that "
+    f"`jaxvision weights list` shows, or one of {', '.join(ORIGINS)}"
+  )
+
+
+def _stated(
+  path_or_url: str | os.PathLike[str], path: pathlib.Path, name: str
+) -> Preprocessing | None:
+  """What is published for this very file, or lies beside it."""
+  row = published_row(path_or_url, path)
+  listed = records.of_row(row) if row and row.model == name else None
+  beside = records.beside(path) or _on_hub(os.fspath(path_or_url), listed)
+  if listed is None or beside is None:
+    return listed or beside
+  if records.means(listed) == records.means(beside):
+    return listed
+  note = f"contradicted by published.csv: {records.describe(listed)}"
+  return records.with_notes(beside, note)
+
+
+def _on_hub(address: str, listed: Preprocessing | None) -> Preprocessing | None:
+  """What a repository of the Hub that is not listed says in its config.json."""
+  repository, _, name = address.partition("hf-hub:")[2].partition(":")
+  if not repository or "/" in name or listed is not None:
+    return None
+  for each in ("config.json", "preprocessor_config.json"):
+    try:
+      fetched = fetch.local_path(f"hf-hub:{repository}:{each}")
+    except (OSError, ValueError):
+      continue
+    if found := records.beside(fetched):
+      return found
+  return None
+
+
+def published_row(
+  path_or_url: str | os.PathLike[str], path: pathlib.Path
+) -> published.PublishedFile | None:
+  """The row of a file that is published under this address or name.
+
+  A file on this machine is known by the name that its authors gave it, such as
+  BiT-M-R50x1.npz, or by its folder in the cache of the Hub.
+  """
+  address = os.fspath(path_or_url)
+  if address.startswith("gs://"):
+    address = fetch.web_address(address)
+  cached = re.search(r"/models--([^/]+)--([^/]+)/snapshots/", str(path))
+  for row in published.rows():
+    url = row.url if row.url.startswith("hf-") else fetch.web_address(row.url)
+    named = row.url.startswith("gs://") and path.name == row.url.split("/")[-1]
+    if address == url or (named and "://" not in address):
+      return row
+    if cached and row.label == "/".join(cached.groups()):
+      return row
+  return None
+
+
+def _of_layout(
+  file: opened.Opened, name: str, like: str, image_size: Size | None
+) -> Preprocessing:
+  model, size = _native(file, name, image_size)
+  origin, notes = like or file.found.layout.name, ()
+  if origin == _BOTH:
+    by_torchvision = origins.is_of_torchvision(name, model)
+    origin = "torchvision" if by_torchvision else "timm"
+    if by_torchvision:
+      notes = (
+        "timm and torchvision write this network alike, and torchvision's "
+        "preprocessing is taken; for a file of timm say "
+        f"--preprocessing timm, or timm/{name}.a1_in1k",
+      )
+  if getattr(model, "stem", "") == "small":
+    notes = (
+      "networks with a small stem are for small images, of which nothing is "
+      "published: state --image_size, --mean and --std as they were trained",
+    )
+  classes = recognition.classes(file.found)
+  implied = origins.of(origin, name, model=model, size=size, classes=classes)
+  if image_size or name.startswith(origins.FIXED_SIZE):
+    implied = dataclasses.replace(implied, image_size=image_size or size)
+  return records.with_notes(implied, *notes)

@@ -1,0 +1,135 @@
+"""The folder of one of our own runs as a source of weights."""
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from jaxvision import inference, models, trees, user_code
+from jaxvision.weights import placement, recognition, resize
+from jaxvision.weights.families import vit
+from jaxvision.weights.layout import Shape
+
+Tree = Any
+
+_POSITIONS = f"params/{vit.POSITIONS}"
+
+
+def load(
+  folder: str | os.PathLike[str],
+  name: str,
+  *,
+  num_classes: int | None,
+  image_size: tuple[int, int] | None,
+  channels: int | None,
+  ignore: Sequence[str],
+  resizing: str,
+  sharding: placement.Placement,
+  options: dict[str, Any],
+) -> tuple[nn.Module, Tree]:
+  """Does with a run what `weights.load` does with a file.
+
+  The moving average is taken where the run keeps one. Positions are resized
+  and the first kernel is summed up or repeated as for a file.
+
+  Raises:
+    FileNotFoundError: it is no run, or has no checkpoint.
+    ValueError: of another model, or it does not fit; says which parameters.
+  """
+  run = inference.load_run(folder)
+  if not _is_same_model(run.config.model.name, name):
+    raise ValueError(
+      f"{folder} is a run of {user_code.as_written(run.config.model.name)}, "
+      f"not of {user_code.as_written(name)}"
+    )
+  options = {**run.config.model.options.to_dict(), **options}
+  classes = num_classes or len(run.class_names)
+  model = models.create(name, num_classes=classes, **options)
+  size = image_size or run.image_shape[:2]
+  image_shape = (*size, channels or run.image_shape[2])
+  template = placement.shapes(model, image_shape)
+  fresh = _classifier(model, image_shape) if num_classes else set()
+  own = trees.flatten(run.variables)
+  filled, missing = {}, []
+  for leaf, shape in template.items():
+    array = _fitted(own.get(leaf), leaf, shape, run, model, size, resizing)
+    if leaf in fresh:
+      array = np.zeros(shape.shape, shape.dtype)
+    if array is None:
+      missing.append(leaf)
+    else:
+      filled[leaf] = placement.put(array, leaf, sharding)
+  _check(folder, missing, own.keys() - template.keys(), ignore)
+  if missing:
+    filled |= placement.draw(model, missing, image_shape, sharding)
+  return model, trees.unflatten({leaf: filled[leaf] for leaf in template})
+
+
+def _is_same_model(a: str, b: str) -> bool:
+  """Own code may have changed since; whether it fits is seen by its shapes."""
+  if user_code.is_own(a) and user_code.is_own(b):
+    return user_code.name_of(a) == user_code.name_of(b)
+  return a == b
+
+
+def _classifier(model: nn.Module, image_shape: Shape) -> set[str]:
+  """The leaves whose shape follows from the number of classes."""
+  more = model.clone(num_classes=model.num_classes + 1)
+  other = placement.shapes(more, image_shape)
+  own = placement.shapes(model, image_shape)
+  return {leaf for leaf in own if own[leaf].shape != other[leaf].shape}
+
+
+def _fitted(
+  array: jax.Array | None,
+  leaf: str,
+  shape: jax.ShapeDtypeStruct,
+  run: inference.TrainedRun,
+  model: nn.Module,
+  size: tuple[int, int],
+  resizing: str,
+) -> np.ndarray | None:
+  """The array in this shape; None if there is none that can be made so."""
+  if array is None:
+    return None
+  array = np.asarray(array)
+  if array.shape == shape.shape:
+    return array
+  if leaf == _POSITIONS:
+    stride = recognition.stride(model)
+    grids = [tuple(n // stride for n in s) for s in (run.image_shape[:2], size)]
+    return resize.positions(
+      array, grid=grids[0], new_grid=grids[1], method=resizing
+    )
+  new = shape.shape
+  alike = array.ndim == 4 and (*array.shape[:2], array.shape[3]) == (
+    *new[:2],
+    new[3],
+  )
+  if alike and array.shape[2] == run.image_shape[2]:
+    return resize.channels(array, new=new[2])
+  return None
+
+
+def _check(
+  folder: str | os.PathLike[str],
+  missing: Sequence[str],
+  left: set[str],
+  ignore: Sequence[str],
+) -> None:
+  """Raises a ValueError for what neither fits nor is ignored."""
+  wrong = [
+    leaf
+    for leaf in (*missing, *sorted(left))
+    if not any(re.fullmatch(pattern, leaf) for pattern in ignore)
+  ]
+  if wrong:
+    raise ValueError(
+      f"the run {folder} does not fit: {', '.join(wrong[:12])} are missing, "
+      "left over or of another shape. Give the options that the run had, or "
+      "leave them out by ignore=[...]"
+    )

@@ -1,0 +1,21 @@
+"""The cache of compiled programs, kept between processes."""
+
+import os
+
+from jaxvision import files
+
+
+def cache_compilations() -> None:
+  """Keeps compiled programs in the user's cache directory between processes.
+
+  `files.cache_folder()`/compiled. Does nothing where the user has chosen:
+  JAX_COMPILATION_CACHE_DIR, or JAX_ENABLE_COMPILATION_CACHE=false.
+  """
+  import jax
+
+  if jax.config.jax_compilation_cache_dir is not None:
+    return
+  directory = files.cache_folder() / "compiled"
+  jax.config.update("jax_compilation_cache_dir", str(directory))
+  if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -1,0 +1,272 @@
+"""`evaluate`, `predict` and `export` of a run, on its data and on others."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import processes
+import pytest
+from PIL import Image
+
+from jaxvision import cli, inference, training
+from jaxvision.files import suffixes
+
+NAMES = ("ant", "bee", "=cat()")
+SIDE = 8
+
+
+def _images(count, *, seed):
+  """Images (n, 8, 8, 3) whose colour tells their class, and labels."""
+  rng = np.random.default_rng(seed)
+  labels = np.arange(count) % 3
+  images = rng.integers(0, 120, (count, SIDE, SIDE, 3))
+  images[np.arange(count), :, :, labels] += 120
+  return images.astype(np.uint8), labels
+
+
+def _write(path, images, labels, names):
+  np.savez(path, images=images, labels=labels, class_names=np.asarray(names))
+  return str(path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+  """A run with a moving average, on three classes of 8x8 pixels."""
+  folder = tmp_path_factory.mktemp("trained")
+  path = _write(folder / "own.npz", *_images(48, seed=0), NAMES)
+  training.train(
+    processes.recipe("digits.py:mlp"),
+    workdir=folder / "run",
+    overrides={
+      "model.options": {"hidden": (8,)},
+      "data.kind": "npz",
+      "data.name": path,
+      "data.channels": 3,
+      "data.train": "train[:32]",
+      "data.validation": "train[32:]",
+      "data.test": "train[32:]",
+      "data.device_transforms": (),
+      "train.batch_size": 16,
+      "train.steps_per_dispatch": 1,
+      "train.duration": "12 steps",
+      "evaluate.every": "12 steps",
+      "ema.decay": 0.9,
+      "log.tensorboard": False,
+    },
+  )
+  return folder / "run"
+
+
+def _evaluate(run, path, capsys, *more):
+  words = ["evaluate", "--workdir", str(run), "--data", path, *more]
+  code = cli.main([*words, "--json"])
+  said = capsys.readouterr()
+  return code, json.loads(said.out) if code == 0 else said.err
+
+
+def test_other_data_are_measured(trained, tmp_path, capsys):
+  """Class names decide, not their order; some may be missing."""
+  images, labels = _images(30, seed=1)
+  order = np.array([2, 0, 1])  # of the names
+  other = _write(
+    tmp_path / "other.npz",
+    *(images, np.argsort(order)[labels], [NAMES[i] for i in order]),
+  )
+  code, found = _evaluate(trained, other, capsys, "--split", "train")
+  run = inference.load_run(trained)
+  mean, std = run.config.data.mean[0], run.config.data.std[0]
+  pixels = ((images / 255 - mean) / std).astype(np.float32)
+  logits = np.asarray(run.model.apply(run.variables, pixels, train=False))
+  assert code == 0 and (found["data"], found["split"]) == (other, "train")
+  assert found["top1"] == pytest.approx((logits.argmax(1) == labels).mean())
+  two = labels < 2
+  part = _write(tmp_path / "part.npz", images[two], labels[two], NAMES[:2])
+  code, found = _evaluate(trained, part, capsys, "--split", "train[:50%]")
+  right = (logits.argmax(1) == labels)[two][:10]
+  assert code == 0 and found["top1"] == pytest.approx(right.mean())
+  assert all(np.isfinite(found[name]) for name in found if name[0] in "lprf")
+
+
+def test_images_of_another_size_are_resized(trained, tmp_path, capsys):
+  images, labels = _images(30, seed=1)
+  larger = images.repeat(3, axis=1).repeat(3, axis=2)
+  paths = [
+    _write(tmp_path / f"{n}.npz", each, labels, NAMES)
+    for n, each in enumerate((images, larger))
+  ]
+  found = [
+    _evaluate(trained, path, capsys, "--split", "train")[1] for path in paths
+  ]
+  assert found[0]["loss"] == pytest.approx(found[1]["loss"], rel=1e-5)
+
+
+def test_unknown_classes_are_refused(trained, tmp_path, capsys):
+  other = _write(tmp_path / "o.npz", *_images(9, seed=1), ("ant", "bee", "yak"))
+  code, error = _evaluate(trained, other, capsys, "--split", "train")
+  assert code == 2
+  assert "1 classes of 3 that the network does not know: yak" in error
+  assert "ant, bee, =cat()" in error
+
+
+@pytest.mark.parametrize(
+  ("words", "message"),
+  [
+    (["--split", "tset"], "--split tset is none of the run's own"),
+    (["--model", "mlp"], "--model is of --weights"),
+    (["--mean", "0.5"], "--mean is of --weights"),
+    (["--image_size", "8"], "--image_size is of --weights"),
+  ],
+)
+def test_what_does_not_go_together(trained, words, message, capsys):
+  assert cli.main(["evaluate", "--workdir", str(trained), *words]) == 2
+  assert message in capsys.readouterr().err
+
+
+def test_weights_are_measured_on_data_that_are_named(capsys):
+  assert cli.main(["evaluate", "--weights", "a.npz", "--model", "mlp"]) == 2
+  assert "say --data" in capsys.readouterr().err
+
+
+def test_it_is_said_that_the_average_was_measured(trained, capsys):
+  assert cli.main(["evaluate", "--workdir", str(trained)]) == 0
+  said = capsys.readouterr().out
+  assert "moving average of the parameters" in said
+  assert "step 12, test\n" in said
+  words = ["evaluate", "--workdir", str(trained), "--json"]
+  assert cli.main(words) == 0
+  said = capsys.readouterr()
+  assert "moving average" in said.err
+  assert json.loads(said.out)["step"] == 12
+
+
+def test_predictions_as_csv(trained, tmp_path, capsys):
+  images, _ = _images(2, seed=2)
+  paths = [tmp_path / "one, two.png", tmp_path / "three.png"]
+  for path, image in zip(paths, images, strict=True):
+    Image.fromarray(image).save(path)
+  broken = tmp_path / "broken.png"
+  broken.write_bytes(b"no image")
+  words = ["predict", "--workdir", str(trained), *map(str, (*paths, broken))]
+  assert cli.main([*words, "--json", "--top", "3"]) == 2
+  expected = json.loads(capsys.readouterr().out)
+  assert cli.main([*words, "--csv", "--top", "3"]) == 2
+  rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+  assert [row["image"] for row in rows] == [
+    *([str(paths[0])] * 3 + [str(paths[1])] * 3 + [str(broken)])
+  ]
+  named = [each for image in expected for each in image.get("top", ())]
+  for row, each in zip(rows, named, strict=False):
+    # A spreadsheet would compute what begins with "=".
+    assert row["class"].removeprefix("'") == each["class"]
+    assert not row["class"].startswith("=")
+    assert float(row["probability"]) == each["probability"]
+  assert [row["rank"] for row in rows[:3]] == ["1", "2", "3"]
+  assert rows[-1]["error"].startswith("not an image")
+
+
+@pytest.mark.parametrize("top", ["0", "-1", "many"])
+def test_a_number_of_classes_that_cannot_be(top, capsys):
+  with pytest.raises(SystemExit):
+    cli.main(["predict", "--workdir", "run", "--top", top, "a.png"])
+  assert "--top" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a.pt", "a.txt", "a.TFLITE"])
+def test_an_export_that_would_be_called_otherwise(
+  trained, name, tmp_path, capsys
+):
+  target = tmp_path / name
+  assert cli.main(["export", str(target), "--workdir", str(trained)]) == 2
+  error = capsys.readouterr().err
+  assert "jax.export" in error and "a.jax" in error
+  assert not list(tmp_path.iterdir())
+
+
+def test_an_export_says_what_it_takes(trained, tmp_path, capsys):
+  target = str(tmp_path / "model.jax")
+  assert cli.main(["export", target, "--workdir", str(trained)]) == 0
+  said = capsys.readouterr().out
+  assert "step 12, moving average of the parameters" in said
+  assert "uint8 images (b, 8, 8, 3)" in said
+
+
+@pytest.mark.parametrize(
+  ("path", "passes"),
+  [
+    ("page.html", True),
+    ("page.HTM", True),
+    ("page", True),
+    ("page.v2", True),
+    ("page.pdf", False),
+    ("page.PNG", False),
+  ],
+)
+def test_endings_that_say_another_format(path, passes):
+  if passes:
+    suffixes.check(path, ".html", ".htm", what="HTML")
+    return
+  with pytest.raises(ValueError, match=r"call it page\.html"):
+    suffixes.check(path, ".html", ".htm", what="HTML")
+
+
+def test_pages_and_pictures_are_called_what_they_are(trained, tmp_path, capsys):
+  runs = [str(trained)] * 2
+  page = str(tmp_path / "both.pdf")
+  assert cli.main(["report", *runs, "--output", page]) == 2
+  assert "both.html" in capsys.readouterr().err
+  own = str(trained.parent / "own.npz")
+  sheet = str(tmp_path / "sheet.jpg")
+  assert cli.main(["data", "inspect", own, "--sheet", sheet]) == 2
+  assert "sheet.png" in capsys.readouterr().err
+  assert not list(tmp_path.iterdir())
+
+
+def test_versions(capsys):
+  assert cli.main(["--version"]) == 0
+  said = capsys.readouterr().out
+  assert said.startswith("jaxvision ") and ", jax 0." in said
+
+
+@pytest.mark.slow  # Two compilations of a ResNet.
+def test_converted_weights_keep_how_images_become_their_input(tmp_path, capsys):
+  """A run of other mean and std, as a file of timm, predicts the same."""
+  images, _ = _images(1, seed=3)
+  Image.fromarray(images[0]).save(tmp_path / "a.png")
+  run = tmp_path / "run"
+  path = _write(tmp_path / "own.npz", *_images(48, seed=0), NAMES)
+  training.train(
+    processes.recipe("digits.py:mlp"),
+    workdir=run,
+    overrides={
+      "model.name": "resnet18",
+      "model.options": {"stem": "small", "features": 4, "blocks": (1, 1)},
+      "data.kind": "npz",
+      "data.name": path,
+      "data.channels": 3,
+      "data.train": "train",
+      "data.validation": "",
+      "data.test": "",
+      "data.mean": (0.3, 0.2, 0.1),
+      "data.std": (0.4,),
+      "data.device_transforms": (),
+      "train.batch_size": 16,
+      "train.steps_per_dispatch": 1,
+      "train.duration": "2 steps",
+      "log.tensorboard": False,
+    },
+  )
+  file = str(tmp_path / "net.safetensors")
+  assert cli.main(["weights", "convert", str(run), file]) == 0
+  said = capsys.readouterr().out
+  assert "net.preprocessing.json" in said
+  found = []
+  for words in (
+    ["--workdir", str(run)],
+    ["--weights", file, "--model", "resnet18"],
+  ):
+    image = str(tmp_path / "a.png")
+    assert cli.main(["predict", *words, "--json", image]) == 0
+    found.append(json.loads(capsys.readouterr().out)[0]["top"])
+  shares = [[each["probability"] for each in top] for top in found]
+  np.testing.assert_allclose(*shares, rtol=1e-5)

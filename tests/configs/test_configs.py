@@ -1,0 +1,363 @@
+"""Tests of configs/: recipes work, every key is documented and read."""
+
+import ast
+import dataclasses
+import functools
+import importlib
+import pathlib
+import re
+
+import jax
+import numpy as np
+import pytest
+import tiny_runs
+
+from jaxvision import config as configs
+from jaxvision import data, models, parallel, trees
+from jaxvision.config import durations
+from jaxvision.configs import default
+from jaxvision.training.setup import assembly, sanity
+from jaxvision.training.step import forward, train_step
+
+ROOT = pathlib.Path(__file__).parents[2]
+RECIPES = {
+  "bit_pretrain_i1k.py": ("", ":paper"),
+  "bit_pretrain_i21k.py": ("", ":paper"),
+  "bit_transfer.py": ("", ":50000,32x32", ":1281167,375x500,paper"),
+  "digits.py": ("", ":linear", ":mlp", ":resnet", ":vit"),
+  "efficientnet_b0_i1k.py": ("",),
+  "folder.py": ("", ":path/to/images"),
+  "mixer_b16_i1k.py": ("",),
+  "nasnet_a_mobile_i1k.py": ("",),
+  "resnet50_i1k.py": ("", ":tricks"),
+  "shufflenet_v2_i1k.py": ("", ":x0_5", ":x1_5", ":x2_0"),
+  "vit_s16_i1k.py": ("",),
+  "vit_transfer.py": ("", ":cifar10", ":imagenet2012"),
+}
+# Recipes that are trained for two steps, and the options that make their models
+# small enough.
+SMALL_BIT = {"units": (1,), "stem": "small"}
+SMALL_VIT = {
+  "patch_size": 4,
+  "width": 12,
+  "depth": 1,
+  "mlp_dim": 24,
+  "num_heads": 3,
+}
+TRAINED = {
+  "bit_pretrain_i1k.py": SMALL_BIT,
+  "bit_pretrain_i21k.py": SMALL_BIT,
+  "bit_transfer.py": SMALL_BIT,
+  "bit_transfer.py:50000,32x32": SMALL_BIT,
+  "digits.py": {"blocks": (1,), "features": 8},
+  "efficientnet_b0_i1k.py": {
+    "width": 0.25,
+    "stages": ((1, 3, 1, 1, 16), (1, 5, 2, 6, 32)),
+    "stem": "small",
+  },
+  "folder.py": {"blocks": (1,), "features": 8, "stem": "small"},
+  "mixer_b16_i1k.py": {
+    "patch_size": 4,
+    "width": 12,
+    "depth": 1,
+    "tokens_dim": 8,
+    "channels_dim": 24,
+  },
+  "nasnet_a_mobile_i1k.py": {
+    "repeats": 1,
+    "features": 4,
+    "stages": 2,
+    "stem": "small",
+  },
+  "resnet50_i1k.py": {"blocks": (1,), "features": 8, "stem": "small"},
+  "resnet50_i1k.py:tricks": {"blocks": (1,), "features": 8},
+  "shufflenet_v2_i1k.py": {
+    "features": (28,),
+    "head_features": 32,
+    "repeats": (2,),
+    "stem": "small",
+  },
+  "vit_s16_i1k.py": SMALL_VIT,
+  "vit_transfer.py": SMALL_VIT,
+}
+# What differs most in what the step is made of; the others are slow tests.
+QUICK = (
+  "digits.py",
+  "resnet50_i1k.py:tricks",
+  "vit_s16_i1k.py",
+  "bit_transfer.py",
+)
+OPTIONS = [
+  f"{group}.options" for group in ("model", "loss", "optimizer", "schedule")
+]
+KEYS = [*configs.flatten(default.get_config().to_dict()), *OPTIONS]
+
+
+def _all_recipes():
+  return [
+    f"configs/{name}{argument}"
+    for name, arguments in RECIPES.items()
+    for argument in arguments
+  ]
+
+
+def test_no_recipe_is_left_out():
+  files = {path.name for path in (ROOT / "configs").glob("*.py")}
+  assert files - {"__init__.py", "default.py"} == set(RECIPES)
+  assert {recipe.split(":")[0] for recipe in TRAINED} == set(RECIPES)
+
+
+def test_all_arguments_of_digits_are_here():
+  digits = importlib.import_module("jaxvision.configs.digits")
+  with pytest.raises(ValueError, match="it has") as caught:
+    digits.get_config("no such model")
+  listed = str(caught.value).split("it has ")[1].split(", ")
+  assert {f":{name}" for name in listed} | {""} == set(RECIPES["digits.py"])
+
+
+@pytest.mark.parametrize("recipe", _all_recipes())
+def test_a_recipe_can_be_run(recipe, monkeypatch):
+  """Model, optimizer, schedule and loss fit together, on abstract arrays."""
+  monkeypatch.chdir(ROOT)
+  config = configs.load(recipe)
+  steps = durations.convert(config, num_examples=1_281_167)
+  model = assembly.make_model(config, 10)
+  schedule = assembly.make_schedule(config, steps)
+  mesh = parallel.make_mesh()
+  shape = _image_shape(config)
+  _, _, template = assembly.state_functions(
+    config, model, schedule, shape, mesh
+  )
+  loss, _ = jax.eval_shape(
+    forward.make_task_loss(config, model),
+    template.params,
+    template.model_state,
+    assembly.batch_template(config, shape, mesh),
+    jax.eval_shape(jax.random.key, 0),
+  )
+  assert loss.shape == ()
+  assert 0 < steps.evaluate <= steps.total
+  assert float(schedule(steps.total)) <= config.optimizer.learning_rate
+
+
+def _image_shape(config):
+  """What the transforms make of a photo, in training as in evaluation."""
+  side = 16 if config.data.channels == 1 else 600
+  photo = np.zeros((side, side + 8, config.data.channels), np.uint8)
+  shapes = {
+    data.make_host_transform(calls)(np.random.default_rng(0), photo).shape
+    for calls in (config.data.train_transforms, config.data.eval_transforms)
+  }
+  assert len(shapes) == 1
+  return shapes.pop()
+
+
+# Most of the time is that of compiling; this halves it.
+_jit = functools.partial(
+  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+
+
+@pytest.mark.parametrize(
+  "recipe",
+  [
+    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
+    for name in TRAINED
+  ],
+)
+def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
+  """With its loss, optimizer, schedule and device transforms, and less else."""
+  monkeypatch.chdir(ROOT)
+  config = _small_config(recipe, tmp_path)
+  split = assembly.open_splits(config)["train"]
+  batches = assembly.make_batches(config, split, train=True)
+  steps = durations.convert(config, num_examples=split.num_examples)
+  model = assembly.make_model(config, 3, total_steps=steps.total)
+  optimizer, init, _ = assembly.state_functions(
+    config,
+    model,
+    assembly.make_schedule(config, steps),
+    batches.image_shape,
+    parallel.make_mesh(jax.devices()[:1]),
+  )
+  task_loss = forward.make_task_loss(config, model)
+  step = _jit(
+    train_step.make_train_step(
+      task_loss, optimizer, seed=config.seed, ema_decay=config.ema.decay
+    )
+  )
+  first = state = init()
+  for i in range(2):
+    state, sums = step(state, batches.at(i))
+    assert int(sums["count"]) == 16
+    assert np.isfinite(sums["loss"])
+  assert int(state.step) == 2
+  for path, leaf in trees.flatten(state.params).items():
+    assert np.isfinite(leaf).all(), path
+  moved = jax.tree.map(lambda a, b: bool((a != b).any()), state, first)
+  assert any(jax.tree.leaves(moved.params))
+
+
+@pytest.mark.parametrize("recipe", TRAINED)
+def test_a_recipe_learns_a_few_examples_by_heart(recipe, tmp_path, monkeypatch):
+  """With its warm-up, accumulation and probes, as --overfit makes it."""
+  monkeypatch.chdir(ROOT)
+  config = _small_config(
+    recipe, tmp_path, **_read(recipe, "schedule.warmup", "train.duration")
+  )
+  few, splits = sanity.overfit(config, assembly.open_splits(config), 8)
+  parts = assembly.prepare(few, splits)
+  assert parts.steps.total == 500
+  chance = {
+    field.name: getattr(parts.model, field.name)
+    for field in dataclasses.fields(parts.model)
+    if "drop" in field.name
+  }
+  assert set(chance.values()) <= {0.0}
+  assert "smoothing" not in str(few.loss.options)
+  assert few.train.batch_size == 8
+
+
+def _read(recipe, *keys):
+  flat = configs.flatten(configs.load(f"configs/{recipe}"))
+  return {key: flat[key] for key in keys}
+
+
+def _small_config(recipe, folder, **overrides):
+  options = TRAINED[recipe]
+  channels = configs.load(f"configs/{recipe}").data.channels
+  path = tiny_runs.write_data(folder, shape=(16, 16, channels))
+  return configs.load(
+    f"configs/{recipe}",
+    {
+      **{f"model.options.{name}": value for name, value in options.items()},
+      "data.kind": "npz",
+      "data.name": str(path),
+      "data.train": "train",
+      "data.validation": "",
+      "data.test": "",
+      "data.train_transforms": (),
+      "train.batch_size": 16,
+      "train.duration": "20 steps",
+      "train.steps_per_dispatch": 1,
+      "schedule.warmup": "1 steps",
+      **overrides,
+    },
+  )
+
+
+def test_the_defaults_are_locked():
+  with pytest.raises(AttributeError, match="Did you mean"):
+    default.get_config().sead = 1
+
+
+def test_the_default_model_exists():
+  assert default.get_config().model.name in models.names("*")
+
+
+def _documented(source: str) -> set[str]:
+  """The keys that an assignment gives a value to, below a comment.
+
+  A comment may stand above several keys in a row.
+  """
+  found, is_commented = set(), False
+  for line in map(str.strip, source.splitlines()):
+    key = re.match(r"([a-z]+)\.([a-z_.0-9]+) = ", line)
+    if key and is_commented:
+      name = key[2] if key[1] == "config" else f"{key[1]}.{key[2]}"
+      inside = re.search(r'ConfigDict\(\{"(\w+)"', line)
+      found.add(f"{name}.{inside[1]}" if inside else name)
+    is_commented = line.startswith("#") or bool(key and is_commented)
+  return found
+
+
+def test_every_key_has_a_comment_above_it():
+  source = (ROOT / "configs" / "default.py").read_text("utf-8")
+  assert set(KEYS) - _documented(source) == set()
+  bare = re.sub(r"\n *#[^\n]*(?=\n *data.threads)", "\n", source)
+  assert "data.threads" not in _documented(bare)
+
+
+def _reads(source: str) -> set[str]:
+  """The config keys that a source reads, as "section.key".
+
+  Understood are config.section.key, data_config.key, the same of a name that
+  was assigned config.section, and config.section[name] in a function that
+  writes the possible names out.
+  """
+  tree = ast.parse(source)
+  found = set()
+  for scope in ast.walk(tree):
+    if isinstance(scope, ast.FunctionDef):
+      found |= _reads_of_function(scope)
+  return found
+
+
+def _reads_of_function(function: ast.FunctionDef) -> set[str]:
+  nodes = list(ast.walk(function))
+  aliases = {}
+  for node in nodes:
+    if isinstance(node, ast.Assign):
+      aliases |= _aliases(node.targets[0], node.value)
+  constants = {n.value for n in nodes if isinstance(n, ast.Constant)}
+  found = set()
+  for node in nodes:
+    if isinstance(node, ast.Attribute):
+      section = _section(node.value, aliases)
+      found.add(f"{section}.{node.attr}" if section else node.attr)
+      if not _is_config(node.value):
+        found.discard(node.attr)
+    if isinstance(node, ast.Subscript):
+      section = _section(node.value, aliases)
+      if section:
+        found |= {f"{section}.{name}" for name in constants}
+  return found
+
+
+def _aliases(target: ast.expr, value: ast.expr) -> dict[str, str]:
+  if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+    pairs = zip(target.elts, value.elts, strict=False)
+    return {k: v for pair in pairs for k, v in _aliases(*pair).items()}
+  section = _section(value, {})
+  if section and isinstance(target, ast.Name):
+    return {target.id: section}
+  return {}
+
+
+def _is_config(node: ast.expr) -> bool:
+  name = getattr(node, "id", getattr(node, "attr", None))
+  return name == "config"
+
+
+def _section(node: ast.expr, aliases: dict[str, str]) -> str | None:
+  if isinstance(node, ast.Name):
+    if node.id.endswith("_config"):
+      return node.id.removesuffix("_config")
+    return aliases.get(node.id)
+  if isinstance(node, ast.Attribute) and _is_config(node.value):
+    return node.attr
+  return None
+
+
+def test_reads_are_found_in_every_form():
+  source = """
+def f(config, data_config, parts):
+  train = parts.config.train
+  for role in ("validation", "test"):
+    config.data[role]
+  model.width, other.optimizer.name
+  return config.seed, data_config.kind, config.loss.l1, train.batch_size
+"""
+  assert _reads(source) - {"data.data", "train.train"} == {
+    *("seed", "data.kind", "loss.l1", "train.batch_size"),
+    *("data.validation", "data.test"),
+    *("data", "loss", "train"),
+  }
+
+
+def test_every_key_is_read():
+  found = set()
+  for path in (ROOT / "jaxvision").rglob("*.py"):
+    if path.name != "config.py":
+      found |= _reads(path.read_text("utf-8"))
+  assert [key for key in KEYS if key not in found] == []

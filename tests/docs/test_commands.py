@@ -1,0 +1,62 @@
+"""Every command in the documents is one that this program has."""
+
+import pathlib
+import re
+import shlex
+
+import pytest
+
+from jaxvision.cli import main, parsing
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+# What the documents' own steps make, or a reader has.
+_MADE = ("my_", "question.py")
+
+
+def _lines(page: pathlib.Path) -> list[list[str]]:
+  """The words of each command in the page's blocks of bash."""
+  blocks = re.findall(r"```bash\n(.*?)```", page.read_text("utf-8"), re.S)
+  lines = "".join(blocks).replace("\\\n", " ").splitlines()
+  return [words for line in lines if (words := shlex.split(line, True))]
+
+
+def _commands() -> list[list[str]]:
+  found = []
+  for page in PAGES:
+    for words in _lines(page):
+      while "=" in words[0]:  # a variable of the environment
+        words = words[1:]
+      found.append(words)
+  return found
+
+
+def _of_jaxvision() -> list[list[str]]:
+  return [words[1:] for words in _commands() if words[0] == "jaxvision"]
+
+
+def test_there_are_commands():
+  assert len(_of_jaxvision()) > 40
+
+
+@pytest.mark.parametrize("words", _of_jaxvision(), ids=" ".join)
+def test_its_options_exist(words, capsys):
+  parser = main._make_parser()
+  options, rest = parser.parse_known_args(words)
+  parsing.overrides(rest, parser)
+  recipe = getattr(options, "config", None)
+  if recipe and not recipe.startswith(_MADE):
+    assert (ROOT / recipe.partition(":")[0]).is_file()
+
+
+def test_scripts_exist_and_say_where_they_run():
+  """Scripts that compare with torch run in the environment that has it."""
+  for words in _commands():
+    program, *rest = words
+    if program.endswith("python") and rest and rest[0].endswith(".py"):
+      assert (ROOT / rest[0]).is_file(), rest[0]
+      compares = "pytest.mark.parity" in (ROOT / rest[0]).read_text("utf-8")
+      assert compares == (program == ".venv-parity/bin/python"), words
+    if program == "make":
+      targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
+      assert set(rest) <= set(targets)

@@ -1,0 +1,131 @@
+"""The documents are true: commands run, tables are what the code says.
+
+Run this file as a script to renew the tables.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import models_page
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxvision import models
+
+ROOT = pathlib.Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+  return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+  """A folder in which the README's commands find what they name."""
+  folder = tmp_path_factory.mktemp("clone")
+  for name in ("configs", "experiments"):
+    (folder / name).symlink_to(ROOT / name)
+  rng = np.random.default_rng(0)
+  for number, name in enumerate(("cat", "dog")):
+    images = folder / "path/to/images" / name
+    images.mkdir(parents=True)
+    for i in range(20):
+      pixels = rng.integers(0, 128, (48, 64, 3), np.uint8)
+      pixels[..., number] += 127
+      Image.fromarray(pixels).save(images / f"{i}.png")
+  return folder
+
+
+def _run(command: list[str], folder: pathlib.Path) -> str:
+  environment = os.environ | {
+    "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
+    "TFDS_DATA_DIR": str(folder / "data"),
+    "JAX_NUM_CPU_DEVICES": "1",
+  }
+  del environment["XLA_FLAGS"]  # the commands set their own
+  done = subprocess.run(
+    command, cwd=folder, env=environment, capture_output=True, text=True
+  )
+  assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+  return done.stdout
+
+
+def test_first_two_commands_are_targets_of_the_makefile():
+  commands = _blocks("bash")[0].splitlines()
+  assert [c.split("#")[0].split() for c in commands] == [
+    ["make", "demo"],
+    ["make", "test"],
+  ]
+  for target in ("demo", "test"):
+    plan = _run(["make", "-C", str(ROOT), "--dry-run", target], ROOT)
+    assert "jaxvision" in plan or "pytest" in plan
+
+
+def test_every_command_runs(clone):
+  script = "".join(_blocks("bash")[1:])
+  assert "jaxvision predict" in script
+  output = _run(["bash", "-euxo", "pipefail", "-c", script], clone)
+  assert output.count("report: ") >= 6
+  assert (clone / "comparison.html").exists()
+  assert (clone / "contact_sheet.png").exists()
+
+
+def test_python_runs(clone):
+  _run(["jaxvision", "data", "prepare", "digits"], clone)
+  printed = [
+    _run([sys.executable, "-c", code], clone) for code in _blocks("python")
+  ]
+  accuracy, parameters = printed[0].split()[-2:]
+  assert 0.5 < float(accuracy) <= 1
+  assert int(parameters) == 11_689_512
+  assert printed[1] == "(192, 3) gelu_erf\n"
+  assert printed[2] == "(1, 4, 4, 512)\n"
+
+
+def _with_models(readme: str) -> str:
+  """Returns the README with the table between its marks renewed."""
+  return re.sub(
+    r"(<!-- models -->\n).*(<!-- /models -->)",
+    lambda match: f"{match[1]}{models_page.readme_table()}\n{match[2]}",
+    readme,
+    flags=re.DOTALL,
+  )
+
+
+def test_models_are_those_of_the_code():
+  renew = "run python tests/docs/test_pages.py"
+  assert _with_models(README) == README, renew
+  assert (DOCS / "models.md").read_text("utf-8") == models_page.page(), renew
+  for name in models.names():
+    assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+  text = path.read_text("utf-8")
+  for target, _, anchor in re.findall(
+    r"\]\((?!https?:)([^)#]*)(#([^)]+))?\)", text
+  ):
+    page = path.parent / target if target else path
+    assert page.exists(), target
+    assert not anchor or anchor in _anchors(page), f"{target}#{anchor}"
+
+
+def _anchors(page: pathlib.Path) -> list[str]:
+  """Returns the anchors that GitHub gives to the headings of a page."""
+  titles = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+  return [
+    re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles
+  ]
+
+
+if __name__ == "__main__":
+  (ROOT / "README.md").write_text(_with_models(README), "utf-8")
+  (DOCS / "models.md").write_text(models_page.page(), "utf-8")

@@ -1,0 +1,30 @@
+"""The benchmark of abandoned processes has two that train until one is gone."""
+
+import importlib.util
+import pathlib
+
+import pytest
+
+from jaxvision.processes import exit_codes
+
+_PATH = (
+  pathlib.Path(__file__).parents[3] / "experiments/benchmarks/abandoned.py"
+)
+
+
+@pytest.mark.slow
+def test_the_other_process_ends_and_says_so(capsys):
+  spec = importlib.util.spec_from_file_location("abandoned", _PATH)
+  script = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(script)
+  events = ["killed (SIGKILL)", "raised an error"]
+  script.main(["--rounds", "1", "--events", *events])
+  _, _, *rows = capsys.readouterr().out.splitlines()
+  cells = [[each.strip() for each in row.strip("|").split("|")] for row in rows]
+  assert [row[0] for row in cells] == [
+    each for each in events for _ in range(2)
+  ]
+  assert [row[1] for row in cells] == ["0", "1"] * 2
+  for *_, seconds, _, code in cells:
+    assert float(seconds) < 60
+    assert code == str(exit_codes.ABANDONED)

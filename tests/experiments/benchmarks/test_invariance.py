@@ -1,0 +1,77 @@
+"""The benchmark of invariance compares what it says, and finds no difference.
+
+Float tolerance is here 1e-5 of the largest number of an array after 4 steps,
+and 0.02 where the products are of bfloat16, whose numbers have 8 bits.
+"""
+
+import importlib.util
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+_PATH = (
+  pathlib.Path(__file__).parents[3] / "experiments/benchmarks/invariance.py"
+)
+
+
+@pytest.fixture(scope="module")
+def script():
+  spec = importlib.util.spec_from_file_location("invariance", _PATH)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def _changed(script, case, folder):
+  data = script.write_digits(folder)
+  return script.overrides("mlp", case, data=data, steps=4, optimizer="sgd")
+
+
+def _parameters(script, case, folder):
+  return script.parameters("mlp", case, _changed(script, case, folder))
+
+
+def test_differences_are_relative_to_the_largest_number_of_an_array(script):
+  expected = {"a": np.array([1.0, -4.0]), "b": np.array([1e-9, 0.0])}
+  found = {"a": np.array([1.5, -4.0]), "b": np.array([2e-5, 0.0])}
+  assert script.difference(found, expected) == 0.125
+  del found["a"]
+  # Of what is nearly 0, as if its largest number were 1e-3.
+  assert script.difference(found, expected) == pytest.approx(0.02, rel=1e-3)
+
+
+def test_a_run_is_the_same_on_one_device_and_after_a_restart(script, tmp_path):
+  plain = _parameters(script, "again", tmp_path)
+  assert {path.partition("/")[0] for path in plain} == {"now", "average"}
+  for case in ("1 device", "restart on half of the devices"):
+    found = _parameters(script, case, tmp_path)
+    assert script.difference(found, plain) < 1e-5
+  off = _parameters(script, "one bit off", tmp_path)
+  assert 0 < script.difference(off, plain) < 1e-5
+
+
+def test_the_next_larger_parameters_are_one_bit_off(script, tmp_path):
+  changed = _changed(script, "again", tmp_path)
+  state = script.prepare("mlp", changed, devices=jax.devices()).init()
+  kernel = state.params["head"]["kernel"]
+  found = script.next_larger(state)
+  np.testing.assert_array_equal(
+    found.params["head"]["kernel"], np.nextafter(kernel, np.float32(np.inf))
+  )
+
+
+@pytest.mark.slow
+def test_every_case_is_the_run_that_it_is_compared_with(script, capsys):
+  script.main(["--models", "mlp", "--steps", "4"])
+  _, _, *lines = capsys.readouterr().out.splitlines()
+  found = dict(
+    line.strip("| ").split(" | ") for line in lines if "|  |" not in line
+  )
+  assert script.CASES.keys() - found.keys() == {"remat blocks"}
+  # What bfloat16 itself changes is shown, and is no case of the same run.
+  del found["bfloat16"]
+  for case, difference in found.items():
+    tolerance = 0.02 if "bfloat16" in case else 1e-5
+    assert float(difference) < tolerance, case

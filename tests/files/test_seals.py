@@ -1,0 +1,44 @@
+"""Tests of seals: read is what was written there, or nothing."""
+
+import contextlib
+import json
+
+import pytest
+
+from jaxvision.files import seals
+
+_CONTENT = {"step": 3, "best": {"value": 0.1}, "window": {}, "none": None}
+
+
+def _read(text, place="here"):
+  return seals.verified(json.loads(text), place=place, unsealed=("step",))
+
+
+def test_what_was_sealed_comes_back():
+  text = json.dumps(seals.sealed(_CONTENT, place="here"))
+  assert _read(text) == _CONTENT
+  with pytest.raises(ValueError, match="there is not what was written"):
+    _read(text, place="there")
+
+
+def test_every_single_bit_counts():
+  """A flip that JSON does not notice, or reads as the same, is no damage."""
+  text = json.dumps(seals.sealed(_CONTENT, place="here")).encode()
+  same = 0
+  for place in range(8 * len(text)):
+    damaged = bytearray(text)
+    damaged[place // 8] ^= 1 << place % 8
+    # Also JSON's errors, and those of bytes that are no text.
+    with contextlib.suppress(ValueError):
+      assert _read(bytes(damaged)) == _CONTENT
+      same += 1
+  # A space after a comma may become a tab's neighbour, but no more than that.
+  assert same < 0.05 * 8 * len(text)
+
+
+def test_what_older_versions_wrote_has_no_seal():
+  assert _read('{"step": 3}') == {"step": 3}
+  with pytest.raises(ValueError, match="no seal, but sebl"):
+    _read('{"step": 3, "sebl": "0123"}')
+  with pytest.raises(ValueError, match="no JSON object"):
+    _read("[3]")

@@ -1,0 +1,48 @@
+"""Tests of jaxvision.plan.cache: plans that were made before."""
+
+import pytest
+
+from jaxvision.plan import cache, compilation
+
+FIGURES = compilation.Figures(
+  mesh={"data": 8},
+  batch_size=64,
+  state={"parameters": 1},
+  padding=0,
+  temporaries=2,
+  program=3,
+  capacity=None,
+  flops=4.0,
+  peak_flops=None,
+  sent={"all-reduce": {"number": 1, "bytes": 8.0}},
+  refused="",
+  seconds=0.5,
+)
+
+
+@pytest.fixture
+def ask(monkeypatch, tmp_path):
+  """Asks for the figures of some facts; says whether they had to be made."""
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+  def is_made(facts):
+    made = []
+    assert cache.recall(facts, lambda: made.append(1) or FIGURES) == (FIGURES)
+    return bool(made)
+
+  return is_made
+
+
+def test_the_same_question_is_answered_from_memory(ask):
+  assert ask({"config": {"seed": 0}})
+  assert not ask({"config": {"seed": 0}})
+  assert ask({"config": {"seed": 1}})
+
+
+@pytest.mark.parametrize("name", ["XLA_FLAGS", "LIBTPU_INIT_ARGS"])
+def test_other_flags_of_a_compiler_are_another_question(ask, monkeypatch, name):
+  monkeypatch.delenv(name, raising=False)
+  assert ask({})
+  monkeypatch.setenv(name, "--xla_of_another_mind=true")
+  assert ask({})
+  assert not ask({})

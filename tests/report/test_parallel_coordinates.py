@@ -1,0 +1,45 @@
+"""Parallel coordinates put each value where its axis says."""
+
+import re
+
+import numpy as np
+import pytest
+
+from jaxvision.report import parallel_coordinates
+
+
+def _lines(svg):
+  """Heights of the points of each line, the first drawn first."""
+  paths = re.findall(r'<path d="([^"]+)"[^>]*stroke-linecap', svg)
+  found = []
+  for path in paths:
+    points = re.findall(r"[ML] ([\d.]+) ([\d.]+)", path)
+    found.append([float(y) for _, y in points])
+  return [line for line in found if len(line) > 2]
+
+
+def test_each_trial_is_a_line_the_best_in_colour_and_last():
+  columns = {"a": [1, 2, 3], "optimizer.name": ["x", "y", "x"]}
+  svg = parallel_coordinates.parallel_coordinates(
+    columns, np.array([0.9, 0.5, 0.4]), name="top1"
+  )
+  lines = _lines(svg)
+  assert len(lines) == 3
+  # Upwards is less in SVG: the best is highest on the last axis.
+  assert lines[-1][-1] < lines[1][-1] < lines[0][-1]
+  assert svg.count("var(--series-1)") == 1
+  assert ">name<" in svg and ">top1<" in svg and ">y<" in svg
+
+
+def test_wide_positive_ranges_are_logarithmic():
+  heights, ticks = parallel_coordinates._scaled([1e-4, 1e-3, 1e-2, 1e-1])
+  np.testing.assert_allclose(heights, [0, 1 / 3, 2 / 3, 1], atol=1e-12)
+  assert next(iter(ticks)) == "0.0001"
+  heights, _ = parallel_coordinates._scaled([1, 2, 5])
+  np.testing.assert_allclose(heights, [0, 0.25, 1])
+
+
+@pytest.mark.parametrize("column", [[2, 2, None], ["a", "a", None]])
+def test_a_missing_value_is_a_gap(column):
+  heights, _ = parallel_coordinates._scaled(column)
+  assert np.isfinite(heights[:2]).all() and np.isnan(heights[2])

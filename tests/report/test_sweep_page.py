@@ -1,0 +1,81 @@
+"""The page of a sweep answers its question, and says how surely."""
+
+import csv
+
+import fake_sweeps
+import numpy as np
+import parsed_page
+import pytest
+
+from jaxvision import report
+
+
+@pytest.fixture
+def workdir(tmp_path):
+  rng = np.random.default_rng(0)
+  rows = [
+    {
+      "settings": {"optimizer.learning_rate": rate, "seed": seed},
+      "value": base + rng.normal(0, 0.01),
+    }
+    for rate, base in ((0.01, 0.6), (0.1, 0.9), (1.0, 0.7))
+    for seed in range(3)
+  ]
+  failed = {
+    "settings": {"optimizer.learning_rate": 9.0, "seed": 0},
+    "state": "failed",
+    "reason": "diverged: <nan> & more",
+  }
+  return fake_sweeps.write(tmp_path / "rates", [*rows, failed])
+
+
+def test_the_page_says_what_was_asked_and_what_came_of_it(workdir):
+  path = report.write_sweep(workdir)
+  assert path == workdir / "report.html"
+  page = parsed_page.Page(path)
+  text = path.read_text("utf-8")
+  assert "Which rate &amp; which width?" in text
+  assert "The highest mean." in text
+  assert "diverged: &lt;nan&gt; &amp; more" in text
+  assert "jaxvision sweep --rerun" in text
+  assert "--config.optimizer.learning_rate=0.1" in text
+  settings = page.tables[0]
+  assert [row[0] for row in settings[1:]] == ["0.1", "1", "0.01"]
+  assert [row[-1] for row in settings[1:]] == ["3"] * 3
+
+
+def test_the_pairs_are_there_and_different(workdir):
+  page = parsed_page.Page(report.write_sweep(workdir))
+  pairs = page.tables[1]
+  assert [row[0] for row in pairs[1:]] == [
+    "1. learning_rate=0.1",
+    "2. learning_rate=1",
+    "3. learning_rate=0.01",
+  ]
+  assert float(pairs[1][2]) < 0.05
+  assert pairs[1][1] == "\N{EN DASH}"
+
+
+def test_the_csv_has_a_row_for_each_trial(workdir):
+  report.write_sweep(workdir)
+  with (workdir / "trials.csv").open(newline="") as file:
+    rows = list(csv.DictReader(file))
+  assert len(rows) == 10
+  assert rows[9]["state"] == "failed" and rows[9]["reason"].startswith("div")
+  assert rows[3]["optimizer.learning_rate"] == "0.1"
+  assert 0.85 < float(rows[3]["validation/top1"]) < 0.95
+  assert rows[3]["step"] == "20"
+
+
+@pytest.mark.parametrize(
+  "rows",
+  [
+    [],
+    [{"settings": {}, "state": "running"}],
+    [{"settings": {"seed": 0}, "state": "failed", "reason": "full"}],
+    [{"settings": {"seed": 0}, "value": 0.5}],
+  ],
+)
+def test_a_sweep_in_any_state_has_a_page(tmp_path, rows):
+  path = report.write_sweep(fake_sweeps.write(tmp_path / "s", rows))
+  assert "Which rate" in path.read_text("utf-8")

@@ -1,0 +1,194 @@
+"""Tests of jaxvision.runs.workdir: one folder, one config, files that are whole."""
+
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+
+from jaxvision.runs import workdir
+
+CONFIG = {
+  "seed": 0,
+  "data": {"mean": (0.5,), "data_dir": None},
+  "optimizer": {"learning_rate": 0.1, "learning_rate_rules": ((".*", 1.0),)},
+}
+
+
+def _claim(folder, config=CONFIG, *, overfit=0, **overrides):
+  return workdir.claim(
+    folder,
+    config=config,
+    recipe="configs/digits.py:mlp",
+    overrides=overrides,
+    overfit=overfit,
+  )
+
+
+def _contents(folder):
+  files = (path for path in folder.rglob("*") if path.is_file())
+  return {path: path.read_bytes() for path in files}
+
+
+def test_a_new_folder_is_made_with_its_parents(tmp_path):
+  folder = _claim(tmp_path / "a" / "b", seed=1)
+  assert workdir.read_config(folder) == {
+    "recipe": "configs/digits.py:mlp",
+    "overrides": {"seed": 1},
+    "overfit": 0,
+    "config": json.loads(json.dumps(CONFIG)),
+  }
+
+
+def test_the_same_config_finds_its_folder_again(tmp_path):
+  _claim(tmp_path)
+  before = _contents(tmp_path)
+  lists = {**CONFIG, "data": {"mean": [0.5], "data_dir": None}}
+  assert _claim(tmp_path, lists) == tmp_path
+  assert _contents(tmp_path) == before
+
+
+def test_another_config_is_refused_with_the_differences(tmp_path):
+  _claim(tmp_path)
+  before = _contents(tmp_path)
+  other = {**CONFIG, "seed": 3, "data": {"mean": (0.4,), "data_dir": None}}
+  with pytest.raises(ValueError, match="another config") as caught:
+    _claim(tmp_path, other)
+  lines = str(caught.value).splitlines()
+  assert lines[0] == f"{tmp_path} belongs to a run of another config:"
+  assert lines[1:3] == [
+    "  data.mean: [0.5] there, [0.4] here",
+    "  seed: 0 there, 3 here",
+  ]
+  assert len(lines) == 4
+  assert "--workdir" in lines[3]
+  assert _contents(tmp_path) == before
+
+
+def test_learning_other_examples_by_heart_is_another_run(tmp_path):
+  _claim(tmp_path, overfit=100)
+  with pytest.raises(ValueError, match="--overfit: 100 there, 200 here"):
+    _claim(tmp_path, overfit=200)
+
+
+def test_checkpoints_without_a_config_are_left_alone(tmp_path):
+  (tmp_path / "checkpoints").mkdir()
+  with pytest.raises(ValueError, match="use another workdir"):
+    _claim(tmp_path)
+  assert not (tmp_path / "config.json").exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+  (tmp_path / "file").write_text("in the way")
+  with pytest.raises(OSError, match=r"cannot write the workdir .*--workdir"):
+    _claim(tmp_path / "file" / "run")
+
+
+def test_a_held_folder_says_who_holds_it(tmp_path):
+  folder = tmp_path / "run"
+  with workdir.held(folder):
+    told = rf"{folder} is in use by process {os.getpid()} on .* since 2.*--work"
+    with pytest.raises(ValueError, match=told), workdir.held(folder):
+      pass
+  with workdir.held(folder):
+    pass
+
+
+def test_a_folder_that_was_given_to_this_process_is_no_reason_to_stop(
+  tmp_path, caplog
+):
+  with workdir.held(tmp_path), workdir.held(tmp_path, claimed=True):
+    assert "going on" in caplog.text
+
+
+def test_a_held_folder_that_cannot_be_written(tmp_path):
+  (tmp_path / "file").write_text("in the way")
+  with (
+    pytest.raises(OSError, match=r"cannot write the workdir .*--workdir"),
+    workdir.held(tmp_path / "file"),
+  ):
+    pass
+
+
+def test_a_run_in_an_archive_is_not_locked(tmp_path):
+  _claim(tmp_path)
+  (tmp_path / "lock").mkdir()  # root may write everywhere else
+  with workdir.held(tmp_path):
+    pass
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+  with pytest.raises(FileNotFoundError, match="is no run: it has no config"):
+    workdir.read_config(tmp_path)
+
+
+def test_each_start_adds_an_environment(tmp_path):
+  for step in (0, 40):
+    workdir.add_environment(
+      tmp_path, step=step, devices="8 x cpu", backend="cpu"
+    )
+  starts = json.loads((tmp_path / "environment.json").read_text("utf-8"))
+  assert [start["step"] for start in starts] == [0, 40]
+  for name in ("started", "command", "python", "jax", "optax", "hostname"):
+    assert starts[0][name]
+  assert starts[0]["devices"] == "8 x cpu"
+
+
+def test_a_result_is_read_back(tmp_path):
+  assert workdir.read_result(tmp_path) == {}
+  workdir.write_result(tmp_path, {"status": "finished", "step": 3})
+  assert workdir.read_result(tmp_path) == {"status": "finished", "step": 3}
+
+
+def test_arrays_are_written_whole_or_not_at_all(tmp_path):
+  path = tmp_path / "arrays.npz"
+  workdir.write_arrays(path, name="conv1", filters=np.eye(3))
+  before = path.read_bytes()
+  with np.load(path) as found:
+    assert str(found["name"]) == "conv1"
+    np.testing.assert_array_equal(found["filters"], np.eye(3))
+
+  class Broken:
+    def __array__(self, *_, **__):
+      raise OSError("No space left on device")
+
+  with pytest.raises(OSError, match="No space"):
+    workdir.write_arrays(path, filters=np.eye(9), broken=Broken())
+  assert path.read_bytes() == before
+
+
+def test_a_run_began_when_it_was_started_first(tmp_path):
+  before = time.time()
+  for step, ago in ((0, 100.0), (7, 0.0)):
+    workdir.add_environment(
+      tmp_path, step=step, devices="", backend="", ago=ago
+    )
+    # Its file has whole seconds.
+    assert before - 101 <= workdir.began(tmp_path) <= time.time() - 100
+  path = tmp_path / "environment.json"
+  starts = json.loads(path.read_text())
+  starts[0]["started"] = "2026-03-02T09:14:07+00:00"
+  path.write_text(json.dumps(starts))
+  assert workdir.began(tmp_path) == 1772442847
+
+
+def test_the_digest_is_that_of_what_changes_the_numbers():
+  digest = workdir.digest(CONFIG)
+  lists = json.loads(json.dumps(CONFIG))
+  elsewhere = {**CONFIG, "data": {"mean": (0.5,), "data_dir": "/data"}}
+  other = {**CONFIG, "data": {"mean": (0.4,), "data_dir": None}}
+  assert len(digest) == 16
+  assert workdir.digest(lists) == workdir.digest(elsewhere) == digest
+  assert workdir.digest(other) != digest
+
+
+def test_the_code_is_known_by_its_files(tmp_path, monkeypatch):
+  (tmp_path / "part").mkdir()
+  source = tmp_path / "part" / "module.py"
+  source.write_text("a = 1\n")
+  monkeypatch.setattr(workdir, "__file__", str(tmp_path / "workdir.py"))
+  first = workdir.code()
+  assert first == workdir.code()
+  source.write_text("a = 2\n")
+  assert workdir.code() != first

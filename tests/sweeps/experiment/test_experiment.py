@@ -1,0 +1,67 @@
+"""An experiment is read whole, and refused before anything runs."""
+
+import pytest
+import tiny_runs
+
+from jaxvision import sweeps
+from jaxvision.sweeps.experiment import experiment
+
+_TEXT = """
+from jaxvision import sweep
+QUESTION = "Which rate?"
+BASE = {recipe!r}
+OVERRIDES = {{"train.duration": "4 steps"}}
+SPACE = {{{space}}}
+OBJECTIVE = sweep.maximize("validation/top1")
+READ = "The highest."
+"""
+_RATE = '"optimizer.learning_rate": sweep.grid(0.1, 0.2)'
+
+
+def _write(folder, space=_RATE, **constants):
+  tiny_runs.load_config(folder)
+  text = _TEXT.format(recipe=str(folder / "recipe.py"), space=space)
+  text += "".join(f"{name} = {value}\n" for name, value in constants.items())
+  path = folder / "asked.py"
+  path.write_text(text, "utf-8")
+  return path
+
+
+def test_a_file_says_all_of_an_experiment(tmp_path):
+  path = _write(tmp_path, PRUNING="sweep.halving(4)")
+  found = sweeps.load(path, {"seed": "7"})
+  assert found.question == "Which rate?" and found.read == "The highest."
+  assert found.overrides == {"train.duration": "4 steps", "seed": "7"}
+  assert found.objective == sweeps.maximize("validation/top1")
+  assert found.pruning == sweeps.halving(4)
+  assert found.space == {"optimizer.learning_rate": sweeps.grid(0.1, 0.2)}
+
+
+@pytest.mark.parametrize(
+  ("space", "message"),
+  [
+    ('"optimizer.learning_rat": sweep.grid(0.1)', "did you mean 'optimizer.l"),
+    ('"train.batch_size": sweep.grid(16, 0)', "must be a whole number in"),
+    ('"optimizer.learning_rate": sweep.grid(0.1, "a")', "is no float"),
+    (
+      '"o": sweep.grid({"a": {}, "b": {"loss.l3": sweep.uniform(0, 1)}})',
+      "did you mean 'loss.l",
+    ),
+  ],
+)
+def test_a_key_or_value_that_the_config_does_not_take(tmp_path, space, message):
+  with pytest.raises(ValueError, match=message):
+    sweeps.load(_write(tmp_path, space))
+
+
+def test_what_is_missing_is_named(tmp_path):
+  with pytest.raises(ValueError, match="OBJECTIVE is None; it must be there"):
+    sweeps.load(_write(tmp_path, OBJECTIVE=None))
+  with pytest.raises(FileNotFoundError, match="no experiment"):
+    sweeps.load(tmp_path / "nothing.py")
+
+
+def test_a_space_without_axes_is_one_run(tmp_path):
+  asked = sweeps.load(_write(tmp_path, '"seed": 3'))
+  experiment.check(asked)
+  assert len(sweeps.plan(asked.space, searcher="grid", draws=1)) == 1

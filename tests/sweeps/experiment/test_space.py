@@ -1,0 +1,117 @@
+"""A space has exactly the points that it says."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxvision import sweeps
+from jaxvision.sweeps.experiment import axes, space
+
+_SPACE = {
+  "train.batch_size": sweeps.grid(32, 64),
+  "loss.name": "softmax",
+  "optimizer": sweeps.grid(
+    {
+      "sgd": {
+        "optimizer.name": "sgd",
+        "optimizer.options.momentum": sweeps.uniform(0, 1),
+      },
+      "adam": {
+        "optimizer.name": "adamw",
+        "optimizer.options.b1": sweeps.grid(0.8, 0.9),
+      },
+    }
+  ),
+  "data.device_transforms": sweeps.template(
+    ("random_mixup({alpha})",), alpha=sweeps.uniform(0.1, 1)
+  ),
+}
+
+
+def test_crossings_are_the_product_of_what_is_listed_and_no_more():
+  found = list(space.crossings(_SPACE))
+  assert len(found) == 2 * (1 + 2)
+  assert {
+    "train.batch_size": 64,
+    "optimizer": "adam",
+    "optimizer=adam/optimizer.options.b1": 0.8,
+  } in found
+  assert {"train.batch_size": 32, "optimizer": "sgd"} in found
+
+
+def test_a_drawn_choice_is_crossed_only_where_everything_is():
+  drawn = {"model.name": sweeps.categorical("mlp", "linear")}
+  assert list(space.crossings(drawn)) == [{}]
+  assert len(list(space.crossings(drawn, everything=True))) == 2
+  with pytest.raises(ValueError, match="which no grid can list"):
+    list(space.crossings(_SPACE, everything=True))
+
+
+def test_what_is_drawn_is_named_after_the_labels_it_depends_on():
+  assert list(space.drawn(_SPACE)) == [
+    "optimizer=sgd/optimizer.options.momentum",
+    "data.device_transforms.alpha",
+  ]
+
+
+def test_inside_a_drawn_choice_a_grid_is_drawn():
+  inner = {"seed": sweeps.categorical({"a": {"loss.l1": sweeps.grid(0, 1)}})}
+  assert list(space.drawn(inner)) == ["seed", "seed=a/loss.l1"]
+  assert list(space.crossings(inner)) == [{}]
+
+
+def test_only_the_axes_of_the_picked_label_exist():
+  asked = []
+
+  def pick(name, axis):
+    asked.append(name)
+    return axes.extremes(axis)[-1]
+
+  point = space.resolve(_SPACE, pick)
+  assert asked == [
+    "train.batch_size",
+    "optimizer",
+    "optimizer=adam/optimizer.options.b1",
+    "data.device_transforms.alpha",
+  ]
+  assert point.overrides == {
+    "train.batch_size": 64,
+    "loss.name": "softmax",
+    "optimizer.name": "adamw",
+    "optimizer.options.b1": 0.9,
+    "data.device_transforms": ("random_mixup(1.0)",),
+  }
+  assert point.settings["optimizer.options.b1"] == 0.9
+  assert space.resolve(_SPACE, lambda name, _: point.picks[name]) == point
+
+
+def test_corners_have_every_extreme_of_every_axis():
+  points = list(space.corners(_SPACE))
+  met = {(name, pick) for p in points for name, pick in p.picks.items()}
+  assert met == {
+    ("train.batch_size", 32),
+    ("train.batch_size", 64),
+    ("optimizer", "sgd"),
+    ("optimizer", "adam"),
+    ("optimizer=sgd/optimizer.options.momentum", 0.0),
+    ("optimizer=sgd/optimizer.options.momentum", 1.0),
+    ("optimizer=adam/optimizer.options.b1", 0.8),
+    ("optimizer=adam/optimizer.options.b1", 0.9),
+    ("data.device_transforms.alpha", 0.1),
+    ("data.device_transforms.alpha", 1.0),
+  }
+
+
+def test_numbers_of_numpy_in_a_point_are_those_of_python():
+  what = {
+    "seed": np.int64(3),
+    "optimizer.options": {"b1": np.float32(0.5)},
+    "model": sweeps.grid({"a": {"data.mean": (np.float32(0.5),)}}),
+  }
+  (point,) = space.corners(what)
+  assert json.loads(json.dumps(point.overrides)) == {
+    "seed": 3,
+    "optimizer.options": {"b1": 0.5},
+    "data.mean": [0.5],
+  }

@@ -1,0 +1,163 @@
+"""Each trial is run by one worker, and none is lost with a worker."""
+
+import concurrent.futures
+
+import pytest
+import sweeps
+
+from jaxvision import sweeps as sweep
+from jaxvision.sweeps.study import study
+
+_GRID = {sweeps.RATE: sweep.grid(0.1, 0.2, 0.3)}
+
+
+@pytest.fixture
+def open_study(tmp_path):
+  """() -> the study, as one more worker sees it."""
+
+  def open_one(space=_GRID, **options):
+    return sweeps.open_sweep(
+      tmp_path, sweeps.experiment(space), **options
+    ).study
+
+  return open_one
+
+
+def _claim_all(opened):
+  claimed = []
+  while (trial := study.claim(opened)) is not None:
+    claimed.append(trial)
+  return claimed
+
+
+# Threads cannot silence it for themselves.
+@pytest.mark.filterwarnings("ignore:.*is experimental")
+def test_workers_that_come_at_once_make_one_study_and_share_it(open_study):
+  space = {sweeps.RATE: sweep.grid(*range(12))}
+  with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    studies = list(pool.map(lambda _: open_study(space), range(4)))
+    claimed = list(pool.map(_claim_all, studies))
+  assert sorted(t.number for each in claimed for t in each) == list(range(12))
+  rates = sorted(t.point.overrides[sweeps.RATE] for c in claimed for t in c)
+  assert rates == list(range(12))
+
+
+def test_a_dead_workers_trial_is_taken_up_as_it_was(open_study, tmp_path):
+  dead, alive = open_study(), open_study()
+  trial = study.claim(dead)
+  assert study.report(dead, trial, 250, 0.5)
+  study.claim(alive)
+  study.claim(alive)
+  assert study.claim(alive) is None  # it may live
+  sweeps.stop_hearts(tmp_path)
+  again = study.claim(alive)
+  assert (again.number, again.attempt) == (trial.number, 2)
+  assert again.point == trial.point
+  standing = study.standings(alive)[trial.number]
+  assert standing.curve == {250: 0.5}
+  assert standing.state == "running"
+
+
+def test_who_comes_back_from_the_dead_has_lost_the_trial(open_study, tmp_path):
+  dead, alive = open_study(), open_study()
+  trial = study.claim(dead)
+  assert study.is_ours(dead, trial)
+  sweeps.stop_hearts(tmp_path)
+  again = study.claim(alive)
+  assert not study.is_ours(dead, trial)
+  assert not study.report(dead, trial, 500, 0.9)
+  assert not study.finish(dead, trial, "complete", value=0.9)
+  study.release(dead, trial)
+  assert study.is_ours(alive, again)
+  assert study.finish(alive, again, "complete", value=0.7)
+  assert study.standings(alive)[trial.number].value == 0.7
+
+
+def test_two_successors_of_one_trial_are_one(open_study, tmp_path, monkeypatch):
+  first, second = open_study(), open_study()
+  trial = study.claim(first)
+  study.release(first, trial)
+  before = second.handle.get_trials(deepcopy=False)
+  study.heal(first)
+  with monkeypatch.context() as patch:
+    # As if both had looked before either wrote.
+    patch.setattr(second.handle, "get_trials", lambda **_: before)
+    study.heal(second)
+  assert len(first.handle.get_trials()) == 5
+  claimed = _claim_all(first) + _claim_all(second)
+  assert sorted(each.number for each in claimed) == [0, 1, 2]
+
+
+def test_a_trial_given_back_costs_no_attempt(open_study):
+  opened = open_study()
+  for _ in range(3):
+    trial = study.claim(opened)
+    study.release(opened, trial)
+    assert trial.attempt == 1
+    assert study.standings(opened)[trial.number].state == "waiting"
+
+
+def test_ends_are_for_ever_and_say_why(open_study):
+  opened = open_study()
+  trials = _claim_all(opened)
+  study.finish(opened, trials[0], "complete", value=0.5)
+  study.finish(opened, trials[1], "pruned", reason="slow")
+  assert not study.is_over(opened)
+  study.finish(opened, trials[2], "failed", reason="out of memory")
+  assert study.is_over(opened)
+  assert study.claim(opened) is None
+  standings = study.standings(opened)
+  assert [s.state for s in standings] == ["complete", "pruned", "failed"]
+  assert [s.value for s in standings] == [0.5, None, None]
+
+
+def test_tpe_proposes_one_point_for_all_seeds(open_study):
+  space = {
+    sweeps.RATE: sweep.log_uniform(1e-3, 1),
+    "optimizer.name": sweep.categorical("sgd", "adamw"),
+    "seed": sweep.seeds(2),
+  }
+  opened = open_study(space, searcher="tpe")
+  trials = _claim_all(opened)
+  assert [t.number for t in trials] == list(range(6))
+  points = [t.point.overrides for t in trials]
+  assert [p.pop("seed") for p in points] == [0, 1] * 3
+  assert points[0::2] == points[1::2]
+  assert len({p[sweeps.RATE] for p in points}) == 3
+
+
+def test_a_follower_waits_for_the_point_of_its_leader(open_study):
+  space = {sweeps.RATE: sweep.uniform(0, 1), "seed": sweep.seeds(2)}
+  opened = open_study(space, searcher="tpe", draws=1)
+  # A worker that died between its claim and its first proposal.
+  key = opened.storage.get_trial_id_from_study_id_trial_number(1, 0)
+  opened.storage.set_trial_state_values(key, study._state("RUNNING"))
+  assert study.claim(opened) is None
+  opened.storage.set_trial_state_values(key, study._state("FAIL"))
+  leader = study.claim(opened)
+  follower = study.claim(opened)
+  assert (leader.number, follower.number) == (0, 1)
+  rates = {t.point.overrides[sweeps.RATE] for t in (leader, follower)}
+  assert len(rates) == 1
+
+
+def test_tpe_learns_where_the_best_values_are(open_study):
+  opened = open_study(
+    {sweeps.RATE: sweep.uniform(0, 1)}, searcher="tpe", draws=24
+  )
+  rates = []
+  while (trial := study.claim(opened)) is not None:
+    rate = trial.point.overrides[sweeps.RATE]
+    study.finish(opened, trial, "complete", value=-((rate - 0.7) ** 2))
+    rates.append(rate)
+  first, last = (sum(abs(r - 0.7) for r in rates[i : i + 10]) for i in (0, 14))
+  assert last < first / 2
+
+
+def test_a_storage_that_does_not_open_keeps_its_password(open_study):
+  url = "postgresql+psycopg2://user:hush@127.0.0.1:1/none"
+  with pytest.raises(ValueError, match="cannot be opened") as raised:
+    open_study(storage=url)
+  assert "hush" not in str(raised.value)
+  with pytest.raises(ValueError, match="what SQLAlchemy takes"):
+    open_study(storage="nothing")

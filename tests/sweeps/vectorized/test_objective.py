@@ -1,0 +1,84 @@
+"""What a sweep is after is measured by its runs, or said to be missing."""
+
+import pytest
+import sweeps
+import tiny_runs
+
+from jaxvision import config as configs
+from jaxvision import sweeps as sweep
+from jaxvision import training
+from jaxvision.runs import metrics_log
+from jaxvision.sweeps import vectorized
+from jaxvision.training.setup import checks
+
+
+def _experiment(folder, metric, space=None, **overrides):
+  tiny_runs.write_data(folder)
+  tiny_runs.load_config(folder)
+  return sweeps.experiment(
+    space or {"seed": sweep.seeds(2)},
+    recipe=str(folder / "recipe.py"),
+    overrides={k.replace("__", "."): v for k, v in overrides.items()},
+    objective=sweep.maximize(metric),
+  )
+
+
+def test_all_that_a_run_writes_may_be_the_objective(tmp_path):
+  """The oracle is metrics.jsonl of a run that has all kinds of metrics."""
+  overrides = {
+    "ema.decay": 0.9,
+    "evaluate.probes": ("knn(k=3)", "pixels/ridge"),
+    "log.every": "1 steps",
+    "log.tensorboard": False,
+  }
+  tiny_runs.write_data(tmp_path)
+  tiny_runs.load_config(tmp_path)
+  recipe = str(tmp_path / "recipe.py")
+  training.train(recipe, workdir=tmp_path / "run", overrides=overrides)
+  lines = metrics_log.read_metrics(tmp_path / "run")
+  written = {name for line in lines for name in line} - {"step"}
+  assert "validation_ema/knn(k=3)/top1" in written
+  config = configs.load(recipe, overrides)
+  for name in written:
+    checks.check_measured(name, config, num_classes=3)
+
+
+@pytest.mark.parametrize(
+  ("metric", "overrides", "message"),
+  [
+    ("validation/topl", {}, "did you mean 'validation/top1'"),
+    ("top1", {}, "unknown metric 'top1'"),
+    ("validation_ema/top1", {}, "did you mean 'validation/top1'"),
+    ("validation/top5", {}, "unknown metric 'validation/top5'"),  # 3 classes
+    ("validation/top1", {"data__validation": ""}, "with a data.validation"),
+    ("validation/lda/top1", {}, "unknown metric 'validation/lda/top1'"),
+  ],
+)
+def test_what_is_not_measured_is_refused(tmp_path, metric, overrides, message):
+  with pytest.raises(ValueError, match=message) as refused:
+    vectorized.check_objective(_experiment(tmp_path, metric, **overrides))
+  assert "correct OBJECTIVE" in str(refused.value)
+
+
+def test_every_trial_must_measure_it(tmp_path):
+  space = {"ema.decay": sweep.grid(0.9, 0.0)}
+  with pytest.raises(ValueError, match="unknown metric 'validation_ema/top1'"):
+    vectorized.check_objective(
+      _experiment(tmp_path, "validation_ema/top1", space=space)
+    )
+  space = {"ema.decay": sweep.grid(0.9, 0.99)}
+  vectorized.check_objective(
+    _experiment(tmp_path, "validation_ema/top1", space=space)
+  )
+
+
+def test_data_that_no_trial_can_open_are_said_before_the_first_run(tmp_path):
+  missing = {"data.name": sweep.grid("no.npz", "none.npz")}
+  with pytest.raises(OSError, match=r"no(ne)?\.npz"):
+    vectorized.check_objective(
+      _experiment(tmp_path, "validation/top1", space=missing)
+    )
+  some = {"data.name": sweep.grid("no.npz", str(tmp_path / "data.npz"))}
+  vectorized.check_objective(
+    _experiment(tmp_path, "validation/top1", space=some)
+  )

@@ -1,0 +1,302 @@
+"""Runs that share a program are what they would be alone."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+import tiny_runs
+
+from jaxvision import checkpoint, inference, sweeps, training
+from jaxvision.runs import metrics_log
+from jaxvision.sweeps.vectorized import running, shared_programs, stacked
+from jaxvision.training.loop import train_loop
+
+_BASE = {
+  "train.duration": "12 steps",
+  "data.placement": "device",
+  "evaluate.every": "4 steps",
+  "log.every": "4 steps",
+  "log.tensorboard": False,
+  "ema.decay": 0.9,
+  "checkpoint.best": "validation_ema/top1",
+}
+_MIXED = ("random_crop(padding=1)", "random_mixup({})")
+# All in which trials may differ and still share a program.
+_NUMBERS = [
+  {
+    "seed": seed,
+    "model.options.initializer": f"normal({decay})",
+    "optimizer.name": "adamw",
+    "optimizer.learning_rate": rate,
+    "optimizer.weight_decay": decay,
+    "optimizer.options.b1": 0.9 - seed / 10,
+    "optimizer.gradient_clip": 1.0 + seed,
+    "loss.options.label_smoothing": decay,
+    "loss.l2": decay / 10,
+    "data.device_transforms": (_MIXED[0], _MIXED[1].format(0.2 + seed)),
+    "data.mean": (0.5 - decay,),
+  }
+  for seed, rate, decay in ((0, 0.01, 0.1), (3, 0.003, 0.02), (7, 0.03, 0.3))
+]
+_TELLS = lambda told: {}  # noqa: E731
+
+
+@pytest.fixture
+def recipe(tmp_path):
+  tiny_runs.write_data(tmp_path)
+  tiny_runs.load_config(tmp_path)
+  return str(tmp_path / "recipe.py")
+
+
+def _overrides(settings, **more):
+  return [{**_BASE, **more, **each} for each in settings]
+
+
+def _together(recipe, folder, overrides, watch=_TELLS):
+  workdirs = [folder / str(i) for i in range(len(overrides))]
+  outcomes = running.run_together(
+    recipe, workdirs=workdirs, overrides=overrides, watch=watch
+  )
+  return workdirs, outcomes
+
+
+def _alone(recipe, workdir, overrides):
+  training.train(recipe, workdir=workdir, overrides=overrides)
+  return workdir
+
+
+def _params(workdir):
+  run = inference.load_run(workdir)
+  return jax.tree.leaves(jax.device_get(run.variables))
+
+
+def _assert_same(one, other):
+  """Both runs have the same parameters and measured the same, to rounding."""
+  for a, b in zip(_params(one), _params(other), strict=True):
+    np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+  rows = [
+    {
+      (row["step"], name): value
+      for row in metrics_log.read_metrics(workdir)
+      for name, value in row.items()
+      if name.startswith(("train/", "validation", "learning", "gradient"))
+    }
+    for workdir in (one, other)
+  ]
+  assert rows[0].keys() == rows[1].keys() and len(rows[0]) > 20
+  for key, value in rows[0].items():
+    assert rows[1][key] == pytest.approx(value, rel=2e-4, abs=2e-5), key
+
+
+def test_runs_that_differ_in_any_numbers_are_as_alone(recipe, tmp_path):
+  overrides = _overrides(_NUMBERS)
+  workdirs, outcomes = _together(recipe, tmp_path, overrides)
+  assert outcomes == [sweeps.Outcome("complete")] * 3
+  for i, workdir in enumerate(workdirs):
+    alone = _alone(recipe, tmp_path / f"alone-{i}", overrides[i])
+    _assert_same(workdir, alone)
+    found, expected = (
+      json.loads((w / "result.json").read_text()) for w in (workdir, alone)
+    )
+    assert found["final"]["split"] == "validation_ema"
+    assert found["final"]["metrics"] == pytest.approx(
+      expected["final"]["metrics"], rel=1e-4
+    )
+    assert found["best"] == pytest.approx(expected["best"])
+    assert found["parameters"] == expected["parameters"]
+
+
+@pytest.mark.parametrize("name", ["sgd", "lion", "muon"])
+def test_other_optimizers_and_schedules_too(recipe, tmp_path, name):
+  settings = [
+    {"optimizer.learning_rate": rate, "optimizer.weight_decay": rate}
+    for rate in (0.01, 0.02)
+  ]
+  more = {
+    "optimizer.name": name,
+    "schedule.warmup": "3 steps",
+    "train.duration": "5 steps",
+  }
+  overrides = _overrides(settings, **more)
+  (first, _), outcomes = _together(recipe, tmp_path, overrides)
+  assert [each.state for each in outcomes] == ["complete"] * 2
+  _assert_same(first, _alone(recipe, tmp_path / "alone", overrides[0]))
+
+
+def test_convolutions_batch_statistics_and_several_steps_a_call(
+  recipe, tmp_path
+):
+  settings = [{"seed": seed} for seed in (0, 1)]
+  more = {
+    "model.name": "resnet18",
+    "model.options": {"blocks": (1,), "features": 4, "stem": "small"},
+    "train.duration": "4 steps",
+    "train.steps_per_dispatch": 2,
+  }
+  overrides = _overrides(settings, **more)
+  (_, second), _ = _together(recipe, tmp_path, overrides)
+  _assert_same(second, _alone(recipe, tmp_path / "alone", overrides[1]))
+
+
+def test_devices_share_the_runs(recipe, tmp_path):
+  overrides = _overrides([{"seed": seed} for seed in range(6)])
+  workdirs, _ = _together(recipe, tmp_path, overrides)
+  assert shared_programs.mesh_of(6).size == 6
+  assert shared_programs.mesh_of(7).size == 7
+  assert shared_programs.mesh_of(9).size == 3
+  _assert_same(workdirs[4], _alone(recipe, tmp_path / "alone", overrides[4]))
+
+
+def test_who_ends_early_leaves_and_the_others_go_on(recipe, tmp_path):
+  overrides = _overrides(_NUMBERS)
+  seen = []
+
+  def watch(told):
+    seen.append(sorted(told))
+    step = next(iter(told.values()))[0]
+    return {1: "slow"} if step == 4 else {}
+
+  workdirs, outcomes = _together(recipe, tmp_path, overrides, watch)
+  assert seen == [[0, 1, 2], [0, 2], [0, 2]]
+  assert outcomes[1] == sweeps.Outcome("pruned", "slow")
+  steps = {row["step"] for row in metrics_log.read_metrics(workdirs[1])}
+  assert steps == {4}
+  status = json.loads((workdirs[1] / "result.json").read_text())["status"]
+  assert status == "ended early: slow"
+  _assert_same(workdirs[2], _alone(recipe, tmp_path / "alone", overrides[2]))
+
+
+def test_who_diverges_leaves_and_says_where(recipe, tmp_path):
+  settings = [{"optimizer.learning_rate": rate} for rate in (0.1, 1e30)]
+  overrides = _overrides(settings, **{"optimizer.name": "sgd"})
+  (first, _), outcomes = _together(recipe, tmp_path, overrides)
+  assert [each.state for each in outcomes] == ["complete", "failed"]
+  assert outcomes[1].reason.startswith("diverged: step ")
+  _assert_same(first, _alone(recipe, tmp_path / "alone", overrides[0]))
+
+
+@pytest.mark.parametrize("where", ["middle", "end"])
+def test_a_state_that_no_loss_tells_of_fails_its_trial_alone(
+  recipe, tmp_path, monkeypatch, where
+):
+  """A NaN in one row of the stack, put there after a step."""
+  bad, take = 4 if where == "middle" else 12, stacked.take_steps
+
+  def spoiled(stack, step, count):
+    stack, sums = take(stack, step, count)
+    if step + count == bad:
+      states = stack.states
+      first, *rest = jax.tree.leaves(states.ema)
+      first = first.at[(1, *(0,) * (first.ndim - 1))].set(np.nan)
+      tree = jax.tree.unflatten(jax.tree.structure(states.ema), [first, *rest])
+      stack = dataclasses.replace(stack, states=states.replace(ema=tree))
+    return stack, sums
+
+  monkeypatch.setattr(stacked, "take_steps", spoiled)
+  overrides = _overrides([{"seed": seed} for seed in range(3)])
+  workdirs, outcomes = _together(recipe, tmp_path, overrides)
+  assert [each.state for each in outcomes] == ["complete", "failed", "complete"]
+  assert outcomes[1].reason.startswith(
+    f"diverged: step {bad}: the update has made NaN or infinity of ema/"
+  )
+  assert not (workdirs[1] / "checkpoints").exists()
+  assert (workdirs[2] / "checkpoints" / "12").exists()
+
+
+def test_an_evaluation_that_overflows_at_the_end_fails_its_trial_alone(
+  recipe, tmp_path
+):
+  settings = [{"optimizer.learning_rate": rate} for rate in (0.1, 3e37)]
+  more = {"optimizer.name": "sgd", "train.duration": "1 steps"}
+  overrides = _overrides(settings, **more)
+  (_, second), outcomes = _together(recipe, tmp_path, overrides)
+  assert [each.state for each in outcomes] == ["complete", "failed"]
+  assert "is not finite" in outcomes[1].reason
+  assert not (second / "checkpoints").exists()
+
+
+def test_few_who_leave_are_no_reason_for_another_stack(
+  recipe, tmp_path, monkeypatch
+):
+  def only(*_):
+    raise AssertionError("compiled again")
+
+  monkeypatch.setattr(stacked, "only", only)
+  rates = (1e30, 0.1, 0.2, 0.3, 0.4)
+  settings = [{"optimizer.learning_rate": rate} for rate in rates]
+  overrides = _overrides(settings, **{"optimizer.name": "sgd"})
+  workdirs, outcomes = _together(recipe, tmp_path, overrides)
+  assert [each.state for each in outcomes] == ["failed", *["complete"] * 4]
+  assert not (workdirs[0] / "checkpoints").exists()
+  _assert_same(workdirs[1], _alone(recipe, tmp_path / "alone", overrides[1]))
+
+
+def test_stopped_in_the_middle_each_goes_on_alone(
+  recipe, tmp_path, monkeypatch
+):
+  overrides = _overrides(_NUMBERS)
+
+  def stopping_at_8(told):
+    if next(iter(told.values()))[0] == 8:
+      raised.append(True)
+    return {}
+
+  raised = []
+  monkeypatch.setattr(
+    running.stopping, "requested", lambda _: _Requested(raised)
+  )
+  with pytest.raises(train_loop.Preempted, match="saved at step 9"):
+    _together(recipe, tmp_path, overrides, stopping_at_8)
+  monkeypatch.undo()
+  workdir = tmp_path / "1"
+  with checkpoint.open_saved(workdir) as manager:
+    assert manager.latest_step() == 9
+  _alone(recipe, workdir, overrides[1])
+  _assert_same(workdir, _alone(recipe, tmp_path / "alone", overrides[1]))
+
+
+class _Requested:
+  """Asked to stop as soon as the list has something in it."""
+
+  def __init__(self, asked):
+    self.asked = asked
+
+  def __enter__(self):
+    return lambda: bool(self.asked)
+
+  def __exit__(self, *_):
+    return False
+
+
+def test_what_cannot_be_shared_is_left_to_run_alone(recipe, tmp_path, caplog):
+  settings = [
+    {"seed": 0},
+    {"seed": 1},
+    {"model.options.hidden": (9,)},
+    {"optimizer.weight_decay": 0.1},
+    {"train.batch_size": 8},
+    {"data.placement": "host"},
+    {"optimizer.name": "no such"},
+  ]
+  with caplog.at_level("INFO", "jaxvision"):
+    _, outcomes = _together(recipe, tmp_path, _overrides(settings))
+  assert [each and each.state for each in outcomes] == [
+    *("complete", "complete"),
+    *(None,) * 5,
+  ]
+  assert 'its data.placement is not "device"' in caplog.text
+  assert "unknown optimizer 'no such'" in caplog.text
+
+
+def test_without_memory_for_all_each_is_run_alone(
+  recipe, tmp_path, monkeypatch
+):
+  def no_memory(*_, **__):
+    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+  monkeypatch.setattr(running.together, "train", no_memory)
+  overrides = _overrides([{"seed": 0}, {"seed": 1}])
+  _, outcomes = _together(recipe, tmp_path, overrides)
+  assert outcomes == [None, None]

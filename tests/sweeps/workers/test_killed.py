@@ -1,0 +1,71 @@
+"""Workers are killed at random moments; every trial finishes exactly once."""
+
+import importlib.util
+import pathlib
+
+import postgres
+import pytest
+import tiny_runs
+
+_TRIALS = 8
+_OVERRIDES = {
+  "train.duration": "40 steps",
+  "evaluate.every": "10 steps",
+  "checkpoint.every": "10 steps",
+  "checkpoint.best": "",
+  "ema.decay": 0.9,
+  "log.every": "10 steps",
+  "log.tensorboard": False,
+}
+
+
+@pytest.fixture(scope="module")
+def kills():
+  """The benchmark."""
+  root = pathlib.Path(__file__).parents[3]
+  path = root / "experiments" / "benchmarks" / "sweep_kills.py"
+  spec = importlib.util.spec_from_file_location("sweep_kills", path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+@pytest.fixture
+def storage(request):
+  """The URL of a storage: SQLite in the folder, or a real PostgreSQL."""
+  if request.param == "sqlite":
+    yield ""
+    return
+  if postgres.binaries() is None:
+    pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+  with postgres.serve() as url:
+    yield url
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql"], indirect=True)
+def test_every_trial_finishes_once_whoever_is_killed(kills, tmp_path, storage):
+  tiny_runs.write_data(tmp_path)
+  tiny_runs.load_config(tmp_path)
+  recipe = str(tmp_path / "recipe.py")
+  done = kills.run(
+    tmp_path,
+    trials=_TRIALS,
+    kills=4,
+    seconds=(4, 12),
+    recipe=recipe,
+    overrides=_OVERRIDES,
+    options=["--workers=2", "--grace=6", f"--storage={storage}"],
+  )
+  assert done["code"] == 0 and done["kills"] >= 2
+  sweep = tmp_path / "sweep"
+  trials = kills.read_trials(sweep)
+  assert [trial["number"] for trial in trials] == list(range(_TRIALS))
+  assert {trial["state"] for trial in trials} == {"complete"}
+  ends = kills.endings(sweep, storage)
+  assert [each.count("COMPLETE") for each in ends.values()] == [1] * _TRIALS
+  for trial in trials:
+    assert kills.measured(trial["folder"]) == [10, 20, 30, 40]
+  hurt = max(trials, key=lambda trial: trial["attempt"])
+  alone = kills.in_one_go(hurt, tmp_path, recipe=recipe)
+  assert kills.fingerprint(hurt["folder"]) == alone

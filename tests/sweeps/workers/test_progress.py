@@ -1,0 +1,89 @@
+"""The view says how a sweep stands, to a terminal and to a pipe."""
+
+import io
+
+import pytest
+import sweeps
+
+from jaxvision import sweeps as sweep
+from jaxvision.sweeps.study import study
+from jaxvision.sweeps.study.study import Standing
+from jaxvision.sweeps.workers import progress, worker
+
+_AIM = sweep.maximize("validation/top1")
+
+
+class _Terminal(io.StringIO):
+  def isatty(self):
+    return True
+
+
+@pytest.fixture
+def opened(tmp_path):
+  """Of four trials: complete, failed, running at half way, and waiting."""
+  space = {sweeps.RATE: sweep.grid(0.1, 0.2, 0.3, 0.4)}
+  opened = sweeps.open_sweep(tmp_path, sweeps.experiment(space))
+  worker.take(opened, study.claim(opened.study), sweeps.run)
+  failed = sweep.Outcome("failed", "out of memory")
+  worker.take(opened, study.claim(opened.study), lambda *_, **__: failed)
+  trial = study.claim(opened.study)
+  worker.begin(opened, trial)
+  study.report(opened.study, trial, 500, 0.25)
+  return opened
+
+
+def test_a_pipe_gets_a_line_for_each_trial_that_ended(opened):
+  stream = io.StringIO()
+  with sweep.open_view(opened, stream=stream) as look:
+    assert not look()
+    assert not look()
+  lines = stream.getvalue().splitlines()
+  assert lines[0] == "trial 0 complete 0.1  learning_rate=0.1"
+  assert lines[2] == "trial 1 failed  learning_rate=0.2 (out of memory)"
+  assert lines[3].startswith(
+    "  1 complete, 1 failed, 1 running, 1 waiting, best 0.1 (trial 0), 0:00:0"
+  )
+  assert len(lines) == 4
+
+
+def test_a_terminal_gets_a_table_of_the_best_and_the_running(opened):
+  stream = _Terminal()
+  with sweep.open_view(opened, stream=stream) as look:
+    look()
+  shown = stream.getvalue()
+  assert "1 complete, 1 failed, 1 running, 1 waiting" in shown
+  assert "learning_rate=0.1" in shown and "learning_rate=0.3" in shown
+  assert "50%" in shown and "0.25" in shown
+  assert "learning_rate=0.4" not in shown
+
+
+def test_it_is_over_when_all_have_ended(opened):
+  for _ in range(2):
+    study.heal(opened.study)
+  done = sweep.Outcome("failed", "full")
+  worker.take(opened, study.claim(opened.study), lambda *_, **__: done)
+  with sweep.open_view(opened, stream=io.StringIO()) as look:
+    assert not look()
+    sweeps.stop_hearts(opened.workdir)
+    worker.take(opened, study.claim(opened.study), sweeps.run)
+    assert look()
+
+
+def test_the_time_left_is_that_of_the_rest_at_the_pace_so_far():
+  def standing(number, state, began=None, seconds=None, value=None):
+    return Standing(number, 1, state, value, {}, began, seconds)
+
+  standings = [
+    standing(0, "complete", 100.0, 10.0, 0.5),
+    standing(1, "complete", 100.0, 30.0, 0.7),
+    # Days later: 40 seconds of work for three trials.
+    standing(2, "pruned", 90000.0, 10.0),
+    *(standing(n, "running", 90005.0) for n in (3, 4)),
+    *(standing(n, "waiting") for n in (5, 6, 7, 8)),
+  ]
+  assert progress.summary(_AIM, standings) == (
+    "2 complete, 1 pruned, 2 running, 4 waiting, best 0.7 (trial 1), "
+    "0:01:20 left"
+  )
+  least = sweep.minimize("validation/loss")
+  assert [s.number for s in progress.ranked(least, standings)] == [0, 1]

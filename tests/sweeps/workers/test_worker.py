@@ -1,0 +1,144 @@
+"""What a worker makes of a trial, whatever its run does."""
+
+import math
+
+import pytest
+import sweeps
+
+from jaxvision import sweeps as sweep
+from jaxvision.sweeps.study import study
+from jaxvision.sweeps.workers import folder, worker
+
+_SPACE = {sweeps.RATE: sweep.grid(0.1, 0.2, 0.3, 0.4)}
+
+
+class _Interrupted(Exception):
+  pass
+
+
+def _open(workdir, space=_SPACE, **fields):
+  return sweeps.open_sweep(workdir, sweeps.experiment(space, **fields))
+
+
+def _work(opened, run=sweeps.run):
+  sweep.work(opened, run, interrupted=_Interrupted)
+
+
+def _states(opened):
+  return [each.state for each in study.standings(opened.study)]
+
+
+def test_all_trials_are_run_once_and_written_down(tmp_path):
+  opened, calls = _open(tmp_path, overrides={"seed": 4}), []
+
+  def run(recipe, **arguments):
+    calls.append((recipe, arguments["overrides"]))
+    return sweeps.run(recipe, **arguments)
+
+  _work(opened, run)
+  assert calls == [
+    ("recipe.py", {"seed": 4, sweeps.RATE: rate})
+    for rate in (0.1, 0.2, 0.3, 0.4)
+  ]
+  values = [each.value for each in study.standings(opened.study)]
+  assert values == [0.1, 0.2, 0.3, 0.4]
+  known = folder.read_trial(tmp_path, 2)
+  assert (known["state"], known["value"]) == ("complete", 0.3)
+  assert known["settings"] == {sweeps.RATE: 0.3}
+  _work(_open(tmp_path, overrides={"seed": 4}), run)
+  assert len(calls) == 4
+
+
+def test_failures_are_marked_and_the_sweep_goes_on(tmp_path):
+  opened = _open(tmp_path)
+
+  def run(recipe, *, workdir, overrides, watch):
+    rate = overrides[sweeps.RATE]
+    if rate == 0.2:
+      return sweep.Outcome("failed", "out of memory: 3 GiB")
+    if rate == 0.3:  # measures something else than what is asked
+      sweeps.write_metrics(workdir, **{"train/loss": 1.0})
+      return sweep.Outcome("complete")
+    if rate == 0.4:
+      sweeps.write_metrics(workdir, **{"validation/top1": math.nan})
+      return sweep.Outcome("complete")
+    return sweeps.run(recipe, workdir=workdir, overrides=overrides, watch=watch)
+
+  _work(opened, run)
+  assert _states(opened) == ["complete", "failed", "failed", "failed"]
+  reasons = [folder.read_trial(tmp_path, n)["reason"] for n in range(4)]
+  assert reasons[1] == "out of memory: 3 GiB"
+  assert "unknown metric 'validation/top1'" in reasons[2]
+  assert reasons[3] == "validation/top1 is nan"
+
+
+def test_halving_ends_the_worse_runs(tmp_path):
+  space = {sweeps.RATE: sweep.grid(0.4, 0.1, 0.3, 0.2)}
+  opened = _open(tmp_path, space, pruning=sweep.halving(2, first=0.5))
+  _work(opened)
+  # One after the other: the first is alone, then the best of those before.
+  assert _states(opened) == ["complete", "pruned", "pruned", "pruned"]
+  assert folder.read_trial(tmp_path, 1)["reason"] == (
+    "validation/top1 0.1 at step 1 of 2 is not among the best 1/2"
+  )
+
+
+def test_an_interrupted_trial_is_given_back(tmp_path):
+  opened = _open(tmp_path)
+
+  def interrupted(recipe, **arguments):
+    raise _Interrupted
+
+  with pytest.raises(_Interrupted):
+    _work(opened, interrupted)
+  assert _states(opened) == ["waiting"] * 4
+  _work(opened)
+  assert _states(opened) == ["complete"] * 4
+
+
+def test_what_ended_but_was_not_told_is_not_run_again(tmp_path):
+  dead, alive = _open(tmp_path), _open(tmp_path)
+  trial = study.claim(dead.study)
+  worker.begin(dead, trial)
+  run_folder = folder.trial_folder(tmp_path, trial.number)
+  sweeps.write_metrics(run_folder, **{"validation/top1": 0.8})
+  worker.end(dead, trial, sweep.Outcome("complete"))
+  # Here the worker was killed, before it told the storage.
+  sweeps.stop_hearts(tmp_path)
+  numbers = []
+
+  def run(recipe, **arguments):
+    numbers.append(arguments["workdir"].name)
+    return sweeps.run(recipe, **arguments)
+
+  _work(alive, run)
+  assert sorted(numbers) == ["0001", "0002", "0003"]
+  assert study.standings(alive.study)[0].value == 0.8
+
+
+def test_a_lost_trial_is_left_to_its_new_worker(tmp_path, caplog):
+  dead, alive = _open(tmp_path), _open(tmp_path)
+  taken = []
+
+  def run(recipe, **arguments):
+    if not taken:
+      sweeps.stop_hearts(tmp_path)
+      taken.append(study.claim(alive.study))
+      worker.take(alive, taken[0], sweeps.run)
+    return sweeps.run(recipe, **arguments)
+
+  _work(dead, run)
+  assert taken[0].number == 0
+  assert "trial 0 was given to another worker" in caplog.text
+  assert folder.read_trial(tmp_path, 0)["attempt"] == 2
+  assert _states(alive) == ["complete"] * 4
+
+
+def test_a_trial_that_kills_its_workers_is_given_up(tmp_path):
+  opened = _open(tmp_path, {sweeps.RATE: sweep.grid(0.1)})
+  for attempt in range(1, study.MOST_ATTEMPTS + 1):
+    assert study.claim(opened.study).attempt == attempt
+    sweeps.stop_hearts(tmp_path)
+  _work(opened)
+  assert _states(opened) == ["failed"]
+  assert folder.read_trial(tmp_path, 0)["reason"] == "its workers died 5 times"

@@ -1,0 +1,142 @@
+"""What is measured while a run goes on, on eight virtual devices."""
+
+import jax
+import numpy as np
+import processes
+import pytest
+
+from jaxvision import config as configs
+from jaxvision import training
+from jaxvision.evaluation import probes
+from jaxvision.training.loop import evaluators
+from jaxvision.training.setup import assembly, initial_state
+
+_TINY = {
+  "data.kind": "npz",
+  "data.train": "train[:75%]",
+  "data.validation": "train[75%:]",
+  "data.test": "",
+  "data.placement": "host",
+  "data.device_transforms": (),
+  "model.options": {"hidden": (8,)},
+  "train.batch_size": 16,
+  "train.duration": "4 steps",
+  "train.steps_per_dispatch": 1,
+  "evaluate.every": "2 steps",
+  "checkpoint.every": "4 steps",
+  "log.every": "1 steps",
+  "log.tensorboard": False,
+}
+_WITHOUT_AVERAGE = {"ema__decay": 0.0, "checkpoint__best": "validation/top1"}
+_PROBES = ("knn(k=3)", "pixels/lda(shrinkage=0.5)")
+
+
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory):
+  """64 images (4, 4, 1) of 4 classes in turn, bright in a row of their own."""
+  images = np.random.default_rng(0).integers(0, 200, (64, 4, 4, 1))
+  labels = np.arange(64) % 4
+  images[np.arange(64), labels] += 55
+  path = tmp_path_factory.mktemp("blobs") / "blobs.npz"
+  names = list("abcd")
+  np.savez(
+    path, images=images.astype(np.uint8), labels=labels, class_names=names
+  )
+  return path
+
+
+def _overrides(blobs, **more):
+  dotted = {key.replace("__", "."): value for key, value in more.items()}
+  return {**_TINY, "data.name": str(blobs), **dotted}
+
+
+def _measures(blobs, **more):
+  config = configs.load(
+    processes.recipe("digits.py:mlp"), _overrides(blobs, **more)
+  )
+  parts = assembly.prepare(config, assembly.open_splits(config))
+  found = evaluators.make_evaluators(parts)
+  return parts, evaluators.make_measures(parts, found)
+
+
+def test_probes_are_logged_at_each_evaluation(tmp_path, blobs):
+  training.train(
+    processes.recipe("digits.py:mlp"),
+    workdir=tmp_path,
+    overrides=_overrides(blobs, evaluate__probes=_PROBES, **_WITHOUT_AVERAGE),
+  )
+  lines = processes.measured(tmp_path)
+  key = "validation/pixels/lda(shrinkage=0.5)/top1"
+  lda = {line["step"]: line[key] for line in lines if key in line}
+  assert list(lda) == [2, 4]
+  # Pixels do not change; and they tell these classes apart.
+  assert lda[2] == lda[4] > 0.5
+  assert all(
+    "validation/knn(k=3)/top1" in line for line in lines if key in line
+  )
+  page = (tmp_path / "report.html").read_text()
+  assert "Probes of the features" in page
+  assert f"pixels/lda(shrinkage=0.5) {lda[4]:.2%}" in page
+
+
+def test_probes_see_the_average_and_the_whole_training_split(blobs):
+  parts, measures = _measures(
+    blobs, evaluate__probes=_PROBES, ema__decay=0.5, model__options={}
+  )
+  state = initial_state.make_state(parts)
+  # Another average than the parameters: the probes must see the first.
+  state = state.replace(ema=jax.tree.map(lambda a: -a, state.ema))
+  measured = {name: measure(state) for name, measure in measures.items()}
+  train = assembly.make_batches(
+    parts.config, parts.splits["train"], train=False
+  )
+  alone = probes.make_evaluator(
+    _PROBES,
+    parts.model,
+    train,
+    parts.batches["validation"],
+    num_classes=4,
+    mean=parts.config.data.mean,
+    std=parts.config.data.std,
+    mesh=parts.mesh,
+  )(state.ema)
+  assert measured.keys() == {"validation", "validation_ema"}
+  for name in _PROBES:
+    assert measured["validation_ema"][f"{name}/top1"] == alone[name]["top1"]
+    assert f"{name}/top1" not in measured["validation"]
+  assert measured["validation"]["loss"] != measured["validation_ema"]["loss"]
+
+
+@pytest.mark.parametrize("placement", ["host", "device"])
+def test_what_was_warmed_up_is_not_compiled_again(blobs, placement, compiled):
+  parts, _ = _measures(blobs, ema__decay=0.5, data__placement=placement)
+  found = evaluators.make_evaluators(parts)
+  state = initial_state.make_state(parts)
+  before = len(compiled)
+  evaluators.warm_up(found, state)
+  count = len(compiled)
+  assert count > before
+  measured = [evaluate(state) for evaluate in found.values()]
+  assert len(compiled) == count
+  assert [int(each.sums["count"]) for each in measured] == [16, 16]
+
+
+def test_without_probes_it_is_classification_alone(blobs):
+  _, measures = _measures(blobs, **_WITHOUT_AVERAGE)
+  assert measures.keys() == {"validation"}
+
+
+def test_an_unknown_probe_is_told_before_anything_is_trained(tmp_path, blobs):
+  with pytest.raises(ValueError, match=r"unknown probe 'kmn'.*knn"):
+    training.train(
+      processes.recipe("digits.py:mlp"),
+      workdir=tmp_path / "run",
+      overrides=_overrides(blobs, evaluate__probes=("kmn",)),
+    )
+  assert not (tmp_path / "run").exists()
+
+
+def test_probes_need_a_validation_split(blobs):
+  more = {"data.validation": "", "checkpoint.best": ""}
+  with pytest.raises(ValueError, match=r"data\.validation is empty"):
+    _measures(blobs, evaluate__probes=("knn",), **more)

@@ -1,0 +1,508 @@
+"""Tests of jaxvision.training.loop.train_loop with steps that compute nothing.
+
+What a step measures is a `Measured`, which notes when it is read; so the order
+in which the loop sends, reads, evaluates and saves can be compared.
+"""
+
+import copy
+import time
+
+import numpy as np
+import pytest
+
+from jaxvision.checkpoint import checkpoints
+from jaxvision.config import durations
+from jaxvision.processes import preemption
+from jaxvision.training.loop import train_loop
+
+TIMING = {
+  "images_per_second",
+  "seconds",
+  "step_seconds_p50",
+  "step_seconds_p95",
+  "data_wait",
+  "saving_seconds",
+}
+
+
+class Measured:
+  """An array that is still being computed until it is read."""
+
+  def __init__(self, values, note):
+    self.values, self.note = values, note
+
+  def __array__(self, *_, **__):
+    self.note()
+    return np.asarray(self.values, np.float32)
+
+
+class World:
+  """A run whose every event is noted, in order."""
+
+  def __init__(self, monkeypatch, *, total=6, block=1, every=None, **options):
+    self.events, self.lines, self.saves = [], [], []
+    self.block, self.total = block, total
+    self.losses = options.pop("losses", lambda step: 10.0 * step)
+    self.norms = options.pop("norms", lambda step: float(step))
+    self.scores = options.pop("scores", None)
+    self.stop_when = options.pop("stop_when", lambda world: False)
+    self.leaves = False
+    self.steps = durations.Durations(
+      **{
+        "total": total,
+        "warmup": 0,
+        "evaluate": total,
+        "checkpoint": total,
+        "log": 1,
+        **(every or {}),
+      }
+    )
+    self.run = train_loop.Run(
+      steps=self.steps,
+      batch_size=10,
+      num_examples=30,
+      step=self._step,
+      feed=self._feed,
+      schedule=lambda step: 0.5 / (1 + step),
+      measures={"validation": self._evaluate} if self.scores else {},
+      best="validation/top1" if self.scores else "",
+      write=self._write,
+      show=lambda step, values: None,
+      check_first=lambda loss: self.events.append(("first", loss)),
+      warm_up=options.pop("warm_up", lambda state: None),
+      began=options.pop("began", None),
+    )
+    assert not options
+    monkeypatch.setattr(checkpoints, "save", self._save)
+    monkeypatch.setattr(
+      checkpoints,
+      "add_score",
+      lambda _, step, score: self._note("score", score),
+    )
+    monkeypatch.setattr(checkpoints, "wait", lambda _: self._note("wait", 0))
+
+  def loop(self, record=None):
+    record = train_loop.empty_record() if record is None else record
+    self.record = record
+    return train_loop.run_loop(
+      self.run, record["step"], record, None, lambda: self.stop_when(self)
+    )
+
+  def of(self, *kinds):
+    return [event for event in self.events if event[0] in kinds]
+
+  def _note(self, kind, step):
+    self.events.append((kind, step))
+
+  def _feed(self, first):
+    for step in range(first, self.total, self.block):
+      yield step + self.block, step
+
+  def _step(self, state, first):
+    steps = range(first + 1, first + self.block + 1)
+    self._note("send", steps[-1])
+    columns = {
+      "loss": [self.losses(step) for step in steps],
+      "top1": [5] * self.block,
+      "count": [10] * self.block,
+      "gradient_norm": [self.norms(step) for step in steps],
+    }
+    sums = {name: Measured(v, lambda: None) for name, v in columns.items()}
+    sums["loss"].note = lambda: self._note("read", steps[-1])
+    return state + self.block, sums
+
+  def _evaluate(self, state):
+    if self.leaves:
+      raise preemption.Stopped
+    self._note("evaluate", state)
+    score = self.scores[state - 1]
+    return {"top1": score, "loss": 1.0}
+
+  def _write(self, step, values):
+    self._note("write", step)
+    self.lines.append({"step": step, **values})
+
+  def _save(self, manager, step, state, record, *, score=None):
+    self._note("save", step)
+    assert state == step
+    self.saves.append((step, score, copy.deepcopy(record)))
+
+
+def _plain(lines):
+  return [{k: v for k, v in x.items() if k not in TIMING} for x in lines]
+
+
+def test_a_step_is_read_after_the_next_one_was_sent(monkeypatch):
+  world = World(monkeypatch, total=4)
+  assert world.loop() == 4
+  assert world.of("send", "read", "save") == [
+    *(("send", 1), ("send", 2), ("read", 1)),
+    *(("send", 3), ("read", 2), ("send", 4), ("read", 3)),
+    *(("read", 4), ("save", 4)),
+  ]
+
+
+def test_the_loss_of_the_first_step_is_checked_once(monkeypatch):
+  world = World(monkeypatch, total=4, block=2)
+  world.loop()
+  assert world.of("first") == [("first", 1.0)]
+
+
+@pytest.mark.parametrize("block", [1, 2])
+def test_lines_are_means_over_the_steps_since_the_last(monkeypatch, block):
+  world = World(monkeypatch, total=4, block=block, every={"log": 2})
+  world.loop()
+  assert _plain(world.lines) == [
+    {
+      "step": step,
+      "train/loss": 10.0 * (step - 0.5) / 10,
+      "train/top1": 0.5,
+      "learning_rate": 0.5 / step,
+      "gradient_norm": step - 0.5,
+      "epoch": step / 3,
+    }
+    for step in (2, 4)
+  ]
+
+
+@pytest.mark.parametrize("log", [1, 2, 3, 4, 5])
+def test_steps_of_one_call_have_lines_of_their_own(monkeypatch, log):
+  """Their speed is that of the call, and stands in its last line."""
+  world = World(monkeypatch, total=8, block=4, every={"log": log})
+  world.loop()
+  steps = [step for step in range(1, 9) if step % log == 0 or step == 8]
+  assert [line["step"] for line in world.lines] == steps
+  for line in world.lines:
+    assert line["learning_rate"] == 0.5 / line["step"]
+  calls = [[s for s in steps if s <= 4], [s for s in steps if s > 4]]
+  with_speeds = [x["step"] for x in world.lines if "images_per_second" in x]
+  assert with_speeds == [call[-1] for call in calls if call]
+
+
+def test_the_last_steps_are_written_though_the_window_is_not_full(monkeypatch):
+  world = World(monkeypatch, total=5, every={"log": 2})
+  world.loop()
+  assert [line["step"] for line in world.lines] == [2, 4, 5]
+  assert world.lines[-1]["train/loss"] == 5.0
+
+
+def test_masked_batches_do_not_divide_by_zero(monkeypatch):
+  world = World(monkeypatch, total=1)
+  step = world.run.step
+
+  def masked(state, batch):
+    state, sums = step(state, batch)
+    zero = Measured([0], lambda: None)
+    return state, sums | {"count": zero, "loss": zero, "top1": zero}
+
+  object.__setattr__(world.run, "step", masked)
+  world.loop()
+  assert world.lines[0]["train/loss"] == 0.0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("what", ["losses", "norms"])
+@pytest.mark.parametrize("block", [1, 3])
+def test_a_loss_that_is_not_finite_stops_the_run(monkeypatch, bad, what, block):
+  world = World(
+    monkeypatch,
+    total=12,
+    block=block,
+    every={"checkpoint": 3},
+    **{what: lambda step: bad if step == 5 else 1.0},
+  )
+  with pytest.raises(train_loop.Diverged, match=f"step 5: .*{bad}"):
+    world.loop()
+  assert [step for step, _, _ in world.saves] == [3]
+  assert max(line["step"] for line in world.lines) == 4
+
+
+def test_a_loss_that_is_not_finite_is_found_before_the_save(monkeypatch):
+  world = World(
+    monkeypatch, losses=lambda step: np.nan, every={"checkpoint": 1}
+  )
+  with pytest.raises(train_loop.Diverged, match="step 1"):
+    world.loop()
+  assert world.saves == []
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_state_that_is_not_finite_is_neither_evaluated_nor_saved(
+  monkeypatch, last, stops
+):
+  """Every loss is finite: the last update makes it, or it is hidden."""
+  bad = 6 if last else 4
+  world = World(
+    monkeypatch,
+    scores=[0.5] * 6,
+    every={"evaluate": 2, "checkpoint": 2},
+    stop_when=lambda world: stops and ("send", bad) in world.events,
+  )
+  monkeypatch.setattr(
+    train_loop.trees,
+    "not_finite",
+    lambda state: ["params/fc/kernel", "ema/a"] if state >= bad else [],
+  )
+  message = f"step {bad}: the update has made NaN or infinity of params/fc/ker"
+  with pytest.raises(train_loop.Diverged, match=message) as error:
+    world.loop()
+  assert error.value.good == bad - 1
+  assert [step for step, _, _ in world.saves] == list(range(2, bad, 2))
+  assert [step for _, step in world.of("evaluate")] == list(range(2, bad, 2))
+
+
+@pytest.mark.parametrize(
+  ("what", "good"), [({"losses": 5}, 3), ({"norms": 5}, 4)]
+)
+def test_divergence_says_which_checkpoints_are_good(monkeypatch, what, good):
+  """A loss that is not finite is that of the state before the step."""
+  (name, at), *_ = what.items()
+  bad = {name: lambda step: np.nan if step == at else 1.0}
+  world = World(monkeypatch, **bad)
+  with pytest.raises(train_loop.Diverged) as error:
+    world.loop()
+  assert error.value.good == good
+
+
+def test_an_evaluation_that_overflows_is_said_and_never_the_best(
+  monkeypatch, caplog
+):
+  """Running averages may be too young to normalise by: the run goes on."""
+  world = World(
+    monkeypatch, total=3, scores=[np.nan, 0.2, np.nan], every={"evaluate": 1}
+  )
+  world.loop()
+  assert "step 1: validation/top1 is not finite" in caplog.text
+  assert [(step, score) for step, score, _ in world.saves] == [
+    *((2, 0.2), (3, None)),
+  ]
+
+
+def test_asked_to_stop_it_saves_waits_and_says_so(monkeypatch):
+  world = World(
+    monkeypatch, stop_when=lambda world: ("send", 2) in world.events
+  )
+  with pytest.raises(train_loop.Preempted, match="saved at step 2"):
+    world.loop()
+  assert world.of("send", "read", "save", "wait")[-4:] == [
+    *(("read", 1), ("read", 2), ("save", 2), ("wait", 0)),
+  ]
+
+
+def test_asked_to_stop_at_the_last_step_it_ends(monkeypatch):
+  world = World(
+    monkeypatch, total=3, stop_when=lambda world: ("send", 3) in world.events
+  )
+  assert world.loop() == 3
+  assert [step for step, _, _ in world.saves] == [3]
+
+
+@pytest.mark.parametrize("question", range(1, 14))
+def test_whenever_it_is_asked_it_saves_once_before_it_stops(
+  monkeypatch, question
+):
+  """The answer changes between any two questions of the loop."""
+  asked = []
+
+  def stop_when(world):
+    asked.append(len(asked) + 1)
+    return asked[-1] >= question
+
+  world = World(
+    monkeypatch,
+    stop_when=stop_when,
+    scores=[0.9, 0.1, 0.1, 0.1, 0.1, 0.1],
+    every={"evaluate": 1},
+  )
+  try:
+    state = world.loop()
+  except train_loop.Preempted as stop:
+    state = int(str(stop).split()[-1])
+  saved = [step for step, _, _ in world.saves]
+  assert [0, *saved][-1] == state
+  assert len(set(saved)) == len(saved)
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_evaluations_are_compiled_after_the_first_step_of_a_start(
+  monkeypatch, first
+):
+  world = World(
+    monkeypatch, total=6, warm_up=lambda state: world._note("warm", state)
+  )
+  world.loop(train_loop.empty_record() | {"step": first})
+  assert world.of("send", "warm")[:3] == [
+    *(("send", first + 1), ("warm", first + 1), ("send", first + 2)),
+  ]
+  assert len(world.of("warm")) == 1
+
+
+def test_compiling_is_time_of_starting_and_of_no_step(monkeypatch):
+  world = World(monkeypatch, total=2, warm_up=lambda state: time.sleep(0.5))
+  world.loop()
+  assert world.record["spent"]["starting"] >= 0.5
+  assert world.record["spent"]["steps"] < 0.25
+  assert world.lines[0]["step_seconds_p95"] < 0.25
+  assert all(line["images_per_second"] > 10 / 0.25 for line in world.lines)
+
+
+def test_told_to_stop_while_compiling_it_saves_the_first_step(monkeypatch):
+  def warm_up(state):
+    world.asked = True
+    raise preemption.Stopped
+
+  world = World(
+    monkeypatch, warm_up=warm_up, stop_when=lambda world: world.asked
+  )
+  world.asked = False
+  with pytest.raises(train_loop.Preempted, match="saved at step 1"):
+    world.loop()
+  assert [step for step, _, _ in world.saves] == [1]
+
+
+def test_it_evaluates_when_due_and_at_the_end(monkeypatch):
+  world = World(
+    monkeypatch, total=5, scores=[0.5] * 5, every={"evaluate": 2, "log": 5}
+  )
+  world.loop()
+  assert world.of("evaluate") == [("evaluate", s) for s in (2, 4, 5)]
+  measured = [line for line in world.lines if "validation/top1" in line]
+  assert measured == [
+    {"step": step, "validation/top1": 0.5, "validation/loss": 1.0}
+    for step in (2, 4, 5)
+  ]
+
+
+def test_of_equal_scores_the_last_is_the_best(monkeypatch):
+  world = World(
+    monkeypatch,
+    total=4,
+    scores=[0.5, 0.7, 0.7, 0.6],
+    every={"evaluate": 1, "checkpoint": 1},
+  )
+  world.loop()
+  assert [(s, score) for s, score, _ in world.saves] == [
+    *((1, 0.5), (2, 0.7), (3, 0.7), (4, None)),
+  ]
+  best = {"step": 3, "metric": "validation/top1", "value": 0.7}
+  assert world.saves[-1][2]["best"] == best
+
+
+def test_a_new_best_is_saved_though_no_save_is_due(monkeypatch):
+  world = World(
+    monkeypatch, total=4, scores=[0.5, 0.4, 0.6, 0.1], every={"evaluate": 1}
+  )
+  world.loop()
+  assert [(step, score) for step, score, _ in world.saves] == [
+    *((1, 0.5), (3, 0.6), (4, None)),
+  ]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
+def test_a_resumed_run_writes_the_lines_of_one_that_was_not_stopped(
+  monkeypatch, stop
+):
+  """Also where the stop falls between two lines of the log."""
+  options = {
+    "scores": [0.1, 0.9, 0.2, 0.3, 0.9, 0.4],
+    "every": {"log": 3, "evaluate": 2},
+  }
+  whole = World(monkeypatch, **options)
+  whole.loop()
+  first = World(
+    monkeypatch,
+    stop_when=lambda world: ("send", stop) in world.events,
+    **options,
+  )
+  with pytest.raises(train_loop.Preempted):
+    first.loop()
+  record = first.saves[-1][2]
+  second = World(monkeypatch, **options)
+  assert second.loop(record) == 6
+  assert _plain(first.lines + second.lines) == _plain(whole.lines)
+  assert second.saves[-1][2]["best"] == whole.saves[-1][2]["best"]
+  assert second.of("send")[0] == ("send", stop + 1)
+
+
+def test_the_time_of_a_resumed_run_goes_on(monkeypatch):
+  world = World(monkeypatch, total=2)
+  world.loop(train_loop.empty_record() | {"seconds": 100.0})
+  assert all(100 <= line["seconds"] < 160 for line in world.lines)
+  assert 100 <= world.saves[-1][2]["seconds"] < 160
+
+
+def test_a_finished_run_does_nothing(monkeypatch):
+  world = World(monkeypatch, total=4)
+  record = train_loop.empty_record() | {"step": 4}
+  assert world.loop(record) == 4
+  assert world.events == []
+
+
+def test_a_run_asked_to_stop_before_its_first_step_does_nothing(monkeypatch):
+  world = World(monkeypatch, stop_when=lambda world: True)
+  with pytest.raises(train_loop.Preempted, match="where it began, at step 0"):
+    world.loop()
+  assert world.events == []
+
+
+@pytest.mark.parametrize("total", [4, 2])
+@pytest.mark.parametrize("left", ["once", "twice"])
+def test_an_evaluation_that_was_left_is_made_up_for(monkeypatch, total, left):
+  """Also the last one; the lines, and what is the best, are the same."""
+  options = {"scores": [0.5, 0.9, 0.2, 0.3], "every": {"evaluate": 2}}
+  whole = World(monkeypatch, total=total, **options)
+  whole.loop()
+  lines, record = [], None
+  for _ in range(1 if left == "once" else 2):
+    world = World(monkeypatch, total=total, **options)
+    world.leaves = True
+    with pytest.raises(train_loop.Preempted, match="at step 2"):
+      world.loop(record)
+    lines += world.lines
+    record = world.saves[-1][2] if world.saves else record
+    assert record["step"] == 2 and record["unevaluated"]
+  # The second time nothing has changed, so nothing is saved.
+  assert bool(world.saves) == (left == "once")
+  last = World(monkeypatch, total=total, **options)
+  assert last.loop(copy.deepcopy(record)) == total
+  assert last.events[0] == ("evaluate", 2)
+  assert last.of("score") == [("score", 0.9)]
+  assert _plain(lines + last.lines) == _plain(whole.lines)
+  assert not last.record["unevaluated"]
+  assert last.record["best"] == whole.record["best"]
+
+
+def test_the_time_is_spent_on_something(monkeypatch):
+  world = World(monkeypatch, total=4, scores=[0.5] * 4, every={"evaluate": 2})
+  record = train_loop.empty_record()
+  started = time.monotonic()
+  world.loop(record)
+  elapsed = time.monotonic() - started
+  spent = record["spent"]
+  assert spent["starting"] < 1e-3
+  assert min(spent["steps"], spent["evaluating"], spent["saving"]) > 0
+  assert sum(spent.values()) == pytest.approx(record["seconds"], abs=1e-3)
+  assert sum(spent.values()) <= elapsed
+
+
+def test_goodput_counts_from_the_first_start_on(monkeypatch):
+  world = World(monkeypatch, total=2, began=time.time() - 1000)
+  record = train_loop.empty_record() | {"seconds": 700.0}
+  record["spent"] |= {"steps": 500.0, "starting": 200.0}
+  world.loop(record)
+  assert world.lines[-1]["goodput"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_what_a_step_costs_in_checkpoints_is_written(monkeypatch):
+  now = [0.0]
+  monkeypatch.setattr(time, "monotonic", lambda: now[0])
+  world = World(monkeypatch, total=4, every={"log": 2, "checkpoint": 1})
+
+  def save(*_, **__):
+    now[0] += 3.0
+
+  monkeypatch.setattr(checkpoints, "save", save)
+  world.loop()
+  # The line of step 2 is written before its checkpoint.
+  assert [line["saving_seconds"] for line in world.lines] == [1.5, 3.0]
