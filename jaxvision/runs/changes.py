@@ -13,8 +13,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jaxvision.runs import reading
 from jaxvision import config as configs
+from jaxvision.runs import reading
 
 Path = pathlib.Path
 Change = tuple[str, Any, Any]  # key, value before, value now

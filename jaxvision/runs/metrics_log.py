@@ -6,14 +6,12 @@ a terminal, plain lines anywhere else.
 """
 
 import contextlib
-import datetime
 import json
 import logging
 import math
 import pathlib
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 
 from jaxvision import files
 
@@ -126,11 +124,3 @@ def _forget_after(path: pathlib.Path, step: int, evaluated: bool) -> None:
     or (row["step"] == step and (evaluated or "train/loss" in row))
   ]
   files.write_text(path, "".join(f"{files.to_json(row)}\n" for row in rows))
-
-
-
-
-
-
-
-

@@ -20,13 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxvision.runs import changes
-from jaxvision import files
-from jaxvision.files import locks
-from jaxvision.files import records
-from jaxvision import user_code
-from jaxvision.runs import reading
 from jaxvision import config as configs
+from jaxvision import files, user_code
+from jaxvision.files import locks, records
+from jaxvision.runs import changes, reading
 
 Path = pathlib.Path
 _LOGGER = logging.getLogger(__name__)

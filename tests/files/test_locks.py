@@ -32,7 +32,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path):
   path = tmp_path / "lock"
   code = (
     "import sys\n"
-    "from jaxvision import locks\n"
+    "from jaxvision.files import locks\n"
     "with locks.locked(sys.argv[1]):\n"
     "  print('held', flush=True)\n"
     "  sys.stdin.read()\n"

@@ -8,8 +8,7 @@ import struct
 
 import pytest
 
-from jaxvision.runs import metrics_log
-from jaxvision.runs import progress
+from jaxvision.runs import metrics_log, progress
 
 
 class Terminal(io.StringIO):

@@ -1,0 +1,10 @@
+"""The folder of a run: config, environment, metrics, results, code."""
+
+__all__ = [
+  "changes",
+  "metrics_log",
+  "progress",
+  "reading",
+  "sweep_folder",
+  "workdir",
+]

@@ -1,0 +1,82 @@
+"""The progress of a training on screen: a live line, or plain lines."""
+
+import contextlib
+import datetime
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import TextIO
+
+Values = Mapping[str, float]
+
+
+@contextlib.contextmanager
+def open_progress(
+  *, first_step: int, total_steps: int, stream: TextIO | None = None
+) -> Iterator[Callable[[int, Values], None]]:
+  """Gives show(step, values): a live line in a terminal, else plain lines.
+
+  Values are formatted by name: loss, top1 (a share), images_per_second.
+  """
+  stream = stream or sys.stdout
+  if not stream.isatty():
+    started = datetime.datetime.now()
+
+    def show(step: int, values: Values) -> None:
+      left = _time_left(started, step - first_step, total_steps - step)
+      parts = [f"step {step}/{total_steps}", *_formatted(values), left]
+      print("  ".join(filter(None, parts)), file=stream, flush=True)
+
+    yield show
+    return
+  with _live_line(first_step, total_steps, stream) as show:
+    yield show
+
+
+@contextlib.contextmanager
+def _live_line(first_step: int, total_steps: int, stream: TextIO):
+  from rich import console, progress
+
+  columns = (
+    progress.TextColumn("step {task.completed}/{task.total}"),
+    progress.BarColumn(),
+    progress.TextColumn("{task.fields[values]}"),
+    progress.TimeRemainingColumn(),
+  )
+  screen = console.Console(file=stream)
+  with progress.Progress(*columns, console=screen) as line:
+    task = line.add_task(
+      "", total=total_steps, completed=first_step, values="compiling"
+    )
+
+    def show(step: int, values: Values) -> None:
+      text = "  ".join(_formatted(values))
+      line.update(task, completed=step)
+      if any(name.startswith(("validation", "test")) for name in values):
+        # A line that stays; the live one has no room for it.
+        line.console.print(f"step {step}  {text}", highlight=False)
+      else:
+        line.update(task, values=text)
+
+    yield show
+
+
+def _formatted(values: Values) -> list[str]:
+  shown = {
+    "loss": "{:.4f}",
+    "top1": "{:.2%}",
+    "images_per_second": "{:,.0f}",
+  }
+  return [
+    f"{name.replace('images_per_second', 'images/s')} "
+    + shown[name.split("/")[-1]].format(value)
+    for name, value in values.items()
+    if name.split("/")[-1] in shown
+  ]
+
+
+def _time_left(started: datetime.datetime, done: int, left: int) -> str:
+  if done <= 0 or left <= 0:
+    return ""
+  each = (datetime.datetime.now() - started).total_seconds() / done
+  return f"{datetime.timedelta(seconds=math.ceil(each * left))} left"
