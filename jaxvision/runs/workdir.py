@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import hashlib
 import importlib.metadata
+import importlib.resources
 import json
 import logging
 import pathlib
@@ -306,7 +307,7 @@ def digest(config: Mapping[str, Any]) -> str:
 
 def code() -> str:
   """The commit of the code and 8 hex digits of its files, as "0cc7caa 1b…"."""
-  here = Path(__file__).parent
+  here = Path(str(importlib.resources.files("jaxvision")))
   sha = hashlib.sha256()
   for path in sorted(here.rglob("*.py")):
     sha.update(f"{path.relative_to(here)}\n".encode() + path.read_bytes())
@@ -343,7 +344,7 @@ def write_arrays(path: Path, **arrays: np.ndarray | Sequence[Any]) -> None:
 
 def _commit() -> str | None:
   """The commit of the code, with + when it was changed since."""
-  here = Path(__file__).parent
+  here = importlib.resources.files("jaxvision")
   git = ["git", "-C", str(here), "describe", "--always", "--dirty=+"]
   try:
     done = subprocess.run(git, capture_output=True, text=True, check=True)

@@ -1,38 +1,41 @@
-"""All JSON that leaves the process is strict: null is no finite number.
+"""Tests of jaxvision.files.strict_json: a number that is not finite is null.
 
-`json.dumps` writes NaN and Infinity, which no other reader takes; so all goes
-through `files`, and what does not is said here with its reason.
+`json.dumps` writes NaN and Infinity, which other readers refuse. So all JSON
+files are written through `files`; the exceptions are listed with a reason.
 """
 
 import ast
 import json
 import math
+import os
 import pathlib
 
 import numpy as np
 import processes
 import pytest
 
+import jaxvision
 from jaxvision import files, training
 from jaxvision.runs import metrics_log
 from jaxvision.training.loop import train_loop
 
-_ROOT = pathlib.Path(training.__file__).parent
-# By file: why its text is read by nobody else, or can hold no such number.
+_ROOT = pathlib.Path(jaxvision.__file__).parent
+# By file: the reason why no other program reads its text, or why the text can
+# hold no such number.
 _ALLOWED = {
-  "analysis/trials.py": "a key of a dict",
-  "data/label_files.py": "words of an error",
-  "data_record.py": "a digest; counts and names",
-  "files.py": "the writer",
-  "plan/recollection.py": "a digest",
-  "processes/exchange.py": "from process to process, which read it by json",
-  "processes/roll_call.py": "from process to process, which read it by json",
-  "seals.py": "a digest",
-  "sweep/again.py": "a key of a dict",
-  "trials/objective.py": "a key of a dict",
+  "data/sources/label_files.py": "words of an error",
+  "files/seals.py": "a digest",
+  "files/strict_json.py": "the writer",
+  "plan/cache.py": "a digest",
+  "processes/agreement.py": "from process to process, which read it by json",
+  "processes/rendezvous.py": "from process to process, which read it by json",
+  "runs/sweep_folder.py": "a key of a dict",
+  "runs/workdir.py": "a digest",
+  "sweeps/vectorized/objective.py": "a key of a dict",
+  "sweeps/workers/rerun.py": "a key of a dict",
+  "training/setup/data_record.py": "a digest; counts and names",
   "weights/notes.py": "names and options of a model",
   "weights/safetensors.py": "names, types and offsets",
-  "workdir.py": "a digest",
 }
 
 
@@ -53,6 +56,7 @@ def test_nothing_else_writes_json():
     for path in _ROOT.rglob("*.py")
     if _dumps(path)
   }
+  assert found
   assert found <= _ALLOWED.keys()
 
 
@@ -105,7 +109,7 @@ def test_a_run_writes_strict_json(run):
   assert len(texts) >= 3
   nulls = [k for line in found[len(texts) :] for k in line if line[k] is None]
   assert "validation/loss" in nulls
-  # Whoever reads them here gets NaN.
+  # This package reads null as NaN.
   last = metrics_log.read_metrics(run)[-1]
   assert math.isnan(last["validation/loss"])
 
@@ -116,3 +120,65 @@ def test_a_run_writes_strict_json(run):
 def test_the_writer_is_strict_at_any_depth(value):
   found = _strict(files.to_json({"a": [{"b": (1.5, value)}], "c": value}))
   assert found == {"a": [{"b": [1.5, None]}], "c": None}
+
+
+def test_json_is_strict():
+  value = {
+    "a": math.nan,
+    "b": [math.inf, 1.5, (-math.inf, True)],
+    "c": "é",
+  }
+
+  def refuse(constant):
+    raise AssertionError(constant)
+
+  text = files.to_json(value)
+  assert json.loads(text, parse_constant=refuse) == {
+    "a": None,
+    "b": [None, 1.5, [None, True]],
+    "c": "é",
+  }
+  assert "é" in text
+
+
+def test_names_that_are_no_unicode_come_back_from_json(tmp_path):
+  name = os.fsdecode(b"caf\xe9/\xff.png")
+  path = tmp_path / "a.json"
+  files.write_json(path, {name: [name]})
+  path.read_bytes().decode("utf-8")
+  assert files.read_json(path) == {name: [name]}
+
+
+@pytest.mark.parametrize(
+  ("content", "words"),
+  [
+    (b"", "is empty"),
+    (b" \n", "is empty"),
+    (b'{"a": ', "no JSON"),
+    (b"null", "holds null"),
+    (b"[]", r"holds \[\]"),
+    (b"3", "holds 3"),
+    (b'"text"', 'holds "text"'),
+    (b"\xff\xfe{\x00", "no JSON"),
+    (b"[" * 100_000, "no JSON"),
+    (b"\0" * 30, "no JSON"),
+  ],
+)
+def test_damaged_json_is_named(tmp_path, content, words):
+  path = tmp_path / "a\x1b.json"
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match=words) as caught:
+    files.read_json(path, remedy="remove it")
+  assert str(caught.value).startswith(f"{tmp_path}/a\\x1b.json is damaged: it ")
+  assert str(caught.value).endswith("expected an object {...}; remove it")
+  assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+  "name", ["\x1b[2J", "\x7f\x9b", "\u202e", "\ufeff\u2028"]
+)
+def test_json_on_a_terminal_has_no_control_character(name):
+  text = files.to_json({name: [f"é{name}"]})
+  assert files.printable(text) == text
+  assert "é" in text
+  assert json.loads(text) == {name: [f"é{name}"]}

@@ -1,4 +1,4 @@
-"""Tests of jaxvision.runs.metrics_log: what is on disk, and what is on screen."""
+"""Tests of jaxvision.runs.metrics_log: the files and the lines on screen."""
 
 import io
 import json

@@ -1,12 +1,17 @@
-"""Tests of jaxvision.runs.workdir: one folder, one config, files that are whole."""
+"""Tests of jaxvision.runs.workdir: one folder, one config, whole files."""
 
 import json
 import os
+import pathlib
+import shutil
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 
+import jaxvision
 from jaxvision.runs import workdir
 
 CONFIG = {
@@ -183,12 +188,23 @@ def test_the_digest_is_that_of_what_changes_the_numbers():
   assert workdir.digest(other) != digest
 
 
-def test_the_code_is_known_by_its_files(tmp_path, monkeypatch):
-  (tmp_path / "part").mkdir()
-  source = tmp_path / "part" / "module.py"
-  source.write_text("a = 1\n")
-  monkeypatch.setattr(workdir, "__file__", str(tmp_path / "workdir.py"))
-  first = workdir.code()
-  assert first == workdir.code()
-  source.write_text("a = 2\n")
-  assert workdir.code() != first
+def test_the_code_is_known_by_the_files_of_every_room(tmp_path):
+  package = tmp_path / "jaxvision"
+  shutil.copytree(
+    pathlib.Path(jaxvision.__file__).parent,
+    package,
+    ignore=shutil.ignore_patterns("__pycache__"),
+  )
+
+  def code():
+    program = "from jaxvision.runs import workdir; print(workdir.code())"
+    command = [sys.executable, "-c", program]
+    return subprocess.check_output(command, cwd=tmp_path, text=True)
+
+  first = code()
+  assert first == code()
+  changed = {first}
+  for path in (package / "losses.py", package / "models" / "vit.py"):
+    path.write_text(path.read_text() + "\n")
+    changed.add(code())
+  assert len(changed) == 3

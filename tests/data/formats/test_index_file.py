@@ -145,7 +145,7 @@ def test_several_processes_may_make_it_at_once(files):
   program = (
     "import pathlib, sys, time\n"
     "import numpy as np\n"
-    "from jaxvision.data import index_file\n"
+    "from jaxvision.data.formats import index_file\n"
     "paths = [pathlib.Path(each) for each in sys.argv[1:]]\n"
     "build = lambda: (time.sleep(.05), {'n': np.arange(10_000)})[1]\n"
     "for _ in range(20):\n"

@@ -1,21 +1,16 @@
-"""Files: whole or not at all, strict, and named without control."""
+"""Tests of jaxvision.files.atomic: a file is whole or unchanged."""
 
 import errno
-import json
 import os
-import pathlib
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import unicodedata
 
 import pytest
 
 from jaxvision import files
-
-NAN = float("nan")
 
 
 def test_written_files_are_whole_and_leave_no_other(tmp_path):
@@ -119,114 +114,9 @@ def test_no_more_than_the_limit_is_read(tmp_path):
     files.read_bytes(path, limit=1000)
 
 
-def test_json_is_strict():
-  value = {"a": NAN, "b": [float("inf"), 1.5, (-float("inf"), True)], "c": "é"}
-
-  def refuse(constant):
-    raise AssertionError(constant)
-
-  text = files.to_json(value)
-  assert json.loads(text, parse_constant=refuse) == {
-    "a": None,
-    "b": [None, 1.5, [None, True]],
-    "c": "é",
-  }
-  assert "é" in text
-
-
-def test_names_that_are_no_unicode_come_back_from_json(tmp_path):
-  name = os.fsdecode(b"caf\xe9/\xff.png")
-  path = tmp_path / "a.json"
-  files.write_json(path, {name: [name]})
-  path.read_bytes().decode("utf-8")
-  assert files.read_json(path) == {name: [name]}
-
-
 def test_names_that_are_no_unicode_can_be_written_as_text(tmp_path):
   files.write_text(tmp_path / "a", os.fsdecode(b"caf\xe9\n"))
   assert (tmp_path / "a").read_text("utf-8") == "caf\\xe9\n"
-
-
-@pytest.mark.parametrize(
-  ("content", "words"),
-  [
-    (b"", "is empty"),
-    (b" \n", "is empty"),
-    (b'{"a": ', "no JSON"),
-    (b"null", "holds null"),
-    (b"[]", r"holds \[\]"),
-    (b"3", "holds 3"),
-    (b'"text"', 'holds "text"'),
-    (b"\xff\xfe{\x00", "no JSON"),
-    (b"[" * 100_000, "no JSON"),
-    (b"\0" * 30, "no JSON"),
-  ],
-)
-def test_damaged_json_is_named(tmp_path, content, words):
-  path = tmp_path / "a\x1b.json"
-  path.write_bytes(content)
-  with pytest.raises(ValueError, match=words) as caught:
-    files.read_json(path, remedy="remove it")
-  assert str(caught.value).startswith(f"{tmp_path}/a\\x1b.json is damaged: it ")
-  assert str(caught.value).endswith("expected an object {...}; remove it")
-  assert len(str(caught.value)) < 400
-
-
-@pytest.mark.parametrize(
-  ("variables", "expected"),
-  [
-    ({}, "home/.cache/jaxvision"),
-    ({"XDG_CACHE_HOME": "/xdg"}, "/xdg/jaxvision"),
-    ({"XDG_CACHE_HOME": "/xdg", "JAXVISION_CACHE": "/own"}, "/own"),
-    ({"JAXVISION_CACHE": "~/own"}, "home/own"),
-    ({"JAXVISION_CACHE": ""}, "home/.cache/jaxvision"),
-  ],
-)
-def test_the_cache_folder(monkeypatch, tmp_path, variables, expected):
-  for name in ("JAXVISION_CACHE", "XDG_CACHE_HOME"):
-    monkeypatch.delenv(name, raising=False)
-  monkeypatch.setenv("HOME", str(tmp_path / "home"))
-  for name, value in variables.items():
-    monkeypatch.setenv(name, value)
-  assert files.cache_folder() == tmp_path / pathlib.Path(expected)
-
-
-@pytest.mark.parametrize(
-  ("text", "expected"),
-  [
-    ("plain name.png", "plain name.png"),
-    ("Ölkännchen 油 👩‍🚀", "Ölkännchen 油 👩‍🚀"),
-    ("a\nb\tc\rd", r"a\nb\tc\rd"),
-    ("\x1b[2J\x1b]0;title\x07", r"\x1b[2J\x1b]0;title\x07"),
-    ("\x9b31m\x7f\0", r"\x9b31m\x7f\x00"),
-    ("gpj\u202eexe", r"gpj\u202eexe"),
-    ("\u2066a\u2069\u200f\ufeff\u2028", r"\u2066a\u2069\u200f\ufeff\u2028"),
-    ("\U000e0041", r"\U000e0041"),
-    (os.fsdecode(b"\xff\xe9.png"), r"\xff\xe9.png"),
-    (b"\xff\x1b", r"\xff\x1b"),
-    (pathlib.Path("a\n"), r"a\n"),
-    (12, "12"),
-  ],
-)
-def test_what_is_printable(text, expected):
-  assert files.printable(text) == expected
-
-
-def test_no_control_character_is_printable():
-  for code in (
-    *range(0x3000),
-    *range(0xD800, 0x10000),
-    *range(0xE0000, 0xE0100),
-  ):
-    shown = files.printable(chr(code))
-    if unicodedata.category(chr(code)) in ("Cc", "Cs", "Zl", "Zp"):
-      assert shown.isascii()
-      assert shown.isprintable()
-    shown.encode()
-
-
-def test_lines_may_be_kept():
-  assert files.printable("a\nb\x1b", keep="\n") == "a\nb\\x1b"
 
 
 @pytest.mark.parametrize(
@@ -239,13 +129,3 @@ def test_lines_may_be_kept():
 )
 def test_a_full_disk_is_recognised(error, full):
   assert files.disk_is_full(error) == full
-
-
-@pytest.mark.parametrize(
-  "name", ["\x1b[2J", "\x7f\x9b", "\u202e", "\ufeff\u2028"]
-)
-def test_json_on_a_terminal_has_no_control_character(name):
-  text = files.to_json({name: [f"é{name}"]})
-  assert files.printable(text) == text
-  assert "é" in text
-  assert json.loads(text) == {name: [f"é{name}"]}
