@@ -1,0 +1,61 @@
+"""Small Linen modules for tests, and random arrays for their variables."""
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from jaxvision.variables import variable_shapes
+
+
+def random_arrays(shapes):
+  """Normal numbers of the shapes and types of a tree."""
+  rng = np.random.default_rng(0)
+  return jax.tree.map(
+    lambda x: rng.normal(size=x.shape).astype(x.dtype), shapes
+  )
+
+
+def random_params(model, image_shape):
+  """Random parameters of a model for images (h, w, c)."""
+  shapes = variable_shapes(model, image_shape=image_shape)
+  return random_arrays(shapes["params"])
+
+
+class _Mixing(nn.Module):
+  """Weights tokens by how alike they are: products outside of any layer."""
+
+  @nn.compact
+  def __call__(self, x):
+    alike = x @ x.swapaxes(1, 2)
+    return nn.LayerNorm(name="norm")(nn.Dense(6, name="value")(alike @ x))
+
+
+class _Encoder(nn.Module):
+  @nn.compact
+  def __call__(self, x):
+    for i in range(2):
+      x = _Mixing(name=f"block_{i}")(x)
+    return x
+
+
+class Nested(nn.Module):
+  """Has parameters and products at every depth."""
+
+  @nn.compact
+  def __call__(self, images, *, train):
+    x = nn.Conv(6, (2, 2), strides=2, padding=0, name="patches")(images)
+    x = nn.relu(x).reshape(x.shape[0], -1, 6)
+    x = x + self.param("positions", nn.initializers.ones, (1, *x.shape[1:]))
+    x = nn.Dropout(0.5, deterministic=not train, name="dropout")(x)
+    x = _Encoder(name="encoder")(x)
+    return nn.Dense(3, name="head")(x.mean(axis=1))
+
+
+class Twice(nn.Module):
+  """Calls a layer twice, the second time on less."""
+
+  @nn.compact
+  def __call__(self, images, *, train):
+    del train
+    shared = nn.Dense(3, name="shared")
+    return shared(shared(images)[:, 1:]).mean(axis=(1, 2))
