@@ -8,7 +8,7 @@ Workers are folders in which commands for them are really run.
 import pathlib
 import shutil
 
-import stand_in
+import fake_programs
 
 _CODE = """
 import os, pathlib, shlex, subprocess, sys, threading
@@ -103,8 +103,8 @@ def write(folder: pathlib.Path, code: str) -> pathlib.Path:
   programs, cloud = folder / "bin", folder / "cloud"
   programs.mkdir()
   cloud.mkdir()
-  python = stand_in.write(cloud / "python", code)
-  stand_in.write(programs / "gcloud", _CODE.format(root=str(cloud)))
-  stand_in.write(programs / "python3", _PYTHON3.format(python=python))
+  python = fake_programs.write(cloud / "python", code)
+  fake_programs.write(programs / "gcloud", _CODE.format(root=str(cloud)))
+  fake_programs.write(programs / "python3", _PYTHON3.format(python=python))
   assert shutil.which("tar") and shutil.which("timeout")
   return cloud

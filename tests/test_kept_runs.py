@@ -13,8 +13,8 @@ import shutil
 import jax
 import jax.export
 import numpy as np
-import processes
 import pytest
+import spawned
 from kept import make
 
 import jaxvision
@@ -35,7 +35,7 @@ def kept(tmp_path, monkeypatch):
   It belongs to an account that has typed nothing so far.
   """
   monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path / "account"))
-  monkeypatch.setenv("TFDS_DATA_DIR", processes.prepared_digits())
+  monkeypatch.setenv("TFDS_DATA_DIR", spawned.prepared_digits())
   folder = shutil.copytree(_KEPT, tmp_path / "kept")
   monkeypatch.chdir(folder)
   return folder
@@ -45,7 +45,7 @@ def _train(*words):
   """Runs a command in a process like those that made the kept files."""
   output = pathlib.Path("output.txt").absolute()
   variables = {"JAX_NUM_CPU_DEVICES": "1", "XLA_FLAGS": make.XLA_FLAGS}
-  command = processes.start(words, output=output, variables=variables)
+  command = spawned.start(words, output=output, variables=variables)
   assert command.wait() == 0, output.read_text()
 
 
@@ -68,7 +68,7 @@ def _resumed_from(workdir):
 
 
 def _same_result(workdir, result):
-  ours = processes.result(workdir)
+  ours = spawned.result(workdir)
   assert ours["status"] == result["status"] == "finished"
   assert ours["step"] == result["step"]
   if _EXACT:
@@ -86,9 +86,9 @@ def _printed(*words, capsys):
 def test_interrupted_run_resumes_to_the_end_of_the_whole_run(kept):
   _train("train", "--config", "recipe.py:mlp", "--workdir", "interrupted")
   assert _resumed_from(kept / "interrupted") == [100]
-  _same_result(kept / "interrupted", processes.result(kept / "whole"))
+  _same_result(kept / "interrupted", spawned.result(kept / "whole"))
   lines, expected = map(
-    processes.measured, (kept / "interrupted", kept / "whole")
+    spawned.measured, (kept / "interrupted", kept / "whole")
   )
   if _EXACT:
     assert lines == expected
@@ -141,12 +141,12 @@ def test_finished_run_is_left_as_it_is(kept, capsys):
 def test_finished_run_is_evaluated(kept, capsys):
   found = _printed("evaluate", "--workdir", "finished", capsys=capsys)
   _agree(found, _EXPECTED["evaluate"], rounding=_ONE_PASS)
-  final = processes.result(kept / "finished")["final"]["metrics"]
+  final = spawned.result(kept / "finished")["final"]["metrics"]
   _agree({key: found[key] for key in final}, final, rounding=_ONE_PASS)
 
 
 def test_best_checkpoint_of_an_interrupted_run_is_evaluated(kept, capsys):
-  best = processes.result(kept / "interrupted")["best"]
+  best = spawned.result(kept / "interrupted")["best"]
   words = ("--checkpoint", "best", "--split", "validation")
   found = _printed(
     "evaluate", "--workdir", "interrupted", *words, capsys=capsys
@@ -174,7 +174,7 @@ def test_runs_are_reported_and_compared(kept):
   assert cli.main(["report", *models]) == 0
   for name, model in models.items():
     assert model in (kept / name / "report.html").read_text("utf-8")
-  accuracy = processes.result(kept / "finished")["final"]["metrics"]["top1"]
+  accuracy = spawned.result(kept / "finished")["final"]["metrics"]["top1"]
   page = (kept / "finished" / "report.html").read_text("utf-8")
   assert f"{accuracy:.2%}" in page
 
@@ -184,11 +184,11 @@ def test_own_code_is_run_after_consent(kept, capsys):
   assert cli.main(words) == 2
   assert "--trust" in capsys.readouterr().err
   found = _printed(*words, "--trust", capsys=capsys)
-  final = processes.result(kept / "own_code")["final"]["metrics"]
+  final = spawned.result(kept / "own_code")["final"]["metrics"]
   _agree({key: found[key] for key in final}, final, rounding=_ONE_PASS)
   extend = ["train", "--workdir", "own_code", "--extend", "24 steps"]
   assert cli.main(extend) == 0
-  result = processes.result(kept / "own_code")
+  result = spawned.result(kept / "own_code")
   assert (result["status"], result["step"]) == ("finished", 24)
 
 

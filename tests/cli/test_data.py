@@ -4,9 +4,9 @@ import zlib
 
 import image_files
 import numpy as np
-import processes
 import published_archives
 import pytest
+import spawned
 from PIL import Image
 
 from jaxvision import cli
@@ -14,7 +14,7 @@ from jaxvision import cli
 
 @pytest.fixture(scope="module")
 def data_dir():
-  return processes.prepared_digits()
+  return spawned.prepared_digits()
 
 
 def test_data_prepare_then_list(tmp_path, data_dir, capsys):
@@ -116,7 +116,7 @@ def test_data_doctor_fails_on_errors(tmp_path, capsys):
 
 def test_data_preview_takes_a_config(data_dir, tmp_path, capsys):
   sheet = tmp_path / "sheet.png"
-  words = ["data", "preview", "--config", processes.recipe("digits.py")]
+  words = ["data", "preview", "--config", spawned.recipe("digits.py")]
   words += [f"--config.data.data_dir={data_dir}", "--output", str(sheet)]
   assert cli.main([*words, "--batches=1"]) == 0
   assert capsys.readouterr().out == f"preview: {sheet}\n"

@@ -5,17 +5,17 @@ import os
 import pathlib
 import sys
 
-import processes
+import fake_programs
 import pytest
-import stand_in
-import sweeps
+import spawned
+import sweep_cases
 
 from jaxvision import cli, launch
 
 _EXPERIMENT = str(
   pathlib.Path(__file__).parents[2] / "experiments" / "optimizers.py"
 )
-_RECIPE = processes.recipe("digits.py:linear")
+_RECIPE = spawned.recipe("digits.py:linear")
 _TPU = ("--name=a", "--zone=z", "--accelerator=v5litepod-16", "--runtime=r")
 _SWEEP = ("sweep", _EXPERIMENT, "--workdir", "/shared/sweep")
 _TRAIN = ("train", "--config", _RECIPE, "--workdir", "/shared/run")
@@ -73,7 +73,7 @@ def test_dry_runs_leave_nothing(words, tmp_path, capsys, monkeypatch):
 def test_the_password_of_a_storage_is_shown_nowhere(
   words, way, capsys, monkeypatch, tmp_path
 ):
-  asked = str(sweeps.write(tmp_path, rates=(0.1,), seeds=1))
+  asked = str(sweep_cases.write(tmp_path, rates=(0.1,), seeds=1))
   sweep = ("sweep", asked, "--workdir", "/shared/sweep")
   url = "postgresql+psycopg2://user:verysecret@host/database"
   given = {
@@ -93,7 +93,7 @@ def test_local_processes_have_the_storage_in_their_environment(tmp_path):
   job = launch.job.Job(
     command=("sweep", "--workdir", "w"),
     folder=tmp_path / "launch",
-    python=stand_in.write(
+    python=fake_programs.write(
       tmp_path / "python",
       """
       import os, pathlib, sys

@@ -10,14 +10,14 @@ import subprocess
 import sys
 import time
 
-import processes
 import pytest
+import spawned
 
 from jaxvision import cli, data
 from jaxvision.cli.main import _make_parser
 from jaxvision.processes import exit_codes
 
-_DIGITS = processes.recipe("digits.py:linear")
+_DIGITS = spawned.recipe("digits.py:linear")
 # What starts fast must not import these.
 _HEAVY = ("jax", "tensorflow", "torch", "flax", "orbax", "grain", "matplotlib")
 _COMMANDS = (
@@ -51,7 +51,7 @@ _COMMANDS = (
 
 @pytest.fixture(scope="module")
 def data_dir():
-  return processes.prepared_digits()
+  return spawned.prepared_digits()
 
 
 def _train_arguments(workdir, data_dir, *more):
@@ -235,7 +235,7 @@ def test_a_full_disk_is_no_wrong_argument(error, code, monkeypatch, capsys):
 
 @pytest.mark.parametrize("which", ["last", "48", "best"])
 def test_evaluate_gives_the_numbers_of_the_run(which, trained, capsys):
-  result = processes.result(trained)
+  result = spawned.result(trained)
   steps = {"last": 48, "48": 48, "best": result["best"]["step"]}
   arguments = ["evaluate", "--workdir", str(trained), "--json"]
   assert cli.main([*arguments, "--checkpoint", which]) == 0
@@ -249,7 +249,7 @@ def test_evaluate_gives_the_numbers_of_the_run(which, trained, capsys):
 def test_evaluate_another_split(trained, capsys):
   workdir = ["--workdir", str(trained)]
   assert cli.main(["evaluate", *workdir, "--split", "validation"]) == 0
-  last = processes.measured(trained)[-1]
+  last = spawned.measured(trained)[-1]
   printed = capsys.readouterr().out
   assert "step 48, validation\n" in printed
   assert f"loss               {last['validation_ema/loss']:.4f}" in printed
@@ -343,7 +343,7 @@ def test_plain_lines_when_piped(trained, data_dir, tmp_path):
   assert lines[-1].startswith(
     f"report: {tmp_path}/run/report.html, test accuracy"
   )
-  ours, theirs = (processes.result(w) for w in (tmp_path / "run", trained))
+  ours, theirs = (spawned.result(w) for w in (tmp_path / "run", trained))
   assert ours["fingerprint"] == theirs["fingerprint"]
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-import sweeps
+import sweep_cases
 import tiny_runs
 
 from jaxvision import cli
@@ -20,7 +20,7 @@ from jaxvision.runs import metrics_log
 @pytest.fixture
 def asked(tmp_path):
   """The path of an experiment of four tiny runs."""
-  return sweeps.write(
+  return sweep_cases.write(
     tmp_path,
     rates=(0.1, 0.3),
     seeds=2,

@@ -5,8 +5,8 @@ import io
 import json
 
 import numpy as np
-import processes
 import pytest
+import spawned
 from PIL import Image
 
 from jaxvision import cli, inference, training
@@ -36,7 +36,7 @@ def trained(tmp_path_factory):
   folder = tmp_path_factory.mktemp("trained")
   path = _write(folder / "own.npz", *_images(48, seed=0), NAMES)
   training.train(
-    processes.recipe("digits.py:mlp"),
+    spawned.recipe("digits.py:mlp"),
     workdir=folder / "run",
     overrides={
       "model.options": {"hidden": (8,)},
@@ -236,7 +236,7 @@ def test_converted_weights_keep_how_images_become_their_input(tmp_path, capsys):
   run = tmp_path / "run"
   path = _write(tmp_path / "own.npz", *_images(48, seed=0), NAMES)
   training.train(
-    processes.recipe("digits.py:mlp"),
+    spawned.recipe("digits.py:mlp"),
     workdir=run,
     overrides={
       "model.name": "resnet18",

@@ -12,7 +12,7 @@ import threading
 import file_server
 import pytest
 
-from jaxvision.downloads import http as download
+from jaxvision.downloads.http import download
 
 CONTENT = random.Random(0).randbytes(1_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -34,7 +34,7 @@ def _names(folder):
 
 def test_whole_file_and_nothing_else(site, tmp_path):
   path = tmp_path / "new" / "weights.npz"
-  download.download(_url(site), path, sha256=SHA256.upper())
+  download(_url(site), path, sha256=SHA256.upper())
   assert path.read_bytes() == CONTENT
   assert _names(path.parent) == ["weights.npz"]
 
@@ -42,7 +42,7 @@ def test_whole_file_and_nothing_else(site, tmp_path):
 def test_broken_connections_are_opened_again_where_they_broke(site, tmp_path):
   site.cuts[:] = [300_000, 200_000]
   path = tmp_path / "weights.npz"
-  download.download(_url(site), path)
+  download(_url(site), path)
   assert path.read_bytes() == CONTENT
   starts = [int(r.strip("bytes=-") or 0) for r in site.ranges]
   assert starts[0] == 0
@@ -55,12 +55,12 @@ def test_next_attempt_goes_on_from_what_was_kept(site, tmp_path):
   site.cuts[:] = [500_000, 0]
   path = tmp_path / "weights.npz"
   with pytest.raises(ConnectionError) as caught:
-    download.download(_url(site), path)
+    download(_url(site), path)
   kept = (tmp_path / "weights.npz.part").stat().st_size
   assert 400_000 < kept <= 500_000
   assert f"{kept:,} bytes are kept" in str(caught.value)
   assert not path.exists()
-  download.download(_url(site), path, sha256=SHA256)
+  download(_url(site), path, sha256=SHA256)
   assert path.read_bytes() == CONTENT
   assert site.ranges[-1] == f"bytes={kept}-"
   assert _names(tmp_path) == ["weights.npz"]
@@ -70,11 +70,11 @@ def test_refusal_on_the_way_keeps_what_came(site, tmp_path):
   site.cuts[:] = [500_000, 0]
   path = tmp_path / "weights.npz"
   with pytest.raises(ConnectionError):
-    download.download(_url(site), path)
+    download(_url(site), path)
   kept = (tmp_path / "weights.npz.part").stat().st_size
   site.statuses[:] = [503]
   with pytest.raises(ConnectionError, match="503"):
-    download.download(_url(site), path)
+    download(_url(site), path)
   assert (tmp_path / "weights.npz.part").stat().st_size == kept > 0
 
 
@@ -82,9 +82,9 @@ def test_another_version_is_fetched_from_its_start(site, tmp_path):
   site.cuts[:] = [500_000, 0]
   path = tmp_path / "weights.npz"
   with pytest.raises(ConnectionError):
-    download.download(_url(site), path)
+    download(_url(site), path)
   site.files["a/weights.npz"] = CONTENT[::-1]
-  download.download(_url(site), path)
+  download(_url(site), path)
   assert path.read_bytes() == CONTENT[::-1]
 
 
@@ -94,7 +94,7 @@ def test_part_that_was_complete_or_too_long(kept, site, tmp_path):
   (tmp_path / "weights.npz.part").write_bytes(kept)
   tag = f'"{hash(CONTENT)}"'
   (tmp_path / "weights.npz.part.version").write_text(tag)
-  download.download(_url(site), path, sha256=SHA256)
+  download(_url(site), path, sha256=SHA256)
   assert path.read_bytes() == CONTENT
   assert len(site.ranges) == 1 + (kept != CONTENT)
 
@@ -102,7 +102,7 @@ def test_part_that_was_complete_or_too_long(kept, site, tmp_path):
 def test_part_of_unknown_version_is_not_trusted(site, tmp_path):
   path = tmp_path / "weights.npz"
   (tmp_path / "weights.npz.part").write_bytes(b"something else")
-  download.download(_url(site), path)
+  download(_url(site), path)
   assert path.read_bytes() == CONTENT
 
 
@@ -110,12 +110,12 @@ def test_server_without_ranges_is_asked_for_all_again(tmp_path):
   with file_server.serve({"a/weights.npz": CONTENT}, resumes=False) as site:
     site.cuts[:] = [300_000]
     path = tmp_path / "weights.npz"
-    download.download(_url(site), path, sha256=SHA256)
+    download(_url(site), path, sha256=SHA256)
     assert path.read_bytes() == CONTENT
     assert site.ranges == ["", ""]
     site.cuts[:] = [300_000, 300_000]  # no further than the last time
     with pytest.raises(ConnectionError):
-      download.download(_url(site), tmp_path / "other.npz")
+      download(_url(site), tmp_path / "other.npz")
 
 
 def test_wrong_checksum_names_both_and_leaves_no_trace(site, tmp_path):
@@ -123,17 +123,17 @@ def test_wrong_checksum_names_both_and_leaves_no_trace(site, tmp_path):
   found = hashlib.sha256(CONTENT[1:]).hexdigest()
   path = tmp_path / "weights.npz"
   with pytest.raises(ValueError, match=f"(?s){found}.*{SHA256}"):
-    download.download(_url(site), path, sha256=SHA256)
+    download(_url(site), path, sha256=SHA256)
   assert not path.exists()
   site.files["a/weights.npz"] = CONTENT
-  download.download(_url(site), path, sha256=SHA256)
+  download(_url(site), path, sha256=SHA256)
   assert path.read_bytes() == CONTENT
 
 
 def test_missing_file_says_where_to_put_it(site, tmp_path):
   path = tmp_path / "missing.npz"
   with pytest.raises(FileNotFoundError, match=f"404.*{path}"):
-    download.download(f"{site.url}/missing.npz", path)
+    download(f"{site.url}/missing.npz", path)
   assert not path.exists()
 
 
@@ -142,14 +142,14 @@ def test_nobody_there_says_where_to_put_it(tmp_path):
     url = f"{site.url}/weights.npz"
   path = tmp_path / "weights.npz"
   with pytest.raises(ConnectionError, match=f"cannot be reached.*{path}"):
-    download.download(url, path)
+    download(url, path)
 
 
 def test_many_at_once_fetch_it_once(site, tmp_path, caplog):
   caplog.set_level(logging.INFO, "jaxvision")
   path = tmp_path / "weights.npz"
   with concurrent.futures.ThreadPoolExecutor(8) as pool:
-    list(pool.map(lambda _: download.download(_url(site), path), range(8)))
+    list(pool.map(lambda _: download(_url(site), path), range(8)))
   assert path.read_bytes() == CONTENT
   assert len(site.ranges) == 1
   assert _names(tmp_path) == ["weights.npz"]
@@ -162,11 +162,11 @@ def test_bar_in_a_terminal_only(site, tmp_path, monkeypatch):
       return True
 
   monkeypatch.setattr("sys.stderr", screen := Terminal())
-  download.download(_url(site), tmp_path / "weights.npz")
+  download(_url(site), tmp_path / "weights.npz")
   assert "weights.npz" in screen.getvalue()
   assert "1.0/1.0 MB" in screen.getvalue()
   monkeypatch.setattr("sys.stderr", file := io.StringIO())
-  download.download(_url(site), tmp_path / "again.npz")
+  download(_url(site), tmp_path / "again.npz")
   assert file.getvalue() == ""
 
 
@@ -242,7 +242,7 @@ def _rest(content, headers):
 def test_two_versions_are_never_mixed(tmp_path, content, headers):
   path = tmp_path / "a.npz"
   with _scripted(_cut(CONTENT, '"1"'), _rest(content, headers)) as (url, _):
-    download.download(url, path)
+    download(url, path)
   assert path.read_bytes() == content
 
 
@@ -250,7 +250,7 @@ def test_the_rest_of_the_same_version_is_appended(tmp_path):
   path = tmp_path / "a.npz"
   answers = _cut(CONTENT, '"1"'), _rest(CONTENT, {"ETag": '"1"'})
   with _scripted(*answers) as (url, asked):
-    download.download(url, path, sha256=SHA256)
+    download(url, path, sha256=SHA256)
   assert asked[0] is None and asked[1] > 400_000
 
 
@@ -280,7 +280,7 @@ def test_answers_that_fit_nothing_are_errors_and_leave_no_file(
     _scripted(answer) as (url, asked),
     pytest.raises(ConnectionError, match=pattern),
   ):
-    download.download(url, path)
+    download(url, path)
   assert not path.exists()
   assert len(asked) < 8
 
@@ -291,7 +291,7 @@ def test_a_part_longer_than_the_file_is_fetched_anew(tmp_path):
   (tmp_path / "a.npz.part.version").write_text('{"tag": "1", "total": 9}')
   refused = 416, {"Content-Range": f"bytes */{len(CONTENT)}"}, b""
   with _scripted(refused, (200, {}, CONTENT)) as (url, _):
-    download.download(url, path, sha256=SHA256)
+    download(url, path, sha256=SHA256)
 
 
 @pytest.mark.parametrize("status", [404, 500])
@@ -301,11 +301,11 @@ def test_passwords_are_not_shown(tmp_path, status, caplog):
   with _scripted((status, {}, b"")) as (url, _):
     secret = url.replace("://", "://me:pass%20word@") + "?token=abc123"
     with pytest.raises(OSError, match=str(status)) as caught:
-      download.download(secret, path)
+      download(secret, path)
   with pytest.raises(ConnectionError, match="cannot be reached") as unreachable:
-    download.download(secret, path)
+    download(secret, path)
   with pytest.raises(ConnectionError) as invalid:
-    download.download("http://me:pass%20word@host:port/a?token=abc123", path)
+    download("http://me:pass%20word@host:port/a?token=abc123", path)
   told = caplog.text + str(caught.value) + str(unreachable.value)
   for text in (told, str(invalid.value)):
     assert "a.npz" in text

@@ -11,8 +11,8 @@ import os
 import pathlib
 
 import numpy as np
-import processes
 import pytest
+import spawned
 
 import jaxvision
 from jaxvision import files, training
@@ -95,7 +95,7 @@ def run(tmp_path):
   }
   with pytest.raises(train_loop.Diverged):
     training.train(
-      processes.recipe("digits.py:mlp"),
+      spawned.recipe("digits.py:mlp"),
       workdir=tmp_path / "run",
       overrides=overrides,
     )

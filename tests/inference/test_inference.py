@@ -7,8 +7,8 @@ import shutil
 import image_files
 import jax
 import numpy as np
-import processes
 import pytest
+import spawned
 from PIL import Image
 
 from jaxvision import cli, data, training, trees
@@ -27,7 +27,7 @@ def run(request, tmp_path_factory):
   images = rng.integers(0, 256, (48, 6, 5, channels)).astype(np.uint8)
   np.savez(folder / "noise.npz", images=images, labels=np.arange(48) % 3)
   training.train(
-    processes.recipe("digits.py:mlp"),
+    spawned.recipe("digits.py:mlp"),
     workdir=folder / "run",
     overrides={
       "model.options": {"hidden": (8,)},
@@ -136,7 +136,7 @@ def test_odd_files_do_not_stop_the_others(run, tmp_path):
 def test_variables_are_the_moving_average(run):
   workdir, loaded = run
   evaluation = inference.evaluate(loaded, role="validation")
-  last = processes.measured(workdir)[-1]
+  last = spawned.measured(workdir)[-1]
   assert evaluation.metrics["loss"] == last["validation_ema/loss"]
   assert evaluation.metrics["loss"] != last["validation/loss"]
 
@@ -150,7 +150,7 @@ def test_evaluation_sees_every_example_once(run):
 def test_best_and_last_checkpoint_by_name_and_number(run):
   workdir, loaded = run
   assert loaded.step == 4
-  best = processes.result(workdir)["best"]["step"]
+  best = spawned.result(workdir)["best"]["step"]
   assert inference.load_run(workdir, which="best").step == best
   named = inference.load_run(workdir, which="4")
   assert fingerprint.of(named.variables) == fingerprint.of(loaded.variables)

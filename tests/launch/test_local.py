@@ -9,9 +9,9 @@ import subprocess
 import sys
 import time
 
-import processes
+import fake_programs
 import pytest
-import stand_in
+import spawned
 
 from jaxvision import launch
 from jaxvision.launch import job as jobs
@@ -41,7 +41,7 @@ def _quick(monkeypatch):
 
 
 def _job(folder, code, *command):
-  python = stand_in.write(folder / "python", _HEAD + code)
+  python = fake_programs.write(folder / "python", _HEAD + code)
   return jobs.Job(command=command, folder=folder / "launch", python=python)
 
 
@@ -267,9 +267,9 @@ def test_gpus_are_shared_out(tmp_path, monkeypatch):
 
 def _words(workdir):
   return [
-    *("train", "--config", processes.recipe("digits.py:mlp")),
+    *("train", "--config", spawned.recipe("digits.py:mlp")),
     *("--workdir", str(workdir)),
-    f"--config.data.data_dir={processes.prepared_digits()}",
+    f"--config.data.data_dir={spawned.prepared_digits()}",
     "--config.model.options.hidden=(8,)",
     "--config.train.batch_size=16",
     "--config.train.duration=600 steps",
@@ -281,18 +281,16 @@ def _words(workdir):
 
 
 def _steps(workdir):
-  return [line["step"] for line in processes.measured(workdir)]
+  return [line["step"] for line in spawned.measured(workdir)]
 
 
 @pytest.mark.slow
 def test_a_training_whose_process_is_killed_ends_as_if_it_was_not(tmp_path):
   whole, killed = tmp_path / "whole", tmp_path / "killed"
   words = ["launch", "local", "--processes", "2", "--devices", "1", "--"]
-  calm = processes.start(
-    [*words, *_words(whole)], output=tmp_path / "whole.txt"
-  )
+  calm = spawned.start([*words, *_words(whole)], output=tmp_path / "whole.txt")
   assert calm.wait() == 0, calm.output.read_text()
-  started = processes.start(
+  started = spawned.start(
     [*words, *_words(killed)], output=tmp_path / "killed.txt"
   )
   deadline = time.monotonic() + 100
@@ -305,7 +303,7 @@ def test_a_training_whose_process_is_killed_ends_as_if_it_was_not(tmp_path):
   printed = started.output.read_text()
   assert "process 1 was ended by SIGKILL (137)" in printed
   assert "restart 1 of 3" in printed
-  ours, theirs = processes.result(killed), processes.result(whole)
+  ours, theirs = spawned.result(killed), spawned.result(whole)
   assert ours["fingerprint"] == theirs["fingerprint"]
   starts = json.loads((killed / "environment.json").read_text())
   assert [each["step"] > 0 for each in starts] == [False, True]

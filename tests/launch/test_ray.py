@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 
-import processes
 import pytest
-import sweeps
+import spawned
+import sweep_cases
 
 from jaxvision import cli
 from jaxvision.launch import job as jobs
@@ -200,9 +200,9 @@ def test_a_worker_that_nobody_connected_trains_not_alone(tmp_path):
 
 def _words(workdir, *more):
   return [
-    *("train", "--config", processes.recipe("digits.py:mlp")),
+    *("train", "--config", spawned.recipe("digits.py:mlp")),
     *("--workdir", str(workdir)),
-    f"--config.data.data_dir={processes.prepared_digits()}",
+    f"--config.data.data_dir={spawned.prepared_digits()}",
     "--config.model.options.hidden=(8,)",
     "--config.train.batch_size=16",
     "--config.train.duration=600 steps",
@@ -230,7 +230,7 @@ _LAUNCH = ("launch", "ray", "--workers", "2", "--devices", "1", "--")
 
 def _wait_for_step(step, workdir, started, output):
   deadline = time.monotonic() + 200
-  while not any(line["step"] >= step for line in processes.measured(workdir)):
+  while not any(line["step"] >= step for line in spawned.measured(workdir)):
     assert started.poll() is None, output.read_text()
     assert time.monotonic() < deadline, output.read_text()
     time.sleep(0.05)
@@ -260,16 +260,14 @@ def _workers(parent):
 def test_a_worker_that_is_killed_costs_nothing(tmp_path):
   pytest.importorskip("ray", reason="pip install 'jaxvision[ray]'")
   whole, hurt = tmp_path / "whole", tmp_path / "hurt"
-  calm = processes.start_group(
-    [_words(whole)] * 2, output=tmp_path / "whole.txt"
-  )
+  calm = spawned.start_group([_words(whole)] * 2, output=tmp_path / "whole.txt")
   assert [each.wait() for each in calm] == [0, 0]
   output = tmp_path / "hurt.txt"
   started = _start([*_LAUNCH, *_words(hurt)], output)
   _wait_for_step(100, hurt, started, output)
   os.kill(_workers(started.pid)[-1], signal.SIGKILL)
   assert started.wait(300) == 0, output.read_text()
-  ours, theirs = processes.result(hurt), processes.result(whole)
+  ours, theirs = spawned.result(hurt), spawned.result(whole)
   assert ours["fingerprint"] == theirs["fingerprint"]
   starts = json.loads((hurt / "environment.json").read_text())
   assert [each["step"] > 0 for each in starts] == [False, True]
@@ -291,7 +289,7 @@ def test_a_wrong_model_is_no_reason_to_restart(tmp_path):
 @pytest.mark.slow
 def test_a_sweep_whose_worker_is_killed_ends_complete(tmp_path):
   pytest.importorskip("ray", reason="pip install 'jaxvision[ray]'")
-  asked = sweeps.write(tmp_path, rates=(0.1, 0.3), seeds=3)
+  asked = sweep_cases.write(tmp_path, rates=(0.1, 0.3), seeds=3)
   workdir = tmp_path / "sweep"
   output = tmp_path / "printed.txt"
   words = ["sweep", str(asked), "--workdir", str(workdir), "--grace", "6"]

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import time
 
-import processes
+import fake_programs
 import pytest
 import slurm_cluster
-import stand_in
-import sweeps
+import spawned
+import sweep_cases
 
 from jaxvision.launch import job as jobs
 from jaxvision.launch import slurm
@@ -152,13 +152,13 @@ def test_a_password_is_in_a_file_of_this_user_alone(tmp_path, programs):
   shown = jobs.show(slurm.render(job, slurm.Options()))
   assert "w0rd" not in shown
   assert f"# file {job.folder}/secrets.sh" in shown
-  stand_in.write(programs / "sbatch", "print(17)")
+  fake_programs.write(programs / "sbatch", "print(17)")
   assert slurm.launch(job, slurm.Options()) == 0
   for path in job.folder.iterdir():
     assert path.stat().st_mode & 0o777 == 0o600
   assert "w0rd" not in (job.folder / "job.sh").read_text()
   # The script reads it, and srun's processes have it in their environment.
-  stand_in.write(
+  fake_programs.write(
     programs / "srun",
     """
     import os, pathlib, sys
@@ -211,15 +211,17 @@ def test_the_script_restarts_and_requeues(
 ):
   (programs / "calls").write_text("[]")
   (programs / "codes").write_text(json.dumps(codes))
-  stand_in.write(programs / "srun", _SRUN)
-  stand_in.write(
+  fake_programs.write(programs / "srun", _SRUN)
+  fake_programs.write(
     programs / "scontrol",
     """
     import pathlib, sys
     pathlib.Path(__file__).with_name("requeued").write_text(str(sys.argv[1:]))
     """,
   )
-  stand_in.write(programs / "sleep", "")  # for as long as SLURM takes to end it
+  fake_programs.write(
+    programs / "sleep", ""
+  )  # for as long as SLURM takes to end it
   done = subprocess.run(
     ["bash", "-c", _script(tmp_path, restarts=2)],
     env=os.environ | {"SLURM_JOB_ID": "17"},
@@ -242,14 +244,14 @@ def test_the_script_restarts_and_requeues(
 def test_ports_change(tmp_path, programs):
   (programs / "calls").write_text("[]")
   (programs / "codes").write_text(json.dumps([137] * 20))
-  stand_in.write(programs / "srun", _SRUN)
+  fake_programs.write(programs / "srun", _SRUN)
   subprocess.run(["bash", "-c", _script(tmp_path, restarts=19)])
   ports = {call[0] for call in json.loads((programs / "calls").read_text())}
   assert len(ports) > 15
 
 
 def test_submission(tmp_path, programs, caplog):
-  stand_in.write(
+  fake_programs.write(
     programs / "sbatch",
     """
     import pathlib, sys
@@ -265,7 +267,7 @@ def test_submission(tmp_path, programs, caplog):
 
 
 def test_a_refusal_has_slurms_words(tmp_path, programs):
-  stand_in.write(
+  fake_programs.write(
     programs / "sbatch", "import sys; sys.exit('invalid partition specified')"
   )
   with pytest.raises(OSError, match="invalid partition specified"):
@@ -294,9 +296,9 @@ def _arguments(workdir):
   """A training in two processes, as the launcher is told it."""
   return [
     *("launch", "slurm", "--tasks", "2", "--grace", "60", "--"),
-    *("train", "--config", processes.recipe("digits.py:mlp")),
+    *("train", "--config", spawned.recipe("digits.py:mlp")),
     *("--workdir", str(workdir)),
-    f"--config.data.data_dir={processes.prepared_digits()}",
+    f"--config.data.data_dir={spawned.prepared_digits()}",
     "--config.model.options.hidden=(8,)",
     "--config.train.batch_size=16",
     "--config.train.duration=600 steps",
@@ -309,7 +311,7 @@ def _arguments(workdir):
 
 def _submit(workdir):
   """Submits it, with one device in each process; the number of the job."""
-  submitted = processes.start(
+  submitted = spawned.start(
     _arguments(workdir),
     output=workdir.with_suffix(".txt"),
     variables={"JAX_NUM_CPU_DEVICES": "1", "JAXVISION_HEARTBEAT_TIMEOUT": "10"},
@@ -338,11 +340,11 @@ def _wait(condition, workdir):
 
 def _finished(workdir):
   path = workdir / "result.json"
-  return path.exists() and processes.result(workdir)["status"] == "finished"
+  return path.exists() and spawned.result(workdir)["status"] == "finished"
 
 
 def _steps(workdir):
-  return [line["step"] for line in processes.measured(workdir)]
+  return [line["step"] for line in spawned.measured(workdir)]
 
 
 def _process(job, number):
@@ -377,7 +379,7 @@ def test_a_job_that_is_killed_and_requeued_ends_as_if_it_was_not(
   assert "attempt 1, start 0 of the job" in log
   assert "the processes ended with 42" in log
   assert "attempt 0, start 1 of the job" in log
-  ours, theirs = processes.result(hurt), processes.result(whole)
+  ours, theirs = spawned.result(hurt), spawned.result(whole)
   assert ours["fingerprint"] == theirs["fingerprint"]
   starts = json.loads((hurt / "environment.json").read_text())
   assert len(starts) == 3
@@ -386,11 +388,11 @@ def test_a_job_that_is_killed_and_requeued_ends_as_if_it_was_not(
 
 @pytest.mark.slow
 def test_the_jobs_of_an_array_share_a_sweep(cluster, tmp_path):
-  asked = sweeps.write(tmp_path, rates=(0.1, 0.3), seeds=3)
+  asked = sweep_cases.write(tmp_path, rates=(0.1, 0.3), seeds=3)
   workdir = tmp_path / "sweep"
   words = ["launch", "slurm", "--array", "2", "--"]
   words += ["sweep", str(asked), "--workdir", str(workdir)]
-  submitted = processes.start(words, output=tmp_path / "submitted.txt")
+  submitted = spawned.start(words, output=tmp_path / "submitted.txt")
   queued = ["squeue", "--noheader", "--states=all", "--format=%T", "--array"]
   queued += ["--jobs", _number(submitted)]
 

@@ -13,8 +13,8 @@ import signal
 import time
 
 import numpy as np
-import processes
 import pytest
+import spawned
 import tiny_runs
 
 from jaxvision import cli
@@ -74,8 +74,8 @@ def _start(recipe, workdir, *, count=2, devices=1, **overrides):
   arguments = _arguments(recipe, workdir, **overrides)
   output = workdir.with_suffix(".txt")
   if count == 1:
-    return [processes.start(arguments, output=output, devices=devices)]
-  return processes.start_group(
+    return [spawned.start(arguments, output=output, devices=devices)]
+  return spawned.start_group(
     [arguments] * count, output=output, devices=devices
   )
 
@@ -89,13 +89,13 @@ def _finish(group):
 
 
 def _losses(workdir):
-  lines = processes.measured(workdir)
+  lines = spawned.measured(workdir)
   return {x["step"]: x["train/loss"] for x in lines if "train/loss" in x}
 
 
 def _last_step(workdir):
   try:
-    lines = processes.measured(workdir)
+    lines = spawned.measured(workdir)
   except ValueError:  # in the middle of a line
     return 0
   return lines[-1]["step"] if lines else 0
@@ -119,8 +119,8 @@ def whole(recipe, tmp_path_factory):
 
 
 def _same(workdir, reference):
-  assert processes.measured(workdir) == processes.measured(reference)
-  ours, theirs = processes.result(workdir), processes.result(reference)
+  assert spawned.measured(workdir) == spawned.measured(reference)
+  ours, theirs = spawned.result(workdir), spawned.result(reference)
   for key in ("fingerprint", "step", "best", "final", "status"):
     assert ours[key] == theirs[key]
 
@@ -128,7 +128,7 @@ def _same(workdir, reference):
 def test_two_processes_are_one_with_two_devices(whole):
   (one, two), (_, printed) = (list(each.values()) for each in whole)
   assert _losses(two) == pytest.approx(_losses(one), rel=1e-5)
-  ours, theirs = processes.result(two), processes.result(one)
+  ours, theirs = spawned.result(two), spawned.result(one)
   assert ours["final"]["metrics"] == pytest.approx(
     theirs["final"]["metrics"], rel=1e-5
   )
@@ -165,13 +165,13 @@ def test_two_processes_of_two_devices_are_one_of_four(
     group = _start(recipe, workdir, count=count, devices=4 // count, **options)
     _finish(group)
   assert _losses(runs[2]) == pytest.approx(_losses(runs[1]), rel=1e-5)
-  for ours, theirs in zip(*map(processes.measured, runs.values()), strict=True):
+  for ours, theirs in zip(*map(spawned.measured, runs.values()), strict=True):
     assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6)
 
 
 def test_processes_that_differ_do_not_begin(recipe, tmp_path):
   arguments = [_arguments(recipe, tmp_path / "run", seed=n) for n in (0, 1, 0)]
-  group = processes.start_group(arguments, output=tmp_path / "out.txt")
+  group = spawned.start_group(arguments, output=tmp_path / "out.txt")
   for command in group:
     assert command.wait() == 2
     printed = command.output.read_text()
@@ -184,7 +184,7 @@ def test_processes_that_differ_do_not_begin(recipe, tmp_path):
 
 def test_a_workdir_that_is_not_shared_is_refused(recipe, tmp_path):
   arguments = [_arguments(recipe, tmp_path / str(n)) for n in (0, 1)]
-  group = processes.start_group(arguments, output=tmp_path / "out.txt")
+  group = spawned.start_group(arguments, output=tmp_path / "out.txt")
   for command in group:
     assert command.wait() == 2
     printed = command.output.read_text()
@@ -197,7 +197,7 @@ def test_the_workdir_of_another_config_is_refused_by_all(
 ):
   (_, two), _ = (list(each.values()) for each in whole)
   arguments = [_arguments(recipe, two, seed=7)] * 2
-  group = processes.start_group(arguments, output=tmp_path / "out.txt")
+  group = spawned.start_group(arguments, output=tmp_path / "out.txt")
   for command in group:
     assert command.wait() == 2
     assert "  seed: 0 there, 7 here" in command.output.read_text()
@@ -205,7 +205,7 @@ def test_the_workdir_of_another_config_is_refused_by_all(
 
 def test_a_process_that_does_not_come_is_named(recipe, tmp_path):
   arguments = _arguments(recipe, tmp_path / "run")
-  (command,) = processes.start_group(
+  (command,) = spawned.start_group(
     [arguments, ()],
     output=tmp_path / "out.txt",
     variables={"JAXVISION_START_TIMEOUT": "1"},
@@ -247,7 +247,7 @@ def test_a_signal_saves_everywhere_at_one_step(
   for process in told:
     group[process].signal_when(number, lambda: True)
   assert [command.wait() for command in group] == [cli.PREEMPTED] * 2
-  step = processes.result(workdir)["step"]
+  step = spawned.result(workdir)["step"]
   for command in group:
     assert f"stopped and saved at step {step}" in command.output.read_text()
   elsewhere = {
@@ -262,7 +262,7 @@ def test_a_signal_saves_everywhere_at_one_step(
     folder = elsewhere[name]
     _finish(_start(recipe, folder, count=count, devices=devices))
     assert _losses(folder) == pytest.approx(_losses(one), rel=1e-5)
-    assert processes.result(folder)["step"] == 48
+    assert spawned.result(folder)["step"] == 48
 
 
 @pytest.mark.slow
@@ -348,4 +348,4 @@ def test_killed_at_twelve_random_moments(recipe, long, tmp_path, count):
       assert other is victim or other.wait() in _ABANDONED, (phase, step)
   _finish(_start(recipe, workdir, count=count, devices=2 // count, **_LONG))
   _same(workdir, long[count])
-  assert processes.result(workdir)["goodput"] < 0.5
+  assert spawned.result(workdir)["goodput"] < 0.5

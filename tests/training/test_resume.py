@@ -13,8 +13,8 @@ import shutil
 import signal
 import time
 
-import processes
 import pytest
+import spawned
 
 from jaxvision import cli, training
 
@@ -46,12 +46,12 @@ _RUNS = {
 
 
 def _overrides(model):
-  data_dir = {"data.data_dir": processes.prepared_digits()}
+  data_dir = {"data.data_dir": spawned.prepared_digits()}
   return {**_OVERRIDES, **_RUNS[model], **data_dir}
 
 
 def _arguments(model, workdir):
-  config = processes.recipe(f"digits.py:{model}")
+  config = spawned.recipe(f"digits.py:{model}")
   values = _overrides(model).items()
   return [
     *("train", "--config", config, "--workdir", str(workdir)),
@@ -60,7 +60,7 @@ def _arguments(model, workdir):
 
 
 def _start(model, workdir, *, devices=1):
-  return processes.start(
+  return spawned.start(
     _arguments(model, workdir),
     output=workdir.with_suffix(".txt"),
     devices=devices,
@@ -99,8 +99,8 @@ def preempted(tmp_path_factory):
 
 
 def _same(workdir, reference):
-  assert processes.measured(workdir) == processes.measured(reference)
-  ours, theirs = processes.result(workdir), processes.result(reference)
+  assert spawned.measured(workdir) == spawned.measured(reference)
+  ours, theirs = spawned.result(workdir), spawned.result(reference)
   for key in ("fingerprint", "step", "best", "final", "status"):
     assert ours[key] == theirs[key]
   return True
@@ -113,7 +113,7 @@ def _last_step(workdir):
 
 def _whole_lines(workdir):
   try:
-    return processes.measured(workdir)
+    return spawned.measured(workdir)
   except ValueError:  # the process is in the middle of a line
     return []
 
@@ -160,7 +160,7 @@ def test_killed_while_evaluating_saving_and_stepping(model, whole, tmp_path):
 
   command = _start(model, workdir)
   assert command.end_when(kill, lambda: _last_step(workdir) >= 140) == -kill
-  assert _last_step(workdir) < processes.result(whole(model))["step"]
+  assert _last_step(workdir) < spawned.result(whole(model))["step"]
 
   assert _start(model, workdir).wait() == 0, _printed(workdir)
   assert "going on from step" in _printed(workdir)
@@ -172,7 +172,7 @@ def test_killed_while_evaluating_saving_and_stepping(model, whole, tmp_path):
 @_each_run
 def test_killed_at_eight_random_moments(model, whole, tmp_path):
   workdir, moments = tmp_path / model, random.Random(0)
-  last = processes.result(whole(model))["step"] - 100
+  last = spawned.result(whole(model))["step"] - 100
   for number, step in enumerate(sorted(moments.choices(range(last), k=8)), 1):
     command = _start(model, workdir)
     command.signal_when(0, lambda: _started(workdir) == number)  # noqa: B023
@@ -190,7 +190,7 @@ def test_eight_devices_killed_and_not(tmp_path):
   command.end_when(signal.SIGKILL, lambda: _last_step(workdir) >= 120)
   assert _start("mlp", workdir, devices=8).wait() == 0, _printed(workdir)
   training.train(
-    processes.recipe("digits.py:mlp"),
+    spawned.recipe("digits.py:mlp"),
     workdir=tmp_path / "here",
     overrides=_overrides("mlp"),
   )
@@ -200,7 +200,7 @@ def test_eight_devices_killed_and_not(tmp_path):
 def test_sigterm_saves_and_exits_with_its_own_code(preempted, whole, tmp_path):
   code, workdir = preempted
   assert code == cli.PREEMPTED
-  stopped = processes.result(workdir)
+  stopped = spawned.result(workdir)
   assert stopped["status"].startswith("preempted")
   assert stopped["step"] == _steps(workdir)[-1] < 400
   assert f"saved at step {stopped['step']}" in _printed(workdir)
@@ -225,7 +225,7 @@ def test_sigterm_before_the_first_step_ends_without_one(whole, tmp_path):
 def test_sigterm_in_an_evaluation_does_not_wait_for_its_end(whole, tmp_path):
   workdir = tmp_path / "run"
   slow = ["--config.evaluate.batch_size=1"]  # which changes no metric
-  command = processes.start(
+  command = spawned.start(
     [*_arguments("mlp", workdir), *slow], output=workdir.with_suffix(".txt")
   )
   # It begins with a compilation, which gives time to tell it.
@@ -233,15 +233,15 @@ def test_sigterm_in_an_evaluation_does_not_wait_for_its_end(whole, tmp_path):
   assert code == cli.PREEMPTED, _printed(workdir)
   assert "saved at step 40" in _printed(workdir)
   assert _evaluating(workdir)
-  command = processes.start(
+  command = spawned.start(
     [*_arguments("mlp", workdir), *slow], output=workdir.with_suffix(".txt")
   )
   assert command.wait() == 0, _printed(workdir)
-  ours, theirs = map(processes.result, (workdir, whole("mlp")))
+  ours, theirs = map(spawned.result, (workdir, whole("mlp")))
   assert ours["fingerprint"] == theirs["fingerprint"]
   assert ours["best"]["step"] == theirs["best"]["step"]
-  lines = [line["step"] for line in processes.measured(workdir)]
-  assert lines == [line["step"] for line in processes.measured(whole("mlp"))]
+  lines = [line["step"] for line in spawned.measured(workdir)]
+  assert lines == [line["step"] for line in spawned.measured(whole("mlp"))]
 
 
 def test_interrupt_ends_at_once_until_there_is_something_to_save(tmp_path):
@@ -337,7 +337,7 @@ def test_finished_run_is_left_as_it_is(whole, capsys):
   assert cli.main(_arguments("mlp", whole("mlp"))) == 0
   printed = capsys.readouterr().out
   assert "finished already" in printed
-  accuracy = processes.result(whole("mlp"))["final"]["metrics"]["top1"]
+  accuracy = spawned.result(whole("mlp"))["final"]["metrics"]["top1"]
   assert f"test accuracy {accuracy:.2%}" in printed.splitlines()[-1]
   assert _snapshot(whole("mlp")) == before
 

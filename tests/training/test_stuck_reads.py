@@ -6,8 +6,8 @@ answers again.
 
 import json
 
-import processes
 import pytest
+import spawned
 
 from jaxvision.data.batches import prefetch
 from jaxvision.training import train as training
@@ -54,7 +54,7 @@ def train(tmp_path, monkeypatch):
   def run(example, **options):
     stuck.write_text(example) if example else stuck.unlink()
     return training.train(
-      processes.recipe("digits.py:mlp"),
+      spawned.recipe("digits.py:mlp"),
       workdir=tmp_path / "run",
       overrides={
         "data.kind": f"{tmp_path}/source.py:load",

@@ -9,8 +9,8 @@ import socket
 
 import jax
 import numpy as np
-import processes
 import pytest
+import spawned
 from PIL import Image
 
 import jaxvision
@@ -84,7 +84,7 @@ def _train(workdir, name, *, model="mlp", overfit=0, **overrides):
   """Trains on blobs; overrides have __ for the dot."""
   dotted = {key.replace("__", "."): value for key, value in overrides.items()}
   return train.train(
-    processes.recipe(f"digits.py:{model}"),
+    spawned.recipe(f"digits.py:{model}"),
     workdir=workdir,
     overrides={**_BLOBS, "data.name": str(name), **dotted},
     overfit=overfit,
@@ -97,7 +97,7 @@ def _lines(workdir):
 
 
 def _losses(workdir):
-  lines = processes.measured(workdir)
+  lines = spawned.measured(workdir)
   return [line["train/loss"] for line in lines if "train/loss" in line]
 
 
@@ -116,9 +116,9 @@ def test_data_that_never_open_are_interrupted(tmp_path):
 
 def test_digits_through_the_public_face(tmp_path, caplog):
   caplog.set_level(logging.INFO, "jaxvision")
-  data_dir = {"data.data_dir": processes.prepared_digits()}
+  data_dir = {"data.data_dir": spawned.prepared_digits()}
   result = jaxvision.train(
-    processes.recipe("digits.py:linear"),
+    spawned.recipe("digits.py:linear"),
     workdir=tmp_path,
     overrides={
       **_DIGITS,
@@ -277,12 +277,12 @@ def test_divergence_stops_names_the_checkpoint_and_reports(
   }
   del overrides["model.options"]
   words = [f"--config.{key}={value}" for key, value in overrides.items()]
-  recipe = processes.recipe("digits.py:mlp")
+  recipe = spawned.recipe("digits.py:mlp")
   code = cli.main(
     ["train", "--config", recipe, "--workdir", str(workdir), *words]
   )
   assert code == cli.DIVERGED
-  result = processes.result(workdir)
+  result = spawned.result(workdir)
   kept = max(int(each.name) for each in (workdir / "checkpoints").iterdir())
   assert 1 <= kept < result["step"] <= 6
   error = capsys.readouterr().err
@@ -346,9 +346,9 @@ def test_nan_that_no_loss_tells_of_is_a_divergence(
   workdir = tmp_path / "run"
   with pytest.raises(train_loop.Diverged, match="step 1"):
     train.train(
-      processes.recipe("digits.py:mlp"), workdir=workdir, overrides=options
+      spawned.recipe("digits.py:mlp"), workdir=workdir, overrides=options
     )
-  result = processes.result(workdir)
+  result = spawned.result(workdir)
   assert result["status"].startswith("stopped at step 1")
   assert "none yet" in result["status"]
   assert not list((workdir / "checkpoints").iterdir())
@@ -462,9 +462,9 @@ def test_training_needs_no_network(
 
   monkeypatch.setattr(socket.socket, "connect", refuse)
   monkeypatch.setattr(socket, "getaddrinfo", refuse)
-  data_dir = {"data.data_dir": processes.prepared_digits()}
+  data_dir = {"data.data_dir": spawned.prepared_digits()}
   train.train(
-    processes.recipe("digits.py:linear"),
+    spawned.recipe("digits.py:linear"),
     workdir=tmp_path / "run",
     overrides={**_DIGITS, **data_dir, "train.duration": "8 steps"},
   )
@@ -515,7 +515,7 @@ def test_profile_on_the_command_line(
   overrides = {**_BLOBS, "data.name": str(blobs)}
   del overrides["model.options"]
   words = [f"--config.{key}={value}" for key, value in overrides.items()]
-  recipe = processes.recipe("digits.py:mlp")
+  recipe = spawned.recipe("digits.py:mlp")
   arguments = ["train", "--config", recipe, "--workdir", str(tmp_path / "run")]
   assert cli.main([*arguments, "--profile", "steps=5:2", *words]) == 2
   assert "steps=10:15" in capsys.readouterr().err

@@ -3,12 +3,12 @@
 import concurrent.futures
 
 import pytest
-import sweeps
+import sweep_cases
 
-from jaxvision import sweeps as sweep
+from jaxvision import sweeps
 from jaxvision.sweeps.study import study
 
-_GRID = {sweeps.RATE: sweep.grid(0.1, 0.2, 0.3)}
+_GRID = {sweep_cases.RATE: sweeps.grid(0.1, 0.2, 0.3)}
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def open_study(tmp_path):
   """() -> the study, as one more worker sees it."""
 
   def open_one(space=_GRID, **options):
-    return sweeps.open_sweep(
-      tmp_path, sweeps.experiment(space), **options
+    return sweep_cases.open_sweep(
+      tmp_path, sweep_cases.experiment(space), **options
     ).study
 
   return open_one
@@ -33,12 +33,14 @@ def _claim_all(opened):
 # Threads cannot silence it for themselves.
 @pytest.mark.filterwarnings("ignore:.*is experimental")
 def test_workers_that_come_at_once_make_one_study_and_share_it(open_study):
-  space = {sweeps.RATE: sweep.grid(*range(12))}
+  space = {sweep_cases.RATE: sweeps.grid(*range(12))}
   with concurrent.futures.ThreadPoolExecutor(4) as pool:
     studies = list(pool.map(lambda _: open_study(space), range(4)))
     claimed = list(pool.map(_claim_all, studies))
   assert sorted(t.number for each in claimed for t in each) == list(range(12))
-  rates = sorted(t.point.overrides[sweeps.RATE] for c in claimed for t in c)
+  rates = sorted(
+    t.point.overrides[sweep_cases.RATE] for c in claimed for t in c
+  )
   assert rates == list(range(12))
 
 
@@ -49,7 +51,7 @@ def test_a_dead_workers_trial_is_taken_up_as_it_was(open_study, tmp_path):
   study.claim(alive)
   study.claim(alive)
   assert study.claim(alive) is None  # it may live
-  sweeps.stop_hearts(tmp_path)
+  sweep_cases.stop_hearts(tmp_path)
   again = study.claim(alive)
   assert (again.number, again.attempt) == (trial.number, 2)
   assert again.point == trial.point
@@ -62,7 +64,7 @@ def test_who_comes_back_from_the_dead_has_lost_the_trial(open_study, tmp_path):
   dead, alive = open_study(), open_study()
   trial = study.claim(dead)
   assert study.is_ours(dead, trial)
-  sweeps.stop_hearts(tmp_path)
+  sweep_cases.stop_hearts(tmp_path)
   again = study.claim(alive)
   assert not study.is_ours(dead, trial)
   assert not study.report(dead, trial, 500, 0.9)
@@ -113,9 +115,9 @@ def test_ends_are_for_ever_and_say_why(open_study):
 
 def test_tpe_proposes_one_point_for_all_seeds(open_study):
   space = {
-    sweeps.RATE: sweep.log_uniform(1e-3, 1),
-    "optimizer.name": sweep.categorical("sgd", "adamw"),
-    "seed": sweep.seeds(2),
+    sweep_cases.RATE: sweeps.log_uniform(1e-3, 1),
+    "optimizer.name": sweeps.categorical("sgd", "adamw"),
+    "seed": sweeps.seeds(2),
   }
   opened = open_study(space, searcher="tpe")
   trials = _claim_all(opened)
@@ -123,11 +125,11 @@ def test_tpe_proposes_one_point_for_all_seeds(open_study):
   points = [t.point.overrides for t in trials]
   assert [p.pop("seed") for p in points] == [0, 1] * 3
   assert points[0::2] == points[1::2]
-  assert len({p[sweeps.RATE] for p in points}) == 3
+  assert len({p[sweep_cases.RATE] for p in points}) == 3
 
 
 def test_a_follower_waits_for_the_point_of_its_leader(open_study):
-  space = {sweeps.RATE: sweep.uniform(0, 1), "seed": sweep.seeds(2)}
+  space = {sweep_cases.RATE: sweeps.uniform(0, 1), "seed": sweeps.seeds(2)}
   opened = open_study(space, searcher="tpe", draws=1)
   # A worker that died between its claim and its first proposal.
   key = opened.storage.get_trial_id_from_study_id_trial_number(1, 0)
@@ -137,17 +139,17 @@ def test_a_follower_waits_for_the_point_of_its_leader(open_study):
   leader = study.claim(opened)
   follower = study.claim(opened)
   assert (leader.number, follower.number) == (0, 1)
-  rates = {t.point.overrides[sweeps.RATE] for t in (leader, follower)}
+  rates = {t.point.overrides[sweep_cases.RATE] for t in (leader, follower)}
   assert len(rates) == 1
 
 
 def test_tpe_learns_where_the_best_values_are(open_study):
   opened = open_study(
-    {sweeps.RATE: sweep.uniform(0, 1)}, searcher="tpe", draws=24
+    {sweep_cases.RATE: sweeps.uniform(0, 1)}, searcher="tpe", draws=24
   )
   rates = []
   while (trial := study.claim(opened)) is not None:
-    rate = trial.point.overrides[sweeps.RATE]
+    rate = trial.point.overrides[sweep_cases.RATE]
     study.finish(opened, trial, "complete", value=-((rate - 0.7) ** 2))
     rates.append(rate)
   first, last = (sum(abs(r - 0.7) for r in rates[i : i + 10]) for i in (0, 14))

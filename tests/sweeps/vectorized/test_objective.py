@@ -1,12 +1,11 @@
 """What a sweep is after is measured by its runs, or said to be missing."""
 
 import pytest
-import sweeps
+import sweep_cases
 import tiny_runs
 
 from jaxvision import config as configs
-from jaxvision import sweeps as sweep
-from jaxvision import training
+from jaxvision import sweeps, training
 from jaxvision.runs import metrics_log
 from jaxvision.sweeps import vectorized
 from jaxvision.training.setup import checks
@@ -15,11 +14,11 @@ from jaxvision.training.setup import checks
 def _experiment(folder, metric, space=None, **overrides):
   tiny_runs.write_data(folder)
   tiny_runs.load_config(folder)
-  return sweeps.experiment(
-    space or {"seed": sweep.seeds(2)},
+  return sweep_cases.experiment(
+    space or {"seed": sweeps.seeds(2)},
     recipe=str(folder / "recipe.py"),
     overrides={k.replace("__", "."): v for k, v in overrides.items()},
-    objective=sweep.maximize(metric),
+    objective=sweeps.maximize(metric),
   )
 
 
@@ -61,24 +60,24 @@ def test_what_is_not_measured_is_refused(tmp_path, metric, overrides, message):
 
 
 def test_every_trial_must_measure_it(tmp_path):
-  space = {"ema.decay": sweep.grid(0.9, 0.0)}
+  space = {"ema.decay": sweeps.grid(0.9, 0.0)}
   with pytest.raises(ValueError, match="unknown metric 'validation_ema/top1'"):
     vectorized.check_objective(
       _experiment(tmp_path, "validation_ema/top1", space=space)
     )
-  space = {"ema.decay": sweep.grid(0.9, 0.99)}
+  space = {"ema.decay": sweeps.grid(0.9, 0.99)}
   vectorized.check_objective(
     _experiment(tmp_path, "validation_ema/top1", space=space)
   )
 
 
 def test_data_that_no_trial_can_open_are_said_before_the_first_run(tmp_path):
-  missing = {"data.name": sweep.grid("no.npz", "none.npz")}
+  missing = {"data.name": sweeps.grid("no.npz", "none.npz")}
   with pytest.raises(OSError, match=r"no(ne)?\.npz"):
     vectorized.check_objective(
       _experiment(tmp_path, "validation/top1", space=missing)
     )
-  some = {"data.name": sweep.grid("no.npz", str(tmp_path / "data.npz"))}
+  some = {"data.name": sweeps.grid("no.npz", str(tmp_path / "data.npz"))}
   vectorized.check_objective(
     _experiment(tmp_path, "validation/top1", space=some)
   )

@@ -1,12 +1,12 @@
 """The folder of a sweep belongs to one sweep."""
 
 import pytest
-import sweeps
+import sweep_cases
 
-from jaxvision import sweeps as sweep
+from jaxvision import sweeps
 from jaxvision.sweeps.workers import folder
 
-_ASKED = sweeps.experiment({sweeps.RATE: sweep.grid(0.1, 0.2)})
+_ASKED = sweep_cases.experiment({sweep_cases.RATE: sweeps.grid(0.1, 0.2)})
 
 
 def _claim(workdir, asked=_ASKED, **how):
@@ -19,7 +19,7 @@ def test_the_same_sweep_finds_its_folder_and_another_is_refused(tmp_path):
   assert _claim(tmp_path, draws=3) == made
   with pytest.raises(ValueError, match="draws: 3 there, 4 here"):
     _claim(tmp_path, draws=4)
-  other = sweeps.experiment({sweeps.RATE: sweep.grid(0.1, 0.3)})
+  other = sweep_cases.experiment({sweep_cases.RATE: sweeps.grid(0.1, 0.3)})
   with pytest.raises(ValueError, match="belongs to another sweep"):
     _claim(tmp_path, other, draws=3)
 

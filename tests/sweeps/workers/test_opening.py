@@ -4,17 +4,17 @@ import os
 
 import optuna
 import pytest
-import sweeps
+import sweep_cases
 
-from jaxvision import sweeps as sweep
+from jaxvision import sweeps
 from jaxvision.sweeps.study import study
 
 
 def test_the_searcher_follows_from_the_space():
-  listed = sweeps.experiment({sweeps.RATE: sweep.grid(0.1, 0.2)})
-  drawn = sweeps.experiment({sweeps.RATE: sweep.uniform(0, 1)})
-  assert sweep.default_searcher(listed) == "grid"
-  assert sweep.default_searcher(drawn) == "quasi_random"
+  listed = sweep_cases.experiment({sweep_cases.RATE: sweeps.grid(0.1, 0.2)})
+  drawn = sweep_cases.experiment({sweep_cases.RATE: sweeps.uniform(0, 1)})
+  assert sweeps.default_searcher(listed) == "grid"
+  assert sweeps.default_searcher(drawn) == "quasi_random"
 
 
 class Killed(Exception):
@@ -22,8 +22,8 @@ class Killed(Exception):
 
 
 def test_what_was_left_unfinished_is_completed(tmp_path, monkeypatch):
-  space = {sweeps.RATE: sweep.grid(0.1, 0.2, 0.3, 0.4)}
-  asked = sweeps.experiment(space)
+  space = {sweep_cases.RATE: sweeps.grid(0.1, 0.2, 0.3, 0.4)}
+  asked = sweep_cases.experiment(space)
 
   add, added = optuna.Study.enqueue_trial, []
 
@@ -36,10 +36,10 @@ def test_what_was_left_unfinished_is_completed(tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
     patch.setattr(optuna.Study, "enqueue_trial", add_two)
     with pytest.raises(Killed):
-      sweeps.open_sweep(tmp_path, asked)
-  opened = sweeps.open_sweep(tmp_path, asked)
+      sweep_cases.open_sweep(tmp_path, asked)
+  opened = sweep_cases.open_sweep(tmp_path, asked)
   claimed = [study.claim(opened.study) for _ in range(4)]
-  rates = [trial.point.overrides[sweeps.RATE] for trial in claimed]
+  rates = [trial.point.overrides[sweep_cases.RATE] for trial in claimed]
   assert rates == [0.1, 0.2, 0.3, 0.4]
   assert study.claim(opened.study) is None
 
@@ -48,9 +48,9 @@ def test_what_was_left_unfinished_is_completed(tmp_path, monkeypatch):
   "name", ["a?mode=memory", "a%41", "a#b", "a b", "[1]*", os.fsdecode(b"\xff")]
 )
 def test_the_storage_lies_in_the_folder_whatever_its_name(tmp_path, name):
-  asked = sweeps.experiment({sweeps.RATE: sweep.grid(0.1, 0.2)})
+  asked = sweep_cases.experiment({sweep_cases.RATE: sweeps.grid(0.1, 0.2)})
   for number in (0, 1):  # the second finds what the first has made
-    opened = sweeps.open_sweep(tmp_path / name, asked)
+    opened = sweep_cases.open_sweep(tmp_path / name, asked)
     assert study.claim(opened.study).number == number
   assert (tmp_path / name / "sweep.db").stat().st_size
   assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -58,39 +58,41 @@ def test_the_storage_lies_in_the_folder_whatever_its_name(tmp_path, name):
 
 @pytest.mark.parametrize("content", [b"no database" * 99, b"half"])
 def test_a_damaged_storage_is_named(tmp_path, content):
-  asked = sweeps.experiment({sweeps.RATE: sweep.grid(0.1, 0.2)})
-  sweeps.open_sweep(tmp_path, asked)
+  asked = sweep_cases.experiment({sweep_cases.RATE: sweeps.grid(0.1, 0.2)})
+  sweep_cases.open_sweep(tmp_path, asked)
   path = tmp_path / "sweep.db"
   whole = path.read_bytes()
   path.write_bytes(whole[: len(whole) // 2] if content == b"half" else content)
   with pytest.raises(ValueError, match="move the file away") as caught:
-    sweeps.open_sweep(tmp_path, asked)
+    sweep_cases.open_sweep(tmp_path, asked)
   assert str(caught.value).startswith(f"{path}, the storage of the sweep, is d")
 
 
 @pytest.mark.parametrize("lost", ["missing", "empty"])
 def test_without_its_storage_a_sweep_knows_what_it_tried(tmp_path, lost):
   """Points that were drawn would be others in a new storage."""
-  asked = sweeps.experiment({sweeps.RATE: sweep.uniform(0.0, 1.0)})
+  asked = sweep_cases.experiment({sweep_cases.RATE: sweeps.uniform(0.0, 1.0)})
 
   def open_one():
-    return sweeps.open_sweep(tmp_path, asked, searcher="tpe", draws=2)
+    return sweep_cases.open_sweep(tmp_path, asked, searcher="tpe", draws=2)
 
   runs = []
 
   def run(recipe, *, workdir, overrides, watch):
     runs.append(workdir.name)
-    return sweeps.run(recipe, workdir=workdir, overrides=overrides, watch=watch)
+    return sweep_cases.run(
+      recipe, workdir=workdir, overrides=overrides, watch=watch
+    )
 
-  sweep.work(open_one(), run, interrupted=Killed)
+  sweeps.work(open_one(), run, interrupted=Killed)
   before = study.standings(open_one().study)
   (tmp_path / "sweep.db").unlink()
   if lost == "empty":
     (tmp_path / "sweep.db").touch()
   again = open_one()
-  sweep.work(again, run, interrupted=Killed)
+  sweeps.work(again, run, interrupted=Killed)
   after = study.standings(again.study)
   assert runs == ["0000", "0001"]
   assert [each.value for each in after] == [each.value for each in before]
-  rates = [t.params[sweeps.RATE] for t in again.study.handle.get_trials()]
+  rates = [t.params[sweep_cases.RATE] for t in again.study.handle.get_trials()]
   assert rates == pytest.approx([each.value for each in after])

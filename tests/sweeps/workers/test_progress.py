@@ -3,14 +3,14 @@
 import io
 
 import pytest
-import sweeps
+import sweep_cases
 
-from jaxvision import sweeps as sweep
+from jaxvision import sweeps
 from jaxvision.sweeps.study import study
 from jaxvision.sweeps.study.study import Standing
 from jaxvision.sweeps.workers import progress, worker
 
-_AIM = sweep.maximize("validation/top1")
+_AIM = sweeps.maximize("validation/top1")
 
 
 class _Terminal(io.StringIO):
@@ -21,10 +21,10 @@ class _Terminal(io.StringIO):
 @pytest.fixture
 def opened(tmp_path):
   """Of four trials: complete, failed, running at half way, and waiting."""
-  space = {sweeps.RATE: sweep.grid(0.1, 0.2, 0.3, 0.4)}
-  opened = sweeps.open_sweep(tmp_path, sweeps.experiment(space))
-  worker.take(opened, study.claim(opened.study), sweeps.run)
-  failed = sweep.Outcome("failed", "out of memory")
+  space = {sweep_cases.RATE: sweeps.grid(0.1, 0.2, 0.3, 0.4)}
+  opened = sweep_cases.open_sweep(tmp_path, sweep_cases.experiment(space))
+  worker.take(opened, study.claim(opened.study), sweep_cases.run)
+  failed = sweeps.Outcome("failed", "out of memory")
   worker.take(opened, study.claim(opened.study), lambda *_, **__: failed)
   trial = study.claim(opened.study)
   worker.begin(opened, trial)
@@ -34,7 +34,7 @@ def opened(tmp_path):
 
 def test_a_pipe_gets_a_line_for_each_trial_that_ended(opened):
   stream = io.StringIO()
-  with sweep.open_view(opened, stream=stream) as look:
+  with sweeps.open_view(opened, stream=stream) as look:
     assert not look()
     assert not look()
   lines = stream.getvalue().splitlines()
@@ -48,7 +48,7 @@ def test_a_pipe_gets_a_line_for_each_trial_that_ended(opened):
 
 def test_a_terminal_gets_a_table_of_the_best_and_the_running(opened):
   stream = _Terminal()
-  with sweep.open_view(opened, stream=stream) as look:
+  with sweeps.open_view(opened, stream=stream) as look:
     look()
   shown = stream.getvalue()
   assert "1 complete, 1 failed, 1 running, 1 waiting" in shown
@@ -60,12 +60,12 @@ def test_a_terminal_gets_a_table_of_the_best_and_the_running(opened):
 def test_it_is_over_when_all_have_ended(opened):
   for _ in range(2):
     study.heal(opened.study)
-  done = sweep.Outcome("failed", "full")
+  done = sweeps.Outcome("failed", "full")
   worker.take(opened, study.claim(opened.study), lambda *_, **__: done)
-  with sweep.open_view(opened, stream=io.StringIO()) as look:
+  with sweeps.open_view(opened, stream=io.StringIO()) as look:
     assert not look()
-    sweeps.stop_hearts(opened.workdir)
-    worker.take(opened, study.claim(opened.study), sweeps.run)
+    sweep_cases.stop_hearts(opened.workdir)
+    worker.take(opened, study.claim(opened.study), sweep_cases.run)
     assert look()
 
 
@@ -85,5 +85,5 @@ def test_the_time_left_is_that_of_the_rest_at_the_pace_so_far():
     "2 complete, 1 pruned, 2 running, 4 waiting, best 0.7 (trial 1), "
     "0:01:20 left"
   )
-  least = sweep.minimize("validation/loss")
+  least = sweeps.minimize("validation/loss")
   assert [s.number for s in progress.ranked(least, standings)] == [0, 1]

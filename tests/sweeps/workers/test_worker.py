@@ -3,13 +3,13 @@
 import math
 
 import pytest
-import sweeps
+import sweep_cases
 
-from jaxvision import sweeps as sweep
+from jaxvision import sweeps
 from jaxvision.sweeps.study import study
 from jaxvision.sweeps.workers import folder, worker
 
-_SPACE = {sweeps.RATE: sweep.grid(0.1, 0.2, 0.3, 0.4)}
+_SPACE = {sweep_cases.RATE: sweeps.grid(0.1, 0.2, 0.3, 0.4)}
 
 
 class _Interrupted(Exception):
@@ -17,11 +17,13 @@ class _Interrupted(Exception):
 
 
 def _open(workdir, space=_SPACE, **fields):
-  return sweeps.open_sweep(workdir, sweeps.experiment(space, **fields))
+  return sweep_cases.open_sweep(
+    workdir, sweep_cases.experiment(space, **fields)
+  )
 
 
-def _work(opened, run=sweeps.run):
-  sweep.work(opened, run, interrupted=_Interrupted)
+def _work(opened, run=sweep_cases.run):
+  sweeps.work(opened, run, interrupted=_Interrupted)
 
 
 def _states(opened):
@@ -33,18 +35,18 @@ def test_all_trials_are_run_once_and_written_down(tmp_path):
 
   def run(recipe, **arguments):
     calls.append((recipe, arguments["overrides"]))
-    return sweeps.run(recipe, **arguments)
+    return sweep_cases.run(recipe, **arguments)
 
   _work(opened, run)
   assert calls == [
-    ("recipe.py", {"seed": 4, sweeps.RATE: rate})
+    ("recipe.py", {"seed": 4, sweep_cases.RATE: rate})
     for rate in (0.1, 0.2, 0.3, 0.4)
   ]
   values = [each.value for each in study.standings(opened.study)]
   assert values == [0.1, 0.2, 0.3, 0.4]
   known = folder.read_trial(tmp_path, 2)
   assert (known["state"], known["value"]) == ("complete", 0.3)
-  assert known["settings"] == {sweeps.RATE: 0.3}
+  assert known["settings"] == {sweep_cases.RATE: 0.3}
   _work(_open(tmp_path, overrides={"seed": 4}), run)
   assert len(calls) == 4
 
@@ -53,16 +55,18 @@ def test_failures_are_marked_and_the_sweep_goes_on(tmp_path):
   opened = _open(tmp_path)
 
   def run(recipe, *, workdir, overrides, watch):
-    rate = overrides[sweeps.RATE]
+    rate = overrides[sweep_cases.RATE]
     if rate == 0.2:
-      return sweep.Outcome("failed", "out of memory: 3 GiB")
+      return sweeps.Outcome("failed", "out of memory: 3 GiB")
     if rate == 0.3:  # measures something else than what is asked
-      sweeps.write_metrics(workdir, **{"train/loss": 1.0})
-      return sweep.Outcome("complete")
+      sweep_cases.write_metrics(workdir, **{"train/loss": 1.0})
+      return sweeps.Outcome("complete")
     if rate == 0.4:
-      sweeps.write_metrics(workdir, **{"validation/top1": math.nan})
-      return sweep.Outcome("complete")
-    return sweeps.run(recipe, workdir=workdir, overrides=overrides, watch=watch)
+      sweep_cases.write_metrics(workdir, **{"validation/top1": math.nan})
+      return sweeps.Outcome("complete")
+    return sweep_cases.run(
+      recipe, workdir=workdir, overrides=overrides, watch=watch
+    )
 
   _work(opened, run)
   assert _states(opened) == ["complete", "failed", "failed", "failed"]
@@ -73,8 +77,8 @@ def test_failures_are_marked_and_the_sweep_goes_on(tmp_path):
 
 
 def test_halving_ends_the_worse_runs(tmp_path):
-  space = {sweeps.RATE: sweep.grid(0.4, 0.1, 0.3, 0.2)}
-  opened = _open(tmp_path, space, pruning=sweep.halving(2, first=0.5))
+  space = {sweep_cases.RATE: sweeps.grid(0.4, 0.1, 0.3, 0.2)}
+  opened = _open(tmp_path, space, pruning=sweeps.halving(2, first=0.5))
   _work(opened)
   # One after the other: the first is alone, then the best of those before.
   assert _states(opened) == ["complete", "pruned", "pruned", "pruned"]
@@ -101,15 +105,15 @@ def test_what_ended_but_was_not_told_is_not_run_again(tmp_path):
   trial = study.claim(dead.study)
   worker.begin(dead, trial)
   run_folder = folder.trial_folder(tmp_path, trial.number)
-  sweeps.write_metrics(run_folder, **{"validation/top1": 0.8})
-  worker.end(dead, trial, sweep.Outcome("complete"))
+  sweep_cases.write_metrics(run_folder, **{"validation/top1": 0.8})
+  worker.end(dead, trial, sweeps.Outcome("complete"))
   # Here the worker was killed, before it told the storage.
-  sweeps.stop_hearts(tmp_path)
+  sweep_cases.stop_hearts(tmp_path)
   numbers = []
 
   def run(recipe, **arguments):
     numbers.append(arguments["workdir"].name)
-    return sweeps.run(recipe, **arguments)
+    return sweep_cases.run(recipe, **arguments)
 
   _work(alive, run)
   assert sorted(numbers) == ["0001", "0002", "0003"]
@@ -122,10 +126,10 @@ def test_a_lost_trial_is_left_to_its_new_worker(tmp_path, caplog):
 
   def run(recipe, **arguments):
     if not taken:
-      sweeps.stop_hearts(tmp_path)
+      sweep_cases.stop_hearts(tmp_path)
       taken.append(study.claim(alive.study))
-      worker.take(alive, taken[0], sweeps.run)
-    return sweeps.run(recipe, **arguments)
+      worker.take(alive, taken[0], sweep_cases.run)
+    return sweep_cases.run(recipe, **arguments)
 
   _work(dead, run)
   assert taken[0].number == 0
@@ -135,10 +139,10 @@ def test_a_lost_trial_is_left_to_its_new_worker(tmp_path, caplog):
 
 
 def test_a_trial_that_kills_its_workers_is_given_up(tmp_path):
-  opened = _open(tmp_path, {sweeps.RATE: sweep.grid(0.1)})
+  opened = _open(tmp_path, {sweep_cases.RATE: sweeps.grid(0.1)})
   for attempt in range(1, study.MOST_ATTEMPTS + 1):
     assert study.claim(opened.study).attempt == attempt
-    sweeps.stop_hearts(tmp_path)
+    sweep_cases.stop_hearts(tmp_path)
   _work(opened)
   assert _states(opened) == ["failed"]
   assert folder.read_trial(tmp_path, 0)["reason"] == "its workers died 5 times"

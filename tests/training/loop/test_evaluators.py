@@ -2,8 +2,8 @@
 
 import jax
 import numpy as np
-import processes
 import pytest
+import spawned
 
 from jaxvision import config as configs
 from jaxvision import training
@@ -52,7 +52,7 @@ def _overrides(blobs, **more):
 
 def _measures(blobs, **more):
   config = configs.load(
-    processes.recipe("digits.py:mlp"), _overrides(blobs, **more)
+    spawned.recipe("digits.py:mlp"), _overrides(blobs, **more)
   )
   parts = assembly.prepare(config, assembly.open_splits(config))
   found = evaluators.make_evaluators(parts)
@@ -61,11 +61,11 @@ def _measures(blobs, **more):
 
 def test_probes_are_logged_at_each_evaluation(tmp_path, blobs):
   training.train(
-    processes.recipe("digits.py:mlp"),
+    spawned.recipe("digits.py:mlp"),
     workdir=tmp_path,
     overrides=_overrides(blobs, evaluate__probes=_PROBES, **_WITHOUT_AVERAGE),
   )
-  lines = processes.measured(tmp_path)
+  lines = spawned.measured(tmp_path)
   key = "validation/pixels/lda(shrinkage=0.5)/top1"
   lda = {line["step"]: line[key] for line in lines if key in line}
   assert list(lda) == [2, 4]
@@ -129,7 +129,7 @@ def test_without_probes_it_is_classification_alone(blobs):
 def test_an_unknown_probe_is_told_before_anything_is_trained(tmp_path, blobs):
   with pytest.raises(ValueError, match=r"unknown probe 'kmn'.*knn"):
     training.train(
-      processes.recipe("digits.py:mlp"),
+      spawned.recipe("digits.py:mlp"),
       workdir=tmp_path / "run",
       overrides=_overrides(blobs, evaluate__probes=("kmn",)),
     )

@@ -35,7 +35,7 @@ _TIMES = (
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
   [
-    "processes",
+    "spawned",
     "jaxvision.training.train",
     "matplotlib.pyplot",
     "rich.progress",
