@@ -220,7 +220,7 @@ def test_errors_name_the_remedy():
     losses.create("softmax", label_smooting=0.1)
   with pytest.raises(ValueError, match="no option 'label_smoothing'"):
     losses.create("hinge", label_smoothing=0.1)
-  with pytest.raises(ValueError, match="'logits' is no option"):
+  with pytest.raises(ValueError, match="'logits' is not an option"):
     losses.create("hinge", logits=0)
   with pytest.raises(ValueError, match="did you mean 'others'"):
     losses.smooth(ONE_HOT, rate=0.1, form="other")

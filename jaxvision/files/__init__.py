@@ -1,4 +1,4 @@
-"""Files on disk: atomic writes, JSON, locks, paths, the cache folder.
+"""Files on disk: atomic writes, JSON, locks, paths and the cache folder.
 
 Standard library only.
 """

@@ -1,7 +1,8 @@
-"""Files that are written whole, and regular files that are read whole.
+"""Atomic writes of files, and reads of regular files.
 
-A file is written as NAME.part, brought to the disk, and then renamed: a reader
-sees the old content or the new one, also after a power cut.
+A file is written as NAME.part, synced to the disk and then renamed. A reader
+sees the complete old content or the complete new content, also after a power
+failure.
 
 Standard library only.
 """
@@ -27,19 +28,19 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 @contextlib.contextmanager
 def writing(path: StrPath, *, mode: int | None = None) -> Iterator[IO[bytes]]:
-  """Gives a file to write; it replaces `path` when the block ends well.
+  """Opens a file for writing; it replaces `path` if the block succeeds.
 
-  Several processes or threads may write one path: each writes it whole, one
-  after the other. A link is followed.
+  Several processes or threads may write the same path. Each one writes the
+  complete file, one after the other. A symbolic link is followed.
 
   Args:
-    path: in a folder that exists.
-    mode: permissions, such as 0o600; None are those that the file has had, or
-      those of any new file.
+    path: of the file. Its folder must exist.
+    mode: permissions, such as 0o600. None keeps the permissions of an existing
+      file; a new file gets the default permissions.
 
   Raises:
-    OSError: the file cannot be written, or is a device, pipe or socket. What
-      was there before is still there.
+    OSError: the file cannot be written, or it is a device, pipe or socket. The
+      previous content is kept.
   """
   path = Path(os.path.realpath(path))
   with contextlib.suppress(FileNotFoundError):
@@ -67,40 +68,40 @@ def writing(path: StrPath, *, mode: int | None = None) -> Iterator[IO[bytes]]:
 def write_bytes(
   path: StrPath, content: bytes, *, mode: int | None = None
 ) -> None:
-  """Writes a file whole or not at all; see `writing`."""
+  """Writes a file atomically; see `writing`."""
   with writing(path, mode=mode) as file:
     file.write(content)
 
 
 def write_text(path: StrPath, text: str, *, mode: int | None = None) -> None:
-  r"""Writes UTF-8 whole or not at all; bytes of no character become `\xff`."""
+  r"""Writes UTF-8 text atomically; undecodable bytes are written as `\xff`."""
   write_bytes(path, _SURROGATES.sub(_escaped, text).encode(), mode=mode)
 
 
 def read_bytes(path: StrPath, *, limit: int) -> bytes:
-  """Reads a regular file of at most `limit` bytes; never waits for a pipe.
+  """Reads a regular file of at most `limit` bytes; never blocks on a pipe.
 
   Raises:
-    OSError: it cannot be read, is no regular file, or is larger.
+    OSError: the file cannot be read, is not a regular file, or is larger.
   """
   with open_regular(path) as file:
     size = os.fstat(file.fileno()).st_size
     if size > limit:
       raise OSError(
         errno.EFBIG,
-        f"{size} bytes, where at most {limit} are expected",
+        f"the file has {size} bytes; expected at most {limit}",
         os.fspath(path),
       )
     return file.read()
 
 
 def open_regular(path: StrPath) -> IO[bytes]:
-  """Opens a regular file to read; a pipe, socket, device or folder is refused.
+  """Opens a regular file for reading; rejects pipes, sockets, devices, folders.
 
   Raises:
-    OSError: it cannot be opened, or is something else.
+    OSError: the file cannot be opened, or it is not a regular file.
   """
-  # Without O_NONBLOCK, opening a pipe waits for somebody who writes.
+  # Without O_NONBLOCK, opening a pipe blocks until another process writes.
   descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
   try:
     _check_regular(os.fstat(descriptor).st_mode, path)
@@ -112,25 +113,28 @@ def open_regular(path: StrPath) -> IO[bytes]:
 
 
 def _check_regular(mode: int, path: StrPath) -> None:
-  path = os.fspath(path)  # the text of an error shows it as it is
+  path = os.fspath(path)  # an OSError shows the repr of its file name
   if stat.S_ISDIR(mode):
     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
   if not stat.S_ISREG(mode):
     raise OSError(
-      errno.EINVAL, "it is a device, pipe or socket, not a regular file", path
+      errno.EINVAL,
+      "expected a regular file, not a device, pipe or socket",
+      path,
     )
 
 
 @contextlib.contextmanager
 def _locked_part(part: Path) -> Iterator[IO[bytes]]:
-  """Opens NAME.part, which only one process and thread has at a time."""
+  """Opens NAME.part, locked by one process and thread at a time."""
   flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
   while True:
     descriptor = os.open(part, flags, 0o666)
     with open(descriptor, "r+b") as file:
       _check_regular(os.fstat(descriptor).st_mode, part)
       flock(descriptor, fcntl.LOCK_EX)
-      # Whoever had it before has renamed it, and this would write to that.
+      # The previous holder of the lock has renamed the file to its final name.
+      # Open a new NAME.part.
       if not _is_at(part, descriptor):
         continue
       yield file
@@ -145,11 +149,12 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def flock(descriptor: int, operation: int) -> bool:
-  """`fcntl.flock`; False where the file system has no locks.
+  """Calls `fcntl.flock`; returns False if the file system has no locks.
 
   Raises:
-    BlockingIOError: another has it, and the operation does not wait.
-    OSError: anything else.
+    BlockingIOError: another process holds the lock, and the operation does not
+      wait.
+    OSError: any other error.
   """
   try:
     fcntl.flock(descriptor, operation)
@@ -163,7 +168,7 @@ def flock(descriptor: int, operation: int) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-  """Brings the names in a folder to the disk, where that is possible."""
+  """Syncs the entries of a folder to the disk, where the system allows it."""
   with contextlib.suppress(OSError):
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -173,8 +178,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 def disk_is_full(error: BaseException) -> bool:
-  """Whether a write failed for want of space: of the disk, or of a quota."""
-  # By their text: some libraries raise other errors, which quote the system's.
+  """Whether a write failed because the disk or the quota is full."""
+  # Compares the text: some libraries raise their own error types, which quote
+  # the system's message.
   full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
   return any(os.strerror(number) in str(error) for number in full)
 

@@ -1,11 +1,11 @@
-"""The cache folder of the account."""
+"""The cache folder of the user account."""
 
 import os
 from pathlib import Path
 
 
 def cache_folder() -> Path:
-  """What may be forgotten is kept here; it need not exist.
+  """Returns the folder for files that can be recomputed; it may not exist yet.
 
   $JAXVISION_CACHE, else $XDG_CACHE_HOME/jaxvision, else ~/.cache/jaxvision.
   """

@@ -1,4 +1,4 @@
-"""Text that is safe to show on a terminal."""
+"""Escaping of text for the terminal."""
 
 import os
 import unicodedata
@@ -6,20 +6,23 @@ import unicodedata
 _SHORT = {"\n": r"\n", "\t": r"\t", "\r": r"\r"}
 
 
-# Format characters that ordinary words and emoji need: joiners, soft hyphen.
+# Format characters that ordinary words and emoji need: joiners and the soft
+# hyphen.
 _KEPT = "\u00ad\u200c\u200d"
 
 
 def printable(text: object, *, keep: str = "") -> str:
-  r"""Returns text that no terminal obeys, on one line.
+  r"""Returns text on one line that contains no terminal control sequences.
 
-  Control characters (also those of ANSI sequences), marks that turn the
-  direction of writing, invisible ones and line separators are escaped as in
-  Python (`\n`, `\x1b`, `\u202e`); bytes that are no UTF-8 as `\xff`.
+  Control characters (including those of ANSI sequences), marks that change the
+  writing direction, invisible characters and line separators are escaped as in
+  Python (`\n`, `\x1b`, `\u202e`). Bytes that are not UTF-8 are escaped as
+  `\xff`.
 
   Args:
-    text: a name, a path, or anything with a text.
-    keep: characters that stay, such as "\n\t" in messages of several lines.
+    text: a name, a path, or any object that `str` accepts.
+    keep: characters that are not escaped, such as "\n\t" in messages of several
+      lines.
   """
   text = os.fsdecode(text) if isinstance(text, bytes) else str(text)
   if text.isascii() and text.isprintable():

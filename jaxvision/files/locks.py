@@ -1,6 +1,6 @@
-"""Locks of files, which say who holds them.
+"""File locks that record their holder.
 
-The system frees a lock when the process that holds it ends, however it ends.
+The operating system releases a lock when its process ends, also after a crash.
 """
 
 import contextlib
@@ -23,22 +23,23 @@ def locked(
   waiting: Callable[[str], None] | None = None,
   unlockable: Callable[[str], None] | None = None,
 ) -> Iterator[IO[bytes]]:
-  """Holds the lock that a file is; the system frees it when the process ends.
+  """Holds a file lock; the system releases it when the process ends.
 
-  The file says who holds it: host, process and time. It stays, empty, when the
-  lock is free again.
+  The file contains the holder of the lock: host, process and time. After the
+  release the file remains and is empty.
 
   Args:
-    path: of the lock; its folder exists.
-    refusal: raise at once where another holds the lock: "{holder}" in this
-      text becomes who. None waits.
-    waiting: is told who holds it before a wait begins.
-    unlockable: is told the reason where the file system has no locks; the
-      block then runs without.
+    path: of the lock file. Its folder must exist.
+    refusal: message of the ValueError that is raised immediately if another
+      process holds the lock. "{holder}" in this text is replaced by the holder.
+      None waits for the lock instead.
+    waiting: called with the holder before a wait begins.
+    unlockable: called with the reason if the file system has no locks. The
+      block then runs without a lock.
 
   Raises:
-    ValueError: another process or thread holds it, see `refusal`.
-    OSError: the file cannot be made.
+    ValueError: another process or thread holds the lock, see `refusal`.
+    OSError: the lock file cannot be created.
   """
   flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
   with open(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
@@ -62,17 +63,17 @@ def locked(
 
 
 def note(lock: IO[bytes], text: str) -> None:
-  """Writes who holds a lock into its file, in place of what it says."""
-  with contextlib.suppress(OSError):  # a full disk is no reason to fail
+  """Replaces the content of a lock file by `text`, which names the holder."""
+  with contextlib.suppress(OSError):  # the note is optional: ignore a full disk
     os.ftruncate(lock.fileno(), 0)
     os.pwrite(lock.fileno(), text.encode(), 0)
 
 
 def holder(who: str = "") -> str:
-  """Who holds a lock: "process 4711 on HOST since 2026-01-31 12:00:00+00:00".
+  """Describes a holder: "process 4711 on HOST since 2026-01-31 12:00:00+00:00".
 
   Args:
-    who: in place of this process, as "processes 1 2".
+    who: replaces this process in the text, such as "processes 1 2".
   """
   now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
   who = who or f"process {os.getpid()}"

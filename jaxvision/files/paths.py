@@ -1,4 +1,4 @@
-"""Paths as users write them, and as libraries can read them."""
+"""Paths as users write them, and paths that libraries read correctly."""
 
 import contextlib
 import os
@@ -10,30 +10,30 @@ from jaxvision.files.escaping import printable
 
 Path = pathlib.Path
 
-# Read as a pattern ([ ] * ?), a separator (\) or an address (:/) by Orbax and
-# TensorStore; they refuse names that are no Unicode.
+# Orbax and TensorStore interpret these characters as a pattern ([ ] * ?), a
+# separator (\) or a URL (:/). They reject names that are not Unicode.
 _MISREAD = re.compile("[\\[*?\\\\\ud800-\udfff]|:(?=/|$)")
 _OPENED = Path("/proc/self/fd")
 
 
 def expanded(path: str) -> str:
-  """A path with the home folder in place of ~; addresses stay as they are."""
+  """Replaces ~ by the home folder; URLs stay unchanged."""
   return os.path.expanduser(path)
 
 
 @contextlib.contextmanager
 def plain(folder: str | os.PathLike[str], *, alone: bool) -> Iterator[Path]:
-  """Gives a path to a folder that libraries read as it is meant.
+  """Gives a path to a folder that Orbax and TensorStore read literally.
 
-  It is the absolute one; where that has special characters, the system's name
-  of the opened folder. `real` turns it back.
+  It is the absolute path. If that path has special characters, it is the path
+  of the opened folder in /proc/self/fd. `real` converts it back.
 
   Args:
-    folder: is made if it is not there, in the second case.
-    alone: whether no other process needs the same path.
+    folder: the folder. It is created in the second case if it does not exist.
+    alone: whether this is the only process that needs the path.
 
   Raises:
-    ValueError: no such path can be had; see `check_plain`.
+    ValueError: there is no such path; see `check_plain`.
     OSError: the folder cannot be opened.
   """
   folder = Path(folder).absolute()
@@ -50,24 +50,24 @@ def plain(folder: str | os.PathLike[str], *, alone: bool) -> Iterator[Path]:
 
 
 def check_plain(folder: str | os.PathLike[str], *, alone: bool) -> None:
-  """Whether `plain` can name a folder.
+  """Checks that `plain` can give a path to a folder.
 
   Raises:
-    ValueError: it cannot; the message has the character and the remedy.
+    ValueError: it cannot. The message names the character and the remedy.
   """
   found = _MISREAD.search(str(Path(folder).absolute()))
   if found and not (alone and _OPENED.is_dir()):
     reason = "there is no /proc" if alone else "several processes share it"
     raise ValueError(
-      f"the path {printable(folder)} has {printable(found[0])} in "
-      "it, which the library that writes checkpoints takes for something else, "
-      f"and {reason}: choose a folder without [ * ? \\, with names in UTF-8 "
-      "that do not end in a colon"
+      f"the path {printable(folder)} contains {printable(found[0])}, which the "
+      "checkpoint library does not read literally, and the workaround is not "
+      f"possible here: {reason}. Choose a folder without [ * ? \\, with names "
+      "in UTF-8 that do not end in a colon"
     )
 
 
 def real(path: str | os.PathLike[str]) -> Path:
-  """The path that `plain` stands for; others as they are."""
+  """The original path of a path from `plain`; other paths stay unchanged."""
   path = Path(path)
   if path.parts[: len(_OPENED.parts)] != _OPENED.parts:
     return path

@@ -1,8 +1,8 @@
-"""The JSON files of runs and sweeps: which fields they have, and of what type.
+"""Schemas of the JSON files of runs and sweeps.
 
-A description is a dict {name: description} of an object, where "?" at the end
-of a name says that it may be missing or null, and "*" stands for all names; a
-list [description] of such items; or a tuple of types.
+A schema is a dict {name: schema} for an object, a list [schema] for a list of
+such items, or a tuple of types. A name that ends in "?" may be missing or null.
+The name "*" matches all names.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Any
 from jaxvision.files import strict_json
 from jaxvision.files.escaping import printable
 
-Description = Mapping[str, Any] | list | tuple[type, ...]
+Schema = Mapping[str, Any] | list | tuple[type, ...]
 
 _ANY = (object,)
 _TEXT, _WHOLE, _NUMBER = (str,), (int,), (int, float)
@@ -28,7 +28,7 @@ ORIGIN = {
   "overrides?": {"*": _ANY},
   "overfit?": _WHOLE,
 }
-# environment.json: a list of these
+# environment.json: a list of these objects
 START = {"started": _TEXT, "step": _WHOLE, "devices?": _TEXT, "commit?": _TEXT}
 RESULT = {
   "status?": _TEXT,
@@ -69,22 +69,23 @@ TRIAL = {
 
 
 def read(
-  path: str | os.PathLike[str], description: Mapping[str, Any], *, remedy: str
+  path: str | os.PathLike[str], schema: Mapping[str, Any], *, remedy: str
 ) -> dict[str, Any]:
-  """Reads a JSON object that is as described.
+  """Reads a JSON object and checks it against a schema.
 
   Args:
     path: of the file.
-    description: of the object.
-    remedy: what to do about a damaged file, the end of the message.
+    schema: the schema of the object.
+    remedy: what to do about a damaged file; the end of the message.
 
   Raises:
-    FileNotFoundError: there is no such file.
-    OSError: it cannot be read.
-    ValueError: it is damaged; names the file, and what was expected.
+    FileNotFoundError: the file does not exist.
+    OSError: the file cannot be read.
+    ValueError: the file is damaged. The message names the file and the expected
+      content.
   """
   record = strict_json.read_json(path, remedy=remedy)
-  found = list(wrong(record, description))
+  found = list(wrong(record, schema))
   if found:
     raise ValueError(
       f"{printable(path)} is damaged: {'; '.join(found)}; {remedy}"
@@ -93,11 +94,11 @@ def read(
 
 
 def good(
-  record: Mapping[str, Any], description: Mapping[str, Any]
+  record: Mapping[str, Any], schema: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-  """The fields of an object that are as described, and what others are."""
+  """Returns the fields that match the schema, and messages for the others."""
   kept, problems = dict(record), []
-  for name, inner in description.items():
+  for name, inner in schema.items():
     found = list(wrong(record, {name: inner}))
     if found:
       kept.pop(name.removesuffix("?"), None)
@@ -105,30 +106,28 @@ def good(
   return kept, problems
 
 
-def wrong(
-  value: Any, description: Description, name: str = ""
-) -> Iterator[str]:
-  """Says what of a value is not as described: "'step' is "x", not a ..."."""
-  if isinstance(description, tuple):
-    # Not isinstance: True is no number.
-    if object not in description and type(value) not in description:
-      yield f"{_at(name)} is {_short(value)}, not {_WORDS[description[-1]]}"
-  elif isinstance(description, list):
+def wrong(value: Any, schema: Schema, name: str = "") -> Iterator[str]:
+  """Yields a message for each mismatch: "'step' is "x", not a whole number"."""
+  if isinstance(schema, tuple):
+    # Not isinstance: a bool is not accepted as a number.
+    if object not in schema and type(value) not in schema:
+      yield f"{_at(name)} is {_short(value)}, not {_WORDS[schema[-1]]}"
+  elif isinstance(schema, list):
     if not isinstance(value, list):
       yield f"{_at(name)} is {_short(value)}, not a list"
       return
     for place, item in enumerate(value):
-      yield from wrong(item, description[0], f"{name}[{place}]")
+      yield from wrong(item, schema[0], f"{name}[{place}]")
   elif not isinstance(value, dict):
     yield f"{_at(name)} is {_short(value)}, not an object"
   else:
-    yield from _wrong_fields(value, description, name)
+    yield from _wrong_fields(value, schema, name)
 
 
 def _wrong_fields(
-  value: Mapping[str, Any], description: Mapping[str, Any], name: str
+  value: Mapping[str, Any], schema: Mapping[str, Any], name: str
 ) -> Iterator[str]:
-  for key, inner in description.items():
+  for key, inner in schema.items():
     bare, optional = key.removesuffix("?"), key.endswith("?")
     for each in value if bare == "*" else (bare,):
       path = f"{name}.{each}" if name else each

@@ -1,8 +1,9 @@
-"""A seal over a small JSON object: a digest of all it says, and of its place.
+"""A digest ("seal") of a small JSON object and of the place it belongs to.
 
-What is read with its seal is what was written there, to the last bit; whoever
-renames the folder it is in breaks the seal, too. It is no protection against
-somebody who wants to deceive: anybody can make one.
+A verified seal proves that the content is identical to what was written, and
+that it was written for this place. If the folder is renamed, the seal is no
+longer valid. A seal detects damage only. It is not a protection against
+manipulation, because anyone can compute it.
 
 Standard library only.
 """
@@ -19,8 +20,8 @@ def sealed(content: Mapping[str, Any], *, place: str) -> dict[str, Any]:
   """Returns the content with its seal.
 
   Args:
-    content: what JSON can hold.
-    place: that it belongs to, such as "the record of step 240".
+    content: a JSON object.
+    place: what the content belongs to, such as "the record of step 240".
   """
   return {**content, _KEY: _digest(content, place)}
 
@@ -28,31 +29,37 @@ def sealed(content: Mapping[str, Any], *, place: str) -> dict[str, Any]:
 def verified(
   content: Any, *, place: str, unsealed: Collection[str]
 ) -> dict[str, Any]:
-  """Returns the content without its seal, if that is whole.
+  """Returns the content without its seal, if the seal is valid.
 
   Args:
-    content: as it was read.
-    place: that it is at.
-    unsealed: the keys of those that were written before there were seals; they
-      have no others, so that a damaged name of the seal is noticed.
+    content: the value that was read.
+    place: the place that the content was read from.
+    unsealed: the keys that content from before the introduction of seals may
+      have. Other keys without a seal are an error, so a damaged "seal" key is
+      detected.
 
   Raises:
-    ValueError: it is not what was written there.
+    ValueError: the content differs from what was written for this place.
   """
   if not isinstance(content, dict):
-    raise ValueError(f"{place} is no JSON object")
+    raise ValueError(f"{place} is not a JSON object")
   content = dict(content)
   seal = content.pop(_KEY, None)
   if seal is None:
     if strange := sorted(content.keys() - set(unsealed)):
-      raise ValueError(f"{place} has no seal, but {', '.join(strange)}")
+      raise ValueError(
+        f"{place} has no seal, but has the unexpected fields "
+        f"{', '.join(strange)}"
+      )
   elif seal != _digest(content, place):
-    raise ValueError(f"{place} is not what was written: its seal is broken")
+    raise ValueError(
+      f"{place} was changed after it was written: its seal does not match"
+    )
   return content
 
 
 def _digest(content: Mapping[str, Any], place: str) -> str:
-  """16 hex digits of what JSON makes of it."""
+  """Returns 16 hex digits of a SHA-256 over the place and the JSON content."""
   read = json.loads(json.dumps(content))
   text = json.dumps([place, read], sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest()[:16]

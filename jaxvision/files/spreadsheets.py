@@ -1,4 +1,4 @@
-"""Tables as CSV, which spreadsheets show and do not compute.
+"""Tables as CSV without formulas.
 
 Standard library only.
 """
@@ -16,10 +16,10 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def to_csv(rows: Iterable[Iterable[Any]]) -> str:
-  """Rows as text, a line each; None is an empty cell.
+  """Returns rows as CSV text, one line each; None is an empty cell.
 
-  Text is made printable, and what begins like a formula and is no number gets
-  an apostrophe in front, as OWASP ("CSV Injection") recommends.
+  Text is made printable. A cell that begins like a formula and is not a number
+  gets an apostrophe in front, as OWASP ("CSV Injection") recommends.
   """
   text = io.StringIO()
   writer = csv.writer(text, lineterminator="\n")

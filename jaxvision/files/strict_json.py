@@ -1,4 +1,4 @@
-"""Strict JSON: NaN and the infinities, which JSON does not have, are null."""
+"""Strict JSON: NaN and infinities, which JSON does not have, become null."""
 
 import json
 import math
@@ -15,7 +15,7 @@ _LARGEST_JSON = 1 << 30  # bytes
 _KINDS = {dict: "an object {...}", list: "a list [...]"}
 
 
-# What JSON may hold, and a terminal obeys or hides.
+# Characters that are valid in JSON, but that a terminal interprets or hides.
 _RAW = re.compile(
   "[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]"
 )
@@ -28,7 +28,7 @@ def write_json(
   default: Callable[[Any], Any] | None = None,
   mode: int | None = None,
 ) -> None:
-  """Writes strict JSON whole or not at all; see `to_json`."""
+  """Writes strict JSON atomically; see `to_json`."""
   text = to_json(value, indent=1, default=default)
   write_bytes(path, f"{text}\n".encode(), mode=mode)
 
@@ -39,18 +39,19 @@ def to_json(
   indent: int | None = None,
   default: Callable[[Any], Any] | None = None,
 ) -> str:
-  r"""Strict JSON: NaN and the infinities are null, everywhere.
+  r"""Returns strict JSON text; NaN and infinities become null at any depth.
 
-  Control characters, and bytes of no character (`os.fsdecode`), are written as
-  `\u001b` and `\udcff`, which `json.loads` gives back.
+  Control characters and undecodable bytes (`os.fsdecode`) are written as
+  `\u001b` and `\udcff`. `json.loads` restores them.
 
   Args:
-    value: of dicts, lists, tuples, text, numbers, booleans and None.
-    indent: spaces of each level; None is one line.
-    default: makes something else of what JSON cannot hold.
+    value: a nested value of dicts, lists, tuples, text, numbers, booleans and
+      None.
+    indent: spaces per level; None writes one line.
+    default: converts other objects to JSON values.
 
   Raises:
-    TypeError: JSON cannot hold it, and there is no `default`.
+    TypeError: the value contains another object, and there is no `default`.
   """
   text = json.dumps(
     _finite(value, default), indent=indent, ensure_ascii=False, allow_nan=False
@@ -59,28 +60,28 @@ def to_json(
 
 
 def read_json(path: StrPath, *, kind: type = dict, remedy: str = "") -> Any:
-  """Reads a JSON file whose outermost value is of a kind.
+  """Reads a JSON file whose outermost value is an object or a list.
 
   Args:
     path: of the file.
-    kind: dict or list.
-    remedy: what to do about a damaged file, the end of the message.
+    kind: dict or list, the expected type of the outermost value.
+    remedy: what to do about a damaged file; the end of the message.
 
   Raises:
-    FileNotFoundError: there is no such file.
-    OSError: it cannot be read.
-    ValueError: it is damaged; the message names the file, what is wrong with
-      it and what was expected.
+    FileNotFoundError: the file does not exist.
+    OSError: the file cannot be read.
+    ValueError: the file is damaged. The message names the file, the fault and
+      the expected content.
   """
   content = read_bytes(path, limit=_LARGEST_JSON)
   try:
     value = json.loads(content.decode("utf-8"))
   except (ValueError, RecursionError) as error:
-    wrong = f"it is no JSON ({error})" if content.strip() else "it is empty"
+    wrong = f"it is not JSON ({error})" if content.strip() else "it is empty"
   else:
     if isinstance(value, kind):
       return value
-    wrong = f"it holds {_shown(value)}"
+    wrong = f"it contains {_shown(value)}"
   raise ValueError(
     f"{printable(path)} is damaged: {wrong}; expected {_KINDS[kind]}"
     + (f"; {remedy}" if remedy else "")
@@ -88,7 +89,7 @@ def read_json(path: StrPath, *, kind: type = dict, remedy: str = "") -> Any:
 
 
 def _finite(value: Any, default: Callable[[Any], Any] | None) -> Any:
-  """The same value with null in place of what is no finite number."""
+  """Returns the value with null for each number that is not finite."""
   if isinstance(value, float):
     return float(value) if math.isfinite(value) else None
   if isinstance(value, dict):

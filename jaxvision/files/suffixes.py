@@ -1,11 +1,11 @@
-"""The suffix of a file that is written says the format that is in it."""
+"""File suffixes and the formats that they stand for."""
 
 import pathlib
 
 from jaxvision.files import atomic
 from jaxvision.files.escaping import printable
 
-# That say what is in a file.
+# Suffixes that identify a file format.
 _KNOWN = (
   ".onnx .pb .tflite .h5 .hdf5 .keras .pt .pth .pt2 .ckpt .mar .safetensors "
   ".npz .npy .mlmodel .mlpackage .engine .trt .plan .xml .gguf .msgpack .pkl "
@@ -17,17 +17,18 @@ _KNOWN = (
 
 
 def check(path: atomic.StrPath, *endings: str, what: str) -> None:
-  """Raises ValueError for a path whose ending says another format.
+  """Raises ValueError if the suffix of a path belongs to another format.
 
   Args:
     path: of a file that will be written.
-    endings: that fit, the usual one first; those of no known format pass.
-    what: is written, such as "a page of HTML".
+    endings: the suffixes that fit, the usual one first. Suffixes of no known
+      format are accepted.
+    what: the content of the file, such as "a page of HTML".
   """
   path = pathlib.Path(path)
   ending = path.suffix.lower()
   if ending in _KNOWN.split() and ending not in endings:
     raise ValueError(
-      f"{printable(path)} has the ending of another format: {what} will "
-      f"be written; call it {printable(path.with_suffix(endings[0]))}"
+      f"{printable(path)} has the suffix of another format, but {what} will "
+      f"be written; name it {printable(path.with_suffix(endings[0]))}"
     )

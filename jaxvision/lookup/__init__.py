@@ -1,4 +1,4 @@
-"""A thing by name and options: unknown names list the nearest known ones.
+"""Functions by name and options; an unknown name lists the nearest known names.
 
 Standard library only.
 """

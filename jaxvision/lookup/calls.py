@@ -1,8 +1,9 @@
 """Function calls written as text in a config: "random_crop(padding=4)".
 
-Arguments are Python literals, or true, false and none in any case; nothing is
-evaluated. Their types and ranges are those of the function's parameters. A
-function of the user's own is called as "my_aug.py:random_shift(pixels=4)".
+Arguments are Python literals. true, false and none are accepted in any case. No
+code is evaluated. The types and ranges of the arguments are those of the
+function's parameters. A user-defined function is called as
+"my_aug.py:random_shift(pixels=4)".
 """
 
 import ast
@@ -17,19 +18,19 @@ from jaxvision.lookup import options, spelling
 def call(
   text: str, *, functions: Mapping[str, Callable[..., Any]], kind: str
 ) -> Any:
-  """Calls one of `functions` as the text says.
+  """Calls one of `functions`, as the text specifies.
 
   Args:
     text: "name(1, option=(2, 3))"; "name" is the same as "name()".
-    functions: what can be called, by name.
-    kind: what the functions are, for the messages: "host transform".
+    functions: the callable functions, by name.
+    kind: the kind of function, for messages: "host transform".
 
   Returns:
-    What the function returns.
+    The return value of the function.
 
   Raises:
-    ValueError: not a call with literal arguments, an unknown function, or
-      arguments that it does not take.
+    ValueError: the text is not a call with literal arguments, the function is
+      unknown, or the function does not accept the arguments.
   """
   if user_code.is_own(text):
     own = user_code.function(user_code.head(text), kind=kind)
@@ -47,11 +48,13 @@ def call(
   except (TypeError, ValueError) as error:
     signature = inspect.signature(functions[name])
     names = ", ".join(map(spelling.written, signature.parameters.values()))
-    raise ValueError(f"{where}: {error}; it is {name}({names})") from error
+    raise ValueError(
+      f"{where}: {error}; the signature is {name}({names})"
+    ) from error
 
 
 def split(text: str) -> tuple[str, ...]:
-  """Returns the calls of a list such as "knn(k=20),lda"."""
+  """Splits a list of calls such as "knn(k=20),lda" into the calls."""
   calls, depth = [""], 0
   for letter in text:
     depth += (letter in "([") - (letter in ")]")
@@ -80,20 +83,20 @@ def _parse(text: str, kind: str) -> tuple[str, list[Any], dict[str, Any]]:
       f"{problem}: arguments must be numbers, text or tuples of them"
     ) from error
   if None in named:
-    raise ValueError(f"{problem}: ** is not possible here")
+    raise ValueError(f"{problem}: ** is not supported")
   return node.func.id, positional, named
 
 
 def literal(text: str) -> Any:
-  """Returns what a text is as a literal, in which true and none may be small.
+  """Parses a literal; true, false and none may be lower case.
 
   Raises:
-    ValueError: it is no literal.
+    ValueError: the text is not a literal.
   """
   try:
     return _literal(ast.parse(text.strip(), mode="eval").body)
   except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
-    raise ValueError(f"{text!r} is no literal: {error}") from error
+    raise ValueError(f"{text!r} is not a literal: {error}") from error
 
 
 def _literal(node: ast.expr) -> Any:

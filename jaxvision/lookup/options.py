@@ -1,9 +1,8 @@
-"""What the value of an option may be: checked against a type and its range.
+"""Values of options, checked and converted by type and range.
 
-`convert` checks a value against it, and converts what a command line writes:
-true, false and none in any case, unless the parameter takes text. Numbers of
-NumPy become those of Python. Standard library only, so that what reads configs
-needs neither JAX nor NumPy.
+`convert` accepts the text of a command line: true, false and none in any case,
+unless the parameter takes text. NumPy numbers become Python numbers. Standard
+library only, so that reading a config needs neither JAX nor NumPy.
 """
 
 import collections.abc
@@ -17,8 +16,8 @@ from typing import Annotated, Any, Literal, Union
 
 from jaxvision.lookup.ranges import Form, Range
 
-# The largest finite float32 and int32: beyond them devices compute with
-# infinity, or not at all.
+# The largest finite float32 and int32. Larger floats become infinity on the
+# device; larger integers overflow.
 _LARGEST = 3.4028234663852886e38
 _LARGEST_INTEGER = 2**31 - 1
 WORDS = {"true": True, "false": False, "none": None}
@@ -28,31 +27,31 @@ _SHOWN = 60  # characters of a wrong value
 
 
 class Dtype:
-  """Stands for the type of arrays, which may be given by its name."""
+  """Stands for the dtype of arrays, which may be given by name."""
 
 
 def convert(value: Any, expected: Any, *, name: str) -> Any:
-  """Returns the value as the expected type has it.
+  """Checks a value and converts it to the expected type.
 
   Args:
     value: from a config, a command line or a program.
-    expected: a type as in an annotation, with a `Range` or a `Form` in
-      `Annotated` where it has one.
-    name: what the value is of, for the message.
+    expected: a type as in an annotation. `Annotated` may add a `Range` or a
+      `Form`.
+    name: the name of the option, for messages.
 
   Raises:
-    ValueError: the value is of another type, or out of its range.
+    ValueError: the value has another type, or is out of range.
   """
   value = plain(value)
   members = _members(expected)
   for member in members:
     if _fits(value, member.type):
-      return _taken(value, member, name)
+      return _convert_member(value, member, name)
   raise ValueError(_message(name, value, expected))
 
 
 def plain(value: Any) -> Any:
-  """Returns numbers and arrays of NumPy as those of Python, at any depth."""
+  """Converts NumPy numbers and arrays to Python values, also nested ones."""
   if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
     value = value.tolist()
     return tuple(value) if isinstance(value, list) else value
@@ -64,8 +63,10 @@ def plain(value: Any) -> Any:
 
 
 def describe(expected: Any) -> str:
-  """Returns what a type is, in words: "a number in [0, 1)"."""
-  words = dict.fromkeys(_words_of(member) for member in _members(expected))
+  """Describes a type in English: "a number in [0, 1)"."""
+  words = dict.fromkeys(
+    _describe_member(member) for member in _members(expected)
+  )
   if "a number" in words:
     words.pop("a whole number", None)
   if "none" in words:
@@ -78,7 +79,7 @@ _ANY = Range()
 
 @dataclasses.dataclass(frozen=True)
 class _Member:
-  """One type of a union, and what `Annotated` says of it."""
+  """One type of a union, with the range and form from `Annotated`."""
 
   type: Any
   range: Range = _ANY
@@ -86,10 +87,10 @@ class _Member:
 
 
 def _members(expected: Any) -> list[_Member]:
-  """The types of a union, those first that a word could be taken for."""
+  """The types of a union, ordered so that more specific types come first."""
   found = _flat(expected, _ANY, None)
   kinds = {_key(member.type) for member in found}
-  if complex in kinds:  # ArrayLike: what can be written of it is a number.
+  if complex in kinds:  # ArrayLike: only a number can be written in a config.
     others = [
       member
       for member in found
@@ -131,7 +132,7 @@ def _key(expected: Any) -> Any:
 
 
 def _fits(value: Any, expected: Any) -> bool:
-  """Whether a value is of the kind of a type; its parts are not looked at."""
+  """Whether a value matches a type; elements of sequences are not checked."""
   word = value.strip().lower() if isinstance(value, str) else ""
   origin = typing.get_origin(expected) or expected
   if expected is Any or isinstance(expected, _UNRESOLVED):
@@ -160,7 +161,7 @@ def _fits(value: Any, expected: Any) -> bool:
 def _is_instance(value: Any, expected: Any) -> bool:
   try:
     return isinstance(value, expected)
-  except TypeError:  # Nothing that can be asked for, such as a protocol.
+  except TypeError:  # Not a runtime type, such as a protocol.
     return True
 
 
@@ -169,7 +170,7 @@ def _is_number(value: Any, *, whole: bool) -> bool:
     return False
   if isinstance(value, numbers.Integral if whole else numbers.Real):
     return True
-  # Of JAX: a number on the device, or one that is being traced.
+  # A JAX scalar, on the device or traced.
   return hasattr(value, "aval") and getattr(value, "shape", None) == ()
 
 
@@ -178,7 +179,7 @@ def _names_dtype(value: Any) -> bool:
 
 
 def _choice(value: Any, expected: Any) -> tuple[Any] | None:
-  """The choice of a Literal that a value, or a word, stands for."""
+  """The choice of a Literal that a value, or its text, selects."""
   choices = typing.get_args(expected)
   word = value.strip().lower() if isinstance(value, str) else None
   for each in choices:
@@ -189,8 +190,8 @@ def _choice(value: Any, expected: Any) -> tuple[Any] | None:
   return None
 
 
-def _taken(value: Any, member: _Member, name: str) -> Any:
-  """The value as a member has it, which it is of the kind of."""
+def _convert_member(value: Any, member: _Member, name: str) -> Any:
+  """Converts a value to a type that it matches."""
   expected = member.type
   origin = typing.get_origin(expected) or expected
   if expected in (bool, type(None)):
@@ -244,7 +245,7 @@ def _dtype(value: Any, name: str) -> Any:
 
 
 def _sequence(value: Sequence[Any], expected: Any, name: str) -> Sequence[Any]:
-  """A tuple or list whose elements are converted, too."""
+  """Converts a tuple or list and its elements."""
   parts = typing.get_args(expected)
   origin = typing.get_origin(expected)
   if not parts:
@@ -262,7 +263,7 @@ def _sequence(value: Sequence[Any], expected: Any, name: str) -> Sequence[Any]:
 
 def _message(name: str, value: Any, expected: Any) -> str:
   member = expected if isinstance(expected, _Member) else None
-  words = _words_of(member) if member else describe(expected)
+  words = _describe_member(member) if member else describe(expected)
   hint = _hint(value, [member] if member else _members(expected))
   return f"{name} is {_shown(value)}; it must be {words}{hint}"
 
@@ -273,7 +274,7 @@ def _shown(value: Any) -> str:
 
 
 def _digits(value: int) -> str:
-  """Python refuses to write integers of thousands of digits."""
+  """Python refuses to print integers of thousands of digits."""
   return repr(value) if abs(value) < 10**50 else "a number of over 50 digits"
 
 
@@ -297,7 +298,7 @@ def _hint(value: Any, members: Sequence[_Member]) -> str:
   return ""
 
 
-def _words_of(member: _Member) -> str:
+def _describe_member(member: _Member) -> str:
   expected, limits = member.type, str(member.range)
   simple = {
     bool: "true or false",
@@ -315,7 +316,7 @@ def _words_of(member: _Member) -> str:
   if origin is Literal:
     return f"one of {', '.join(map(repr, parts))}"
   if origin in (tuple, list, collections.abc.Sequence):
-    return _words_of_sequence(expected, parts)
+    return _describe_sequence(expected, parts)
   if origin is collections.abc.Callable:
     return "a function"
   if origin in (dict, collections.abc.Mapping):
@@ -325,15 +326,15 @@ def _words_of(member: _Member) -> str:
 
 
 def _is_long(expected: Any) -> bool:
-  """Whether a type is of sequences of any length."""
+  """Whether a type describes sequences of any length."""
   origin, parts = typing.get_origin(expected), typing.get_args(expected)
   is_sequence = origin in (list, collections.abc.Sequence)
   return is_sequence or (origin is tuple and Ellipsis in parts)
 
 
-def _words_of_sequence(expected: Any, parts: Sequence[Any]) -> str:
+def _describe_sequence(expected: Any, parts: Sequence[Any]) -> str:
   if not parts:
     return "a tuple"
   if _is_long(expected):
-    return f"a tuple, each of it {describe(parts[0])}"
+    return f"a tuple in which each element is {describe(parts[0])}"
   return f"a tuple of {len(parts)}: {', '.join(map(describe, parts))}"

@@ -1,6 +1,7 @@
 """The types that the parameters of a function declare.
 
-A parameter says its type by annotation, or else by its default:
+The annotation of a parameter declares its type. Without an annotation, the type
+is that of the default:
 
   dropout: ranges.Probability = 0.0
   hidden: tuple[ranges.Count, ...] = (512, 512)
@@ -18,10 +19,10 @@ from jaxvision.lookup.options import Dtype
 
 
 def types(function: Callable[..., Any]) -> dict[str, Any]:
-  """Returns the type of each parameter, by name; Any where nothing says it.
+  """Returns the type of each parameter by name; Any for undeclared types.
 
   Args:
-    function: a function, a partial one, a dataclass or a Linen module.
+    function: a function, a partial, a dataclass or a Linen module.
   """
   hints = _hints(function)
   return {
@@ -31,27 +32,27 @@ def types(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-  """The annotations, of which text is resolved where it can be."""
+  """The annotations; those written as text are resolved where possible."""
   while isinstance(function, functools.partial):
     function = function.func
   try:
     return typing.get_type_hints(function, include_extras=True)
-  except Exception:  # An annotation may name what is not there.
+  except Exception:  # An annotation may name an undefined type.
     return {}
 
 
 def _declared(name: str, parameter: inspect.Parameter, annotation: Any) -> Any:
-  """The type of a parameter, by its annotation or its default."""
+  """The type of a parameter, from its annotation or its default."""
   default = parameter.default
   if name == "dtype" or name.endswith("_dtype"):
     return Dtype | None if default is None else Dtype
-  is_said = annotation is not inspect.Parameter.empty
-  if is_said and not isinstance(annotation, str):
+  is_annotated = annotation is not inspect.Parameter.empty
+  if is_annotated and not isinstance(annotation, str):
     return annotation
   if isinstance(default, bool | str):
     return type(default)
   if isinstance(default, int):
-    return int | float  # A whole number stays one: it may be a size.
+    return int | float  # A whole number stays an int: it may be a size.
   if isinstance(default, float):
     return float
   if isinstance(default, tuple | list):

@@ -1,9 +1,9 @@
-"""The ranges of numbers, and the forms of text, that parameters declare.
+"""Ranges of numbers and forms of text that parameters declare.
 
   def softmax(logits, targets, *, label_smoothing: ranges.Rate = 0.0): ...
 
-says that a label smoothing lies in [0, 1). `jaxvision.lookup.options` reads it.
-Standard library only.
+declares that the label smoothing is in [0, 1). `jaxvision.lookup.options` reads
+these declarations. Standard library only.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-  """The numbers that a parameter takes.
+  """The range of numbers that a parameter accepts.
 
   Attributes:
     low, high: the bounds.
@@ -46,11 +46,11 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-  """What text must be besides text, such as a regular expression.
+  """A condition on the text that a parameter accepts.
 
   Attributes:
-    words: for the message, such as "a regular expression".
-    check: raises ValueError with value and remedy where the text is none.
+    words: a description for messages, such as "a regular expression".
+    check: raises ValueError, with value and remedy, if the text is not valid.
   """
 
   words: str
@@ -62,8 +62,8 @@ def _compile(pattern: str) -> None:
     re.compile(pattern)
   except (re.error, OverflowError, RecursionError) as error:
     raise ValueError(
-      f"{pattern!r} is no regular expression ({error}); 'anything' is "
-      "written .*"
+      f"{pattern!r} is not a regular expression ({error}); to match any text, "
+      "write .*"
     ) from error
 
 
@@ -74,6 +74,6 @@ Positive = Annotated[float, Range(0, above=True)]
 Count = Annotated[int, Range(1)]
 Whole = Annotated[int, Range(0)]
 Depth = Annotated[int, Range(1, 10_000)]
-# Of encoders, which may have no block at all between embedding and head.
+# The depth of an encoder. 0 connects the embedding directly to the head.
 EncoderDepth = Annotated[int, Range(0, 10_000)]
 Regex = Annotated[str, Form("a regular expression", _compile)]

@@ -1,7 +1,7 @@
-"""Misspelt names: what was probably meant, and what there is to choose from.
+"""Error messages for misspelt names, with the nearest known names.
 
-Standard library only, so that what reads configs needs no JAX. The functions
-build messages, except `bind`, which raises.
+Standard library only, so that reading a config does not need JAX. The functions
+return messages, except `bind`, which raises.
 """
 
 import difflib
@@ -20,15 +20,15 @@ _LISTED = 40  # names; a longer list hides more than it shows
 
 
 def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
-  """Returns the up to `n` known names most like `name`, quoted, best first.
+  """Returns up to `n` known names that are similar to `name`, best match first.
 
   Args:
-    name: what was written.
-    known: the names that would have been right.
-    n: how many names at most.
+    name: the name that was given.
+    known: the valid names.
+    n: maximum number of names.
 
   Returns:
-    Text such as `'resnet50', 'resnet101'`; empty if no name is at all alike.
+    Text such as `'resnet50', 'resnet101'`; empty if no name is similar.
   """
   by_lower_case = {each.lower(): each for each in known}
   matches = difflib.get_close_matches(name.lower(), by_lower_case, n, 0.5)
@@ -39,13 +39,13 @@ def unknown(kind: str, name: str, known: Collection[str]) -> str:
   """Returns the message for a name that does not exist.
 
   Args:
-    kind: what the name should be the name of, such as "model".
-    name: what was written.
-    known: the names that would have been right.
+    kind: the kind of name, such as "model".
+    name: the name that was given.
+    known: the valid names.
 
   Returns:
-    Text such as `unknown model 'resnt18'; did you mean 'resnet18'? known: ...`
-    where at most 40 known names are listed.
+    Text such as `unknown model 'resnt18'; did you mean 'resnet18'? known: ...`.
+    At most 40 known names are listed.
   """
   matches = nearest(name, known)
   question = f"; did you mean {matches}?" if matches else ";"
@@ -63,36 +63,36 @@ def bind(
   reserved: Mapping[str, str] | None = None,
   types: Mapping[str, Any] | None = None,
 ) -> Callable[..., Any]:
-  """Returns `function` with `options` bound, all of which it must know.
+  """Returns `function` with `options` bound; rejects unknown options.
 
-  Each is checked against the type of its parameter and converted to it, as
-  `jaxvision.lookup.options` says; here and nowhere else.
+  Each option is checked against the type of its parameter and converted to it
+  by `jaxvision.lookup.options`. No other code does this.
 
   Args:
-    function: a function, or a dataclass or Linen module, whose parameters are
-      then its fields. One that takes `**kwargs` accepts every option.
+    function: a function, a dataclass or a Linen module. The parameters of the
+      last two are their fields. A function with `**kwargs` accepts every
+      option.
     options: keyword arguments by name.
-    where: the config key that holds the options, such as "loss.options".
+    where: the config key of the options, such as "loss.options".
     positional: values of the first parameters.
-    reserved: parameters that are not options because the caller gives them;
-      each with what to do instead, such as "set optimizer.learning_rate".
-    types: of parameters whose function does not declare their ranges, as those
-      of another library.
+    reserved: parameters that the caller sets itself, so that they are not
+      options. The value is the remedy, such as "set optimizer.learning_rate".
+    types: types of parameters whose function does not declare ranges, such as a
+      function of another library.
 
   Returns:
-    `functools.partial(function, *positional, **options)`, with the values as
-    their types have them.
+    `functools.partial(function, *positional, **options)` with converted values.
 
   Raises:
-    ValueError: an option is unknown or reserved, for which the message names
-      the nearest parameter and lists all parameters with their defaults; or its
-      value is of the wrong type or out of its range.
+    ValueError: an option is unknown or reserved, has the wrong type, or is out
+      of range. For an unknown option, the message names the nearest parameter
+      and lists all parameters with their defaults.
   """
   reserved = reserved or {}
   signature = inspect.signature(function)
   for name in options:
     if name in reserved:
-      raise ValueError(f"{where}: {name!r} is no option; {reserved[name]}")
+      raise ValueError(f"{where}: {name!r} is not an option; {reserved[name]}")
   parameters = {
     name: parameter
     for name, parameter in signature.parameters.items()
@@ -126,7 +126,7 @@ def _positional(
   expected: Mapping[str, Any],
   where: str,
 ) -> list[Any]:
-  """The values of the first parameters; a surplus is left to the call."""
+  """Converts the first arguments; the call itself reports surplus arguments."""
   names = [
     name
     for name, parameter in signature.parameters.items()
@@ -145,7 +145,7 @@ def _converted(
   expected: Mapping[str, Any],
   where: str,
 ) -> Any:
-  """The value as its parameter has it; free keywords have a type together."""
+  """Converts a value to the type of its parameter, or to that of `**kwargs`."""
   if name not in signature.parameters:
     free = [
       each.name
@@ -159,7 +159,7 @@ def _converted(
 
 
 def defaults(function: Callable[..., Any]) -> dict[str, Any]:
-  """Returns the parameters that have a default, and what it is."""
+  """Returns the default of each parameter that has one."""
   return {
     name: parameter.default
     for name, parameter in inspect.signature(function).parameters.items()

@@ -296,11 +296,11 @@ def test_a_value_out_of_range_names_key_and_range(
     ("data.eval_transforms", ("resize(8)", None), "[1] is None"),
     ("evaluate.probes", "(1, 2)", "[0] is 1; it must be text"),
     ("model.ignore", "(True,)", "[0] is True; it must be a regular expression"),
-    ("model.ignore", ("head(",), "[0]: 'head(' is no regular expression"),
-    ("loss.penalty_on", "*kernel", "'*kernel' is no regular expression"),
+    ("model.ignore", ("head(",), "[0]: 'head(' is not a regular expression"),
+    ("loss.penalty_on", "*kernel", "'*kernel' is not a regular expression"),
     ("mesh.rules", "(3,)", "[0] is 3; it must be a tuple of 2"),
     ("mesh.rules", ((".*", 3),), "[0][1] is 3; it must be text or a tuple"),
-    ("mesh.rules", (("(", "fsdp"),), "[0][0]: '(' is no regular expression"),
+    ("mesh.rules", (("(", "fsdp"),), "[0][0]: '(' is not a regular expression"),
     ("data.mean", "(true,)", "[0]"),
     ("data.std", ("0.5",), "[0] is '0.5'; it must be a number above 0"),
     ("data.sources", "((1.0, 'tfds'),)", "it must be a tuple of 4"),
@@ -331,7 +331,7 @@ def test_rules_are_pairs_of_a_regular_expression_and_a_factor(
 ):
   key = f"optimizer.{group}_rules"
   message = _fails(_recipe(tmp_path), f"config key {key!r}", {key: rules})
-  assert "it must be" in message or "no regular expression" in message
+  assert "it must be" in message or "not a regular expression" in message
 
 
 def test_none_freezes_but_is_no_factor_of_the_decay(tmp_path):

@@ -17,7 +17,9 @@ def _read(text, place="here"):
 def test_what_was_sealed_comes_back():
   text = json.dumps(seals.sealed(_CONTENT, place="here"))
   assert _read(text) == _CONTENT
-  with pytest.raises(ValueError, match="there is not what was written"):
+  with pytest.raises(
+    ValueError, match="there was changed after it was written"
+  ):
     _read(text, place="there")
 
 
@@ -38,7 +40,7 @@ def test_every_single_bit_counts():
 
 def test_what_older_versions_wrote_has_no_seal():
   assert _read('{"step": 3}') == {"step": 3}
-  with pytest.raises(ValueError, match="no seal, but sebl"):
+  with pytest.raises(ValueError, match="no seal, but .* sebl"):
     _read('{"step": 3, "sebl": "0123"}')
-  with pytest.raises(ValueError, match="no JSON object"):
+  with pytest.raises(ValueError, match="not a JSON object"):
     _read("[3]")

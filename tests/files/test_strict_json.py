@@ -154,14 +154,14 @@ def test_names_that_are_no_unicode_come_back_from_json(tmp_path):
   [
     (b"", "is empty"),
     (b" \n", "is empty"),
-    (b'{"a": ', "no JSON"),
-    (b"null", "holds null"),
-    (b"[]", r"holds \[\]"),
-    (b"3", "holds 3"),
-    (b'"text"', 'holds "text"'),
-    (b"\xff\xfe{\x00", "no JSON"),
-    (b"[" * 100_000, "no JSON"),
-    (b"\0" * 30, "no JSON"),
+    (b'{"a": ', "not JSON"),
+    (b"null", "contains null"),
+    (b"[]", r"contains \[\]"),
+    (b"3", "contains 3"),
+    (b'"text"', 'contains "text"'),
+    (b"\xff\xfe{\x00", "not JSON"),
+    (b"[" * 100_000, "not JSON"),
+    (b"\0" * 30, "not JSON"),
   ],
 )
 def test_damaged_json_is_named(tmp_path, content, words):

@@ -39,7 +39,10 @@ def test_calls_with_literal_arguments(text, result):
   [
     ("scal(3)", "unknown thing 'scal'; did you mean 'scale'.*scale, shift"),
     ("scale(3, offest=1)", "thing .*'offest'; did you mean 'offset'"),
-    ("scale()", r"missing.*'factor'; it is scale\(factor, \*?.*offset=0"),
+    (
+      "scale()",
+      r"missing.*'factor'; the signature is scale\(factor, \*?.*offset=0",
+    ),
     ("scale(0)", "thing 'scale.0.': factor is 0"),
     ("scale(1 + shift())", "arguments must be numbers"),
     ("scale(*[1])", "arguments must be numbers"),

@@ -125,7 +125,7 @@ def test_what_is_taken_and_as_what(kind, value, expected):
     (ranges.Count, 0, "it must be a whole number at least 1"),
     (tuple[ranges.Count, ...], (3, 0), r"x\[1\] is 0; it must be a whole"),
     (ranges.Depth, 10**9, r"in \[1, 10000\]"),
-    (ranges.Regex, "(", r"x: '\(' is no regular expression"),
+    (ranges.Regex, "(", r"x: '\(' is not a regular expression"),
     (Annotated[float, ranges.Range(high=3, below=True)], 3, "below 3"),
     (Annotated[float, ranges.Range(high=3)], 4, "at most 3"),
   ],

@@ -69,7 +69,7 @@ def test_bind_knows_the_fields_of_a_linen_module():
 
 def test_bind_says_what_to_do_instead_of_a_reserved_option():
   reserved = {"image": "the loader gives it"}
-  with pytest.raises(ValueError, match="'image' is no option; the loader"):
+  with pytest.raises(ValueError, match="'image' is not an option; the loader"):
     lookup.bind(scale, {"image": 1}, "here", reserved=reserved)
   with pytest.raises(ValueError) as error:
     lookup.bind(scale, {"facter": 1}, "here", reserved=reserved)
