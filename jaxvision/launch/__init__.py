@@ -7,7 +7,7 @@ A launcher is a file with three things of these names:
   launch(job, options)            -> exit code
 
 It asks an engine that exists to run the job, and to run it again after an end
-that `exit_codes.starts_again`; it schedules nothing itself.
+that `exit_codes.is_resumable`; it schedules nothing itself.
 """
 
 from jaxvision.launch import job, local, ray, slurm, tpu

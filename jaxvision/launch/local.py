@@ -96,7 +96,7 @@ def launch(job: jobs.Job, options: Options) -> int:
       code = codes[number]
       if code:
         _explain(job.folder, number, code)
-      again = exit_codes.starts_again(code) and not received
+      again = exit_codes.is_resumable(code) and not received
       if not again or attempt > options.restarts:
         if again:
           _LOGGER.error("no more than --restarts %d", options.restarts)

@@ -155,7 +155,7 @@ def run_command(
   environment = {**os.environ, **secrets}
   done = subprocess.run(words, cwd=directory, env=environment)
   code = exit_codes.code(done.returncode)
-  if exit_codes.starts_again(code):
+  if exit_codes.is_resumable(code):
     raise ChildProcessError(f"the worker {exit_codes.describe(code)}")
   return code
 

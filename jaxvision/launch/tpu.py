@@ -162,7 +162,7 @@ def _run_to_the_end(
 def _would_help(code: int, commands: Mapping[str, jobs.Command]) -> bool:
   """Whether to run again: stopped, or the connection or the slice is gone."""
   return code != 0 and (
-    exit_codes.starts_again(code)
+    exit_codes.is_resumable(code)
     or code == _NO_CONNECTION
     or not _is_there(commands)
   )

@@ -1,7 +1,7 @@
-"""The door to being one of many processes: to begin, to agree and to end.
+"""The processes of a run: how they start, agree and end.
 
-Nothing here knows what is computed. Each part is imported by its own name, so
-that launchers, which need no JAX, start fast.
+This package does not depend on the computation. Each module is imported
+separately, so that launchers, which do not need JAX, start fast.
 """
 
 __all__ = [

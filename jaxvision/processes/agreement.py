@@ -1,8 +1,8 @@
-"""What the processes of a run say to each other: outcomes, texts, files.
+"""Agreement between the processes of a run: outcomes, texts and files.
 
-Alone a process is its own first one and agrees with itself; nothing here then
-computes or waits. Otherwise all processes call the same functions in the same
-order, or those who do wait for those who do not.
+With one process, every function returns immediately. With several processes,
+all processes must call the same functions in the same order. Otherwise they
+wait for each other forever.
 """
 
 import json
@@ -16,12 +16,12 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-# File systems of a network show a new file late.
+# Seconds. Network file systems show a new file with a delay.
 _APPEARS_WITHIN = 10.0
 
 
 class Agreed(ValueError):
-  """An error that every process raises, so that none waits for another."""
+  """An error that all processes raise together, so that none waits."""
 
 
 def is_first() -> bool:
@@ -30,27 +30,30 @@ def is_first() -> bool:
 
 
 def first(action: Callable[[], Any]) -> Any:
-  """What an action returns that process 0 alone takes; JSON must hold it.
+  """Runs an action in process 0 and returns its result in all processes.
+
+  Args:
+    action: returns a value that JSON can represent.
 
   Raises:
-    Agreed: process 0 raised a ValueError or OSError; with its words.
+    Agreed: process 0 raised a ValueError or OSError; with its message.
   """
   if jax.process_count() == 1:
     return action()
-  told, cause = {}, None
+  outcome, cause = {}, None
   if is_first():
     try:
-      told = {"value": action()}
+      outcome = {"value": action()}
     except (ValueError, OSError) as error:
-      told, cause = {"error": str(error)}, error
-  told = json.loads(texts(json.dumps(told))[0])
-  if "error" in told:
-    raise Agreed(told["error"]) from cause
-  return told["value"]
+      outcome, cause = {"error": str(error)}, error
+  outcome = json.loads(texts(json.dumps(outcome))[0])
+  if "error" in outcome:
+    raise Agreed(outcome["error"]) from cause
+  return outcome["value"]
 
 
 def texts(text: str) -> list[str]:
-  """The texts of all processes, in their order."""
+  """Gathers one text from each process, in the order of the processes."""
   if jax.process_count() == 1:
     return [text]
   content = np.frombuffer(text.encode(), np.uint8)
@@ -64,39 +67,39 @@ def texts(text: str) -> list[str]:
 
 
 def agree(facts: Mapping[str, str]) -> None:
-  """Compares what must be the same everywhere.
+  """Checks that all processes have the same values.
 
   Args:
-    facts: by name, as {"jax": "0.10.2", "config": "f00d"}; the same names in
-      every process.
+    facts: values by name, such as {"jax": "0.10.2", "config": "f00d"}. All
+      processes must give the same names.
 
   Raises:
-    Agreed: some differ; says which process has which.
+    Agreed: some values differ. The message lists the processes of each value.
   """
-  everyone = [json.loads(text) for text in texts(json.dumps(dict(facts)))]
+  gathered = [json.loads(text) for text in texts(json.dumps(dict(facts)))]
   lines = []
   for name in facts:
-    holders = {}
-    for process, theirs in enumerate(everyone):
-      holders.setdefault(theirs[name], []).append(process)
-    if len(holders) > 1:
+    processes_of = {}
+    for process, values in enumerate(gathered):
+      processes_of.setdefault(values[name], []).append(process)
+    if len(processes_of) > 1:
       lines += [
-        f"  {name}: {value} in {_named(those)}"
-        for value, those in holders.items()
+        f"  {name}: {value} in {_named(processes)}"
+        for value, processes in processes_of.items()
       ]
   if lines:
     raise Agreed(
-      "the processes of this run are not the same:\n"
+      "the processes of this run differ:\n"
       + "\n".join(lines)
-      + "\nGive all of them one installation and one command."
+      + "\nStart all of them with the same installation and the same command."
     )
 
 
 def check_shared(folder: pathlib.Path) -> None:
-  """Whether all processes see the folder that process 0 has made.
+  """Checks that all processes see a folder that process 0 has created.
 
   Raises:
-    Agreed: some do not; names them.
+    Agreed: some processes do not see it; the message names them.
   """
   if jax.process_count() == 1:
     return
@@ -120,7 +123,8 @@ def _write(folder: pathlib.Path, name: str) -> str:
 
 def _appears(path: pathlib.Path) -> bool:
   deadline = time.monotonic() + _APPEARS_WITHIN
-  # Listed, not asked for: "there is none" is remembered longer than a list.
+  # List the folder instead of testing for the file: network file systems cache
+  # a missing file longer than a listing.
   while path.parent.is_dir():
     if path.name in {each.name for each in path.parent.iterdir()}:
       return True
@@ -130,5 +134,6 @@ def _appears(path: pathlib.Path) -> bool:
   return False
 
 
-def _named(those: list[int]) -> str:
-  return f"process{'es' * (len(those) > 1)} {', '.join(map(str, those))}"
+def _named(processes: list[int]) -> str:
+  listed = ", ".join(map(str, processes))
+  return f"process{'es' * (len(processes) > 1)} {listed}"

@@ -1,17 +1,18 @@
-"""Starts the processes of a run as one: who they are, and how they end.
+"""Connects the processes of a run, and ends all of them if one fails.
 
-A run may have many processes, usually one per host. Each is told its number and
-the address of process 0, from the first of these that is there:
+A run may have many processes, usually one per host. Each process needs its
+number and the address of process 0. They are read from the first of these
+sources that is present:
 
   JAXVISION_COORDINATOR (host:port), JAXVISION_NUM_PROCESSES and
-  JAXVISION_PROCESS_ID, as `jaxvision launch local` sets them
-  MASTER_ADDR, MASTER_PORT, WORLD_SIZE and RANK, as torchrun calls them
-  what jax itself finds: SLURM, Open MPI, Cloud TPU, GKE, Kubernetes
+  JAXVISION_PROCESS_ID, as set by `jaxvision launch local`
+  MASTER_ADDR, MASTER_PORT, WORLD_SIZE and RANK, the names of torchrun
+  the detection of jax: SLURM, Open MPI, Cloud TPU, GKE, Kubernetes
 
-A process that fails takes the others with it, for none can go on alone: see
-`leave`. JAXVISION_START_TIMEOUT (300) is how many seconds all have to appear,
-JAXVISION_HEARTBEAT_TIMEOUT (30) how long one may be silent before the others
-take it for dead and end with SIGABRT.
+When one process fails, all stop; see `leave`. JAXVISION_START_TIMEOUT (300) is
+the number of seconds in which all processes must start. After
+JAXVISION_HEARTBEAT_TIMEOUT (30) seconds without a heartbeat, the other
+processes treat a process as dead and end with SIGABRT.
 """
 
 import contextlib
@@ -33,24 +34,26 @@ _OUR_OWN = (
 )
 _ADDRESS = "JAX_COORDINATOR_ADDRESS"
 _TORCHRUN = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
-# What the collectives of CPUs, GPUs and TPUs say when another process is gone.
+# Error messages of the CPU, GPU and TPU collectives when another process has
+# ended.
 _OTHERS_GONE = re.compile(
   "Gloo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|CANCELLED|by peer|"
   "coordination service"
 )
-# Waiting at the end for those that are still writing the report.
+# Wait at the end for the process that still writes the report.
 _SHUTDOWN_SECONDS = 120
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-  """Where a process stands among those of its run.
+  """The position of a process in its run.
 
   Attributes:
     address: "host:port" of process 0.
-    count: how many processes there are.
-    process: the number of this one.
-    devices: the numbers of this host's devices that are its own; None is all.
+    count: number of processes.
+    process: the number of this process, from 0.
+    devices: the numbers of the host's devices that this process uses; None is
+      all devices.
   """
 
   address: str
@@ -60,13 +63,13 @@ class Place:
 
 
 def start() -> None:
-  """Makes this process one of those of its run; call it before using a device.
+  """Connects this process to its run; call it before the first use of a device.
 
-  Does nothing where one process is meant, or where jax is told already.
+  Does nothing in a run of one process, or if jax.distributed is initialized.
 
   Raises:
-    roll_call.Missing: some did not come in time; names them.
-    ValueError: the variables contradict each other, or jax is in use already.
+    rendezvous.Missing: some processes did not start in time; names them.
+    ValueError: the variables contradict each other, or jax is already in use.
     OSError: process 0 cannot listen at its address.
   """
   if jax.distributed.is_initialized():
@@ -74,7 +77,7 @@ def start() -> None:
   place = find(os.environ)
   if place is None or place.count == 1:
     return
-  rendezvous.answer(
+  rendezvous.wait_for_all(
     place.address,
     process=place.process,
     count=place.count,
@@ -100,37 +103,37 @@ def start() -> None:
 
 
 def find(variables: Mapping[str, str]) -> Place | None:
-  """Where this process stands, by environment variables; None when alone.
+  """The position of this process, from environment variables; None if single.
 
   Raises:
-    ValueError: some of the variables are missing, or are no numbers.
+    ValueError: some of the variables are missing or are not numbers.
   """
   if any(variables.get(name) for name in _OUR_OWN):
     return _place(_OUR_OWN, variables)
-  told = {name: variables[name] for name in _TORCHRUN if variables.get(name)}
-  if len(told) == len(_TORCHRUN):
+  given = {name: variables[name] for name in _TORCHRUN if variables.get(name)}
+  if len(given) == len(_TORCHRUN):
     return _place(_TORCHRUN, variables)
   place = _detected(variables)
-  if told and not _agrees(place, told):
-    raise ValueError(_incomplete(told, _TORCHRUN))
+  if given and not _agrees(place, given):
+    raise ValueError(_incomplete(given, _TORCHRUN))
   if place is None and (address := variables.get(_ADDRESS)):
     raise ValueError(_incomplete({_ADDRESS: address}, _OUR_OWN))
   return place
 
 
-def _agrees(place: Place | None, told: Mapping[str, str]) -> bool:
-  """Whether what was detected is what some variables of torchrun say."""
+def _agrees(place: Place | None, given: Mapping[str, str]) -> bool:
+  """Whether the detected position agrees with some variables of torchrun."""
   return place is not None and (
-    told.get("WORLD_SIZE", str(place.count)) == str(place.count)
-    and told.get("RANK", str(place.process)) == str(place.process)
+    given.get("WORLD_SIZE", str(place.count)) == str(place.count)
+    and given.get("RANK", str(place.process)) == str(place.process)
   )
 
 
-def _incomplete(told: Mapping[str, str], names: Sequence[str]) -> str:
+def _incomplete(given: Mapping[str, str], names: Sequence[str]) -> str:
   return (
-    f"{' '.join(map('='.join, told.items()))} does not say which process this "
-    "is, and nothing else here does: set all of "
-    f"{', '.join(names)}, or unset {', '.join(told)} for a run of one process"
+    f"{' '.join(map('='.join, given.items()))} does not determine the number "
+    "of this process, and no other variable does: set all of "
+    f"{', '.join(names)}, or unset {', '.join(given)} for a run of one process"
   )
 
 
@@ -139,17 +142,17 @@ def _place(names: Sequence[str], variables: Mapping[str, str]) -> Place:
   *address, count, process = values
   numbers = count.isdecimal() and process.isdecimal()
   if not (all(address) and numbers and int(process) < int(count)):
-    told = " ".join(map("{}={}".format, names, values))
+    given = " ".join(map("{}={}".format, names, values))
     raise ValueError(
-      f"{told} does not say which process this is: that takes the address of "
-      "process 0, how many there are, and which this is, counted from 0; set "
-      "all of them, or none"
+      f"{given} does not determine the number of this process: expected the "
+      "address of process 0, the number of processes, and the number of this "
+      "process, counted from 0; set all of them, or none"
     )
   return Place(":".join(address), int(count), int(process))
 
 
 def _detected(variables: Mapping[str, str]) -> Place | None:
-  """What jax finds; only a private function of it can tell without starting."""
+  """The position that jax detects; it has no public function for this."""
   from jax._src import clusters
 
   own = variables.get("JAX_LOCAL_DEVICE_IDS")
@@ -181,38 +184,42 @@ def _too_late_explained() -> Iterator[None]:
     if "must be called before" not in str(error):
       raise
     raise ValueError(
-      "this process should be one of several, but jax is in use already: call "
-      "jaxvision.processes.cluster.start() before anything else"
+      "this process should join a run of several processes, but jax is already "
+      "in use: call jaxvision.processes.cluster.start() first"
     ) from error
 
 
 def abandoned(error: BaseException | None) -> bool:
-  """Whether an error says that another process of the run is gone."""
-  told = error is not None and _OTHERS_GONE.search(str(error))
-  return bool(told) and jax.distributed.is_initialized()
+  """Whether an error means that another process of the run has ended."""
+  found = error is not None and _OTHERS_GONE.search(str(error))
+  return bool(found) and jax.distributed.is_initialized()
 
 
 def leave(code: int, error: BaseException | None = None) -> int:
-  """Ends this process at once where others would wait for it in vain.
+  """Ends this process immediately if the other processes would wait for it.
 
-  The ordinary end of a process waits for the others. One that has failed alone
-  must not: it ends here, and they notice. Alone it returns the code.
+  Normally, a process waits for the others before it ends. A process that failed
+  alone must not wait. It ends here, and the others detect this. In a run of one
+  process, returns the code.
 
   Args:
-    code: to exit with, unless it was another process that failed.
-    error: why; tells whether it was.
+    code: the exit code. It is replaced if another process failed first.
+    error: the cause, which shows whether another process failed first.
   """
   if not jax.distributed.is_initialized():
     return code
   gone = abandoned(error)
   if gone:
-    print("another process of the run is gone: see its output", file=sys.stderr)
+    print(
+      "another process of the run has ended: see its output", file=sys.stderr
+    )
   sys.stdout.flush()
   sys.stderr.flush()
   if gone:
     os._exit(exit_codes.ABANDONED)
   if jax.process_index() == 0:
-    # Its end is the end of all: those with the same error tell it first.
+    # The end of process 0 ends all processes. Wait, so that processes with the
+    # same error can report it first.
     time.sleep(2)
   os._exit(code)
 

@@ -1,4 +1,4 @@
-"""What the commands let through to the screen."""
+"""The output of the commands on the terminal."""
 
 import logging
 import os
@@ -16,13 +16,13 @@ _CACHE = re.compile("Error (reading|writing) persistent compilation cache")
 
 
 def log_to_screen(level: int = logging.INFO, *, errors: bool = False) -> None:
-  """Prints what jaxvision logs from a level on; keeps its libraries quiet.
+  """Prints the log of jaxvision from a level on; silences its libraries.
 
   The same warning is printed once.
 
   Args:
-    level: of the logging module.
-    errors: print to stderr, where stdout is for a program that reads it.
+    level: a level of the logging module.
+    errors: print to stderr, for commands whose stdout another program reads.
   """
   handler, warned = logging.Handler(), set()
 
@@ -32,18 +32,18 @@ def log_to_screen(level: int = logging.INFO, *, errors: bool = False) -> None:
       if text in warned:  # A file that is opened twice warns twice.
         return
       warned.add(text)
-    # Printed, so that the live line of a training makes room for it. The
-    # streams are looked up each time, as they may be replaced.
+    # Printed, so that the progress line moves below it. The streams are looked
+    # up each time, because they may be replaced.
     say(text, stream=sys.stderr if errors else sys.stdout)
 
   handler.emit = emit
   _LOGGER.handlers[:] = [handler]
   _LOGGER.setLevel(level)
   _LOGGER.propagate = False
-  # Orbax tells every save, what it was not given, and where in the code an
-  # error comes from which it raises as well.
+  # Orbax logs every save, every option that was not given, and the origin of
+  # errors that it also raises.
   logging.getLogger("absl").setLevel(logging.CRITICAL)
-  # It tells of failed writes of a checkpoint, which are raised as well.
+  # asyncio logs failed writes of a checkpoint, which are also raised.
   logging.getLogger("asyncio").setLevel(logging.CRITICAL)
   sys.unraisablehook = _print_unraisable
   threading.excepthook = _print_of_thread
@@ -51,18 +51,18 @@ def log_to_screen(level: int = logging.INFO, *, errors: bool = False) -> None:
 
 
 def _shows_damaged_cache_once(show: Callable[..., None]) -> Callable[..., None]:
-  """Jax warns of each program that it cannot read or keep; one line says it."""
-  told = []
+  """Shows one warning for all programs that jax cannot read from its cache."""
+  shown = []
 
   def show_warning(message: Warning, *place: object, **options: object) -> None:
     if not _CACHE.match(str(message)):
       show(message, *place, **options)
-    elif not told:
-      told.append(True)
+    elif not shown:
+      shown.append(True)
       own = os.environ.get("JAX_COMPILATION_CACHE_DIR")
       _LOGGER.warning(
-        "some of the compiled programs in %s cannot be read or written, and "
-        "are compiled anew (%s); if this comes again, remove that folder",
+        "some compiled programs in %s cannot be read or written, and are "
+        "recompiled (%s); if this warning appears again, remove that folder",
         own or files.cache_folder() / "compiled",
         message,
       )
@@ -71,10 +71,10 @@ def _shows_damaged_cache_once(show: Callable[..., None]) -> Callable[..., None]:
 
 
 def quiet_orbax() -> None:
-  """Leaves out what orbax warns of, also where jaxvision is a library.
+  """Suppresses orbax's warnings, also where jaxvision is used as a library.
 
-  It tells of every folder that is only read, and of what it was not given; what
-  fails is raised. Messages of others to absl's logger stay.
+  Orbax warns of every folder that is opened read-only, and of options that were
+  not given. Failures are raised. Other messages to absl's logger are kept.
   """
   logging.getLogger("absl").addFilter(_is_not_of_orbax)
 
@@ -84,28 +84,28 @@ def _is_not_of_orbax(record: logging.LogRecord) -> bool:
 
 
 def say(text: object = "", *, stream: TextIO | None = None) -> None:
-  """Prints text of which no terminal obeys a character; lines stay lines.
+  """Prints text without terminal control sequences; line breaks are kept.
 
   Args:
-    text: may hold names of files, classes and arrays as they are.
-    stream: the standard output if None.
+    text: may contain names of files, classes and arrays.
+    stream: None is the standard output.
   """
   stream = stream or sys.stdout
   text = files.printable(text, keep="\n\t")
-  # Some terminals have not all characters.
+  # Some terminals cannot encode all characters.
   encoding = getattr(stream, "encoding", None) or "utf-8"
   text = text.encode(encoding, "backslashreplace").decode(encoding)
   print(text, file=stream, flush=True)
 
 
 def _print_of_thread(arguments: "threading.ExceptHookArgs") -> None:
-  # A library's thread that cannot write; so can nobody, which is said.
+  # A full disk in a library's thread: the main thread reports the same error.
   if not files.disk_is_full(arguments.exc_value):
     threading.__excepthook__(arguments)
 
 
 def _print_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
-  # After a failed save, those of its writes that are still under way tell a
-  # loop that is closed; the failure itself is raised where it belongs.
+  # After a failed save, the remaining writes call an event loop that is closed.
+  # The failure itself is raised in the main thread.
   if "Event loop is closed" not in str(unraisable.exc_value):
     sys.__unraisablehook__(unraisable)

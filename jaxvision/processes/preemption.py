@@ -1,9 +1,10 @@
-"""Whether a run was asked to stop: by a signal, or by the platform.
+"""Preemption: requests to stop a run, by a signal or by the platform.
 
-A single process listens for signals. Of several, each may be told at another
-moment, or only one; jax then finds the next question that all will ask, and
-answers it with yes everywhere. All processes must ask equally often, therefore,
-and whatever depends on the answer happens in all of them at the same step.
+A single process handles the signals itself. With several processes, each one
+may be notified at a different time, or only one of them. jax then selects a
+common sync point, at which the request becomes true in all processes. Therefore
+all processes must check equally often. Everything that depends on the request
+then happens at the same step in all processes.
 """
 
 import contextlib
@@ -22,15 +23,16 @@ T = TypeVar("T")
 
 
 class Stopped(Exception):
-  """Left in the middle of something that can be done again from its start."""
+  """Preempted during work that can be repeated from its start."""
 
 
 @contextlib.contextmanager
 def requested(signals: Sequence[signal.Signals]) -> Iterator[Stopping]:
-  """Tells whether the run should stop; once it should, it always should.
+  """Gives a function that returns whether a stop was requested.
 
-  Alone, that is when one of `signals` came; a second SIGINT ends at once. With
-  several processes SIGTERM is in jax's hands from the start.
+  It stays true after the first request. In a run of one process, a request is
+  one of `signals`; a second SIGINT ends the process immediately. With several
+  processes, jax handles SIGTERM from the start.
   """
   if jax.process_count() > 1:
     yield _agreed()
@@ -42,7 +44,7 @@ def requested(signals: Sequence[signal.Signals]) -> Iterator[Stopping]:
 
 @contextlib.contextmanager
 def interruptible(stopping: Stopping) -> Iterator[Stopping]:
-  """The same with SIGINT, of which with several processes jax knows nothing."""
+  """Adds SIGINT to `stopping`; jax handles only SIGTERM."""
   if jax.process_count() == 1:
     with requested([signal.SIGINT]) as interrupted:
       yield lambda: stopping() or interrupted()
@@ -54,16 +56,16 @@ def interruptible(stopping: Stopping) -> Iterator[Stopping]:
 
 @contextlib.contextmanager
 def ended_by(signals: Sequence[signal.Signals]) -> Iterator[None]:
-  """A signal ends this part at once: nothing of it needs to be saved.
+  """A signal ends this block immediately; nothing in it needs to be saved.
 
-  Not of several processes, which stop at the same step.
+  With several processes it has no effect, because all stop at the same step.
 
   Raises:
-    Stopped: one of `signals` came, also in the middle of a long read.
+    Stopped: one of `signals` arrived, also during a long read.
   """
 
   def stop(number: int) -> None:
-    raise Stopped(f"{signal.Signals(number).name} came before it began")
+    raise Stopped(f"{signal.Signals(number).name} arrived before the start")
 
   if jax.process_count() > 1:
     yield
@@ -75,16 +77,16 @@ def ended_by(signals: Sequence[signal.Signals]) -> Iterator[None]:
 def until_stopped(
   items: Iterable[T], stopping: Stopping, *, signals: Sequence[signal.Signals]
 ) -> Iterator[T]:
-  """The same items, of which the next one may never come.
+  """Yields the items; a stop request ends the wait for an item.
 
   Args:
-    items: such as batches, from a disk that may cease to answer.
-    stopping: asked before each item.
-    signals: that `stopping` tells of; they end the wait for an item, except
-      with several processes, which stop at the same step.
+    items: such as batches, from a disk that may no longer respond.
+    stopping: checked before each item.
+    signals: the signals behind `stopping`. They end the wait for an item,
+      except with several processes, which stop at the same step.
 
   Raises:
-    Stopped: the run should stop.
+    Stopped: a stop was requested.
   """
   coming, nothing = iter(items), object()
   alone = jax.process_count() == 1
@@ -100,7 +102,7 @@ def until_stopped(
 
 
 def _agreed() -> Stopping:
-  """What all processes answer alike, by the number of the question."""
+  """A stop request that becomes true in all processes at the same check."""
   numbers, asked = itertools.count(1), False
 
   def stopping() -> bool:
@@ -115,7 +117,7 @@ def _agreed() -> Stopping:
 
 @contextlib.contextmanager
 def _passed_on(signals: Sequence[signal.Signals]) -> Iterator[None]:
-  """A signal is noted as it is outside of this, and then raises `Stopped`."""
+  """A signal is handled as outside of this block, and then raises `Stopped`."""
   if threading.current_thread() is not threading.main_thread():
     yield
     return
@@ -125,7 +127,7 @@ def _passed_on(signals: Sequence[signal.Signals]) -> Iterator[None]:
     raise Stopped
 
   found = {each: signal.getsignal(each) for each in signals}
-  # Others than functions are not ours: they end the process, or do nothing.
+  # Handlers that are not functions end the process or ignore the signal.
   before = {
     each: handler for each, handler in found.items() if callable(handler)
   }
@@ -135,7 +137,7 @@ def _passed_on(signals: Sequence[signal.Signals]) -> Iterator[None]:
     yield
   finally:
     for each, handler in before.items():
-      # What was noted may have set another one.
+      # The original handler may have installed another one.
       if signal.getsignal(each) is stop:
         signal.signal(each, handler)
 
@@ -144,7 +146,7 @@ def _passed_on(signals: Sequence[signal.Signals]) -> Iterator[None]:
 def _handled(
   signals: Sequence[signal.Signals], action: Callable[[int], None]
 ) -> Iterator[None]:
-  """Takes the action when a signal comes; nothing outside the main thread."""
+  """Calls the action when a signal arrives; only in the main thread."""
   if threading.current_thread() is not threading.main_thread():
     yield
     return
@@ -153,7 +155,7 @@ def _handled(
     action(number)
     if number == signal.SIGINT:
       signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Not print: the signal may have come in the middle of one.
+    # Not print: the signal may have interrupted a print.
     os.write(2, b"\nsaving and stopping; Ctrl-C ends at once\n")
 
   before = {each: signal.signal(each, handle) for each in signals}
@@ -161,5 +163,5 @@ def _handled(
     yield
   finally:
     for each, handler in before.items():
-      # None stands for one that Python does not know.
+      # None is a handler that was not installed by Python.
       signal.signal(each, signal.SIG_DFL if handler is None else handler)

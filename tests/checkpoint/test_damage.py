@@ -125,7 +125,7 @@ def test_a_damaged_score_costs_the_score_alone(tmp_path, caplog):
   with checkpoint.open_saved(tmp_path) as manager:
     assert checkpoint.best_step(manager) == 1
     assert sorted(manager.all_steps()) == [1, 2]
-  assert "the score of step 2 is not what was written" in caplog.text
+  assert "the score of step 2 was changed after it was written" in caplog.text
   assert path.exists()
   with checkpoint.open_manager(tmp_path) as manager:
     state, _ = checkpoint.restore(manager, _TEMPLATE)
@@ -202,7 +202,9 @@ def test_a_damaged_step_of_a_record_is_no_renamed_folder(tmp_path):
     pytest.raises(checkpoint.CheckpointError) as caught,
   ):
     checkpoint.restore_step(manager, 2, _TEMPLATE)
-  assert "the record of step 34 is not what was written" in str(caught.value)
+  assert "the record of step 34 was changed after it was written" in str(
+    caught.value
+  )
   assert "renamed" not in str(caught.value)
 
 

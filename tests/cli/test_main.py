@@ -411,4 +411,4 @@ def test_dead_data_workers_end_a_run_as_their_signal_would(
   monkeypatch.setattr(data, "list_datasets", fail)
   assert cli.main(["data", "list"]) == code
   assert capsys.readouterr().err == "jaxvision: data worker 7 was ended\n"
-  assert exit_codes.starts_again(code) == again
+  assert exit_codes.is_resumable(code) == again

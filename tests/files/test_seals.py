@@ -40,7 +40,7 @@ def test_every_single_bit_counts():
 
 def test_what_older_versions_wrote_has_no_seal():
   assert _read('{"step": 3}') == {"step": 3}
-  with pytest.raises(ValueError, match="no seal, but .* sebl"):
+  with pytest.raises(ValueError, match=r"no seal, but .* sebl"):
     _read('{"step": 3, "sebl": "0123"}')
   with pytest.raises(ValueError, match="not a JSON object"):
     _read("[3]")

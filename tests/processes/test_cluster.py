@@ -87,7 +87,7 @@ def test_what_jax_detects_completes_variables_of_torchrun_if_it_agrees(found):
   assert found(_SLURM | address).address == f"node3:{61440 + 7}"
   assert found(_SLURM | {"WORLD_SIZE": "2", "RANK": "1"}).process == 1
   for other in ({"WORLD_SIZE": "4"}, {"RANK": "0"}):
-    with pytest.raises(ValueError, match="does not say which process"):
+    with pytest.raises(ValueError, match="does not determine the number"):
       found(_SLURM | address | other)
 
 
@@ -107,7 +107,7 @@ def test_variables_go_together(found, missing):
   ],
 )
 def test_numbers_are_counted_from_0(found, changed):
-  with pytest.raises(ValueError, match="does not say which process this is"):
+  with pytest.raises(ValueError, match="does not determine the number of this"):
     found(_OWN | changed)
 
 
@@ -177,4 +177,4 @@ def test_without_another_process_there_is_one_line_and_no_traceback(
     cli.main(["models"])
   first, second = capsys.readouterr().err.splitlines()
   assert first == "jaxvision: UNKNOWN: Gloo all-reduce failed: reset by peer"
-  assert second.startswith("another process of the run is gone")
+  assert second.startswith("another process of the run has ended")

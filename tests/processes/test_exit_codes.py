@@ -26,7 +26,7 @@ from jaxvision.processes import exit_codes
   ],
 )
 def test_what_is_started_again(code, again):
-  assert exit_codes.starts_again(code) is again
+  assert exit_codes.is_resumable(code) is again
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

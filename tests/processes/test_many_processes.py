@@ -175,7 +175,7 @@ def test_processes_that_differ_do_not_begin(recipe, tmp_path):
   for command in group:
     assert command.wait() == 2
     printed = command.output.read_text()
-    assert "the processes of this run are not the same" in printed
+    assert "the processes of this run differ" in printed
     assert re.search("  config: [0-9a-f]{16} in processes 0, 2\n", printed)
     assert re.search("  config: [0-9a-f]{16} in process 1\n", printed)
     assert "jax:" not in printed
@@ -211,7 +211,7 @@ def test_a_process_that_does_not_come_is_named(recipe, tmp_path):
     variables={"JAXVISION_START_TIMEOUT": "1"},
   )
   assert command.wait() == 1
-  assert "process 1 of 2 did not come" in command.output.read_text()
+  assert "process 1 of 2 did not connect" in command.output.read_text()
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_a_signal_ends_at_once_what_saves_nothing():
   with preemption.requested([signal.SIGTERM]) as should_stop:
     outer = signal.getsignal(signal.SIGTERM)
     with (
-      pytest.raises(preemption.Stopped, match="SIGTERM came"),
+      pytest.raises(preemption.Stopped, match="SIGTERM arrived"),
       preemption.ended_by([signal.SIGTERM]),
     ):
       os.kill(os.getpid(), signal.SIGTERM)

@@ -20,7 +20,7 @@ def _answers(address, processes, *, count, timeout):
 
   def one(process):
     try:
-      return rendezvous.answer(
+      return rendezvous.wait_for_all(
         address, process=process, count=count, timeout=timeout
       )
     except Exception as error:
@@ -43,14 +43,14 @@ def test_who_is_missing_is_said_everywhere(address):
   host = socket.gethostname()
   for error in answers:
     assert isinstance(error, rendezvous.Missing)
-    assert "processes 1, 3, 4 of 5 did not come" in str(error)
+    assert "processes 1, 3, 4 of 5 did not connect" in str(error)
     assert f"within 0.5 seconds; present: 0 ({host}), 2 ({host})" in str(error)
 
 
 def test_where_nobody_listens_process_0_is_missing(address):
   (error,) = _answers(address, (1,), count=2, timeout=0.5)
   assert isinstance(error, rendezvous.Missing)
-  assert f"process 0 of 2 did not come to {address}" in str(error)
+  assert f"process 0 of 2 did not connect to {address}" in str(error)
 
 
 def test_two_of_one_number_are_told(address):
@@ -62,13 +62,13 @@ def test_two_of_one_number_are_told(address):
 def test_strangers_do_not_count(address):
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
     first = pool.submit(
-      rendezvous.answer, address, process=0, count=2, timeout=30
+      rendezvous.wait_for_all, address, process=0, count=2, timeout=30
     )
     place = rendezvous.split(address)
     for said in (b"GET / HTTP/1.1\r\n\r\n", b"[]\n", b""):
       with _connect(place) as stranger:
         stranger.sendall(said)
-    rendezvous.answer(address, process=1, count=2, timeout=30)
+    rendezvous.wait_for_all(address, process=1, count=2, timeout=30)
     assert first.result().keys() == {0, 1}
 
 

@@ -59,7 +59,7 @@ def test_a_damaged_trial_is_told_and_counts_as_none(tmp_path, content):
   ("content", "words"),
   [
     ("", "it is empty"),
-    ("[]", "it holds []"),
+    ("[]", "it contains []"),
     ("{}", "'study' is missing"),
     ('{"study": 3}', "'study' is 3, not text"),
   ],

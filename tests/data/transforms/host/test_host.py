@@ -260,7 +260,10 @@ def test_transforms_follow_rng_alone_and_leave_their_input(call):
     ("rezise(3)", "unknown host transform 'rezise'; did you mean 'resize'"),
     ("resize(3, methd='area')", "'methd'; did you mean 'method'.*size"),
     ("resize", "missing a required argument: 'size'"),
-    ("resize(1, 2)", r"too many positional arguments; it is resize\(size"),
+    (
+      "resize(1, 2)",
+      r"too many positional arguments; the signature is resize\(size",
+    ),
     ("resize(3, size=3)", "multiple values for argument 'size'"),
     ("resize(3, method='bilnear')", "'bilnear'; did you mean 'bilinear'"),
     ("resize(0)", "size is 0; it must be a whole number"),
