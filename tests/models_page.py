@@ -13,7 +13,8 @@ from jaxvision import models
 
 _HEAD = """# Models
 
-Written by `python tests/docs/test_pages.py`, from the code; edit that instead.
+`PYTHONPATH=tests python tests/docs/test_pages.py` writes this page from the
+code. Edit the code instead.
 
 `models.create(name, num_classes=10, **options)` makes a model,
 `--config.model.name` and `--config.model.options.KEY=VALUE` choose one for a

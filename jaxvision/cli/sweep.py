@@ -212,8 +212,7 @@ def _worker_arguments(options: argparse.Namespace) -> list[str]:
 
 def _lead(options: argparse.Namespace, opened: Any) -> None:
   """As the one who starts workers here, and shows how it goes."""
-  from jaxvision import report as analysis
-  from jaxvision import sweeps
+  from jaxvision import report, sweeps
 
   with sweeps.open_view(opened) as look:
     sweeps.run_crew(
@@ -223,6 +222,6 @@ def _lead(options: argparse.Namespace, opened: Any) -> None:
       environment={STORAGE: options.storage},
       is_over=look,
     )
-  report = analysis.write_sweep(options.workdir)
-  console.say(f"report: {report.absolute()}")
+  page = report.write_sweep(options.workdir)
+  console.say(f"report: {page.absolute()}")
   sweeps.check_complete(opened)

@@ -1,6 +1,6 @@
 """The folder of a run: config.json, environment.json, result.json, pictures.
 
-It belongs to one config. `analysis` reads it, nothing else connects the two.
+It belongs to one config. The room `report` reads only this folder.
 """
 
 import contextlib

@@ -3,7 +3,7 @@
 A network computes what its authors published only from images that are resized,
 cropped and normalised as theirs were. A `Preprocessing` says how. It comes from
 a row of published.csv, from a file beside the weights, or from the layout of
-the weights: see weights/preprocessing.py.
+the weights: see weights/implied_preprocessing.py.
 """
 
 import dataclasses

@@ -32,7 +32,7 @@ class PublishedFile:
     crop_fraction: image_size / size of the resized image that it is cut from,
       at evaluation. Of timm's files these are timm's default configuration; of
       others as their authors' code evaluates.
-    crop: "center" or "square", see preprocessing.py.
+    crop: "center" or "square", see image_preprocessing.py.
     interpolation: a method of data/resizing.py.
     num_classes: length of the logits.
     licence: by its SPDX name; "" is not known.

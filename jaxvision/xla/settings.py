@@ -22,7 +22,7 @@ WITHOUT_TPU = {
 _FLAGS = (
   # Leaves convolutions to the path whose gradients are faster.
   "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution",
-  # Keeps optimization barriers until operations are merged, see fusion.py.
+  # Keeps optimization barriers until operations are merged: layers/barriers.py.
   "--xla_disable_hlo_passes=cse_barrier_expander",
 )
 # glibc's malloc.h: parameter -> value.

@@ -100,7 +100,7 @@ def _with_models(readme: str) -> str:
 
 
 def test_models_are_those_of_the_code():
-  renew = "run python tests/docs/test_pages.py"
+  renew = "run PYTHONPATH=tests python tests/docs/test_pages.py"
   assert _with_models(README) == README, renew
   assert (DOCS / "models.md").read_text("utf-8") == models_page.page(), renew
   for name in models.names():

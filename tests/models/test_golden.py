@@ -1,6 +1,7 @@
 """Our logits are those of public implementations, as they were stored.
 
-`python tests/parity/test_models.py` stores them, where those are installed.
+`PYTHONPATH=tests python tests/parity/test_models.py` stores them where those
+implementations are installed.
 """
 
 import numpy as np

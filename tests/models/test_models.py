@@ -199,7 +199,8 @@ def test_names_and_shapes_are_the_golden_ones(name):
   golden = (GOLDEN / f"variables_{name}.txt").read_text()
   assert _golden_text(name) == golden, (
     "names or shapes of variables changed, so older checkpoints no longer "
-    f"load; if that is intended, run python {pathlib.Path(__file__).name}"
+    "load; if that is intended, run "
+    "PYTHONPATH=tests python tests/models/test_models.py"
   )
 
 

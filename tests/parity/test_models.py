@@ -5,7 +5,7 @@ it rewrites what the other tests compare with: the stored logits, and the tables
 of counts and of differences. Arguments are the names of the cases and of the
 models, none is all:
 
-  python tests/parity/test_models.py [NAME...]
+  PYTHONPATH=tests python tests/parity/test_models.py [NAME...]
 """
 
 import csv

@@ -6,7 +6,7 @@ reader of the authors' files loads them. Needs `requirements-parity.txt`.
 
 As a script it prints the table of layouts and families:
 
-  python tests/parity/test_weights.py
+  PYTHONPATH=tests python tests/parity/test_weights.py
 """
 
 import functools

@@ -7,7 +7,7 @@ import subprocess
 import fake_runs
 import pytest
 
-from jaxvision.report import provenance
+from jaxvision.report import html, provenance
 from jaxvision.runs import reading
 
 # What each start says of itself, beside what a test is about.
@@ -67,7 +67,7 @@ def test_commands_quote_the_folder_and_name_the_commit(run_with):
   run = run_with({}, [{"commit": "4f1c2ab"}, {"commit": "4f1c2ab"}])
   (_, _, _), (_, _, _), (_, commands, _) = provenance.parts(run)
   assert "git checkout 4f1c2ab" in commands
-  folder = provenance.page.escape(shlex.quote(str(run.workdir)))
+  folder = html.escape(shlex.quote(str(run.workdir)))
   for verb in ("evaluate", "predict"):
     assert f"jaxvision {verb} --workdir {folder}" in commands
 

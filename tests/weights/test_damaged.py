@@ -2,7 +2,7 @@
 
 Whether the safetensors package loads a header is stored here; it was asked by
 
-  python tests/weights/test_damaged.py
+  PYTHONPATH=tests python tests/weights/test_damaged.py
 
 and is asked again, with thousands of random changes, in
 tests/parity/test_weights_damaged.py. numpy is at hand for .npz.

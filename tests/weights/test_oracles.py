@@ -3,7 +3,7 @@
 The networks are small, their weights are a formula of the position in the
 array, and the images too: what is stored are the logits, printed by
 
-  python tests/weights/test_oracles.py
+  PYTHONPATH=tests python tests/weights/test_oracles.py
 
 where timm and torchvision are installed; tests/parity/test_weights.py builds
 whole networks anew.

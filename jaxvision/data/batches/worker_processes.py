@@ -53,7 +53,8 @@ _FOR_THE_PARENT = (
 )
 _START = (
   "import sys; sys.path[:] = {}; "
-  "from jaxvision.data import workers; workers.serve()"
+  "from jaxvision.data.batches import worker_processes; "
+  "worker_processes.serve()"
 )
 
 

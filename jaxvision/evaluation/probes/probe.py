@@ -50,7 +50,7 @@ def run(
 
   Args:
     names: calls, such as "knn(k=20)"; `PROBES` has them all.
-    train: inputs (n, ...) and labels (n,), as `frozen_features` gives them.
+    train: inputs (n, ...) and labels (n,), as `features` gives them.
     test: likewise.
     num_classes: how many classes there are.
     mesh: that shares the work where a probe can.

@@ -43,7 +43,8 @@ def children():
   return [
     pid
     for pid in sorted(pids)
-    if b"import workers" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    if b"import worker_processes"
+    in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
   ]
 
 
@@ -208,13 +209,13 @@ import os, signal, sys, time
 import numpy as np
 # Programs in the background of a script have inherited that it is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from jaxvision.data import workers
+from jaxvision.data.batches import worker_processes
 
 def fill(step, rows, batch):
   print("a worker may print")
   batch["x"][rows] = step
 
-made = workers.fill_ahead(
+made = worker_processes.fill_ahead(
   fill, range(10**6), layout={"x": ((4,), "int32")}, workers=2
 )
 next(made)
