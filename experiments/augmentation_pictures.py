@@ -81,8 +81,9 @@ def augment(
   rng = np.random.default_rng(seed)
   on_host = data.make_host_transform(host)
   images = np.stack([on_host(rng, image) for image in images])
+  normalization = data.Normalization((0.5,), (0.5,))
   batch = {
-    "image": data.normalize(images, (0.5,), (0.5,)),
+    "image": data.normalize(images, normalization),
     "targets": np.eye(2, dtype=np.float32),
     "mask": np.ones(2, np.float32),
   }

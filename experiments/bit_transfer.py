@@ -188,8 +188,7 @@ def probe(pretrained: pathlib.Path, arrays: pathlib.Path) -> dict[str, float]:
     train,
     test,
     num_classes=len(NEW),
-    mean=config.mean,
-    std=config.std,
+    normalization=data.Normalization(config.mean, config.std),
     mesh=mesh,
   )
   found = measure(variables)

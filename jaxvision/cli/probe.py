@@ -57,8 +57,7 @@ def _probe(options: argparse.Namespace) -> None:
     train,
     test,
     num_classes=len(train.examples.dataset.class_names),
-    mean=run.config.data.mean,
-    std=run.config.data.std,
+    normalization=run.normalization,
     mesh=run.mesh,
   )
   found = measure(run.variables)

@@ -146,8 +146,7 @@ def _export(options: argparse.Namespace) -> None:
     run.model,
     run.variables,
     image_shape=run.input_shape,
-    mean=run.config.data.mean,
-    std=run.config.data.std,
+    normalization=run.normalization,
     class_names=run.class_names,
   )
   of_run = f" ({inference.describe(run)})" if options.workdir else ""

@@ -36,6 +36,7 @@ __all__ = [
   "Dataset",
   "Finding",
   "HostTransform",
+  "Normalization",
   "Prepared",
   "SplitSummary",
   "UnreadableImage",
@@ -61,11 +62,20 @@ __all__ = [
   "relabel",
   "sample",
   "split_sizes",
+  "to_pixels",
 ]
 
 
+_ON_DEVICE = (
+  "Normalization",
+  "make_device_transform",
+  "normalize",
+  "to_pixels",
+)
+
+
 def __getattr__(name: str) -> Any:
-  if name in ("make_device_transform", "normalize"):
+  if name in _ON_DEVICE:
     module = importlib.import_module("jaxvision.data.transforms.device")
     return getattr(module, name)
   raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -36,8 +36,7 @@ def save(
   variables: Tree,
   *,
   image_shape: tuple[int, int, int],
-  mean: Sequence[float],
-  std: Sequence[float],
+  normalization: data.Normalization,
   class_names: Sequence[str] = (),
 ) -> None:
   """Writes a model, and beside it the names of its classes.
@@ -51,8 +50,7 @@ def save(
     model: maps normalised images to logits, whose softmax the artifact gives.
     variables: of the model, on any devices of this process.
     image_shape: (h, w, c) of what goes in.
-    mean: one number, or one per channel, in units of pixels in [0, 1].
-    std: likewise.
+    normalization: of the pixels.
     class_names: in the order of the logits.
 
   Raises:
@@ -70,7 +68,7 @@ def save(
     )
 
   def probabilities(images: jax.Array) -> jax.Array:
-    pixels = data.normalize(images, mean=mean, std=std)
+    pixels = data.normalize(images, normalization)
     logits = model.apply(variables, pixels, train=False)
     return jax.nn.softmax(logits.astype(jnp.float32))
 

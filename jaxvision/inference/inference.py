@@ -60,6 +60,11 @@ class TrainedRun:
     """(h, w, c) of the images that it classifies."""
     return self.evaluated_shape or self.image_shape
 
+  @property
+  def normalization(self) -> data.Normalization:
+    """Of the pixels of these images."""
+    return data.Normalization(self.config.data.mean, self.config.data.std)
+
 
 def load_run(
   workdir: str | pathlib.Path, *, which: str = "last", trust: bool = False
@@ -222,9 +227,7 @@ def predict(
 
   @jax.jit
   def probabilities(variables, image):
-    pixels = data.normalize(
-      image[None], mean=run.config.data.mean, std=run.config.data.std
-    )
+    pixels = data.normalize(image[None], run.normalization)
     logits = run.model.apply(variables, pixels, train=False)
     return jax.nn.softmax(logits[0].astype(jnp.float32))
 

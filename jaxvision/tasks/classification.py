@@ -5,7 +5,7 @@ Sums are over the examples whose mask is 1; `classification.finish` divides
 them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -28,8 +28,7 @@ def make_task_loss(
   penalty: Callable[[Tree], jax.Array],
   learning_rate_rules: freezing.Rules = ((".*", 1.0),),
   device_transform: Callable[[jax.Array, Batch], Batch],
-  mean: Sequence[float],
-  std: Sequence[float],
+  normalization: data.Normalization,
 ) -> TaskLoss:
   """What the train step minimises: masked mean of the loss plus penalty.
 
@@ -41,7 +40,7 @@ def make_task_loss(
     penalty: of the parameters, added to the mean loss.
     learning_rate_rules: None freezes, see `jaxvision.optimizers.freezing`.
     device_transform: (key, batch) -> batch, after normalisation.
-    mean, std: of the channels, for pixels in [0, 1].
+    normalization: of the pixels.
 
   Returns:
     The task loss; its sums are loss, top1, and count, of the model's logits.
@@ -49,7 +48,9 @@ def make_task_loss(
   """
 
   inputs = make_inputs(
-    model.num_classes, device_transform=device_transform, mean=mean, std=std
+    model.num_classes,
+    device_transform=device_transform,
+    normalization=normalization,
   )
 
   def task_loss(params, model_state, batch, key):
@@ -84,8 +85,7 @@ def make_inputs(
   num_classes: int,
   *,
   device_transform: Callable[[jax.Array, Batch], Batch],
-  mean: Sequence[float],
-  std: Sequence[float],
+  normalization: data.Normalization,
 ) -> Callable[[Batch, jax.Array], tuple[Batch, Batch]]:
   """inputs(batch, key) -> batches of {image, targets, mask} for the model.
 
@@ -95,7 +95,7 @@ def make_inputs(
 
   def inputs(batch, key):
     transform_key, _ = jax.random.split(key)
-    given = _with_targets(batch, num_classes, mean, std)
+    given = _with_targets(batch, num_classes, normalization)
     return given, device_transform(transform_key, given)
 
   return inputs
@@ -105,13 +105,12 @@ def make_task_sums(
   model: nn.Module,
   *,
   loss: Loss,
-  mean: Sequence[float],
-  std: Sequence[float],
+  normalization: data.Normalization,
 ) -> Callable[[Tree, Batch], tuple[Tree, jax.Array]]:
   """evaluate(variables, batch) -> (sums of all metrics, logits (b, k))."""
 
   def evaluate(variables, batch):
-    batch = _with_targets(batch, model.num_classes, mean, std)
+    batch = _with_targets(batch, model.num_classes, normalization)
     logits = model.apply(variables, batch["image"], train=False)
     sums = metrics.classification.sums(logits, batch["targets"], batch["mask"])
     sums["loss"] = _loss_sum(loss, logits, batch)
@@ -120,9 +119,11 @@ def make_task_sums(
   return evaluate
 
 
-def _with_targets(batch: Batch, num_classes: int, mean, std) -> Batch:
+def _with_targets(
+  batch: Batch, num_classes: int, normalization: data.Normalization
+) -> Batch:
   return {
-    "image": data.normalize(batch["image"], mean=mean, std=std),
+    "image": data.normalize(batch["image"], normalization),
     "targets": jax.nn.one_hot(batch["label"], num_classes),
     "mask": batch["mask"],
   }

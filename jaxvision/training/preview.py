@@ -81,14 +81,14 @@ def look(
     Images that cannot be read, and padding, are left out.
   """
   source = assembly.make_batches(config, split, train=train)
+  normalization = data.Normalization(config.data.mean, config.data.std)
   inputs = jax.jit(
     tasks.classification.make_inputs(
       len(split.class_names),
       device_transform=data.make_device_transform(
         config.data.device_transforms
       ),
-      mean=config.data.mean,
-      std=config.data.std,
+      normalization=normalization,
     )
   )
   images, titles = [], []
@@ -96,17 +96,9 @@ def look(
     key = train_step.step_key(config.seed, step)
     seen = jax.device_get(inputs(source.at(step), key)[train])
     rows = np.flatnonzero(seen["mask"] > 0)[:_SHOWN]
-    images += list(_pixels(seen["image"][rows], config))
+    images += list(data.to_pixels(seen["image"][rows], normalization))
     titles += [_title(seen["targets"][i], split.class_names) for i in rows]
   return images, titles
-
-
-def _pixels(images: np.ndarray, config: configs.ConfigDict) -> np.ndarray:
-  """(n, h, w, c) uint8; what transforms took out of its range is clipped."""
-  shape = (1, 1, 1, -1)
-  mean = np.asarray(config.data.mean).reshape(shape)
-  std = np.asarray(config.data.std).reshape(shape)
-  return np.rint((images * std + mean) * 255).clip(0, 255).astype(np.uint8)
 
 
 def _title(targets: np.ndarray, class_names: Sequence[str]) -> str:

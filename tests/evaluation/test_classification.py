@@ -69,7 +69,9 @@ def _evaluator(
   )
   model = models.create("linear", num_classes=CLASSES)
   task_sums = task_sums or tasks.classification.make_task_sums(
-    model, loss=losses.softmax, mean=(0.5,), std=(0.5,)
+    model,
+    loss=losses.softmax,
+    normalization=data.Normalization((0.5,), (0.5,)),
   )
   placed = jax.device_put(variables, parallel.replicated(mesh))
   evaluate = classification.make_evaluator(

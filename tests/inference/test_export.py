@@ -64,7 +64,11 @@ def test_probabilities_are_those_of_the_model(name, tmp_path):
   model, variables = _model(name)
   path = tmp_path / "model.jax"
   export.save(
-    path, model, variables, image_shape=(16, 24, 3), mean=MEAN, std=STD
+    path,
+    model,
+    variables,
+    image_shape=(16, 24, 3),
+    normalization=data.Normalization(MEAN, STD),
   )
   assert [file.name for file in tmp_path.iterdir()] == ["model.jax"]
   artifact = _load(path)
@@ -72,7 +76,7 @@ def test_probabilities_are_those_of_the_model(name, tmp_path):
   for batch in (1, 3):
     images = _images(batch)
     # Pixels rounded otherwise would differ by more than what is compared.
-    pixels = data.normalize(jnp.asarray(images), mean=MEAN, std=STD)
+    pixels = data.normalize(jnp.asarray(images), data.Normalization(MEAN, STD))
     logits = jax.jit(model.apply, static_argnames="train")(
       variables, pixels, train=False
     )
@@ -94,8 +98,7 @@ def test_one_channel_and_variables_on_all_devices(tmp_path):
     model,
     jax.device_put(variables, everywhere),
     image_shape=(16, 24, 1),
-    mean=(0.5,),
-    std=(0.5,),
+    normalization=data.Normalization((0.5,), (0.5,)),
   )
   assert _load(path).nr_devices == 1
   assert _load(path).call(_images(2, channels=1)).shape == (2, 5)
@@ -113,8 +116,7 @@ def test_script_of_the_documents_runs_without_this_package(channels, tmp_path):
     model,
     variables,
     image_shape=(16, 24, channels),
-    mean=MEAN[:channels],
-    std=STD[:channels],
+    normalization=data.Normalization(MEAN[:channels], STD[:channels]),
     class_names=names,
   )
   image = _images(1, channels=channels)[0]
@@ -142,8 +144,7 @@ def test_names_must_be_as_many_as_classes(tmp_path):
       model,
       variables,
       image_shape=(16, 24, 3),
-      mean=MEAN,
-      std=STD,
+      normalization=data.Normalization(MEAN, STD),
       class_names=("cat", "dog"),
     )
   assert not list(tmp_path.iterdir())
@@ -159,6 +160,5 @@ def test_weights_too_large_for_the_format(tmp_path):
       model,
       {"params": {"kernel": large}},
       image_shape=(16, 24, 3),
-      mean=MEAN,
-      std=STD,
+      normalization=data.Normalization(MEAN, STD),
     )

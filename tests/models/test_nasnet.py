@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxvision import losses, models, tasks, trees
+from jaxvision import data, losses, models, tasks, trees
 from jaxvision.layers import cells
 from jaxvision.variables import variable_shapes
 
@@ -235,8 +235,7 @@ def test_the_task_counts_its_steps_and_keeps_no_auxiliary_logits():
     auxiliary_weight=0.4,
     penalty=lambda params: jnp.zeros(()),
     device_transform=lambda key, batch: batch,
-    mean=(0.5,),
-    std=(0.5,),
+    normalization=data.Normalization((0.5,), (0.5,)),
   )
 
   @jax.jit

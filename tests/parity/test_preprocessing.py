@@ -37,7 +37,9 @@ def _same_pixels(found, transform):
   for shape in SIZES:
     image = _image(*shape)
     theirs = transform(Image.fromarray(image)).permute(1, 2, 0).numpy()
-    pixels = data.normalize(ours(None, image), mean=found.mean, std=found.std)
+    pixels = data.normalize(
+      ours(None, image), data.Normalization(found.mean, found.std)
+    )
     np.testing.assert_allclose(pixels, theirs, atol=1e-5)
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision import losses, models, tasks
+from jaxvision import data, losses, models, tasks
 
 MEAN, STD = (0.2,), (0.5,)
 
@@ -57,14 +57,15 @@ def _task_loss(
     penalty=penalty or (lambda params: jnp.zeros(())),
     device_transform=transform or (lambda key, batch: batch),
     learning_rate_rules=rules or ((".*", 1.0),),
-    mean=MEAN,
-    std=STD,
+    normalization=data.Normalization(MEAN, STD),
   )
 
 
 def _evaluate(model, loss=losses.softmax):
   return jax.jit(
-    tasks.classification.make_task_sums(model, loss=loss, mean=MEAN, std=STD)
+    tasks.classification.make_task_sums(
+      model, loss=loss, normalization=data.Normalization(MEAN, STD)
+    )
   )
 
 
@@ -135,8 +136,7 @@ def test_auxiliary_logits_are_learned_but_not_reported(masked):
     auxiliary_weight=0.25,
     penalty=lambda params: jnp.zeros(()),
     device_transform=lambda key, batch: batch,
-    mean=MEAN,
-    std=STD,
+    normalization=data.Normalization(MEAN, STD),
   )
   compute = jax.jit(jax.value_and_grad(task_loss, has_aux=True))
   (scalar, (state, sums)), gradient = compute(

@@ -155,7 +155,7 @@ def found_calls(found):
 def test_the_scale_of_pixels_is_followed(tmp_path, scaled, low, high):
   found = _beside(tmp_path, preprocessor_config={**HUGGING_FACE, **scaled})
   image = np.array([0, 255], np.uint8).reshape(1, 2, 1).repeat(3, 2)
-  pixels = data.normalize(image, mean=found.mean, std=found.std)
+  pixels = data.normalize(image, data.Normalization(found.mean, found.std))
   np.testing.assert_allclose(pixels[0, :, 0], [low, high], rtol=1e-5, atol=1e-6)
 
 

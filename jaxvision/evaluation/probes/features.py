@@ -6,7 +6,7 @@ process; every example counts once, those of mask 0 not at all.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -29,14 +29,17 @@ def features(
   variables: Tree,
   batches: data.Batches,
   *,
-  mean: Sequence[float],
-  std: Sequence[float],
+  normalization: data.Normalization,
   mesh: Mesh,
   layer: str | None = None,
 ) -> Examples:
   """Returns features (n, d) and labels of a split; see `make_reader`."""
   read = make_reader(
-    model, batches.image_shape, mean=mean, std=std, mesh=mesh, layer=layer
+    model,
+    batches.image_shape,
+    normalization=normalization,
+    mesh=mesh,
+    layer=layer,
   )
   return read(variables, batches)
 
@@ -45,8 +48,7 @@ def make_reader(
   model: nn.Module,
   image_shape: tuple[int, int, int],
   *,
-  mean: Sequence[float],
-  std: Sequence[float],
+  normalization: data.Normalization,
   mesh: Mesh,
   layer: str | None = None,
 ) -> Callable[[Tree, data.Batches], Examples]:
@@ -55,7 +57,7 @@ def make_reader(
   Args:
     model: whose features are meant.
     image_shape: (h, w, c).
-    mean, std: of the pixels, as `data.normalize` takes them.
+    normalization: of the pixels.
     mesh: that the variables lie on, and that shares each batch.
     layer: None is the input of the last fully connected layer that the model
       calls; the path of a layer is its output, averaged over positions;
@@ -69,7 +71,7 @@ def make_reader(
 
   @functools.partial(jax.jit, out_shardings=parallel.replicated(mesh))
   def measure(variables: Tree, batch: Tree) -> Tree:
-    images = data.normalize(batch["image"], mean=mean, std=std)
+    images = data.normalize(batch["image"], normalization)
     with sharding.batch_split(len(images), mesh):
       found = compute(variables, images)
     return found, batch["label"], batch["mask"]

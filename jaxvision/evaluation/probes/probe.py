@@ -79,8 +79,7 @@ def make_evaluator(
   test: data.Batches,
   *,
   num_classes: int,
-  mean: Sequence[float],
-  std: Sequence[float],
+  normalization: data.Normalization,
   mesh: Mesh,
 ) -> Callable[[Tree], dict[str, Metrics]]:
   """evaluate(variables) -> {name: {metric: value}} of probes on a model.
@@ -93,7 +92,7 @@ def make_evaluator(
     train: the split that probes are fitted to, in order.
     test: the split that they are measured on, in order.
     num_classes: how many classes there are.
-    mean, std: of the pixels, as `data.normalize` takes them.
+    normalization: of the pixels.
     mesh: what the variables lie on.
 
   Raises:
@@ -108,7 +107,11 @@ def make_evaluator(
     features.check_order(batches)
   readers = {
     layer: features.make_reader(
-      model, train.image_shape, mean=mean, std=std, mesh=mesh, layer=layer
+      model,
+      train.image_shape,
+      normalization=normalization,
+      mesh=mesh,
+      layer=layer,
     )
     for layer in by_layer
   }

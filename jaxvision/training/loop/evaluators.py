@@ -8,6 +8,7 @@ the average where there is one, for that is what a run is judged by.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from jaxvision import data
 from jaxvision.evaluation import classification, probes
 from jaxvision.training.setup import assembly
 from jaxvision.training.step import forward
@@ -99,15 +100,14 @@ def _of_validation(evaluators: Evaluators) -> Evaluators:
 
 
 def _make_probes(parts: assembly.Parts, names: tuple[str, ...]):
-  split = parts.splits["train"]
+  split, of_data = parts.splits["train"], parts.config.data
   return probes.make_evaluator(
     names,
     parts.model,
     assembly.make_batches(parts.config, split, train=False, mesh=parts.mesh),
     parts.batches["validation"],
     num_classes=len(split.class_names),
-    mean=parts.config.data.mean,
-    std=parts.config.data.std,
+    normalization=data.Normalization(of_data.mean, of_data.std),
     mesh=parts.mesh,
   )
 

@@ -47,8 +47,7 @@ def make_task_loss(
     ),
     learning_rate_rules=config.optimizer.learning_rate_rules,
     device_transform=data.make_device_transform(config.data.device_transforms),
-    mean=config.data.mean,
-    std=config.data.std,
+    normalization=data.Normalization(config.data.mean, config.data.std),
   )
 
   def applied(params, model_state, batch, key):
@@ -75,8 +74,7 @@ def make_task_sums(
   task_sums = tasks.classification.make_task_sums(
     model,
     loss=losses.create(config.loss.name, **config.loss.options.to_dict()),
-    mean=config.data.mean,
-    std=config.data.std,
+    normalization=data.Normalization(config.data.mean, config.data.std),
   )
 
   def applied(variables, batch):

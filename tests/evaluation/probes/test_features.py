@@ -13,7 +13,7 @@ from jaxvision.training.setup import assembly
 from jaxvision.variables import variable_shapes
 
 SIZE, SHAPE = 21, (4, 4, 1)
-NORMALIZATION = {"mean": (0.5,), "std": (0.25,)}
+NORMALIZATION = data.Normalization((0.5,), (0.25,))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def _read(split, model, variables, *, batch_size=8, devices=1, layer=None):
     _batches(split, batch_size),
     mesh=_mesh(devices),
     layer=layer,
-    **NORMALIZATION,
+    normalization=NORMALIZATION,
   )
 
 
@@ -139,5 +139,5 @@ def test_shuffled_batches(split):
       _batches(split, seed=0),
       mesh=_mesh(),
       layer="pixels",
-      **NORMALIZATION,
+      normalization=NORMALIZATION,
     )

@@ -6,7 +6,7 @@ import pytest
 import tiny_runs
 from sklearn import datasets, discriminant_analysis, neighbors
 
-from jaxvision import parallel
+from jaxvision import data, parallel
 from jaxvision.evaluation import probes
 from jaxvision.evaluation.probes import features
 from jaxvision.training.setup import assembly
@@ -45,8 +45,7 @@ def _make_evaluator(names, parts, train=None):
     ordered if train is None else train,
     parts.batches["validation"],
     num_classes=3,
-    mean=(0.5,),
-    std=(0.5,),
+    normalization=data.Normalization((0.5,), (0.5,)),
     mesh=parts.mesh,
   )
 
@@ -144,8 +143,7 @@ def test_probes_of_a_model_its_layers_and_the_pixels(parts):
       parts.model,
       variables,
       batches,
-      mean=(0.5,),
-      std=(0.5,),
+      normalization=data.Normalization((0.5,), (0.5,)),
       mesh=parts.mesh,
       layer=layer,
     )[0]

@@ -6,7 +6,7 @@ import pytest
 import spawned
 
 from jaxvision import config as configs
-from jaxvision import training
+from jaxvision import data, training
 from jaxvision.evaluation import probes
 from jaxvision.training.loop import evaluators
 from jaxvision.training.setup import assembly, initial_state
@@ -96,8 +96,9 @@ def test_probes_see_the_average_and_the_whole_training_split(blobs):
     train,
     parts.batches["validation"],
     num_classes=4,
-    mean=parts.config.data.mean,
-    std=parts.config.data.std,
+    normalization=data.Normalization(
+      parts.config.data.mean, parts.config.data.std
+    ),
     mesh=parts.mesh,
   )(state.ema)
   assert measured.keys() == {"validation", "validation_ema"}

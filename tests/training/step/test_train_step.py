@@ -60,8 +60,7 @@ def _task_loss(model, transforms=()):
     loss=losses.softmax,
     penalty=functools.partial(losses.penalty, l1=0.0, l2=0.0, pattern=".*"),
     device_transform=data.make_device_transform(transforms),
-    mean=MEAN,
-    std=STD,
+    normalization=data.Normalization(MEAN, STD),
   )
 
 

@@ -20,9 +20,19 @@ import jax
 
 from jaxvision import lookup, user_code
 from jaxvision.data.transforms.device import erasing, geometry, mixing
-from jaxvision.data.transforms.device.normalization import normalize
+from jaxvision.data.transforms.device.normalization import (
+  Normalization,
+  normalize,
+  to_pixels,
+)
 
-__all__ = ["TRANSFORMS", "make_device_transform", "normalize"]
+__all__ = [
+  "TRANSFORMS",
+  "Normalization",
+  "make_device_transform",
+  "normalize",
+  "to_pixels",
+]
 
 Batch = Mapping[str, jax.Array]
 BatchTransform = Callable[[jax.Array, Batch], Batch]

@@ -1,20 +1,31 @@
-"""Pixels to normalised numbers."""
+"""Pixels to normalised numbers, and back."""
 
-from collections.abc import Sequence
+import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
-def normalize(
-  images: jax.Array, mean: Sequence[float], std: Sequence[float]
-) -> jax.Array:
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+  """The mean and the standard deviation that pixels are normalised by.
+
+  Attributes:
+    mean: one number, or one per channel, in units of [0, 1].
+    std: likewise; positive.
+  """
+
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
+
+
+def normalize(images: jax.Array, normalization: Normalization) -> jax.Array:
   """Maps pixels to (pixel / 255 - mean) / std.
 
   Args:
     images: (..., h, w, c) uint8.
-    mean: one number, or one per channel, in units of [0, 1].
-    std: likewise; positive.
+    normalization: of the channels.
 
   Returns:
     float32 of the same shape.
@@ -22,6 +33,7 @@ def normalize(
   Raises:
     ValueError: neither one number nor one per channel, or not positive.
   """
+  mean, std = normalization.mean, normalization.std
   channels = images.shape[-1]
   for name, values in (("data.mean", mean), ("data.std", std)):
     if len(values) not in (1, channels):
@@ -35,3 +47,9 @@ def normalize(
   pixels = images.astype(jnp.float32) / 255
   shift = jnp.asarray(mean, jnp.float32).reshape(shape)
   return (pixels - shift) / jnp.asarray(std, jnp.float32).reshape(shape)
+
+
+def to_pixels(images: np.ndarray, normalization: Normalization) -> np.ndarray:
+  """Inverts `normalize`: uint8; values outside of [0, 255] are clipped."""
+  mean, std = map(np.asarray, (normalization.mean, normalization.std))
+  return np.rint((images * std + mean) * 255).clip(0, 255).astype(np.uint8)

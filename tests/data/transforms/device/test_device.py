@@ -5,7 +5,12 @@ import pytest
 
 from jaxvision import data
 from jaxvision.data.transforms import device
-from jaxvision.data.transforms.device import make_device_transform, normalize
+from jaxvision.data.transforms.device import (
+  Normalization,
+  make_device_transform,
+  normalize,
+  to_pixels,
+)
 
 B, H, W, C = 64, 6, 5, 3
 
@@ -29,14 +34,24 @@ def test_the_door_imports_it_when_it_is_asked_for():
 def test_normalize_is_the_formula():
   images = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3), np.uint8)
   mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-  out = jax.jit(lambda x: normalize(x, mean, std))(images)
+  out = jax.jit(lambda x: normalize(x, Normalization(mean, std)))(images)
   assert out.dtype == jnp.float32
   np.testing.assert_allclose(out, (images / 255 - mean) / std, atol=1e-5)
 
 
+def test_pixels_come_back():
+  images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, -1)
+  normalization = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+  back = to_pixels(np.asarray(normalize(images, normalization)), normalization)
+  np.testing.assert_array_equal(back, images)
+  outside = np.array([-9.0, 9.0]).reshape(1, 1, 2, 1)
+  pixels = to_pixels(outside, Normalization((0.5,), (0.5,)))
+  assert pixels.ravel().tolist() == [0, 255]
+
+
 def test_one_mean_serves_all_channels():
   images = np.asarray([0, 255], np.uint8).reshape(1, 1, 1, 2)
-  out = normalize(images, (0.5,), (0.5,))
+  out = normalize(images, Normalization((0.5,), (0.5,)))
   np.testing.assert_allclose(out.ravel(), [-1, 1])
 
 
@@ -50,7 +65,7 @@ def test_one_mean_serves_all_channels():
 )
 def test_normalize_refuses_other_lengths(mean, std, message):
   with pytest.raises(ValueError, match=message):
-    normalize(jnp.zeros((1, 2, 2, 3), jnp.uint8), mean, std)
+    normalize(jnp.zeros((1, 2, 2, 3), jnp.uint8), Normalization(mean, std))
 
 
 def test_no_transform_is_the_identity(batch):
