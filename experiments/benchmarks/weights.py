@@ -22,11 +22,11 @@ import tempfile
 _WRITE = """
 import sys
 import jax, numpy as np
-from jaxvision import features, models, weights
+from jaxvision import models, variables, weights
 name, path = sys.argv[1:]
 model = models.create(name, num_classes=1000)
 size = models.spec(name).image_size
-shapes = features.variable_shapes(model, image_shape=(size, size, 3))
+shapes = variables.variable_shapes(model, image_shape=(size, size, 3))
 rng = np.random.default_rng(0)
 draw = lambda s: rng.random(s.shape, np.float32)
 weights.save(path, name, jax.tree.map(draw, shapes))

@@ -46,7 +46,7 @@ def load(name):
 @pytest.fixture
 def train(tmp_path, monkeypatch):
   """A function that trains in a folder, stuck at an example of a split."""
-  monkeypatch.setattr(training.results.analysis, "write_report", lambda _: None)
+  monkeypatch.setattr(training.results.report, "write_report", lambda _: None)
   monkeypatch.setattr(prefetch, "_ENDS_WITHIN", 0.1)
   (tmp_path / "source.py").write_text(_SOURCE)
   stuck = tmp_path / "stuck"

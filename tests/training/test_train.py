@@ -77,7 +77,7 @@ def folder(tmp_path):
 @pytest.fixture
 def without_report(monkeypatch):
   """Pictures take longer than the training."""
-  monkeypatch.setattr(train.results.analysis, "write_report", lambda _: None)
+  monkeypatch.setattr(train.results.report, "write_report", lambda _: None)
 
 
 def _train(workdir, name, *, model="mlp", overfit=0, **overrides):

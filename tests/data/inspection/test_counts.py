@@ -42,9 +42,7 @@ def test_inspect_refuses_labels_outside_the_classes(config, monkeypatch):
   dataset = data.open_dataset(config, "train")
   broken = types.SimpleNamespace(**vars(dataset))
   broken.labels = lambda: np.asarray([0, 1, -1, 0, 1, 0, 1])
-  monkeypatch.setattr(
-    counts.datasets, "open_dataset", lambda *arguments: broken
-  )
+  monkeypatch.setattr(counts.sources, "open_dataset", lambda *_: broken)
   with pytest.raises(ValueError, match="has the label -1, outside the 2"):
     data.inspect(config, splits=["train"])
 

@@ -76,9 +76,10 @@ def test_examples_are_shuffled(source, tmp_path):
 _KILLED = """
 import dataclasses, os, signal, sys
 from jaxvision import data
-from jaxvision.data import building, preparing
-recipe = preparing.RECIPES["imagenet2012"]
-preparing.RECIPES["imagenet2012"] = dataclasses.replace(recipe, shard_size=2)
+from jaxvision.data import preparation
+from jaxvision.data.preparation import building
+recipe = preparation.RECIPES["imagenet2012"]
+preparation.RECIPES["imagenet2012"] = dataclasses.replace(recipe, shard_size=2)
 make, done = building.encoding.make_encoder, []
 def make_dying(*arguments, **options):
   encode = make(*arguments, **options)

@@ -245,7 +245,7 @@ def test_stopped_in_the_middle_each_goes_on_alone(
 
   raised = []
   monkeypatch.setattr(
-    running.stopping, "requested", lambda _: _Requested(raised)
+    running.preemption, "requested", lambda _: _Requested(raised)
   )
   with pytest.raises(train_loop.Preempted, match="saved at step 9"):
     _together(recipe, tmp_path, overrides, stopping_at_8)
