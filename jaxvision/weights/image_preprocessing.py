@@ -33,7 +33,7 @@ class Preprocessing:
     crop_fraction: image_size / size of the resized image that it is cut from.
     crop: "center": the shorter side is resized, and the middle is cut out;
       "square": the whole image is resized, and its aspect ratio is lost.
-    interpolation: a method of data/resizing.py.
+    interpolation: a method of data/decoding/resizing.py.
     source: who says so, for messages.
     channels: of the images.
     eval_transforms: calls of host transforms in place of the three above.

@@ -33,7 +33,7 @@ class PublishedFile:
       at evaluation. Of timm's files these are timm's default configuration; of
       others as their authors' code evaluates.
     crop: "center" or "square", see image_preprocessing.py.
-    interpolation: a method of data/resizing.py.
+    interpolation: a method of data/decoding/resizing.py.
     num_classes: length of the logits.
     licence: by its SPDX name; "" is not known.
     top1: accuracy on ImageNet's validation split, in percent; None is not

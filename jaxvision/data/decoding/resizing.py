@@ -8,7 +8,7 @@ were trained; 3 times slower.
 
 What shows a part of an image in another size is a `Resampling`. As it says
 beforehand which part, a decoder can leave out the rest of a file, and decode
-what shrinks at a half, quarter or eighth of its size: see decoding.py.
+what shrinks at a half, quarter or eighth of its size: see image.py.
 """
 
 import dataclasses
