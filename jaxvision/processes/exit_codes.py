@@ -1,9 +1,9 @@
 """Exit codes of processes, and whether the same command can resume.
 
-Exit codes are those of `jaxvision` (see cli/main.py). As in a shell, the code of an
-end by a signal is 128 plus the signal number. After a signal or 42 (preempted
-and saved), the same command resumes from the last checkpoint. After any other
-code it would fail again in the same way.
+Exit codes are those of `jaxvision` (see cli/main.py). As in a shell, the code
+of an end by a signal is 128 plus the signal number. After a signal or 42
+(preempted and saved), the same command resumes from the last checkpoint. After
+any other code it would fail again in the same way.
 """
 
 import signal

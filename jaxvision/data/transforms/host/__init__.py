@@ -111,7 +111,7 @@ class HostTransform:
 
   @property
   def head(self) -> resizing.Resampling | None:
-    """The first part if a decoder can do some of its work, see decoding/image.py."""
+    """The first part, if a decoder can do part of it: decoding/image.py."""
     first = self.transforms[0] if self.transforms else None
     return first if isinstance(first, resizing.Resampling) else None
 

@@ -1,4 +1,4 @@
-"""Crops, resizes and flips on the host; see decoding/resizing.py for the methods.
+"""Crops, resizes and flips on the host; the methods: decoding/resizing.py.
 
 Crops and resizes are one kind of thing, a part of the image in another size,
 and say so: at the head of a chain a decoder does a part of their work.
