@@ -12,7 +12,7 @@ def pack(path: pathlib.Path) -> None:
   Raises:
     OSError: this directory is not the root of a checkout of jaxvision.
   """
-  if not pathlib.Path("jaxvision/cli/main.py").exists():
+  if not pathlib.Path("jaxvision/__main__.py").exists():
     raise OSError(
       f"{pathlib.Path.cwd()} is no checkout of jaxvision; the workers get the "
       "code from there, so start this in its root"

@@ -41,7 +41,7 @@ def cloud(tmp_path, monkeypatch):
   """A function: (code of the workers) -> the folder of the cloud."""
   checkout = tmp_path / "checkout"
   (checkout / "jaxvision").mkdir(parents=True)
-  (checkout / "jaxvision" / "cli.py").write_text("# committed\n")
+  (checkout / "jaxvision" / "__main__.py").write_text("# committed\n")
   (checkout / "configs").mkdir()
   (checkout / "configs" / "new.py").write_text("# not yet\n")
   (checkout / ".gitignore").write_text("runs/\n")
@@ -135,7 +135,7 @@ with tarfile.open("../jaxvision.tar.gz") as archive:
     ".gitignore",
     "configs/größe \n.py",
     "configs/new.py",
-    "jaxvision/cli/main.py",
+    "jaxvision/__main__.py",
   ]
 
 
