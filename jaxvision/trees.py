@@ -7,7 +7,7 @@ match a whole path (`re.fullmatch`), and the first rule that does wins.
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -89,17 +89,22 @@ def _are_finite(leaves: list[Any], *, first_axis: int) -> np.ndarray:
   """(leaves,), or (leaves, trees) where the first axis is that of trees."""
   if not leaves:
     return np.ones((0,) + (1,) * first_axis, bool)
-  return np.asarray(_reduce(leaves, first_axis=first_axis))
+  if all(isinstance(leaf, np.ndarray) for leaf in leaves):
+    return np.stack(_reduced(leaves, first_axis, isfinite=np.isfinite))
+  return np.asarray(_stacked(leaves, first_axis=first_axis))
 
 
 @functools.partial(jax.jit, static_argnames="first_axis")
-def _reduce(leaves: list[Any], *, first_axis: int) -> jax.Array:
-  return jnp.stack(
-    [
-      jnp.isfinite(x).all(axis=tuple(range(first_axis, jnp.ndim(x))))
-      for x in leaves
-    ]
-  )
+def _stacked(leaves: list[Any], *, first_axis: int) -> jax.Array:
+  return jnp.stack(_reduced(leaves, first_axis, isfinite=jnp.isfinite))
+
+
+def _reduced(
+  leaves: list[Any], first_axis: int, *, isfinite: Callable[[Any], Any]
+) -> list[Any]:
+  return [
+    isfinite(x).all(axis=tuple(range(first_axis, np.ndim(x)))) for x in leaves
+  ]
 
 
 def match_rules(

@@ -14,11 +14,15 @@ from jaxvision.checkpoint.checkpoints import (
   newest,
   open_manager,
   open_saved,
+  save,
+  wait,
+)
+from jaxvision.checkpoint.restoring import (
+  choose,
   restore,
   restore_step,
-  save,
+  restore_variables,
   set_aside,
-  wait,
 )
 
 __all__ = [
@@ -26,6 +30,7 @@ __all__ = [
   "Manager",
   "add_score",
   "best_step",
+  "choose",
   "directory",
   "fingerprint",
   "forget_scores",
@@ -34,6 +39,7 @@ __all__ = [
   "open_saved",
   "restore",
   "restore_step",
+  "restore_variables",
   "save",
   "set_aside",
   "wait",

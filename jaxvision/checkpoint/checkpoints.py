@@ -19,7 +19,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from jaxvision import files, trees
+from jaxvision import files
 from jaxvision.checkpoint import fingerprint, orbax_notes, scores
 from jaxvision.files import paths, seals
 from jaxvision.processes import agreement, console
@@ -28,11 +28,6 @@ Tree = Any
 _FOLDER = "checkpoints"
 
 _LOGGER = logging.getLogger(__name__)
-# What records held that were written before they were sealed.
-_UNSEALED = (
-  *("step", "seconds", "spent", "window", "best", "unevaluated"),
-  "fingerprint",
-)
 
 
 class Manager(ocp.CheckpointManager):
@@ -171,7 +166,7 @@ def save(
     manager: from `open_manager`.
     step: its number; a step that is there already is left as it is.
     state: tree of arrays, on any mesh.
-    record: what JSON can hold, given back by `restore`.
+    record: what JSON can hold, given back by `restoring.restore`.
     score: larger is better; None where nothing was measured.
 
   Raises:
@@ -181,12 +176,17 @@ def save(
     return
   # A copy: the caller goes on changing it while this is being written.
   record = copy.deepcopy({**record, "fingerprint": fingerprint.of(state)})
-  record = seals.sealed(record, place=_place(step))
+  record = seals.sealed(record, place=place(step))
   args = ocp.args.Composite(
     state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record)
   )
   metrics = None if score is None else scores.metrics(step, score)
   _explained(manager, lambda: manager.save(step, args=args, metrics=metrics))
+
+
+def place(step: int) -> str:
+  """What the record of a checkpoint is called where it is sealed."""
+  return f"the record of step {step}"
 
 
 def add_score(manager: Manager, step: int, score: float) -> None:
@@ -209,131 +209,6 @@ def forget_scores(manager: Manager) -> None:
   manager.reload()
 
 
-def restore(
-  manager: Manager,
-  template: Tree,
-  *,
-  check: Callable[[Tree], None] = lambda _: None,
-) -> tuple[Tree, dict[str, Any]] | None:
-  """The newest checkpoint that is whole, or None where there is none.
-
-  Damaged ones are reported and moved to WORKDIR/damaged.
-
-  Args:
-    manager: from `open_manager`.
-    template: tree of `jax.ShapeDtypeStruct` with the shardings wanted, which
-      need not be those it was saved with.
-    check: raises `trees.NotFinite` for a state that nothing shall go on from.
-
-  Returns:
-    The state and the record it was saved with.
-
-  Raises:
-    CheckpointError: there are checkpoints, but none can be gone on from.
-  """
-  errors = {}
-  for step in sorted(manager.all_steps(), reverse=True):
-    try:
-      restored = restore_step(manager, step, template)
-      check(restored[0])
-      error = ""
-    except CheckpointError as caught:
-      error = str(caught)
-    except trees.NotFinite as caught:
-      error = f"checkpoint {directory(manager)}/{step} is not good: {caught}"
-    if error := next(filter(None, agreement.texts(error)), ""):
-      errors[step] = error
-      continue
-    for damaged, error in errors.items():
-      _LOGGER.warning("%s; going on from step %d instead", error, step)
-      set_aside(manager, damaged)
-    return restored
-  if errors:
-    raise CheckpointError(
-      "\n".join(errors.values())
-      + "\nNo checkpoint of this run can be read. Train in another workdir, or "
-      "remove the checkpoints folder to start again."
-    )
-  return None
-
-
-def restore_step(
-  manager: Manager, step: int, template: Tree
-) -> tuple[Tree, dict[str, Any]]:
-  """One checkpoint, verified; see `restore`.
-
-  Raises:
-    CheckpointError: it cannot be read, or is not what was saved.
-  """
-  path = directory(manager) / str(step)
-  args = ocp.args.Composite(
-    state=ocp.args.StandardRestore(template), record=ocp.args.JsonRestore()
-  )
-  try:
-    found = manager.restore(step, args=args)
-    record = _verified(found.record, step)
-    saved = record["fingerprint"]
-  except Exception as error:  # whatever orbax and tensorstore raise
-    raise CheckpointError(
-      f"checkpoint {path} is damaged: {_words(manager, error)}"
-    ) from error
-  now = fingerprint.of(found.state)
-  if now != saved:
-    raise CheckpointError(
-      f"checkpoint {path} is damaged: its arrays have the fingerprint {now}, "
-      f"but {saved} was saved"
-    )
-  return found.state, record
-
-
-def _verified(record: Any, step: int) -> dict[str, Any]:
-  """The record of a step without its seal, or a ValueError."""
-  says = record.get("step", step) if isinstance(record, dict) else step
-  try:
-    found = seals.verified(record, place=_place(step), unsealed=_UNSEALED)
-    if says == step or found != record:
-      return found
-  except ValueError:
-    if says == step:
-      raise
-    # Whole at the step that it names: the folder has another name. Otherwise
-    # the number is damaged, which this says.
-    seals.verified(record, place=_place(says), unsealed=_UNSEALED)
-  raise ValueError(
-    f"its record is that of step {says}; a folder that was renamed needs its "
-    f"own name again: {says}"
-  )
-
-
-def _place(step: int) -> str:
-  return f"the record of step {step}"
-
-
-def set_aside(manager: Manager, step: int) -> None:
-  """Moves a checkpoint, which nothing shall go on from, to WORKDIR/damaged.
-
-  Raises:
-    CheckpointError: it cannot be moved.
-  """
-  source = directory(manager) / str(step)
-  target = directory(manager).parent / "damaged" / str(step)
-
-  def move() -> None:
-    shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(exist_ok=True)
-    source.rename(target)
-
-  try:
-    agreement.first(move)
-  except (ValueError, OSError) as error:
-    raise CheckpointError(
-      f"the damaged checkpoint {source} cannot be moved to {target.parent}: "
-      f"{error}; that must be a folder that you may write: move or remove what "
-      "is there, then give the same command again"
-    ) from error
-  manager.reload()
-
-
 def _score(metrics: Mapping[str, float]) -> float:
   return metrics["score"]
 
@@ -348,12 +223,12 @@ def _explained(manager: Manager, action: Callable[[], Any]) -> None:
     )
     raise CheckpointError(
       f"could not save a checkpoint in {directory(manager)}: "
-      f"{_words(manager, error)}; {kept}. {_remedy(error)}Then give the same "
+      f"{words(manager, error)}; {kept}. {_remedy(error)}Then give the same "
       "command again to go on from it."
     ) from error
 
 
-def _words(manager: Manager, error: BaseException) -> str:
+def words(manager: Manager, error: BaseException) -> str:
   """What a library says, of the folder as users know it."""
   return str(error).replace(str(manager.directory), str(directory(manager)))
 

@@ -1,5 +1,6 @@
 """The fingerprint of a tree of arrays, by which a damaged copy is known."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -8,16 +9,35 @@ import jax.numpy as jnp
 Tree = Any
 
 
-def of(tree: Tree) -> str:
-  """16 hex digits that depend on every bit of every array, not on the mesh."""
+def of(tree: Tree, *, at_once: int = 1 << 30) -> str:
+  """16 hex digits that depend on every bit of every array, not on the mesh.
+
+  Args:
+    tree: of arrays.
+    at_once: bytes of arrays that are hashed together. Arrays in the memory of
+      the host are then on the device together.
+  """
+  halves = jnp.zeros(2, jnp.uint32)
   # Not the tree: names in it may be those of one run, and compiled for each.
-  halves = jax.device_get(_hash(jax.tree.leaves(tree)))
-  return "".join(f"{int(half):08x}" for half in halves)
+  for group in _groups(jax.tree.leaves(tree), at_once):
+    halves = _hash(jax.device_get(halves), group)
+  return "".join(f"{int(half):08x}" for half in jax.device_get(halves))
+
+
+def _groups(leaves: list[jax.Array], at_once: int) -> Iterator[list[jax.Array]]:
+  group, size = [], 0
+  for leaf in leaves:
+    if group and size + leaf.nbytes > at_once:
+      yield group
+      group, size = [], 0
+    group.append(leaf)
+    size += leaf.nbytes
+  if group:
+    yield group
 
 
 @jax.jit
-def _hash(leaves: list[jax.Array]) -> jax.Array:
-  halves = jnp.zeros(2, jnp.uint32)
+def _hash(halves: jax.Array, leaves: list[jax.Array]) -> jax.Array:
   for leaf in leaves:
     halves = halves * jnp.uint32(2654435761) + _hash_array(leaf)
   return halves

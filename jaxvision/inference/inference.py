@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from jaxvision import checkpoint, data, parallel, schedules, trees, user_code
 from jaxvision import config as configs
 from jaxvision.evaluation import classification
+from jaxvision.runs import network
 from jaxvision.runs import workdir as workdirs
 from jaxvision.training.setup import assembly, data_record
 from jaxvision.training.step import forward
@@ -85,22 +86,7 @@ def load_run(
   cache.cache_compilations()
   with user_code.trusting(trust):
     config = read_config(workdir)
-  result = workdirs.read_result(workdir)
-  if not result:
-    raise FileNotFoundError(
-      f"{workdir} has no result.json; "
-      + (
-        "give the train command of this run again: it is made anew"
-        if checkpoint.newest(workdir) is not None
-        else "it has not begun to train"
-      )
-    )
-  for name in ("class_names", "image_shape"):
-    if name not in result:
-      raise ValueError(
-        f"{workdir}/result.json is damaged: {name} is missing; give the train "
-        "command of this run again: it is made anew"
-      )
+  result = network.read_result(workdir)
   mesh = _make_mesh(config)
   model = assembly.make_model(config, len(result["class_names"]))
   # Only the structure of the optimizer's state matters here.
@@ -110,7 +96,7 @@ def load_run(
     config, model, schedule, image_shape, mesh
   )
   with checkpoint.open_saved(workdir) as manager:
-    step = _choose(manager, which)
+    step = checkpoint.choose(manager, which)
     state, _ = checkpoint.restore_step(manager, step, template)
     path = checkpoint.directory(manager) / str(step)
   trees.check_finite(state, what=f"checkpoint {path}")
@@ -265,15 +251,3 @@ def _make_mesh(config: configs.ConfigDict) -> Mesh:
   count = math.gcd(len(devices), size)
   fsdp = math.gcd(config.mesh.fsdp or count, count)
   return parallel.make_mesh(devices[:count], fsdp=fsdp)
-
-
-def _choose(manager: checkpoint.Manager, which: str) -> int:
-  steps = manager.all_steps()
-  named = {"last": manager.latest_step(), "best": checkpoint.best_step(manager)}
-  step = named.get(which, int(which) if which.isdecimal() else None)
-  if step not in steps:
-    raise FileNotFoundError(
-      f"no checkpoint {which!r} in {checkpoint.directory(manager)}; there are "
-      f"{', '.join(map(str, steps)) or 'none'}; say last, best or a number"
-    )
-  return step

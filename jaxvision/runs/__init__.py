@@ -3,6 +3,7 @@
 __all__ = [
   "changes",
   "metrics_log",
+  "network",
   "progress",
   "reading",
   "sweep_folder",

@@ -15,9 +15,9 @@ import re
 
 import flax.linen as nn
 
-from jaxvision import inference, models
+from jaxvision import models
 from jaxvision.downloads import fetch
-from jaxvision.runs import workdir as workdirs
+from jaxvision.runs import network
 from jaxvision.weights import image_preprocessing as records
 from jaxvision.weights import opened, origins, published, recognition
 from jaxvision.weights.image_preprocessing import Preprocessing
@@ -124,15 +124,14 @@ def _of_size(
 
 
 def _of_run(path: pathlib.Path) -> Preprocessing:
-  config = inference.read_config(path).data
-  result = workdirs.read_result(path)
-  shape = result.get("evaluated_shape", result.get("image_shape", (1, 1)))
+  run = network.read(path)
+  size = run.evaluated_shape[:2]
   return Preprocessing(
-    image_size=tuple(shape[:2]),
-    mean=tuple(config.mean),
-    std=tuple(config.std),
+    image_size=size,
+    mean=run.mean,
+    std=run.std,
     # What is then of another size is resized, as `predict` does.
-    eval_transforms=(*config.eval_transforms, f"resize({tuple(shape[:2])})"),
+    eval_transforms=(*run.eval_transforms, f"resize({size})"),
     source=f"the config of the run {path}",
   )
 

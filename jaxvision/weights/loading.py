@@ -9,7 +9,7 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from jaxvision import inference, trees
+from jaxvision import trees
 from jaxvision.downloads import fetch
 from jaxvision.weights import (
   filling,
@@ -224,7 +224,7 @@ def implied_options(
   """
   path = fetch.local_path(path_or_url)
   if path.is_dir():
-    return inference.load_run(path).config.model.options.to_dict()
+    return run_folder.implied_options(path)
   file = opened.open_weights(path, name)
   return opened.options(
     file, name, given={}, image_size=image_size, whole=False

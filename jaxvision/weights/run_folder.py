@@ -9,7 +9,8 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from jaxvision import inference, models, trees, user_code
+from jaxvision import checkpoint, models, trees, user_code
+from jaxvision.runs import network
 from jaxvision.weights import placement, recognition, resize
 from jaxvision.weights.families import vit
 from jaxvision.weights.layout import Shape
@@ -40,20 +41,20 @@ def load(
     FileNotFoundError: it is no run, or has no checkpoint.
     ValueError: of another model, or it does not fit; says which parameters.
   """
-  run = inference.load_run(folder)
-  if not _is_same_model(run.config.model.name, name):
+  run = network.read(folder)
+  if not _is_same_model(run.model, name):
     raise ValueError(
-      f"{folder} is a run of {user_code.as_written(run.config.model.name)}, "
+      f"{folder} is a run of {user_code.as_written(run.model)}, "
       f"not of {user_code.as_written(name)}"
     )
-  options = {**run.config.model.options.to_dict(), **options}
   classes = num_classes or len(run.class_names)
+  options = {**run.options, **options}
   model = models.create(name, num_classes=classes, **options)
   size = image_size or run.image_shape[:2]
   image_shape = (*size, channels or run.image_shape[2])
   template = placement.shapes(model, image_shape)
   fresh = _classifier(model, image_shape) if num_classes else set()
-  own = trees.flatten(run.variables)
+  own = trees.flatten(_variables(folder))
   filled, missing = {}, []
   for leaf, shape in template.items():
     array = _fitted(own.get(leaf), leaf, shape, run, model, size, resizing)
@@ -67,6 +68,24 @@ def load(
   if missing:
     filled |= placement.draw(model, missing, image_shape, sharding)
   return model, trees.unflatten({leaf: filled[leaf] for leaf in template})
+
+
+def _variables(folder: str | os.PathLike[str]) -> Tree:
+  with checkpoint.open_saved(folder) as manager:
+    step = checkpoint.choose(manager, "last")
+    return checkpoint.restore_variables(manager, step)
+
+
+def implied_options(folder: str | os.PathLike[str]) -> dict[str, Any]:
+  """The options of the model of a run.
+
+  Raises:
+    FileNotFoundError, ValueError: as `load`.
+  """
+  options = network.read(folder).options
+  with checkpoint.open_saved(folder) as manager:
+    checkpoint.choose(manager, "last")
+  return options
 
 
 def _is_same_model(a: str, b: str) -> bool:
@@ -85,10 +104,10 @@ def _classifier(model: nn.Module, image_shape: Shape) -> set[str]:
 
 
 def _fitted(
-  array: jax.Array | None,
+  array: np.ndarray | None,
   leaf: str,
   shape: jax.ShapeDtypeStruct,
-  run: inference.TrainedRun,
+  run: network.Network,
   model: nn.Module,
   size: tuple[int, int],
   resizing: str,
@@ -96,7 +115,6 @@ def _fitted(
   """The array in this shape; None if there is none that can be made so."""
   if array is None:
     return None
-  array = np.asarray(array)
   if array.shape == shape.shape:
     return array
   if leaf == _POSITIONS:

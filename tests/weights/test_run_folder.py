@@ -1,11 +1,15 @@
 """A run's folder read as a file of weights is."""
 
+import functools
+import pathlib
+import shutil
+
 import jax
 import numpy as np
 import pytest
 import tiny_runs
 
-from jaxvision import inference, training, trees, weights
+from jaxvision import inference, training, trees, user_code, weights
 from jaxvision.weights import resize
 
 _SMALL = {"width": 24, "depth": 1, "mlp_dim": 32, "num_heads": 2}
@@ -88,3 +92,46 @@ def test_arrays_go_where_they_shall_lie(run):
     run, "vit_ti16", sharding=jax.sharding.SingleDeviceSharding(device)
   )
   assert {a.device for a in jax.tree.leaves(variables)} == {device}
+
+
+def test_preprocessing_and_options_are_those_of_the_config(run):
+  found = weights.preprocessing(run, "vit_ti16")
+  assert found.image_size == (8, 8)
+  assert found.mean == found.std == (0.5,)
+  assert found.eval_transforms[-1] == "resize((8, 8))"
+  options = weights.implied_options(run, "vit_ti16")
+  assert options == {**_SMALL, "patch_size": 4}
+
+
+def test_a_run_that_has_not_begun_has_no_weights(run, tmp_path):
+  shutil.copy(run / "config.json", tmp_path)
+  for read in (weights.load, weights.preprocessing, weights.implied_options):
+    with pytest.raises(FileNotFoundError, match="it has not begun to train"):
+      read(tmp_path, "vit_ti16")
+  shutil.copy(run / "result.json", tmp_path)
+  for read in (weights.load, weights.implied_options):
+    with pytest.raises(FileNotFoundError, match="no checkpoints"):
+      read(tmp_path, "vit_ti16")
+
+
+def test_own_code_of_a_run_needs_consent(tmp_path, monkeypatch):
+  monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path / "account"))
+  kept = pathlib.Path(__file__).parents[1] / "kept" / "own_code"
+  folder = shutil.copytree(kept, tmp_path / "run")
+  name = "my_model.py:create"
+  reads = [
+    functools.partial(read, folder)
+    for read in (weights.load, weights.preprocessing, weights.implied_options)
+  ]
+  for read in reads:
+    with pytest.raises(ValueError, match="never typed on this account"):
+      read(name)
+  with user_code.trusting():
+    run = inference.load_run(folder)
+  # Code that was trusted once is on the list of the account.
+  load, *others = reads
+  for read in others:
+    read(name)
+  model, variables = load(run.config.model.name)
+  assert model == run.model
+  jax.tree.map(np.testing.assert_array_equal, variables, run.variables)
