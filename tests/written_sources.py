@@ -1,7 +1,7 @@
 """One small data set, written in each of the layouts that can be opened.
 
 Each function writes the images of CONTENTS below a folder and returns the
-part "data" of a config that opens them.
+`data.Source` that opens them.
 """
 
 import io
@@ -9,11 +9,12 @@ import json
 import pathlib
 import struct
 import tarfile
-import types
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
+
+from jaxvision import data
 
 CLASSES = ("ant", "bee", "cat")
 NUM_TRAIN, NUM_TEST = 23, 8
@@ -37,10 +38,9 @@ CONTENTS = {
 }
 
 
-def config(kind: str, name: object = "", **changes: object) -> object:
-  """The part "data" of a config."""
-  values = {"data_dir": None, "num_classes": 0, "channels": 3, **changes}
-  return types.SimpleNamespace(kind=kind, name=str(name), **values)
+def config(kind: str, name: object = "", **changes: object) -> data.Source:
+  """A data set, as it is opened."""
+  return data.Source(kind=kind, name=str(name), **changes)
 
 
 def slow_crc32c(content: bytes) -> int:

@@ -8,6 +8,7 @@ from jaxvision.files import paths
 from jaxvision.processes import console
 
 _LISTED = 8  # sizes, files in a list
+_CHANNELS = 3  # that images are decoded to
 
 
 def add(commands) -> None:
@@ -133,12 +134,12 @@ def _prepare(options: argparse.Namespace) -> None:
 def _inspect(options: argparse.Namespace) -> None:
   from jaxvision import data, report
 
-  config = _config(options)
-  splits = [options.split] if options.split else list(data.split_sizes(config))
-  for summary in data.inspect(config, splits=splits):
+  source = _source(options)
+  splits = [options.split] if options.split else list(data.split_sizes(source))
+  for summary in data.inspect(source, splits=splits, channels=_CHANNELS):
     _print_summary(summary)
-  shown = data.open_dataset(config, splits[0])
-  images, titles = data.sample(shown, per_class=8, channels=config.channels)
+  shown = data.open_dataset(source, splits[0])
+  images, titles = data.sample(shown, per_class=8, channels=_CHANNELS)
   report.write_contact_sheet(images, titles, options.sheet)
   console.say(f"contact sheet of {splits[0]}: {options.sheet}")
 
@@ -146,7 +147,9 @@ def _inspect(options: argparse.Namespace) -> None:
 def _doctor(options: argparse.Namespace) -> None:
   from jaxvision import data
 
-  findings = data.diagnose(_config(options), every=options.all)
+  findings = data.diagnose(
+    _source(options), channels=_CHANNELS, every=options.all
+  )
   for each in findings:
     console.say(f"{each.severity}: {each.text}")
     if each.remedy:
@@ -170,15 +173,12 @@ def _preview(options: argparse.Namespace) -> None:
   console.say(f"preview: {path}")
 
 
-def _config(options: argparse.Namespace):
-  """The data part of a config for a data set that the options name."""
+def _source(options: argparse.Namespace):
+  """The data set that the options name."""
   from jaxvision import data
-  from jaxvision.configs import default
 
-  config = default.get_config().data
-  config.kind, config.name = data.kind_of(options.name)
-  config.data_dir = options.data_dir
-  return config
+  kind, name = data.kind_of(options.name)
+  return data.Source(kind=kind, name=name, data_dir=options.data_dir)
 
 
 def _print_summary(summary) -> None:

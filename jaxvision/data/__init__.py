@@ -27,7 +27,7 @@ from jaxvision.data.inspection.identity import (
   overlaps,
 )
 from jaxvision.data.preparation import prepare
-from jaxvision.data.sources import kind_of, open_dataset, split_sizes
+from jaxvision.data.sources import Source, kind_of, open_dataset, split_sizes
 from jaxvision.data.sources.prepared import Prepared, list_datasets
 from jaxvision.data.transforms.host import HostTransform, make_host_transform
 
@@ -38,6 +38,7 @@ __all__ = [
   "HostTransform",
   "Normalization",
   "Prepared",
+  "Source",
   "SplitSummary",
   "UnreadableImage",
   "WorkerDied",

@@ -146,7 +146,7 @@ def evaluate(
     raise ValueError(
       f"the run names no {role} split; its config has data.{role} = {split!r}"
     )
-  dataset = data.open_dataset(run.config.data, split)
+  dataset = data.open_dataset(assembly.make_source(run.config), split)
   if dataset.class_names != run.class_names:
     raise ValueError(
       f"{dataset.name} has {len(dataset.class_names)} classes "
@@ -208,7 +208,8 @@ def predict(
   Raises:
     trees.NotFinite: the model overflows, so that it has no probabilities.
   """
-  transform = data.make_host_transform(run.config.data.eval_transforms)
+  of_data = run.config.data
+  transform = data.make_host_transform(of_data.eval_transforms)
   to_size = data.make_host_transform((f"resize({run.input_shape[:2]})",))
 
   @jax.jit
@@ -220,7 +221,10 @@ def predict(
   readable, found = class_names.readable(run.class_names), []
   for path in map(str, images):
     try:
-      image = transform(None, data.read_image(path, run.config.data))
+      image = data.read_image(
+        path, channels=of_data.channels, max_pixels=of_data.max_pixels
+      )
+      image = transform(None, image)
       if image.shape != run.input_shape:
         image = to_size(None, image)
     except Exception as error:  # of this image; the others have results

@@ -176,7 +176,7 @@ def make_batches(
     f"resize({run.input_shape[:2]})",
   )
   config.evaluate.batch_size = size
-  dataset = data.open_dataset(config.data, split)
+  dataset = data.open_dataset(assembly.make_source(config), split)
   if class_names:
     dataset = _numbered_as(dataset, tuple(class_names))
   return assembly.make_batches(config, dataset, train=False)

@@ -77,11 +77,9 @@ def trained(tmp_path_factory, data_dir):
 @pytest.fixture
 def digit(data_dir, tmp_path):
   """A function: (position in the test split) -> (path of a PNG, label)."""
-  from jaxvision.configs import default
 
-  config = default.get_config().data
-  config.data_dir = data_dir
-  split = data.open_dataset(config, "test")
+  source = data.Source("tfds", "digits", data_dir=data_dir)
+  split = data.open_dataset(source, "test")
 
   def write(position):
     content, label = split.read([position])[0]

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import ml_collections
-
 from jaxvision import data
 
 
@@ -21,11 +19,9 @@ def batches(
     workers: number of threads or processes.
     by: "threads" or "processes".
   """
-  config = ml_collections.ConfigDict(
-    {"kind": "folder", "name": str(folder), "num_classes": 0}
-  )
+  source = data.Source(kind="folder", name=str(folder))
   made = data.make_batches(
-    data.open_dataset(config, "train"),
+    data.open_dataset(source, "train"),
     batch_size=batch_size,
     transforms=("random_resized_crop(224)", "random_flip"),
     seed=0,

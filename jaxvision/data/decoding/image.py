@@ -28,7 +28,7 @@ methods that promise exact pixels ("nearest", "..._antialiased") do without it.
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -121,21 +121,22 @@ def decode_resampled(
   )
 
 
-def read_image(path: str | os.PathLike, data_config: Any) -> np.ndarray:
+def read_image(
+  path: str | os.PathLike, *, channels: int, max_pixels: int
+) -> np.ndarray:
   """Reads and decodes an image file.
 
   Args:
     path: of the file.
-    data_config: reads channels and max_pixels.
+    channels: of the result, 3 or 1.
+    max_pixels: that the image may have.
 
   Raises:
     OSError: it cannot be read, or is no regular file.
     UnreadableImage, ValueError: as `decode`.
   """
   return decode(
-    image_files.read(path),
-    channels=data_config.channels,
-    max_pixels=data_config.max_pixels,
+    image_files.read(path), channels=channels, max_pixels=max_pixels
   )
 
 

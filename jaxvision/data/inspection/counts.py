@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -39,19 +38,21 @@ class SplitSummary:
   broken_profiles: tuple[str, ...] = ()
 
 
-def inspect(data_config: Any, *, splits: Sequence[str]) -> list[SplitSummary]:
+def inspect(
+  of: sources.Source, *, splits: Sequence[str], channels: int
+) -> list[SplitSummary]:
   """Counts splits of a data set; reads all their labels.
 
   Args:
-    data_config: as for `open_dataset`; reads channels too.
+    of: the data set.
     splits: in the slicing syntax of TFDS; `split_sizes` says which exist.
+    channels: to decode to, 3 or 1.
 
   Raises:
     ValueError: a label outside the classes, or as `open_dataset` does.
   """
   return [
-    _summarize(sources.open_dataset(data_config, split), data_config.channels)
-    for split in splits
+    _summarize(sources.open_dataset(of, split), channels) for split in splits
   ]
 
 

@@ -6,7 +6,6 @@ limits are rules of thumb: what they catch is worth a look, not always wrong.
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -26,40 +25,42 @@ _TOLERATED = 0.01  # share of the images of a split that are in another, too
 _IMBALANCE = 10  # examples of the largest class per one of the smallest
 
 
-def diagnose(data_config: Any, *, every: bool = False) -> list[Finding]:
+def diagnose(
+  of: sources.Source, *, channels: int, every: bool = False
+) -> list[Finding]:
   """Examines a data set.
 
   Args:
-    data_config: as for `open_dataset`; reads channels too.
+    of: the data set.
+    channels: to decode to, 3 or 1.
     every: looks at all images, not at a sample of large splits.
 
   Returns:
     The findings, the worst first.
   """
   findings = []
-  if data_config.kind == "tfds":
+  if of.kind == "tfds":
     try:
-      found = prepared.find(data_config.name, data_dir=data_config.data_dir)
+      found = prepared.find(of.name, data_dir=of.data_dir)
     except (OSError, ValueError) as error:
       return [Finding("error", str(error))]
     findings = integrity.check_files(found)
   if not any(each.severity == "error" for each in findings):
-    findings += _examine(data_config, every)
+    findings += _examine(of, channels, every)
   rank = finding.SEVERITIES.index
   return sorted(findings, key=lambda each: rank(each.severity))
 
 
-def _examine(data_config: Any, every: bool) -> list[Finding]:
+def _examine(of: sources.Source, channels: int, every: bool) -> list[Finding]:
   try:
     splits = [
-      sources.open_dataset(data_config, split)
-      for split in sources.split_sizes(data_config)
+      sources.open_dataset(of, split) for split in sources.split_sizes(of)
     ]
     surveys = [
       survey.make_survey(
         split,
         most=None if every or split.num_examples < _ALL_BELOW else _SAMPLED,
-        channels=data_config.channels,
+        channels=channels,
         threads=min(8, os.cpu_count() or 1),
       )
       for split in splits

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import os
 import pathlib
-import types
 from typing import Any
 
 from jaxvision import lookup
@@ -151,9 +150,7 @@ def _load(
 
 def _load_copy(of: recipe.Recipe, data_dir: pathlib.Path) -> recipe.Splits:
   """What tensorflow-datasets has prepared, with TensorFlow, elsewhere."""
-  part = types.SimpleNamespace(
-    kind="tfds", name=of.name, data_dir=data_dir, num_classes=0
-  )
+  part = sources.Source(kind="tfds", name=of.name, data_dir=data_dir)
   return {
     split: dataclasses.replace(
       sources.open_dataset(part, split), name=of.name, split=split

@@ -3,15 +3,14 @@
 "tfds" is a tensorflow-datasets data set prepared on disk, "folder" a directory
 of images, "webdataset" tar shards, "npz" a file of arrays, "mixture" several of
 them by weights, and "my_data.py:load" a function in a file of the user's own. A
-kind is a function from the data part of a config to its whole splits; slicing
-and checks are the same for all and are done here. Nothing here touches the
-network or imports JAX.
+kind is a function from a `Source` to its whole splits; slicing and checks are
+the same for all and are done here. Nothing here touches the network or imports
+JAX.
 """
 
 import dataclasses
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 from jaxvision import lookup
 from jaxvision.data import dataset
@@ -21,12 +20,14 @@ from jaxvision.data.sources import (
   mixture,
   npz_arrays,
   python_function,
+  source,
   splits,
   tfds,
   webdataset,
 )
 
 __all__ = [
+  "Source",
   "kind_of",
   "open_dataset",
   "prepared",
@@ -34,10 +35,10 @@ __all__ = [
   "splits",
 ]
 
+Source = source.Source
 Splits = dict[str, dataset.Dataset]
 
-# (data config) -> {split: Dataset}
-KINDS: dict[str, Callable[[Any], Splits]] = {
+KINDS: dict[str, Callable[[Source], Splits]] = {
   "folder": folder.load,
   "npz": npz_arrays.load,
   "tfds": tfds.load,
@@ -47,29 +48,28 @@ _MIXTURE = "mixture"
 _OWN = "FILE.py:FUNCTION"
 
 
-def kind_of(source: str) -> tuple[str, str]:
-  """Returns `data.kind` and `data.name` for a source as a command takes it.
+def kind_of(text: str) -> tuple[str, str]:
+  """Returns `data.kind` and `data.name` for a data set as a command takes it.
 
   Args:
-    source: a folder of images or of tar shards, a pattern of shards, an .npz
+    text: a folder of images or of tar shards, a pattern of shards, an .npz
       file, "FILE.py:FUNCTION", or else NAME[:VERSION] of TFDS.
   """
-  if ".py:" in source:
-    return source, ""
-  path = pathlib.Path(source)
+  if ".py:" in text:
+    return text, ""
+  path = pathlib.Path(text)
   if path.is_dir():
     shards = any(path.glob("*.tar")) or any(path.glob("*/*.tar"))
-    return ("webdataset" if shards else "folder"), source
+    return ("webdataset" if shards else "folder"), text
   kinds = {".npz": "npz", ".tar": "webdataset"}
-  return kinds.get(path.suffix, "tfds"), source
+  return kinds.get(path.suffix, "tfds"), text
 
 
-def open_dataset(data_config: Any, split: str) -> dataset.Dataset:
+def open_dataset(of: Source, split: str) -> dataset.Dataset:
   """Opens a part of the data.
 
   Args:
-    data_config: the part "data" of a config; reads kind, name, data_dir,
-      num_classes; of a mixture kind, sources, data_dir, num_classes.
+    of: the data set.
     split: in the slicing syntax of TFDS: "train[:80%]", "train+test". Of a
       mixture, each source that has it gives this part of its own.
 
@@ -82,20 +82,20 @@ def open_dataset(data_config: Any, split: str) -> dataset.Dataset:
     ValueError: unknown kind or split, broken data, or a number of classes
       other than data.num_classes.
   """
-  if data_config.kind != _MIXTURE:
-    opened = _cut(_load(data_config), split)
+  if of.kind != _MIXTURE:
+    opened = _cut(_load(of), split)
   else:
-    opened = _mixed(_load_sources(data_config), split)
-  _check_classes(opened, data_config.num_classes)
+    opened = _mixed(_load_sources(of), split)
+  _check_classes(opened, of.num_classes)
   return opened
 
 
-def split_sizes(data_config: Any) -> dict[str, int]:
+def split_sizes(of: Source) -> dict[str, int]:
   """Examples in each split that exists, before slicing."""
-  if data_config.kind != _MIXTURE:
-    members = [_load(data_config)]
+  if of.kind != _MIXTURE:
+    members = [_load(of)]
   else:
-    members = [whole for whole, _ in _load_sources(data_config)]
+    members = [whole for whole, _ in _load_sources(of)]
   names = dict.fromkeys(name for whole in members for name in whole)
   return {
     name: sum(whole[name].num_examples for whole in members if name in whole)
@@ -103,13 +103,13 @@ def split_sizes(data_config: Any) -> dict[str, int]:
   }
 
 
-def _load(data_config: Any) -> Splits:
+def _load(of: Source) -> Splits:
   """All splits of a data set that is no mixture."""
-  kind = data_config.kind
+  kind = of.kind
   if kind not in KINDS and ":" not in kind:
     known = [*KINDS, _MIXTURE, _OWN]
     raise ValueError(lookup.unknown("data.kind", kind, known))
-  loaded = KINDS.get(kind, python_function.load)(data_config)
+  loaded = KINDS.get(kind, python_function.load)(of)
   return {split: _with_clean_names(each) for split, each in loaded.items()}
 
 
@@ -122,13 +122,13 @@ def _with_clean_names(opened: dataset.Dataset) -> dataset.Dataset:
   return dataclasses.replace(opened, class_names=names)
 
 
-def _load_sources(data_config: Any) -> list[tuple[Splits, float]]:
+def _load_sources(of: Source) -> list[tuple[Splits, float]]:
   """The splits and the weight of each source of a mixture."""
   loaded = []
-  for source in mixture.sources(data_config):
-    whole = _load(source)
-    whole["train"] = _cut(whole, source.split)
-    loaded.append((whole, source.weight))
+  for part in mixture.parts(of):
+    whole = _load(part.source)
+    whole["train"] = _cut(whole, part.split)
+    loaded.append((whole, part.weight))
   return loaded
 
 

@@ -22,7 +22,6 @@ import os
 import pathlib
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +30,7 @@ from jaxvision.data import dataset
 from jaxvision.data.batches import prefetch
 from jaxvision.data.decoding import image_files
 from jaxvision.data.formats import index_file, packed_names
-from jaxvision.data.sources import splits
+from jaxvision.data.sources import source, splits
 
 # Directories on networks answer late: they are listed side by side.
 _THREADS = 16
@@ -94,18 +93,18 @@ class _Listed:
   problems: list[str]
 
 
-def load(data_config: Any) -> dict[str, dataset.Dataset]:
+def load(of: source.Source) -> dict[str, dataset.Dataset]:
   """The splits of a folder, each in a fixed, stratified order.
 
   Args:
-    data_config: reads name, the path.
+    of: reads name, the path.
 
   Raises:
     FileNotFoundError: no such directory.
     ValueError: an empty folder or class, an image that is in no class, a class
       that the training split does not have, or whose name is no UTF-8.
   """
-  path = pathlib.Path(data_config.name).expanduser()
+  path = pathlib.Path(of.name).expanduser()
   if not path.is_dir():
     raise FileNotFoundError(
       f"no directory {path.absolute()}; data.name must be the path of a folder "

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxvision.data import dataset
-from jaxvision.data.sources import labels
+from jaxvision.data.sources import labels, source
 
 _EXPECTED = (
   "(weight, kind, name, split), as in (3.0, 'folder', 'photos', 'train')"
@@ -24,40 +24,32 @@ _EXPECTED = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class Part:
   """One of the sources of a mixture.
 
   Attributes:
     weight: positive; its share is its weight by the sum of all.
-    kind, name: as data.kind and data.name.
+    source: the data set.
     split: what the source gives to the split "train" of the mixture, in the
       slicing syntax of TFDS.
-    data_dir, num_classes: as in the config of a data set.
   """
 
   weight: float
-  kind: str
-  name: str
+  source: source.Source
   split: str
-  data_dir: str | None
-  num_classes: int = 0
 
 
-def sources(data_config: Any) -> list[Source]:
-  """The sources that a config lists.
-
-  Args:
-    data_config: reads sources, a sequence of (weight, kind, name, split), and
-      data_dir.
+def parts(of: source.Source) -> list[Part]:
+  """The sources that a mixture lists.
 
   Raises:
     ValueError: none, or something else.
   """
-  if not data_config.sources:
+  if not of.sources:
     raise ValueError(
       f"data.kind 'mixture' needs data.sources, a tuple of {_EXPECTED}"
     )
-  return [_source(each, data_config.data_dir) for each in data_config.sources]
+  return [_part(each, of) for each in of.sources]
 
 
 def join_classes(members: Sequence[dataset.Dataset]) -> tuple[str, ...]:
@@ -108,7 +100,7 @@ def mix(
   )
 
 
-def _source(entry: Any, data_dir: str | None) -> Source:
+def _part(entry: Any, of: source.Source) -> Part:
   wrong = ValueError(f"data.sources has {entry!r}; expected {_EXPECTED}")
   if not isinstance(entry, Sequence) or len(entry) != 4:
     raise wrong
@@ -122,4 +114,7 @@ def _source(entry: Any, data_dir: str | None) -> Source:
     )
   if kind == "mixture":
     raise ValueError("data.sources has a mixture; list its sources instead")
-  return Source(weight, kind, name, split, data_dir)
+  whole = dataclasses.replace(
+    of, kind=kind, name=name, num_classes=0, sources=()
+  )
+  return Part(weight, whole, split)

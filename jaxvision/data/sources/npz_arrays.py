@@ -13,29 +13,28 @@ import os
 import pathlib
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from jaxvision.data import dataset
 from jaxvision.data.formats import npz
-from jaxvision.data.sources import labels, pairs
+from jaxvision.data.sources import labels, pairs, source
 
 _KEY = re.compile(r"(?:(?P<split>.+)_)?(?P<what>image|label)s?")
 
 
-def load(data_config: Any) -> dict[str, dataset.Dataset]:
+def load(of: source.Source) -> dict[str, dataset.Dataset]:
   """The splits of an .npz file, each in a fixed, stratified order.
 
   Args:
-    data_config: reads name, the path, and num_classes, which counts only if
+    of: reads name, the path, and num_classes, which counts only if
       the file has no class_names.
 
   Raises:
     FileNotFoundError: no such file.
     ValueError: not an .npz of the arrays above, or a label outside the classes.
   """
-  path = pathlib.Path(data_config.name).expanduser()
+  path = pathlib.Path(of.name).expanduser()
   if not path.is_file():
     raise FileNotFoundError(
       f"no file {path.absolute()}; data.name must be the path of an .npz file "
@@ -51,7 +50,7 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
   class_names = (
     labels.name_classes(
       found,
-      num_classes=data_config.num_classes,
+      num_classes=of.num_classes,
       locate=lambda split, row: f"{where}, split {split!r}, example {row}",
     )
     if named is None

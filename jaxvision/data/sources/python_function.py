@@ -25,7 +25,7 @@ import numpy as np
 
 from jaxvision import user_code
 from jaxvision.data import dataset
-from jaxvision.data.sources import labels, pairs
+from jaxvision.data.sources import labels, pairs, source
 
 _EXPECTED = (
   "expected {split: Dataset}, or {split: (images or paths, labels)}, or "
@@ -33,31 +33,31 @@ _EXPECTED = (
 )
 
 
-def load(data_config: Any) -> dict[str, dataset.Dataset]:
+def load(of: source.Source) -> dict[str, dataset.Dataset]:
   """The splits that a function of the user returns.
 
   Args:
-    data_config: reads kind, "FILE.py:FUNCTION" or "MODULE:FUNCTION", name, and
+    of: reads kind, "FILE.py:FUNCTION" or "MODULE:FUNCTION", name, and
       num_classes, which counts only where labels are numbers without names.
 
   Raises:
     FileNotFoundError: no such file or module.
     ValueError: no such function, or it returns something else.
   """
-  kind = user_code.as_written(data_config.kind)
-  function = user_code.function(data_config.kind, kind="data.kind")
+  kind = user_code.as_written(of.kind)
+  function = user_code.function(of.kind, kind="data.kind")
   try:
-    inspect.signature(function).bind(data_config.name)
+    inspect.signature(function).bind(of.name)
   except TypeError as error:
     raise ValueError(
       f"data.kind {kind!r} cannot be called with data.name alone: {error}; "
       "write a function of one argument"
     ) from error
-  returned = function(data_config.name)
+  returned = function(of.name)
   splits = returned if isinstance(returned, Mapping) else {"train": returned}
   if not splits or not all(isinstance(split, str) for split in splits):
     raise _wrong(kind, f"the keys {list(splits)}")
-  named = _named(kind, splits, data_config.num_classes)
+  named = _named(kind, splits, of.num_classes)
   return {
     split: _dataset(kind, split, each, named) for split, each in splits.items()
   }

@@ -18,7 +18,7 @@ import numpy as np
 from jaxvision import files
 from jaxvision.data import dataset
 from jaxvision.data.formats import index_file, refusal, tf_example, tfrecords
-from jaxvision.data.sources import prepared
+from jaxvision.data.sources import prepared, source
 
 _OWN_CLASS = re.compile(r"tensorflow_datasets\.core\.features(\.\w+)+")
 _CHUNK = 256  # records held at once while all labels are read
@@ -109,11 +109,11 @@ class _Records:
     return found[self.image][0], found[self.label][0]
 
 
-def load(data_config: Any) -> dict[str, dataset.Dataset]:
+def load(of: source.Source) -> dict[str, dataset.Dataset]:
   """The splits of a prepared data set.
 
   Args:
-    data_config: reads name ("NAME[:VERSION]") and data_dir.
+    of: reads name ("NAME[:VERSION]") and data_dir.
 
   Raises:
     FileNotFoundError: it is not prepared, or a shard is missing.
@@ -122,7 +122,7 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
   """
   import tensorflow_datasets as tfds
 
-  found = prepared.find(data_config.name, data_dir=data_config.data_dir)
+  found = prepared.find(of.name, data_dir=of.data_dir)
   again = f"prepare it again, or copy {found.directory} from where it was made"
   what = f"{found.directory} cannot be opened as a data set of TFDS"
   with refusal.naming(what, remedy=again):

@@ -19,7 +19,6 @@ import functools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,13 @@ from jaxvision.data.formats import (
   packed_names,
   tar_groups,
 )
-from jaxvision.data.sources import label_files, labels, splits, tar_shards
+from jaxvision.data.sources import (
+  label_files,
+  labels,
+  source,
+  splits,
+  tar_shards,
+)
 
 # By precedence: beside a .cls, a .txt is often a caption.
 _LABELS = ("cls", "json", "txt")
@@ -81,11 +86,11 @@ class _Shard:
   labels: list[str]
 
 
-def load(data_config: Any) -> dict[str, dataset.Dataset]:
+def load(of: source.Source) -> dict[str, dataset.Dataset]:
   """The splits of tar shards, each in a fixed, stratified order.
 
   Args:
-    data_config: reads name, the path or pattern, and num_classes, which counts
+    of: reads name, the path or pattern, and num_classes, which counts
       only where labels are numbers without names.
 
   Raises:
@@ -93,7 +98,7 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
     ValueError: shards that are compressed, cut, or of no split; an example
       without one image and a label; a label outside the classes.
   """
-  shards = tar_shards.find(os.path.expanduser(data_config.name))
+  shards = tar_shards.find(os.path.expanduser(of.name))
   indexes = {
     split: index_file.load(
       paths[0].parent,
@@ -103,10 +108,10 @@ def load(data_config: Any) -> dict[str, dataset.Dataset]:
     )
     for split, paths in shards.items()
   }
-  found, class_names = _classes(shards, indexes, data_config.num_classes)
+  found, class_names = _classes(shards, indexes, of.num_classes)
   return {
     split: _split(
-      data_config.name,
+      of.name,
       split,
       _samples(shards[split], indexes[split], texts),
       class_names,

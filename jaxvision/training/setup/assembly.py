@@ -63,6 +63,18 @@ class Parts:
   template: train_step.TrainState
 
 
+def make_source(config: Config) -> data.Source:
+  """The data set that a config names."""
+  of = config.data
+  return data.Source(
+    kind=of.kind,
+    name=of.name,
+    data_dir=of.data_dir,
+    num_classes=of.num_classes,
+    sources=of.sources,
+  )
+
+
 def open_splits(config: Config) -> dict[str, data.Dataset]:
   """The splits a config names, by role: train, validation, test.
 
@@ -71,7 +83,7 @@ def open_splits(config: Config) -> dict[str, data.Dataset]:
   """
   roles = ("train", "validation", "test")
   splits = {
-    role: data.open_dataset(config.data, config.data[role])
+    role: data.open_dataset(make_source(config), config.data[role])
     for role in roles
     if config.data[role]
   }

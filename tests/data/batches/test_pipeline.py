@@ -1,6 +1,5 @@
 import contextlib
 import threading
-import types
 
 import numpy as np
 import pytest
@@ -15,9 +14,7 @@ RANDOM = ("random_resized_crop((5, 6))", "random_flip")
 
 def open_npz(path, **arrays):
   np.savez(path / "arrays.npz", **arrays)
-  config = types.SimpleNamespace(
-    kind="npz", name=str(path / "arrays.npz"), num_classes=0
-  )
+  config = data.Source(kind="npz", name=str(path / "arrays.npz"), num_classes=0)
   return data.open_dataset(config, "train")
 
 
@@ -43,7 +40,7 @@ def write_folder(path, count=10):
     file = path / "ab"[number % 2] / f"{number}.png"
     file.parent.mkdir(exist_ok=True)
     Image.new("RGB", (4, 3), (20 * number + 5, 0, 0)).save(file)
-  return types.SimpleNamespace(kind="folder", name=str(path), num_classes=0)
+  return data.Source(kind="folder", name=str(path), num_classes=0)
 
 
 def assert_equal(batch, other):

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import tarfile
-import types
 
 import image_files
 import numpy as np
@@ -65,7 +64,7 @@ def odd_files(folder):
 
 
 def open_folder(path):
-  config = types.SimpleNamespace(kind="folder", name=str(path), num_classes=0)
+  config = data.Source(kind="folder", name=str(path), num_classes=0)
   return data.open_dataset(config, "train")
 
 
@@ -166,8 +165,6 @@ def test_a_pipe_among_shards_is_refused(tmp_path):
       (tmp_path / name).write_bytes(content)
       archive.add(tmp_path / name, name)
   os.mkfifo(tmp_path / "train-1.tar")
-  config = types.SimpleNamespace(
-    kind="webdataset", name=str(tmp_path), num_classes=0
-  )
+  config = data.Source(kind="webdataset", name=str(tmp_path), num_classes=0)
   with pytest.raises((OSError, ValueError), match=r"train-1\.tar"):
     data.open_dataset(config, "train")

@@ -1,6 +1,3 @@
-import types
-
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -15,14 +12,12 @@ def config(tmp_path):
     for number in range(3 + label):
       picture = Image.new("RGB", size, (100 * label, number, 0))
       picture.save(tmp_path / name / f"{number}.png")
-  return types.SimpleNamespace(
-    kind="folder", name=str(tmp_path), num_classes=0, channels=3
-  )
+  return data.Source(kind="folder", name=str(tmp_path))
 
 
 def test_inspect_counts_classes_and_sizes(config, tmp_path):
   (tmp_path / "large" / "broken.png").write_bytes(b"")
-  (summary,) = data.inspect(config, splits=["train"])
+  (summary,) = data.inspect(config, splits=["train"], channels=3)
   assert summary.num_examples == 8
   assert summary.counts == {"large": 5, "small": 3}
   assert summary.sizes == {(5, 6): 4, (3, 4): 3}
@@ -30,21 +25,28 @@ def test_inspect_counts_classes_and_sizes(config, tmp_path):
 
 
 def test_inspect_takes_slices(config):
-  head, tail = data.inspect(config, splits=["train[:50%]", "train[50%:]"])
+  head, tail = data.inspect(
+    config, splits=["train[:50%]", "train[50%:]"], channels=3
+  )
   assert (head.split, tail.split) == ("train[:50%]", "train[50%:]")
   assert head.num_examples + tail.num_examples == 7
   assert set(head.counts) == set(tail.counts) == {"small", "large"}
 
 
-def test_inspect_refuses_labels_outside_the_classes(config, monkeypatch):
-  from jaxvision.data.inspection import counts
-
-  dataset = data.open_dataset(config, "train")
-  broken = types.SimpleNamespace(**vars(dataset))
-  broken.labels = lambda: np.asarray([0, 1, -1, 0, 1, 0, 1])
-  monkeypatch.setattr(counts.sources, "open_dataset", lambda *_: broken)
+def test_inspect_refuses_labels_outside_the_classes(config, tmp_path):
+  path = tmp_path / "my_data.py"
+  path.write_text(
+    "import dataclasses\n"
+    "import numpy as np\n"
+    "from jaxvision import data\n"
+    "def load(name):\n"
+    "  found = data.open_dataset(data.Source('folder', name), 'train')\n"
+    "  labels = np.asarray([0, 1, -1, 0, 1, 0, 1])\n"
+    "  return dataclasses.replace(found, labels=lambda: labels)\n"
+  )
+  own = data.Source(f"{path}:load", config.name)
   with pytest.raises(ValueError, match="has the label -1, outside the 2"):
-    data.inspect(config, splits=["train"])
+    data.inspect(own, splits=["train"], channels=3)
 
 
 def test_samples_of_large_images_are_small(config, tmp_path):

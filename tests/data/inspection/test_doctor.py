@@ -12,10 +12,8 @@ from jaxvision.data.inspection import doctor
 
 
 def diagnose(folder, **options):
-  config = types.SimpleNamespace(
-    kind="folder", name=str(folder), data_dir=None, num_classes=0, channels=3
-  )
-  return data.diagnose(config, **options)
+  source = data.Source(kind="folder", name=str(folder))
+  return data.diagnose(source, channels=3, **options)
 
 
 def write(folder, split, name, numbers, **size):
@@ -139,22 +137,23 @@ def test_labels_outside_of_the_classes():
 
 
 def prepared_config(data_dir):
-  return types.SimpleNamespace(
-    kind="tfds", name="mnist", data_dir=data_dir, num_classes=0, channels=1
-  )
+  return data.Source(kind="tfds", name="mnist", data_dir=data_dir)
 
 
 def test_what_is_not_there_or_damaged_is_one_error(tmp_path):
-  (missing,) = data.diagnose(prepared_config(tmp_path))
+  (missing,) = data.diagnose(prepared_config(tmp_path), channels=1)
   assert missing.severity == "error"
   assert "jaxvision data prepare mnist --source=FOLDER" in missing.text
   source = tmp_path / "source"
   source.mkdir()
   published_archives.idx(source)
   directory = prepare("mnist", source, tmp_path)
-  assert data.diagnose(prepared_config(tmp_path))[0].severity == "warning"
+  assert (
+    data.diagnose(prepared_config(tmp_path), channels=1)[0].severity
+    == "warning"
+  )
   (directory / "mnist-train.array_record-00000-of-00001").write_bytes(b"")
-  (damaged,) = data.diagnose(prepared_config(tmp_path))
+  (damaged,) = data.diagnose(prepared_config(tmp_path), channels=1)
   assert "is damaged or cut" in damaged.text
 
 

@@ -1,7 +1,6 @@
 """A survey sees each image once, and says what is wrong with it."""
 
 import pathlib
-import types
 
 import numpy as np
 import published_archives
@@ -22,7 +21,7 @@ def folder(tmp_path):
 
 
 def look(folder, most=None):
-  config = types.SimpleNamespace(
+  config = data.Source(
     kind="folder", name=str(folder), data_dir=None, num_classes=0
   )
   split = data.open_dataset(config, "train")

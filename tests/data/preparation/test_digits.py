@@ -1,7 +1,6 @@
 import socket
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ from jaxvision import data
 
 
 def config(kind, name, **changes):
-  values = {"data_dir": None, "num_classes": 0, "channels": 3, **changes}
-  return types.SimpleNamespace(kind=kind, name=str(name), **values)
+  return data.Source(kind=kind, name=str(name), **changes)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import json
 import pathlib
-import types
 
 import file_server
 import numpy as np
@@ -54,7 +53,7 @@ def test_every_image_and_label_is_there_once(name, source, tmp_path):
     for file_name, label, image in examples:
       assert found[split][file_name][0] == label
       assert same(found[split][file_name][1], image), file_name
-  config = types.SimpleNamespace(
+  config = data.Source(
     kind="tfds", name=name, data_dir=tmp_path / "data", num_classes=num_classes
   )
   for split, examples in contents.items():

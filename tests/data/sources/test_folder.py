@@ -1,7 +1,6 @@
 import os
 import pathlib
 import shutil
-import types
 
 import numpy as np
 import pytest
@@ -12,8 +11,7 @@ from jaxvision.data.sources import folder as folders
 
 
 def config(kind, name, **changes):
-  values = {"data_dir": None, "num_classes": 0, "channels": 3, **changes}
-  return types.SimpleNamespace(kind=kind, name=str(name), **values)
+  return data.Source(kind=kind, name=str(name), **changes)
 
 
 def open_folder(path, split="train", **changes):

@@ -1,4 +1,5 @@
 import collections
+import dataclasses
 import itertools
 
 import numpy as np
@@ -45,11 +46,9 @@ def test_classes_are_joined_by_name(two):
 
 
 def test_the_stated_classes_are_those_of_the_mixture(two):
-  two.num_classes = 4
-  data.open_dataset(two, "train")
-  two.num_classes = 3
+  data.open_dataset(dataclasses.replace(two, num_classes=4), "train")
   with pytest.raises(ValueError, match=r"num_classes is 3, but .* \+ .* has 4"):
-    data.open_dataset(two, "train")
+    data.open_dataset(dataclasses.replace(two, num_classes=3), "train")
 
 
 def owners(dataset, *, processes, batch_size, steps, seed=0):
@@ -179,6 +178,7 @@ def test_sources_that_are_none(sources, message):
 def test_sources_go_through_a_config(two):
   from jaxvision import config as configs
   from jaxvision.configs import default
+  from jaxvision.training.setup import assembly
 
   text = str(two.sources)
   for value in (two.sources, text):
@@ -186,7 +186,10 @@ def test_sources_go_through_a_config(two):
       default.__file__, {"data.kind": "mixture", "data.sources": value}
     )
     assert loaded.data.sources == two.sources
-    assert data.open_dataset(loaded.data, "train").num_examples == 50
+    assert (
+      data.open_dataset(assembly.make_source(loaded), "train").num_examples
+      == 50
+    )
 
 
 def test_equal_names_of_classes_of_one_source_are_refused(tmp_path):

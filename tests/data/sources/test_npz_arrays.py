@@ -1,5 +1,4 @@
 import os
-import types
 
 import numpy as np
 import pytest
@@ -8,8 +7,7 @@ from jaxvision import data
 
 
 def config(kind, name, **changes):
-  values = {"data_dir": None, "num_classes": 0, "channels": 3, **changes}
-  return types.SimpleNamespace(kind=kind, name=str(name), **values)
+  return data.Source(kind=kind, name=str(name), **changes)
 
 
 def all_ids(dataset):

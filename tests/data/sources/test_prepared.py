@@ -1,6 +1,5 @@
 import json
 import pathlib
-import types
 
 import pytest
 
@@ -9,8 +8,7 @@ from jaxvision.data.sources import prepared
 
 
 def config(kind, name, **changes):
-  values = {"data_dir": None, "num_classes": 0, "channels": 3, **changes}
-  return types.SimpleNamespace(kind=kind, name=str(name), **values)
+  return data.Source(kind=kind, name=str(name), **changes)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -10,8 +9,7 @@ from jaxvision import data
 
 
 def config(kind, name, **changes):
-  values = {"data_dir": None, "num_classes": 0, "channels": 3, **changes}
-  return types.SimpleNamespace(kind=kind, name=str(name), **values)
+  return data.Source(kind=kind, name=str(name), **changes)
 
 
 def open_folder(path, split="train", **changes):
@@ -49,12 +47,11 @@ def test_unknown_kinds_and_splits_list_the_known_ones(folder):
 
 def test_opening_and_reading_import_neither_jax_nor_tensorflow(folder):
   program = (
-    "import sys, types\n"
+    "import sys\n"
     "from jaxvision import data\n"
     "import jaxvision.data.sources, jaxvision.data.transforms.host\n"
     "assert not {'cv2', 'tensorflow_datasets'} & set(sys.modules)\n"
-    "config = types.SimpleNamespace(kind='folder', name=sys.argv[1],\n"
-    "  data_dir=None, num_classes=0, channels=3)\n"
+    "config = data.Source(kind='folder', name=sys.argv[1])\n"
     "dataset = data.open_dataset(config, 'train')\n"
     "data.make_batches(dataset, batch_size=4, seed=0).at(0)\n"
     "assert not {'jax', 'tensorflow', 'torch'} & set(sys.modules)\n"

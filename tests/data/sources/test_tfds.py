@@ -1,5 +1,4 @@
 import os
-import types
 
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ from jaxvision.data.sources import tfds
 
 
 def config(kind, name, **changes):
-  values = {"data_dir": None, "num_classes": 0, "channels": 3, **changes}
-  return types.SimpleNamespace(kind=kind, name=str(name), **values)
+  return data.Source(kind=kind, name=str(name), **changes)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,27 @@
+"""What names a data set, in one record."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """A data set of any kind.
+
+  Attributes:
+    kind: "tfds", "folder", "webdataset", "npz", "mixture", or the user's own
+      "FILE.py:FUNCTION".
+    name: tfds: NAME[:VERSION]. npz, folder: the path. webdataset: the folder,
+      or a pattern. mixture: any text. FILE.py:FUNCTION: its argument.
+    data_dir: tfds: the folder of the data sets; None is the usual one.
+    num_classes: 0 infers it; another number must agree with the data.
+    sources: mixture: (weight, kind, name, split) of each source.
+  """
+
+  kind: str
+  name: str = ""
+  data_dir: str | os.PathLike | None = None
+  num_classes: int = 0
+  sources: Sequence[Any] = ()
