@@ -8,7 +8,6 @@ from jaxvision import files
 from jaxvision.cli import parsing
 from jaxvision.files import paths, spreadsheets
 from jaxvision.processes import console
-from jaxvision.runs import sweep_folder
 
 ROLES = ("train", "validation", "test")
 
@@ -177,6 +176,7 @@ def _add_report(commands) -> None:
 
 def _report(options: argparse.Namespace) -> None:
   from jaxvision import report
+  from jaxvision.runs import sweep_folder
 
   sweeps = [each for each in options.runs if sweep_folder.is_sweep(each)]
   runs = [each for each in options.runs if each not in sweeps]

@@ -19,7 +19,16 @@ from jaxvision.processes import exit_codes
 
 _DIGITS = spawned.recipe("digits.py:linear")
 # What starts fast must not import these.
-_HEAVY = ("jax", "tensorflow", "torch", "flax", "orbax", "grain", "matplotlib")
+_HEAVY = (
+  "numpy",
+  "jax",
+  "tensorflow",
+  "torch",
+  "flax",
+  "orbax",
+  "grain",
+  "matplotlib",
+)
 _COMMANDS = (
   (),
   ("train",),

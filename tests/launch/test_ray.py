@@ -11,10 +11,9 @@ import pytest
 import spawned
 import sweep_cases
 
-from jaxvision import cli
+from jaxvision import cli, training
 from jaxvision.launch import job as jobs
 from jaxvision.launch import ray
-from jaxvision.training import train
 
 
 def _job(folder, **train):
@@ -170,7 +169,7 @@ def test_what_would_fail_again_is_kept_from_the_next_attempt(
     calls.append(options)
     raise ValueError("no such recipe")
 
-  monkeypatch.setattr(train, "train", fail)
+  monkeypatch.setattr(training, "train", fail)
   with pytest.raises(ValueError, match="no such recipe"):
     ray.work(_task(tmp_path))
   ray.work(_task(tmp_path))
@@ -187,7 +186,7 @@ def test_what_may_go_on_leaves_no_note(tmp_path, monkeypatch, worker):
   def stop(**_):
     raise train_loop.Preempted("stopped and saved at step 3")
 
-  monkeypatch.setattr(train, "train", stop)
+  monkeypatch.setattr(training, "train", stop)
   with pytest.raises(train_loop.Preempted):
     ray.work(_task(tmp_path))
   assert not (tmp_path / "failure.json").exists()

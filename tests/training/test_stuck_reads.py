@@ -9,9 +9,9 @@ import json
 import pytest
 import spawned
 
+from jaxvision import training
 from jaxvision.data.batches import prefetch
-from jaxvision.training import train as training
-from jaxvision.training.loop import train_loop
+from jaxvision.training.loop import results, train_loop
 
 _SOURCE = """
 import functools, os, pathlib, signal, threading, time
@@ -46,7 +46,7 @@ def load(name):
 @pytest.fixture
 def train(tmp_path, monkeypatch):
   """A function that trains in a folder, stuck at an example of a split."""
-  monkeypatch.setattr(training.results.report, "write_report", lambda _: None)
+  monkeypatch.setattr(results.report, "write_report", lambda _: None)
   monkeypatch.setattr(prefetch, "_ENDS_WITHIN", 0.1)
   (tmp_path / "source.py").write_text(_SOURCE)
   stuck = tmp_path / "stuck"

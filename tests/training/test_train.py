@@ -14,10 +14,9 @@ import spawned
 from PIL import Image
 
 import jaxvision
-from jaxvision import cli, losses, optimizers
+from jaxvision import cli, losses, optimizers, training
 from jaxvision.parallel import mesh
-from jaxvision.training import train
-from jaxvision.training.loop import train_loop
+from jaxvision.training.loop import results, train_loop
 from jaxvision.training.setup import assembly
 
 _DIGITS = {
@@ -77,13 +76,13 @@ def folder(tmp_path):
 @pytest.fixture
 def without_report(monkeypatch):
   """Pictures take longer than the training."""
-  monkeypatch.setattr(train.results.report, "write_report", lambda _: None)
+  monkeypatch.setattr(results.report, "write_report", lambda _: None)
 
 
 def _train(workdir, name, *, model="mlp", overfit=0, **overrides):
   """Trains on blobs; overrides have __ for the dot."""
   dotted = {key.replace("__", "."): value for key, value in overrides.items()}
-  return train.train(
+  return training.train(
     spawned.recipe(f"digits.py:{model}"),
     workdir=workdir,
     overrides={**_BLOBS, "data.name": str(name), **dotted},
@@ -345,7 +344,7 @@ def test_nan_that_no_loss_tells_of_is_a_divergence(
   }
   workdir = tmp_path / "run"
   with pytest.raises(train_loop.Diverged, match="step 1"):
-    train.train(
+    training.train(
       spawned.recipe("digits.py:mlp"), workdir=workdir, overrides=options
     )
   result = spawned.result(workdir)
@@ -463,7 +462,7 @@ def test_training_needs_no_network(
   monkeypatch.setattr(socket.socket, "connect", refuse)
   monkeypatch.setattr(socket, "getaddrinfo", refuse)
   data_dir = {"data.data_dir": spawned.prepared_digits()}
-  train.train(
+  training.train(
     spawned.recipe("digits.py:linear"),
     workdir=tmp_path / "run",
     overrides={**_DIGITS, **data_dir, "train.duration": "8 steps"},

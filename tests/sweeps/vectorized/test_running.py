@@ -6,9 +6,8 @@ import os
 import pytest
 import tiny_runs
 
-from jaxvision import sweeps
+from jaxvision import sweeps, training
 from jaxvision.sweeps.vectorized import running
-from jaxvision.training import train as training
 from jaxvision.training.loop import train_loop
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -13,9 +14,8 @@ import tiny_runs
 import written_sources
 from written_sources import config
 
-from jaxvision import data
+from jaxvision import data, training
 from jaxvision.data.inspection import identity
-from jaxvision.training import train
 from jaxvision.training.setup import data_record
 
 
@@ -301,16 +301,17 @@ def test_many_ids_are_looked_at_in_part(tmp_path, monkeypatch):
 def test_training_goes_on_only_with_its_data(tmp_path, monkeypatch, caplog):
   tiny_runs.write_data(tmp_path)
   tiny_runs.load_config(tmp_path)
-  monkeypatch.setattr(train, "_train", lambda *_, **__: {"final": {}})
+  module = sys.modules["jaxvision.training.train"]
+  monkeypatch.setattr(module, "_train", lambda *_, **__: {"final": {}})
   run = {"recipe": str(tmp_path / "recipe.py"), "workdir": tmp_path / "run"}
-  train.train(**run)
+  training.train(**run)
   tiny_runs.write_data(tmp_path, sizes={"train": 20, "validation": 21})
   with pytest.raises(ValueError, match="train: 40 examples then, 20 now"):
-    train.train(**run)
+    training.train(**run)
   with caplog.at_level(logging.WARNING):
-    train.train(**run, data_changed="accept")
+    training.train(**run, data_changed="accept")
   assert "They are accepted" in caplog.text
-  train.train(**run)
+  training.train(**run)
   (tmp_path / "run" / "data.json").unlink()  # as runs of before had none
-  train.train(**run)
+  training.train(**run)
   assert pathlib.Path(tmp_path, "run", "data.json").exists()
