@@ -1,4 +1,4 @@
-"""`jaxvision sweep`."""
+"""The command `jaxvision sweep`."""
 
 import argparse
 import functools
@@ -12,9 +12,9 @@ from jaxvision.cli import parsing
 from jaxvision.files import paths
 from jaxvision.processes import console
 
-# Keeps the password of a storage out of the list of processes.
+# An environment variable hides the storage's password from process lists.
 STORAGE = "JAXVISION_STORAGE"
-_AUTO = 64  # trials in a program
+_AUTO = 64  # maximum number of trials in one program
 _DRAWS, _TOP, _SEEDS = 20, 3, 10
 
 
@@ -24,9 +24,9 @@ def add(commands) -> None:
     commands,
     "sweep",
     _sweep,
-    "run all trials of an experiment, or join those who do",
-    epilog="The same command on another machine joins, given the same "
-    "--workdir and --storage. Any key of the base config can be set, for all "
+    "run all trials of an experiment, or join a sweep that runs",
+    epilog="The same command on another machine joins the sweep, with the same "
+    "--workdir and --storage. Any key of the base config can be set for all "
     "trials: --config.train.duration='5 epochs'",
   )
   command.set_defaults(config=None)
@@ -38,55 +38,63 @@ def add(commands) -> None:
   )
   command.add_argument(
     "--searcher",
-    help="grid, random, tpe or quasi_random; by default grid where all is "
-    "listed, else quasi_random",
+    help="grid, random, tpe or quasi_random; by default quasi_random, or grid "
+    "if the space has only lists",
   )
   command.add_argument(
     "--trials",
     type=int,
     metavar="N",
-    help=f"how often to draw what is drawn ({_DRAWS}); each meets all that is "
-    "listed",
+    help=f"number of draws ({_DRAWS}); each draw is combined with all listed "
+    "values",
   )
-  command.add_argument("--seed", type=int, help="of what is drawn (0)")
+  command.add_argument("--seed", type=int, help="seed of the draws (0)")
   command.add_argument(
     "--storage",
     default=os.environ.get(STORAGE, ""),
     metavar="URL",
-    help=f"a database for many machines, or ${STORAGE}; by default SQLite in "
+    help=f"database for several machines, or ${STORAGE}; by default SQLite in "
     "the folder",
   )
   command.add_argument(
-    "--workers", type=int, default=1, metavar="N", help="processes here (1)"
+    "--workers",
+    type=int,
+    default=1,
+    metavar="N",
+    help="worker processes on this machine (1)",
   )
   command.add_argument(
     "--vectorize",
     default="none",
     metavar="auto|N|none",
-    help="trials that differ in nothing but numbers train in one program: auto "
-    f"is up to {_AUTO} of them at a time",
+    help="train trials that differ in numbers only in one program: auto is up "
+    f"to {_AUTO} trials, N is up to N",
   )
   command.add_argument(
     "--grace",
     type=float,
     default=60.0,
     metavar="SECONDS",
-    help="without a sign of life, after which a worker counts as dead (60)",
+    help="seconds without a heartbeat after which a worker is assumed dead "
+    "(60)",
   )
   command.add_argument(
-    "--dry-run", action="store_true", help="list the runs, start none"
+    "--dry-run", action="store_true", help="list the runs; start no run"
   )
   command.add_argument(
     "--rerun",
     type=paths.expanded,
     metavar="SWEEP",
-    help="in place of FILE.py: the best settings of that sweep, with --seeds",
+    help="instead of FILE.py: run the best settings of a sweep with --seeds",
   )
   command.add_argument(
-    "--top", type=int, metavar="N", help="of --rerun: how many settings (3)"
+    "--top", type=int, metavar="N", help="with --rerun: number of settings (3)"
   )
   command.add_argument(
-    "--seeds", type=int, metavar="N", help="of --rerun: for each setting (10)"
+    "--seeds",
+    type=int,
+    metavar="N",
+    help="with --rerun: number of seeds for each setting (10)",
   )
   parsing.add_trust(command)
   command.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
@@ -96,16 +104,16 @@ def _sweep(options: argparse.Namespace) -> None:
   from jaxvision import sweeps
 
   if bool(options.experiment) == bool(options.rerun):
-    raise ValueError("say either FILE.py, an experiment, or --rerun SWEEP")
+    raise ValueError("give either FILE.py, an experiment, or --rerun SWEEP")
   if options.rerun:
-    experiment = sweeps.best_again(
+    experiment = sweeps.rerun_best(
       options.rerun,
       top=_TOP if options.top is None else options.top,
       seeds=_SEEDS if options.seeds is None else options.seeds,
     )
     experiment = sweeps.check(experiment, owner=options.rerun)
   else:
-    _refuse(options, ("top", "seeds"), "belongs to --rerun SWEEP")
+    _refuse(options, ("top", "seeds"), "needs --rerun SWEEP")
     experiment = sweeps.load(options.experiment, options.overrides)
   _at_once(options.vectorize)
   options.searcher = options.searcher or sweeps.default_searcher(experiment)
@@ -113,7 +121,7 @@ def _sweep(options: argparse.Namespace) -> None:
     _refuse(
       options,
       ("trials", "seed"),
-      "is of what is drawn, and this grid has its own points only",
+      "has no effect on a grid, which draws nothing",
     )
   if options.dry_run:
     _list_runs(options, experiment)
@@ -132,7 +140,7 @@ def _sweep(options: argparse.Namespace) -> None:
   if options.work:
     _work(opened, _at_once(options.vectorize))
   else:
-    _lead(options, opened)
+    _run_workers(options, opened)
 
 
 def _refuse(
@@ -169,7 +177,7 @@ def _list_runs(options: argparse.Namespace, experiment: Any) -> None:
 
 
 def _work(opened: Any, at_once: int) -> None:
-  """As a worker: one process, which trains."""
+  """Runs this process as a worker, which trains."""
   from jaxvision import sweeps
   from jaxvision.sweeps import vectorized
   from jaxvision.training.loop import train_loop
@@ -191,31 +199,31 @@ def _at_once(vectorize: str) -> int:
   named = {"none": 1, "auto": _AUTO}
   if vectorize not in named and not vectorize.isdecimal():
     raise ValueError(
-      f"--vectorize {vectorize!r}: give auto, none, or how many trials at most"
+      f"--vectorize {vectorize!r}: give auto, none, or a number of trials"
     )
   return named.get(vectorize) or max(1, int(vectorize))
 
 
 def _worker_arguments(options: argparse.Namespace) -> list[str]:
-  """The same sweep, for a worker; the storage comes by the environment."""
-  asked = [options.experiment] if options.experiment else []
+  """The arguments of a worker, except the storage (environment variable)."""
+  experiment = [options.experiment] if options.experiment else []
   names = ("rerun", "top", "seeds", "workdir", "searcher", "trials", "seed")
   given = {
     name: getattr(options, name) for name in (*names, "grace", "vectorize")
   }
   return [
-    *("sweep", *asked, "--work", *["--trust"][: options.trust]),
+    *("sweep", *experiment, "--work", *["--trust"][: options.trust]),
     *(f"--{k}={v}" for k, v in given.items() if v not in (None, "")),
     *(f"--config.{key}={value}" for key, value in options.overrides.items()),
   ]
 
 
-def _lead(options: argparse.Namespace, opened: Any) -> None:
-  """As the one who starts workers here, and shows how it goes."""
+def _run_workers(options: argparse.Namespace, opened: Any) -> None:
+  """Starts the workers of this machine and shows the progress."""
   from jaxvision import report, sweeps
 
   with sweeps.open_view(opened) as look:
-    sweeps.run_crew(
+    sweeps.run_workers(
       [sys.executable, "-m", "jaxvision", *_worker_arguments(options)],
       size=options.workers,
       logs=opened.workdir / "workers",

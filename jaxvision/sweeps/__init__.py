@@ -1,8 +1,7 @@
-"""Many runs that answer one question: a space, its trials, who runs them.
+"""Sweeps: many runs that answer one question.
 
-An experiment is a Python file, see `jaxvision.sweeps.experiment.experiment`.
-Optuna keeps the trials, in `study` alone, and is only imported by what needs
-it.
+An experiment is a Python file (`jaxvision.sweeps.experiment.experiment`).
+Optuna stores the trials. Only `study` uses Optuna, and imports it when needed.
 """
 
 from jaxvision.sweeps.experiment.axes import (
@@ -21,9 +20,9 @@ from jaxvision.sweeps.experiment.pruning import halving
 from jaxvision.sweeps.experiment.searchers import plan, text
 from jaxvision.sweeps.experiment.space import corners
 from jaxvision.sweeps.workers.opening import default_searcher, draws, open_sweep
-from jaxvision.sweeps.workers.processes import Failed, Interrupted, run_crew
+from jaxvision.sweeps.workers.processes import Failed, Interrupted, run_workers
 from jaxvision.sweeps.workers.progress import check_complete, open_view
-from jaxvision.sweeps.workers.rerun import best_again
+from jaxvision.sweeps.workers.rerun import rerun_best
 from jaxvision.sweeps.workers.worker import Lost, Outcome, Sweep, work
 
 __all__ = [
@@ -33,7 +32,6 @@ __all__ = [
   "Lost",
   "Outcome",
   "Sweep",
-  "best_again",
   "categorical",
   "check",
   "check_complete",
@@ -50,7 +48,8 @@ __all__ = [
   "open_sweep",
   "open_view",
   "plan",
-  "run_crew",
+  "rerun_best",
+  "run_workers",
   "seeds",
   "template",
   "text",

@@ -1,3 +1,3 @@
-"""The question of a sweep: its space, its objective, its searcher."""
+"""The definition of a sweep: its search space, objective and searcher."""
 
 __all__ = ["axes", "experiment", "objective", "pruning", "searchers", "space"]

@@ -1,10 +1,10 @@
-"""What a key of a config may be in a sweep: a range, a list, or a template.
+"""Axes of a search space: a range, a list of values, or a template.
 
-Two kinds of lists. What stands in a `grid` is crossed: each value meets each
-value of the other grids, and each draw. What stands in `categorical` is drawn,
-as ranges are. A list may be a mapping {label: space} as well; its name is then
-free, and a run that takes the label takes all that its space says: values, or
-axes of their own, which only exist for this label.
+There are two kinds of lists. The values of a `grid` are crossed: each value is
+combined with each value of the other grids, and with each draw. A value of
+`categorical` is drawn, as from a range. A list can also be a mapping
+{label: space}. The axis then has any name, and a run with this label uses the
+space of the label: its values, and its axes, which exist for this label only.
 """
 
 import dataclasses
@@ -16,18 +16,18 @@ from typing import Any
 from jaxvision import lookup
 from jaxvision.lookup import options, ranges
 
-# What a storage can hold, and a table can show; others are written out.
+# Types that a storage and a table can hold; others are stored as their repr.
 _SCALARS = (bool, int, float, str)
 
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-  """Numbers from `low` to `high`, both possible.
+  """Numbers from `low` to `high`, both included.
 
   Attributes:
     low, high: the bounds.
-    log: whether the logarithm is drawn evenly, in place of the number.
-    whole: whether numbers are integers.
+    log: whether the logarithm is uniform, instead of the number.
+    whole: whether the numbers are integers.
   """
 
   low: float
@@ -41,10 +41,10 @@ class Choice:
   """One of several values.
 
   Attributes:
-    labels: what each is called: itself, or text.
-    values: what each is; spaces where `spaces` says so.
-    crossed: whether all are taken, or one is drawn.
-    spaces: whether the values are mappings of keys, not a value of this key.
+    labels: the label of each value: the value itself, or text.
+    values: the values; search spaces if `spaces`.
+    crossed: whether all values are tried, or one is drawn.
+    spaces: whether the values are search spaces, not values of this key.
   """
 
   labels: tuple[Any, ...]
@@ -55,7 +55,7 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Template:
-  """Text with gaps, alone or in a tuple, and an axis for each gap."""
+  """A string (or a tuple of them) with gaps, and an axis for each gap."""
 
   text: Any
   axes: Mapping[str, Range | Choice]
@@ -65,25 +65,28 @@ Space = Mapping[str, Any]
 
 
 def grid(*values: Any) -> Choice:
-  """Each of the values: grid(32, 64), or grid({"sgd": {...}, "adam": {...}}).
+  """Tries each value: grid(32, 64), or grid({"sgd": {...}, "adam": {...}}).
 
   Raises:
-    ValueError: no value, or one twice.
+    ValueError: there is no value, or a value is repeated.
   """
   return _choice(values, crossed=True)
 
 
 def categorical(*values: Any) -> Choice:
-  """One of the values is drawn; a mapping {label: space} as for `grid`.
+  """Draws one of the values; accepts a mapping {label: space}, as `grid` does.
 
   Raises:
-    ValueError: no value, or one twice.
+    ValueError: there is no value, or a value is repeated.
   """
   return _choice(values, crossed=False)
 
 
 def zipped(columns: Mapping[str, Sequence[Any]]) -> Choice:
-  """The first values together, then the second: {key: values, ...}, a grid.
+  """A grid of rows: the first value of each key, then the second, and so on.
+
+  Args:
+    columns: {key: values}.
 
   Raises:
     ValueError: the keys have different numbers of values.
@@ -93,7 +96,7 @@ def zipped(columns: Mapping[str, Sequence[Any]]) -> Choice:
   }
   lengths = {key: len(values) for key, values in columns.items()}
   if len(set(lengths.values())) != 1:
-    raise ValueError(f"zipped takes columns of one length, not {lengths}")
+    raise ValueError(f"zipped needs columns of equal length, not {lengths}")
   rows = [
     dict(zip(columns, row, strict=True))
     for row in zip(*columns.values(), strict=True)
@@ -108,61 +111,61 @@ def zipped(columns: Mapping[str, Sequence[Any]]) -> Choice:
 
 
 def seeds(count: int) -> Choice:
-  """The seeds 0 to count - 1, each with everything; for the key "seed"."""
+  """The seeds 0 to count - 1, crossed with all other axes; for key "seed"."""
   count = options.convert(count, ranges.Count, name="the number of seeds")
   return grid(*range(count))
 
 
 def uniform(low: float, high: float) -> Range:
-  """Numbers, evenly drawn."""
+  """Uniformly distributed numbers."""
   return _range(low, high)
 
 
 def log_uniform(low: float, high: float) -> Range:
-  """Positive numbers whose logarithm is evenly drawn."""
+  """Positive numbers whose logarithm is uniformly distributed."""
   return _range(low, high, log=True)
 
 
 def integer(low: int, high: int, *, log: bool = False) -> Range:
-  """Integers from `low` to `high`; `log` draws their logarithm evenly."""
+  """Integers from `low` to `high`; with `log` their logarithm is uniform."""
   return _range(low, high, log=log, whole=True)
 
 
 def template(text: Any, **axes: Range | Choice) -> Template:
-  """Text with gaps to fill: template("random_mixup({alpha})", alpha=...).
+  """A template of a value: template("random_mixup({alpha})", alpha=...).
 
   Args:
-    text: a string or a tuple of them.
-    **axes: for each gap; no mappings.
+    text: a string with gaps, or a tuple of strings.
+    **axes: an axis for each gap; mappings are not allowed.
 
   Raises:
-    ValueError: a gap without an axis, or an axis without a gap.
+    ValueError: a gap has no axis, or an axis has no gap.
   """
   parts = [text] if isinstance(text, str) else text
   gaps = {gap for part in parts for gap in re.findall(r"\{(\w+)\}", part)}
   if gaps != set(axes):
     raise ValueError(
       f"the template {text!r} has the gaps {sorted(gaps)}, but the axes are "
-      f"{sorted(axes)}; each gap needs an axis of its name"
+      f"{sorted(axes)}; give each gap an axis with its name"
     )
   return Template(text, axes)
 
 
 def fill(text: Any, values: Mapping[str, Any]) -> Any:
-  """The text of a template with its gaps filled."""
+  """Fills the gaps of a template."""
   if not isinstance(text, str):
     return tuple(fill(part, values) for part in text)
   return re.sub(r"\{(\w+)\}", lambda gap: repr(values[gap[1]]), text)
 
 
 def at(axis: Range | Choice, place: float) -> Any:
-  """The number, or the label, that lies at a place in [0, 1) of an axis."""
+  """The number or label at a relative position `place` in [0, 1) of an axis."""
   if isinstance(axis, Choice):
     return axis.labels[int(place * len(axis.labels))]
-  place = float(place)  # A numpy number would show its type in a command.
+  place = float(place)  # The repr of a numpy number has its type.
   low, high = axis.low, axis.high
   if axis.whole:
-    # Each integer owns the half unit around it, so that all are as likely.
+    # An integer gets the interval of +-0.5 around it: all are equally likely.
     low, high = low - 0.5, high + 0.5
   if axis.log:
     value = math.exp(math.log(low) + place * (math.log(high) - math.log(low)))
@@ -174,10 +177,10 @@ def at(axis: Range | Choice, place: float) -> Any:
 
 
 def value_of(axis: Choice, label: Any) -> Any:
-  """The value behind a label.
+  """Returns the value of a label.
 
   Raises:
-    ValueError: there is no such label.
+    ValueError: the label is unknown.
   """
   if label not in axis.labels:
     known = [str(each) for each in axis.labels]
@@ -200,7 +203,7 @@ def _choice(values: Sequence[Any], *, crossed: bool) -> Choice:
   labels = tuple(values[0]) if spaces else tuple(map(_label, values))
   if not labels or len(set(map(str, labels))) < len(labels):
     raise ValueError(
-      f"the choice {labels} needs at least one value, and none of them twice"
+      f"the choice {labels} needs at least one value, without repetitions"
     )
   of_labels = tuple(values[0].values()) if spaces else tuple(values)
   return Choice(labels, of_labels, crossed=crossed, spaces=spaces)
@@ -211,9 +214,9 @@ def _check_spaces(mapping: Mapping[Any, Any]) -> None:
   for label, space in mapping.items():
     if not isinstance(label, str) or not isinstance(space, Mapping):
       raise ValueError(
-        f"the choice {dict(mapping)!r}: a dictionary says what each label "
-        f"sets, as in {{'small': {{'model.options.width': 8}}}}, but "
-        f"{label!r} is {space!r}; for dictionaries as values give each a "
+        f"the choice {dict(mapping)!r}: a dictionary maps each label to its "
+        f"config values, as in {{'small': {{'model.options.width': 8}}}}, but "
+        f"{label!r} is {space!r}; to use dictionaries as values, give each a "
         "label: {'a': {'optimizer.options': {'b1': 0.9}}}"
       )
 
@@ -225,14 +228,14 @@ def _label(value: Any) -> Any:
 def _range(
   low: Any, high: Any, *, log: bool = False, whole: bool = False
 ) -> Range:
-  """A range whose bounds are numbers, integers where it is whole."""
+  """A range, after checks of its bounds (integers if `whole`)."""
   kind = int if whole else float
   low = options.convert(low, kind, name="the lower bound of a range")
   high = options.convert(high, kind, name="the upper bound of a range")
   if not low < high or (log and low <= 0):
     least = "above 0 and " if log else ""
     raise ValueError(
-      f"the range from {low} to {high} is none: the lower bound must be {least}"
-      "below the upper one"
+      f"the range from {low} to {high} is empty: give a lower bound {least}"
+      "below the upper bound"
     )
   return Range(low, high, log=log, whole=whole)

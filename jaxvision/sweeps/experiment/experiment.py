@@ -1,14 +1,14 @@
-"""Reads an experiment: a Python file that says what is asked, and of what.
+"""Experiment files: Python files that define a sweep. An example:
 
 QUESTION = "Which learning rate?"
 BASE = "configs/digits.py:mlp"                 # a recipe, as for --config
-OVERRIDES = {"train.duration": "20 epochs"}    # of the recipe; may be left out
+OVERRIDES = {"train.duration": "20 epochs"}    # of the recipe; optional
 SPACE = {
   "optimizer.learning_rate": sweep.log_uniform(1e-4, 1e-1),
   "seed": sweep.seeds(3),
 }
 OBJECTIVE = sweep.maximize("validation_ema/top1")
-PRUNING = sweep.halving(3)                     # may be left out
+PRUNING = sweep.halving(3)                     # optional
 READ = "How to read the answer."
 """
 
@@ -25,7 +25,7 @@ from jaxvision.sweeps.experiment.axes import Space
 from jaxvision.sweeps.experiment.objective import Objective
 from jaxvision.sweeps.experiment.pruning import Halving
 
-# name -> the type it must have.
+# name -> the required type.
 _NEEDED = {
   "QUESTION": str,
   "BASE": str,
@@ -38,17 +38,18 @@ _OPTIONAL = {"OVERRIDES": Mapping, "PRUNING": Halving}
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-  """A question and the runs that could answer it.
+  """The definition of a sweep.
 
   Attributes:
-    question, read: for people: what is asked, and how to read the answer.
+    question: the question, for readers of the report.
+    read: how to read the answer, for readers of the report.
     recipe: the base config, as for --config.
-    overrides: of the recipe, in all runs.
-    space: what the runs differ in.
-    objective: what makes a run better than another.
-    pruning: which runs end early; None for none.
-    copies: of the recipe and of the user's own code that it names, by what is
-      written, as they were when the sweep began.
+    overrides: config values of all trials.
+    space: the search space.
+    objective: the metric that is optimized.
+    pruning: when trials are pruned; None for no pruning.
+    copies: copies of the recipe and of the user's own code that the config
+      names, made at the start of the sweep. The key is the name as written.
   """
 
   question: str
@@ -66,16 +67,16 @@ class Experiment:
 def load(
   path: str | pathlib.Path, overrides: Mapping[str, Any] | None = None
 ) -> Experiment:
-  """The experiment in a file.
+  """Loads an experiment from a file.
 
   Args:
     path: the Python file.
-    overrides: of the base config, beyond those of the file.
+    overrides: config values that replace those of the file.
 
   Raises:
-    FileNotFoundError: there is no such file.
-    ValueError: it lacks a name, one has the wrong type, or the space has a key
-      or a value that its base config does not take.
+    FileNotFoundError: the file does not exist.
+    ValueError: a required name is missing or has the wrong type, or the base
+      config does not accept a key or a value of the space.
   """
   found = _constants(pathlib.Path(path))
   loaded = Experiment(
@@ -91,17 +92,18 @@ def load(
 
 
 def check(experiment: Experiment, *, owner: str = "") -> Experiment:
-  """Whether the config takes every key and every extreme value of the space.
+  """Checks that the config accepts every key and extreme value of the space.
 
   Args:
-    experiment: what is asked.
-    owner: the folder that names the recipe; "" where the user does.
+    experiment: the experiment to check.
+    owner: the folder that names the recipe; "" if the user typed it.
 
   Returns:
-    The same with the code that it names.
+    The experiment with copies of the code that its config names.
 
   Raises:
-    ValueError: it does not, or the folder names code that is not trusted.
+    ValueError: the config does not accept a key or a value, or the folder
+      names code that is not trusted.
   """
   path = experiment.recipe.partition(":")[0]
   code = {
@@ -121,8 +123,8 @@ def check(experiment: Experiment, *, owner: str = "") -> Experiment:
 def _constants(path: pathlib.Path) -> dict[str, Any]:
   if not path.is_file():
     raise FileNotFoundError(
-      f"no experiment {str(path)!r} in {pathlib.Path.cwd()}; it is a Python "
-      f"file with {', '.join(_NEEDED)}"
+      f"no experiment {str(path)!r} in {pathlib.Path.cwd()}; give a Python "
+      f"file that defines {', '.join(_NEEDED)}"
     )
   module = user_code.load_module(user_code.open_file(path))
   for name, kind in (_NEEDED | _OPTIONAL).items():
@@ -131,7 +133,7 @@ def _constants(path: pathlib.Path) -> dict[str, Any]:
       continue
     if not isinstance(value, kind):
       raise ValueError(
-        f"{path}: {name} is {value!r}; it must be there, and of type "
+        f"{path}: {name} is {value!r}; it is required, with the type "
         f"{kind.__name__} (see jaxvision/sweeps/experiment/experiment.py)"
       )
   return {

@@ -1,4 +1,4 @@
-"""What a sweep is after: a metric of the run, its last value or its best."""
+"""The objective of a sweep: the last or the best value of a metric."""
 
 import dataclasses
 import math
@@ -12,12 +12,12 @@ _AT = ("last", "best")
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-  """A number of a run, of which the largest or the least is wanted.
+  """A number of a run that is maximized or minimized.
 
   Attributes:
     metric: a name in metrics.jsonl, such as "validation/top1".
     goal: "maximize" or "minimize".
-    at: "last", the value when the run ends, or "best", over its time.
+    at: "last" is the value at the end of the run, "best" its best value.
   """
 
   metric: str
@@ -26,20 +26,20 @@ class Objective:
 
 
 def maximize(metric: str, *, at: str = "last") -> Objective:
-  """The larger the better: maximize("validation/top1")."""
+  """Larger is better: maximize("validation/top1")."""
   return _checked(Objective(metric, "maximize", at))
 
 
 def minimize(metric: str, *, at: str = "last") -> Objective:
-  """The less the better: minimize("validation/loss", at="best")."""
+  """Smaller is better: minimize("validation/loss", at="best")."""
   return _checked(Objective(metric, "minimize", at))
 
 
 def value(objective: Objective, lines: Iterable[Mapping[str, Any]]) -> float:
-  """The objective of a run, by the lines of its metrics.jsonl.
+  """Returns the objective of a run from the lines of its metrics.jsonl.
 
   Raises:
-    ValueError: the run has not measured it, or it is not finite.
+    ValueError: the run did not log the metric, or its value is not finite.
   """
   lines = list(lines)
   values = [
@@ -56,14 +56,14 @@ def value(objective: Objective, lines: Iterable[Mapping[str, Any]]) -> float:
 
 
 def best(objective: Objective, values: Iterable[float]) -> float:
-  """The best of some values, NaN if none is a number."""
+  """The best of some values; NaN if all are NaN."""
   finite = [each for each in values if not math.isnan(each)]
   choose = max if objective.goal == "maximize" else min
   return choose(finite, default=math.nan)
 
 
 def is_better(objective: Objective, a: float, b: float) -> bool:
-  """Whether `a` is better than `b`; a number is better than NaN."""
+  """Whether `a` is better than `b`. Any number is better than NaN."""
   if math.isnan(a) or math.isnan(b):
     return math.isnan(b) and not math.isnan(a)
   return a > b if objective.goal == "maximize" else a < b

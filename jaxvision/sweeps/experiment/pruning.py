@@ -1,11 +1,11 @@
-"""Successive halving: runs that do badly early do not go on.
+"""Successive halving: runs with poor early results are stopped.
 
-At a few shares of the training, the rungs, a run goes on if it is among the
-best 1 / factor of those that have come as far, itself included. Nobody waits:
-it is judged by those that are there (the asynchronous form of Li et al. 2020,
-"A System for Massively Parallel Hyperparameter Tuning", algorithm 2). How far a
-run is, is said in thousandths of it, so that runs of different numbers of steps
-can be compared.
+A rung is a fraction of the training. At each rung a run continues if it is
+among the best 1 / factor of the runs that have reached the rung, itself
+included. No run waits for others (the asynchronous form: Li et al. 2020, "A
+System for Massively Parallel Hyperparameter Tuning", algorithm 2). Progress is
+measured in thousandths of a run, so that runs with different numbers of steps
+are comparable.
 """
 
 import dataclasses
@@ -15,18 +15,18 @@ from collections.abc import Iterable, Mapping
 from jaxvision.sweeps.experiment import objective
 from jaxvision.sweeps.experiment.objective import Objective
 
-WHOLE = 1000
+COMPLETE = 1000
 Curve = Mapping[int, float]  # progress in thousandths -> value
 
 
 @dataclasses.dataclass(frozen=True)
 class Halving:
-  """When is judged, and how many go on.
+  """The rungs, and the fraction of runs that continue after each rung.
 
   Attributes:
-    factor: one in so many goes on, at least 2.
-    first: the first rung, in thousandths of the run; each later one is `factor`
-      times the one before.
+    factor: 1 / factor of the runs continue; at least 2.
+    first: the first rung, in thousandths of the run. Each later rung is
+      `factor` times the previous one.
   """
 
   factor: int
@@ -34,44 +34,48 @@ class Halving:
 
 
 def halving(factor: int = 3, *, first: float = 0.1) -> Halving:
-  """Prunes all but the best 1 / factor at `first`, a share of the run, and on.
+  """Keeps the best 1 / factor of the runs at each rung; prunes the others.
+
+  Args:
+    factor: 1 / factor of the runs continue; at least 2.
+    first: the first rung, as a fraction of the run.
 
   Raises:
-    ValueError: a factor below 2, or a share that is not in (0, 1).
+    ValueError: `factor` is below 2, or `first` is not in (0, 1).
   """
   if factor < 2 or not 0 < first < 1:
     raise ValueError(
-      f"halving takes a factor of at least 2 and a share `first` between 0 and "
-      f"1, as in halving(3, first=0.1); not {factor} and {first}"
+      f"halving({factor}, first={first}): give a factor of at least 2 and a "
+      "fraction `first` between 0 and 1, as in halving(3, first=0.1)"
     )
-  return Halving(factor, max(1, round(first * WHOLE)))
+  return Halving(factor, max(1, round(first * COMPLETE)))
 
 
 def progress(step: int, total: int) -> int:
-  """How far a run is, in thousandths."""
-  return step * WHOLE // total
+  """The progress of a run, in thousandths."""
+  return step * COMPLETE // total
 
 
 def passes(rules: Halving, curve: Curve, now: int) -> bool:
-  """Whether a run whose curve ends earlier passes a rung by coming to `now`."""
+  """Whether a rung is after the last point of the curve and up to `now`."""
   return bool(_passed(rules, max(curve, default=-1), now))
 
 
-def goes_on(
+def survives(
   rules: Halving, aim: Objective, curve: Curve, others: Iterable[Curve]
 ) -> bool:
-  """Whether a run goes on after the last value of its curve.
+  """Whether a run continues after the last value of its curve.
 
   Args:
-    rules: when is judged.
-    aim: what is better.
-    curve: of this run, so far.
-    others: of all other runs.
+    rules: the rungs.
+    aim: the objective.
+    curve: the curve of this run so far.
+    others: the curves of all other runs.
   """
   *before, now = sorted(curve)
   rungs = _passed(rules, before[-1] if before else -1, now)
   others = list(others)
-  return now >= WHOLE or all(
+  return now >= COMPLETE or all(
     _is_among_best(
       rules, aim, _value_at(aim, curve, rung), _values_at(aim, others, rung)
     )
@@ -82,13 +86,13 @@ def goes_on(
 def _passed(rules: Halving, last: int, now: int) -> list[int]:
   """The rungs after `last`, up to `now`."""
   rungs = [rules.first]
-  while rungs[-1] * rules.factor < WHOLE:
+  while rungs[-1] * rules.factor < COMPLETE:
     rungs.append(rungs[-1] * rules.factor)
   return [rung for rung in rungs if last < rung <= now]
 
 
 def _value_at(aim: Objective, curve: Curve, rung: int) -> float:
-  """The value when a rung was reached, or the best until then."""
+  """The value when a rung was reached, or the best value up to it."""
   reached = min(place for place in curve if place >= rung)
   if aim.at == "last":
     return curve[reached]

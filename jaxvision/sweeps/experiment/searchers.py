@@ -1,9 +1,9 @@
-"""Which points of a space are tried, and in what order.
+"""Searchers: the points of a search space that a sweep tries, in order.
 
-A plan is a list: the picks of each trial that are known beforehand. `grid`,
-`random` and `quasi_random` know all of them, so that a trial is the same
-whoever runs it, and a plan can be read before it is begun. `tpe` leaves what is
-drawn to Optuna, which learns from the trials that have ended.
+A plan is a list with the known picks of each trial. `grid`, `random` and
+`quasi_random` know all picks before the sweep starts: a trial is the same on
+any worker, and the plan can be printed first. With `tpe`, Optuna draws the
+other picks, and learns from the trials that have ended.
 """
 
 import dataclasses
@@ -24,13 +24,13 @@ SEED = "seed"
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-  """A trial to come.
+  """A planned trial.
 
   Attributes:
-    picks: those that are known.
-    leader: the number of the trial whose picks it takes, all but the crossed
-      ones; None where it has none. The seeds of a point have the first as
-      leader, so that they try the same.
+    picks: the picks that are known before the sweep starts.
+    leader: the number of the trial from which this one copies the drawn picks;
+      None if it draws its own. All seeds of a point copy from the first seed,
+      so they train the same config.
   """
 
   picks: dict[str, Any]
@@ -38,29 +38,30 @@ class Planned:
 
 
 def plan(
-  what: Space, *, searcher: str, draws: int, seed: int = 0
+  search_space: Space, *, searcher: str, draws: int, seed: int = 0
 ) -> list[Planned]:
-  """The trials of a sweep.
+  """Returns the trials of a sweep.
 
   Args:
-    what: the space.
-    searcher: a name of `SEARCHERS`.
-    draws: how often is drawn what is drawn; each draw meets all crossings. A
-      grid, and a space in which nothing is drawn, has its points only.
-    seed: of the draws.
+    search_space: the search space.
+    searcher: a name in `SEARCHERS`.
+    draws: number of draws. Each draw is combined with all crossed values. It
+      is ignored for a grid, and for a space without drawn axes.
+    seed: seed of the draws.
 
   Raises:
-    ValueError: an unknown searcher, no draw, or a range in a grid.
+    ValueError: the searcher is unknown, `draws` is below 1, or a grid has a
+      range.
   """
   if searcher not in SEARCHERS:
     raise ValueError(lookup.unknown("searcher", searcher, SEARCHERS))
   if draws < 1:
-    raise ValueError(f"--trials {draws} tries nothing; give at least 1")
-  return SEARCHERS[searcher](what, draws, seed)
+    raise ValueError(f"--trials {draws}: give at least 1 trial")
+  return SEARCHERS[searcher](search_space, draws, seed)
 
 
-def text(what: Space, planned: Planned) -> str:
-  """The overrides of a trial, as on the command line; what is known of them."""
+def text(search_space: Space, planned: Planned) -> str:
+  """The overrides of a trial as flags, or its known picks before a draw."""
   missing = []
 
   def pick(name: str, axis: Range | Choice) -> Any:
@@ -68,45 +69,49 @@ def text(what: Space, planned: Planned) -> str:
       missing.append(name)
     return planned.picks.get(name, axes.extremes(axis)[0])
 
-  point = space.resolve(what, pick)
+  point = space.resolve(search_space, pick)
   if not missing:
     return "  ".join(
       shlex.quote(f"--config.{k}={v}") for k, v in point.overrides.items()
     )
   known = "  ".join(f"{name}={value}" for name, value in planned.picks.items())
-  return f"{known}  (the rest is chosen as it goes)".strip()
+  return f"{known}  (the other values are drawn during the sweep)".strip()
 
 
-def _grid(what: Space, draws: int, seed: int) -> list[Planned]:
+def _grid(search_space: Space, draws: int, seed: int) -> list[Planned]:
   del draws, seed
-  return [Planned(picks) for picks in space.crossings(what, everything=True)]
+  return [
+    Planned(picks) for picks in space.crossings(search_space, everything=True)
+  ]
 
 
-def _random(what: Space, draws: int, seed: int) -> list[Planned]:
+def _random(search_space: Space, draws: int, seed: int) -> list[Planned]:
   def place(draw: int, name: str) -> float:
     rng = np.random.default_rng([seed, draw, zlib.crc32(name.encode())])
     return rng.random()
 
-  return _drawn(what, draws, place)
+  return _drawn(search_space, draws, place)
 
 
-def _quasi_random(what: Space, draws: int, seed: int) -> list[Planned]:
+def _quasi_random(search_space: Space, draws: int, seed: int) -> list[Planned]:
   from scipy.stats import qmc
 
-  names = list(space.drawn(what))
+  names = list(space.drawn(search_space))
   if not names:
-    return _drawn(what, draws, lambda draw, name: 0.0)
+    return _drawn(search_space, draws, lambda draw, name: 0.0)
   sequence = qmc.Sobol(len(names), seed=seed)
-  # A power of two, of which the sequence is balanced.
+  # A Sobol sequence is balanced for powers of two.
   points = sequence.random_base2(max(draws - 1, 1).bit_length())
-  return _drawn(what, draws, lambda draw, name: points[draw, names.index(name)])
+  return _drawn(
+    search_space, draws, lambda draw, name: points[draw, names.index(name)]
+  )
 
 
-def _tpe(what: Space, draws: int, seed: int) -> list[Planned]:
+def _tpe(search_space: Space, draws: int, seed: int) -> list[Planned]:
   del seed
-  cells = list(space.crossings(what))
+  cells = list(space.crossings(search_space))
   planned = []
-  for _ in range(draws if space.drawn(what) else 1):
+  for _ in range(draws if space.drawn(search_space) else 1):
     first: dict[tuple, int] = {}
     for picks in cells:
       point = tuple(each for each in picks.items() if each[0] != SEED)
@@ -116,25 +121,25 @@ def _tpe(what: Space, draws: int, seed: int) -> list[Planned]:
   return planned
 
 
-def _drawn(what: Space, draws: int, place: Places) -> list[Planned]:
-  """Each draw with each crossing; the same draw for all of these."""
-  cells = list(space.crossings(what))
+def _drawn(search_space: Space, draws: int, place: Places) -> list[Planned]:
+  """Combines each draw with all crossed values."""
+  cells = list(space.crossings(search_space))
   return [
-    Planned(_complete(what, picks, draw, place))
-    for draw in range(draws if space.drawn(what) else 1)
+    Planned(_complete(search_space, picks, draw, place))
+    for draw in range(draws if space.drawn(search_space) else 1)
     for picks in cells
   ]
 
 
 def _complete(
-  what: Space, picks: Mapping[str, Any], draw: int, place: Places
+  search_space: Space, picks: Mapping[str, Any], draw: int, place: Places
 ) -> dict[str, Any]:
   def pick(name: str, axis: Range | Choice) -> Any:
     if name in picks:
       return picks[name]
     return axes.at(axis, place(draw, name))
 
-  return space.resolve(what, pick).picks
+  return space.resolve(search_space, pick).picks
 
 
 SEARCHERS: Mapping[str, Callable[[Space, int, int], list[Planned]]] = {

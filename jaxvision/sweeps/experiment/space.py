@@ -1,8 +1,8 @@
-"""A space of configs: {config key: value or axis}, and what points it has.
+"""Search spaces, {config key: value or axis}, and their points.
 
-An axis is known by its name: its key, after the labels it depends on, as in
-"optimizer=sgd/optimizer.learning_rate". `picks` are {name: number or label};
-they say all of a point, and the space makes overrides of the config of them.
+The name of an axis is its key, after the labels that it depends on, as in
+"optimizer=sgd/optimizer.learning_rate". `picks` are {name: number or label}.
+The picks define a point; the space converts them to overrides of the config.
 """
 
 import dataclasses
@@ -23,9 +23,9 @@ class Point:
   """One config of a space.
 
   Attributes:
-    picks: the number or label of each axis, by name.
-    settings: the same by the key alone, for people.
-    overrides: of the base config.
+    picks: {name of the axis: number or label}.
+    settings: {key of the axis: number or label}, for reports.
+    overrides: {config key: value} on top of the base config.
   """
 
   picks: dict[str, Any]
@@ -34,9 +34,9 @@ class Point:
 
 
 def resolve(space: Space, pick: Pick) -> Point:
-  """The point for which `pick(name, axis)` says where each axis is.
+  """Returns the point whose picks are `pick(name, axis)`.
 
-  Only those axes are asked for that exist under the labels picked so far.
+  `pick` is called only for axes that exist under the labels picked so far.
   """
   point = Point({}, {}, {})
   _resolve(space, pick, point, "")
@@ -46,12 +46,12 @@ def resolve(space: Space, pick: Pick) -> Point:
 def crossings(
   space: Space, *, everything: bool = False, prefix: str = ""
 ) -> Iterator[dict[str, Any]]:
-  """The picks of the axes that are crossed, each with each.
+  """Yields the picks of all combinations of the crossed axes.
 
   Args:
-    space: what it says.
-    everything: cross what would be drawn, too.
-    prefix: of the names.
+    space: the search space.
+    everything: cross the drawn axes too.
+    prefix: prefix of the names.
 
   Raises:
     ValueError: a range cannot be crossed.
@@ -67,7 +67,10 @@ def crossings(
 def drawn(
   space: Space, *, prefix: str = "", inside: bool = False
 ) -> dict[str, Range | Choice]:
-  """All axes that are drawn, by name; `inside` says that they all are."""
+  """Returns the drawn axes by name.
+
+  `inside`: the space belongs to a drawn label, so all its axes are drawn.
+  """
   found = {}
   for key, axis in space.items():
     name = prefix + key
@@ -84,7 +87,7 @@ def drawn(
 
 
 def corners(space: Space) -> Iterator[Point]:
-  """Points that together have every extreme value of every axis."""
+  """Yields points that together contain every extreme value of every axis."""
   seen = set()
   waiting: list[dict[str, Any]] = [{}]
   while waiting:
@@ -101,12 +104,12 @@ def corners(space: Space) -> Iterator[Point]:
         if (name, value) not in seen:
           seen.add((name, value))
           if value != chosen.get(name, axes.extremes(axis)[0]):
-            # Those it depends on stay, so that it exists there, too.
+            # Keep the labels that the axis depends on, so that it exists.
             waiting.append({**_owners(name, chosen), name: value})
 
 
 def describe(space: Space) -> dict[str, str]:
-  """What a space says, as text: two that say the same are the same."""
+  """Returns {key: text}; equal spaces give equal texts."""
   return {key: repr(axis) for key, axis in space.items()}
 
 
@@ -152,15 +155,15 @@ def _crossings_of(
         yield {name: label, **inner}
   elif isinstance(axis, Range) and everything:
     raise ValueError(
-      f"{name} is a range from {axis.low} to {axis.high}, which no grid can "
-      "list; write grid(...) with its values, or take another --searcher"
+      f"{name} is a range from {axis.low} to {axis.high}; a grid needs a list "
+      "of values: write grid(...) with the values, or use another --searcher"
     )
   else:
     yield {}
 
 
 def _owners(name: str, picks: Picks) -> dict[str, Any]:
-  """The picks whose labels stand in a name."""
+  """The picks whose labels are part of a name."""
   return {
     owner: label
     for owner, label in picks.items()

@@ -1,4 +1,4 @@
-"""What a claimed trial tries: what its plan says, and TPE for the rest."""
+"""The point of a claimed trial: its planned picks, and TPE for the others."""
 
 import zlib
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from jaxvision.sweeps.study import storage
 
 
 def is_ready(frozen: Any, trials: Sequence[Any]) -> bool:
-  """Whether it may be run: no elder twin, and its leader has its picks."""
+  """Whether a trial can run: no older duplicate, and its leader has picks."""
   before = frozen.user_attrs.get("succeeds")
-  twins = (
+  duplicates = (
     each
     for each in trials[: frozen.number]
     if before is not None and each.user_attrs.get("succeeds") == before
   )
-  if any(twins):
+  if any(duplicates):
     return False
   leader = frozen.user_attrs.get("leader")
   return leader is None or bool(_picks_of(leader, trials))
 
 
 def fixed(frozen: Any) -> dict[str, Any]:
-  """The picks that a trial was planned with, or has inherited."""
+  """The planned picks of a trial, and those of its earlier attempts."""
   return dict(frozen.system_attrs.get("fixed_params", {}))
 
 
@@ -35,28 +35,28 @@ def propose(
   frozen: Any,
   trials: Sequence[Any],
   *,
-  what: Space,
+  search_space: Space,
   seed: int,
 ) -> space.Point:
-  """The point of a trial; what is not fixed is drawn by TPE.
+  """Returns the point of a trial; TPE draws the picks that are not fixed.
 
   Args:
     opened: the storage.
-    name: of the study.
-    key: of the trial in the storage.
-    frozen: the trial as it was before it was claimed.
-    trials: all of them.
-    what: the space.
-    seed: of what is drawn.
+    name: name of the study.
+    key: id of the trial in the storage.
+    frozen: the trial before the claim.
+    trials: all trials.
+    search_space: the search space.
+    seed: seed of the draws.
   """
-  optuna = storage.engine()
-  # By the number: it does not matter who runs a trial.
+  optuna = storage.import_optuna()
+  # The seed depends on the number of the trial, not on the worker.
   own_seed = zlib.crc32(f"{seed} {frozen.number}".encode())
   sampler = optuna.samplers.TPESampler(seed=own_seed, constant_liar=True)
   leader = frozen.user_attrs.get("leader")
-  led = {} if leader is None else _picks_of(leader, trials)
-  opened.set_trial_system_attr(key, "fixed_params", {**led, **fixed(frozen)})
-  # An open study keeps the trials it has seen; a new one sees those of now.
+  copied = {} if leader is None else _picks_of(leader, trials)
+  opened.set_trial_system_attr(key, "fixed_params", {**copied, **fixed(frozen)})
+  # An open study caches trials; a newly loaded one reads the current trials.
   now = optuna.load_study(study_name=name, storage=opened, sampler=sampler)
   now.get_trials(deepcopy=False)
   handle = optuna.trial.Trial(now, key)
@@ -67,13 +67,13 @@ def propose(
     suggest = handle.suggest_int if axis.whole else handle.suggest_float
     return suggest(name, axis.low, axis.high, log=axis.log)
 
-  point = space.resolve(what, pick)
+  point = space.resolve(search_space, pick)
   opened.set_trial_user_attr(key, "picked", True)
   return point
 
 
 def _picks_of(number: int, trials: Sequence[Any]) -> dict[str, Any]:
-  """What a leader, or a successor of it, has picked; {} before it has."""
+  """The picks of a leader or of its later attempt; {} before the draw."""
   for frozen in trials:
     if frozen.user_attrs["origin"] == number and frozen.user_attrs.get(
       "picked"

@@ -1,4 +1,4 @@
-"""Optuna's storage: SQLite in the sweep's folder, or a database by its URL."""
+"""Optuna's storage: SQLite in the sweep's folder, or a database at a URL."""
 
 import contextlib
 import functools
@@ -12,17 +12,17 @@ from typing import Any
 _SQLITE_TIMEOUT = 120.0  # seconds to wait for other writers
 
 
-def engine() -> types.ModuleType:
-  """Optuna, imported when it is needed.
+def import_optuna() -> types.ModuleType:
+  """Imports Optuna when it is needed.
 
   Raises:
-    ValueError: it is not installed.
+    ValueError: Optuna is not installed.
   """
   try:
     import optuna
   except ImportError:
     raise ValueError(
-      "sweeps need Optuna, which is not installed: pip install 'jaxvision"
+      "sweeps need Optuna, which is not installed; run pip install 'jaxvision"
       "[sweep]'"
     ) from None
   optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -30,22 +30,22 @@ def engine() -> types.ModuleType:
 
 
 def open_storage(url: str | pathlib.Path, *, beat: int, grace: int) -> Any:
-  """A storage that knows of heartbeats.
+  """Opens a storage with heartbeats.
 
   Args:
-    url: as SQLAlchemy writes it; or the path of an SQLite file.
+    url: an SQLAlchemy URL, or the path of an SQLite file.
     beat: seconds between heartbeats.
-    grace: seconds without one, after which a worker counts as dead.
+    grace: seconds without a heartbeat after which a worker is assumed dead.
 
   Raises:
-    ValueError: it cannot be opened, or the file is damaged; the message has no
-      password.
+    ValueError: the storage does not open, or the file is damaged. The message
+      does not contain the password.
   """
-  optuna = engine()
+  optuna = import_optuna()
   options = {"pool_pre_ping": True}
   if isinstance(url, pathlib.Path):
-    _check_whole(url)
-    # By itself: an address would read some characters of the path as others.
+    _check_intact(url)
+    # Connect by path: in a URL some characters of the path are special.
     options["creator"] = functools.partial(_connect, url)
     url = "sqlite:///sweep.db"
   elif is_sqlite(url):
@@ -58,22 +58,22 @@ def open_storage(url: str | pathlib.Path, *, beat: int, grace: int) -> Any:
         heartbeat_interval=beat,
         grace_period=grace,
       )
-  except Exception as error:  # whatever SQLAlchemy and the drivers raise
+  except Exception as error:  # SQLAlchemy and its drivers raise many types
     hidden = _without_password(str(error), url)
     raise ValueError(
-      f"the storage cannot be opened: {hidden}\n--storage takes what "
-      "SQLAlchemy takes, sqlite:////path/sweep.db or postgresql+psycopg2://user:"
+      f"the storage cannot be opened: {hidden}\n--storage takes a URL of "
+      "SQLAlchemy, sqlite:////path/sweep.db or postgresql+psycopg2://user:"
       "password@host/database (pip install 'jaxvision[postgres]')"
     ) from None
 
 
 def is_sqlite(url: str | pathlib.Path) -> bool:
-  """Whether the storage is a file of this machine."""
+  """Whether the storage is an SQLite file."""
   return isinstance(url, pathlib.Path) or url.startswith("sqlite")
 
 
-def _check_whole(path: pathlib.Path) -> None:
-  """Whether SQLite can read all of a file."""
+def _check_intact(path: pathlib.Path) -> None:
+  """Raises ValueError unless SQLite can read the complete file."""
   if not path.exists():
     return
   try:
@@ -85,9 +85,9 @@ def _check_whole(path: pathlib.Path) -> None:
     found = str(error)
   if found != "ok":
     raise ValueError(
-      f"{path}, the storage of the sweep, is damaged: {found}. Nothing is lost "
-      "of trials that have ended, whose folders say what they reached: stop "
-      "all workers, move the file away and give the same command again"
+      f"{path}, the storage of the sweep, is damaged: {found}. Trials that "
+      "have ended are not lost, because their folders have the results. Stop "
+      "all workers, move the file away and run the same command again"
     )
 
 
@@ -102,7 +102,7 @@ def _without_password(text: str, url: str) -> str:
 
 @contextlib.contextmanager
 def without_warnings() -> Iterator[None]:
-  """For heartbeats, which are called experimental at each use."""
+  """Hides Optuna's warning that heartbeats are experimental."""
   with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     yield

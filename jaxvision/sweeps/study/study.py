@@ -1,13 +1,13 @@
-"""The trials of a sweep in a storage that all its workers share: Optuna's.
+"""A study: the trials of a sweep in an Optuna storage that all workers share.
 
-All trials are there from the beginning, waiting; a worker claims one, and the
-storage lets only one of them have it. While it works it sends heartbeats. A
-trial whose heart has stopped is failed by whoever notices, and one that has
-failed without a reason gets a successor, with the same picks and the same
-number: `Trial.number` is that of the first of them, and names the run's folder.
-Two workers may make a successor at once; only the older can be claimed. So a
-worker may be killed between any two lines here, and nothing is lost or run
-twice.
+All trials are created at the start, in the state "waiting". A worker claims a
+trial; the storage gives a trial to one worker only. The worker sends heartbeats
+while it trains. A trial without heartbeats is marked as failed by any other
+worker. A trial that failed without a reason is retried: a new Optuna trial with
+the same picks and the same `Trial.number` succeeds it. `Trial.number` is the
+number of the first attempt and names the run folder. Two workers may create a
+successor at the same time; only the older one can be claimed. A worker can be
+killed between any two lines of this file: no trial is lost or run twice.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from jaxvision.sweeps.experiment.axes import Space
 from jaxvision.sweeps.experiment.searchers import Planned
 from jaxvision.sweeps.study import sampling, storage
 
-# A trial whose workers were killed so often is not tried again.
+# A trial fails after this number of killed workers.
 MOST_ATTEMPTS = 5
-# States of a trial, and the words of the storage for them.
+# State of a trial -> its name in the storage.
 _STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 ENDED = tuple(_STATES)
 
@@ -36,8 +36,8 @@ class Study:
   Attributes:
     handle: Optuna's study.
     storage: Optuna's storage.
-    space: what is tried.
-    seed: of what is drawn.
+    space: the search space.
+    seed: seed of the draws.
     beat: seconds between heartbeats.
     alone: a context in which no other worker changes the study.
   """
@@ -55,10 +55,10 @@ class Trial:
   """A claimed trial.
 
   Attributes:
-    key: of the storage.
-    number: of the first attempt, which names the folder.
-    attempt: 1, and one more for each worker that was killed with it.
-    point: the config it tries.
+    key: id in the storage.
+    number: number of the first attempt; it names the run folder.
+    attempt: 1 plus the number of workers that were killed during the trial.
+    point: the config of the trial.
   """
 
   key: int
@@ -68,16 +68,16 @@ class Trial:
 
 
 @dataclasses.dataclass(frozen=True)
-class Standing:
-  """How a trial stands: its latest attempt.
+class TrialStatus:
+  """The status of a trial: its latest attempt.
 
   Attributes:
-    number, attempt: as of `Trial`.
-    state: "waiting", "running", or one of `finish`.
-    value: of the objective, or None.
-    curve: progress in thousandths -> value of the metric.
-    began: when it was claimed, seconds since 1970; None before that.
-    seconds: from the claim to the end; None before that.
+    number, attempt: as in `Trial`.
+    state: "waiting", "running", "complete", "pruned" or "failed".
+    value: value of the objective; None if the trial is not complete.
+    curve: {progress in thousandths: value of the metric}.
+    began: time of the claim in seconds since 1970; None before the claim.
+    seconds: time from the claim to the end; None before the end.
   """
 
   number: int
@@ -95,30 +95,30 @@ def open_study(
   name: str,
   goal: str,
   plan: Sequence[Planned],
-  what: Space,
+  search_space: Space,
   seed: int,
   grace: float,
   lock: Callable[[], contextlib.AbstractContextManager[Any]],
   recall: Callable[[int], Mapping[str, Any]] = lambda _: {},
 ) -> Study:
-  """Opens a study, and makes it and its trials if they are not there.
+  """Opens a study; creates the study and its trials if they do not exist.
 
   Args:
-    url: of `storage.open_storage`.
-    name: of the study in the storage.
+    url: as for `storage.open_storage`.
+    name: name of the study in the storage.
     goal: "maximize" or "minimize".
-    plan: its trials.
-    what: the space they are from.
-    seed: of what is drawn.
-    grace: seconds without a heartbeat after which a worker counts as dead.
-    lock: a context that one worker at a time is in. The caller is in it now.
-    recall: the picks of a trial by its number, {} if there are none: of trials
-      that were begun with another storage, which is lost.
+    plan: the planned trials.
+    search_space: the search space.
+    seed: seed of the draws.
+    grace: seconds without a heartbeat after which a worker is assumed dead.
+    lock: a context that one worker at a time can enter. The caller holds it.
+    recall: maps the number of a trial to the picks that its folder records, or
+      {}. It restores trials of a storage that was lost.
 
   Raises:
-    ValueError: Optuna is not installed, or the storage cannot be reached.
+    ValueError: Optuna is not installed, or the storage does not open.
   """
-  optuna = storage.engine()
+  optuna = storage.import_optuna()
   beat = max(1, round(grace / 4))
   opened = storage.open_storage(
     url, beat=beat, grace=max(beat + 1, round(grace))
@@ -130,24 +130,24 @@ def open_study(
     load_if_exists=True,
     pruner=optuna.pruners.NopPruner(),
   )
-  there = len(handle.get_trials(deepcopy=False))
-  for number, planned in enumerate(plan[there:], there):
+  existing = len(handle.get_trials(deepcopy=False))
+  for number, planned in enumerate(plan[existing:], existing):
     attributes = {"origin": number, "attempt": 1}
     if planned.leader is not None:
       attributes["leader"] = planned.leader
     picks = {**planned.picks, **recall(number)}
     handle.enqueue_trial(picks, user_attrs=attributes)
-  # SQLite has no locks of rows, which Optuna counts on: two workers would have
-  # the same trial. Its workers are on one machine, where files can be locked.
+  # Optuna relies on row locks, which SQLite lacks: two workers could claim the
+  # same trial. Workers with SQLite share one machine, so a file lock works.
   alone = lock if storage.is_sqlite(url) else contextlib.nullcontext
-  return Study(handle, opened, what, seed, beat, alone)
+  return Study(handle, opened, search_space, seed, beat, alone)
 
 
 def claim(study: Study) -> Trial | None:
-  """Takes the next trial that waits; None if there is none now."""
-  heal(study)
+  """Claims the next waiting trial; None if no trial is waiting now."""
+  requeue_dead(study)
   trials = study.handle.get_trials(deepcopy=False)
-  # Those that were begun come before those that were not.
+  # Lower numbers come first, so retries come before new trials.
   for frozen in sorted(trials, key=_origin):
     if frozen.state.name == "WAITING" and sampling.is_ready(frozen, trials):
       key = _key(study, frozen.number)
@@ -162,7 +162,7 @@ def claim(study: Study) -> Trial | None:
             key,
             frozen,
             trials,
-            what=study.space,
+            search_space=study.space,
             seed=study.seed,
           ),
         )
@@ -170,16 +170,16 @@ def claim(study: Study) -> Trial | None:
 
 
 def _take(study: Study, key: int) -> bool:
-  """Whether this worker, and no other, has a trial now."""
-  # First its heart, so that no moment is without one.
+  """Claims a trial; False if another worker has claimed it."""
+  # Send a heartbeat first: a running trial must never be without one.
   study.storage.record_heartbeat(key)
   with study.alone():
     return study.storage.set_trial_state_values(key, _state("RUNNING"))
 
 
-def heal(study: Study) -> None:
-  """Ends the trials of dead workers, and lets them be taken up."""
-  optuna = storage.engine()
+def requeue_dead(study: Study) -> None:
+  """Marks the trials of dead workers as failed, and queues them again."""
+  optuna = storage.import_optuna()
   with storage.without_warnings(), study.alone():
     optuna.storages.fail_stale_trials(study.handle)
   for frozen in _latest(study.handle.get_trials(deepcopy=False)):
@@ -202,13 +202,13 @@ def heal(study: Study) -> None:
 
 
 @contextlib.contextmanager
-def beating(study: Study, trials: Sequence[Trial]) -> Iterator[None]:
-  """Sends heartbeats of trials meanwhile."""
+def heartbeats(study: Study, trials: Sequence[Trial]) -> Iterator[None]:
+  """Sends heartbeats for trials while the context is open."""
   stop = threading.Event()
 
   def beat() -> None:
     while not stop.wait(study.beat):
-      # A storage that is away for a moment is asked again.
+      # A storage may be unreachable for a moment; the next beat tries again.
       with contextlib.suppress(Exception):
         for trial in trials:
           study.storage.record_heartbeat(trial.key)
@@ -223,8 +223,8 @@ def beating(study: Study, trials: Sequence[Trial]) -> Iterator[None]:
 
 
 def report(study: Study, trial: Trial, progress: int, value: float) -> bool:
-  """Notes a value of the metric; False if the trial is not ours any more."""
-  with _ours(study) as mine:
+  """Stores a value of the metric; False if another worker has the trial."""
+  with _if_running(study) as mine:
     study.storage.set_trial_intermediate_value(trial.key, progress, value)
   return bool(mine)
 
@@ -237,16 +237,16 @@ def finish(
   value: float | None = None,
   reason: str = "",
 ) -> bool:
-  """Ends a trial, for ever; False if it was not ours any more.
+  """Sets the final state of a trial; False if another worker has the trial.
 
   Args:
-    study: of the trial.
-    trial: claimed.
+    study: the study of the trial.
+    trial: a trial that this worker claimed.
     state: "complete", "pruned" or "failed".
-    value: of the objective, where there is one.
-    reason: why it did not complete.
+    value: value of the objective; None if there is none.
+    reason: why the trial did not complete.
   """
-  with _ours(study) as mine:
+  with _if_running(study) as mine:
     if state != "complete":
       study.storage.set_trial_user_attr(trial.key, "reason", reason)
     values = None if value is None else [value]
@@ -257,38 +257,38 @@ def finish(
 
 
 def release(study: Study, trial: Trial) -> None:
-  """Gives a trial back: another worker goes on with it."""
-  with _ours(study):
+  """Returns a trial to the queue; another worker resumes it."""
+  with _if_running(study):
     study.storage.set_trial_user_attr(trial.key, "released", True)
     study.storage.set_trial_state_values(trial.key, _state("FAIL"))
 
 
-def is_ours(study: Study, trial: Trial) -> bool:
-  """Whether a claimed trial has not been given to another worker."""
+def is_running(study: Study, trial: Trial) -> bool:
+  """Whether no other worker has taken over a claimed trial."""
   return study.storage.get_trial(trial.key).state.name == "RUNNING"
 
 
-def standings(study: Study) -> list[Standing]:
-  """How all trials stand, by their number."""
+def statuses(study: Study) -> list[TrialStatus]:
+  """The status of all trials, ordered by number."""
   latest = _latest(study.handle.get_trials(deepcopy=False))
-  return sorted(map(_standing, latest), key=lambda each: each.number)
+  return sorted(map(_status, latest), key=lambda each: each.number)
 
 
 def curves(study: Study, *, but: Sequence[Trial]) -> list[pruning.Curve]:
-  """The values of the metric in all other trials."""
+  """The curves of all trials except `but`."""
   own = {trial.number for trial in but}
-  return [s.curve for s in standings(study) if s.number not in own]
+  return [s.curve for s in statuses(study) if s.number not in own]
 
 
 def is_over(study: Study) -> bool:
   """Whether all trials have ended."""
-  return all(each.state in ENDED for each in standings(study))
+  return all(each.state in ENDED for each in statuses(study))
 
 
 @contextlib.contextmanager
-def _ours(study: Study) -> Iterator[list[bool]]:
-  """[True] if the trial could be changed, [] if another has ended it."""
-  optuna, mine = storage.engine(), [True]
+def _if_running(study: Study) -> Iterator[list[bool]]:
+  """Yields a list: [True], or [] if the trial had ended before the change."""
+  optuna, mine = storage.import_optuna(), [True]
   try:
     with study.alone():
       yield mine
@@ -297,7 +297,7 @@ def _ours(study: Study) -> Iterator[list[bool]]:
 
 
 def _state(name: str) -> Any:
-  return storage.engine().trial.TrialState[name]
+  return storage.import_optuna().trial.TrialState[name]
 
 
 def _key(study: Study, number: int) -> int:
@@ -310,7 +310,7 @@ def _origin(frozen: Any) -> int:
 
 
 def _latest(trials: Sequence[Any]) -> list[Any]:
-  """The last attempt of each trial; of two that succeed one, the older."""
+  """The last attempt of each trial; the older one of two successors."""
   latest, succeeded = {}, set()
   for frozen in trials:
     before = frozen.user_attrs.get("succeeds")
@@ -320,13 +320,13 @@ def _latest(trials: Sequence[Any]) -> list[Any]:
   return list(latest.values())
 
 
-def _standing(frozen: Any) -> Standing:
-  words = {word: state for state, word in _STATES.items()}
-  state = words.get(frozen.state.name, frozen.state.name.lower())
+def _status(frozen: Any) -> TrialStatus:
+  names = {name: state for state, name in _STATES.items()}
+  state = names.get(frozen.state.name, frozen.state.name.lower())
   if state == "failed" and "reason" not in frozen.user_attrs:
-    state = "waiting"  # for the worker that takes it up
+    state = "waiting"  # for a retry
   duration = frozen.duration
-  return Standing(
+  return TrialStatus(
     number=_origin(frozen),
     attempt=frozen.user_attrs["attempt"],
     state=state,

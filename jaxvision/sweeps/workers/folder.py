@@ -1,13 +1,13 @@
 """The folder of a sweep, which all its workers share.
 
-  sweep.json           what is asked and how; the folder belongs to it
-  code/                the recipe and the user's own code, as they were
-  trials/0007/         the run of trial 7, as `jaxvision train` leaves it
-  trials/0007/trial.json   what the sweep says of it: settings, state, value
-  workers/             what the workers printed
-  sweep.db             the storage, unless it is elsewhere
+  sweep.json           definition of the sweep
+  code/                copies of the recipe and of the user's own code
+  trials/0007/         run folder of trial 7, as written by `jaxvision train`
+  trials/0007/trial.json   settings, state and value of trial 7
+  workers/             logs of the workers
+  sweep.db             the storage, unless --storage gives another one
 
-It says all that a report needs; the storage is only needed to go on.
+A report needs this folder only. Resuming the sweep needs the storage too.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ from jaxvision.sweeps.experiment.experiment import Experiment
 
 Path = pathlib.Path
 _LOGGER = logging.getLogger(__name__)
-# Does not belong to what is asked.
+# Key of sweep.json that is not part of the definition of the sweep.
 _NAME = "study"
 
 
 @contextlib.contextmanager
 def locked(workdir: Path) -> Iterator[None]:
-  """Only one process is in here at a time, also of other machines."""
+  """Holds the lock of the sweep, against processes of other machines too."""
   workdir.mkdir(parents=True, exist_ok=True)
   with locks.locked(workdir / "lock"):
     yield
@@ -42,16 +42,16 @@ def locked(workdir: Path) -> Iterator[None]:
 def claim(
   workdir: Path, asked: Experiment, *, file: str, **how: Any
 ) -> dict[str, Any]:
-  """Writes sweep.json, or finds that the folder is of the same sweep.
+  """Writes sweep.json, or checks that the folder belongs to the same sweep.
 
   Args:
-    workdir: of the sweep.
+    workdir: the sweep's folder.
     asked: the experiment.
-    file: where it was read from.
-    **how: the searcher and its numbers.
+    file: the experiment file.
+    **how: searcher, draws, seed and number of trials.
 
   Returns:
-    The content of sweep.json; "study" names it in the storage.
+    The content of sweep.json; "study" is the name of the study in the storage.
 
   Raises:
     ValueError: the folder belongs to another sweep.
@@ -84,7 +84,7 @@ def trial_folder(workdir: Path, number: int) -> Path:
 
 
 def write_trial(workdir: Path, number: int, facts: Mapping[str, Any]) -> None:
-  """Writes what is known of a trial, beside its run."""
+  """Writes trial.json into the run folder of a trial."""
   folder = trial_folder(workdir, number)
   folder.mkdir(parents=True, exist_ok=True)
   files.write_json(folder / "trial.json", {**facts, "number": number})
@@ -94,22 +94,22 @@ def read_trial(
   workdir: Path,
   number: int,
   *,
-  tell: Callable[[str], None] = _LOGGER.warning,
+  warn: Callable[[str], None] = _LOGGER.warning,
 ) -> dict[str, Any]:
-  """What `write_trial` wrote; {} before it has.
+  """Reads trial.json of a trial; {} if it does not exist or is damaged.
 
   Args:
-    workdir: of the sweep.
-    number: of the trial.
-    tell: is told of a file that is damaged, which counts as none: the trial
-      then goes on from what its run has left.
+    workdir: the sweep's folder.
+    number: number of the trial.
+    warn: called with a message if the file is damaged. The trial then resumes
+      from its run folder alone.
   """
   try:
     return sweep_folder.read_trial(trial_folder(workdir, number) / "trial.json")
   except FileNotFoundError:
     return {}
   except (ValueError, OSError) as error:
-    tell(str(error))
+    warn(str(error))
     return {}
 
 
@@ -125,5 +125,5 @@ def _refuse_other(
     raise ValueError(
       f"{workdir} belongs to another sweep:\n"
       + "\n".join(differences)
-      + "\nGive this sweep its own --workdir, or change it back."
+      + "\nUse another --workdir for this sweep, or restore these values."
     )

@@ -1,4 +1,4 @@
-"""Opens a sweep for a worker, or for whoever looks on; makes it if need be."""
+"""Opening of a sweep: joins the sweep of a folder, or creates it."""
 
 import dataclasses
 import functools
@@ -16,12 +16,12 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def default_searcher(experiment: Experiment) -> str:
-  """A grid where all is listed; else points that fill the space evenly."""
+  """A grid if nothing is drawn; quasi-random draws otherwise."""
   return "quasi_random" if space.drawn(experiment.space) else "grid"
 
 
 def draws(experiment: Experiment, searcher: str) -> bool:
-  """Whether a searcher draws anything, so that a number of draws matters."""
+  """Whether a searcher draws values, so that the number of draws matters."""
   return searcher != "grid" and bool(space.drawn(experiment.space))
 
 
@@ -36,19 +36,19 @@ def open_sweep(
   storage: str,
   grace: float,
 ) -> Sweep:
-  """Opens the sweep of a folder; the same call joins it from anywhere.
+  """Opens the sweep of a folder. The same call on another machine joins it.
 
   Args:
-    workdir: of the sweep, shared by all workers.
-    experiment: what is asked.
-    file: where that was read from.
-    searcher, draws, seed: of `searchers.plan`.
-    storage: its URL; "" is an SQLite file in the folder.
-    grace: seconds without a heartbeat after which a worker counts as dead.
+    workdir: the sweep's folder, shared by all workers.
+    experiment: the experiment.
+    file: the experiment file.
+    searcher, draws, seed: as for `searchers.plan`.
+    storage: URL of the storage; "" for an SQLite file in the folder.
+    grace: seconds without a heartbeat after which a worker is assumed dead.
 
   Raises:
-    ValueError: the folder is of another sweep, or has code that this account
-      does not trust, or the storage does not open.
+    ValueError: the folder belongs to another sweep, or has code that this
+      account does not trust, or the storage does not open.
   """
   workdir = pathlib.Path(workdir).absolute()
   plan = searchers.plan(
@@ -69,7 +69,7 @@ def open_sweep(
       name=content["study"],
       goal=experiment.objective.goal,
       plan=plan,
-      what=experiment.space,
+      search_space=experiment.space,
       seed=seed,
       grace=grace,
       lock=functools.partial(folder.locked, workdir),
@@ -80,8 +80,8 @@ def open_sweep(
     asked = experiment.copies.get(written)
     if asked and asked.digest != bundle.digest:
       _LOGGER.warning(
-        "%s has changed since the sweep began, which goes on with the copy in "
-        "%s; to use the new one, give another --workdir",
+        "%s has changed since the start of the sweep; the sweep uses the copy "
+        "in %s; to use the new file, give another --workdir",
         files.printable(written),
         files.printable(bundle.place),
       )

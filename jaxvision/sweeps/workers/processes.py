@@ -1,4 +1,4 @@
-"""The workers of a sweep on this machine: started, replaced, stopped."""
+"""Worker processes of a sweep on this machine: start, replace, stop."""
 
 import contextlib
 import os
@@ -8,22 +8,22 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-# Exit codes of workers that were killed, or went down with the system: others
-# take their place. Any other error would only come again.
+# Exit codes of workers that a signal killed: these workers are replaced. Other
+# errors would occur again in a new worker.
 _KILLED = (134, 137, 139)
-_LOOKS_EVERY = 1.0  # seconds
-_TAIL = 2000  # characters of a worker's last words
+_POLL_SECONDS = 1.0
+_TAIL = 2000  # characters of a failed worker's log in the message
 
 
 class Failed(Exception):
-  """A worker could not work; the message has its last words."""
+  """A worker failed; the message has the end of its log."""
 
 
 class Interrupted(Exception):
-  """The sweep was asked to stop; the same command goes on with it."""
+  """A signal stopped the sweep; the same command resumes it."""
 
 
-def run_crew(
+def run_workers(
   command: Sequence[str],
   *,
   size: int,
@@ -31,75 +31,75 @@ def run_crew(
   environment: Mapping[str, str],
   is_over: Callable[[], bool],
 ) -> None:
-  """Keeps so many workers at work until all is done.
+  """Runs `size` workers until no trial is left; replaces killed workers.
 
   Args:
-    command: what a worker runs; it ends with 0 when nothing is left.
-    size: how many.
-    logs: folder of what they print.
-    environment: variables for them, beyond those of this process.
-    is_over: called every second; whether no trial is left.
+    command: command of a worker; it exits with 0 when no trial is left.
+    size: number of workers.
+    logs: folder for the logs of the workers.
+    environment: environment variables to add for the workers.
+    is_over: called every second; returns whether no trial is left.
 
   Raises:
-    Failed: a worker failed by itself, not by a signal.
-    Interrupted: SIGINT or SIGTERM came; all workers have saved and stopped.
+    Failed: a worker exited with an error, without a signal.
+    Interrupted: SIGINT or SIGTERM arrived; all workers have saved and stopped.
   """
   logs.mkdir(parents=True, exist_ok=True)
-  with _asked_to_stop() as asked, contextlib.ExitStack() as files:
-    crew: list[subprocess.Popen] = []
+  with _stop_signals() as stop, contextlib.ExitStack() as files:
+    workers: list[subprocess.Popen] = []
 
-    def hire() -> subprocess.Popen:
-      name = logs / f"{os.uname().nodename}-{os.getpid()}-{len(crew)}.log"
+    def start() -> subprocess.Popen:
+      name = logs / f"{os.uname().nodename}-{os.getpid()}-{len(workers)}.log"
       return subprocess.Popen(
         command,
         stdout=files.enter_context(name.open("ab")),
         stderr=subprocess.STDOUT,
         env={**os.environ, **environment},
-        # Ctrl-C is for this process, which tells them.
+        # Ctrl-C reaches this process only; it terminates the workers.
         start_new_session=True,
       )
 
     try:
-      crew += [hire() for _ in range(size)]
-      while not asked.is_set():
+      workers += [start() for _ in range(size)]
+      while not stop.is_set():
         over = is_over()
-        if over and all(worker.poll() is not None for worker in crew):
+        if over and all(worker.poll() is not None for worker in workers):
           return
-        for place, worker in enumerate(crew):
+        for place, worker in enumerate(workers):
           code = worker.poll()
           if code is None or over:
             continue
           if code > 0 and code not in _KILLED:
-            raise Failed(_last_words(code, logs))
-          crew[place] = hire()
-        asked.wait(_LOOKS_EVERY)
-      raise Interrupted("stopped; the same command goes on with the sweep")
+            raise Failed(_failure(code, logs))
+          workers[place] = start()
+        stop.wait(_POLL_SECONDS)
+      raise Interrupted("stopped; run the same command to resume the sweep")
     finally:
-      _dismiss(crew)
+      _terminate(workers)
 
 
 @contextlib.contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
-  asked = threading.Event()
+def _stop_signals() -> Iterator[threading.Event]:
+  stop = threading.Event()
   numbers = (signal.SIGINT, signal.SIGTERM)
-  before = {n: signal.signal(n, lambda *_: asked.set()) for n in numbers}
+  before = {n: signal.signal(n, lambda *_: stop.set()) for n in numbers}
   try:
-    yield asked
+    yield stop
   finally:
     for number, handler in before.items():
       signal.signal(number, handler)
 
 
-def _dismiss(crew: Sequence[subprocess.Popen]) -> None:
-  """Lets the workers save what they have."""
-  for worker in crew:
+def _terminate(workers: Sequence[subprocess.Popen]) -> None:
+  """Terminates the workers, and waits until they have saved."""
+  for worker in workers:
     if worker.poll() is None:
       worker.terminate()
-  for worker in crew:
+  for worker in workers:
     worker.wait()
 
 
-def _last_words(code: int, logs: pathlib.Path) -> str:
+def _failure(code: int, logs: pathlib.Path) -> str:
   newest = max(logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
-  words = newest.read_text("utf-8", errors="replace")[-_TAIL:].strip()
-  return f"a worker ended with the code {code}; {newest} ends with:\n{words}"
+  tail = newest.read_text("utf-8", errors="replace")[-_TAIL:].strip()
+  return f"a worker exited with code {code}; {newest} ends with:\n{tail}"

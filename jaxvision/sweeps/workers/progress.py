@@ -1,7 +1,6 @@
-"""How a sweep stands, for whoever watches: a table, or plain lines.
+"""The progress of a sweep: a live table in a terminal, plain lines elsewhere.
 
-In a terminal a table that is kept up to date; elsewhere a line for each trial
-that has ended.
+Plain lines are printed for each trial that has ended.
 """
 
 import collections
@@ -15,9 +14,9 @@ from typing import Any, TextIO
 
 from jaxvision import files
 from jaxvision.sweeps.experiment.objective import Objective
-from jaxvision.sweeps.experiment.pruning import WHOLE
+from jaxvision.sweeps.experiment.pruning import COMPLETE
 from jaxvision.sweeps.study import study
-from jaxvision.sweeps.study.study import Standing
+from jaxvision.sweeps.study.study import TrialStatus
 from jaxvision.sweeps.workers import folder
 from jaxvision.sweeps.workers.processes import Failed
 from jaxvision.sweeps.workers.worker import Sweep
@@ -30,93 +29,95 @@ _BEST = 5  # trials in the table
 def open_view(
   sweep: Sweep, *, stream: TextIO | None = None
 ) -> Iterator[Callable[[], bool]]:
-  """Gives look(), which shows how a sweep stands and whether it is over.
+  """Yields look(), which shows the progress and returns whether all ended.
 
   Args:
-    sweep: what to look at, again and again.
-    stream: where to show; the standard output if None.
+    sweep: the sweep to show.
+    stream: output stream; standard output if None.
   """
   aim = sweep.experiment.objective
   known = functools.partial(
-    folder.read_trial, sweep.workdir, tell=lambda _: None
+    folder.read_trial, sweep.workdir, warn=lambda _: None
   )
   with _open_screen(aim, known, stream or sys.stdout) as show:
 
     def look() -> bool:
-      standings = study.standings(sweep.study)
-      show(standings)
-      return all(each.state in study.ENDED for each in standings)
+      statuses = study.statuses(sweep.study)
+      show(statuses)
+      return all(each.state in study.ENDED for each in statuses)
 
     yield look
 
 
 def check_complete(sweep: Sweep) -> None:
-  """Whether a sweep that is over has an answer.
+  """Checks that a finished sweep has at least one complete trial.
 
   Raises:
-    Failed: no trial is complete; says the most frequent reason.
+    Failed: no trial is complete; the message has the most frequent reason.
   """
-  standings = study.standings(sweep.study)
-  if any(each.state == "complete" for each in standings):
+  statuses = study.statuses(sweep.study)
+  if any(each.state == "complete" for each in statuses):
     return
   reasons = collections.Counter(
     folder.read_trial(sweep.workdir, each.number).get("reason") or "unknown"
-    for each in standings
+    for each in statuses
   )
   ((reason, count),) = reasons.most_common(1)
   raise Failed(
-    f"none of {len(standings)} trials is complete; {count} ended with: {reason}"
+    f"none of {len(statuses)} trials is complete; {count} ended with: {reason}"
   )
 
 
 @contextlib.contextmanager
 def _open_screen(
   aim: Objective, known: Known, stream: TextIO
-) -> Iterator[Callable[[Sequence[Standing]], None]]:
+) -> Iterator[Callable[[Sequence[TrialStatus]], None]]:
   if stream.isatty():
     from rich import console, live
 
     with live.Live(console=console.Console(file=stream)) as page:
-      yield lambda standings: page.update(_table(aim, known, standings))
+      yield lambda statuses: page.update(_table(aim, known, statuses))
     return
-  told: set[int] = set()
+  printed: set[int] = set()
 
-  def show(standings: Sequence[Standing]) -> None:
-    for each in standings:
-      if each.state in study.ENDED and each.number not in told:
-        told.add(each.number)
+  def show(statuses: Sequence[TrialStatus]) -> None:
+    for each in statuses:
+      if each.state in study.ENDED and each.number not in printed:
+        printed.add(each.number)
         console.say(_line(known, each), stream=stream)
-        console.say(f"  {summary(aim, standings)}", stream=stream)
+        console.say(f"  {summary(aim, statuses)}", stream=stream)
 
   yield show
 
 
-def summary(aim: Objective, standings: Sequence[Standing]) -> str:
-  """How many trials are where, the best of them, and the time left."""
-  counts = collections.Counter(each.state for each in standings)
+def summary(aim: Objective, statuses: Sequence[TrialStatus]) -> str:
+  """The number of trials in each state, the best trial, and the time left."""
+  counts = collections.Counter(each.state for each in statuses)
   parts = [f"{count} {state}" for state, count in sorted(counts.items())]
-  if found := ranked(aim, standings):
+  if found := ranked(aim, statuses):
     parts.append(f"best {found[0].value:.4g} (trial {found[0].number})")
-  parts.append(_time_left(standings))
+  parts.append(_time_left(statuses))
   return ", ".join(filter(None, parts))
 
 
-def ranked(aim: Objective, standings: Sequence[Standing]) -> list[Standing]:
-  """The trials that have a value, the best first."""
+def ranked(
+  aim: Objective, statuses: Sequence[TrialStatus]
+) -> list[TrialStatus]:
+  """The trials with a value, best first."""
   sign = -1 if aim.goal == "maximize" else 1
-  found = [each for each in standings if each.value is not None]
+  found = [each for each in statuses if each.value is not None]
   return sorted(found, key=lambda each: sign * each.value)
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-  """Settings in a line: "learning_rate=0.01, seed=3"."""
+  """Settings on one line: "learning_rate=0.01, seed=3"."""
   return ", ".join(
     files.printable(f"{key.split('.')[-1]}={_short(value)}")
     for key, value in settings.items()
   )
 
 
-def _line(known: Known, each: Standing) -> str:
+def _line(known: Known, each: TrialStatus) -> str:
   facts = known(each.number)
   value = "" if each.value is None else f" {each.value:.4g}"
   reason = f" ({facts['reason']})" if facts.get("reason") else ""
@@ -124,15 +125,17 @@ def _line(known: Known, each: Standing) -> str:
   return f"trial {each.number} {each.state}{value}  {settings}{reason}"
 
 
-def _table(aim: Objective, known: Known, standings: Sequence[Standing]) -> Any:
+def _table(
+  aim: Objective, known: Known, statuses: Sequence[TrialStatus]
+) -> Any:
   from rich import table, text
 
-  view = table.Table(title=summary(aim, standings), title_justify="left")
+  view = table.Table(title=summary(aim, statuses), title_justify="left")
   for column in ("trial", "state", aim.metric, "settings"):
     view.add_column(column)
-  running = [each for each in standings if each.state == "running"]
-  for each in [*ranked(aim, standings)[:_BEST], *running]:
-    progress = max(each.curve, default=0) / WHOLE
+  running = [each for each in statuses if each.state == "running"]
+  for each in [*ranked(aim, statuses)[:_BEST], *running]:
+    progress = max(each.curve, default=0) / COMPLETE
     state = f"{progress:.0%}" if each.state == "running" else each.state
     latest = each.curve[max(each.curve)] if each.curve else None
     value = each.value if each.value is not None else latest
@@ -140,23 +143,23 @@ def _table(aim: Objective, known: Known, standings: Sequence[Standing]) -> Any:
       str(each.number),
       state,
       "" if value is None else f"{value:.4g}",
-      # Text, in which [red] is no colour.
+      # rich does not interpret markup such as [red] in Text.
       text.Text(settings_text(known(each.number).get("settings", {}))),
     )
   return view
 
 
-def _time_left(standings: Sequence[Standing]) -> str:
-  ended = [s for s in standings if s.state in study.ENDED and s.seconds]
-  left = sum(each.state not in study.ENDED for each in standings)
+def _time_left(statuses: Sequence[TrialStatus]) -> str:
+  ended = [s for s in statuses if s.state in study.ENDED and s.seconds]
+  left = sum(each.state not in study.ENDED for each in statuses)
   if not ended or not left:
     return ""
-  seconds = math.ceil(_at_work(ended) / len(ended) * left)
+  seconds = math.ceil(_busy_seconds(ended) / len(ended) * left)
   return f"{datetime.timedelta(seconds=seconds)} left"
 
 
-def _at_work(ended: Sequence[Standing]) -> float:
-  """Seconds in which one of the trials ran, or several of them at once."""
+def _busy_seconds(ended: Sequence[TrialStatus]) -> float:
+  """Seconds in which at least one of the trials ran."""
   total, until = 0.0, -math.inf
   for each in sorted(ended, key=lambda each: each.began):
     end = each.began + each.seconds

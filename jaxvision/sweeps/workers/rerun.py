@@ -1,4 +1,4 @@
-"""The best settings of a sweep once more, with more seeds."""
+"""A rerun of a sweep: its best settings with more seeds."""
 
 import collections
 import json
@@ -16,23 +16,24 @@ from jaxvision.sweeps.experiment.objective import Objective
 _LOGGER = logging.getLogger(__name__)
 
 
-def best_again(
+def rerun_best(
   workdir: str | pathlib.Path, *, top: int, seeds: int
 ) -> Experiment:
-  """An experiment: the best settings of a sweep, each with the same seeds.
+  """Returns an experiment with the best settings of a sweep and new seeds.
 
-  Settings are ranked by the mean of the objective over the seeds they had;
-  nothing is pruned. `check` it, with the folder as the owner, before it runs.
+  Settings are ranked by the mean of the objective over their seeds. The
+  experiment has no pruning. Before it runs, pass it to `check` with the folder
+  as owner.
 
   Args:
-    workdir: of the sweep that was run.
-    top: how many settings.
-    seeds: how many seeds, 0 to seeds - 1.
+    workdir: folder of the finished sweep.
+    top: number of settings.
+    seeds: number of seeds of each setting, 0 to seeds - 1.
 
   Raises:
-    FileNotFoundError: the folder is no sweep.
-    ValueError: none of its trials is complete, its sweep.json is damaged, or it
-      names code that this account does not trust.
+    FileNotFoundError: the folder is not a sweep.
+    ValueError: no trial is complete, sweep.json is damaged, or it names code
+      that this account does not trust.
   """
   workdir = pathlib.Path(workdir)
   content = sweep_folder.read_asked(workdir)
@@ -40,7 +41,7 @@ def best_again(
   aim = Objective(asked["metric"], asked["goal"], asked["at"])
   settings = _best_settings(workdir, aim)[:top]
   if not settings:
-    raise ValueError(f"no trial of {workdir} is complete; let it run first")
+    raise ValueError(f"no trial of {workdir} is complete; run the sweep first")
   return Experiment(
     question=content["question"],
     recipe=content["recipe"],
@@ -58,14 +59,14 @@ def best_again(
 def _best_settings(
   workdir: pathlib.Path, aim: Objective
 ) -> list[tuple[str, dict[str, Any]]]:
-  """(name, overrides but for the seed) of all settings, the best first."""
+  """(name, overrides without the seed) of all settings, best first."""
   values = collections.defaultdict(list)
   found: dict[str, tuple[str, dict[str, Any]]] = {}
   for path in sorted((workdir / "trials").glob("*/trial.json")):
     try:
       trial = sweep_folder.read_trial(path)
     except (ValueError, OSError) as error:
-      _LOGGER.warning("a trial is left out: %s", error)
+      _LOGGER.warning("a trial is skipped: %s", error)
       continue
     if trial["state"] == "complete":
       overrides = {k: v for k, v in trial["overrides"].items() if k != "seed"}

@@ -1,4 +1,4 @@
-"""One worker of a sweep: claims trials and runs them until all have ended."""
+"""A worker of a sweep: claims trials and runs them until all have ended."""
 
 import dataclasses
 import logging
@@ -17,32 +17,30 @@ from jaxvision.sweeps.study import study
 from jaxvision.sweeps.study.study import Study, Trial
 from jaxvision.sweeps.workers import folder
 
-Told = tuple[int, int, Mapping[str, float]]  # step, steps in all, measured
-# -> why the run shall end; "" if it shall not.
+Report = tuple[int, int, Mapping[str, float]]  # step, total steps, metrics
+# (step, total steps, metrics) -> reason to stop the run; "" to continue.
 Watch = Callable[[int, int, Mapping[str, float]], str]
-# {trial: told} -> {trial: why it shall end}, by the place among those claimed.
-WatchAll = Callable[[Mapping[int, Told]], dict[int, str]]
+# {i: report} -> {i: reason to stop}; i is the index among the claimed trials.
+WatchAll = Callable[[Mapping[int, Report]], dict[int, str]]
 _IDLE_SECONDS = 1.0
-# Seconds between two values that the storage is told, all trials together.
-_TELLS_EVERY = 1.0
+# Seconds between two values sent to the storage, over all trials of a worker.
+_REPORT_SECONDS = 1.0
 _LOGGER = logging.getLogger(__name__)
-
-
-# The reason of a trial that has another worker.
+# Reason to stop a trial that another worker has taken over.
 _LOST = "given to another worker"
 
 
 class Lost(Exception):
-  """The trial has another worker now: this one came back from the dead."""
+  """Another worker has taken over the trial, as this one sent no heartbeat."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-  """How the run of a trial went.
+  """The outcome of a trial's run.
 
   Attributes:
     state: "complete", "pruned" or "failed".
-    reason: why it did not complete.
+    reason: why the run did not complete.
   """
 
   state: str
@@ -51,12 +49,12 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-  """What a worker needs to know.
+  """An open sweep.
 
   Attributes:
-    workdir: of the sweep.
-    experiment: what is asked.
-    study: its trials.
+    workdir: the sweep's folder.
+    experiment: the experiment.
+    study: the trials in the storage.
   """
 
   workdir: pathlib.Path
@@ -79,15 +77,15 @@ def work(
   """Runs trials until all have ended.
 
   Args:
-    sweep: what to work on.
-    run: run(recipe, workdir=, overrides=, watch=) -> Outcome; it calls the
-      `Watch` for all that is measured, and lets `Lost` through.
-    interrupted: raised by `run` when this worker shall stop; its trials are
-      given back, and another worker goes on with them.
+    sweep: the open sweep.
+    run: run(recipe, workdir=, overrides=, watch=) -> Outcome. It calls the
+      `Watch` with all logged metrics, and does not catch `Lost`.
+    interrupted: the exception that `run` raises when this worker must stop. The
+      trials return to the queue, and another worker resumes them.
     run_together: run_together(recipe, workdirs=, overrides=, watch=) -> an
-      outcome for each, or None for those that must be run alone; it calls the
+      `Outcome` per trial, or None for a trial that must run alone. It calls the
       `WatchAll`.
-    most: trials at a time.
+    most: maximum number of trials that train together.
 
   Raises:
     interrupted: as above.
@@ -95,10 +93,10 @@ def work(
   while not study.is_over(sweep.study):
     trials = _claim(sweep, most if run_together else 1)
     if not trials:
-      # Others are at work; should one of them die, its trial is here to take.
+      # Other workers still train. If one dies, this worker takes its trial.
       time.sleep(_IDLE_SECONDS)
       continue
-    with study.beating(sweep.study, trials):
+    with study.heartbeats(sweep.study, trials):
       try:
         if len(trials) > 1:
           trials = take_together(sweep, trials, run_together)
@@ -113,7 +111,7 @@ def work(
 def take_together(
   sweep: Sweep, trials: Sequence[Trial], run_together: RunTogether
 ) -> list[Trial]:
-  """Runs trials at once; returns those that are still to be run, alone."""
+  """Runs trials in one program; returns the trials that must run alone."""
   fresh = [trial for trial in trials if _is_fresh(sweep, trial)]
   records = [begin(sweep, trial) for trial in fresh]
   outcomes = run_together(
@@ -135,7 +133,7 @@ def take_together(
 
 
 def take(sweep: Sweep, trial: Trial, run: Run) -> None:
-  """Runs one trial, or ends what another worker has left of it."""
+  """Runs a trial, or completes a trial that another worker left unfinished."""
   known = _known(sweep, trial)
   try:
     if known.get("state", "running") == "running":
@@ -157,7 +155,7 @@ def take(sweep: Sweep, trial: Trial, run: Run) -> None:
 
 
 def begin(sweep: Sweep, trial: Trial) -> dict[str, Any]:
-  """Writes, and returns, what is known of a trial before it runs."""
+  """Writes and returns trial.json of a trial before its run."""
   known = {
     "state": "running",
     "picks": trial.point.picks,
@@ -171,12 +169,12 @@ def begin(sweep: Sweep, trial: Trial) -> dict[str, Any]:
 
 
 def end(sweep: Sweep, trial: Trial, outcome: Outcome) -> dict[str, Any]:
-  """Writes, and returns, what has become of a trial.
+  """Writes and returns trial.json of a trial after its run.
 
   Raises:
-    Lost: another worker has it now.
+    Lost: another worker has taken over the trial.
   """
-  if not study.is_ours(sweep.study, trial):
+  if not study.is_running(sweep.study, trial):
     raise Lost(f"trial {trial.number} was given to another worker")
   state, reason, value = outcome.state, outcome.reason, None
   run = folder.trial_folder(sweep.workdir, trial.number)
@@ -193,9 +191,9 @@ def end(sweep: Sweep, trial: Trial, outcome: Outcome) -> dict[str, Any]:
 
 
 def make_watch(sweep: Sweep, trial: Trial) -> Watch:
-  """What follows a trial while it runs, and ends it if it does badly.
+  """Returns the `Watch` of a trial: it stores metrics and prunes.
 
-  It raises `Lost` where another worker has the trial.
+  It raises `Lost` if another worker has taken over the trial.
   """
   watch_all = make_watch_all(sweep, [trial])
 
@@ -209,32 +207,35 @@ def make_watch(sweep: Sweep, trial: Trial) -> Watch:
 
 
 def make_watch_all(sweep: Sweep, trials: Sequence[Trial]) -> WatchAll:
-  """What follows trials that run together: all are told, then all judged."""
+  """Returns the `WatchAll` of trials that train together.
+
+  It first stores the metrics of all trials, then decides which are pruned.
+  """
   aim, rules = sweep.experiment.objective, sweep.experiment.pruning
   curves: dict[int, dict[int, float]] = {i: {} for i in range(len(trials))}
-  told_at = dict.fromkeys(curves, -math.inf)
+  stored_at = dict.fromkeys(curves, -math.inf)
 
-  def tell(i: int, told: Told) -> bool:
-    """Whether the trial is ours; few values are said, for that takes time."""
-    step, total, values = told
+  def store(i: int, report: Report) -> bool:
+    """Stores some of the values, as it is slow; False if the trial is lost."""
+    step, total, values = report
     progress = pruning.progress(step, total)
     passes = bool(rules) and pruning.passes(rules, curves[i], progress)
     curves[i][progress] = values[aim.metric]
-    waits = _TELLS_EVERY * len(trials)
-    if not passes and time.monotonic() - told_at[i] < waits:
+    waits = _REPORT_SECONDS * len(trials)
+    if not passes and time.monotonic() - stored_at[i] < waits:
       return True
-    told_at[i] = time.monotonic()
+    stored_at[i] = time.monotonic()
     return study.report(sweep.study, trials[i], progress, curves[i][progress])
 
-  def watch_all(told: Mapping[int, Told]) -> dict[int, str]:
-    told = {i: each for i, each in told.items() if aim.metric in each[2]}
-    reasons = {i: _LOST for i, each in told.items() if not tell(i, each)}
+  def watch_all(reports: Mapping[int, Report]) -> dict[int, str]:
+    reports = {i: each for i, each in reports.items() if aim.metric in each[2]}
+    reasons = {i: _LOST for i, each in reports.items() if not store(i, each)}
     if not rules:
       return reasons
     outside = study.curves(sweep.study, but=trials)
-    for i, (step, total, values) in told.items():
+    for i, (step, total, values) in reports.items():
       inside = [curve for j, curve in curves.items() if j != i]
-      if not pruning.goes_on(rules, aim, curves[i], [*outside, *inside]):
+      if not pruning.survives(rules, aim, curves[i], [*outside, *inside]):
         reasons.setdefault(
           i,
           f"{aim.metric} {values[aim.metric]:.4g} at step {step} of {total} is "
@@ -253,7 +254,7 @@ def _claim(sweep: Sweep, most: int) -> list[Trial]:
 
 
 def _is_fresh(sweep: Sweep, trial: Trial) -> bool:
-  """Whether a trial is at its beginning, wherever it has been."""
+  """Whether a trial has no checkpoint yet, so it can train with others."""
   run = folder.trial_folder(sweep.workdir, trial.number)
   return (
     _known(sweep, trial).get("state", "running") == "running"

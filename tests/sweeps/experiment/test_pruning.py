@@ -1,4 +1,4 @@
-"""Halving keeps the best 1 / factor at each rung, and never the end."""
+"""Halving keeps the best 1 / factor at each rung, and never at the end."""
 
 import math
 
@@ -12,31 +12,31 @@ _RULES = sweeps.halving(2, first=0.25)  # rungs at 250 and 500
 
 
 def _survivors(values, *, rules=_RULES, aim=_AIM, progress=250):
-  """Which of some runs go on, when each sees all others at the rung."""
+  """The values of the runs that survive a rung that all have reached."""
   curves = [{progress: value} for value in values]
   return [
     value
     for i, value in enumerate(values)
-    if pruning.goes_on(rules, aim, curves[i], curves[:i] + curves[i + 1 :])
+    if pruning.survives(rules, aim, curves[i], curves[:i] + curves[i + 1 :])
   ]
 
 
-def test_the_best_half_goes_on():
+def test_the_best_half_survives():
   assert _survivors([3, 8, 1, 5, 7, 2]) == [8, 5, 7]
   assert _survivors([3, 8, 1], aim=sweeps.minimize("loss")) == [1]
   nine = sweeps.halving(3, first=0.25)
   assert _survivors(range(9), rules=nine) == [6, 7, 8]
 
 
-def test_the_first_to_come_goes_on_and_no_number_never():
-  assert pruning.goes_on(_RULES, _AIM, {250: 0.0}, [])
-  assert not pruning.goes_on(_RULES, _AIM, {250: math.nan}, [])
+def test_the_first_run_survives_and_nan_never_does():
+  assert pruning.survives(_RULES, _AIM, {250: 0.0}, [])
+  assert not pruning.survives(_RULES, _AIM, {250: math.nan}, [])
 
 
 def test_a_run_is_judged_once_for_each_rung_it_passes():
   better = [{250: 9.0, 600: 9.0, 1000: 9.0}] * 3
   judged = {
-    now: pruning.goes_on(_RULES, _AIM, curve, better)
+    now: pruning.survives(_RULES, _AIM, curve, better)
     for now, curve in {
       200: {200: 1.0},
       300: {200: 1.0, 300: 1.0},
@@ -58,17 +58,17 @@ def test_a_run_is_judged_once_for_each_rung_it_passes():
 
 def test_rivals_count_where_they_reached_the_rung_and_not_later():
   late = [{100: 0.0, 300: 1.0, 700: 9.0}] * 2
-  assert pruning.goes_on(_RULES, _AIM, {260: 5.0}, late)
+  assert pruning.survives(_RULES, _AIM, {260: 5.0}, late)
   short = [{100: 9.0}] * 4
-  assert pruning.goes_on(_RULES, _AIM, {260: 0.0}, short)
+  assert pruning.survives(_RULES, _AIM, {260: 0.0}, short)
 
 
 def test_with_the_best_over_time_an_earlier_value_counts():
   rivals = [{250: 5.0}] * 2
   curve = {200: 9.0, 250: 1.0}
   at_best = sweeps.maximize("top1", at="best")
-  assert pruning.goes_on(_RULES, at_best, curve, rivals)
-  assert not pruning.goes_on(_RULES, _AIM, curve, rivals)
+  assert pruning.survives(_RULES, at_best, curve, rivals)
+  assert not pruning.survives(_RULES, _AIM, curve, rivals)
 
 
 def test_progress_is_in_thousandths():
@@ -81,6 +81,6 @@ def test_progress_is_in_thousandths():
 
 
 @pytest.mark.parametrize("wrong", [(1, 0.1), (2, 0.0), (2, 1.0)])
-def test_what_halves_nothing_is_refused(wrong):
+def test_wrong_factors_and_fractions_are_refused(wrong):
   with pytest.raises(ValueError, match="a factor of at least 2"):
     sweeps.halving(wrong[0], first=wrong[1])

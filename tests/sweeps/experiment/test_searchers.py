@@ -77,12 +77,12 @@ def test_text_shows_overrides_and_what_is_not_known_yet():
   assert shown.endswith("--config.train.batch_size=32  --config.seed=0")
   open_ended = searchers.text(_SPACE, _plan("tpe")[0])
   assert open_ended == (
-    "train.batch_size=32  seed=0  (the rest is chosen as it goes)"
+    "train.batch_size=32  seed=0  (the other values are drawn during the sweep)"
   )
 
 
 def test_unknown_searchers_and_no_draws_are_refused():
   with pytest.raises(ValueError, match="did you mean 'grid'"):
     _plan("gird")
-  with pytest.raises(ValueError, match="--trials 0 tries nothing"):
+  with pytest.raises(ValueError, match="--trials 0: give at least 1"):
     _plan("random", 0)

@@ -44,7 +44,7 @@ def test_a_drawn_choice_is_crossed_only_where_everything_is():
   drawn = {"model.name": sweeps.categorical("mlp", "linear")}
   assert list(space.crossings(drawn)) == [{}]
   assert len(list(space.crossings(drawn, everything=True))) == 2
-  with pytest.raises(ValueError, match="which no grid can list"):
+  with pytest.raises(ValueError, match="a grid needs a list"):
     list(space.crossings(_SPACE, everything=True))
 
 

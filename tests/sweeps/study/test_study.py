@@ -1,4 +1,4 @@
-"""Each trial is run by one worker, and none is lost with a worker."""
+"""Each trial is run by one worker, and no trial is lost with a worker."""
 
 import concurrent.futures
 
@@ -13,7 +13,7 @@ _GRID = {sweep_cases.RATE: sweeps.grid(0.1, 0.2, 0.3)}
 
 @pytest.fixture
 def open_study(tmp_path):
-  """() -> the study, as one more worker sees it."""
+  """() -> the study, opened by one more worker."""
 
   def open_one(space=_GRID, **options):
     return sweep_cases.open_sweep(
@@ -30,9 +30,9 @@ def _claim_all(opened):
   return claimed
 
 
-# Threads cannot silence it for themselves.
+# A thread cannot filter warnings for itself only.
 @pytest.mark.filterwarnings("ignore:.*is experimental")
-def test_workers_that_come_at_once_make_one_study_and_share_it(open_study):
+def test_workers_that_start_together_share_one_study(open_study):
   space = {sweep_cases.RATE: sweeps.grid(*range(12))}
   with concurrent.futures.ThreadPoolExecutor(4) as pool:
     studies = list(pool.map(lambda _: open_study(space), range(4)))
@@ -44,35 +44,35 @@ def test_workers_that_come_at_once_make_one_study_and_share_it(open_study):
   assert rates == list(range(12))
 
 
-def test_a_dead_workers_trial_is_taken_up_as_it_was(open_study, tmp_path):
+def test_the_trial_of_a_dead_worker_is_resumed(open_study, tmp_path):
   dead, alive = open_study(), open_study()
   trial = study.claim(dead)
   assert study.report(dead, trial, 250, 0.5)
   study.claim(alive)
   study.claim(alive)
-  assert study.claim(alive) is None  # it may live
+  assert study.claim(alive) is None  # the worker may be alive
   sweep_cases.stop_hearts(tmp_path)
   again = study.claim(alive)
   assert (again.number, again.attempt) == (trial.number, 2)
   assert again.point == trial.point
-  standing = study.standings(alive)[trial.number]
-  assert standing.curve == {250: 0.5}
-  assert standing.state == "running"
+  status = study.statuses(alive)[trial.number]
+  assert status.curve == {250: 0.5}
+  assert status.state == "running"
 
 
-def test_who_comes_back_from_the_dead_has_lost_the_trial(open_study, tmp_path):
+def test_a_worker_without_heartbeats_has_lost_its_trial(open_study, tmp_path):
   dead, alive = open_study(), open_study()
   trial = study.claim(dead)
-  assert study.is_ours(dead, trial)
+  assert study.is_running(dead, trial)
   sweep_cases.stop_hearts(tmp_path)
   again = study.claim(alive)
-  assert not study.is_ours(dead, trial)
+  assert not study.is_running(dead, trial)
   assert not study.report(dead, trial, 500, 0.9)
   assert not study.finish(dead, trial, "complete", value=0.9)
   study.release(dead, trial)
-  assert study.is_ours(alive, again)
+  assert study.is_running(alive, again)
   assert study.finish(alive, again, "complete", value=0.7)
-  assert study.standings(alive)[trial.number].value == 0.7
+  assert study.statuses(alive)[trial.number].value == 0.7
 
 
 def test_two_successors_of_one_trial_are_one(open_study, tmp_path, monkeypatch):
@@ -80,26 +80,26 @@ def test_two_successors_of_one_trial_are_one(open_study, tmp_path, monkeypatch):
   trial = study.claim(first)
   study.release(first, trial)
   before = second.handle.get_trials(deepcopy=False)
-  study.heal(first)
+  study.requeue_dead(first)
   with monkeypatch.context() as patch:
-    # As if both had looked before either wrote.
+    # Both workers read the trials before either one writes.
     patch.setattr(second.handle, "get_trials", lambda **_: before)
-    study.heal(second)
+    study.requeue_dead(second)
   assert len(first.handle.get_trials()) == 5
   claimed = _claim_all(first) + _claim_all(second)
   assert sorted(each.number for each in claimed) == [0, 1, 2]
 
 
-def test_a_trial_given_back_costs_no_attempt(open_study):
+def test_a_released_trial_does_not_count_as_an_attempt(open_study):
   opened = open_study()
   for _ in range(3):
     trial = study.claim(opened)
     study.release(opened, trial)
     assert trial.attempt == 1
-    assert study.standings(opened)[trial.number].state == "waiting"
+    assert study.statuses(opened)[trial.number].state == "waiting"
 
 
-def test_ends_are_for_ever_and_say_why(open_study):
+def test_final_states_are_permanent_and_have_reasons(open_study):
   opened = open_study()
   trials = _claim_all(opened)
   study.finish(opened, trials[0], "complete", value=0.5)
@@ -108,9 +108,9 @@ def test_ends_are_for_ever_and_say_why(open_study):
   study.finish(opened, trials[2], "failed", reason="out of memory")
   assert study.is_over(opened)
   assert study.claim(opened) is None
-  standings = study.standings(opened)
-  assert [s.state for s in standings] == ["complete", "pruned", "failed"]
-  assert [s.value for s in standings] == [0.5, None, None]
+  statuses = study.statuses(opened)
+  assert [s.state for s in statuses] == ["complete", "pruned", "failed"]
+  assert [s.value for s in statuses] == [0.5, None, None]
 
 
 def test_tpe_proposes_one_point_for_all_seeds(open_study):
@@ -161,5 +161,5 @@ def test_a_storage_that_does_not_open_keeps_its_password(open_study):
   with pytest.raises(ValueError, match="cannot be opened") as raised:
     open_study(storage=url)
   assert "hush" not in str(raised.value)
-  with pytest.raises(ValueError, match="what SQLAlchemy takes"):
+  with pytest.raises(ValueError, match="a URL of SQLAlchemy"):
     open_study(storage="nothing")

@@ -45,14 +45,14 @@ def test_what_is_known_of_a_trial_is_read_back(tmp_path):
   "content",
   ["", "[]", "null", '{"number": 7', "{}", '{"number": 7, "state": "eaten"}'],
 )
-def test_a_damaged_trial_is_told_and_counts_as_none(tmp_path, content):
+def test_a_damaged_trial_is_warnings_and_counts_as_none(tmp_path, content):
   path = folder.trial_folder(tmp_path, 7) / "trial.json"
   path.parent.mkdir(parents=True)
   path.write_text(content)
-  told = []
-  assert folder.read_trial(tmp_path, 7, tell=told.append) == {}
-  assert len(told) == 1
-  assert told[0].startswith(f"{path} is damaged: ")
+  warnings = []
+  assert folder.read_trial(tmp_path, 7, warn=warnings.append) == {}
+  assert len(warnings) == 1
+  assert warnings[0].startswith(f"{path} is damaged: ")
 
 
 @pytest.mark.parametrize(

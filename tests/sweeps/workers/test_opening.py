@@ -85,13 +85,13 @@ def test_without_its_storage_a_sweep_knows_what_it_tried(tmp_path, lost):
     )
 
   sweeps.work(open_one(), run, interrupted=Killed)
-  before = study.standings(open_one().study)
+  before = study.statuses(open_one().study)
   (tmp_path / "sweep.db").unlink()
   if lost == "empty":
     (tmp_path / "sweep.db").touch()
   again = open_one()
   sweeps.work(again, run, interrupted=Killed)
-  after = study.standings(again.study)
+  after = study.statuses(again.study)
   assert runs == ["0000", "0001"]
   assert [each.value for each in after] == [each.value for each in before]
   rates = [t.params[sweep_cases.RATE] for t in again.study.handle.get_trials()]

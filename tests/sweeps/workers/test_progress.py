@@ -1,4 +1,4 @@
-"""The view says how a sweep stands, to a terminal and to a pipe."""
+"""The view shows the progress of a sweep, in a terminal and in a pipe."""
 
 import io
 
@@ -7,7 +7,7 @@ import sweep_cases
 
 from jaxvision import sweeps
 from jaxvision.sweeps.study import study
-from jaxvision.sweeps.study.study import Standing
+from jaxvision.sweeps.study.study import TrialStatus
 from jaxvision.sweeps.workers import progress, worker
 
 _AIM = sweeps.maximize("validation/top1")
@@ -20,7 +20,7 @@ class _Terminal(io.StringIO):
 
 @pytest.fixture
 def opened(tmp_path):
-  """Of four trials: complete, failed, running at half way, and waiting."""
+  """A sweep of four trials: complete, failed, half-trained, and waiting."""
   space = {sweep_cases.RATE: sweeps.grid(0.1, 0.2, 0.3, 0.4)}
   opened = sweep_cases.open_sweep(tmp_path, sweep_cases.experiment(space))
   worker.take(opened, study.claim(opened.study), sweep_cases.run)
@@ -59,7 +59,7 @@ def test_a_terminal_gets_a_table_of_the_best_and_the_running(opened):
 
 def test_it_is_over_when_all_have_ended(opened):
   for _ in range(2):
-    study.heal(opened.study)
+    study.requeue_dead(opened.study)
   done = sweeps.Outcome("failed", "full")
   worker.take(opened, study.claim(opened.study), lambda *_, **__: done)
   with sweeps.open_view(opened, stream=io.StringIO()) as look:
@@ -69,21 +69,21 @@ def test_it_is_over_when_all_have_ended(opened):
     assert look()
 
 
-def test_the_time_left_is_that_of_the_rest_at_the_pace_so_far():
-  def standing(number, state, began=None, seconds=None, value=None):
-    return Standing(number, 1, state, value, {}, began, seconds)
+def test_the_time_left_follows_from_the_mean_time_per_trial():
+  def status(number, state, began=None, seconds=None, value=None):
+    return TrialStatus(number, 1, state, value, {}, began, seconds)
 
-  standings = [
-    standing(0, "complete", 100.0, 10.0, 0.5),
-    standing(1, "complete", 100.0, 30.0, 0.7),
+  statuses = [
+    status(0, "complete", 100.0, 10.0, 0.5),
+    status(1, "complete", 100.0, 30.0, 0.7),
     # Days later: 40 seconds of work for three trials.
-    standing(2, "pruned", 90000.0, 10.0),
-    *(standing(n, "running", 90005.0) for n in (3, 4)),
-    *(standing(n, "waiting") for n in (5, 6, 7, 8)),
+    status(2, "pruned", 90000.0, 10.0),
+    *(status(n, "running", 90005.0) for n in (3, 4)),
+    *(status(n, "waiting") for n in (5, 6, 7, 8)),
   ]
-  assert progress.summary(_AIM, standings) == (
+  assert progress.summary(_AIM, statuses) == (
     "2 complete, 1 pruned, 2 running, 4 waiting, best 0.7 (trial 1), "
     "0:01:20 left"
   )
   least = sweeps.minimize("validation/loss")
-  assert [s.number for s in progress.ranked(least, standings)] == [0, 1]
+  assert [s.number for s in progress.ranked(least, statuses)] == [0, 1]

@@ -21,7 +21,7 @@ def test_the_best_settings_by_their_mean_again_with_more_seeds(tmp_path):
     ),
     interrupted=RuntimeError,
   )
-  again = sweeps.best_again(tmp_path, top=2, seeds=3)
+  again = sweeps.rerun_best(tmp_path, top=2, seeds=3)
   picks = list(space.crossings(again.space))
   points = [
     space.resolve(again.space, lambda name, _, of=each: of[name]).overrides
@@ -36,9 +36,9 @@ def test_the_best_settings_by_their_mean_again_with_more_seeds(tmp_path):
 
 def test_what_is_no_sweep_or_has_no_result_is_refused(tmp_path):
   with pytest.raises(FileNotFoundError, match="is no sweep"):
-    sweeps.best_again(tmp_path, top=1, seeds=1)
+    sweeps.rerun_best(tmp_path, top=1, seeds=1)
   sweep_cases.open_sweep(
     tmp_path, sweep_cases.experiment({sweep_cases.RATE: sweeps.grid(1.0)})
   )
   with pytest.raises(ValueError, match=r"no trial of .* is complete"):
-    sweeps.best_again(tmp_path, top=1, seeds=1)
+    sweeps.rerun_best(tmp_path, top=1, seeds=1)

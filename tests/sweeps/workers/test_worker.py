@@ -1,4 +1,4 @@
-"""What a worker makes of a trial, whatever its run does."""
+"""The outcome of a trial for each outcome of its run."""
 
 import math
 
@@ -27,7 +27,7 @@ def _work(opened, run=sweep_cases.run):
 
 
 def _states(opened):
-  return [each.state for each in study.standings(opened.study)]
+  return [each.state for each in study.statuses(opened.study)]
 
 
 def test_all_trials_are_run_once_and_written_down(tmp_path):
@@ -42,7 +42,7 @@ def test_all_trials_are_run_once_and_written_down(tmp_path):
     ("recipe.py", {"seed": 4, sweep_cases.RATE: rate})
     for rate in (0.1, 0.2, 0.3, 0.4)
   ]
-  values = [each.value for each in study.standings(opened.study)]
+  values = [each.value for each in study.statuses(opened.study)]
   assert values == [0.1, 0.2, 0.3, 0.4]
   known = folder.read_trial(tmp_path, 2)
   assert (known["state"], known["value"]) == ("complete", 0.3)
@@ -51,14 +51,14 @@ def test_all_trials_are_run_once_and_written_down(tmp_path):
   assert len(calls) == 4
 
 
-def test_failures_are_marked_and_the_sweep_goes_on(tmp_path):
+def test_failed_trials_are_recorded_and_the_sweep_continues(tmp_path):
   opened = _open(tmp_path)
 
   def run(recipe, *, workdir, overrides, watch):
     rate = overrides[sweep_cases.RATE]
     if rate == 0.2:
       return sweeps.Outcome("failed", "out of memory: 3 GiB")
-    if rate == 0.3:  # measures something else than what is asked
+    if rate == 0.3:  # logs another metric than the objective
       sweep_cases.write_metrics(workdir, **{"train/loss": 1.0})
       return sweeps.Outcome("complete")
     if rate == 0.4:
@@ -80,7 +80,7 @@ def test_halving_ends_the_worse_runs(tmp_path):
   space = {sweep_cases.RATE: sweeps.grid(0.4, 0.1, 0.3, 0.2)}
   opened = _open(tmp_path, space, pruning=sweeps.halving(2, first=0.5))
   _work(opened)
-  # One after the other: the first is alone, then the best of those before.
+  # One after another: each is compared with the earlier trials only.
   assert _states(opened) == ["complete", "pruned", "pruned", "pruned"]
   assert folder.read_trial(tmp_path, 1)["reason"] == (
     "validation/top1 0.1 at step 1 of 2 is not among the best 1/2"
@@ -100,14 +100,14 @@ def test_an_interrupted_trial_is_given_back(tmp_path):
   assert _states(opened) == ["complete"] * 4
 
 
-def test_what_ended_but_was_not_told_is_not_run_again(tmp_path):
+def test_a_trial_that_ended_before_the_storage_knew_is_not_rerun(tmp_path):
   dead, alive = _open(tmp_path), _open(tmp_path)
   trial = study.claim(dead.study)
   worker.begin(dead, trial)
   run_folder = folder.trial_folder(tmp_path, trial.number)
   sweep_cases.write_metrics(run_folder, **{"validation/top1": 0.8})
   worker.end(dead, trial, sweeps.Outcome("complete"))
-  # Here the worker was killed, before it told the storage.
+  # The worker is killed here, before it reports to the storage.
   sweep_cases.stop_hearts(tmp_path)
   numbers = []
 
@@ -117,7 +117,7 @@ def test_what_ended_but_was_not_told_is_not_run_again(tmp_path):
 
   _work(alive, run)
   assert sorted(numbers) == ["0001", "0002", "0003"]
-  assert study.standings(alive.study)[0].value == 0.8
+  assert study.statuses(alive.study)[0].value == 0.8
 
 
 def test_a_lost_trial_is_left_to_its_new_worker(tmp_path, caplog):
@@ -138,7 +138,7 @@ def test_a_lost_trial_is_left_to_its_new_worker(tmp_path, caplog):
   assert _states(alive) == ["complete"] * 4
 
 
-def test_a_trial_that_kills_its_workers_is_given_up(tmp_path):
+def test_a_trial_fails_after_too_many_killed_workers(tmp_path):
   opened = _open(tmp_path, {sweep_cases.RATE: sweeps.grid(0.1)})
   for attempt in range(1, study.MOST_ATTEMPTS + 1):
     assert study.claim(opened.study).attempt == attempt
