@@ -1,4 +1,4 @@
-"""Sweeps so small that they take no time, and workers that can be killed."""
+"""Tiny sweeps, and workers that can be killed."""
 
 import json
 import pathlib
@@ -53,7 +53,7 @@ def write(
 
 
 def experiment(space: dict[str, Any], **fields: Any) -> sweeps.Experiment:
-  """An experiment of which only the space matters."""
+  """An experiment with a given space."""
   facts = {
     "question": "Which?",
     "recipe": "recipe.py",
@@ -72,7 +72,7 @@ def open_sweep(
   draws: int = 3,
   storage: str = "",
 ) -> sweeps.Sweep:
-  """The sweep of a folder, joined if it is there."""
+  """Opens the sweep of a folder."""
   return sweeps.open_sweep(
     workdir,
     asked,
@@ -86,7 +86,7 @@ def open_sweep(
 
 
 def stop_hearts(workdir: pathlib.Path) -> None:
-  """All claimed trials look as if their workers had died an hour ago."""
+  """Sets the heartbeats of all claimed trials to an hour ago."""
   with sqlite3.connect(workdir / "sweep.db") as database:
     database.execute(
       "UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')"
@@ -101,7 +101,7 @@ def write_metrics(workdir: pathlib.Path, **values: float) -> None:
 
 
 def run(recipe: str, *, workdir, overrides, watch) -> sweeps.Outcome:
-  """Does as a training does: measures, is watched, leaves its metrics."""
+  """A fake training run: calls the watch, and writes metrics."""
   del recipe
   value = overrides[RATE]
   for step in (1, 2):

@@ -17,7 +17,7 @@ from jaxvision.runs.reading import (
 from jaxvision.runs.sweep_folder import (
   Trial,
   is_sweep,
-  read_asked,
+  read_definition,
   read_sweep,
   read_trial,
 )
@@ -31,7 +31,7 @@ __all__ = [
   "interval",
   "is_sweep",
   "is_whole",
-  "read_asked",
+  "read_definition",
   "read_sweep",
   "read_trial",
   "write_comparison",

@@ -59,7 +59,7 @@ def _document(sweep: Sweep) -> str:
     + html.section("Failures", content=_failures(sweep))
     + html.section("Go on", content=_commands(sweep, settings))
   )
-  return html.document(sweep.asked["question"], body=body)
+  return html.document(sweep.definition["question"], body=body)
 
 
 _NOTE = (
@@ -76,10 +76,10 @@ _PAIRS_NOTE = (
 
 def _header(sweep: Sweep) -> str:
   counts = Counter(trial.state for trial in sweep.trials)
-  left = sweep.asked["trials"] - len(sweep.trials)
+  left = sweep.definition["trials"] - len(sweep.trials)
   best = sweep_folder.ranked(sweep)[:1]
   facts = {
-    "trials": numbers.integer(sweep.asked["trials"]),
+    "trials": numbers.integer(sweep.definition["trials"]),
     **{state: numbers.integer(count) for state, count in counts.items()},
     **({"not begun": numbers.integer(left)} if left else {}),
     **{
@@ -87,14 +87,14 @@ def _header(sweep: Sweep) -> str:
       for each in best
     },
   }
-  objective = sweep.asked["objective"]
+  objective = sweep.definition["objective"]
   return (
-    f'<header><p class="kicker">{html.escape(sweep.asked["recipe"])}, '
+    f'<header><p class="kicker">{html.escape(sweep.definition["recipe"])}, '
     f"{html.escape(objective['goal'])} {html.escape(objective['metric'])} "
     f"({html.escape(objective['at'])}), searcher "
-    f"{html.escape(sweep.asked['searcher'])}</p>"
-    f"<h1>{html.escape(sweep.asked['question'])}</h1>"
-    f'<p class="soft">{html.escape(sweep.asked["read"])}</p>'
+    f"{html.escape(sweep.definition['searcher'])}</p>"
+    f"<h1>{html.escape(sweep.definition['question'])}</h1>"
+    f'<p class="soft">{html.escape(sweep.definition["read"])}</p>'
     f"{html.tiles(facts)}{_problems(sweep)}</header>"
   )
 
@@ -208,7 +208,7 @@ def _trials(sweep: Sweep, keys: Sequence[str]) -> str:
   links = [_link(trial, sweep) for trial in best]
   table = html.table(columns, rows, links=links, sortable=True)
   command = provenance.recipe_command(
-    sweep.asked["recipe"],
+    sweep.definition["recipe"],
     best[0].overrides,
     *("--workdir", f"{sweep.workdir}-best"),
   )

@@ -1,8 +1,8 @@
-"""What may change when a run goes on, and what is said of the rest.
+"""Config changes of a resumed run: free keys, and refused keys.
 
-Keys of the machine, of the log, of evaluations and of checkpoints do not change
-what is trained. A run goes on with other values of them, and config.json keeps
-what they were, in its "history". All others make another run.
+Keys of the machine, the log, evaluations and checkpoints do not change the
+training. A run can resume with other values of these keys; "history" in
+config.json records the old values. Other keys define another run.
 """
 
 import datetime
@@ -19,7 +19,7 @@ from jaxvision.runs import reading
 Path = pathlib.Path
 Change = tuple[str, Any, Any]  # key, value before, value now
 
-# Keys, and groups of keys, that change nothing of what is trained.
+# Keys and groups of keys that do not change the training.
 FREE = (
   "checkpoint",
   "data.data_dir",
@@ -33,21 +33,21 @@ FREE = (
   "mesh",
   "train.remat",
 )
-# What an extension changes.
+# Keys that an extension changes.
 EXTENDED = ("train.duration", "schedule.duration")
 
 
 def is_free(key: str) -> bool:
-  """Whether a key changes nothing of what is trained."""
+  """Whether a key does not change the training."""
   return any(key == each or key.startswith(f"{each}.") for each in FREE)
 
 
 def find(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[Change]:
-  """The keys in which the config of a folder differs from another one.
+  """The differences between the config of a folder and another config.
 
   Args:
-    there: as config.json has it; keys that are younger have their defaults.
-    here: nested, all keys.
+    there: the config in config.json; a key that it lacks has its default.
+    here: the other config, nested, with all keys.
   """
   every = reading.compare_configs({}, configs.complete({}))
   defaults = {key: value for key, _, value in every}
@@ -70,18 +70,19 @@ def check(
   overfit: int,
   extended: Mapping[str, Any] | None,
 ) -> list[Change]:
-  """What differs from the config of a run that goes on.
+  """The differences from the config of the run that is resumed.
 
   Args:
-    workdir: of the run.
+    workdir: the run's folder.
     found: the content of its config.json.
-    config: that is asked for now; nested, all keys.
-    recipe, overrides, overfit: how that came about; the recipe is "" where the
-      run's own config is meant.
-    extended: what to note of an extension; None where the run is not extended.
+    config: the new config; nested, with all keys.
+    recipe, overrides, overfit: the origin of the new config; the recipe is ""
+      for the run's own config.
+    extended: record of an extension; None if the run is not extended.
 
   Raises:
-    ValueError: keys differ that make another run; shows them and what to do.
+    ValueError: a key differs that defines another run. The message has the
+      differences and the remedies.
   """
   changes = find(found["config"], config)
   if found["overfit"] != overfit:
@@ -108,17 +109,17 @@ def _refuse(
   listed = "\n".join(
     f"  {key}: {old!r} there, {new!r} here" for key, old, new in changes
   )
-  remedies = ["Give this run its own --workdir, or change the config back."]
+  remedies = ["Use another --workdir for this run, or restore the config."]
   keys, longer = {key for key, _, _ in changes}, ""
   if keys <= {*EXTENDED}:
-    going_on = shlex.join(["jaxvision", "train", "--workdir", str(workdir)])
+    command = shlex.join(["jaxvision", "train", "--workdir", str(workdir)])
     longer += (
-      f"\nTo go on with this run as it is: {going_on}"
-      f"\nFor longer: {going_on} --extend 'DURATION'"
+      f"\nTo resume this run without changes: {command}"
+      f"\nTo train it for longer: {command} --extend 'DURATION'"
     )
   if recipe and not keys & {"model.name", "--overfit"}:
     remedies.append(
-      "A new run that starts from these weights: "
+      "To start a new run from these weights: "
       + _new_run(workdir, recipe, overrides)
     )
   raise ValueError(
@@ -139,25 +140,25 @@ def _new_run(workdir: Path, recipe: str, overrides: Mapping[str, Any]) -> str:
 
 
 def check_finite(config: Mapping[str, Any]) -> None:
-  """JSON has no infinity, and the run would not know its config again."""
+  """Raises ValueError for infinity and NaN, which JSON cannot represent."""
   for key, value in reading.flatten(config).items():
     if isinstance(value, float) and not math.isfinite(value):
       raise ValueError(f"{key}={value} must be a finite number")
 
 
-def noted(
+def with_history(
   found: Mapping[str, Any],
   changes: Iterable[Change],
   config: Mapping[str, Any],
   more: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-  """The content of config.json with other values, and with a line of history.
+  """The content of config.json with a new config and one more history record.
 
   Args:
-    found: the content as it is.
-    changes: what differs.
-    config: nested, all keys, from now on.
-    more: of the line.
+    found: the present content.
+    changes: the differences.
+    config: the new config; nested, with all keys.
+    more: further fields of the history record.
   """
   line = {
     "when": datetime.datetime.now().astimezone().isoformat("T", "seconds"),

@@ -1,8 +1,7 @@
-"""Writes what a run measures: to disk, and to whoever watches.
+"""The log of a run: metrics.jsonl, and TensorBoard event files.
 
-On disk: WORKDIR/metrics.jsonl, one JSON object a line, always with "step"; and
-TensorBoard event files in WORKDIR/tensorboard. On screen: one progress line in
-a terminal, plain lines anywhere else.
+WORKDIR/metrics.jsonl has one JSON object per line, always with "step". The
+event files are in WORKDIR/tensorboard.
 """
 
 import contextlib
@@ -27,17 +26,17 @@ def open_metrics(
   tensorboard: bool,
   evaluated: bool = True,
 ) -> Iterator[Callable[[int, Values], None]]:
-  """Gives write(step, values); lines after `first_step` are forgotten.
+  """Yields write(step, values), after removing lines after `first_step`.
 
-  A resumed run measures the steps after its checkpoint again, so what a killed
-  process wrote of them would stand twice. So would the evaluation of that step
-  itself where it is not `evaluated` and comes first.
+  A resumed run logs the steps after its checkpoint again; without the removal
+  a killed process would leave these steps twice. If `evaluated` is False, the
+  evaluation of `first_step` is repeated too, and its old lines are removed.
   """
   workdir = pathlib.Path(workdir)
   path = workdir / "metrics.jsonl"
-  _forget_after(path, first_step, evaluated)
+  _remove_after(path, first_step, evaluated)
   with contextlib.ExitStack() as stack:
-    # Not buffered: what could not be written would fail again at the end.
+    # Unbuffered: a buffer that could not be written would fail again at close.
     lines = stack.enter_context(path.open("ab", buffering=0))
     events = None
     if tensorboard:
@@ -55,7 +54,7 @@ def open_metrics(
 
 @contextlib.contextmanager
 def _open_events(folder: pathlib.Path, first_step: int) -> Iterator[Any]:
-  """Curves for TensorBoard: a copy, whose end is no reason to fail."""
+  """TensorBoard event files; an error at close is only a warning."""
   from tensorboardX import SummaryWriter
 
   events = SummaryWriter(str(folder), purge_step=first_step + 1)
@@ -65,13 +64,13 @@ def _open_events(folder: pathlib.Path, first_step: int) -> Iterator[Any]:
     try:
       events.close()
     except OSError as error:
-      _LOGGER.warning("the curves in %s are not whole: %s", folder, error)
+      _LOGGER.warning("the event files in %s are incomplete: %s", folder, error)
 
 
 def _append(file: BinaryIO, text: str, path: pathlib.Path) -> None:
   left = text.encode()
   try:
-    while left:  # a full disk may take a part
+    while left:  # a full disk may accept a part only
       left = left[file.write(left) :]
   except OSError as error:
     error.filename = error.filename or str(path)
@@ -79,19 +78,19 @@ def _append(file: BinaryIO, text: str, path: pathlib.Path) -> None:
 
 
 def read_metrics(workdir: str | pathlib.Path) -> list[dict[str, float]]:
-  """The lines of metrics.jsonl; null, which is no finite number, is NaN.
+  """The lines of metrics.jsonl; null (a value that is not finite) is NaN.
 
-  A line that a killed process has torn is left out, as is one that is damaged.
+  Incomplete and damaged lines are skipped.
   """
   rows, _ = read_lines(pathlib.Path(workdir) / "metrics.jsonl")
   return rows
 
 
 def read_lines(path: pathlib.Path) -> tuple[list[dict[str, float]], int]:
-  """The lines of a metrics.jsonl, and how many others were left out.
+  """The lines of a metrics.jsonl, and the number of skipped lines.
 
-  A line is an object with a whole number "step", the other values numbers or
-  null. There are none where there is no file.
+  A valid line is an object with an integer "step" whose other values are
+  numbers or null. Without a file there are no lines.
   """
   if not path.is_file():
     return [], 0
@@ -113,10 +112,10 @@ def _row(line: str) -> dict[str, float] | None:
   return {k: math.nan if v is None else v for k, v in row.items()}
 
 
-def _forget_after(path: pathlib.Path, step: int, evaluated: bool) -> None:
+def _remove_after(path: pathlib.Path, step: int, evaluated: bool) -> None:
   found, damaged = read_lines(path)
-  if damaged > 1:  # one is what a killed process leaves
-    _LOGGER.warning("%d lines of %s are damaged: they are lost", damaged, path)
+  if damaged > 1:  # a killed process leaves one
+    _LOGGER.warning("%d lines of %s are damaged and removed", damaged, path)
   rows = [
     row
     for row in found

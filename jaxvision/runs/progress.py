@@ -14,9 +14,9 @@ Values = Mapping[str, float]
 def open_progress(
   *, first_step: int, total_steps: int, stream: TextIO | None = None
 ) -> Iterator[Callable[[int, Values], None]]:
-  """Gives show(step, values): a live line in a terminal, else plain lines.
+  """Yields show(step, values): a live line in a terminal, else plain lines.
 
-  Values are formatted by name: loss, top1 (a share), images_per_second.
+  The name decides the format: loss, top1 (a fraction), images_per_second.
   """
   stream = stream or sys.stdout
   if not stream.isatty():
@@ -53,7 +53,7 @@ def _live_line(first_step: int, total_steps: int, stream: TextIO):
       text = "  ".join(_formatted(values))
       line.update(task, completed=step)
       if any(name.startswith(("validation", "test")) for name in values):
-        # A line that stays; the live one has no room for it.
+        # A permanent line; the live line has no space for it.
         line.console.print(f"step {step}  {text}", highlight=False)
       else:
         line.update(task, values=text)

@@ -1,8 +1,8 @@
-"""A run, finished or not, read back from the folder that it wrote.
+"""Reading of a run folder, of a finished or an unfinished run.
 
 Only `config.json` is required: it is written first, and a folder without it is
-no run. Whatever else is missing, torn or damaged is noted in `Run.problems`
-with its reason, because a run that failed needs its report most of all.
+not a run. Other files that are missing or damaged are listed in `Run.problems`
+with the reason, because the report of a failed run is needed most.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from jaxvision import files
 from jaxvision.files import records
 from jaxvision.runs import metrics_log
 
-ABSENT = "<absent>"  # stands in comparisons for a key that one side lacks
+ABSENT = "<absent>"  # the value of a missing key in comparisons
 
 _EVALUATION = (
   "confusion",
@@ -34,20 +34,20 @@ _FIRST_LAYER = ("name", "filters")
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """What one run folder holds; empty containers where nothing was written.
+  """The content of a run folder; empty containers for missing files.
 
   Attributes:
-    workdir: the folder, as it was given.
-    recipe: the config file that the run was started with.
-    overrides: {dotted key: value} given on top of the recipe.
-    overfit: how many examples it learns alone (--overfit); 0 is all.
+    workdir: the folder, as given.
+    recipe: the config file of the run.
+    overrides: {dotted key: value} on top of the recipe.
+    overfit: number of examples to overfit (--overfit); 0 for all examples.
     config: the nested config with all keys.
     environment: one record per start or restart, oldest first.
-    lines: the records of `classification.jsonl`, in the order of writing.
+    lines: the records of `metrics.jsonl`, in the order of writing.
     result: the record of `result.json`.
     evaluation: the arrays of `evaluation.npz`.
     first_layer: the arrays of `first_layer.npz`.
-    problems: sentences that say what is missing, and why.
+    problems: sentences about missing or damaged files, with the reason.
   """
 
   workdir: pathlib.Path
@@ -64,11 +64,11 @@ class Run:
 
 
 def read_run(workdir: str | pathlib.Path) -> Run:
-  """Reads a run folder, as far as the run has come.
+  """Reads the folder of a run that may be unfinished.
 
   Raises:
-    FileNotFoundError: the folder has no `config.json`, so it is no run.
-    ValueError: its `config.json` cannot be read.
+    FileNotFoundError: the folder has no `config.json`, so it is not a run.
+    ValueError: `config.json` cannot be read.
   """
   workdir = pathlib.Path(workdir)
   origin = _read_origin(workdir)
@@ -110,7 +110,7 @@ def read_run(workdir: str | pathlib.Path) -> Run:
 
 
 def damaged_arrays(workdir: pathlib.Path) -> list[str]:
-  """The names of the files of arrays that are there and cannot be read."""
+  """The names of the .npz files that exist but cannot be read."""
   required = {"evaluation.npz": _EVALUATION, "first_layer.npz": _FIRST_LAYER}
   return [
     name
@@ -121,10 +121,10 @@ def damaged_arrays(workdir: pathlib.Path) -> list[str]:
 
 
 def series(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:
-  """One logged quantity over the run: `(steps (n,) int, values (n,) float)`.
+  """A logged metric over the run: `(steps (n,) int, values (n,) float)`.
 
-  Steps ascend and are unique: a resumed run writes the steps after its
-  checkpoint again, and the last writing counts. A null is NaN.
+  Steps are ascending and unique: a resumed run logs the steps after its
+  checkpoint again, and the last line counts. A null is NaN.
   """
   values = {line["step"]: line[name] for line in run.lines if name in line}
   steps = sorted(values)
@@ -138,16 +138,16 @@ def series(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def steps_per_epoch(run: Run) -> float | None:
-  """Steps in one pass over the training split; None before it is known."""
+  """Steps per epoch of the training split; None if the log has no epochs."""
   steps, epochs = series(run, "epoch")
   known = np.isfinite(epochs) & (epochs > 0)
   return float(steps[known][-1] / epochs[known][-1]) if known.any() else None
 
 
 def final(run: Run) -> tuple[str, Mapping[str, float]]:
-  """The split of the final evaluation, and its metrics; {} before there is one.
+  """The split and metrics of the final evaluation; {} if there is none yet.
 
-  A split that ends in "_ema" was evaluated with the averaged parameters.
+  A split with the suffix "_ema" was evaluated with the averaged parameters.
   """
   record = run.result.get("final") or {}
   split = str(record.get("split", "no split yet")).replace("_ema", " (EMA)")
@@ -155,7 +155,7 @@ def final(run: Run) -> tuple[str, Mapping[str, float]]:
 
 
 def class_names(run: Run) -> tuple[str, ...]:
-  """The names of the classes; their indices if the run does not say."""
+  """The names of the classes; their indices if the run has no names."""
   names = run.result.get("class_names") or ()
   if "confusion" in run.evaluation:
     num_classes = len(run.evaluation["confusion"])
@@ -167,21 +167,21 @@ def class_names(run: Run) -> tuple[str, ...]:
 def flatten(config: Any, *, prefix: str = "") -> dict[str, Any]:
   """Flattens a nested config to {dotted key: value}.
 
-  Tuples become lists, as JSON has them; an empty section has no keys.
+  Tuples become lists, as in JSON. An empty section has no keys.
   """
   return dict(_leaves(config, prefix))
 
 
 def compare_configs(a: Any, b: Any) -> list[tuple[str, Any, Any]]:
-  """The keys in which two configs differ, sorted: `(key, value a, value b)`.
+  """The differences of two configs, sorted: `(key, value in a, value in b)`.
 
   Args:
     a: nested mapping or ConfigDict, from memory or from `config.json`.
     b: the same.
 
   Returns:
-    One tuple per differing dotted key; a key that one side does not have
-    has the value `ABSENT` there.
+    One tuple per dotted key that differs. The value of a missing key is
+    `ABSENT`.
   """
   flat_a, flat_b = flatten(a), flatten(b)
   pairs = [
@@ -208,34 +208,34 @@ def _plain(value: Any) -> Any:
 def _read_origin(workdir: pathlib.Path) -> Mapping[str, Any]:
   path = workdir / "config.json"
   if not path.is_file():
-    raise FileNotFoundError(_no_run(workdir))
+    raise FileNotFoundError(_not_a_run(workdir))
   return records.read(
     path,
     records.ORIGIN,
-    remedy="it should hold the run's recipe, overrides and config: restore it "
+    remedy="it must have the run's recipe, overrides and config: restore it "
     "from a backup, or start the run again in a new folder",
   )
 
 
-def _no_run(workdir: pathlib.Path) -> str:
+def _not_a_run(workdir: pathlib.Path) -> str:
   if not workdir.is_dir():
     return f"no folder {str(workdir)!r}; pass the --workdir of a training run"
   inside = sorted(path.parent.name for path in workdir.glob("*/config.json"))
   remedy = (
-    f"it contains runs, so pass those: {', '.join(inside)}"
+    f"it contains runs, so pass one of them: {', '.join(inside)}"
     if inside
-    else "pass a folder that `jaxvision train --workdir` has written"
+    else "pass a folder that `jaxvision train --workdir` wrote"
   )
-  return f"{str(workdir)!r} is no run folder (no config.json in it); {remedy}"
+  return f"{str(workdir)!r} is not a run (it has no config.json); {remedy}"
 
 
 def _reason(result: Mapping[str, Any]) -> str:
   status = str(result.get("status", "running"))
   if status == "running":
-    return "the run is still going, or was killed"
+    return "because the run is unfinished or was killed"
   if status == "finished":
-    return "though the run finished"
-  return "the run ended early"
+    return "although the run finished"
+  return "because the run ended early"
 
 
 def _read_json(path: pathlib.Path, empty: Any) -> tuple[Any, list[str]]:
@@ -243,7 +243,7 @@ def _read_json(path: pathlib.Path, empty: Any) -> tuple[Any, list[str]]:
     return files.read_json(path, kind=type(empty)), []
   except FileNotFoundError:
     return empty, [
-      f"{path.name} is not there yet: the run is still going, or was killed."
+      f"{path.name} is missing: the run is unfinished or was killed."
     ]
   except (ValueError, OSError) as error:
     return empty, [f"{path.name} cannot be read: {error}."]
@@ -259,24 +259,24 @@ def _read_starts(path: pathlib.Path) -> tuple[list[Any], list[str]]:
   value, problems = _read_json(path, [])
   wrong = [list(records.wrong(each, records.START)) for each in value]
   good = [each for each, why in zip(value, wrong, strict=True) if not why]
-  told = [f"In {path.name} {text}." for why in wrong for text in why]
-  return good, [*problems, *told]
+  texts = [f"In {path.name} {text}." for why in wrong for text in why]
+  return good, [*problems, *texts]
 
 
 def _read_lines(
   path: pathlib.Path, why: str
 ) -> tuple[list[Mapping[str, Any]], list[str]]:
-  # A process killed while writing leaves half a line, to which a resumed
-  # run may have appended: such a line is dropped, wherever it is.
-  lines, torn = metrics_log.read_lines(path)
+  # A process that is killed while it writes leaves an incomplete line, and a
+  # resumed run may append to it. Such lines are skipped anywhere in the file.
+  lines, incomplete = metrics_log.read_lines(path)
   problems = []
-  if torn:
+  if incomplete:
     problems.append(
-      f"{torn} torn line{'s' * (torn > 1)} in metrics.jsonl left out (the "
+      f"{incomplete} incomplete line{'s' * (incomplete > 1)} of metrics.jsonl skipped (the "
       "process was killed while writing, or the file is damaged)."
     )
   if not lines:
-    problems.append(f"No learning curves: metrics.jsonl has no lines, {why}.")
+    problems.append(f"No learning curves: metrics.jsonl is empty, {why}.")
   return lines, problems
 
 
@@ -292,5 +292,5 @@ def _read_arrays(
       if key in found and found[key].ndim != axes:
         raise ValueError(f"{key} has the shape {found[key].shape}")
     return found, []
-  except Exception as error:  # whatever numpy, zipfile and zlib raise
+  except Exception as error:  # numpy, zipfile and zlib raise many types
     return {}, [f"No {shows}: {path.name} is damaged ({error})."]

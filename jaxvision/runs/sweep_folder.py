@@ -1,7 +1,7 @@
-"""A sweep, finished or not, read back from the folder that its workers wrote.
+"""Reading of a sweep folder, of a finished or an unfinished sweep.
 
-A setting is what a trial has but for its seed: trials of one setting differ by
-chance alone.
+A setting is the config of a trial without its seed: the trials of a setting
+differ by chance only.
 """
 
 import collections
@@ -26,13 +26,13 @@ class Trial:
   """One trial of a sweep.
 
   Attributes:
-    number: its number.
+    number: number of the trial.
     state: "running", "complete", "pruned" or "failed".
-    reason: why it did not complete; "" if it did.
-    value: of the objective; None where there is none.
-    settings: {key: value or label} of what the sweep varies.
-    overrides: of the base config.
-    run: its run folder; None if the run was not begun.
+    reason: why the trial did not complete; "" if it did.
+    value: value of the objective; None if there is none.
+    settings: {key: value or label} of the axes of the sweep.
+    overrides: {config key: value} on top of the base config.
+    run: the run folder; None if the run has not started.
   """
 
   number: int
@@ -46,38 +46,38 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-  """What the folder of a sweep holds.
+  """The content of a sweep folder.
 
   Attributes:
     workdir: the folder.
-    asked: the content of sweep.json.
-    trials: those that were begun, by number.
-    problems: sentences that say which files are damaged.
+    definition: the content of sweep.json.
+    trials: the trials that have started, by number.
+    problems: sentences that name the damaged files.
   """
 
   workdir: pathlib.Path
-  asked: Mapping[str, Any]
+  definition: Mapping[str, Any]
   trials: tuple[Trial, ...]
   problems: tuple[str, ...] = ()
 
   @property
   def metric(self) -> str:
     """The name of the objective's metric."""
-    return self.asked["objective"]["metric"]
+    return self.definition["objective"]["metric"]
 
   @property
   def sign(self) -> int:
-    """1 if more is better, -1 if less is."""
-    return 1 if self.asked["objective"]["goal"] == "maximize" else -1
+    """1 if larger is better, -1 if smaller is better."""
+    return 1 if self.definition["objective"]["goal"] == "maximize" else -1
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-  """The complete trials that differ in nothing but the seed.
+  """Complete trials that differ in the seed only.
 
   Attributes:
-    settings: what they share.
-    trials: by number; at least one.
+    settings: their common settings.
+    trials: the trials by number; at least one.
   """
 
   settings: Mapping[str, Any]
@@ -85,27 +85,27 @@ class Setting:
 
   @property
   def values(self) -> np.ndarray:
-    """(n,) of the objective."""
+    """(n,) values of the objective."""
     return np.array([trial.value for trial in self.trials])
 
 
 def is_sweep(workdir: str | pathlib.Path) -> bool:
-  """Whether a folder is one of a sweep."""
+  """Whether a folder is a sweep."""
   return (pathlib.Path(workdir) / "sweep.json").is_file()
 
 
 def read_sweep(workdir: str | pathlib.Path) -> Sweep:
-  """Reads a sweep, as far as it has come.
+  """Reads the folder of a sweep that may be unfinished.
 
-  A trial whose files are damaged is left out, or has no run; `Sweep.problems`
-  says so.
+  A trial with damaged files is skipped, or has no run. `Sweep.problems` lists
+  these files.
 
   Raises:
-    FileNotFoundError: the folder is no sweep.
-    ValueError: its sweep.json is damaged.
+    FileNotFoundError: the folder is not a sweep.
+    ValueError: sweep.json is damaged.
   """
   workdir = pathlib.Path(workdir)
-  asked = read_asked(workdir)
+  definition = read_definition(workdir)
   found, problems = [], []
   for path in sorted((workdir / "trials").glob("*/trial.json")):
     try:
@@ -115,48 +115,48 @@ def read_sweep(workdir: str | pathlib.Path) -> Sweep:
     else:
       found.append(trial)
       problems += damages
-  return Sweep(workdir, asked, tuple(found), tuple(problems))
+  return Sweep(workdir, definition, tuple(found), tuple(problems))
 
 
-def read_asked(workdir: str | pathlib.Path) -> dict[str, Any]:
-  """The content of sweep.json: what a sweep asks, and how.
+def read_definition(workdir: str | pathlib.Path) -> dict[str, Any]:
+  """Reads sweep.json, the definition of a sweep.
 
   Raises:
-    FileNotFoundError: the folder is no sweep.
+    FileNotFoundError: the folder is not a sweep.
     ValueError: the file is damaged.
   """
   if not is_sweep(workdir):
     raise FileNotFoundError(
-      f"{str(workdir)!r} is no sweep (no sweep.json in it); pass a folder that "
-      "`jaxvision sweep --workdir` has written"
+      f"{str(workdir)!r} is not a sweep (it has no sweep.json); pass a folder "
+      "that `jaxvision sweep --workdir` wrote"
     )
   path = pathlib.Path(workdir) / "sweep.json"
   remedy = (
-    "it says what the sweep asks and its name in the storage: restore it from "
-    "a copy, or run the sweep in a new workdir; trials/ has the runs"
+    "it has the definition of the sweep and its name in the storage: restore it "
+    "from a copy, or run the sweep in a new workdir; trials/ has the runs"
   )
-  asked = records.read(path, records.SWEEP, remedy=remedy)
-  if (goal := asked["objective"]["goal"]) not in ("maximize", "minimize"):
+  definition = records.read(path, records.SWEEP, remedy=remedy)
+  if (goal := definition["objective"]["goal"]) not in ("maximize", "minimize"):
     raise ValueError(f"{path} is damaged: its goal is {goal!r}; {remedy}")
-  return asked
+  return definition
 
 
 def read_trial(path: pathlib.Path) -> dict[str, Any]:
-  """The content of a trial.json.
+  """Reads a trial.json.
 
   Raises:
-    FileNotFoundError: there is none.
-    ValueError: it is damaged.
-    OSError: it cannot be read.
+    FileNotFoundError: the file does not exist.
+    ValueError: the file is damaged.
+    OSError: the file cannot be read.
   """
   record = records.read(
     path,
     records.TRIAL,
-    remedy="what it says of the trial is lost until the sweep runs it again",
+    remedy="its content is lost until the sweep runs the trial again",
   )
   if record["state"] not in STATES:
     raise ValueError(
-      f"{path} is damaged: its state is {record['state']!r}, none of "
+      f"{path} is damaged: its state is {record['state']!r}; expected one of "
       f"{', '.join(STATES)}"
     )
   if record["state"] == "complete" and record.get("value") is None:
@@ -179,7 +179,7 @@ def varied(sweep: Sweep) -> list[str]:
 
 
 def settings(sweep: Sweep) -> list[Setting]:
-  """The settings of the complete trials, the best mean first."""
+  """The settings of the complete trials, best mean first."""
   groups = collections.defaultdict(list)
   for trial in sweep.trials:
     if trial.state == "complete":
@@ -195,7 +195,7 @@ def settings(sweep: Sweep) -> list[Setting]:
 
 
 def ranked(sweep: Sweep) -> list[Trial]:
-  """The complete trials, the best first."""
+  """The complete trials, best first."""
   complete = [trial for trial in sweep.trials if trial.state == "complete"]
   return sorted(complete, key=lambda trial: -sweep.sign * trial.value)
 
@@ -203,12 +203,12 @@ def ranked(sweep: Sweep) -> list[Trial]:
 def columns(
   trials: Sequence[Trial], keys: Sequence[str]
 ) -> dict[str, list[Any]]:
-  """{key: its value in each trial}, None where a trial has none."""
+  """{key: its value in each trial}; None for a trial without the key."""
   return {key: [t.settings.get(key) for t in trials] for key in keys}
 
 
 def is_numeric(values: Sequence[Any]) -> bool:
-  """Whether all values are numbers, but for those that are missing."""
+  """Whether all values that are not None are numbers."""
   there = [value for value in values if value is not None]
   return bool(there) and all(
     isinstance(value, int | float) and not isinstance(value, bool)

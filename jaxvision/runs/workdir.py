@@ -1,6 +1,6 @@
-"""The folder of a run: config.json, environment.json, result.json, pictures.
+"""The folder of a run: config.json, environment.json, result.json, arrays.
 
-It belongs to one config. The room `report` reads only this folder.
+A folder belongs to one config. `report` reads run folders only.
 """
 
 import contextlib
@@ -28,10 +28,10 @@ from jaxvision.runs import changes, reading
 
 Path = pathlib.Path
 _LOGGER = logging.getLogger(__name__)
-_LOST = "not known"
+_UNKNOWN = "not known"
 
-# Keys in which the processes of a run may differ.
-_OF_THE_MACHINE = (
+# Keys that may differ between the processes of a run.
+_MACHINE_KEYS = (
   "checkpoint.keep",
   "data.data_dir",
   "data.max_pixels",
@@ -62,24 +62,24 @@ _PACKAGES = (
 
 @contextlib.contextmanager
 def held(workdir: str | Path, *, claimed: bool = False) -> Iterator[None]:
-  """Holds a run's folder, which one process at a time trains in.
+  """Locks the folder of a run: one process at a time trains in it.
 
-  The lock is WORKDIR/lock; readers do not need it. A run that may not be
-  written, as a finished one in an archive, is not locked.
+  The lock is WORKDIR/lock. Readers do not need it. A run that is read-only,
+  such as a finished run in an archive, is not locked.
 
   Args:
-    workdir: is made, with its parents.
-    claimed: whether the folder is this process's already; the lock then only
-      keeps others out, and is no reason to stop.
+    workdir: the run's folder; it and its parents are created.
+    claimed: whether the run was assigned to this process already. The lock
+      then excludes other processes, but a held lock is only a warning.
 
   Raises:
-    ValueError: another process trains there; says which.
-    OSError: the folder cannot be written, and has no run.
+    ValueError: another process trains in the folder; the message names it.
+    OSError: the folder is not writable and has no run.
   """
   workdir = Path(workdir)
   refusal = (
-    f"{workdir} is in use by {{holder}}, which trains there: wait for its end, "
-    "or give another --workdir"
+    f"{workdir} is in use by {{holder}}, which trains there: wait until it "
+    "ends, or give another --workdir"
   )
   with contextlib.ExitStack() as stack:
     try:
@@ -89,14 +89,14 @@ def held(workdir: str | Path, *, claimed: bool = False) -> Iterator[None]:
           workdir / "lock",
           refusal=refusal,
           unlockable=lambda why: _LOGGER.warning(
-            "%s is not locked (%s): start no second process in it", workdir, why
+            "%s is not locked (%s): do not start a second process", workdir, why
           ),
         )
       )
     except ValueError as error:
       if not claimed:
         raise
-      _LOGGER.warning("%s; going on, for the run was given to this one", error)
+      _LOGGER.warning("%s; continuing, as this process owns the run", error)
     except OSError as error:
       if not (workdir / "config.json").exists():
         raise _unwritable(workdir, error) from error
@@ -106,7 +106,7 @@ def held(workdir: str | Path, *, claimed: bool = False) -> Iterator[None]:
 def _unwritable(workdir: Path, error: OSError) -> OSError:
   return OSError(
     f"cannot write the workdir {workdir}: {error.strerror or error}; give "
-    "--workdir a folder that you may write"
+    "--workdir a writable folder"
   )
 
 
@@ -119,22 +119,22 @@ def claim(
   overfit: int = 0,
   extended: Mapping[str, Any] | None = None,
 ) -> Path:
-  """Creates the folder, or finds it made by the same config.
+  """Creates the folder, or checks that it belongs to the same config.
 
-  Code of the user's own that the config names is copied into it. Keys that
-  change nothing of what is trained may differ; config.json notes it.
+  The user's own code that the config names is copied into the folder. Keys
+  that do not change the training may differ; config.json records the changes.
 
   Args:
-    workdir: created with its parents.
-    config: nested, all keys.
-    recipe, overrides, overfit: how the config came about, for the report.
-    extended: what to note of an extension, which may change its durations.
+    workdir: the run's folder; it and its parents are created.
+    config: nested, with all keys.
+    recipe, overrides, overfit: the origin of the config, for the report.
+    extended: record of an extension; an extension may change durations.
 
   Raises:
-    ValueError: the folder was made by another config (the differences are in
-      the message), or holds something else; its config.json is damaged; or a
-      value of the config is no finite number.
-    OSError: the folder cannot be written.
+    ValueError: the folder belongs to another config (the message has the
+      differences), or has checkpoints without a config; config.json is damaged;
+      or a value of the config is not finite.
+    OSError: the folder is not writable.
   """
   workdir = Path(workdir)
   changes.check_finite(config)
@@ -150,8 +150,8 @@ def claim(
     return workdir
   if (workdir / "checkpoints").exists():
     raise ValueError(
-      f"{workdir} has checkpoints but no config.json, so nobody knows whose "
-      "they are; use another workdir"
+      f"{workdir} has checkpoints but no config.json, so their run is unknown; "
+      "use another workdir"
     )
   code = user_code.used(config)
   try:
@@ -176,7 +176,7 @@ def _claim_again(workdir: Path, config: Mapping[str, Any], **how: Any) -> None:
   differences = changes.check(workdir, found, config, **how)
   if not differences:
     return
-  content = changes.noted(found, differences, config, how["extended"])
+  content = changes.with_history(found, differences, config, how["extended"])
   kept = found.get("code", {})
   new = {key: each for key, each in code.items() if key not in kept}
   if new:
@@ -185,10 +185,10 @@ def _claim_again(workdir: Path, config: Mapping[str, Any], **how: Any) -> None:
 
 
 def read_code(workdir: str | Path) -> dict[str, user_code.Bundle]:
-  """The copies of the user's own code in a run, by what the config says.
+  """The copies of the user's own code in a run; keys as in the config.
 
   Raises:
-    OSError, ValueError: one is not there, was changed, or is not trusted.
+    OSError, ValueError: a copy is missing, was changed, or is not trusted.
   """
   workdir = Path(workdir)
   if not (workdir / "config.json").exists():
@@ -199,14 +199,14 @@ def read_code(workdir: str | Path) -> dict[str, user_code.Bundle]:
 def load_config(
   workdir: str | Path, overrides: Mapping[str, Any] | None = None
 ) -> configs.ConfigDict:
-  """The config of a run, frozen; keys that it lacks have their defaults.
+  """The frozen config of a run; a key that it lacks has its default.
 
   Args:
     workdir: the run's folder.
-    overrides: by dotted key.
+    overrides: {dotted key: value}.
 
   Raises:
-    FileNotFoundError: it is no run.
+    FileNotFoundError: the folder is not a run.
     ValueError: it names code that this account does not trust, or a key or a
       value is wrong.
   """
@@ -222,7 +222,7 @@ def load_config(
 
 
 def read_config(workdir: str | Path) -> dict[str, Any]:
-  """config.json of a run.
+  """Reads config.json of a run.
 
   Raises:
     FileNotFoundError: the folder is not a run.
@@ -231,13 +231,14 @@ def read_config(workdir: str | Path) -> dict[str, Any]:
   path = Path(workdir) / "config.json"
   if not path.exists():
     raise FileNotFoundError(
-      f"{workdir} is no run: it has no config.json; `jaxvision train` makes one"
+      f"{workdir} is not a run: it has no config.json; give the --workdir "
+      "of a `jaxvision train`"
     )
   found = records.read(
     path,
     records.ORIGIN,
-    remedy="it says how the run is made: restore it from a copy, or train in a "
-    "new workdir",
+    remedy="it defines the run: restore it from a copy, or train in a new "
+    "workdir",
   )
   return {"recipe": "", "overrides": {}, "overfit": 0, **found}
 
@@ -245,13 +246,13 @@ def read_config(workdir: str | Path) -> dict[str, Any]:
 def add_environment(
   workdir: Path, *, step: int, devices: str, backend: str, ago: float = 0.0
 ) -> None:
-  """Notes in environment.json where and with what the run (re)starts.
+  """Adds a record of this start to environment.json.
 
   Args:
     workdir: the run's folder.
-    step: that it goes on from.
-    devices, backend: that it runs on, as text.
-    ago: how many seconds since the process began with it.
+    step: the step that the run resumes from.
+    devices, backend: text about the devices and the backend.
+    ago: seconds since the start of the process.
   """
   began = datetime.datetime.now().astimezone() - datetime.timedelta(seconds=ago)
   path = workdir / "environment.json"
@@ -271,7 +272,7 @@ def add_environment(
 
 
 def _starts(path: Path) -> list[dict[str, Any]]:
-  """The starts before this one; one that says so where they are lost."""
+  """The records of earlier starts; one placeholder record if they are lost."""
   try:
     starts = files.read_json(path, kind=list)
     for each in starts:
@@ -281,12 +282,12 @@ def _starts(path: Path) -> list[dict[str, Any]]:
   except FileNotFoundError:
     return []
   except ValueError as error:
-    _LOGGER.warning("%s; what it says of earlier starts is lost", error)
-    return [{"started": _LOST, "step": 0}]
+    _LOGGER.warning("%s; the records of earlier starts are lost", error)
+    return [{"started": _UNKNOWN, "step": 0}]
 
 
 def began(workdir: Path) -> float | None:
-  """When a run was started first, in seconds of `time.time`; None is lost."""
+  """Time of the first start in seconds of `time.time`; None if unknown."""
   started = _starts(workdir / "environment.json")[0]["started"]
   try:
     return datetime.datetime.fromisoformat(started).timestamp()
@@ -295,11 +296,11 @@ def began(workdir: Path) -> float | None:
 
 
 def digest(config: Mapping[str, Any]) -> str:
-  """16 hex digits of a nested config, but for the keys of the machine."""
+  """16 hex digits of a nested config, without the keys of the machine."""
   counted = {
     key: value
     for key, value, _ in reading.compare_configs(config, {})
-    if key not in _OF_THE_MACHINE
+    if key not in _MACHINE_KEYS
   }
   text = json.dumps(counted, default=str)
   return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -322,12 +323,12 @@ def write_result(workdir: Path, result: Mapping[str, Any]) -> None:
 def read_result(
   workdir: str | Path,
   *,
-  remedy: str = "give the train command of this run again: it is made anew",
+  remedy: str = "run the train command of this run again: it rewrites the file",
 ) -> dict[str, Any]:
-  """result.json of a run, or {} while it has none.
+  """Reads result.json of a run; {} if it does not exist.
 
   Raises:
-    ValueError: it is damaged; the message ends with the remedy.
+    ValueError: the file is damaged; the message ends with `remedy`.
   """
   try:
     path = Path(workdir) / "result.json"
@@ -337,13 +338,13 @@ def read_result(
 
 
 def write_arrays(path: Path, **arrays: np.ndarray | Sequence[Any]) -> None:
-  """Writes an .npz whole or not at all."""
+  """Writes an .npz atomically."""
   with files.writing(path) as file:
     np.savez_compressed(file, **arrays)
 
 
 def _commit() -> str | None:
-  """The commit of the code, with + when it was changed since."""
+  """The commit of the code, with "+" if files were changed since."""
   here = importlib.resources.files("jaxvision")
   git = ["git", "-C", str(here), "describe", "--always", "--dirty=+"]
   try:

@@ -48,21 +48,21 @@ def test_a_dry_run_lists_the_runs_and_starts_none(asked, tmp_path, capsys):
 @pytest.mark.parametrize(
   ("words", "message"),
   [
-    ([], "say either FILE.py"),
+    ([], "give either FILE.py"),
     (["ASKED"], "give --workdir"),
     (["ASKED", "--searcher=gird", "--dry-run"], "did you mean 'grid'"),
-    (["ASKED", "--vectorize=all", "--dry-run"], "give auto, none, or how many"),
-    (["ASKED", "--trials=5", "--dry-run"], "--trials 5 is of what is drawn"),
-    (["ASKED", "--trials=20", "--dry-run"], "has its own points only"),
-    (["ASKED", "--seed=0", "--dry-run"], "--seed 0 is of what is drawn"),
+    (["ASKED", "--vectorize=all", "--dry-run"], "give auto, none, or a number"),
+    (["ASKED", "--trials=5", "--dry-run"], "--trials 5 has no effect"),
+    (["ASKED", "--trials=20", "--dry-run"], "a grid, which draws nothing"),
+    (["ASKED", "--seed=0", "--dry-run"], "--seed 0 has no effect"),
     (["ASKED", "--searcher=tpe", "--trials=5", "--dry-run"], "leave it out"),
-    (["ASKED", "--top=3", "--dry-run"], "--top 3 belongs to --rerun SWEEP"),
-    (["ASKED", "--seeds=3", "--dry-run"], "--seeds 3 belongs to --rerun"),
+    (["ASKED", "--top=3", "--dry-run"], "--top 3 needs --rerun SWEEP"),
+    (["ASKED", "--seeds=3", "--dry-run"], "--seeds 3 needs --rerun"),
     (["ASKED", "--config.optimizer.learning_rat=1"], "did you mean"),
-    (["--rerun", "nowhere"], "is no sweep"),
+    (["--rerun", "nowhere"], "is not a sweep"),
   ],
 )
-def test_what_is_wrong_is_said_before_anything_runs(
+def test_errors_are_reported_before_a_trial_starts(
   asked, words, message, capsys
 ):
   words = [str(asked) if word == "ASKED" else word for word in words]

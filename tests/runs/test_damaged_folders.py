@@ -1,4 +1,4 @@
-"""Folders with damaged files: what is left is shown, what is lost is named."""
+"""Folders with damaged files: the other files are shown, the damage is named."""
 
 import json
 
@@ -36,7 +36,7 @@ _WRONG = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-  """A finished run; the files that a test changes are put back."""
+  """A finished run; a test that changes its files restores them."""
   return fake_runs.write_run(tmp_path_factory.mktemp("runs") / "run")
 
 
@@ -77,7 +77,7 @@ def test_a_report_leaves_out_a_field_of_the_wrong_type(run, changed, key):
 def test_a_report_counts_the_lines_that_it_leaves_out(run, changed, line):
   lines = (run / "metrics.jsonl").read_text()
   page = changed("metrics.jsonl", f"{line}\n{lines}".encode())
-  assert "1 torn line in metrics.jsonl left out" in page
+  assert "1 incomplete line of metrics.jsonl skipped" in page
   assert "validation" in page
 
 

@@ -1,4 +1,4 @@
-"""Run folders are read as far as they go, given that they have a config."""
+"""Folders of unfinished runs are read; only the config is required."""
 
 import json
 import subprocess
@@ -41,7 +41,9 @@ def test_torn_lines_are_dropped_and_counted(workdir):
     '{"step": 3, "a": 3.0}\n{"step": 4, "a"',
   )
   assert [line["step"] for line in run.lines] == [1, 3]
-  assert any(problem.startswith("2 torn lines") for problem in run.problems)
+  assert any(
+    problem.startswith("2 incomplete lines") for problem in run.problems
+  )
 
 
 def test_character_torn_in_the_middle_is_a_torn_line(workdir):
@@ -69,7 +71,7 @@ def test_steps_per_epoch(workdir):
 
 
 def test_reasons_follow_the_status(workdir):
-  assert "still going, or was killed" in " ".join(_lines(workdir, "").problems)
+  assert "unfinished or was killed" in " ".join(_lines(workdir, "").problems)
   fake_runs.write_json(
     workdir / "result.json",
     {"status": "preempted: SIGTERM at step 5", "total_steps": 9},
@@ -78,7 +80,7 @@ def test_reasons_follow_the_status(workdir):
   assert "the run ended early" in problems
   fake_runs.write_json(workdir / "result.json", {"status": "running"})
   problems = " ".join(reading.read_run(workdir).problems)
-  assert "still going, or was killed" in problems
+  assert "unfinished or was killed" in problems
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_no_run_says_what_to_pass(tmp_path):
   for name in ("b", "a"):
     (tmp_path / name).mkdir()
     (tmp_path / name / "config.json").write_text("{}")
-  with pytest.raises(FileNotFoundError, match="pass those: a, b"):
+  with pytest.raises(FileNotFoundError, match="pass one of them: a, b"):
     reading.read_run(tmp_path)
 
 

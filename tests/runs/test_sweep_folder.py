@@ -1,4 +1,4 @@
-"""Sweeps are read as they were written; settings are trials but for seeds."""
+"""Sweep folders are read back; settings group trials that differ in the seed."""
 
 import fake_sweeps
 import pytest
@@ -31,7 +31,7 @@ def test_settings_are_ranked_by_their_mean(tmp_path):
   assert [trial.number for trial in sweep_folder.ranked(sweep)] == [1, 2, 3, 0]
 
 
-def test_where_less_is_better_the_least_is_first(tmp_path):
+def test_the_smallest_value_is_first_if_smaller_is_better(tmp_path):
   folder = fake_sweeps.write(tmp_path / "s", _ROWS, goal="minimize")
   sweep = sweep_folder.read_sweep(folder)
   assert sweep_folder.ranked(sweep)[0].value == 0.7
@@ -61,5 +61,5 @@ def test_a_trial_that_was_not_begun_has_no_run(tmp_path):
 
 def test_another_folder_is_no_sweep(tmp_path):
   assert not sweep_folder.is_sweep(tmp_path)
-  with pytest.raises(FileNotFoundError, match="is no sweep"):
+  with pytest.raises(FileNotFoundError, match="is not a sweep"):
     sweep_folder.read_sweep(tmp_path)

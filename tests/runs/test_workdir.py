@@ -1,4 +1,4 @@
-"""Tests of jaxvision.runs.workdir: one folder, one config, whole files."""
+"""Tests of jaxvision.runs.workdir: one folder, one config, atomic writes."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_another_config_is_refused_with_the_differences(tmp_path):
   assert _contents(tmp_path) == before
 
 
-def test_learning_other_examples_by_heart_is_another_run(tmp_path):
+def test_overfitting_other_examples_is_another_run(tmp_path):
   _claim(tmp_path, overfit=100)
   with pytest.raises(ValueError, match="--overfit: 100 there, 200 here"):
     _claim(tmp_path, overfit=200)
@@ -90,21 +90,21 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     _claim(tmp_path / "file" / "run")
 
 
-def test_a_held_folder_says_who_holds_it(tmp_path):
+def test_the_error_of_a_locked_folder_names_the_process(tmp_path):
   folder = tmp_path / "run"
   with workdir.held(folder):
-    told = rf"{folder} is in use by process {os.getpid()} on .* since 2.*--work"
-    with pytest.raises(ValueError, match=told), workdir.held(folder):
+    message = (
+      rf"{folder} is in use by process {os.getpid()} on .* since 2.*--work"
+    )
+    with pytest.raises(ValueError, match=message), workdir.held(folder):
       pass
   with workdir.held(folder):
     pass
 
 
-def test_a_folder_that_was_given_to_this_process_is_no_reason_to_stop(
-  tmp_path, caplog
-):
+def test_a_lock_does_not_stop_the_process_that_owns_the_run(tmp_path, caplog):
   with workdir.held(tmp_path), workdir.held(tmp_path, claimed=True):
-    assert "going on" in caplog.text
+    assert "continuing" in caplog.text
 
 
 def test_a_held_folder_that_cannot_be_written(tmp_path):
@@ -124,7 +124,7 @@ def test_a_run_in_an_archive_is_not_locked(tmp_path):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-  with pytest.raises(FileNotFoundError, match="is no run: it has no config"):
+  with pytest.raises(FileNotFoundError, match="is not a run: it has no config"):
     workdir.read_config(tmp_path)
 
 
@@ -146,7 +146,7 @@ def test_a_result_is_read_back(tmp_path):
   assert workdir.read_result(tmp_path) == {"status": "finished", "step": 3}
 
 
-def test_arrays_are_written_whole_or_not_at_all(tmp_path):
+def test_arrays_are_written_atomically(tmp_path):
   path = tmp_path / "arrays.npz"
   workdir.write_arrays(path, name="conv1", filters=np.eye(3))
   before = path.read_bytes()
@@ -178,7 +178,7 @@ def test_a_run_began_when_it_was_started_first(tmp_path):
   assert workdir.began(tmp_path) == 1772442847
 
 
-def test_the_digest_is_that_of_what_changes_the_numbers():
+def test_the_digest_ignores_keys_of_the_machine():
   digest = workdir.digest(CONFIG)
   lists = json.loads(json.dumps(CONFIG))
   elsewhere = {**CONFIG, "data": {"mean": (0.5,), "data_dir": "/data"}}

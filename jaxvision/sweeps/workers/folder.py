@@ -66,7 +66,7 @@ def claim(
   content = json.loads(files.to_json(content, default=str))
   path = workdir / "sweep.json"
   if path.exists():
-    found = sweep_folder.read_asked(workdir)
+    found = sweep_folder.read_definition(workdir)
     _refuse_other(workdir, found, {**content, _NAME: found[_NAME]})
     return found
   title = files.printable(workdir.resolve().name)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from jaxvision import files
+from jaxvision.processes import console
 from jaxvision.sweeps.experiment.objective import Objective
 from jaxvision.sweeps.experiment.pruning import COMPLETE
 from jaxvision.sweeps.study import study
@@ -73,9 +74,10 @@ def _open_screen(
   aim: Objective, known: Known, stream: TextIO
 ) -> Iterator[Callable[[Sequence[TrialStatus]], None]]:
   if stream.isatty():
-    from rich import console, live
+    from rich import console as screens
+    from rich import live
 
-    with live.Live(console=console.Console(file=stream)) as page:
+    with live.Live(console=screens.Console(file=stream)) as page:
       yield lambda statuses: page.update(_table(aim, known, statuses))
     return
   printed: set[int] = set()

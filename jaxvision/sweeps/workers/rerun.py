@@ -36,7 +36,7 @@ def rerun_best(
       that this account does not trust.
   """
   workdir = pathlib.Path(workdir)
-  content = sweep_folder.read_asked(workdir)
+  content = sweep_folder.read_definition(workdir)
   asked = content["objective"]
   aim = Objective(asked["metric"], asked["goal"], asked["at"])
   settings = _best_settings(workdir, aim)[:top]

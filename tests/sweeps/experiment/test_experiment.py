@@ -1,4 +1,4 @@
-"""An experiment is read whole, and refused before anything runs."""
+"""An experiment file is checked completely before a trial starts."""
 
 import pytest
 import tiny_runs
@@ -27,7 +27,7 @@ def _write(folder, space=_RATE, **constants):
   return path
 
 
-def test_a_file_says_all_of_an_experiment(tmp_path):
+def test_a_file_defines_an_experiment(tmp_path):
   path = _write(tmp_path, PRUNING="sweep.halving(4)")
   found = sweeps.load(path, {"seed": "7"})
   assert found.question == "Which rate?" and found.read == "The highest."
@@ -55,7 +55,7 @@ def test_a_key_or_value_that_the_config_does_not_take(tmp_path, space, message):
 
 
 def test_what_is_missing_is_named(tmp_path):
-  with pytest.raises(ValueError, match="OBJECTIVE is None; it must be there"):
+  with pytest.raises(ValueError, match="OBJECTIVE is None; it is required"):
     sweeps.load(_write(tmp_path, OBJECTIVE=None))
   with pytest.raises(FileNotFoundError, match="no experiment"):
     sweeps.load(tmp_path / "nothing.py")

@@ -1,4 +1,4 @@
-"""The objective is the number that it says, or an error in words."""
+"""The objective is a number of the run, or a clear error."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Plans have the points that their searcher promises, whoever makes them."""
+"""Plans have the points of their searcher, on every worker."""
 
 import numpy as np
 import pytest

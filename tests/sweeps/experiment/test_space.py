@@ -1,4 +1,4 @@
-"""A space has exactly the points that it says."""
+"""A space has exactly the points of its definition."""
 
 import json
 

@@ -14,7 +14,7 @@ def _claim(workdir, asked=_ASKED, **how):
   return folder.claim(workdir, asked, file="asked.py", **how)
 
 
-def test_the_same_sweep_finds_its_folder_and_another_is_refused(tmp_path):
+def test_a_folder_accepts_its_own_sweep_only(tmp_path):
   made = _claim(tmp_path, draws=3)
   assert _claim(tmp_path, draws=3) == made
   with pytest.raises(ValueError, match="draws: 3 there, 4 here"):
@@ -33,7 +33,7 @@ def test_two_sweeps_have_two_names_in_a_storage(tmp_path):
   assert len(names) == 2 and all(name.startswith("rates-") for name in names)
 
 
-def test_what_is_known_of_a_trial_is_read_back(tmp_path):
+def test_trial_json_is_read_back(tmp_path):
   assert folder.read_trial(tmp_path, 7) == {}
   known = {"state": "running", "settings": {}, "overrides": {"seed": 1}}
   folder.write_trial(tmp_path, 7, known)
@@ -45,7 +45,7 @@ def test_what_is_known_of_a_trial_is_read_back(tmp_path):
   "content",
   ["", "[]", "null", '{"number": 7', "{}", '{"number": 7, "state": "eaten"}'],
 )
-def test_a_damaged_trial_is_warnings_and_counts_as_none(tmp_path, content):
+def test_a_damaged_trial_is_reported_and_ignored(tmp_path, content):
   path = folder.trial_folder(tmp_path, 7) / "trial.json"
   path.parent.mkdir(parents=True)
   path.write_text(content)
@@ -56,7 +56,7 @@ def test_a_damaged_trial_is_warnings_and_counts_as_none(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-  ("content", "words"),
+  ("content", "message"),
   [
     ("", "it is empty"),
     ("[]", "it contains []"),
@@ -64,10 +64,12 @@ def test_a_damaged_trial_is_warnings_and_counts_as_none(tmp_path, content):
     ('{"study": 3}', "'study' is 3, not text"),
   ],
 )
-def test_a_damaged_sweep_json_is_named_with_a_remedy(tmp_path, content, words):
+def test_a_damaged_sweep_json_is_named_with_a_remedy(
+  tmp_path, content, message
+):
   _claim(tmp_path)
   (tmp_path / "sweep.json").write_text(content)
   with pytest.raises(ValueError, match="restore it from a copy") as caught:
     _claim(tmp_path)
   assert str(caught.value).startswith(f"{tmp_path}/sweep.json is damaged: ")
-  assert words in str(caught.value)
+  assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""A sweep is opened by the same words from anywhere."""
+"""The same call opens a sweep on every worker."""
 
 import os
 
@@ -18,10 +18,10 @@ def test_the_searcher_follows_from_the_space():
 
 
 class Killed(Exception):
-  """Stands for a signal."""
+  """Simulates a signal."""
 
 
-def test_what_was_left_unfinished_is_completed(tmp_path, monkeypatch):
+def test_a_partly_created_study_is_completed(tmp_path, monkeypatch):
   space = {sweep_cases.RATE: sweeps.grid(0.1, 0.2, 0.3, 0.4)}
   asked = sweep_cases.experiment(space)
 
@@ -47,9 +47,9 @@ def test_what_was_left_unfinished_is_completed(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
   "name", ["a?mode=memory", "a%41", "a#b", "a b", "[1]*", os.fsdecode(b"\xff")]
 )
-def test_the_storage_lies_in_the_folder_whatever_its_name(tmp_path, name):
+def test_the_storage_is_in_the_folder_for_any_folder_name(tmp_path, name):
   asked = sweep_cases.experiment({sweep_cases.RATE: sweeps.grid(0.1, 0.2)})
-  for number in (0, 1):  # the second finds what the first has made
+  for number in (0, 1):  # the second call opens the storage of the first
     opened = sweep_cases.open_sweep(tmp_path / name, asked)
     assert study.claim(opened.study).number == number
   assert (tmp_path / name / "sweep.db").stat().st_size
@@ -61,16 +61,18 @@ def test_a_damaged_storage_is_named(tmp_path, content):
   asked = sweep_cases.experiment({sweep_cases.RATE: sweeps.grid(0.1, 0.2)})
   sweep_cases.open_sweep(tmp_path, asked)
   path = tmp_path / "sweep.db"
-  whole = path.read_bytes()
-  path.write_bytes(whole[: len(whole) // 2] if content == b"half" else content)
+  intact = path.read_bytes()
+  path.write_bytes(
+    intact[: len(intact) // 2] if content == b"half" else content
+  )
   with pytest.raises(ValueError, match="move the file away") as caught:
     sweep_cases.open_sweep(tmp_path, asked)
   assert str(caught.value).startswith(f"{path}, the storage of the sweep, is d")
 
 
 @pytest.mark.parametrize("lost", ["missing", "empty"])
-def test_without_its_storage_a_sweep_knows_what_it_tried(tmp_path, lost):
-  """Points that were drawn would be others in a new storage."""
+def test_a_sweep_without_its_storage_keeps_its_points(tmp_path, lost):
+  """A new storage would draw other points."""
   asked = sweep_cases.experiment({sweep_cases.RATE: sweeps.uniform(0.0, 1.0)})
 
   def open_one():

@@ -1,4 +1,4 @@
-"""The best settings come again, each with the seeds asked for."""
+"""The best settings are rerun with the requested seeds."""
 
 import pytest
 import sweep_cases
@@ -34,8 +34,8 @@ def test_the_best_settings_by_their_mean_again_with_more_seeds(tmp_path):
   assert again.objective == asked.objective and again.pruning is None
 
 
-def test_what_is_no_sweep_or_has_no_result_is_refused(tmp_path):
-  with pytest.raises(FileNotFoundError, match="is no sweep"):
+def test_a_folder_without_a_sweep_or_a_result_is_refused(tmp_path):
+  with pytest.raises(FileNotFoundError, match="is not a sweep"):
     sweeps.rerun_best(tmp_path, top=1, seeds=1)
   sweep_cases.open_sweep(
     tmp_path, sweep_cases.experiment({sweep_cases.RATE: sweeps.grid(1.0)})
