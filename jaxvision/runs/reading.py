@@ -272,8 +272,9 @@ def _read_lines(
   problems = []
   if incomplete:
     problems.append(
-      f"{incomplete} incomplete line{'s' * (incomplete > 1)} of metrics.jsonl skipped (the "
-      "process was killed while writing, or the file is damaged)."
+      f"{incomplete} incomplete line{'s' * (incomplete > 1)} of "
+      "metrics.jsonl skipped (the process was killed while writing, or the "
+      "file is damaged)."
     )
   if not lines:
     problems.append(f"No learning curves: metrics.jsonl is empty, {why}.")

@@ -132,7 +132,7 @@ def read_definition(workdir: str | pathlib.Path) -> dict[str, Any]:
     )
   path = pathlib.Path(workdir) / "sweep.json"
   remedy = (
-    "it has the definition of the sweep and its name in the storage: restore it "
+    "it defines the sweep and has its name in the storage: restore it "
     "from a copy, or run the sweep in a new workdir; trials/ has the runs"
   )
   definition = records.read(path, records.SWEEP, remedy=remedy)

@@ -1,4 +1,4 @@
-"""Folders with damaged files: the other files are shown, the damage is named."""
+"""Folders with damaged files: other files are shown, damage is named."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Sweep folders are read back; settings group trials that differ in the seed."""
+"""Sweep folders are read back; a setting groups its seeds."""
 
 import fake_sweeps
 import pytest
