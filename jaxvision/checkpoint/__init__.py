@@ -1,7 +1,7 @@
 """The checkpoints of a run: save, restore, keep the best.
 
-Orbax writes them. Beside each state are its record, its score and a
-fingerprint, which finds damage.
+Orbax writes them. A checkpoint also has a record, a score, and a fingerprint
+that detects damage.
 """
 
 from jaxvision.checkpoint.checkpoints import (

@@ -1,10 +1,10 @@
-"""Saves and restores a state with everything a run needs to go on exactly.
+"""Checkpoints: the state and the record that a run needs to resume exactly.
 
 A checkpoint is a folder WORKDIR/checkpoints/STEP with the state (any tree of
-arrays) and a small record (JSON). It appears under its name only when it is
-complete, so a process killed while saving leaves the one before it. The record
-holds a fingerprint of the state, and is sealed with its step as the score is:
-all of it is compared when it is read again.
+arrays) and a small record (JSON). The folder gets its name only when it is
+complete, so a process that is killed while saving leaves the previous
+checkpoint intact. The record has a fingerprint of the state. The record and the
+score are sealed with the step. A restore verifies all of them.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from jaxvision import files
-from jaxvision.checkpoint import fingerprint, orbax_notes, scores
+from jaxvision.checkpoint import fingerprint, orbax_metadata, scores
 from jaxvision.files import paths, seals
 from jaxvision.processes import agreement, console
 
@@ -31,10 +31,10 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Manager(ocp.CheckpointManager):
-  """Orbax's, for which a damaged score is one that was not measured."""
+  """Orbax's manager; it treats a damaged score as a missing score."""
 
   def metrics(self, step: int) -> dict[str, float] | None:
-    """What orbax compares checkpoints by."""
+    """The metrics by which orbax compares checkpoints."""
     try:
       score = scores.read(directory(self), step)
     except (ValueError, OSError):
@@ -43,18 +43,18 @@ class Manager(ocp.CheckpointManager):
 
 
 class CheckpointError(Exception):
-  """A checkpoint could not be written or read; the message says what to do."""
+  """A checkpoint could not be written or read; the message has the remedy."""
 
 
 @contextlib.contextmanager
 def open_manager(
   workdir: str | pathlib.Path, *, keep: int = 2
 ) -> Iterator[Manager]:
-  """The checkpoints of a run, closed (and finished saving) at the end.
+  """Opens the checkpoints of a run; at the end waits for saves, and closes.
 
   Args:
     workdir: the run's folder.
-    keep: how many of the newest stay, beside the best one.
+    keep: number of newest checkpoints to keep, besides the best one.
   """
   console.quiet_orbax()
   options = ocp.CheckpointManagerOptions(
@@ -63,10 +63,10 @@ def open_manager(
     preservation_policy=_preservation(keep),
   )
   with paths.plain(workdir, alone=jax.process_count() == 1) as folder:
-    # Of several processes one might open what another is removing.
+    # Only a single process repairs: another could open a file being removed.
     alone = jax.process_count() == 1
     manager = _open(folder / _FOLDER, options, repair=alone)
-    # It would ask jax by the number of the step, and `stopping` by another.
+    # `stopping` decides on preemption; orbax would query jax with other steps.
     manager.reached_preemption = lambda step: False
     try:
       yield manager
@@ -79,25 +79,25 @@ def open_manager(
 def _open(
   folder: pathlib.Path, options: ocp.CheckpointManagerOptions, *, repair: bool
 ) -> Manager:
-  """The checkpoints of a folder, perhaps without damaged notes of orbax."""
+  """Opens a folder; with `repair` removes damaged metadata files of orbax."""
   try:
     return Manager(folder, options=options)
   except (ValueError, TypeError, AttributeError, KeyError) as error:
-    damaged = orbax_notes.damaged(folder)
+    damaged = orbax_metadata.damaged(folder)
     names = ", ".join(str(paths.real(each)) for each in damaged)
     if not damaged or not repair:
       raise CheckpointError(
-        f"{names or paths.real(folder)} is damaged: {error}; remove it, or "
-        "give the train command of this run again, which does so in one process"
+        f"{names or paths.real(folder)} is damaged: {error}; remove it, or run "
+        "the train command of this run as one process, which removes it"
       ) from error
-  _LOGGER.warning("%s is damaged and removed; it said only when", names)
-  for note in damaged:
-    note.unlink(missing_ok=True)
+  _LOGGER.warning("%s is damaged and removed; it had only a time", names)
+  for path in damaged:
+    path.unlink(missing_ok=True)
   return Manager(folder, options=options)
 
 
 def _preservation(keep: int) -> Any:
-  """The newest stay, and the best of those that were measured."""
+  """The policy: keep the newest checkpoints, and the one with the best score."""
   policy = checkpoint_managers.preservation_policy
   best = policy.BestN(
     get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
@@ -107,17 +107,17 @@ def _preservation(keep: int) -> Any:
 
 @contextlib.contextmanager
 def open_saved(workdir: str | pathlib.Path) -> Iterator[Manager]:
-  """The checkpoints of a run to read, perhaps while it goes on training.
+  """Opens the checkpoints of a run for reading, even while it trains.
 
   Raises:
-    FileNotFoundError: there are none.
+    FileNotFoundError: the run has no checkpoints.
   """
   if not (pathlib.Path(workdir) / _FOLDER).is_dir():
     raise FileNotFoundError(
-      f"no checkpoints in {workdir}; `jaxvision train` makes them"
+      f"no checkpoints in {workdir}; `jaxvision train` writes them"
     )
   console.quiet_orbax()
-  # Anything else would delete what the other process is saving.
+  # Read-only: otherwise orbax deletes checkpoints that are being saved.
   options = ocp.CheckpointManagerOptions(
     best_fn=_score, read_only=True, create=False, save_interval_steps=0
   )
@@ -129,25 +129,25 @@ def open_saved(workdir: str | pathlib.Path) -> Iterator[Manager]:
 
 
 def newest(workdir: str | pathlib.Path) -> int | None:
-  """The step of a run's newest checkpoint by its name; None without any."""
+  """The largest step among the names of checkpoints; None if there are none."""
   return max(scores.steps(pathlib.Path(workdir) / _FOLDER), default=None)
 
 
 def directory(manager: Manager) -> pathlib.Path:
-  """The folder of the checkpoints, as users know it."""
+  """The folder of the checkpoints, as the path that the user gave."""
   return paths.real(manager.directory)
 
 
 def best_step(manager: Manager) -> int | None:
-  """The checkpoint of the best score that can be read; None for none."""
+  """The step with the best readable score; None if there is no score."""
   return scores.best(directory(manager))
 
 
 def wait(manager: Manager) -> None:
-  """Returns when everything is on disk.
+  """Waits until all checkpoints are on disk.
 
   Raises:
-    CheckpointError: it could not be saved.
+    CheckpointError: a checkpoint could not be saved.
   """
   _explained(manager, manager.wait_until_finished)
 
@@ -164,17 +164,17 @@ def save(
 
   Args:
     manager: from `open_manager`.
-    step: its number; a step that is there already is left as it is.
+    step: the step; an existing checkpoint of the step is not changed.
     state: tree of arrays, on any mesh.
-    record: what JSON can hold, given back by `restoring.restore`.
-    score: larger is better; None where nothing was measured.
+    record: JSON values, returned by `restoring.restore`.
+    score: larger is better; None if there is no score yet.
 
   Raises:
     CheckpointError: this or the previous save failed (a full disk, ...).
   """
   if step in manager.all_steps():
     return
-  # A copy: the caller goes on changing it while this is being written.
+  # A copy, because the caller changes the record during the write.
   record = copy.deepcopy({**record, "fingerprint": fingerprint.of(state)})
   record = seals.sealed(record, place=place(step))
   args = ocp.args.Composite(
@@ -185,19 +185,19 @@ def save(
 
 
 def place(step: int) -> str:
-  """What the record of a checkpoint is called where it is sealed."""
+  """The name of a checkpoint's record in its seal."""
   return f"the record of step {step}"
 
 
 def add_score(manager: Manager, step: int, score: float) -> None:
-  """Tells of a checkpoint that was saved without it how good it is."""
+  """Adds a score to a checkpoint that was saved without one."""
   wait(manager)
   agreement.first(lambda: scores.write(directory(manager), step, score))
   manager.reload()
 
 
 def forget_scores(manager: Manager) -> None:
-  """Takes the scores off all checkpoints: now another metric decides."""
+  """Removes the scores of all checkpoints, when the metric changes."""
   wait(manager)
   folders = [directory(manager) / str(step) for step in manager.all_steps()]
 
@@ -223,13 +223,13 @@ def _explained(manager: Manager, action: Callable[[], Any]) -> None:
     )
     raise CheckpointError(
       f"could not save a checkpoint in {directory(manager)}: "
-      f"{words(manager, error)}; {kept}. {_remedy(error)}Then give the same "
-      "command again to go on from it."
+      f"{message(manager, error)}; {kept}. {_remedy(error)}Then run the same "
+      "command again to resume."
     ) from error
 
 
-def words(manager: Manager, error: BaseException) -> str:
-  """What a library says, of the folder as users know it."""
+def message(manager: Manager, error: BaseException) -> str:
+  """The message of a library, with the path that the user gave."""
   return str(error).replace(str(manager.directory), str(directory(manager)))
 
 

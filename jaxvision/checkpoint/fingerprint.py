@@ -1,4 +1,4 @@
-"""The fingerprint of a tree of arrays, by which a damaged copy is known."""
+"""The fingerprint of a tree of arrays, which detects damage."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,15 +10,15 @@ Tree = Any
 
 
 def of(tree: Tree, *, at_once: int = 1 << 30) -> str:
-  """16 hex digits that depend on every bit of every array, not on the mesh.
+  """16 hex digits from every bit of every array, independent of the mesh.
 
   Args:
-    tree: of arrays.
-    at_once: bytes of arrays that are hashed together. Arrays in the memory of
-      the host are then on the device together.
+    tree: tree of arrays.
+    at_once: bytes of arrays that are hashed together. Arrays in host memory are
+      copied to the device together.
   """
   halves = jnp.zeros(2, jnp.uint32)
-  # Not the tree: names in it may be those of one run, and compiled for each.
+  # Hash the list of leaves: a tree with other names would compile again.
   for group in _groups(jax.tree.leaves(tree), at_once):
     halves = _hash(jax.device_get(halves), group)
   return "".join(f"{int(half):08x}" for half in jax.device_get(halves))
@@ -44,9 +44,9 @@ def _hash(halves: jax.Array, leaves: list[jax.Array]) -> jax.Array:
 
 
 def _hash_array(array: jax.Array) -> jax.Array:
-  """(2,) uint32 sums over the bits, each weighted by an odd number of its own.
+  """(2,) uint32 sums over the elements, each with its own odd weight.
 
-  Integer sums do not depend on their order, so neither on the sharding.
+  Integer sums do not depend on the order, so not on the sharding either.
   """
   width = array.dtype.itemsize * 8
   bits = array

@@ -1,7 +1,7 @@
-"""Restores checkpoints, each of which is verified.
+"""Restoring of checkpoints, with verification.
 
-A state is restored into a template, or without one as numpy arrays. A
-checkpoint that is damaged is an error, or is set aside for the one before it.
+A state is restored into a template, or as numpy arrays without a template. A
+damaged checkpoint is an error, or is replaced by the previous checkpoint.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from jaxvision.checkpoint.checkpoints import (
   best_step,
   directory,
   place,
-  words,
+  message,
 )
 from jaxvision.files import seals
 from jaxvision.processes import agreement
@@ -29,7 +29,7 @@ from jaxvision.processes import agreement
 Tree = Any
 
 _LOGGER = logging.getLogger(__name__)
-# What records held that were written before they were sealed.
+# Keys of old records, which were written without a seal.
 _UNSEALED = (
   *("step", "seconds", "spent", "window", "best", "unevaluated"),
   "fingerprint",
@@ -42,21 +42,21 @@ def restore(
   *,
   check: Callable[[Tree], None] = lambda _: None,
 ) -> tuple[Tree, dict[str, Any]] | None:
-  """The newest checkpoint that is whole, or None where there is none.
+  """Restores the newest intact checkpoint; None if there are no checkpoints.
 
-  Damaged ones are reported and moved to WORKDIR/damaged.
+  Damaged checkpoints are reported and moved to WORKDIR/damaged.
 
   Args:
     manager: from `open_manager`.
-    template: tree of `jax.ShapeDtypeStruct` with the shardings wanted, which
-      need not be those it was saved with.
-    check: raises `trees.NotFinite` for a state that nothing shall go on from.
+    template: tree of `jax.ShapeDtypeStruct` with the target shardings, which
+      may differ from those at the save.
+    check: raises `trees.NotFinite` for a state that must not be resumed.
 
   Returns:
-    The state and the record it was saved with.
+    The state and its record.
 
   Raises:
-    CheckpointError: there are checkpoints, but none can be gone on from.
+    CheckpointError: there are checkpoints, but no usable one.
   """
   errors = {}
   for step in sorted(manager.all_steps(), reverse=True):
@@ -67,18 +67,18 @@ def restore(
     except CheckpointError as caught:
       error = str(caught)
     except trees.NotFinite as caught:
-      error = f"checkpoint {directory(manager)}/{step} is not good: {caught}"
+      error = f"checkpoint {directory(manager)}/{step} is not usable: {caught}"
     if error := next(filter(None, agreement.texts(error)), ""):
       errors[step] = error
       continue
     for damaged, error in errors.items():
-      _LOGGER.warning("%s; going on from step %d instead", error, step)
+      _LOGGER.warning("%s; resuming from step %d instead", error, step)
       set_aside(manager, damaged)
     return restored
   if errors:
     raise CheckpointError(
       "\n".join(errors.values())
-      + "\nNo checkpoint of this run can be read. Train in another workdir, or "
+      + "\nThis run has no usable checkpoint. Train in another workdir, or "
       "remove the checkpoints folder to start again."
     )
   return None
@@ -87,10 +87,10 @@ def restore(
 def restore_step(
   manager: Manager, step: int, template: Tree
 ) -> tuple[Tree, dict[str, Any]]:
-  """One checkpoint, verified; see `restore`.
+  """Restores and verifies one checkpoint; see `restore`.
 
   Raises:
-    CheckpointError: it cannot be read, or is not what was saved.
+    CheckpointError: it cannot be read, or its content was changed.
   """
   with _reading(manager, step):
     state, record = _read(manager, step, template)
@@ -100,21 +100,21 @@ def restore_step(
 
 
 def restore_variables(manager: Manager, step: int) -> Tree:
-  """The variables of the model in one checkpoint, verified.
+  """Restores and verifies the model's variables of one checkpoint.
 
-  Neither the model nor the optimizer is needed, and no mesh.
+  This needs no model, optimizer or mesh.
 
   Args:
     manager: from `open_manager` or `open_saved`.
-    step: of the checkpoint, which has the state of a training.
+    step: step of the checkpoint, which has a training state.
 
   Returns:
-    {"params": ..., "batch_stats": ...} of numpy arrays: the moving average
-    where the run keeps one.
+    {"params": ..., "batch_stats": ...} of numpy arrays; the moving average if
+    the run has one.
 
   Raises:
     CheckpointError: as for `restore_step`.
-    trees.NotFinite: the state has a NaN or an infinity.
+    trees.NotFinite: the state has NaN or infinity.
   """
   folder = manager.directory / str(step) / "state"
   with _reading(manager, step):
@@ -126,10 +126,10 @@ def restore_variables(manager: Manager, step: int) -> Tree:
 
 
 def choose(manager: Manager, which: str) -> int:
-  """The step of the checkpoint that is named: "last", "best" or a number.
+  """The step of the checkpoint "last", "best" or a number.
 
   Raises:
-    FileNotFoundError: there is no such checkpoint.
+    FileNotFoundError: the checkpoint does not exist.
   """
   steps = manager.all_steps()
   named = {"last": manager.latest_step(), "best": best_step(manager)}
@@ -137,20 +137,20 @@ def choose(manager: Manager, which: str) -> int:
   if step not in steps:
     raise FileNotFoundError(
       f"no checkpoint {which!r} in {directory(manager)}; there are "
-      f"{', '.join(map(str, steps)) or 'none'}; say last, best or a number"
+      f"{', '.join(map(str, steps)) or 'none'}; give last, best or a number"
     )
   return step
 
 
 @contextlib.contextmanager
 def _reading(manager: Manager, step: int) -> Iterator[None]:
-  """In it, any error means that the checkpoint is damaged."""
+  """A context in which any error means that the checkpoint is damaged."""
   try:
     yield
-  except Exception as error:  # whatever orbax and tensorstore raise
+  except Exception as error:  # orbax and tensorstore raise many types
     raise CheckpointError(
       f"checkpoint {directory(manager)}/{step} is damaged: "
-      f"{words(manager, error)}"
+      f"{message(manager, error)}"
     ) from error
 
 
@@ -178,29 +178,29 @@ def _check_fingerprint(
 
 
 def _verified(record: Any, step: int) -> dict[str, Any]:
-  """The record of a step without its seal, or a ValueError."""
-  says = record.get("step", step) if isinstance(record, dict) else step
+  """Returns the record of a step without its seal; raises ValueError."""
+  stated = record.get("step", step) if isinstance(record, dict) else step
   try:
     found = seals.verified(record, place=place(step), unsealed=_UNSEALED)
-    if says == step or found != record:
+    if stated == step or found != record:
       return found
   except ValueError:
-    if says == step:
+    if stated == step:
       raise
-    # Whole at the step that it names: the folder has another name. Otherwise
-    # the number is damaged, which this says.
-    seals.verified(record, place=place(says), unsealed=_UNSEALED)
+    # If the seal is valid for the stated step, the folder was renamed.
+    # Otherwise the stated step is damaged, and this raises.
+    seals.verified(record, place=place(stated), unsealed=_UNSEALED)
   raise ValueError(
-    f"its record is that of step {says}; a folder that was renamed needs its "
-    f"own name again: {says}"
+    f"its record belongs to step {stated}; if the folder was renamed, rename "
+    f"it back to {stated}"
   )
 
 
 def set_aside(manager: Manager, step: int) -> None:
-  """Moves a checkpoint, which nothing shall go on from, to WORKDIR/damaged.
+  """Moves an unusable checkpoint to WORKDIR/damaged.
 
   Raises:
-    CheckpointError: it cannot be moved.
+    CheckpointError: the checkpoint cannot be moved.
   """
   source = directory(manager) / str(step)
   target = directory(manager).parent / "damaged" / str(step)
@@ -215,7 +215,7 @@ def set_aside(manager: Manager, step: int) -> None:
   except (ValueError, OSError) as error:
     raise CheckpointError(
       f"the damaged checkpoint {source} cannot be moved to {target.parent}: "
-      f"{error}; that must be a folder that you may write: move or remove what "
-      "is there, then give the same command again"
+      f"{error}; the target must be a writable folder: move or remove the "
+      "existing file, then run the same command again"
     ) from error
   manager.reload()

@@ -1,9 +1,9 @@
-"""The tree of a checkpoint as its file _METADATA describes it.
+"""The tree of a checkpoint, from its file _METADATA.
 
-A state whose class is not at hand, such as that of an optimizer, is restored
-by this description as nested dictionaries and lists of numpy arrays. The file
-lists the arrays in the order in which they were saved. Dictionaries have
-another order, and the fingerprint depends on it.
+A state without its class, such as that of an optimizer, is restored from this
+description as nested dictionaries and lists of numpy arrays. The file lists the
+arrays in the order of the save. Dictionaries have another order, and the
+fingerprint depends on the order.
 """
 
 import pathlib
@@ -19,7 +19,7 @@ Tree = Any
 
 
 def template(folder: pathlib.Path) -> Tree:
-  """The tree of a saved state, with arrays that need no memory.
+  """The tree of a saved state, with placeholder arrays without memory.
 
   Args:
     folder: the folder `state` of a checkpoint.
@@ -33,10 +33,10 @@ def template(folder: pathlib.Path) -> Tree:
 
 
 def leaves(tree: Tree, folder: pathlib.Path) -> list[np.ndarray]:
-  """The arrays of a restored tree, in the order in which they were saved.
+  """The arrays of a restored tree, in the order of the save.
 
   Args:
-    tree: restored by `template`.
+    tree: a tree that was restored with `template`.
     folder: as for `template`.
   """
   saved = files.read_json(folder / "_METADATA")["tree_metadata"]

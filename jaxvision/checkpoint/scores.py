@@ -1,4 +1,4 @@
-"""How good a checkpoint is: the file STEP/metrics/metrics beside its state."""
+"""Scores of checkpoints, in the files STEP/metrics/metrics."""
 
 import logging
 import pathlib
@@ -10,22 +10,22 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def metrics(step: int, score: float) -> dict[str, float | str]:
-  """What the file of a checkpoint says, sealed."""
+  """The sealed content of a score file."""
   return seals.sealed({"score": score}, place=_place(step))
 
 
 def write(checkpoints: pathlib.Path, step: int, score: float) -> None:
-  """Writes the file of a checkpoint that has none."""
+  """Writes the score file of a checkpoint that has none."""
   path = _path(checkpoints, step)
   path.parent.mkdir(exist_ok=True)
   files.write_json(path, metrics(step, score))
 
 
 def read(checkpoints: pathlib.Path, step: int) -> float | None:
-  """The score of a checkpoint; None where nothing was measured.
+  """The score of a checkpoint; None if it has no score.
 
   Raises:
-    ValueError: the file is damaged, or is that of another step.
+    ValueError: the file is damaged, or belongs to another step.
   """
   try:
     found = files.read_json(_path(checkpoints, step))
@@ -39,22 +39,22 @@ def read(checkpoints: pathlib.Path, step: int) -> float | None:
 
 
 def best(checkpoints: pathlib.Path) -> int | None:
-  """The step of the largest score, of equal ones the last; None for none.
+  """The step with the largest score, the last one of ties; None without scores.
 
-  Scores that are damaged do not count; a warning names them.
+  Damaged scores are ignored, with a warning.
   """
   known = {}
   for step in steps(checkpoints):
     try:
       known[step] = read(checkpoints, step)
     except (ValueError, OSError) as error:
-      _LOGGER.warning("%s; checkpoint %d does not count as best", error, step)
+      _LOGGER.warning("%s; checkpoint %d cannot be the best", error, step)
   scored = {step: each for step, each in known.items() if each is not None}
   return max(scored, key=lambda step: (scored[step], step), default=None)
 
 
 def steps(checkpoints: pathlib.Path) -> list[int]:
-  """The steps that the folder has checkpoints of, in their order."""
+  """The steps of the checkpoints in the folder, ascending."""
   if not checkpoints.is_dir():
     return []
   names = (path.name for path in checkpoints.iterdir())

@@ -1,4 +1,4 @@
-"""What runs have done, as pages to read: reads run folders, nothing else."""
+"""HTML reports of runs and sweeps. They read run and sweep folders only."""
 
 from jaxvision.report.comparison_page import write_comparison
 from jaxvision.report.contact_sheet import (

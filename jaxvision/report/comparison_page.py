@@ -1,4 +1,4 @@
-"""A page that compares runs: what differs, what it led to, and how surely."""
+"""The comparison page of several runs: differences, results and spread."""
 
 import dataclasses
 import os
@@ -14,13 +14,13 @@ from jaxvision.report import figures, html, numbers, run_page
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
-_COLOURS = 7  # as many as --series-N in the stylesheet
+_COLOURS = 7  # number of --series-N colours in the stylesheet
 _DASHES = ("solid", "dashed", "dotted")
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-  """Runs whose configs are equal but for the seed, best first."""
+  """Runs whose configs differ in the seed only, best first."""
 
   settings: tuple[str, ...]
   members: tuple[Run, ...]
@@ -29,7 +29,7 @@ class Group:
 def write_comparison(
   workdirs: Sequence[str | pathlib.Path], path: str | pathlib.Path
 ) -> pathlib.Path:
-  """Writes one page that compares runs in whatever state they are.
+  """Writes one page that compares runs, finished or not.
 
   Args:
     workdirs: the run folders, at least one.
@@ -39,8 +39,8 @@ def write_comparison(
     `path`.
 
   Raises:
-    FileNotFoundError: a folder is no run.
-    ValueError: no folder, one folder twice, or a damaged `config.json`.
+    FileNotFoundError: a folder is not a run.
+    ValueError: no folder, a repeated folder, or a damaged `config.json`.
   """
   path = pathlib.Path(path)
   suffixes.check(path, ".html", ".htm", what="a page of HTML")
@@ -58,13 +58,13 @@ def write_comparison(
 
 
 def accuracy(run: Run) -> float:
-  """Top-1 of the final split, a share; NaN when the run has none."""
+  """Top-1 accuracy of the final split in [0, 1]; NaN if the run has none."""
   value = reading.final(run)[1].get("top1")
   return float(value) if numbers.is_number(value) else float("nan")
 
 
 def differing_keys(compared: Sequence[Run]) -> list[str]:
-  """The config keys whose values are not the same in all runs, sorted."""
+  """The config keys whose values differ between the runs, sorted."""
   first = compared[0].config
   return sorted(
     {
@@ -86,8 +86,8 @@ def _document(compared: list[Run], path: pathlib.Path) -> str:
     + html.section(
       "Seeds",
       content=_seeds_table(groups, [key for key in keys if key != "seed"]),
-      note="Runs that differ in nothing but the seed: accuracy as mean and "
-      "sample standard deviation (n - 1).",
+      note="Runs that differ in the seed only: mean and sample standard "
+      "deviation (n - 1) of the accuracy.",
     )
     + html.section("Learning curves", content=_curves(groups, names, keys))
   )
@@ -100,7 +100,7 @@ def _rank(run: Run) -> tuple[bool, float]:
 
 
 def _names(compared: list[Run]) -> dict[pathlib.Path, str]:
-  # The shortest paths that tell the runs apart.
+  # The shortest paths that are different for all runs.
   resolved = [str(run.workdir.resolve()) for run in compared]
   parents = [os.path.dirname(path) for path in resolved]
   common = os.path.commonpath(parents)
@@ -124,7 +124,7 @@ def _group_rank(group: Group) -> tuple[bool, float]:
 
 
 def _statistics(group: Group) -> tuple[float | None, float | None]:
-  """Mean and sample standard deviation of the accuracies there are."""
+  """Mean and sample standard deviation of the accuracies that are known."""
   values = [accuracy(run) for run in group.members]
   values = [value for value in values if not np.isnan(value)]
   mean = float(np.mean(values)) if values else None

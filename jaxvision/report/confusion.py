@@ -1,4 +1,4 @@
-"""What a confusion matrix says about each class and each pair of classes.
+"""Scores of classes and of pairs of classes from a confusion matrix.
 
 A confusion matrix is `(k, k) int`: rows are true classes, columns predicted.
 """
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class ClassScores:
-  """Scores of every class, each `(k,) float`; NaN where undefined (0 / 0)."""
+  """Scores of each class, all `(k,) float`; NaN if undefined (0 / 0)."""
 
   precision: np.ndarray
   recall: np.ndarray
@@ -19,10 +19,10 @@ class ClassScores:
 
 
 def class_scores(confusion: np.ndarray) -> ClassScores:
-  """Precision, recall, F1 and number of examples of every class.
+  """Precision, recall, F1 and number of examples of each class.
 
-  Precision is undefined for a class that is never predicted, recall for a
-  class that never occurs, F1 for a class that does neither.
+  Precision is undefined if the class is never predicted, recall if the class
+  has no examples, F1 if both are true.
   """
   correct = np.diag(confusion)
   support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
@@ -35,7 +35,7 @@ def class_scores(confusion: np.ndarray) -> ClassScores:
 
 
 def shares(confusion: np.ndarray) -> np.ndarray:
-  """`(k, k) float`: each row as shares of its true class; empty rows are 0."""
+  """`(k, k) float`: rows divided by their sum; empty rows are 0."""
   return np.nan_to_num(_ratio(confusion, confusion.sum(axis=1, keepdims=True)))
 
 
@@ -44,7 +44,7 @@ def confused_pairs(
 ) -> list[tuple[int, int, int]]:
   """The most frequent mistakes, `(true, predicted, count)`, at most `limit`.
 
-  Ties are in order of the share of the true class, then of the indices.
+  Ties are ordered by the fraction of the true class, then by the indices.
   """
   mistakes = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
   true, predicted = np.nonzero(mistakes)

@@ -1,4 +1,4 @@
-"""A contact sheet: many small pictures with their titles, as one PNG."""
+"""Contact sheets: many small pictures with titles in one PNG."""
 
 import math
 import os
@@ -25,23 +25,23 @@ def write_contact_sheet(
   *,
   columns: int = 8,
 ) -> pathlib.Path:
-  """Writes the sheet, row by row in the order given.
+  """Writes a contact sheet, row by row in the given order.
 
-  Small images are enlarged without smoothing, so that their pixels show; large
-  ones are reduced. Titles that are too long end in an ellipsis.
+  Small images are enlarged without smoothing, so that pixels are visible.
+  Large images are reduced. Long titles end in an ellipsis.
 
   Args:
-    images: (h, w, c) uint8 each, of any sizes; c is 3, 4 with alpha, or any
-      other number, whose mean is shown as grey.
+    images: (h, w, c) uint8 each, of any sizes; c is 3, or 4 with alpha. Other
+      numbers of channels are shown as the grey mean.
     titles: one per image, any text.
-    path: of the PNG.
-    columns: pictures in a row.
+    path: path of the PNG.
+    columns: number of pictures per row.
 
   Returns:
     The path.
 
   Raises:
-    ValueError: no image, or not as many titles.
+    ValueError: there are no images, or the number of titles differs.
   """
   suffixes.check(path, ".png", what="a picture in PNG")
   _draw(images, titles, columns=columns, side=_SIDE, lines=1).save(path, "PNG")
@@ -54,19 +54,20 @@ def write_side_by_side(
   *,
   columns: int = 4,
 ) -> pathlib.Path:
-  """Writes several contact sheets beside each other, as one PNG.
+  """Writes several contact sheets side by side, in one PNG.
 
   Args:
-    groups: heading -> images and their titles, as `write_contact_sheet` takes
-      them; the pictures are larger here, and the titles have two lines.
-    path: of the PNG.
-    columns: pictures in a row of one sheet.
+    groups: {heading: (images, titles)}, as for `write_contact_sheet`. The
+      pictures are larger here, and the titles have two lines.
+    path: path of the PNG.
+    columns: number of pictures per row of one sheet.
 
   Returns:
     The path.
 
   Raises:
-    ValueError: no group, no image in one, or not as many titles.
+    ValueError: there are no groups, or a group has no images or another
+      number of titles.
   """
   suffixes.check(path, ".png", what="a picture in PNG")
   if not groups:
@@ -96,7 +97,7 @@ def _draw(
   side: int,
   lines: int,
 ) -> Image.Image:
-  """One sheet, of pictures with a longer side of at most `side` pixels."""
+  """One sheet; the longer side of a picture has at most `side` pixels."""
   if not images or len(images) != len(titles):
     raise ValueError(
       f"{len(images)} images and {len(titles)} titles; give at least one "
@@ -120,7 +121,7 @@ def _draw(
 
 
 def _picture(image: np.ndarray, side: int) -> Image.Image:
-  """RGB with a longer side of `side`, or the largest multiple below it."""
+  """An RGB image; its longer side is `side` or the largest multiple below."""
   if image.shape[2] not in (3, 4):  # the mean, as in reports
     image = image.mean(axis=2).astype(np.uint8)
   picture = Image.fromarray(image).convert("RGB")
@@ -136,8 +137,10 @@ def _picture(image: np.ndarray, side: int) -> Image.Image:
 def _lines(
   title: str, font: ImageFont.FreeTypeFont, width: int, most: int
 ) -> list[str]:
-  """A title in at most so many lines; what is too long ends in an ellipsis."""
-  # By words: line breaks of its own would run into the next picture.
+  """Splits a title into at most `most` lines; a long line ends in an ellipsis.
+
+  A line break in the title is a space here, as it would overlap other pictures.
+  """
   words, lines = title.split(), []
   while words and len(lines) < most - 1:
     count = len(words)
@@ -157,6 +160,6 @@ def _shortened(title: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 def _font(size: int = 11) -> ImageFont.FreeTypeFont:
-  # DejaVu, which comes with matplotlib, has most alphabets; Pillow's own not.
+  # matplotlib's DejaVu covers most alphabets; Pillow's default font does not.
   directory = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")
   return ImageFont.truetype(directory / "DejaVuSans.ttf", size)

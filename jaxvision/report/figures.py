@@ -1,10 +1,10 @@
-"""Pictures for the report: SVG charts, and small images as PNG data URIs.
+"""Figures of the reports: SVG charts, and small images as PNG data URIs.
 
-Charts take their colours from custom properties of the page, `var(--train)`, so
-that one figure is legible in the light and in the dark scheme. matplotlib
-knows no such colours: it draws with placeholders, replaced in the SVG text.
-Text stays text, in the font of the page. Class names are never drawn here:
-the page shows them as HTML, which has every script and emoji.
+The colours of charts are custom properties of the page, `var(--train)`, so a
+figure is legible in the light and in the dark scheme. matplotlib has no such
+colours: it draws with placeholders, which are replaced in the SVG text. Text
+stays text in the font of the page. Class names are not drawn here: the page
+shows them as HTML, which supports all scripts and emoji.
 """
 
 import base64
@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-# A chart over more than this ratio of values is unreadable on a linear axis.
+# Above this ratio of largest to smallest value the axis is logarithmic.
 _LOGARITHMIC_FROM = 30.0
 
-# Curves of few points show each of them; more would be a smear.
+# Curves with at most this number of points have markers.
 _MARKED_UP_TO = 20
 
-# Larger images would make a page of many megabytes as PNG: JPEG for those.
+# Larger images (pixels) are JPEG: as PNG they would make a very large page.
 _PNG_UP_TO = 96
 
-# A browser that has fewer pixels than an image has cells leaves some out.
+# A browser drops cells of an image that has more cells than screen pixels.
 _MOST_CELLS = 400
 
 # Okabe and Ito's blue and vermillion: hits and misses, plus and minus.
@@ -35,7 +35,7 @@ _BLUE, _VERMILLION = (0, 114, 178), (213, 94, 0)
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-  """One line of a chart.
+  """A curve of a chart.
 
   Attributes:
     steps: (n,) int, ascending.
@@ -59,16 +59,16 @@ def line_chart(
   restarts: Sequence[int] = (),
   positive: bool = False,
 ) -> str:
-  """Draws curves over steps (below) and epochs (above) as inline SVG.
+  """Draws curves over steps (lower axis) and epochs (upper axis) as inline SVG.
 
   Args:
-    curves: the lines, drawn in this order.
+    curves: the curves, in drawing order.
     label: name and unit of the values, different for each chart of a page.
-    height: of the chart in inches, at a width of 4.6.
-    steps_per_epoch: scale of the upper axis; None leaves it out.
-    restarts: steps to mark with a dotted vertical line.
-    positive: the values are positive by nature, so that a logarithmic axis
-      is used where they span a wide range.
+    height: height of the chart in inches; the width is 4.6.
+    steps_per_epoch: scale of the upper axis; None for no upper axis.
+    restarts: steps that get a dotted vertical line.
+    positive: whether the values are positive; a wide range then gets a
+      logarithmic axis.
 
   Returns:
     An `<svg>` element.
@@ -93,13 +93,13 @@ def confusion_image(shares: np.ndarray) -> str:
   """Draws a confusion matrix of many classes as inline SVG.
 
   Args:
-    shares: (k, k) float in [0, 1], rows true classes, columns predicted.
+    shares: (k, k) float in [0, 1]; rows are true classes, columns predicted.
 
   Returns:
-    An `<svg>` element: the diagonal blue, mistakes vermillion, more opaque
-    with the square root of the share (single mistakes among hundreds must be
-    seen). Beyond 400 classes, blocks of classes are drawn as one cell, by
-    their largest share.
+    An `<svg>` element. The diagonal is blue, mistakes are vermillion. Opacity
+    grows with the square root of the fraction, so that a single mistake among
+    hundreds is visible. Above 400 classes a cell is a block of classes, with
+    the largest fraction of the block.
   """
   from matplotlib.figure import Figure
 
@@ -122,12 +122,11 @@ def image_uri(image: np.ndarray) -> str:
   """Encodes an image as a data URI.
 
   Args:
-    image: (h, w, c) uint8; c = 1 grey, 3 colour, 4 colour with alpha, any
-      other number of channels is shown as the mean over them.
+    image: (h, w, c) uint8; c is 1 (grey), 3 (colour) or 4 (colour with alpha).
+      Other numbers of channels are shown as the mean over channels.
 
   Returns:
-    A PNG with exactly these pixels up to 96 px or with alpha, otherwise a
-    JPEG.
+    A lossless PNG for images up to 96 pixels or with alpha; otherwise a JPEG.
   """
   from PIL import Image
 
@@ -144,15 +143,15 @@ def image_uri(image: np.ndarray) -> str:
 
 
 def filter_images(filters: np.ndarray) -> np.ndarray:
-  """Makes filters visible, each scaled by its own largest weight.
+  """Converts filters to images; each filter is scaled by its largest weight.
 
   Args:
     filters: (n, h, w, c) float.
 
   Returns:
-    (n, h, w, 4) uint8. Three channels: as colours around grey for 0. Any
-    other number: the mean over channels, blue for positive weights and
-    vermillion for negative ones, transparent for 0.
+    (n, h, w, 4) uint8. Filters with three channels are colours, with grey for
+    0. Others are the mean over channels: blue for positive weights, vermillion
+    for negative weights, transparent for 0.
   """
   filters = np.nan_to_num(np.asarray(filters, np.float32))
   colour = filters.shape[-1] == 3
@@ -168,7 +167,7 @@ def filter_images(filters: np.ndarray) -> np.ndarray:
 
 
 def tile(images: np.ndarray) -> np.ndarray:
-  """Tiles images into one sheet, about 3 : 1, one clear pixel between them.
+  """Tiles images into a sheet of about 3 : 1, with one clear pixel between.
 
   Args:
     images: (n, h, w, 4) uint8.
@@ -193,7 +192,7 @@ def _with_alpha(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
 
 
 def _largest_of_blocks(values: np.ndarray, block: int) -> np.ndarray:
-  """`(k, k)` to `(ceil(k / block), ceil(k / block))`, by maximum."""
+  """Maximum over blocks: `(k, k)` to `(ceil(k / block), ceil(k / block))`."""
   count = math.ceil(len(values) / block)
   padded = np.pad(values, (0, count * block - len(values)))
   return padded.reshape(count, block, count, block).max(axis=(1, 3))
@@ -261,7 +260,7 @@ def _decorate(
 
 
 def colour_frame(axes: Any, colours: Mapping[str, str]) -> None:
-  """Gives ticks, labels and spines the colour called "ink"."""
+  """Sets the colour of ticks, labels and spines to "ink"."""
   axes.tick_params(
     colors=colours["ink"], labelsize=8, length=2.5, width=0.7, which="both"
   )
@@ -275,16 +274,16 @@ def svg(figure: Any, colours: Mapping[str, str], *, salt: str) -> str:
   """A matplotlib figure as inline SVG.
 
   Args:
-    figure: drawn with placeholders for colours.
+    figure: a figure that is drawn with placeholder colours.
     colours: {CSS custom property: its placeholder, "#rrggbb"}.
-    salt: different for each chart of a page.
+    salt: text that is different for each chart of a page.
   """
   import matplotlib
 
   buffer = io.StringIO()
-  # The salt makes the ids of clip paths and markers reproducible, and
-  # different in each chart of a page, where they share one name space. The
-  # ids of groups are the same in each chart and serve nothing: they go.
+  # The charts of a page share one name space for ids. The salt makes the ids of
+  # clip paths and markers reproducible and different in each chart. The ids of
+  # groups are equal in all charts and unused, so they are removed.
   settings = {"svg.fonttype": "none", "svg.hashsalt": salt}
   with matplotlib.rc_context(settings):
     figure.savefig(buffer, format="svg", transparent=True)

@@ -1,7 +1,7 @@
-"""The HTML pieces that all pages share: document, sections, tables, figures.
+"""HTML elements of all pages: document, sections, tables, figures.
 
-Arguments called `body` or `content` are HTML already. All others are plain
-text and are escaped here, so a class called "<b>&" stays what it is.
+The arguments `body` and `content` are HTML. All other arguments are plain text
+and are escaped here, so a class name such as "<b>&" is shown correctly.
 """
 
 import html
@@ -12,12 +12,12 @@ from jaxvision.report import stylesheet
 
 
 def escape(text: Any) -> str:
-  """Plain text as HTML, also inside attributes."""
+  """Escapes plain text for HTML, also for attributes."""
   return html.escape(str(text), quote=True)
 
 
 def document(title: str, *, body: str) -> str:
-  """A whole page that needs nothing but itself."""
+  """A complete page without external files."""
   return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -38,7 +38,7 @@ def document(title: str, *, body: str) -> str:
 
 
 def section(title: str, *, content: str, note: str = "") -> str:
-  """A titled part of the page, which links can point to; "" without content."""
+  """A section with a title and a link target; "" without content."""
   if not content:
     return ""
   note = f'<p class="note">{escape(note)}</p>' if note else ""
@@ -62,7 +62,7 @@ def navigation(titles: Sequence[str]) -> str:
 
 
 def figure(content: str, *, title: str, caption: str = "") -> str:
-  """A picture under its title; the caption is HTML (see `legend`)."""
+  """A figure with a title; the caption is HTML (see `legend`)."""
   return (
     f'<figure role="group" aria-label="{escape(title)}">'
     f"<h3>{escape(title)}</h3>{content}"
@@ -71,7 +71,7 @@ def figure(content: str, *, title: str, caption: str = "") -> str:
 
 
 def legend(entries: Sequence[tuple[str, str, str]]) -> str:
-  """Explains lines: `(text, colour, dash)` as in `figures.Curve`."""
+  """The legend of curves: `(text, colour, dash)` as in `figures.Curve`."""
   return "".join(
     f'<span class="key"><i style="border-top-color:var(--{colour});'
     f'border-top-style:{dash}"></i>{escape(text)}</span>'
@@ -80,7 +80,7 @@ def legend(entries: Sequence[tuple[str, str, str]]) -> str:
 
 
 def tiles(facts: Mapping[str, str]) -> str:
-  """Headline numbers, each under its name."""
+  """Headline numbers with their names."""
   return (
     '<dl class="tiles">'
     + "".join(
@@ -98,13 +98,13 @@ def table(
   links: Sequence[str] = (),
   sortable: bool = False,
 ) -> str:
-  """A table that scrolls inside the page when it is too large.
+  """A table; a large table scrolls inside the page.
 
   Args:
-    columns: {heading: how to write a value of this column}.
-    rows: values, one per column: text, or a number, or None for no number.
-    links: per row, where the first cell links to; "" for nowhere.
-    sortable: a click on a heading sorts by its column.
+    columns: {heading: function that formats a value of the column}.
+    rows: values, one per column: text, a number, or None for a missing number.
+    links: per row, the link target of the first cell; "" for no link.
+    sortable: whether a click on a heading sorts by its column.
   """
   head = "".join(
     f"<th>{f'<button>{escape(name)}</button>' if sortable else escape(name)}"

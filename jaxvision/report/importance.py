@@ -1,4 +1,4 @@
-"""Which settings of a sweep matter, by a forest fitted to its trials."""
+"""Importance of the settings of a sweep, from a random forest."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,19 +14,19 @@ _REPEATS = 20
 def importances(
   columns: Mapping[str, Sequence[Any]], values: np.ndarray
 ) -> dict[str, float]:
-  """The share of each column in what a forest knows of the values.
+  """The permutation importance of each column.
 
-  A random forest (Breiman 2001) learns the values from the columns; shuffling a
-  column then costs it so much of its R². It sees what no correlation does: an
-  optimum in the middle of a range, and columns that only matter together.
+  A random forest (Breiman 2001) predicts the values from the columns. The
+  importance of a column is the loss of R² when the column is shuffled. Unlike a
+  correlation, it detects an optimum inside a range, and interactions.
 
   Args:
-    columns: by name, n numbers or labels each; None where there is none.
-    values: (n,) of the objective.
+    columns: {name: n numbers or labels}; None for a missing value.
+    values: (n,) values of the objective.
 
   Returns:
-    By name, the most important first; they are at least 0 and sum to 1, or all
-    are 0 where there is nothing to learn.
+    {name: importance}, largest first. The importances are at least 0 and sum to
+    1; all are 0 if the values are constant or fewer than 4.
   """
   from sklearn import ensemble, inspection
 
@@ -44,7 +44,7 @@ def importances(
 
 
 def _numbers(column: Sequence[Any]) -> np.ndarray:
-  """Numbers as they are, labels by their order; what is missing lies below."""
+  """Numbers unchanged, labels by their rank; a missing value is the lowest."""
   if sweep_folder.is_numeric(column):
     below = min(value for value in column if value is not None) - 1
     return np.array([below if v is None else v for v in column], float)

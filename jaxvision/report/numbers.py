@@ -1,4 +1,4 @@
-"""Numbers as people read them; an en dash where there is no number."""
+"""Formatting of numbers; a missing number is an en dash."""
 
 import math
 import numbers
@@ -7,13 +7,13 @@ from typing import Any
 
 NOTHING = "\N{EN DASH}"
 
-# Metrics that are shares of the examples, shown as percentages; those of a
-# probe have its name before them, as in "fewshot/5shot_top1".
+# Metrics that are fractions of the examples; they are shown as percentages. The
+# metrics of a probe start with its name, as in "fewshot/5shot_top1".
 _SHARES = re.compile(r"(^|.*[/_])(top|precision|recall|f1|calibration)")
 
 
 def percent(value: float | None) -> str:
-  """A share in [0, 1] as a percentage: 0.98611 -> '98.61%'."""
+  """A fraction in [0, 1] as a percentage: 0.98611 -> '98.61%'."""
   return f"{100 * value:.2f}%" if is_number(value) else NOTHING
 
 
@@ -23,7 +23,7 @@ def significant(value: float | None) -> str:
 
 
 def integer(value: float | None) -> str:
-  """A whole number with thousands separated: 1797 -> '1,797'."""
+  """An integer with thousands separators: 1797 -> '1,797'."""
   return f"{value:,.0f}" if is_number(value) else NOTHING
 
 
@@ -51,10 +51,10 @@ def duration(seconds: float | None) -> str:
 
 
 def metric(name: str, value: float | None) -> str:
-  """A metric by its name: shares in percent, all others as plain numbers."""
+  """A metric, by its name: fractions in percent, others as plain numbers."""
   return percent(value) if _SHARES.match(name) else significant(value)
 
 
 def is_number(value: Any) -> bool:
-  """Whether this is a finite number, hence something to show."""
+  """Whether a value is a finite number."""
   return isinstance(value, numbers.Real) and math.isfinite(value)

@@ -1,4 +1,4 @@
-"""Parallel coordinates: each trial a line through its settings to its value."""
+"""Parallel coordinates: a trial is a line through settings and value."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,21 +8,21 @@ import numpy as np
 from jaxvision.report import figures
 from jaxvision.runs import sweep_folder
 
-# As for charts: beyond it a linear axis shows one end only.
+# Above this ratio of largest to smallest value the axis is logarithmic.
 _LOGARITHMIC_FROM = 30.0
 _MOST_TICKS = 5
-_BEST = 0.1  # the share of the lines that stands out
+_BEST = 0.1  # fraction of the lines in colour
 
 
 def parallel_coordinates(
   columns: Mapping[str, Sequence[Any]], values: np.ndarray, *, name: str
 ) -> str:
-  """Draws trials as inline SVG, the best tenth in colour.
+  """Draws trials as inline SVG, with the best tenth in colour.
 
   Args:
     columns: {setting: its value in each trial}; None leaves a gap.
-    values: (n,) of the objective, the best trial first.
-    name: of the objective, the last axis.
+    values: (n,) values of the objective, best trial first.
+    name: name of the objective, for the last axis.
 
   Returns:
     An `<svg>` element.
@@ -40,14 +40,14 @@ def parallel_coordinates(
     heights.append(scaled)
     _draw_axis(axes, place, key, ticks, colours)
   best = max(1, round(_BEST * len(values)))
-  # The best last, over the others.
+  # The best trials are drawn last, above the others.
   for line in reversed(range(len(values))):
-    stands_out = line < best
+    is_best = line < best
     axes.plot(
       [height[line] for height in heights],
-      color=colours["series-1" if stands_out else "ink"],
-      linewidth=1.8 if stands_out else 0.8,
-      alpha=1 if stands_out else 0.3,
+      color=colours["series-1" if is_best else "ink"],
+      linewidth=1.8 if is_best else 0.8,
+      alpha=1 if is_best else 0.3,
     )
   axes.axis("off")
   return figures.svg(figure, colours, salt="parallel")
@@ -68,7 +68,7 @@ def _draw_axis(
 
 
 def _scaled(column: Sequence[Any]) -> tuple[np.ndarray, dict[str, float]]:
-  """Heights in [0, 1], NaN where there is no value, and {text: height}."""
+  """Heights in [0, 1] (NaN for a missing value), and ticks {text: height}."""
   if not sweep_folder.is_numeric(column):
     labels = sorted({str(value) for value in column if value is not None})
     last = max(1, len(labels) - 1)

@@ -1,4 +1,4 @@
-"""What the final model predicts: metrics, confusions, classes, mistakes."""
+"""Report sections of the final evaluation: metrics, confusions, mistakes."""
 
 from collections.abc import Mapping
 
@@ -8,18 +8,18 @@ from jaxvision.report import confusion, figures, html, numbers
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
-# With more classes the matrix is drawn as an image, without numbers.
+# A matrix of more classes is an image without numbers.
 _MOST_NUMBERED_CLASSES = 20
 
 _MOST_PAIRS = 10
 
-# Opacity of the weakest and the strongest tint: one mistake must be seen, and
-# the number on a full cell must stay legible.
+# Smallest and largest opacity: a single mistake must be visible, and the number
+# on a full cell must be legible.
 _TINTS = (0.1, 0.55)
 
 
 def parts(run: Run) -> list[tuple[str, str, str]]:
-  """The sections `(title, HTML, note)` drawn from the final evaluation."""
+  """The sections `(title, HTML, note)` of the final evaluation."""
   if not run.evaluation:
     return []
   split, _ = reading.final(run)
@@ -27,21 +27,21 @@ def parts(run: Run) -> list[tuple[str, str, str]]:
     (
       "Confusion matrix",
       _confusion(run),
-      f"Split: {split}. Rows are true classes, columns "
-      "predicted; the tint is the share of the row.",
+      f"Split: {split}. Rows are true classes, columns are "
+      "predicted classes. The tint shows the fraction of the row.",
     ),
     ("Classes", _classes(run), "Lowest F1 first; click a heading to sort."),
     (
       "Most confident mistakes",
       _mistakes(run),
-      "Wrong predictions to which the model gave the highest probability: "
-      "often hard images, sometimes wrong labels.",
+      "Wrong predictions with the highest probability: often hard images, "
+      "sometimes wrong labels.",
     ),
   ]
 
 
 def metrics(run: Run) -> str:
-  """All metrics as a table: the last validation beside the final split."""
+  """A table of all metrics: the last validation and the final split."""
   split, final = reading.final(run)
   columns = {
     "validation": _last(run, "validation/"),
@@ -65,7 +65,7 @@ def metrics(run: Run) -> str:
 
 
 def _repeats_top1(name: str, values: Mapping[str, float]) -> bool:
-  """Whether this is top-1 again, as micro averages over one label each are."""
+  """Whether a micro average equals top-1, as it does for single labels."""
   return name.endswith("_micro") and values.get(name) == values.get("top1")
 
 
@@ -133,7 +133,7 @@ def _cell(count: int, share: float, hit: bool) -> str:
 def _pairs(matrix: np.ndarray, names: tuple[str, ...]) -> str:
   pairs = confusion.confused_pairs(matrix, limit=_MOST_PAIRS)
   if not pairs:
-    return '<p class="soft">No mistakes at all.</p>'
+    return '<p class="soft">No mistakes.</p>'
   share = confusion.shares(matrix)
   columns = {
     "true": str,
@@ -175,7 +175,7 @@ def _classes(run: Run) -> str:
 def _mistakes(run: Run) -> str:
   names, mistakes = reading.class_names(run), run.evaluation
   if not len(mistakes["mistake_labels"]):
-    return '<p class="soft">No mistakes at all.</p>'
+    return '<p class="soft">No mistakes.</p>'
   pictures = "".join(
     _mistake(image, names[label], names[prediction], confidence, identity)
     for image, label, prediction, confidence, identity in zip(
@@ -200,7 +200,7 @@ def _mistake(
     f'<div><img{kind} src="{figures.image_uri(image)}" alt="image of {true}">'
     f"<p>true <b>{true}</b><br>predicted <b>{predicted}</b><br>"
     f"{numbers.percent(float(confidence))}"
-    # What is cut off is the beginning: a path ends in the name of its file.
+    # A long path is cut at its start: its end is the name of the file.
     f'<small title="{identity}"><bdi dir="ltr">{identity}</bdi></small>'
     "</p></div>"
   )

@@ -1,4 +1,4 @@
-"""Where a run comes from: its config, its environment, its commands."""
+"""Report sections on the origin of a run: config, environment, commands."""
 
 import shlex
 from collections.abc import Mapping
@@ -9,24 +9,24 @@ from jaxvision.report import html, numbers
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
-# One row per start; what else is recorded is shown once, with its changes.
+# Columns of the table of starts; other fields are shown once, with changes.
 _STARTS = ("started", "step", "devices", "hostname", "commit", "command")
 
 
 def parts(run: Run) -> list[tuple[str, str, str]]:
-  """The sections `(title, HTML, note)` that let another repeat the run."""
+  """The sections `(title, HTML, note)` that make the run reproducible."""
   overrides = (
-    f"Marked ▸: the {len(run.overrides)} given on top of it. "
+    f"Marked ▸: {len(run.overrides)} overrides of the recipe. "
     if run.overrides
-    else "Nothing was given on top of it. "
-  ) + "Marked •: the recipe has another value than the default."
+    else "There are no overrides. "
+  ) + "Marked •: the value of the recipe differs from the default."
   return [
     ("Config", _config(run), f"Recipe {run.recipe}. {overrides}"),
     ("Environment", _environment(run), ""),
     (
       "Commands",
       _commands(run),
-      "One click selects a whole command.",
+      "A click selects the complete command.",
     ),
   ]
 
@@ -52,7 +52,7 @@ def recipe_command(
 
 
 def _literal(value: Any) -> str:
-  # JSON has made lists of the tuples that config flags take.
+  # JSON stores tuples as lists; config flags need tuples.
   if isinstance(value, list):
     items = [repr(v) if isinstance(v, str) else _literal(v) for v in value]
     return f"({', '.join(items)}{',' * (len(items) == 1)})"
@@ -103,7 +103,7 @@ def _row(
   differs = key not in usual or usual[key] != value
   kind = "override" if key in marked else "changed" if differs else ""
   sign = {"override": "▸ ", "changed": "• "}.get(kind, "")
-  default_value = _shown(usual[key]) if key in usual else "not there"
+  default_value = _shown(usual[key]) if key in usual else "none"
   title = f' title="default: {html.escape(default_value)}"' if differs else ""
   return (
     f"<tr class='{kind}'>"
@@ -159,8 +159,8 @@ def _commands(run: Run) -> str:
 
 
 def _checkout(commit: str) -> str:
-  """The command for the code of a commit; "+" is code that was changed."""
+  """The command that checks out a commit; "+" marks uncommitted changes."""
   if not commit:
     return ""
-  changed = "  # and what was not committed then" * commit.endswith("+")
+  changed = "  # plus uncommitted changes" * commit.endswith("+")
   return f"git checkout {shlex.quote(commit.rstrip('+'))}{changed}\n"

@@ -1,4 +1,4 @@
-"""The report of one run: a page that explains it with numbers and pictures."""
+"""The report page of one run."""
 
 import itertools
 import pathlib
@@ -20,18 +20,18 @@ from jaxvision.report import (
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
-# What is logged of which split, and the colour and dash it has on all pages.
+# (prefix in the log, label, colour, dash) of the curves of each split.
 _SPLITS = (
   ("train", "train", "train", "solid"),
   ("validation", "validation", "validation", "solid"),
   ("validation_ema", "validation, EMA", "ema", "dashed"),
 )
 
-# The style of a state; that of all others is "warn".
+# Style of a state; other states have the style "warn".
 _STATES = {"finished": "good", "stopped": "bad"}
 
-# What a probe of the features logs, as "validation/knn(k=20)/top1": its name
-# here, and its colour and dash by its place.
+# Metrics of feature probes in the log, as "validation/knn(k=20)/top1", and the
+# colours and dashes of their curves, in order.
 _PROBE = re.compile(r"validation(?:_ema)?/(?P<name>.+/(?:\d+shot_)?top1)")
 _STYLES = tuple(
   (colour, dash)
@@ -39,22 +39,22 @@ _STYLES = tuple(
   for colour in ("train", "validation", "test", "ema")
 )
 
-# More filters than this say nothing more, and more pixels than this are slow.
+# Maximum number of filters that are shown; more are slow to draw.
 _MOST_FILTERS = 256
 
 
 def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
-  """Writes `report.html` into a run folder, of a run in whatever state.
+  """Writes `report.html` of a run, finished or not, into its folder.
 
-  The page needs no network and no other file. A run that was stopped or is
-  still going gets the sections it has data for, and a list of the others.
+  The page needs no network and no other file. The report of an unfinished run
+  has the sections with data, and a list of the missing data.
 
   Returns:
     The path of the page.
 
   Raises:
-    FileNotFoundError: the folder is no run.
-    ValueError: its `config.json` is damaged.
+    FileNotFoundError: the folder is not a run.
+    ValueError: `config.json` is damaged.
   """
   run = reading.read_run(workdir)
   path = run.workdir / "report.html"
@@ -63,7 +63,7 @@ def write_report(workdir: str | pathlib.Path) -> pathlib.Path:
 
 
 def is_whole(path: pathlib.Path) -> bool:
-  """Whether a report is there, to its end."""
+  """Whether a report exists and is complete."""
   try:
     return path.read_bytes().rstrip().endswith(b"</html>")
   except OSError:
@@ -88,7 +88,7 @@ def _document(run: Run) -> str:
 
 
 def headline(run: Run) -> str:
-  """The result in a few words: '98.61% test accuracy'."""
+  """The result in short: '98.61% test accuracy'."""
   split, metrics = reading.final(run)
   if "top1" in metrics:
     return f"{numbers.percent(metrics['top1'])} {split} accuracy"
@@ -102,7 +102,7 @@ def headline(run: Run) -> str:
 
 
 def status(run: Run) -> str:
-  """The state of the run in one word; the record may say more after it."""
+  """The state of the run in one word, without the details of the record."""
   return re.match(r"\w*", _status_text(run))[0]
 
 
@@ -218,7 +218,7 @@ def _split_chart(run: Run, metric: str, *, title: str, label: str) -> str:
 
 
 def _probe_chart(run: Run) -> str:
-  """The accuracies of the probes of the features, where there are some."""
+  """The accuracies of the feature probes; "" if there are no probes."""
   logged = dict.fromkeys(name for line in run.lines for name in line)
   probes = [match for name in logged if (match := _PROBE.fullmatch(name))]
   curves, entries = [], []
@@ -230,7 +230,7 @@ def _probe_chart(run: Run) -> str:
   return _chart(
     run,
     curves,
-    title="Probes of the features",
+    title="Feature probes",
     label="top-1 accuracy of probes (%)",
     caption=html.legend(entries),
   )
@@ -307,11 +307,11 @@ def _filters_note(run: Run, *, shown: int) -> str:
   signs = (
     "grey is 0"
     if channels == 3
-    else "blue is positive, orange negative, clear is 0"
+    else "blue is positive, orange is negative, transparent is 0"
   )
   return (
     f"{some} filters of {run.first_layer['name']}, {height} x {width} x "
-    f"{channels}; each scaled by its own largest weight: {signs}."
+    f"{channels}; each is scaled by its largest weight: {signs}."
   )
 
 

@@ -1,4 +1,4 @@
-"""How surely one setting is better than another, over seeds."""
+"""Significance of differences between settings, over seeds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,10 @@ CONFIDENCE = 0.95
 
 
 def interval(values: np.ndarray) -> float:
-  """Half the width of the 95 % interval of a mean (Student's t); NaN of one."""
+  """Half-width of the 95 % confidence interval of the mean (Student's t).
+
+  NaN for fewer than two values.
+  """
   from scipy import stats
 
   if len(values) < 2:
@@ -19,11 +22,11 @@ def interval(values: np.ndarray) -> float:
 
 
 def p_value(a: Mapping[int, float], b: Mapping[int, float]) -> float:
-  """The p-value of no difference in mean, of two settings by seed.
+  """The p-value of equal means of two settings, {seed: value} each.
 
-  Where they share their seeds the differences are tested (Student), for a seed
-  also says which images come when; otherwise the means (Welch). NaN where there
-  are not two of each.
+  With equal seeds the test is paired (Student), because a seed also determines
+  the order of the images. Otherwise it is Welch's test. NaN if a setting has
+  fewer than two values.
   """
   from scipy import stats
 
@@ -41,10 +44,10 @@ def p_value(a: Mapping[int, float], b: Mapping[int, float]) -> float:
 
 
 def pairwise(settings: Sequence[Mapping[int, float]]) -> np.ndarray:
-  """(n, n) p-values of all pairs, corrected by Holm (1979); NaN where none is.
+  """(n, n) p-values of all pairs, corrected by Holm (1979); NaN if undefined.
 
   Args:
-    settings: {seed: value} of each.
+    settings: {seed: value} of each setting.
   """
   pairs = [
     (i, j) for i in range(len(settings)) for j in range(i + 1, len(settings))
@@ -57,7 +60,10 @@ def pairwise(settings: Sequence[Mapping[int, float]]) -> np.ndarray:
 
 
 def _holm(values: Sequence[float]) -> list[float]:
-  """Step-down: the k-th smallest of m counts m - k + 1 times, and none less."""
+  """Holm's step-down: the k-th smallest of m is multiplied by m - k + 1.
+
+  A corrected value is at least as large as the corrected values before it.
+  """
   corrected = list(values)
   order = sorted(
     (i for i, value in enumerate(values) if not math.isnan(value)),

@@ -1,4 +1,4 @@
-"""How fast a run went, and what its time was spent on."""
+"""The report section on speed: step time, and the use of wall time."""
 
 from collections.abc import Mapping
 
@@ -8,18 +8,18 @@ from jaxvision.report import figures, html, numbers
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
-# What result.json calls the parts of the time, and what they are.
+# Parts of the wall time in result.json, and their labels.
 _PARTS = {
   "steps": "training steps",
   "evaluating": "evaluations",
   "saving": "waiting for checkpoints",
   "starting": "compiling and restoring",
-  "other": "processes that start or are down, and steps that were lost",
+  "other": "starting processes, downtime, and lost steps",
 }
 
 
 def section(run: Run) -> tuple[str, str, str]:
-  """The section `(title, HTML, note)`; empty of a run that did not note it."""
+  """The section `(title, HTML, note)`; empty if the run has no step times."""
   steps, typical = reading.series(run, "step_seconds_p50")
   _, slow = reading.series(run, "step_seconds_p95")
   if not steps.size or len(slow) != len(steps):
@@ -45,7 +45,7 @@ def section(run: Run) -> tuple[str, str, str]:
 
 
 def _facts(run: Run) -> dict[str, str]:
-  """Medians over the lines of the log; checkpoints by their mean."""
+  """Medians over the lines of the log; the mean for checkpoints."""
   median = {
     name: float(np.nanmedian(values))
     for name in ("step_seconds_p50", "step_seconds_p95", "data_wait", "mfu")
@@ -72,7 +72,7 @@ def _milliseconds(seconds: float | None) -> str:
 
 
 def _parts(result: Mapping) -> str:
-  """A table of what the wall time went into."""
+  """A table of the wall time by activity."""
   spent = result.get("seconds_spent") or {}
   spent = {name: each for name, each in spent.items() if each is not None}
   total = sum(spent.values())
@@ -92,20 +92,20 @@ def _parts(result: Mapping) -> str:
 
 
 def _note(run: Run) -> str:
-  notes = ["Without evaluations and checkpoints."]
+  notes = ["Step times exclude evaluations and checkpoints."]
   if run.result.get("goodput") is not None:
     notes.append(
-      "Goodput is the share of the time since the first start that went into "
-      "steps which were kept."
+      "Goodput is the fraction of the time since the first start that went "
+      "into steps that were kept."
     )
   elif run.result.get("status") == "finished":
     notes.append(
-      "Goodput is not known: the first start is lost, or the clock of the "
-      "machine was set back."
+      "Goodput is unknown: the record of the first start is lost, or the clock "
+      "of the machine was set back."
     )
   if reading.series(run, "mfu")[1].size:
     notes.append(
-      "MFU is the share of the devices' peak that three forward passes per "
-      "image take."
+      "MFU is the FLOPs of three forward passes per image, divided by the peak "
+      "of the devices."
     )
   return " ".join(notes)

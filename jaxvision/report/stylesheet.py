@@ -1,8 +1,8 @@
-"""How the pages look, in light and dark, and the script that sorts tables.
+"""The stylesheet of the pages (light and dark), and the script for sorting.
 
-The colours of the splits are fixed on all pages (train blue, validation
-vermillion, test green) and, like the series of a comparison, follow Okabe and
-Ito's palette for all kinds of colour vision; in the dark they are lighter.
+The colours of the splits are the same on all pages: train is blue, validation
+vermillion, test green. They and the series of a comparison use Okabe and Ito's
+palette, which suits all kinds of colour vision. Dark mode has lighter colours.
 """
 
 CSS = """
@@ -158,7 +158,7 @@ for (const head of document.querySelectorAll(".sortable th")) {
       return value === undefined ? cell.textContent : Number(value);
     };
     const order = (a, b) => {
-      if (Number.isNaN(a)) return 1;  // what has no value comes last
+      if (Number.isNaN(a)) return 1;  // missing values are last
       if (Number.isNaN(b)) return -1;
       return (a < b ? -1 : a > b ? 1 : 0) * (down ? -1 : 1);
     };

@@ -1,4 +1,4 @@
-"""The page of a sweep: what was asked, what came of it, and how surely."""
+"""The report page of a sweep: question, results and significance."""
 
 import os
 import pathlib
@@ -24,20 +24,20 @@ from jaxvision.report import (
 from jaxvision.runs import reading, sweep_folder
 from jaxvision.runs.sweep_folder import SEED, Setting, Sweep, Trial
 
-_COLOURS = 7  # as many as --series-N in the stylesheet
+_COLOURS = 7  # number of --series-N colours in the stylesheet
 _COMPARED = 8  # settings in the table of pairs
 _SHOWN = 20  # settings and trials in the tables
-_SEEDS = 10  # of the command that runs the best again
+_SEEDS = 10  # seeds in the command that reruns the best settings
 
 
 def write_sweep(workdir: str | pathlib.Path) -> pathlib.Path:
-  """Writes report.html and trials.csv of a sweep, in whatever state it is.
+  """Writes report.html and trials.csv of a sweep, finished or not.
 
   Returns:
     The path of report.html.
 
   Raises:
-    FileNotFoundError: the folder is no sweep.
+    FileNotFoundError: the folder is not a sweep.
   """
   sweep = sweep_folder.read_sweep(workdir)
   files.write_text(sweep.workdir / "trials.csv", _csv(sweep))
@@ -53,24 +53,24 @@ def _document(sweep: Sweep) -> str:
     _header(sweep)
     + html.section("Settings", content=_settings(settings, keys), note=_NOTE)
     + html.section("Pairs", content=_pairs(settings), note=_PAIRS_NOTE)
-    + html.section("What matters", content=_what_matters(sweep, keys))
+    + html.section("Importance", content=_importance(sweep, keys))
     + html.section("Trials", content=_trials(sweep, keys))
     + html.section("Curves", content=_curves(sweep, settings))
     + html.section("Failures", content=_failures(sweep))
-    + html.section("Go on", content=_commands(sweep, settings))
+    + html.section("Next", content=_commands(sweep, settings))
   )
   return html.document(sweep.definition["question"], body=body)
 
 
 _NOTE = (
-  "Trials that differ in nothing but the seed, the best mean first. The "
-  "interval is that of the mean, 95 %, Student's t; the best of many settings "
-  "looks better than it is."
+  "A setting is the trials that differ in the seed only; best mean first. The "
+  "interval is the 95 % confidence interval of the mean (Student's t). The "
+  "mean of the best of many settings is too optimistic."
 )
 _PAIRS_NOTE = (
-  "p-values of no difference between two settings (paired where they share "
-  "their seeds, Welch otherwise), corrected for the number of pairs (Holm). "
-  "Below 0.05 a difference is shown."
+  "p-values of equal means of two settings (paired test for equal seeds, "
+  "otherwise Welch's test), corrected for the number of pairs (Holm). A value "
+  "below 0.05 is a significant difference."
 )
 
 
@@ -81,7 +81,7 @@ def _header(sweep: Sweep) -> str:
   facts = {
     "trials": numbers.integer(sweep.definition["trials"]),
     **{state: numbers.integer(count) for state, count in counts.items()},
-    **({"not begun": numbers.integer(left)} if left else {}),
+    **({"not started": numbers.integer(left)} if left else {}),
     **{
       f"best {sweep.metric}": numbers.metric(sweep.metric, each.value)
       for each in best
@@ -133,7 +133,7 @@ def _settings(settings: Sequence[Setting], keys: Sequence[str]) -> str:
 
 
 def _final(of: Sequence[Trial]) -> float | None:
-  """The mean accuracy at the end, on the test split if there is one."""
+  """The mean of the final accuracies, of the test split if there is one."""
   finals = [
     reading.final(trial.run)[1].get("top1") for trial in of if trial.run
   ]
@@ -162,7 +162,7 @@ def _by_seed(setting: Setting) -> dict[int, float]:
   }
 
 
-def _what_matters(sweep: Sweep, keys: Sequence[str]) -> str:
+def _importance(sweep: Sweep, keys: Sequence[str]) -> str:
   complete = sweep_folder.ranked(sweep)
   if len(complete) < 2 or not keys:
     return ""
@@ -179,12 +179,12 @@ def _what_matters(sweep: Sweep, keys: Sequence[str]) -> str:
   return html.figure(
     chart,
     title="Parallel coordinates",
-    caption="Each line is a complete trial; the best tenth stands out.",
+    caption="Each line is a complete trial; the best tenth is in colour.",
   ) + html.figure(
     table,
     title="Importance",
-    caption="What a random forest loses when a setting is shuffled, as a share "
-    "of all losses. That of the seed is chance.",
+    caption="Loss of R² of a random forest when a setting is shuffled, as a "
+    "fraction of all losses. The importance of the seed is due to chance.",
   )
 
 
@@ -213,13 +213,13 @@ def _trials(sweep: Sweep, keys: Sequence[str]) -> str:
     *("--workdir", f"{sweep.workdir}-best"),
   )
   return (
-    f'<div class="card">{table}</div><p class="note">The best, as a run of its '
-    f"own:</p><pre>{html.escape(command)}</pre>"
+    f'<div class="card">{table}</div><p class="note">The best trial as a '
+    f"single run:</p><pre>{html.escape(command)}</pre>"
   )
 
 
 def _curves(sweep: Sweep, settings: Sequence[Setting]) -> str:
-  """All trials in grey, those of the best settings in their colours."""
+  """The curves of all trials in grey, of the best settings in colour."""
   colour_of = {
     trial.number: f"series-{place}"
     for place, each in enumerate(settings[:_COLOURS])
@@ -266,13 +266,13 @@ def _commands(sweep: Sweep, settings: Sequence[Setting]) -> str:
     ["jaxvision", "sweep", "--rerun", workdir, "--workdir", f"{workdir}-again"]
   )
   return (
-    "<p>The best three settings again, with more seeds:</p>"
+    "<p>To rerun the best three settings with more seeds:</p>"
     f"<pre>{html.escape(again)} --top=3 --seeds={_SEEDS}</pre>"
   )
 
 
 def _csv(sweep: Sweep) -> str:
-  """One row for each trial, settings as columns."""
+  """A table with one row per trial and one column per setting."""
   keys = list(dict.fromkeys(key for t in sweep.trials for key in t.settings))
   head = ("trial", "state", sweep.metric, *keys)
   rows = [[*head, "test", "step", "seconds", "reason"]]

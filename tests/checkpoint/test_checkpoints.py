@@ -316,7 +316,7 @@ def test_a_damaged_newest_is_set_aside(tmp_path, caplog, damage):
   _assert_bitwise(state, _state(2))
   assert record["step"] == 2
   assert str(newest) in caplog.text
-  assert "going on from step 2 instead" in caplog.text
+  assert "resuming from step 2 instead" in caplog.text
   assert not newest.exists()
   assert (tmp_path / "damaged" / "3").is_dir()
 
@@ -383,7 +383,9 @@ def test_a_state_that_its_user_refuses_is_set_aside(tmp_path, caplog):
   with checkpoint.open_manager(tmp_path, keep=5) as manager:
     found, _ = checkpoint.restore(manager, _template(_state()), check=refuse)
   _assert_bitwise(found, _state(1))
-  assert f"{tmp_path}/checkpoints/3 is not good: it has NaN in a" in caplog.text
+  assert (
+    f"{tmp_path}/checkpoints/3 is not usable: it has NaN in a" in caplog.text
+  )
   assert sorted(each.name for each in (tmp_path / "damaged").iterdir()) == [
     *("2", "3"),
   ]

@@ -185,7 +185,7 @@ def test_a_renamed_folder_is_refused_and_the_one_before_used(tmp_path, caplog):
     assert checkpoint.best_step(manager) == 1
     with pytest.raises(
       checkpoint.CheckpointError,
-      match=r"48 is damaged: its record is that of step 2; .* again: 2",
+      match=r"48 is damaged: its record belongs to step 2; .* back to 2",
     ):
       checkpoint.restore_step(manager, 48, _TEMPLATE)
   with checkpoint.open_manager(tmp_path) as manager:

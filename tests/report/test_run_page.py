@@ -303,6 +303,6 @@ def test_many_classes_are_drawn_not_tabulated(bare):
 
 
 def test_folder_that_is_no_run(tmp_path):
-  with pytest.raises(FileNotFoundError, match="no run folder"):
+  with pytest.raises(FileNotFoundError, match="is not a run"):
     report.write_report(tmp_path)
   assert not list(tmp_path.iterdir())

@@ -75,7 +75,7 @@ def test_probes_are_logged_at_each_evaluation(tmp_path, blobs):
     "validation/knn(k=3)/top1" in line for line in lines if key in line
   )
   page = (tmp_path / "report.html").read_text()
-  assert "Probes of the features" in page
+  assert "Feature probes" in page
   assert f"pixels/lda(shrinkage=0.5) {lda[4]:.2%}" in page
 
 

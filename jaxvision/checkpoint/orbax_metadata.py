@@ -1,7 +1,7 @@
-"""The notes that orbax keeps in each checkpoint: when it was made.
+"""The metadata file of orbax in each checkpoint: when it was written.
 
-Nothing here reads them, and orbax does without them, but it opens no checkpoint
-of a folder in which one of them is damaged. Standard library only.
+jaxvision does not read these files, and orbax works without them. But if one of
+them is damaged, orbax opens no checkpoint of the folder. Standard library only.
 """
 
 import pathlib
@@ -16,14 +16,14 @@ _KNOWN = (
 
 
 def damaged(checkpoints: pathlib.Path) -> list[pathlib.Path]:
-  """The notes in a folder of checkpoints that orbax cannot have written."""
-  notes = sorted(checkpoints.glob(f"[0-9]*/{_NAME}"))
-  return [note for note in notes if not _is_whole(note)]
+  """The metadata files in a checkpoints folder that are damaged."""
+  found = sorted(checkpoints.glob(f"[0-9]*/{_NAME}"))
+  return [path for path in found if not _is_intact(path)]
 
 
-def _is_whole(note: pathlib.Path) -> bool:
+def _is_intact(path: pathlib.Path) -> bool:
   try:
-    found = files.read_json(note)
+    found = files.read_json(path)
   except (ValueError, OSError):
     return False
   return set(found) <= set(_KNOWN) and all(
