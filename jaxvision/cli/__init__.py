@@ -1,4 +1,4 @@
-"""The commands: each file declares one or more, and calls one function each."""
+"""The commands. A file declares one or more commands and their arguments."""
 
 from jaxvision.cli.main import DIVERGED, INTERRUPTED, PREEMPTED, main
 

@@ -1,4 +1,4 @@
-"""`jaxvision data`: list, inspect, prepare, examine and preview data sets."""
+"""The commands `jaxvision data list | inspect | doctor | prepare | preview`."""
 
 import argparse
 
@@ -7,36 +7,36 @@ from jaxvision.cli import parsing
 from jaxvision.files import paths
 from jaxvision.processes import console
 
-_LISTED = 8  # sizes, files in a list
-_CHANNELS = 3  # that images are decoded to
+_LISTED = 8  # maximum number of sizes and files in a list
+_CHANNELS = 3  # channels of decoded images
 
 
 def add(commands) -> None:
   """Declares the commands."""
   data = parsing.add(
-    commands, "data", None, "list, inspect, prepare or examine data sets"
+    commands, "data", None, "list, inspect, prepare or check data sets"
   )
   actions = data.add_subparsers(dest="action", required=True)
   listing = parsing.add(
-    actions, "list", _list, "what is there, what can be made"
+    actions, "list", _list, "list prepared and preparable data sets"
   )
   inspect = parsing.add(
-    actions, "inspect", _inspect, "counts per class and a contact sheet"
+    actions, "inspect", _inspect, "show counts per class and a contact sheet"
   )
   inspect.add_argument("name", type=paths.expanded, help=parsing.SOURCE_OF_DATA)
-  inspect.add_argument("--split", help="as in 'train[:80%%]'; all by default")
+  inspect.add_argument("--split", help="as 'train[:80%%]'; all by default")
   inspect.add_argument(
     "--sheet",
     type=paths.expanded,
     default="contact_sheet.png",
-    help="the picture to write",
+    help="the PNG to write",
   )
   doctor = parsing.add(
-    actions, "doctor", _doctor, "say what is wrong with a data set"
+    actions, "doctor", _doctor, "report the problems of a data set"
   )
   doctor.add_argument("name", type=paths.expanded, help=parsing.SOURCE_OF_DATA)
   doctor.add_argument(
-    "--all", action="store_true", help="look at all images of large splits, too"
+    "--all", action="store_true", help="check all images of large splits too"
   )
   for command in (listing, inspect, doctor, _add_prepare(actions)):
     command.add_argument(
@@ -48,34 +48,34 @@ def add(commands) -> None:
 
 
 def _add_prepare(actions) -> argparse.ArgumentParser:
-  prepare = parsing.add(actions, "prepare", _prepare, "make a data set")
-  prepare.add_argument("name", help="as `jaxvision data list` shows it")
+  prepare = parsing.add(actions, "prepare", _prepare, "prepare a data set")
+  prepare.add_argument("name", help="a name of `jaxvision data list`")
   prepare.add_argument(
     "--source",
     type=paths.expanded,
-    help="the folder of the published files, or its address",
+    help="folder of the published files, or its address",
   )
   prepare.add_argument(
     "--resize_small",
     type=int,
     default=0,
     metavar="N",
-    help="make the shorter side of larger images N pixels",
+    help="reduce the shorter side of larger images to N pixels",
   )
   prepare.add_argument(
     "--quality",
     type=int,
     default=0,
     metavar="Q",
-    help="encode all JPEG again; by default what can be kept is kept",
+    help="encode all images again as JPEG; by default files are kept",
   )
   prepare.add_argument(
-    "--threads", type=int, default=4, metavar="N", help="that write (4)"
+    "--threads", type=int, default=4, metavar="N", help="writing threads (4)"
   )
   prepare.add_argument(
     "--allow_partial",
     action="store_true",
-    help="take less than was published, and leave out unreadable images",
+    help="accept missing files, and skip unreadable images",
   )
   return prepare
 
@@ -85,7 +85,7 @@ def _add_preview(actions) -> None:
     actions,
     "preview",
     _preview,
-    "draw what a model sees, after all transforms",
+    "draw the images that a model receives, after all transforms",
     epilog="Any key of the config can be set: "
     "--config.data.device_transforms=\"('random_mixup(0.2)',)\"",
   )
@@ -96,14 +96,14 @@ def _add_preview(actions) -> None:
     "--output",
     type=paths.expanded,
     default="preview.png",
-    help="the picture to write (preview.png)",
+    help="the PNG to write (preview.png)",
   )
   preview.add_argument(
     "--batches",
     type=int,
     default=2,
     metavar="N",
-    help="of how many batches the first images are drawn (2)",
+    help="number of batches; the first images of each are drawn (2)",
   )
 
 
@@ -174,7 +174,7 @@ def _preview(options: argparse.Namespace) -> None:
 
 
 def _source(options: argparse.Namespace):
-  """The data set that the options name."""
+  """The data set of the options."""
   from jaxvision import data
 
   kind, name = data.kind_of(options.name)
@@ -197,18 +197,18 @@ def _print_summary(summary) -> None:
     more = ", ..." if len(broken) > _LISTED else ""
     console.say(
       f"  {len(broken)} files have a broken colour profile: {named}{more} "
-      "(profiles are not applied; the pixels are as they are stored)"
+      "(profiles are not applied; pixels are used as stored)"
     )
 
 
 def _sizes(sizes: dict[tuple[int, int], int]) -> str:
-  """Sizes, height first: all of a few; of many the most frequent, the range."""
+  """A list of sizes (height first); for many, the range and the most common."""
   listed = [f"{h}x{w} ({n})" for (h, w), n in sizes.items()]
   if len(listed) <= _LISTED:
     return ", ".join(listed)
   heights, widths = (sorted(each) for each in zip(*sizes, strict=True))
   return (
-    f"{len(listed)} sizes in those looked at: heights {heights[0]} to "
+    f"{len(listed)} sizes in the inspected images: heights {heights[0]} to "
     f"{heights[-1]}, widths {widths[0]} to {widths[-1]}, the most frequent "
     f"{', '.join(listed[:3])}"
   )

@@ -1,4 +1,4 @@
-"""`jaxvision launch`: runs a command of jaxvision as many processes."""
+"""The command `jaxvision launch`: runs a command as several processes."""
 
 import argparse
 import dataclasses
@@ -20,7 +20,7 @@ _EXAMPLE = "train --config configs/digits.py --workdir runs/digits"
 def add(commands) -> None:
   """Declares the commands."""
   parent = parsing.add(
-    commands, "launch", None, "run a command as many processes, on some engine"
+    commands, "launch", None, "run a command as several processes or machines"
   )
   actions = parent.add_subparsers(dest="launcher", required=True)
   for name, declare in (
@@ -47,43 +47,47 @@ def _add_launcher(actions, name: str, known) -> argparse.ArgumentParser:
     epilog=f"Example: jaxvision launch {name} [OPTIONS] -- {_EXAMPLE}",
   )
   command.set_defaults(known=known)
-  # Absent is what is not given: the defaults are those of the launcher.
+  # Options that are not given are absent; the launcher has the defaults.
   command.argument_default = argparse.SUPPRESS
   command.add_argument(
     "words",
     nargs=argparse.REMAINDER,
     metavar="-- COMMAND ...",
-    help="of jaxvision, with its arguments",
+    help="a command of jaxvision with its arguments",
   )
   command.add_argument(
     "--dry-run",
     action="store_true",
-    help="print all files and commands, and do nothing",
+    help="print all files and commands; launch nothing",
   )
   command.add_argument(
     "--logs",
     type=paths.expanded,
     metavar="DIR",
-    help="for scripts and logs (WORKDIR/launch)",
+    help="folder for scripts and logs (WORKDIR/launch)",
   )
-  _add_count(command, "restarts", "after a crash or a pre-emption", least=0)
+  _add_count(
+    command, "restarts", "restarts after a crash or preemption", least=0
+  )
   return command
 
 
 def _add_local(command: argparse.ArgumentParser) -> None:
-  _add_count(command, "processes", "how many", required=True)
+  _add_count(command, "processes", "number of processes", required=True)
   _add_count(command, "devices", "virtual CPU devices of each process")
   _add_count(command, "gpus", "GPUs of each process")
   _add_grace(command)
 
 
 def _add_slurm(command: argparse.ArgumentParser) -> None:
-  _add_count(command, "nodes", "how many (1)")
+  _add_count(command, "nodes", "number of nodes (1)")
   _add_count(command, "tasks", "processes on each node (1)")
-  _add_count(command, "array", "jobs, each a worker of a sweep")
-  _add_count(command, "gpus", "of each node")
-  _add_count(command, "cpus", "of each process")
-  command.add_argument("--time", help="of an allocation, as 12:00:00")
+  _add_count(command, "array", "number of jobs, each a worker of a sweep")
+  _add_count(command, "gpus", "GPUs of each node")
+  _add_count(command, "cpus", "CPU cores of each process")
+  command.add_argument(
+    "--time", help="time limit of an allocation, as 12:00:00"
+  )
   command.add_argument("--partition")
   command.add_argument("--account")
   _add_extra(command, "sbatch, as --extra=--mem=0")
@@ -96,40 +100,44 @@ def _add_ray(command: argparse.ArgumentParser) -> None:
     type=_range,
     required=True,
     metavar="N or MIN:MAX",
-    help="how many; as many as there are, between two numbers",
+    help="number of workers, or a range that depends on free resources",
   )
   _add_count(command, "devices", "virtual CPU devices of each worker")
-  _add_count(command, "cpus", "of each worker (1)")
-  _add_count(command, "gpus", "of each worker")
-  command.add_argument("--topology", help="of a TPU slice, as 4x4")
-  command.add_argument("--accelerator", help="of a TPU slice, as TPU-V6E")
+  _add_count(command, "cpus", "CPU cores of each worker (1)")
+  _add_count(command, "gpus", "GPUs of each worker")
+  command.add_argument("--topology", help="topology of a TPU slice, as 4x4")
+  command.add_argument("--accelerator", help="type of a TPU slice, as TPU-V6E")
   command.add_argument(
-    "--address", help="of the cluster: local (default) starts one here, auto"
+    "--address",
+    help="address of the cluster: local (default, starts one here) or auto",
   )
 
 
 def _add_tpu(command: argparse.ArgumentParser) -> None:
-  command.add_argument("--name", required=True, help="for the slice")
-  command.add_argument("--zone", required=True, help="as us-central2-b")
+  command.add_argument("--name", required=True, help="name of the slice")
+  command.add_argument("--zone", required=True, help="zone, as us-central2-b")
   command.add_argument(
-    "--accelerator", required=True, help="as v5litepod-16, v6e-64"
+    "--accelerator", required=True, help="type, as v5litepod-16, v6e-64"
   )
   command.add_argument(
-    "--runtime", required=True, help="its software, as v2-alpha-tpuv5-lite"
+    "--runtime", required=True, help="TPU software, as v2-alpha-tpuv5-lite"
   )
-  command.add_argument("--project", help="of Google Cloud (that of gcloud)")
   command.add_argument(
-    "--spot", action="store_true", help="cheaper, and may be taken away"
+    "--project", help="Google Cloud project (default: of gcloud)"
+  )
+  command.add_argument(
+    "--spot", action="store_true", help="cheaper, but may be preempted"
   )
   command.add_argument(
     "--setup",
     action="append",
     metavar="COMMAND",
-    help="for each worker before the run, such as a mount; may be repeated",
+    help="shell command for each worker before the run, such as a mount; may "
+    "be repeated",
   )
   _add_extra(command, "queued-resources create, as --extra=--reserved")
   command.add_argument(
-    "--keep", action="store_true", help="do not delete the slice in the end"
+    "--keep", action="store_true", help="do not delete the slice at the end"
   )
   _add_grace(command)
 
@@ -139,12 +147,12 @@ def _add_extra(command: argparse.ArgumentParser, text: str) -> None:
     "--extra",
     action="append",
     metavar="OPTION",
-    help=f"one more of {text}; may be repeated",
+    help=f"one more option of {text}; may be repeated",
   )
 
 
 def _add_grace(command: argparse.ArgumentParser) -> None:
-  _add_count(command, "grace", "seconds to save in when told to stop (60)")
+  _add_count(command, "grace", "seconds to save after a stop signal (60)")
 
 
 def _add_count(
@@ -158,7 +166,7 @@ def _add_count(
   def count(given: str) -> int:
     if not given.isdecimal() or int(given) < least:
       raise argparse.ArgumentTypeError(
-        f"{given!r} is no whole number from {least} on"
+        f"{given!r} is not an integer of at least {least}"
       )
     return int(given)
 
@@ -168,12 +176,12 @@ def _add_count(
 
 
 def _range(given: str) -> tuple[int, int]:
-  """(2, 4) of "2:4", (2, 2) of "2"."""
+  """Parses "2:4" to (2, 4) and "2" to (2, 2)."""
   least, colon, most = given.partition(":")
   most = most if colon else least
   if not (least.isdecimal() and most.isdecimal()) or int(least) < 1:
     raise argparse.ArgumentTypeError(
-      f"{given!r} is no number of workers; write 4, or 2:4 for 2 to 4"
+      f"{given!r} is not a number of workers; write 4, or 2:4 for 2 to 4"
     )
   return int(least), int(most)
 
@@ -186,7 +194,7 @@ def _launch(options: argparse.Namespace) -> int:
     **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
   )
   job = _job(options)
-  _check_alone(options.launcher, settings, sweeps=job.command[0] == "sweep")
+  _check_sweep(options.launcher, settings, sweeps=job.command[0] == "sweep")
   if "dry_run" in options:
     console.say(jobs.show(launcher.render(job, settings)))
     return 0
@@ -194,14 +202,14 @@ def _launch(options: argparse.Namespace) -> int:
 
 
 def _job(options: argparse.Namespace) -> jobs.Job:
-  """The job that the words after the options name, checked as far as here.
+  """The job of the command after the options, after checks of its config.
 
   Raises:
-    ValueError: there is no such command, or a key of its config is wrong.
+    ValueError: the command is unknown, or a key of its config is wrong.
   """
   words = options.words[options.words[:1] == ["--"] :]
   if not words:
-    raise ValueError(f"nothing to launch; add a command, as -- {_EXAMPLE}")
+    raise ValueError(f"no command to launch; add a command, as -- {_EXAMPLE}")
   name, *rest = words
   if name not in options.known:
     raise ValueError(lookup.unknown("command", name, options.known))
@@ -209,7 +217,7 @@ def _job(options: argparse.Namespace) -> jobs.Job:
   inner, unknown = parser.parse_known_args(rest)
   overrides = parsing.overrides(unknown, parser)
   if overrides and "config" not in inner:
-    parser.error(f"{name} takes no --config.KEY=VALUE")
+    parser.error(f"{name} does not accept --config.KEY=VALUE")
   _check_experiment(name, inner, overrides)
   storage = getattr(inner, "storage", "")
   return jobs.Job(
@@ -222,7 +230,7 @@ def _job(options: argparse.Namespace) -> jobs.Job:
 
 
 def _without_storage(words: Sequence[str]) -> list[str]:
-  """The words without --storage URL, which may have a password."""
+  """The command without --storage URL, which may contain a password."""
   kept, words = [], list(words)
   while words:
     word = words.pop(0)
@@ -247,28 +255,29 @@ def _check_experiment(
     configs.load(inner.config, overrides)
 
 
-def _check_alone(launcher: str, settings: Any, *, sweeps: bool) -> None:
-  """Whether a sweep has single processes, and only a sweep an array of them.
+def _check_sweep(launcher: str, settings: Any, *, sweeps: bool) -> None:
+  """Checks that a sweep has independent processes, and that --array is a sweep.
 
   Raises:
-    ValueError: it has not.
+    ValueError: a sweep has several connected processes, or another command has
+      --array.
   """
   if not sweeps:
     if getattr(settings, "array", 0):
       raise ValueError(
-        "--array is for sweeps, whose workers share a folder; a run of its own "
-        "has --nodes and --tasks"
+        "--array is for sweeps, whose workers share a folder; use --nodes and "
+        "--tasks for a single run"
       )
     return
   processes, remedy = {
     "local": lambda: (settings.processes, "write sweep --workers N"),
     "slurm": lambda: (settings.nodes * settings.tasks, "write --array N"),
     "ray": lambda: (1, ""),
-    "tpu": lambda: (math.inf, "start it by hand on single hosts"),
+    "tpu": lambda: (math.inf, "start it manually on single hosts"),
   }[launcher]()
   if processes > 1:
     raise ValueError(
-      f"the workers of a sweep are apart, not processes of one run; {remedy}"
+      f"the workers of a sweep are independent processes; {remedy}"
     )
 
 
@@ -279,14 +288,14 @@ def _folder(
     return pathlib.Path(options.logs)
   if not getattr(inner, "workdir", None):
     raise ValueError(
-      f"{' '.join(words)!r} has no workdir to put the logs into; add --logs "
-      "DIR before --"
+      f"{' '.join(words)!r} has no workdir for the logs; add --logs DIR before "
+      "--"
     )
   return pathlib.Path(inner.workdir) / "launch"
 
 
 def _training(inner: argparse.Namespace, overrides: dict) -> dict[str, Any]:
-  """What `jaxvision.train` takes, the profile as text."""
+  """The arguments of `jaxvision.train`, with the profile as text."""
   names = ("extend", "extend_schedule", "trust")
   more = {name: getattr(inner, name) for name in names}
   return {

@@ -1,10 +1,9 @@
-"""The commands: each parses its arguments and calls one function.
+"""The entry point of the commands, and their exit codes.
 
-Exit codes: 0 done, 2 wrong arguments or data, 3 the loss or
-a number of the state is not finite, 4 a plan
-does not fit, 42 stopped by a signal and saved (start the same command again),
-130 interrupted, 134 another process of the run failed, 1 anything else, such as
-a full disk.
+Exit codes: 0 success; 2 wrong arguments or data; 3 the loss or a number of the
+state is not finite; 4 a plan does not fit; 42 stopped by a signal after saving
+(run the same command again); 130 interrupted; 134 another process of the run
+failed; 1 any other error, such as a full disk.
 """
 
 import argparse
@@ -36,7 +35,7 @@ INTERRUPTED = exit_codes.INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-  """Runs a command; returns its exit code."""
+  """Runs a command and returns its exit code."""
   arguments = list(sys.argv[1:] if arguments is None else arguments)
   if arguments[:1] == ["--version"]:
     print(_versions())
@@ -45,10 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
   options, rest = parser.parse_known_args(arguments)
   options.overrides = parsing.overrides(rest, parser)
   if options.overrides and "config" not in options:
-    parser.error(f"{options.command} takes no --config.KEY=VALUE")
-  if options.command != "launch":  # Its environment is for other machines.
+    parser.error(f"{options.command} does not accept --config.KEY=VALUE")
+  if (
+    options.command != "launch"
+  ):  # The launched processes set their own environment.
     settings.quiet_libtpu()
-  console.log_to_screen(errors=_is_read(options))
+  console.log_to_screen(errors=_is_machine_readable(options))
   try:
     with user_code.trusting(getattr(options, "trust", False)):
       return options.run(options) or 0
@@ -62,17 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _fail(error, 1 if files.disk_is_full(error) else 2)
   except Exception as error:
     if _is_out_of_memory(error):
-      return _fail(_said_of_memory(error), 1)
+      return _fail(_memory_error(error), 1)
     return _fail(error, _exit_code(error))
 
 
-def _is_read(options: argparse.Namespace) -> bool:
-  """Whether stdout is JSON or CSV, with which nothing else may mix."""
+def _is_machine_readable(options: argparse.Namespace) -> bool:
+  """Whether stdout is JSON or CSV, so that logs must not be mixed in."""
   return True in (getattr(options, each, None) for each in ("json", "csv"))
 
 
 def _exit_code(error: Exception) -> int:
-  """The code of an error that has a meaning of its own; others are bugs."""
+  """The exit code of an expected error; raises any other error as a bug."""
   from jaxvision import checkpoint, sweeps, trees
   from jaxvision.data import WorkerDied
   from jaxvision.processes import cluster, rendezvous
@@ -87,7 +88,7 @@ def _exit_code(error: Exception) -> int:
   ):
     return 1
   if isinstance(error, WorkerDied):
-    # As if the signal had ended this process: the same command goes on.
+    # Same code as if the signal had ended this process: it can be resumed.
     return exit_codes.code(error.status) if error.status < 0 else 1
   if cluster.abandoned(error):
     return exit_codes.ABANDONED
@@ -95,22 +96,22 @@ def _exit_code(error: Exception) -> int:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-  """Whether the host or a device has no room, as XLA or Python say it."""
-  words = ("RESOURCE_EXHAUSTED", "Out of memory")
+  """Whether the error of XLA or Python is an out-of-memory error."""
+  messages = ("RESOURCE_EXHAUSTED", "Out of memory")
   is_of_jax = type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
   return isinstance(error, MemoryError) or (
-    is_of_jax and any(each in str(error) for each in words)
+    is_of_jax and any(each in str(error) for each in messages)
   )
 
 
-def _said_of_memory(error: Exception) -> MemoryError:
-  first = (str(error).splitlines() or ["no more is known"])[0]
-  said = MemoryError(
-    f"out of memory ({first}); lower train.batch_size or raise "
-    "train.accumulate, set train.remat, or take a smaller model"
+def _memory_error(error: Exception) -> MemoryError:
+  first = (str(error).splitlines() or ["no details"])[0]
+  explained = MemoryError(
+    f"out of memory ({first}); lower train.batch_size, raise "
+    "train.accumulate, set train.remat, or use a smaller model"
   )
-  said.__cause__ = error
-  return said
+  explained.__cause__ = error
+  return explained
 
 
 def _fail(error: Exception, code: int) -> int:
@@ -119,15 +120,15 @@ def _fail(error: Exception, code: int) -> int:
   text = str(error)
   if isinstance(error, OSError) and files.disk_is_full(error):
     text += (
-      ": free some space, then give the same command again; a training goes on "
-      "from its last checkpoint"
+      ": free some space, then run the same command again; a training run "
+      "resumes from its last checkpoint"
     )
   console.say(f"jaxvision: {text}", stream=sys.stderr)
   return _leave(code, error)
 
 
 def _leave(code: int, error: BaseException | None = None) -> int:
-  """The code, unless this process must go at once: others may wait for it."""
+  """Returns the code, or ends this process now if others may wait for it."""
   if code in (DIVERGED, PREEMPTED) or "jax" not in sys.modules:
     return code
   from jaxvision.processes import agreement, cluster
@@ -149,8 +150,8 @@ def _make_parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog="jaxvision",
     description="Image classification research in JAX: every model a config.",
-    epilog="JAXVISION_TRACEBACK=1 in the environment shows where in the code "
-    "an error comes from.",
+    epilog="Set the environment variable JAXVISION_TRACEBACK=1 to see the "
+    "traceback of an error.",
     allow_abbrev=False,
   )
   parser.add_argument(

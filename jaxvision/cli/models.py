@@ -1,13 +1,13 @@
-"""`jaxvision models`."""
+"""The command `jaxvision models`."""
 
 import argparse
 
 from jaxvision.cli import parsing
 
-_OF_LAYERS = {  # What `models NAME` takes.
-  "image_size": "of the table of layers (the native one)",
-  "num_classes": "of the table of layers (1000)",
-  "depth": "of its paths (the deepest that fits on a screen)",
+_LAYER_OPTIONS = {  # Options of `models NAME`.
+  "image_size": "image size of the table of layers (native size)",
+  "num_classes": "number of classes of the table of layers (1000)",
+  "depth": "depth of the paths (the largest that fits on a screen)",
 }
 
 
@@ -20,9 +20,12 @@ def add(commands) -> None:
     "list the models, or the layers and options of one",
   )
   command.add_argument(
-    "pattern", nargs="?", default="*", help="as in 'resnet*' (all), or a name"
+    "pattern",
+    nargs="?",
+    default="*",
+    help="as 'resnet*' (default: all), or a name",
   )
-  for name, text in _OF_LAYERS.items():
+  for name, text in _LAYER_OPTIONS.items():
     command.add_argument(f"--{name}", type=int, metavar="N", help=text)
 
 
@@ -35,7 +38,7 @@ def _models(options: argparse.Namespace) -> None:
     names = [options.pattern]
   if not names:
     raise ValueError(lookup.unknown("model", options.pattern, models.names()))
-  wanted = {name: getattr(options, name) for name in _OF_LAYERS}
+  wanted = {name: getattr(options, name) for name in _LAYER_OPTIONS}
   wanted = {k: number for k, number in wanted.items() if number is not None}
   if names == [options.pattern]:
     tables.print_layers(options.pattern, **wanted)

@@ -1,4 +1,4 @@
-"""How a command is declared."""
+"""Declaration and parsing of arguments that several commands share."""
 
 import argparse
 import re
@@ -16,14 +16,14 @@ SOURCE_OF_DATA = (
 def add(
   commands, name: str, run: Callable | None, text: str, *, epilog: str = ""
 ) -> argparse.ArgumentParser:
-  """Returns a new command.
+  """Adds a command and returns its parser.
 
   Args:
-    commands: where it is added, from `add_subparsers`.
-    name: of the command.
-    run: takes the parsed options; None where it has commands of its own.
+    commands: the result of `add_subparsers`.
+    name: name of the command.
+    run: function of the parsed options; None if the command has subcommands.
     text: one line for the help.
-    epilog: what the help ends with.
+    epilog: last text of the help.
   """
   command = commands.add_parser(
     name, help=text, description=text, epilog=epilog, allow_abbrev=False
@@ -35,11 +35,11 @@ def add(
 def overrides(
   rest: Sequence[str], parser: argparse.ArgumentParser
 ) -> dict[str, str]:
-  """{"optimizer.learning_rate": "0.1"} from --config.KEY=VALUE or two words.
+  """Parses --config.KEY=VALUE and --config.KEY VALUE to {KEY: VALUE}.
 
   Args:
-    rest: the words that no option has taken.
-    parser: shows its usage and ends where they are something else.
+    rest: the arguments that the parser did not recognise.
+    parser: reports an error for any other argument.
   """
   found, words = {}, list(rest)
   while words:
@@ -56,7 +56,7 @@ def overrides(
 def add_run(
   command: argparse.ArgumentParser, *, required: bool, text: str
 ) -> None:
-  """Declares a run and one of its checkpoints; `text` is for the help."""
+  """Declares the folder and the checkpoint of a run; `text` is the help."""
   command.add_argument(
     "--workdir", type=paths.expanded, required=required, help=text
   )
@@ -67,71 +67,71 @@ def add_run(
 
 
 def add_trust(command: argparse.ArgumentParser) -> None:
-  """Declares that code in the folder of a run may be run; `cli` reads it."""
+  """Declares --trust, which allows code of a folder; `main` applies it."""
   command.add_argument(
     "--trust",
     action="store_true",
-    help="run code of a folder that was never typed on this account",
+    help="run code in a folder that this account has not trusted before",
   )
 
 
 def add_data_changed(command: argparse.ArgumentParser) -> None:
-  """Declares what to do about data other than the run was trained on."""
+  """Declares --data-changed: refuse or accept other data than at training."""
   command.add_argument(
     "--data-changed",
     default="refuse",
     choices=("refuse", "accept"),
-    help="what to do when the data are not those that the run began with "
-    "(refuse)",
+    help="action if the data differ from the data of the run (refuse)",
   )
 
 
 def add_source(command: argparse.ArgumentParser) -> None:
-  """Declares where a trained network comes from: a run, or weights."""
+  """Declares the source of a trained network: a run, or a weights file."""
   add_run(command, required=False, text="the folder of a run")
   command.add_argument(
     "--weights",
     type=paths.expanded,
-    help="in place of a run: a file, or its address",
+    help="instead of a run: a weights file, or its address",
   )
-  command.add_argument("--model", help="of the weights: its name")
+  command.add_argument("--model", help="name of the model of the weights")
   command.add_argument(
     "--image_size",
     type=size,
     metavar="N|HxW",
-    help="for the weights, in pixels",
+    help="image size for the weights, in pixels",
   )
   command.add_argument(
     "--class_names",
     type=paths.expanded,
     metavar="FILE",
-    help="of the weights: a name on each line, in the order of the logits",
+    help="class names of the weights, one per line in the order of the logits",
   )
   command.add_argument(
     "--preprocessing",
     metavar="LABEL",
-    help="of images for the weights, in place of what the file implies: as for "
-    "a published file (`jaxvision weights list`), or torchvision, timm, ...",
+    help="image preprocessing for the weights, if it differs from that of the "
+    "file: the label of a published file (`jaxvision weights list`), or "
+    "torchvision, timm, ...",
   )
   for name, text in (
-    ("mean", "one number or three, as in 0.485,0.456,0.406"),
-    ("std", "likewise"),
+    ("mean", "mean of the pixels, 1 or 3 numbers, as 0.485,0.456,0.406"),
+    ("std", "standard deviation of the pixels, 1 or 3 numbers"),
   ):
     command.add_argument(
-      f"--{name}", type=_numbers, metavar="NUMBERS", help=f"likewise: {text}"
+      f"--{name}", type=_numbers, metavar="NUMBERS", help=f"for weights: {text}"
     )
   command.add_argument(
     "--crop_fraction",
     type=float,
     metavar="SHARE",
-    help="likewise: of the resized image, cut out of its middle",
+    help="for weights: fraction of the resized image that is cropped",
   )
   command.add_argument(
-    "--interpolation", metavar="METHOD", help="likewise: of resizing"
+    "--interpolation", metavar="METHOD", help="for weights: of the resize"
   )
 
 
-_OF_WEIGHTS = (
+_WEIGHTS_OPTIONS = (
   "model",
   "image_size",
   "class_names",
@@ -148,7 +148,7 @@ def size(text: str) -> tuple[int, int]:
   match = re.fullmatch(r"([1-9]\d{0,5})(?:x([1-9]\d{0,5}))?", text)
   if match is None:
     raise argparse.ArgumentTypeError(
-      f"{text!r} is no size; write 224, or HEIGHTxWIDTH as in 192x224"
+      f"{text!r} is not a size; write 224, or HEIGHTxWIDTH as in 192x224"
     )
   return int(match[1]), int(match[2] or match[1])
 
@@ -166,24 +166,27 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def open_source(options: argparse.Namespace) -> Any:
-  """Returns the `inference.TrainedRun` that the options name.
+  """Opens the `inference.TrainedRun` that the options name.
 
   Raises:
-    ValueError: neither a run nor weights with their model, or both.
+    ValueError: the options have neither a run nor weights with a model, or
+      both.
   """
   if bool(options.workdir) == bool(options.weights):
-    raise ValueError("say either --workdir RUN, or --weights FILE --model NAME")
+    raise ValueError(
+      "give either --workdir RUN, or --weights FILE --model NAME"
+    )
   if options.workdir:
     from jaxvision import inference
 
-    _refuse_of_weights(options)
+    _refuse_weights_options(options)
     return inference.load_run(options.workdir, which=options.checkpoint)
   if options.checkpoint != "last":
-    raise ValueError("--checkpoint is of a run: say --workdir RUN")
+    raise ValueError("--checkpoint needs a run; give --workdir RUN")
   if not options.model:
     raise ValueError(
       "--weights needs --model NAME; `jaxvision weights inspect "
-      f"{options.weights}` says which it is"
+      f"{options.weights}` shows the model"
     )
   from jaxvision.inference import pretrained
 
@@ -200,10 +203,12 @@ def open_source(options: argparse.Namespace) -> Any:
   )
 
 
-def _refuse_of_weights(options: argparse.Namespace) -> None:
-  given = [each for each in _OF_WEIGHTS if getattr(options, each) is not None]
+def _refuse_weights_options(options: argparse.Namespace) -> None:
+  given = [
+    each for each in _WEIGHTS_OPTIONS if getattr(options, each) is not None
+  ]
   if given:
     raise ValueError(
-      f"--{given[0]} is of --weights; a run has its own in config.json: leave "
-      "it out"
+      f"--{given[0]} needs --weights; a run has this value in config.json: "
+      "leave it out"
     )

@@ -1,4 +1,4 @@
-"""`jaxvision plan`."""
+"""The command `jaxvision plan`."""
 
 import argparse
 import dataclasses
@@ -17,9 +17,9 @@ def add(commands) -> None:
     commands,
     "plan",
     _plan,
-    "tell what a run needs on devices that are not here, by compiling for them",
+    "predict memory and speed of a run on other devices, by compiling for them",
     epilog="Any key of the config can be set, as for `jaxvision train`. Exit "
-    f"code {DOES_NOT_FIT}: it does not fit.",
+    f"code {DOES_NOT_FIT}: the run does not fit.",
   )
   command.add_argument(
     "--config", type=paths.expanded, required=True, metavar="FILE.py[:ARGUMENT]"
@@ -28,45 +28,45 @@ def add(commands) -> None:
     "--topology",
     required=True,
     metavar="KIND:SIZES",
-    help="v5e:16x16, v5p:4x4x4, v6e:4x4; 2xv5e:16x16, two slices; cpu:8",
+    help="v5e:16x16, v5p:4x4x4, v6e:4x4; two slices: 2xv5e:16x16; cpu:8",
   )
   command.add_argument(
     "--mesh",
     type=_mesh,
     default={},
     metavar="AXIS=N[,AXIS=N]",
-    help="fsdp, data, replica, in place of the config's",
+    help="fsdp, data, replica; replaces the mesh of the config",
   )
   command.add_argument(
     "--memory",
     type=_positive,
     metavar="GIB",
-    help="of a device (what its kind has)",
+    help="memory of a device (default: of its kind)",
   )
   command.add_argument(
     "--tries",
     type=int,
     default=6,
     metavar="N",
-    help="compilations at most to make it fit, and as many, but at most 3, for "
-    "the largest batch (6); 0: none of them",
+    help="maximum number of compilations to make the run fit, and up to 3 more "
+    "for the largest batch (6); 0 for none",
   )
   command.add_argument(
     "--json",
     type=paths.expanded,
     metavar="FILE",
-    help="where to write the plan as JSON, too",
+    help="also write the plan as JSON",
   )
 
 
 def _mesh(given: str) -> dict[str, int]:
-  """{"fsdp": 16, "data": 4} of "fsdp=16,data=4"."""
+  """Parses "fsdp=16,data=4" to {"fsdp": 16, "data": 4}."""
   sizes = {}
   for word in given.split(","):
     axis, _, size = word.partition("=")
     if not size.isdecimal():
       raise argparse.ArgumentTypeError(
-        f"{word!r} is no axis and its size; write fsdp=16, or fsdp=16,data=4"
+        f"{word!r} is not AXIS=SIZE; write fsdp=16, or fsdp=16,data=4"
       )
     sizes[axis] = int(size)
   return sizes
@@ -78,7 +78,9 @@ def _positive(given: str) -> float:
   except ValueError:
     size = 0.0
   if size <= 0:
-    raise argparse.ArgumentTypeError(f"{given!r} is no size in GiB, as 15.75")
+    raise argparse.ArgumentTypeError(
+      f"{given!r} is not a size in GiB, as 15.75"
+    )
   return size
 
 

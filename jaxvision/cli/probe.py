@@ -1,4 +1,4 @@
-"""`jaxvision probe`: what simple classifiers make of a network's features."""
+"""The command `jaxvision probe`: simple classifiers on frozen features."""
 
 import argparse
 import logging
@@ -13,14 +13,17 @@ from jaxvision.processes import console
 def add(commands) -> None:
   """Declares the command."""
   command = parsing.add(
-    commands, "probe", _probe, "measure frozen features by simple classifiers"
+    commands,
+    "probe",
+    _probe,
+    "evaluate frozen features with simple classifiers",
   )
   parsing.add_source(command)
   command.add_argument(
     "--data", type=paths.expanded, required=True, help=parsing.SOURCE_OF_DATA
   )
   command.add_argument("--train", default="train", help="split to fit")
-  command.add_argument("--test", default="test", help="split to measure")
+  command.add_argument("--test", default="test", help="split to evaluate")
   command.add_argument(
     "--probes",
     default="knn,lda,logistic",
@@ -72,20 +75,20 @@ def _probe(options: argparse.Namespace) -> None:
 
 
 def _names(calls: tuple[str, ...]) -> tuple[str, ...]:
-  """The probes, with the code of those that are the user's own."""
+  """The probes; those of the user's own code are resolved."""
   typed = {"evaluate": {"probes": calls}}
   found = user_code.resolve(typed, folders=[pathlib.Path()])
   return found["evaluate"]["probes"]
 
 
 def _check(run, splits, *, own: bool, changed: str) -> None:
-  """Whether splits may be compared, and say what they share.
+  """Checks that the splits have the same classes; warns of shared images.
 
   Args:
-    run: whose features are probed.
-    splits: by role: train and test.
-    own: whether they are of the data that the run was trained on.
-    changed: what to do if these are no longer the same.
+    run: the run whose features are probed.
+    splits: {"train": dataset, "test": dataset}.
+    own: whether they come from the data that the run was trained on.
+    changed: "refuse" or "accept", if these data have changed since.
   """
   from jaxvision import data
   from jaxvision.training.setup import data_record
@@ -93,8 +96,8 @@ def _check(run, splits, *, own: bool, changed: str) -> None:
   train, test = splits["train"], splits["test"]
   if train.class_names != test.class_names:
     raise ValueError(
-      f"{train.split!r} and {test.split!r} of {train.name} have other classes, "
-      "or the same in another order; give them one list of classes"
+      f"{train.split!r} and {test.split!r} of {train.name} have different "
+      "classes, or another order of them; give both the same list of classes"
     )
   for text in data.overlaps(splits, data.identify(splits)[1]):
     logging.getLogger(__name__).warning("%s", text)

@@ -1,7 +1,7 @@
-"""Tables of models and of their layers, as `jaxvision models` prints them.
+"""Tables of models and layers, for `jaxvision models`.
 
-In a terminal the list of models is fitted to its width; where it is piped every
-model is one line of plain text, and nothing is cut off.
+In a terminal the list of models fits the width. In a pipe each model is one
+complete line of plain text.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ Cells = tuple[str, ...]
 
 _MODEL = ("name", "image", "parameters", "GMACs", "top-1", "published by")
 _LAYER = ("path", "output shape", "parameters", "MACs")
-_NUMBERS = range(1, 5)  # The columns that end at the same place.
-_SCREEN = 40  # Rows that one can still survey.
+_NUMBERS = range(1, 5)  # Right-aligned columns.
+_SCREEN = 40  # Maximum number of rows of a table of layers.
 
 
 def print_models(names: Sequence[str]) -> None:
-  """Prints what is known of some models; in a terminal by paper."""
+  """Prints a table of models; in a terminal it is grouped by paper."""
   console = Console(highlight=False)
   specs = [models.spec(name) for name in names]
   if console.is_terminal:
@@ -55,18 +55,18 @@ def _print_by_paper(specs: list[models.ModelSpec], console: Console) -> None:
 
 
 def _grid(rows: list[Cells], widths: list[int]) -> Table:
-  """Returns columns that are equally wide in all grids, but for the last."""
+  """A grid whose columns have the given widths; the last one is flexible."""
   grid = Table.grid(padding=(0, 2, 0, 0))
   for i, width in enumerate(widths[:-1]):
     grid.add_column(width=width, justify="right" if i in _NUMBERS else "left")
-  grid.add_column()  # The rest of the line, continued below where it must be.
+  grid.add_column()  # The rest of the line; it wraps.
   for row in rows:
     grid.add_row(*row)
   return grid
 
 
 def print_published(rows: Sequence[published.PublishedFile]) -> None:
-  """Prints files of weights, one line each, with what is known of them."""
+  """Prints a table of published weight files, one line each."""
   header = ("model", "image", "classes", "parameters", "top-1")
   _print_lines(
     [
@@ -89,7 +89,7 @@ def print_published(rows: Sequence[published.PublishedFile]) -> None:
 
 
 def _input_range(row: published.PublishedFile) -> str:
-  """Returns what pixels 0 and 255 of the first channel become."""
+  """The normalised values of pixels 0 and 255 in the first channel."""
   low, high = ((pixel - row.mean[0]) / row.std[0] for pixel in (0, 1))
   return f"{low:.3g} to {high:.3g}"
 
@@ -101,17 +101,18 @@ def print_layers(
   num_classes: int = 1000,
   depth: int | None = None,
 ) -> None:
-  """Prints the layers of a model, what they cost, and the sums.
+  """Prints the layers of a model, their costs, and the totals.
 
   Args:
-    name: as `models.create` takes it.
-    image_size: height and width, in pixels; None is the native one.
+    name: model name, as for `models.create`.
+    image_size: height and width in pixels; None for the native size.
     num_classes: length of the logits.
-    depth: how many names a path may have; None for as many as fit on a screen.
+    depth: maximum number of names in a path; None for the largest depth that
+      fits on a screen.
 
   Raises:
-    ValueError: the model does not exist or does not take this size; a size or
-      a number is not positive.
+    ValueError: the model does not exist or does not accept this size; or a
+      number is not positive.
   """
   size = models.spec(name).image_size if image_size is None else image_size
   _check_positive(image_size=size, num_classes=num_classes)
@@ -149,7 +150,7 @@ def _check_positive(**numbers: int) -> None:
 
 
 def _fitting(table: list[summary.Layer]) -> list[summary.Layer]:
-  """Returns the rows of the greatest depth that fits on a screen, or of 1."""
+  """The rows of the largest depth that fits on a screen, at least depth 1."""
   deepest = max(layer.path.count("/") for layer in table) + 1
   for depth in range(deepest, 1, -1):
     rows = summary.at_depth(table, depth)

@@ -1,4 +1,4 @@
-"""`jaxvision train`."""
+"""The command `jaxvision train`."""
 
 import argparse
 import contextlib
@@ -19,7 +19,7 @@ def add(commands) -> None:
     commands,
     "train",
     _train,
-    "train what a config says, or go on with it",
+    "train a model from a config, or resume a run",
     epilog="Any key of the config can be set: "
     "--config.optimizer.learning_rate=0.1",
   )
@@ -27,7 +27,7 @@ def add(commands) -> None:
     "--config",
     type=paths.expanded,
     metavar="FILE.py[:ARGUMENT]",
-    help="the recipe; without it the run in --workdir goes on",
+    help="the recipe; without it the run in --workdir is resumed",
   )
   command.add_argument(
     "--workdir", type=paths.expanded, required=True, help="the run's folder"
@@ -36,15 +36,15 @@ def add(commands) -> None:
     "--extend",
     default="",
     metavar="DURATION",
-    help="go on with the run until it lasts so long in all, as '40 epochs'; "
-    "without --config",
+    help="resume the run and train it up to this total duration, as "
+    "'40 epochs'; without --config",
   )
   command.add_argument(
     "--extend-schedule",
     default="",
     metavar="stretch|constant",
-    help="what the schedule of the learning rate does then: it is that of a "
-    "run of the new duration (default), or stays and then keeps its last rate",
+    help="learning-rate schedule of the extended run: stretch to the new "
+    "duration (default), or keep the schedule and then its last rate",
   )
   parsing.add_trust(command)
   command.add_argument(
@@ -52,7 +52,7 @@ def add(commands) -> None:
     type=int,
     default=0,
     metavar="N",
-    help="learn only N examples, by heart, to see that the model can",
+    help="train on N examples only, to check that the model can overfit them",
   )
   parsing.add_data_changed(command)
   command.add_argument(
@@ -70,13 +70,13 @@ def _train(options: argparse.Namespace) -> None:
   from jaxvision.xla import settings
 
   if options.extend_schedule and not options.extend:
-    raise ValueError("--extend-schedule is of --extend DURATION: give both")
+    raise ValueError("--extend-schedule needs --extend DURATION; give both")
   steps = profiling.parse(options.profile) if options.profile else range(0)
   settings.tune_cpu()
   cluster.start()
   if not agreement.is_first():
     console.log_to_screen(logging.WARNING)
-  with _interrupted_at_once():
+  with _default_interrupt():
     result = training.train(
       options.config,
       workdir=options.workdir,
@@ -88,10 +88,12 @@ def _train(options: argparse.Namespace) -> None:
       extend_schedule=options.extend_schedule,
     )
   if agreement.is_first():
-    _say_where(options, result)
+    _print_result(options, result)
 
 
-def _say_where(options: argparse.Namespace, result: Mapping[str, Any]) -> None:
+def _print_result(
+  options: argparse.Namespace, result: Mapping[str, Any]
+) -> None:
   report = pathlib.Path(options.workdir).absolute() / "report.html"
   final = result["final"]
   accuracy = ""
@@ -103,8 +105,8 @@ def _say_where(options: argparse.Namespace, result: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _interrupted_at_once() -> Iterator[None]:
-  """Ctrl-C ends even the compiler; the training takes it over and saves."""
+def _default_interrupt() -> Iterator[None]:
+  """Ctrl-C ends the process during compilation; training handles it later."""
   before = signal.signal(signal.SIGINT, signal.SIG_DFL)
   try:
     yield

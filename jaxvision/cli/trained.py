@@ -1,4 +1,4 @@
-"""`jaxvision evaluate`, `predict` and `report`: what trained runs are worth."""
+"""The commands `jaxvision evaluate`, `predict` and `report`."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -24,19 +24,19 @@ def _add_evaluate(commands) -> None:
     commands,
     "evaluate",
     _evaluate,
-    "measure a trained run on its own data, or a network on other data",
+    "evaluate a trained run on its own data, or a network on other data",
   )
   parsing.add_source(command)
   command.add_argument(
     "--data",
     type=paths.expanded,
-    help=f"in place of the run's own: {parsing.SOURCE_OF_DATA}",
+    help=f"instead of the run's own data: {parsing.SOURCE_OF_DATA}",
   )
   command.add_argument(
     "--split",
     default="test",
-    help="train, validation or test (default) of the run's own data; of --data "
-    "any, as in 'test[:50%%]'",
+    help="train, validation or test (default) of the run's own data; any split "
+    "of --data, as 'test[:50%%]'",
   )
   parsing.add_data_changed(command)
   command.add_argument("--json", action="store_true", help="print JSON")
@@ -49,9 +49,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 
   settings.tune_cpu()
   if options.data is None:
-    _check_own(options)
+    _check_own_data(options)
   elif options.data_changed != "refuse":
-    raise ValueError("--data-changed is of the run's own data, not of --data")
+    raise ValueError("--data-changed is for the run's own data, not for --data")
   run = parsing.open_source(options)
   if options.data is None:
     values = inference.evaluate(
@@ -72,12 +72,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     console.say(f"  {name:<18} {value:.4f}")
 
 
-def _check_own(options: argparse.Namespace) -> None:
+def _check_own_data(options: argparse.Namespace) -> None:
   if options.weights:
-    raise ValueError("--weights have no data of their own: say --data SOURCE")
+    raise ValueError("--weights has no data of its own; give --data SOURCE")
   if options.split not in ROLES:
     raise ValueError(
-      f"--split {options.split} is none of the run's own; say one of "
+      f"--split {options.split} is not a split of the run; give one of "
       f"{', '.join(ROLES)}, or --data SOURCE for other data"
     )
 
@@ -87,7 +87,7 @@ def _add_predict(commands) -> None:
     commands,
     "predict",
     _predict,
-    "name what is in images, by a run or weights",
+    "classify images with a run or weights",
   )
   parsing.add_source(command)
   form = command.add_mutually_exclusive_group()
@@ -98,14 +98,18 @@ def _add_predict(commands) -> None:
     help="print CSV: image,rank,class,probability,error",
   )
   command.add_argument(
-    "--top", type=_positive, default=5, metavar="N", help="classes to name (5)"
+    "--top",
+    type=_positive,
+    default=5,
+    metavar="N",
+    help="number of classes per image (5)",
   )
   command.add_argument(
     "images",
     type=paths.expanded,
     nargs="+",
     metavar="IMAGE",
-    help="files, or folders of them",
+    help="image files, or folders of them",
   )
 
 
@@ -136,7 +140,7 @@ def _positive(text: str) -> int:
 
 
 def _csv(found: Sequence[Mapping[str, Any]]) -> str:
-  """A line per image and class; of an unreadable image one, with the error."""
+  """One row per image and class; one row with the error if unreadable."""
   rows = [("image", "rank", "class", "probability", "error")]
   for each in found:
     if "error" in each:
@@ -164,13 +168,17 @@ def _add_report(commands) -> None:
     "write report.html for each run or sweep, and a comparison of several runs",
   )
   command.add_argument(
-    "runs", type=paths.expanded, nargs="+", metavar="RUN", help="their folders"
+    "runs",
+    type=paths.expanded,
+    nargs="+",
+    metavar="RUN",
+    help="run or sweep folders",
   )
   command.add_argument(
     "--output",
     type=paths.expanded,
     default="comparison.html",
-    help="the comparison, where there are several (comparison.html)",
+    help="the comparison of several runs (comparison.html)",
   )
 
 

@@ -1,4 +1,4 @@
-"""`jaxvision weights` and `export`: files of weights, in and out."""
+"""The commands `jaxvision weights list | inspect | convert` and `export`."""
 
 import argparse
 
@@ -7,28 +7,28 @@ from jaxvision.cli import parsing
 from jaxvision.files import paths
 from jaxvision.processes import console
 
-_LISTED = 400  # arrays that `inspect` prints
+_LISTED = 400  # maximum number of arrays that `inspect` prints
 
 
 def add(commands) -> None:
   """Declares the commands."""
   weights = parsing.add(
-    commands, "weights", None, "list, inspect or convert files of weights"
+    commands, "weights", None, "list, inspect or convert weight files"
   )
   actions = weights.add_subparsers(dest="action", required=True)
-  listing = parsing.add(actions, "list", _list, "the published files")
+  listing = parsing.add(actions, "list", _list, "list the published files")
   listing.add_argument(
-    "pattern", nargs="?", default="*", help="of the model or the file"
+    "pattern", nargs="?", default="*", help="pattern of the model or the file"
   )
   inspect = parsing.add(
-    actions, "inspect", _inspect, "what is in a file, and which model it is"
+    actions, "inspect", _inspect, "show the arrays and the model of a file"
   )
   inspect.add_argument("file", type=paths.expanded, help="a path or an address")
   convert = parsing.add(
     actions,
     "convert",
     _convert,
-    "write weights in the layout that others read",
+    "write weights in the layout of other libraries",
   )
   convert.add_argument(
     "source", type=paths.expanded, help="the folder of a run, or a file"
@@ -36,20 +36,24 @@ def add(commands) -> None:
   convert.add_argument(
     "target", type=paths.expanded, help="FILE.safetensors or FILE.npz"
   )
-  convert.add_argument("--model", help="its name; of a run it is known")
-  convert.add_argument("--layout", default="", help="whose; timm's by default")
+  convert.add_argument(
+    "--model", help="name of the model; not needed for a run"
+  )
+  convert.add_argument(
+    "--layout", default="", help="target layout; timm by default"
+  )
   convert.add_argument(
     "--image_size",
     type=parsing.size,
     metavar="N|HxW",
-    help="of the images that positions in a file are for, in pixels",
+    help="image size of the position embeddings in a file, in pixels",
   )
   parsing.add_trust(convert)
   export = parsing.add(
-    commands, "export", _export, "write a model that runs without this package"
+    commands, "export", _export, "export a model that runs without jaxvision"
   )
   export.add_argument(
-    "target", type=paths.expanded, help="the file, as in model.jax"
+    "target", type=paths.expanded, help="the file, as model.jax"
   )
   parsing.add_source(export)
 
@@ -60,7 +64,7 @@ def _list(options: argparse.Namespace) -> None:
 
   rows = published.rows(options.pattern)
   if not rows:
-    raise ValueError(f"no published file is called {options.pattern!r}")
+    raise ValueError(f"no published file matches {options.pattern!r}")
   tables.print_published(rows)
 
 
@@ -74,16 +78,16 @@ def _inspect(options: argparse.Namespace) -> None:
     console.say(f"... and {len(found.arrays) - _LISTED} more")
   console.say(f"{found.parameters:,} numbers in {len(found.arrays)} arrays")
   if not found.layout:
-    console.say("laid out in no way that is known here")
+    console.say("unknown layout")
     return
   if found.prefix:
     console.say(
-      f"the prefix {files.printable(found.prefix)} of its keys is left out"
+      f"the prefix {files.printable(found.prefix)} of its keys is removed"
     )
   for name, value in found.options.items():
     console.say(f"it states {files.printable(name)}={files.printable(value)}")
   classes = found.num_classes or "no"
-  console.say(f"laid out as {found.layout} do; {classes} classes")
+  console.say(f"layout {found.layout}; {classes} classes")
   for name, difference in found.models[:3]:
     console.say(f"  {name}: {difference:+,} parameters in the body")
 
@@ -97,19 +101,19 @@ def _convert(options: argparse.Namespace) -> None:
   name, size, of_run = options.model, options.image_size, ""
   if pathlib.Path(options.source).is_dir():
     if size is not None:
-      raise ValueError("--image_size is of a file: a run knows its own")
+      raise ValueError("--image_size is for a file; a run has its own size")
     run = inference.load_run(options.source)
     of_run = f" ({inference.describe(run)})"
     name = run.config.model.name
     if user_code.is_own(name):
       raise ValueError(
-        f"{options.source} is a run of {user_code.as_written(name)}, a model "
-        "of your own, which has no published layout: `jaxvision export` writes "
-        "it whole, and --config.model.weights=RUN starts from it"
+        f"{options.source} is a run of {user_code.as_written(name)}, your own "
+        "model, which has no published layout; use `jaxvision export` for the "
+        "complete model, or --config.model.weights=RUN to train from it"
       )
     model, variables, size = run.model, run.variables, run.image_shape[:2]
   elif name is None:
-    raise ValueError(f"{options.source} is a file: say which --model it is")
+    raise ValueError(f"{options.source} is a file; give its --model")
   else:
     model, variables = weights.load(options.source, name, image_size=size)
   weights.save(
@@ -130,8 +134,8 @@ def _convert(options: argparse.Namespace) -> None:
   )
   if beside:
     console.say(
-      f"written: {beside}, how images become the input of these weights, which "
-      "the layout does not tell; keep both together"
+      f"written: {beside}, the image preprocessing of these weights, which the "
+      "layout does not store; keep both files together"
     )
 
 
@@ -154,6 +158,6 @@ def _export(options: argparse.Namespace) -> None:
   calls = ", ".join(run.config.data.eval_transforms) or "nothing"
   height, width, channels = run.input_shape
   console.say(
-    f"it takes uint8 images (b, {height}, {width}, {channels}); what was done "
-    f"to images before: {calls}"
+    f"input: uint8 images (b, {height}, {width}, {channels}), after the "
+    f"transforms: {calls}"
   )

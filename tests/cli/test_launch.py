@@ -133,7 +133,7 @@ def test_what_ray_calls_is_what_the_command_says(tmp_path, capsys):
 @pytest.mark.parametrize(
   ("words", "expected"),
   [
-    (["local", "--processes=2"], "nothing to launch; add a command"),
+    (["local", "--processes=2"], "no command to launch; add a command"),
     (["local", "--processes=2", "--", "trian"], "did you mean 'train'"),
     (
       ["local", "--processes=2", "--", *_TRAIN, "--config.sede=1"],
@@ -162,7 +162,7 @@ def test_what_ray_calls_is_what_the_command_says(tmp_path, capsys):
     (["slurm", "--array=2", "--", *_TRAIN], "--array is for sweeps"),
     (["local", "--processes=2", "--", *_SWEEP], "write sweep --workers N"),
     (["slurm", "--nodes=2", "--", *_SWEEP], "write --array N"),
-    (["tpu", *_TPU, "--", *_SWEEP], "by hand on single hosts"),
+    (["tpu", *_TPU, "--", *_SWEEP], "manually on single hosts"),
     (
       ["slurm", "--", *_SWEEP, "--config.optimizer.learning_rat=1"],
       "'optimizer.learning_rat'",
@@ -192,11 +192,11 @@ def test_mistakes_are_one_clear_line(
     (["local", "--", *_TRAIN], "required: --processes"),
     (
       ["local", "--processes=0", "--", *_TRAIN],
-      "'0' is no whole number from 1 on",
+      "'0' is not an integer of at least 1",
     ),
     (
       ["ray", "--workers=2:", "--", *_TRAIN],
-      "'2:' is no number of workers; write 4, or 2:4",
+      "'2:' is not a number of workers; write 4, or 2:4",
     ),
     (
       ["local", "--processes=2", "--", "train", "--config", _RECIPE],
@@ -212,7 +212,7 @@ def test_mistakes_are_one_clear_line(
     ),
     (
       ["local", "--processes=1", "--logs=w", "--", "models", "--config.seed=1"],
-      "models takes no --config.KEY=VALUE",
+      "models does not accept --config.KEY=VALUE",
     ),
   ],
 )

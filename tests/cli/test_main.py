@@ -164,8 +164,14 @@ def test_mistakes_are_one_clear_line(
   [
     (["trian"], "invalid choice: 'trian'"),
     (["train", "--config", _DIGITS], "--workdir"),
-    (["models", "--config.seed=1"], "models takes no --config.KEY=VALUE"),
-    (["data", "list", "--config.seed=1"], "data takes no --config.KEY=VALUE"),
+    (
+      ["models", "--config.seed=1"],
+      "models does not accept --config.KEY=VALUE",
+    ),
+    (
+      ["data", "list", "--config.seed=1"],
+      "data does not accept --config.KEY=VALUE",
+    ),
     (["models", "--sort"], "unrecognised argument: --sort"),
     (
       ["train", "--config", _DIGITS, "--workdir", "w", "--config.seed"],

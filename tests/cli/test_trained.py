@@ -112,10 +112,10 @@ def test_unknown_classes_are_refused(trained, tmp_path, capsys):
 @pytest.mark.parametrize(
   ("words", "message"),
   [
-    (["--split", "tset"], "--split tset is none of the run's own"),
-    (["--model", "mlp"], "--model is of --weights"),
-    (["--mean", "0.5"], "--mean is of --weights"),
-    (["--image_size", "8"], "--image_size is of --weights"),
+    (["--split", "tset"], "--split tset is not a split of the run"),
+    (["--model", "mlp"], "--model needs --weights"),
+    (["--mean", "0.5"], "--mean needs --weights"),
+    (["--image_size", "8"], "--image_size needs --weights"),
   ],
 )
 def test_what_does_not_go_together(trained, words, message, capsys):
@@ -125,7 +125,7 @@ def test_what_does_not_go_together(trained, words, message, capsys):
 
 def test_weights_are_measured_on_data_that_are_named(capsys):
   assert cli.main(["evaluate", "--weights", "a.npz", "--model", "mlp"]) == 2
-  assert "say --data" in capsys.readouterr().err
+  assert "give --data" in capsys.readouterr().err
 
 
 def test_it_is_said_that_the_average_was_measured(trained, capsys):

@@ -96,8 +96,8 @@ def test_mistakes_are_one_clear_line(recipe, words, message, capsys):
 @pytest.mark.parametrize(
   ("words", "message"),
   [
-    (["--mesh", "fsdp"], "'fsdp' is no axis and its size"),
-    (["--memory", "-1"], "'-1' is no size in GiB"),
+    (["--mesh", "fsdp"], "'fsdp' is not AXIS=SIZE"),
+    (["--memory", "-1"], "'-1' is not a size in GiB"),
   ],
 )
 def test_wrong_arguments_show_the_usage(recipe, words, message, capsys):

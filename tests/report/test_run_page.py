@@ -270,7 +270,7 @@ def test_run_that_ended_early(bare, status):
   assert "25.00% validation accuracy so far" in page.text
   assert all(word in page.text for word in re.split(r"[: ]+", status))
   assert "3 of 90" in page.text
-  assert "1 torn line " in page.text
+  assert "1 incomplete line " in page.text
   assert "3 of the logged values are not finite" in page.text
   assert "nan%" not in page.text
 

@@ -59,8 +59,8 @@ def test_speeds_are_medians_and_checkpoints_a_mean(bare):
   }
   for name, value in tiles.items():
     assert f"<dt>{name}</dt><dd>{value}</dd>" in page.source
-  assert "Goodput is the share" in page.text
-  assert "MFU is the share" in page.text
+  assert "Goodput is the fraction" in page.text
+  assert "MFU is the FLOPs" in page.text
   rows = page.table("time", "spent", "share")
   assert ["training steps", "1 min 30 s", "50.00%"] in rows
   assert [row[2] for row in rows][1:] == ["6.67%", "1.67%", "16.67%", "25.00%"]

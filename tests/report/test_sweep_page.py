@@ -1,4 +1,4 @@
-"""The page of a sweep answers its question, and says how surely."""
+"""The page of a sweep shows results and their significance."""
 
 import csv
 
