@@ -1,7 +1,7 @@
-"""The door to planning: whether a run fits devices that are not here.
+"""Planning: whether a run fits on devices that this machine does not have.
 
-The step of the run is compiled for them, and what the compiler says is told:
-memory, products, what the devices send to each other; and what to change.
+The training step is compiled for these devices. The plan has memory, FLOPs and
+communication of the compiled step, and changes that make it fit.
 """
 
 from jaxvision.plan.planning import Plan, plan

@@ -1,10 +1,10 @@
-"""What to change so that a step fits, tried by compiling, and how far it goes.
+"""Advice: changes that make a step fit, and the largest batch that fits.
 
-Changes are made one after another, each beside those before that have saved
-memory, from what costs nothing to what costs time, until the step fits. None
-changes what is learnt, except for the precision and, with batch normalisation
-or mixup, accumulation: docs/scaling.md has the prices. A variant that cannot be
-compiled is left out, with its reason.
+Each change is compiled. Changes are tried one after another, from free changes
+to slow ones, until the step fits. A change that saves memory is kept for the
+next trials. No change affects the result of the training, except precision,
+and, with batch normalisation or mixup, accumulation; docs/scaling.md has the
+costs. A variant that does not compile is listed with the reason.
 """
 
 import dataclasses
@@ -20,8 +20,8 @@ from jaxvision.plan import compilation
 Changes = Mapping[str, Any]
 Measure = Callable[[ConfigDict], compilation.Figures]
 
-_WORTH = 0.98  # A change that leaves more than this of the memory is no use.
-_CLOSE = 1.25  # Ratio of batches between which it is not searched further.
+_WORTH = 0.98  # A change must reduce the memory below this fraction.
+_CLOSE = 1.25  # The search for a batch stops at this ratio of the bounds.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Trial:
   """A variant of the config of the run.
 
   Attributes:
-    changes: by key, against the config of the run.
-    figures: of its compiled step; None where it could not be compiled.
-    reason: why it could not be compiled; "" where it was.
+    changes: {key: value} on top of the config of the run.
+    figures: figures of the compiled step; None if it did not compile.
+    reason: why it did not compile; "" if it did.
   """
 
   changes: dict[str, Any]
@@ -40,12 +40,12 @@ class Trial:
 
   @property
   def fits(self) -> bool:
-    """Whether it was compiled and the device has the memory."""
+    """Whether the step compiled and fits in the memory of the device."""
     return self.figures is not None and self.figures.fits
 
 
 def changed(config: ConfigDict, changes: Changes) -> ConfigDict:
-  """Returns a config with other values of some dotted keys."""
+  """Returns a config with other values for some dotted keys."""
   values = config.to_dict()
   for key, value in changes.items():
     group, name = key.split(".")
@@ -60,13 +60,13 @@ def until_it_fits(
   *,
   tries: int,
 ) -> list[Trial]:
-  """Returns what was tried, also what could not be; the last fits, if one does.
+  """Tries changes until the step fits; the last trial fits if any does.
 
   Args:
-    config: of a step that does not fit.
-    first: its figures.
-    measure: compiles another.
-    tries: compilations at most.
+    config: the config of a step that does not fit.
+    first: the figures of the step.
+    measure: compiles the step of a config and returns its figures.
+    tries: maximum number of compilations.
   """
   kept, best, trials = {}, first.total, []
   for change in _changes(config, first):
@@ -84,12 +84,11 @@ def until_it_fits(
 def _try(
   config: ConfigDict, changes: dict[str, Any], measure: Measure
 ) -> Trial:
-  """One variant; that it cannot be must not hide the others."""
+  """Compiles one variant; an error is recorded, and other variants follow."""
   try:
     return Trial(changes, measure(changed(config, changes)))
   except (ValueError, jax.errors.JaxRuntimeError) as error:
-    # A model without blocks, a run shorter than its warm-up, a compiler that
-    # fails.
+    # For example a model without blocks, or a run shorter than its warm-up.
     return Trial(changes, None, str(error))
 
 
@@ -119,17 +118,16 @@ def largest_batch(
   *,
   tries: int,
 ) -> list[Trial]:
-  """Returns the batches that were tried, in search of the largest that fits.
+  """Searches the largest batch that fits, and returns the trials.
 
-  The first is where the memory would end if what is not held all the time grew
-  with the batch; then what is in the middle between one that fits and one that
-  does not, until they are a quarter apart.
+  The first batch is an estimate: batch and temporaries grow in proportion to
+  the batch size. Then bisection, until the bounds are within a factor of 1.25.
 
   Args:
-    config: of the run.
-    first: its figures, of a device whose capacity is known.
-    measure: compiles another.
-    tries: compilations at most.
+    config: the config of the run.
+    first: the figures of the run; the capacity of the device is known.
+    measure: compiles the step of a config and returns its figures.
+    tries: maximum number of compilations.
   """
   devices = first.mesh["replica"] * first.mesh["data"] * first.mesh["fsdp"]
   unit = devices * config.train.accumulate
@@ -144,10 +142,10 @@ def _compiled(known: Mapping[int, Trial]) -> int:
 
 
 def _next(known: Mapping[int, Trial]) -> int:
-  """The number of units to try next; 0 where the search is over.
+  """The number of units to try next; 0 at the end of the search.
 
-  A batch that cannot be, for instance one of which the run has too few steps
-  for its warm-up, bounds the search like one that does not fit.
+  An invalid batch, for example one with too few steps for the warm-up, bounds
+  the search like a batch that does not fit.
   """
   fits = max((count for count in known if known[count].fits), default=0)
   least = min((count for count in known if not known[count].fits), default=0)
@@ -159,14 +157,14 @@ def _next(known: Mapping[int, Trial]) -> int:
     figures = known[least].figures
     guess = _estimate(figures, least) if figures else least // 2
     return min(max(guess, 1), least - 1)
-  # Once by estimate, then whether that was all, then faster.
+  # First the estimate, then slightly more, then twice as many each time.
   steps = {1: max(_estimate(known[fits].figures, fits), fits + 1)}
   steps[2] = max(math.ceil(_CLOSE * fits), fits + 1)
   return steps.get(len(known), 2 * fits)
 
 
 def _estimate(figures: compilation.Figures, count: int) -> int:
-  """How many units would fill the memory, if each took as much as here."""
+  """The number of units that fill the memory, at the memory per unit here."""
   growing = figures.state["batch"] + figures.temporaries
   fixed = figures.total - growing
   return int((figures.capacity - fixed) * count / max(growing, 1))

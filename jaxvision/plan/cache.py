@@ -1,4 +1,4 @@
-"""Plans that were made before, kept in the user's cache directory."""
+"""The cache of figures of compiled steps, in the user's cache folder."""
 
 import contextlib
 import dataclasses
@@ -14,18 +14,18 @@ from jaxvision.plan import compilation
 from jaxvision.runs import workdir as workdirs
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax")
-_FLAGS = ("LIBTPU_INIT_ARGS", "XLA_FLAGS")  # What compilers are told.
+_FLAGS = ("LIBTPU_INIT_ARGS", "XLA_FLAGS")  # Flags of the compilers.
 
 
-def recall(
+def cached(
   facts: Mapping[str, Any], make: Callable[[], compilation.Figures]
 ) -> compilation.Figures:
-  """Returns the figures for these facts, made now unless they were before.
+  """Returns the figures for these facts, from the cache or from `make`.
 
   Args:
-    facts: all that they depend on, beside the code, what it is made of and
-      the flags of the compilers.
-    make: makes them.
+    facts: the inputs of the figures, besides the code, the versions of packages
+      and the flags of the compilers.
+    make: computes the figures.
   """
   versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
   flags = {name: os.environ.get(name, "") for name in _FLAGS}
@@ -36,7 +36,7 @@ def recall(
   )
   name = hashlib.sha256(text.encode()).hexdigest()[:32]
   path = files.cache_folder() / "plans" / f"{name}.json"
-  # What is damaged is made again.
+  # A damaged file is replaced.
   with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
     return compilation.Figures(**files.read_json(path))
   figures = make()

@@ -1,14 +1,14 @@
-"""What devices send to each other in a step, read from the compiled program.
+"""Communication of a step: collectives in the compiled program.
 
-Counted is what a device sends, at the least, which is what the best algorithms
-on a ring send: of n devices that hold or get an array of so many bytes together
+The count is the minimum number of bytes that a device sends, with the best ring
+algorithm. For an array of `bytes` over n devices it is
 
   all-gather, reduce-scatter, all-to-all    bytes * (n - 1) / n
   all-reduce                                2 * bytes * (n - 1) / n
   collective-permute                        bytes
 
-XLA may do a gathering and the product after it as one, sending shards around in
-a loop (a "collective matmul"): these are then permutes.
+XLA may merge an all-gather with the next matrix product into a loop that sends
+shards (a "collective matmul"); these are counted as permutes.
 """
 
 import math
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from jaxvision.plan import hlo
 
-# Kind -> bytes that a device sends, of results of so many bytes in groups of n.
+# Kind -> bytes that a device sends, from bytes of the result and group size n.
 _SENT = {
   "all-gather": lambda size, n: size * (n - 1) / n,
   "all-reduce": lambda size, n: 2 * size * (n - 1) / n,
@@ -30,17 +30,17 @@ _ARRAY = re.compile(r"\b([a-z]\w*)\[([\d,]*)\]")
 
 
 def count(text: str, *, devices: int) -> dict[str, dict[str, float]]:
-  """Returns {"all-gather": {"number": ..., "bytes": ...}, ...}, of one device.
+  """Returns {"all-gather": {"number": ..., "bytes": ...}, ...} of one device.
 
   Args:
-    text: of a compiled program, as `jax.stages.Compiled.as_text` gives it.
-    devices: that it runs on.
+    text: the compiled program, from `jax.stages.Compiled.as_text`.
+    devices: number of devices.
   """
   parsed = hlo.parse(text)
   numbers, sent, seen = Counter(), Counter(), set()
   for name, times in hlo.times(parsed).items():
     for kind, size, channel in _of_computation(parsed[name], devices):
-      # One that is spread over several fusions stands in each of them.
+      # A collective that is part of several fusions appears in each of them.
       if channel is None or channel not in seen:
         seen.add(channel)
         numbers[kind] += times
@@ -54,7 +54,7 @@ def count(text: str, *, devices: int) -> dict[str, dict[str, float]]:
 def _of_computation(
   computation: hlo.Computation, devices: int
 ) -> Iterator[tuple[str, float, str | None]]:
-  """(kind, bytes that a device sends, channel) of what sends any."""
+  """(kind, bytes that a device sends, channel) of each collective."""
   for each in computation.values():
     kind = each.kind.removesuffix("-start")
     if kind in _SENT:
@@ -68,8 +68,8 @@ def _of_computation(
 def _received(instruction: hlo.Instruction) -> int:
   """The bytes of the results of a collective operation.
 
-  Where it only starts, what it was given stands before them, and contexts of
-  the kind u32[] behind.
+  The shape of a "-start" operation has the operands before the results, and
+  contexts of type u32[] after them.
   """
   arrays = [
     (kind, math.prod(map(int, filter(None, axes.split(",")))))
@@ -82,13 +82,13 @@ def _received(instruction: hlo.Instruction) -> int:
 
 
 def _bits(kind: str) -> int:
-  """The bits of a number: 16 of "bf16"; a byte of "pred"."""
+  """The bits of a type: 16 for "bf16", 8 for "pred"."""
   bits = re.search(r"\d+", kind)
   return int(bits[0]) if bits else 8
 
 
 def _group(rest: str, devices: int) -> int:
-  """How many devices take part together, in any notation of XLA."""
+  """The size of a group of devices, in any notation of XLA."""
   if mesh := re.search(r"replica_groups=mesh\[([^\]]*)\] ?\{([^}]*)\}", rest):
     sizes = dict(re.findall(r"'([^']+)'=(\d+)", mesh[1]))
     parts = re.findall(r"'([^']+)'(?::\(\d+\)(\d+))?", mesh[2])

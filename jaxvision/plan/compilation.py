@@ -1,4 +1,4 @@
-"""The step of a run, compiled for devices that are not here, and measured."""
+"""Compilation of a training step for other devices, and its figures."""
 
 import dataclasses
 import math
@@ -23,25 +23,25 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-  """What a step needs and does, of one device; memory in bytes.
+  """Memory (bytes), FLOPs and communication of a step on one device.
 
   Attributes:
-    mesh: sizes by axis.
-    batch_size: of all devices together.
-    state: by part, as the shapes say: "parameters", "optimizer", "average",
-      "statistics", "batch".
-    padding: what the arguments take beyond that, as the device lays them out.
-    temporaries: activations, gradients and whatever else a step needs for a
-      while. Where the compiler has refused: what it has asked for, without the
-      arguments.
-    program: the step's code.
-    capacity: of the device; None where it is not known.
-    flops: of the products in a step, recomputed ones included.
-    peak_flops: of the device in a second; None where it is not known.
-    sent: by kind of collective, {"number": ..., "bytes": ...}; empty where the
-      compiler has refused.
-    refused: what the compiler has said; "" where it has compiled.
-    seconds: that it took.
+    mesh: {axis: size}.
+    batch_size: examples of all devices together.
+    state: {part: bytes} by shape; the parts are "parameters", "optimizer",
+      "average", "statistics" and "batch".
+    padding: additional bytes of the arguments in the layout of the device.
+    temporaries: bytes of activations, gradients and other temporary arrays. If
+      the compiler refused, the memory that it requested, without arguments.
+    program: bytes of the compiled code.
+    capacity: memory of the device; None if unknown.
+    flops: FLOPs of matrix products and convolutions in a step, with recomputed
+      ones.
+    peak_flops: FLOP/s of the device; None if unknown.
+    sent: {collective: {"number": ..., "bytes": ...}}; {} if the compiler
+      refused.
+    refused: the message of the compiler; "" if it compiled.
+    seconds: time of the compilation.
   """
 
   mesh: dict[str, int]
@@ -59,18 +59,18 @@ class Figures:
 
   @property
   def total(self) -> int:
-    """Bytes that are needed at once."""
+    """Bytes of memory that the step needs."""
     held = sum(self.state.values()) + self.padding
     return held + self.temporaries + self.program
 
   @property
   def sent_bytes(self) -> float:
-    """What a device sends in a step, by all kinds of collectives together."""
+    """Bytes that a device sends in a step, over all collectives."""
     return sum(each["bytes"] for each in self.sent.values())
 
   @property
   def fits(self) -> bool:
-    """Whether the device has as much."""
+    """Whether the step fits in the memory of the device."""
     if self.refused:
       return False
     return self.capacity is None or self.total <= self.capacity
@@ -83,16 +83,16 @@ def measure(
   *,
   capacity: int | None = None,
 ) -> Figures:
-  """Compiles the step of a config and returns what it needs.
+  """Compiles the step of a config and returns its figures.
 
   Args:
-    config: of the run.
-    split: that it is trained on, or what stands in for it.
-    devices: all of the run, from `topology.devices`.
-    capacity: of a device, in bytes; None looks it up.
+    config: the config of the run.
+    split: the training split, or a placeholder.
+    devices: all devices of the run, from `topology.devices`.
+    capacity: memory of a device in bytes; None for that of its kind.
 
   Raises:
-    ValueError: something in the config does not go together.
+    ValueError: values of the config are incompatible.
   """
   started = time.monotonic()
   parts = assembly.prepare(config, {"train": split.dataset}, devices=devices)
@@ -118,7 +118,7 @@ def measure(
 
 
 def bytes_on_device(tree: Tree) -> int:
-  """What a tree of arrays, or of their shapes, takes of each device."""
+  """Bytes of a tree of arrays (or shapes) on each device."""
   return sum(
     math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
     for leaf in jax.tree.leaves(tree)
@@ -141,7 +141,7 @@ def _state_bytes(parts: assembly.Parts, constants: Tree) -> dict[str, int]:
 def _compile(
   traced: jax.stages.Traced,
 ) -> tuple[jax.stages.Compiled | None, str]:
-  """The program, or what the compiler has said of too little memory."""
+  """The program and "", or None and the compiler's out-of-memory message."""
   try:
     return traced.lower().compile(), ""
   except jax.errors.JaxRuntimeError as error:
@@ -153,7 +153,7 @@ def _compile(
 def _memory(
   compiled: jax.stages.Compiled | None, refused: str, state: int
 ) -> dict[str, int]:
-  """The parts of `Figures` that the compiler decides."""
+  """The fields of `Figures` that come from the compiler."""
   if compiled is None:
     used = max(needed(refused) - state, 0)
     return {"padding": 0, "temporaries": used, "program": 0}
@@ -167,13 +167,13 @@ def _memory(
 
 
 def needed(refused: str) -> int:
-  """The bytes that a step needs which the compiler has refused.
+  """The bytes that a refused step needs, from the message of the compiler.
 
-  XLA says "HLO temporaries (20.55G) exceeds available HBM (15.75G)", or "Used
+  XLA writes "HLO temporaries (20.55G) exceeds available HBM (15.75G)", or "Used
   20.55G of 15.75G hbm".
 
   Returns:
-    0 if it does not say.
+    Bytes; 0 if the message has no number.
   """
   found = re.search(r"(?:temporaries \(|Used )([\d.]+)([KMGT]?)", refused)
   return int(float(found[1]) * _UNITS[found[2]]) if found else 0
@@ -182,7 +182,7 @@ def needed(refused: str) -> int:
 def _flops(
   traced: jax.stages.Traced, config: ConfigDict, devices: int
 ) -> float:
-  """Of one step on one device; a call may take several steps."""
+  """FLOPs of one step on one device; a call can run several steps."""
   counted = flops.multiply_accumulates(traced.jaxpr).total()
   return 2 * counted / devices / config.train.steps_per_dispatch
 

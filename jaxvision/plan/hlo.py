@@ -1,9 +1,9 @@
-"""The text of a compiled program, taken apart, and how often each part is run.
+"""Parser of HLO text, with the number of executions of each computation.
 
-XLA prints a program as computations of instructions, each of one result,
+XLA prints a program as computations. A computation is a list of instructions,
   %sum = f32[8,4]{1,0} add(%a, %b), metadata={...}
-of which some call other computations. Loops are computations, too: `while` has
-a condition and a body, and a counter among the values that it carries.
+and an instruction can call other computations. A `while` loop calls a condition
+and a body; its counter is one of the carried values.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-ENTRY = "ENTRY"  # What the computation is called here that is run.
+ENTRY = "ENTRY"  # Name of the main computation.
 
 _HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _LINE = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = (.*?) ([a-z][\w\-]*)\((.*)$")
@@ -19,7 +19,7 @@ _CALLED = re.compile(
   r"(?:calls|to_apply|body|condition|\w+_computations?)="
   r"(?:\{([^}]*)\}|%?([\w.\-]+))"
 )
-# What gives back a number as it is.
+# Instructions that return their operand unchanged.
 _SAME = ("copy", "convert", "bitcast", "reshape", "copy-start", "copy-done")
 
 
@@ -28,11 +28,11 @@ class Instruction:
   """One line of a program.
 
   Attributes:
-    shape: of the result, as text: "f32[8,4]{1,0}", or several in brackets.
+    shape: text of the result's shape: "f32[8,4]{1,0}", or a tuple of shapes.
     kind: "add", "while", "all-reduce-start", ...
     operands: names of instructions of the same computation.
-    rest: all that comes after the kind, operands included.
-    root: whether it is what the computation returns.
+    rest: the text after the kind, with the operands.
+    root: whether it is the result of the computation.
   """
 
   shape: str
@@ -47,10 +47,10 @@ Program = Mapping[str, Computation]
 
 
 def parse(text: str) -> Program:
-  """Returns the computations by name, and in them the instructions by name.
+  """Returns {computation: {name: instruction}}.
 
   Args:
-    text: of a compiled program, as `jax.stages.Compiled.as_text` gives it.
+    text: the compiled program, from `jax.stages.Compiled.as_text`.
   """
   program, computation = {}, {}
   for line in text.splitlines():
@@ -65,7 +65,7 @@ def parse(text: str) -> Program:
 
 
 def _operands(rest: str) -> list[str]:
-  """The names up to the bracket that closes; types may stand before them."""
+  """The names up to the closing bracket; types may precede them."""
   depth = 1
   for end, letter in enumerate(rest):
     depth += (letter in "({[") - (letter in ")}]")
@@ -75,9 +75,9 @@ def _operands(rest: str) -> list[str]:
 
 
 def times(program: Program) -> Counter[str]:
-  """How often each computation is run in one run of the program.
+  """The number of executions of each computation in one run of the program.
 
-  Of a conditional all branches count.
+  All branches of a conditional are counted.
   """
   found = Counter()
 
@@ -103,9 +103,9 @@ def _called(instruction: Instruction) -> Iterator[str]:
 def _trips(
   program: Program, computation: Computation, loop: Instruction
 ) -> int:
-  """How often a loop runs: as XLA notes it, or by its counter.
+  """The number of iterations of a loop, from XLA's note or from the counter.
 
-  A loop of which nothing is known counts once.
+  It is 1 for a loop without known limits.
   """
   if noted := re.search(r'known_trip_count"?:\{"n":"(\d+)"', loop.rest):
     return int(noted[1])
@@ -130,14 +130,14 @@ def _root(computation: Computation) -> Instruction:
 
 
 def _place(instruction: Instruction) -> int | None:
-  """Which of the values that a loop carries an instruction takes."""
+  """The index of the carried value that an instruction reads."""
   place = re.search(r"\bindex=(\d+)", instruction.rest)
   is_taken = instruction.kind == "get-tuple-element"
   return int(place[1]) if is_taken and place else None
 
 
 def _number(computation: Computation, name: str) -> int | None:
-  """The whole number that an instruction is; None where it is computed."""
+  """The integer constant of an instruction; None if it is computed."""
   instruction = computation[name]
   while instruction.kind in _SAME:
     instruction = computation[instruction.operands[0]]
@@ -146,7 +146,7 @@ def _number(computation: Computation, name: str) -> int | None:
 
 
 def _step(body: Computation, name: str) -> int:
-  """What a loop adds to its counter."""
+  """The increment of the counter of a loop."""
   instruction = body[name]
   while instruction.kind in _SAME:
     instruction = body[instruction.operands[0]]

@@ -1,7 +1,7 @@
-"""The training split of a config, or one that looks like it where it is not.
+"""The training split of a config, or a placeholder if the data are missing.
 
-To compile a step takes the shape of the images, the number of classes and, for
-durations in epochs, how many examples there are; but not the examples.
+To compile a step, only the shape of the images, the number of classes and (for
+durations in epochs) the number of examples are needed.
 """
 
 import dataclasses
@@ -12,19 +12,19 @@ from jaxvision import data, models, user_code
 from jaxvision.config import ConfigDict
 from jaxvision.training.setup import assembly
 
-# Of images for a model of the user's own; the config's transforms resize them.
+# Image size for the user's own models; the config's transforms resize it.
 _SIDE = 256
-_EXAMPLES = 10**6  # Epochs only decide when the learning rate changes.
+_EXAMPLES = 10**6  # Epochs affect only the learning-rate schedule.
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-  """What is compiled for.
+  """The training split for the compilation.
 
   Attributes:
-    dataset: the split; its images may be black.
+    dataset: the split; a placeholder has black images.
     image_shape: (h, w, c) of the model's images.
-    missing: why it is not the config's own; "" where it is.
+    missing: why it is a placeholder; "" if it is the config's own split.
   """
 
   dataset: data.Dataset
@@ -33,14 +33,14 @@ class Split:
 
 
 def open_split(config: ConfigDict) -> Split:
-  """Returns the training split of a config, or a stand-in.
+  """Opens the training split of a config, or a placeholder.
 
-  A stand-in has data.num_classes classes and images of the size that the
-  model is made for, to which the config's transforms are applied.
+  A placeholder has data.num_classes classes and black images of the model's
+  native size, and the config's transforms are applied.
 
   Raises:
-    ValueError: it is needed, and data.num_classes is 0 or the images must lie
-      on the device.
+    ValueError: a placeholder is needed, and data.num_classes is 0 or
+      data.placement is "device".
   """
   try:
     dataset, missing = assembly.open_splits(_train_only(config))["train"], ""
@@ -60,13 +60,13 @@ def _black(config: ConfigDict, error: Exception) -> data.Dataset:
   count, name = config.data.num_classes, config.data.name
   if not count:
     raise ValueError(
-      f"{error}; to plan without {name!r}, say how many classes it has: "
+      f"{error}; to plan without {name!r}, give its number of classes: "
       "--config.data.num_classes=1000"
     ) from error
   if config.data.placement == "device":
     raise ValueError(
-      f"{error}; data.placement is 'device', and how much memory {name!r} "
-      "takes there cannot be known without it"
+      f"{error}; data.placement is 'device', so the plan needs the data set "
+      f"{name!r} to know its memory; prepare it, or use another placement"
     ) from error
   examples = max(_EXAMPLES, config.train.batch_size)
   if user_code.is_own(config.model.name) and config.data.train_transforms:

@@ -1,4 +1,4 @@
-"""A plan: what a run would need on some devices, and what would make it fit."""
+"""A plan: the requirements of a run on some devices, and changes that fit."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,24 +15,24 @@ from jaxvision.plan import (
 )
 from jaxvision.training.setup import initial_state
 
-_SEARCH = 3  # Compilations for the largest batch.
+_SEARCH = 3  # Maximum number of compilations for the largest batch.
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """What is known of a run on some devices.
+  """The plan of a run on some devices.
 
   Attributes:
-    model: its name.
-    topology: as it was asked for.
-    device: the kind of the devices.
-    devices: how many.
+    model: name of the model.
+    topology: the topology as given.
+    device: kind of the devices.
+    devices: number of devices.
     image_shape: (h, w, c).
-    num_classes: of the data.
-    missing: why the data are not here; "" where they are.
-    figures: of the run as its config says.
-    remedies: what was tried to make it fit; the last one does, if any.
-    batches: other sizes of the batch that were tried.
+    num_classes: number of classes of the data.
+    missing: why the data are missing; "" if they are available.
+    figures: figures of the run with its config.
+    remedies: changes that were tried; the last one fits if any does.
+    batches: other batch sizes that were tried.
   """
 
   model: str
@@ -48,7 +48,7 @@ class Plan:
 
   @property
   def largest_batch(self) -> int | None:
-    """The largest batch of those compiled that fits; None where none does."""
+    """The largest compiled batch that fits; None if no batch fits."""
     found = [self.figures, *(each.figures for each in self.batches)]
     return max(
       (each.batch_size for each in found if each and each.fits), default=None
@@ -64,23 +64,23 @@ def plan(
   memory: float | None = None,
   tries: int = 6,
 ) -> Plan:
-  """Compiles the step of a run for devices that are not here.
+  """Compiles the step of a run for devices that this machine does not have.
 
-  Call it before jax has started: it starts jax on the CPU. What was compiled
-  before is remembered.
+  Call it before jax has started: it starts jax on the CPU. Figures of earlier
+  compilations are cached.
 
   Args:
     recipe: "configs/digits.py" or "configs/digits.py:mlp".
     topology: "v5e:16x16" or "cpu:8", see `jaxvision.plan.topology`.
-    mesh: sizes of the mesh, {"fsdp": 256}, in place of the config's.
-    overrides: by dotted key, as {"optimizer.learning_rate": 0.1}.
-    memory: of one device, in GiB; None is what its kind has.
-    tries: compilations at most to find what makes it fit; 0 tries nothing,
-      nor looks for the largest batch.
+    mesh: sizes of the mesh, as {"fsdp": 256}; they replace those of the config.
+    overrides: {dotted key: value}, as {"optimizer.learning_rate": 0.1}.
+    memory: memory of one device in GiB; None for that of its kind.
+    tries: maximum number of compilations to make the run fit; 0 disables this
+      and the search for the largest batch.
 
   Raises:
-    ValueError, FileNotFoundError: the config, the topology and the mesh do
-      not go together, or libtpu is missing.
+    ValueError, FileNotFoundError: config, topology and mesh are incompatible,
+      or libtpu is missing.
   """
   config = configs.load(recipe, {**(overrides or {}), **_of_mesh(mesh or {})})
   return _plan(config, topology, memory, tries)
@@ -110,7 +110,7 @@ def _plan(
   }
 
   def measure(config: configs.ConfigDict) -> compilation.Figures:
-    return cache.recall(
+    return cache.cached(
       {**facts, "config": config.to_dict()},
       lambda: compilation.measure(config, split, devices, capacity=capacity),
     )

@@ -1,4 +1,4 @@
-"""A plan as it is printed."""
+"""The printed text of a plan."""
 
 import shlex
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ _HELD = {
   "statistics": "batch statistics",
   "batch": "batch",
 }
-_WIDTH = 36  # of the names in front of the numbers
+_WIDTH = 36  # width of the column of names
 
 
 def show(plan: planning.Plan) -> str:
-  """Returns the lines of a plan."""
+  """Returns the text of a plan."""
   blocks = [
     _subject(plan),
     _memory(plan.figures),
@@ -39,7 +39,7 @@ def _subject(plan: planning.Plan) -> Iterator[str]:
   if plan.missing:
     shape = "x".join(map(str, plan.image_shape))
     yield (
-      f"the data are not here; planned for images of {shape} and "
+      f"the data are missing; planned for images of {shape} and "
       f"{plan.num_classes} classes ({plan.missing})"
     )
 
@@ -56,7 +56,7 @@ def _memory(figures: compilation.Figures) -> Iterator[str]:
     yield _line("  program", _mib(figures.program))
   total = _line("  together", _mib(figures.total))
   if not figures.capacity:
-    yield f"{total}  (what the device has is not known: --memory GIB)"
+    yield f"{total}  (the memory of the device is unknown: give --memory GIB)"
     return
   share = figures.total / figures.capacity
   verdict = "fits" if figures.fits else "DOES NOT FIT"
@@ -92,7 +92,7 @@ def _remedies(plan: planning.Plan) -> Iterator[str]:
   if last.fits:
     yield f"it fits with {_options(last)}"
   else:
-    yield "none of it fits: take more devices, or a smaller batch"
+    yield "no change fits: use more devices, or a smaller batch"
 
 
 def _batches(plan: planning.Plan) -> Iterator[str]:
@@ -101,14 +101,14 @@ def _batches(plan: planning.Plan) -> Iterator[str]:
   yield "other batches of the same config, each compiled:"
   yield from map(_trial, plan.batches)
   if plan.largest_batch:
-    yield f"the largest that fits of these: {plan.largest_batch}"
+    yield f"the largest of these that fits: {plan.largest_batch}"
   else:
     yield "none of these fits"
 
 
 def _trial(trial: advice.Trial) -> str:
   if trial.figures is None:
-    return f"{'left out':>29}   {_options(trial)}: {trial.reason}"
+    return f"{'not compiled':>29}   {_options(trial)}: {trial.reason}"
   verdict = "fits" if trial.fits else "does not fit"
   return f"{_mib(trial.figures.total):>12} MiB, {verdict:12}  {_options(trial)}"
 

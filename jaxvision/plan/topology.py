@@ -1,10 +1,10 @@
-"""Devices that are not here: a slice of TPUs, or virtual ones of the CPU.
+"""Topologies: TPU slices that this machine lacks, or virtual CPU devices.
 
-  v5e:16x16      256 chips of a TPU v5e
-  2xv5e:16x16    two slices of them, joined by the data centre's network
+  v5e:16x16      256 chips of TPU v5e
+  2xv5e:16x16    two such slices, connected by the data centre's network
   cpu:8          eight virtual devices of this machine's CPU
 
-The compiler of TPUs is `libtpu`, a package that needs no TPU to compile.
+The package `libtpu` is the compiler for TPUs. It needs no TPU to compile.
 """
 
 import fnmatch
@@ -20,19 +20,19 @@ from jax.experimental import topologies
 from jaxvision import lookup
 from jaxvision.xla import settings
 
-# Of v4 libtpu only knows halves of chips, of v2 and v3 nothing.
+# libtpu supports v4 only as half chips, and does not support v2 and v3.
 _TPUS = {"v5e": "4x4", "v5p": "2x2x2", "v6e": "4x4"}
 
 
 def devices(name: str) -> Sequence[jax.Device]:
   """Returns the devices of a topology; call it before jax has started.
 
-  They can be compiled for, not computed on. Starts jax on this machine's CPU,
-  whatever else it has.
+  The devices are for compilation only. This starts jax on the CPU, even on a
+  machine with accelerators.
 
   Raises:
-    ValueError: there is no such topology; jax has started with fewer devices
-      of the CPU; or libtpu is not as `version` wants it.
+    ValueError: the topology is unknown; jax has started with fewer CPU devices;
+      or libtpu is missing or has another version.
   """
   kind, slices, shape = parse(name)
   if kind == "cpu":
@@ -49,16 +49,16 @@ def devices(name: str) -> Sequence[jax.Device]:
   except jax.errors.JaxRuntimeError as error:
     reason = str(error).splitlines()[0]
     raise ValueError(
-      f"libtpu knows no topology {name!r} ({reason}); a slice of {kind} is "
-      f"written {kind}:{_TPUS[kind]}, its sides 2, 4, 8, 16, ..."
+      f"libtpu does not know the topology {name!r} ({reason}); write a slice "
+      f"of {kind} as {kind}:{_TPUS[kind]}, with sides of 2, 4, 8, 16, ..."
     ) from error
 
 
 def parse(name: str) -> tuple[str, int, str]:
-  """Returns ("v5e", 2, "16x16") of "2xv5e:16x16", ("cpu", 1, "8") of "cpu:8".
+  """Parses "2xv5e:16x16" to ("v5e", 2, "16x16"), "cpu:8" to ("cpu", 1, "8").
 
   Raises:
-    ValueError: it is written in another way, or the kind is not known.
+    ValueError: the syntax is wrong, or the kind is unknown.
   """
   slices, kind, shape = re.fullmatch(
     r"(?:(\d+)x)?([^:]*):?(.*)", name, re.DOTALL
@@ -73,7 +73,7 @@ def parse(name: str) -> tuple[str, int, str]:
   is_shape = re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", shape)
   if not is_shape or shape.count("x") + 1 != axes or (slices and axes == 1):
     raise ValueError(
-      f"topology {name!r} is not of {axes} sides, as {example} is"
+      f"topology {name!r}: give a shape with {axes} sides, as {example}"
     )
   return kind, int(slices or 1), shape
 
@@ -82,20 +82,20 @@ def version() -> str:
   """The version of libtpu.
 
   Raises:
-    ValueError: it is not installed, or jax wants another one.
+    ValueError: it is not installed, or jax needs another version.
   """
   wanted = _wanted()
   remedy = f"pip install 'libtpu{wanted}'"
   if importlib.util.find_spec("libtpu") is None:
     raise ValueError(
-      "to compile for TPUs takes their compiler, libtpu, which is not "
-      f"installed: {remedy}, or pip install 'jaxvision[tpu-plan]'"
+      "compiling for TPUs needs libtpu, which is not installed: "
+      f"{remedy}, or pip install 'jaxvision[tpu-plan]'"
     )
   found = importlib.metadata.version("libtpu")
   if not fnmatch.fnmatch(found, wanted.removeprefix("==") or "*"):
     jax_version = importlib.metadata.version("jax")
     raise ValueError(
-      f"libtpu {found} is installed, but jax {jax_version} wants libtpu"
+      f"libtpu {found} is installed, but jax {jax_version} needs libtpu"
       f"{wanted}: {remedy}"
     )
   return found
@@ -110,12 +110,12 @@ def _wanted() -> str:
 
 
 def _start_on_cpu(count: int) -> None:
-  """Starts jax on the CPU, with so many devices unless it has started."""
+  """Starts jax on the CPU with `count` devices, unless it has started."""
   try:
     jax.config.update("jax_num_cpu_devices", count)
     jax.config.update("jax_platforms", "cpu")
   except RuntimeError:
-    pass  # It has started, with what devices it has.
+    pass  # It has started already.
 
 
 def _cpus(count: int) -> Sequence[jax.Device]:
@@ -123,8 +123,8 @@ def _cpus(count: int) -> Sequence[jax.Device]:
   found = jax.devices("cpu")
   if len(found) < count:
     raise ValueError(
-      f"cpu:{count} needs {count} devices of the CPU, but jax has started with "
-      f"{len(found)}; plan in a process of its own, or set "
+      f"cpu:{count} needs {count} CPU devices, but jax has started with "
+      f"{len(found)}; plan in a new process, or set "
       f"JAX_NUM_CPU_DEVICES={count}"
     )
   return found[:count]

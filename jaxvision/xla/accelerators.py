@@ -1,8 +1,8 @@
-"""What the devices are capable of, by the kind that jax calls them.
+"""Peak FLOP/s and memory of accelerators, by jax's `device_kind`.
 
-The peak: dense multiplications of bfloat16 (float16 where there is none) with
-float32 sums, FLOP/s of one jax device, from the makers' data sheets: without
-sparsity, and of a TPU v2 or v3 one of the two cores of its chip.
+The peak is for dense products of bfloat16 (float16 on devices without it) with
+float32 accumulation, in FLOP/s per jax device, from the data sheets of the
+vendors, without sparsity. A jax device of TPU v2 and v3 is one core of two.
 """
 
 PEAK_FLOPS = {
@@ -28,7 +28,7 @@ PEAK_FLOPS = {
   "NVIDIA B200": 2250e12,
 }
 
-# What libtpu lets a program have of the memory of one jax device, in bytes.
+# Memory of one jax device that libtpu gives to a program, in bytes.
 MEMORY_BYTES = {
   "TPU v5 lite": int(15.75 * 2**30),
   "TPU v5": int(95.74 * 2**30),
@@ -39,21 +39,20 @@ MEMORY_BYTES = {
 def peak_images_per_second(
   kind: str, *, devices: int, flops_per_image: float, peak_flops: float = 0.0
 ) -> float | None:
-  """How many images a second the devices could train on, at their peak.
+  """Training speed (images per second) at the peak of the devices.
 
-  A step is counted as three forward passes: the gradients of inputs and of
-  parameters cost one each. What is computed again to save memory is not
-  counted, so that a speed over this one is the MFU of Chowdhery et al. 2022
-  (PaLM), appendix B.
+  A step counts as three forward passes: the gradients of the inputs and of the
+  parameters cost one each. Recomputation is not counted. The measured speed
+  divided by this one is the MFU of Chowdhery et al. 2022 (PaLM), appendix B.
 
   Args:
     kind: `device_kind` of a jax device.
-    devices: how many share the work.
-    flops_per_image: of a forward pass, a multiplication and an addition two.
-    peak_flops: of one device, FLOP/s; 0 looks it up.
+    devices: number of devices.
+    flops_per_image: FLOPs of a forward pass; a multiply-accumulate is two.
+    peak_flops: FLOP/s of one device; 0 for that of its kind.
 
   Returns:
-    None if the peak of this kind is not known.
+    Images per second; None if the peak of this kind is unknown.
   """
   peak = peak_flops or PEAK_FLOPS.get(kind)
   return peak * devices / (3 * flops_per_image) if peak else None

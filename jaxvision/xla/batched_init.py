@@ -1,8 +1,9 @@
-"""Evaluates a function with its equal operations as one, each on a batch.
+"""Batched initialisation: equal operations of a function become one operation.
 
-A network draws hundreds of kernels of a few shapes. XLA:CPU compiles a
-generator for every one, a minute for the largest NASNet; batched there is one
-per shape. Random bits are the same, and values to rounding.
+A network draws hundreds of kernels of a few shapes. XLA:CPU compiles a random
+generator for each kernel, which takes a minute for the largest NASNet. Batched,
+there is one generator per shape. The random bits are equal, and the values are
+equal up to rounding.
 """
 
 import dataclasses
@@ -16,14 +17,15 @@ from jax.extend import core
 
 Tree = Any
 
-# Values of one result above which computing takes longer than compiling; and
-# what is batched lies in memory twice.
+# Number of values of one result above which operations are not batched: the
+# computation takes longer than the compilation, and a batch needs twice the
+# memory.
 _LARGE = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-  """One of the values that lie in a stack, along its first axis."""
+  """A value in a stack of values along the first axis."""
 
   stack: jax.Array
   index: int
@@ -36,12 +38,12 @@ _Values = dict[core.Var, _Value]
 def jit(function: Callable[[], Tree], **options: Any) -> Callable[[], Tree]:
   """Returns `jax.jit` of a function that draws many arrays and runs once.
 
-  On a CPU its equal operations are one, and the compiler takes less trouble;
-  on other platforms nothing is changed.
+  On CPU, equal operations are batched and the optimization level is lower. On
+  other platforms it is plain `jax.jit`.
 
   Args:
-    function: without arguments, such as the initialisation of a model.
-    **options: of `jax.jit`.
+    function: a function without arguments, such as a model's initialisation.
+    **options: options of `jax.jit`.
   """
   if jax.default_backend() != "cpu":
     return jax.jit(function, **options)
@@ -52,10 +54,10 @@ def jit(function: Callable[[], Tree], **options: Any) -> Callable[[], Tree]:
 
 
 def evaluate(function: Callable[[], Tree]) -> Tree:
-  """Returns function() with equal operations batched; call it under jit.
+  """Evaluates function() with equal operations batched; call it under jit.
 
-  Operations that the result does not need are left out, and those without
-  inputs are computed one by one.
+  Operations that the result does not need are skipped. Operations without
+  inputs are not batched.
   """
   closed, shape = jax.make_jaxpr(function, return_shape=True)()
   constants = zip(closed.jaxpr.constvars, closed.consts, strict=True)
@@ -81,7 +83,7 @@ def evaluate(function: Callable[[], Tree]) -> Tree:
 def _batches(
   equations: list[core.JaxprEqn],
 ) -> list[list[core.JaxprEqn]]:
-  """Returns what to compute as one: all, or each alone where it is large."""
+  """The batches of equations: one batch, or single equations if large."""
   size = max(var.aval.size for var in equations[0].outvars)
   if size <= _LARGE:
     return [equations]
@@ -89,7 +91,7 @@ def _batches(
 
 
 def _needed(jaxpr: core.Jaxpr) -> list[core.JaxprEqn]:
-  """Returns the equations that the outputs follow from, in order."""
+  """The equations that the outputs depend on, in order."""
   wanted, equations = set(map(id, jaxpr.outvars)), []
   for equation in reversed(jaxpr.eqns):
     if any(id(var) in wanted for var in equation.outvars):
@@ -103,12 +105,12 @@ def _variables(equation: core.JaxprEqn) -> list[core.Var]:
 
 
 def _signature(equation: core.JaxprEqn, texts: dict[int, str]) -> Any:
-  """Returns what equations have in common that can be computed as one."""
+  """A key that is equal for equations that can be batched."""
 
   def text(value: Any) -> str:
     if not isinstance(value, (core.Jaxpr, core.ClosedJaxpr)):
       return str(value)
-    # Printing is slow, and most are the same object. It lives in the jaxpr.
+    # Printing is slow, and most are the same object. The jaxpr keeps it alive.
     if id(value) not in texts:
       texts[id(value)] = str(value)
     return texts[id(value)]
@@ -121,7 +123,7 @@ def _signature(equation: core.JaxprEqn, texts: dict[int, str]) -> Any:
 def _compute(
   equations: Sequence[core.JaxprEqn], values: _Values
 ) -> Iterator[tuple[core.Var, _Value]]:
-  """Yields the outputs of equations that differ in their inputs alone."""
+  """Yields the outputs of equations that differ in their inputs only."""
   first = equations[0]
   columns = [
     _column([equation.invars[i] for equation in equations], values)
@@ -149,7 +151,7 @@ def _compute(
 def _column(
   atoms: Sequence[core.Var | core.Literal], values: _Values
 ) -> tuple[jax.Array, int | None]:
-  """Returns an input of all equations, and its batch axis if it has one."""
+  """One input of all equations, and its batch axis or None."""
   if isinstance(atoms[0], core.Literal):
     literals = np.stack([np.asarray(a.val, a.aval.dtype) for a in atoms])
     same = (literals == literals[0]).all()
@@ -160,7 +162,7 @@ def _column(
 
 
 def _stack(parts: Sequence[_Value]) -> jax.Array:
-  """Returns values as one array; those of one stack are picked from it."""
+  """Stacks values; values of the same stack are indexed from it."""
   first = parts[0]
   if not all(
     isinstance(part, _Part) and part.stack is first.stack for part in parts

@@ -1,4 +1,4 @@
-"""The cache of compiled programs, kept between processes."""
+"""The persistent cache of compiled programs."""
 
 import os
 
@@ -6,10 +6,10 @@ from jaxvision import files
 
 
 def cache_compilations() -> None:
-  """Keeps compiled programs in the user's cache directory between processes.
+  """Enables jax's persistent cache in `files.cache_folder()`/compiled.
 
-  `files.cache_folder()`/compiled. Does nothing where the user has chosen:
-  JAX_COMPILATION_CACHE_DIR, or JAX_ENABLE_COMPILATION_CACHE=false.
+  JAX_COMPILATION_CACHE_DIR and JAX_ENABLE_COMPILATION_CACHE=false of the user
+  have priority.
   """
   import jax
 

@@ -1,4 +1,4 @@
-"""A computation that is repeated inside a compiled program."""
+"""A scan that is unrolled on CPU."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,19 +16,19 @@ def scan(
   *,
   platform: str | None = None,
 ) -> tuple[Tree, Tree]:
-  """Does what `jax.lax.scan` does, on a CPU without a loop.
+  """`jax.lax.scan`, unrolled on CPU.
 
-  Inside a loop XLA:CPU computes convolutions a dozen times slower (and
-  lax.scan keeps a loop of one step), so there it is written out.
+  XLA:CPU computes convolutions inside a loop about twelve times slower, and
+  lax.scan keeps a loop even for one step.
 
   Args:
     function: (carry, input) -> (carry, output).
-    carry: of the first call.
-    inputs: with a leading axis of calls.
-    platform: that it is compiled for, "cpu"; None is the one of jax.
+    carry: the first carry.
+    inputs: tree of arrays; the first axis is scanned.
+    platform: target platform, such as "cpu"; None for jax's default backend.
 
   Returns:
-    The last carry, and the outputs with a leading axis of calls.
+    The last carry, and the outputs stacked along a new first axis.
   """
   if (platform or jax.default_backend()) != "cpu":
     return jax.lax.scan(function, carry, inputs)

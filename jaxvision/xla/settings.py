@@ -1,4 +1,4 @@
-"""Settings of the process that every command wants, never over the user's."""
+"""Process settings for XLA and libtpu; the user's settings have priority."""
 
 import ctypes
 import glob
@@ -10,7 +10,7 @@ import platform
 
 _ACCELERATORS = ("/dev/nvidia[0-9]*", "/dev/accel[0-9]*", "/dev/kfd")
 _TPUS = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
-# That there is no TPU, nobody to ask for one, and no chip to fight over.
+# Environment of libtpu without a TPU: no metadata server, no lock on a chip.
 WITHOUT_TPU = {
   "ALLOW_MULTIPLE_LIBTPU_LOAD": "true",
   "TPU_ACCELERATOR_TYPE": "v5litepod-16",
@@ -20,31 +20,31 @@ WITHOUT_TPU = {
   "TPU_WORKER_HOSTNAMES": "localhost",
 }
 _FLAGS = (
-  # Leaves convolutions to the path whose gradients are faster.
+  # Single convolutions use the path with faster gradients.
   "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution",
-  # Keeps optimization barriers until operations are merged: layers/barriers.py.
+  # Keeps optimization barriers until operations are fused (layers/barriers.py).
   "--xla_disable_hlo_passes=cse_barrier_expander",
 )
 # glibc's malloc.h: parameter -> value.
 _MALLOC = {
-  -4: 0,  # M_MMAP_MAX: no block of its own for large arrays
-  -1: 2**31 - 1,  # M_TRIM_THRESHOLD: nothing goes back to the system
-  -8: 1,  # M_ARENA_MAX: one pool for all threads
+  -4: 0,  # M_MMAP_MAX: no separate mmap for large arrays
+  -1: 2**31 - 1,  # M_TRIM_THRESHOLD: freed memory is not returned
+  -8: 1,  # M_ARENA_MAX: one arena for all threads
 }
 
 
 def tune_cpu() -> None:
   """Makes XLA:CPU a third faster; call it before jax computes anything.
 
-  The commands do it by themselves. Does nothing where an accelerator is. Sets,
-  each unless the user has chosen:
+  The commands call it. On a machine with an accelerator it does nothing. It
+  sets, unless the user has set them:
 
-  - in XLA_FLAGS, that single convolutions are not fused and that barriers
-    hold, where the installed jaxlib knows these flags. A user who sets
-    XLA_FLAGS, even to nothing, keeps what he has set.
-  - that glibc's allocator keeps what XLA frees after each step instead of
-    returning it and faulting it in again; costs up to a third more memory. A
-    user who sets GLIBC_TUNABLES or any MALLOC_... keeps what he has set.
+  - XLA_FLAGS: single convolutions are not fused, and barriers are kept, if the
+    installed jaxlib has these flags. XLA_FLAGS of the user, even an empty one,
+    is not changed.
+  - glibc's allocator: it keeps the memory that XLA frees after each step, so
+    the next step has no page faults. This needs up to a third more memory. It
+    is not changed if the user sets GLIBC_TUNABLES or any MALLOC_... variable.
   """
   if not _is_cpu():
     return
@@ -72,7 +72,7 @@ def _name(flag: str) -> str:
 
 
 def _jaxlib_contains(flag: str) -> bool:
-  """Whether XLA knows a flag; one that it does not know ends the process."""
+  """Whether XLA has a flag; an unknown flag would end the process."""
   folder = pathlib.Path(importlib.util.find_spec("jaxlib").origin).parent
   for library in folder.glob("lib*.so"):
     with (
@@ -93,11 +93,11 @@ def _keep_freed_memory() -> None:
 
 
 def quiet_libtpu() -> None:
-  """Keeps libtpu from looking for a TPU where there is none.
+  """Prevents libtpu from searching for a TPU on a machine without one.
 
-  Where it is installed, as for `jaxvision plan`, jax starts it, and it tells of
-  hosts that nobody has named. Does nothing where a TPU may be, or where
-  libtpu is not installed. Call it before jax computes anything.
+  If libtpu is installed, as for `jaxvision plan`, jax starts it, and it prints
+  warnings about missing hosts. This does nothing if the machine may have a TPU
+  or libtpu is not installed. Call it before jax computes anything.
   """
   if importlib.util.find_spec("libtpu") is None or _may_have_tpu():
     return
@@ -116,7 +116,7 @@ def _may_have_tpu() -> bool:
 
 
 def _is_of_google(device: str) -> bool:
-  """Whether a PCI device is Google's, other than a network card or a disk."""
+  """Whether a PCI device is Google's, but not a network card or a disk."""
   try:
     vendor, kind = (
       pathlib.Path(device, name).read_text().strip()

@@ -27,7 +27,7 @@ def ask(monkeypatch, tmp_path):
 
   def is_made(facts):
     made = []
-    assert cache.recall(facts, lambda: made.append(1) or FIGURES) == (FIGURES)
+    assert cache.cached(facts, lambda: made.append(1) or FIGURES) == (FIGURES)
     return bool(made)
 
   return is_made

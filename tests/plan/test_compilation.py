@@ -149,7 +149,7 @@ def test_a_refusal_becomes_figures(folder, monkeypatch):
 
 @pytest.mark.slow
 def test_a_vision_transformer_on_a_slice_of_tpus(folder):
-  """Three parameters are sent, in bfloat16; in a process of its own.
+  """Three parameters are sent, in bfloat16; in a new process.
 
   The barriers that the tests keep for XLA:CPU do not compile for TPUs.
   """

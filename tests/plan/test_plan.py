@@ -53,7 +53,7 @@ def test_what_fits_says_so(recipe, capsys, tmp_path):
   assert _command(recipe, "--json", str(path)) == 0
   printed = capsys.readouterr().out
   assert "mlp on cpu:8: 8 x cpu, mesh replica 1 x data 8 x fsdp 1" in printed
-  assert "what the device has is not known: --memory GIB" in printed
+  assert "the memory of the device is unknown: give --memory GIB" in printed
   assert "all-reduce" in printed
   written = json.loads(path.read_text("utf-8"))
   assert written["figures"]["batch_size"] == 16
@@ -83,7 +83,7 @@ def test_the_mesh_may_be_given(recipe, capsys):
     (["--mesh", "fsdp=3,data=1"], "choose sizes whose product divides 8"),
     (["--mesh", "fdsp=8"], "did you mean 'fsdp'"),
     (["--config.train.batch_size=12"], "12 does not divide over 8 devices"),
-    (["--config.data.name=no.npz"], "say how many classes it has"),
+    (["--config.data.name=no.npz"], "give its number of classes"),
   ],
 )
 def test_mistakes_are_one_clear_line(recipe, words, message, capsys):
@@ -130,9 +130,9 @@ def test_a_batch_too_large_for_the_warm_up_is_left_out(recipe, capsys):
   assert _command(recipe, *words) == 0
   printed = capsys.readouterr().out
   assert "fits" in printed
-  assert "left out   --config.train.batch_size=" in printed
+  assert "not compiled   --config.train.batch_size=" in printed
   assert "a warm-up of 8 steps does not fit" in printed
-  assert "the largest that fits of these: 16" in printed
+  assert "the largest of these that fits: 16" in printed
 
 
 def test_the_largest_batch_is_of_those_that_fit(recipe):

@@ -1,4 +1,4 @@
-"""Tests of jaxvision.plan.topology: devices that are not here."""
+"""Tests of jaxvision.plan.topology: devices that this machine lacks."""
 
 import importlib.metadata
 import importlib.util
@@ -34,12 +34,12 @@ def test_how_topologies_are_written(name, expected):
     ("v5:4x4", "unknown kind of topology 'v5'; did you mean"),
     ("", "unknown kind of topology ''"),
     ("gpu:8", "write v5e:4x4 for 16 chips, cpu:8 for 8 devices"),
-    ("v5e:16", "'v5e:16' is not of 2 sides, as v5e:4x4 is"),
-    ("v5e:4x0", "'v5e:4x0' is not of 2 sides"),
-    ("v5p:4x4", "'v5p:4x4' is not of 3 sides, as v5p:2x2x2 is"),
-    ("v5e", "'v5e' is not of 2 sides"),
-    ("cpu:eight", "'cpu:eight' is not of 1 sides, as cpu:8 is"),
-    ("2xcpu:8", "'2xcpu:8' is not of 1 sides"),
+    ("v5e:16", "'v5e:16': give a shape with 2 sides, as v5e:4x4"),
+    ("v5e:4x0", "'v5e:4x0': give a shape with 2 sides"),
+    ("v5p:4x4", "'v5p:4x4': give a shape with 3 sides, as v5p:2x2x2"),
+    ("v5e", "'v5e': give a shape with 2 sides"),
+    ("cpu:eight", "'cpu:eight': give a shape with 1 sides, as cpu:8"),
+    ("2xcpu:8", "'2xcpu:8': give a shape with 1 sides"),
     ("cpu:800", "cpu:800 needs 800 devices of the CPU, but jax has started"),
   ],
 )
@@ -83,7 +83,9 @@ def test_jax_says_which_libtpu_it_wants():
 @pytest.mark.slow
 def test_shapes_that_no_slice_has_are_explained():
   pytest.importorskip("libtpu", reason="needs libtpu: the extra tpu-plan")
-  with pytest.raises(ValueError, match="libtpu knows no topology 'v5e:3x3'"):
+  with pytest.raises(
+    ValueError, match="libtpu does not know the topology 'v5e:3x3'"
+  ):
     topology.devices("v5e:3x3")
   assert len(topology.devices("v5e:4x4")) == 16
   assert {d.slice_index for d in topology.devices("2xv5e:2x2")} == {0, 1}
