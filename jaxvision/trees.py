@@ -1,8 +1,8 @@
-"""Trees of parameters by path: flatten them, match them with rules, count them.
+"""Trees of parameters by path: flatten, match rules, count, check for NaN.
 
 The path of a leaf joins its keys with slashes, as in `layer1_0/conv1/kernel`.
-A rule is `(pattern, value)`; the pattern is a regular expression that must
-match a whole path (`re.fullmatch`), and the first rule that does wins.
+A rule is `(pattern, value)`. The pattern is a regular expression for the
+complete path (`re.fullmatch`). The first matching rule decides.
 """
 
 import functools
@@ -20,7 +20,7 @@ _LISTED = 8  # paths shown in an error
 
 
 class NotFinite(Exception):
-  """Numbers that must be finite are not; the message says which."""
+  """A number that must be finite is not; the message has the paths."""
 
 
 def flatten(tree: Any) -> dict[str, Any]:
@@ -38,23 +38,23 @@ def count(tree: Any) -> int:
 
 
 def check_finite(tree: Any, *, what: str) -> None:
-  """Raises NotFinite, naming them, for leaves with a NaN or an infinity.
+  """Raises NotFinite if a leaf has NaN or infinity.
 
   Args:
-    tree: of arrays.
-    what: what the tree is called in the error.
+    tree: tree of arrays.
+    what: name of the tree in the message.
   """
   if broken := not_finite(tree):
     raise NotFinite(f"{what} has NaN or infinity in {_some(broken)}")
 
 
 def not_finite(tree: Any) -> list[str]:
-  """Returns the paths of the leaves that hold a NaN or an infinity.
+  """Returns the paths of the leaves that have NaN or infinity.
 
-  Reads the tree once, where it lies, and waits for it.
+  The tree is read once on its devices, and this waits for the result.
 
   Args:
-    tree: of arrays; integers are finite.
+    tree: tree of arrays; integers are finite.
   """
   floating = _floating(tree)
   finite = _are_finite(list(floating.values()), first_axis=0)
@@ -62,11 +62,11 @@ def not_finite(tree: Any) -> list[str]:
 
 
 def not_finite_of_each(tree: Any, *, count: int) -> list[list[str]]:
-  """Returns `not_finite` of each of `count` trees that are stacked.
+  """Returns `not_finite` for each tree of a stack.
 
   Args:
-    tree: of arrays (count, ...).
-    count: how many trees there are.
+    tree: tree of arrays (count, ...).
+    count: number of trees in the stack.
   """
   floating = _floating(tree)
   finite = _are_finite(list(floating.values()), first_axis=1)
@@ -86,7 +86,7 @@ def _floating(tree: Any) -> dict[str, Any]:
 
 
 def _are_finite(leaves: list[Any], *, first_axis: int) -> np.ndarray:
-  """(leaves,), or (leaves, trees) where the first axis is that of trees."""
+  """(leaves,) bool; (leaves, trees) if the first axis is a stack of trees."""
   if not leaves:
     return np.ones((0,) + (1,) * first_axis, bool)
   if all(isinstance(leaf, np.ndarray) for leaf in leaves):
@@ -110,20 +110,20 @@ def _reduced(
 def match_rules(
   rules: Sequence[tuple[str, Any]], tree: Any, *, where: str = "rules"
 ) -> Any:
-  """Returns a tree like `tree` that holds the value of each leaf's first rule.
+  """Returns a tree of values: for each leaf the value of its first rule.
 
   Args:
-    rules: `(pattern, value)` pairs, the first match wins.
-    tree: leaves of any kind; only their paths matter.
-    where: what the rules are called in errors, such as a config key.
+    rules: `(pattern, value)` pairs; the first match decides.
+    tree: a tree; only its paths are used.
+    where: name of the rules in messages, such as a config key.
 
   Returns:
-    The tree of values. A value of None is kept as a leaf, so look at such a
-    tree with `is_leaf=lambda value: value is None`.
+    The tree of values. None is a leaf, so use
+    `is_leaf=lambda value: value is None` with such a tree.
 
   Raises:
-    ValueError: a pattern is no regular expression, a path matches no rule, or a
-      rule decides no path. Only a final catch-all `.*` may be left idle.
+    ValueError: a pattern is not a regular expression, a path has no rule, or a
+      rule decides no path. Only a final `.*` may decide no path.
   """
   paths = list(flatten(tree))
   patterns = [_compiled(pattern, where) for pattern, _ in rules]
@@ -134,7 +134,7 @@ def match_rules(
   if lost:
     raise ValueError(
       f"{where}: no rule for {_some(lost)}; rules: "
-      f"{', '.join(pattern for pattern, _ in rules)}; end with one for '.*'"
+      f"{', '.join(pattern for pattern, _ in rules)}; add a last rule for '.*'"
     )
   for i, pattern in enumerate(patterns):
     last_catch_all = pattern.pattern == ".*" and i == len(rules) - 1
@@ -145,15 +145,15 @@ def match_rules(
 
 
 def matching(pattern: str, tree: Any, *, where: str) -> dict[str, Any]:
-  """Returns by path the leaves that match `pattern`; there must be some.
+  """Returns {path: leaf} of the leaves that match `pattern`, at least one.
 
   Args:
-    pattern: a regular expression for whole paths.
-    tree: leaves of any kind.
-    where: what the pattern is called in errors, such as a config key.
+    pattern: a regular expression for complete paths.
+    tree: a tree.
+    where: name of the pattern in messages, such as a config key.
 
   Raises:
-    ValueError: `pattern` is no regular expression or matches no path.
+    ValueError: `pattern` is not a regular expression or matches no path.
   """
   leaves = flatten(tree)
   compiled = _compiled(pattern, where)
@@ -168,8 +168,8 @@ def _compiled(pattern: str, where: str) -> re.Pattern[str]:
     return re.compile(pattern)
   except re.error as error:
     raise ValueError(
-      f"{where}: {pattern!r} is no regular expression ({error}); "
-      "'anything' is written .*"
+      f"{where}: {pattern!r} is not a regular expression ({error}); "
+      "use .* for any text"
     ) from error
 
 
@@ -179,11 +179,11 @@ def _first_match(path: str, patterns: list[re.Pattern[str]]) -> int | None:
 
 
 def _why_idle(pattern: re.Pattern[str], paths: list[str]) -> str:
-  """Explains why a rule decides nothing: it comes too late or is misspelt."""
+  """The reason that a rule decides no path: its position or its spelling."""
   text = pattern.pattern
   if any(pattern.fullmatch(path) for path in paths):
-    return f"{text!r} comes after rules that take all it matches; move it up"
-  # A pattern mostly names the end of a path, so compare it with all endings.
+    return f"{text!r} comes after rules that match the same paths; move it up"
+  # Most patterns name the end of a path, so compare with all suffixes.
   endings = {
     path.split("/", i)[-1] for path in paths for i in range(path.count("/") + 1)
   }
@@ -199,7 +199,7 @@ def _some(paths: list[str]) -> str:
 
 
 def unflatten(leaves: dict[str, Any]) -> dict[str, Any]:
-  """Returns the nested dictionaries that `flatten` makes `leaves` of."""
+  """The inverse of `flatten`: nested dictionaries from {path: leaf}."""
   tree: dict[str, Any] = {}
   for path, leaf in leaves.items():
     *folders, name = path.split("/")

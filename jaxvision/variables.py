@@ -1,4 +1,4 @@
-"""The variables of any model: drawn, or as shapes without arrays.
+"""The variables of any model: initial values, or shapes without arrays.
 
 A model is a Linen module that maps images (b, h, w, c) to logits by
 `__call__(images, *, train)`. `image_shape` is always (h, w, c).
@@ -31,7 +31,7 @@ def one_image(image_shape: tuple[int, int, int]) -> jax.ShapeDtypeStruct:
 def init_variables(
   model: nn.Module, seed: int, image_shape: tuple[int, int, int]
 ) -> Tree:
-  """Fresh variables of a model for images (h, w, c); call it under jit."""
+  """Initial variables of a model for images (h, w, c); call it under jit."""
   images = jnp.zeros((1, *image_shape), jnp.float32)
   return model.init(jax.random.key(seed), images, train=False)
 
@@ -39,7 +39,7 @@ def init_variables(
 def draw(
   model: nn.Module, *, image_shape: tuple[int, int, int], seed: int = 0
 ) -> Tree:
-  """Returns fresh variables of a model for images (h, w, c)."""
+  """Returns initial variables of a model for images (h, w, c)."""
   return batched_init.jit(
     functools.partial(init_variables, model, seed, image_shape)
   )()

@@ -87,7 +87,9 @@ def test_a_last_catch_all_may_be_left_idle():
 
 
 def test_a_glob_is_explained():
-  with pytest.raises(ValueError, match=r"'\*kernel' is no regular expression"):
+  with pytest.raises(
+    ValueError, match=r"'\*kernel' is not a regular expression"
+  ):
     trees.match_rules(((".*", 0), ("*kernel", 1)), PARAMS)
 
 

@@ -1,4 +1,4 @@
-"""Trained networks in use: evaluate, predict, export."""
+"""Inference with trained networks: evaluate, predict, export."""
 
 from jaxvision.inference.inference import (
   TrainedRun,

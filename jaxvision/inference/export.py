@@ -1,9 +1,8 @@
-"""A trained model as one file that needs nothing of this package.
+"""Export of a trained model to one file that runs without jaxvision.
 
-The file is a `jax.export` artifact: uint8 images (b, h, w, c) go in and
-probabilities (b, k) float32 come out, for any b, on CPUs, NVIDIA's GPUs and
-TPUs. Weights and normalisation are inside. docs/export.md has the lines that
-use it.
+The file is a `jax.export` artifact. Its input is uint8 images (b, h, w, c), its
+output probabilities (b, k) float32, for any b, on CPUs, NVIDIA GPUs and TPUs.
+It contains weights and normalisation. docs/export.md has the code to use it.
 """
 
 import pathlib
@@ -21,12 +20,12 @@ from jaxvision.files import suffixes
 Tree = Any
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-# What a flatbuffer, of which the artifact is one, can hold.
+# Size limit of a flatbuffer, the format of the artifact.
 _LARGEST = 2**31 - 2**20  # bytes; the rest is for the program
 
 
 def check_path(path: str | pathlib.Path) -> None:
-  """Raises ValueError for an ending that says another format."""
+  """Raises ValueError for a suffix of another format."""
   suffixes.check(path, ".jax", what="an artifact of jax.export")
 
 
@@ -39,23 +38,25 @@ def save(
   normalization: data.Normalization,
   class_names: Sequence[str] = (),
 ) -> None:
-  """Writes a model, and beside it the names of its classes.
+  """Writes a model, and a text file with its class names.
 
-  The file is as large as the weights, 102 MB for a ResNet-50 and 346 MB for a
-  ViT-B/16; writing it takes about four times that in memory.
+  The file is as large as the weights: 102 MB for ResNet-50, 346 MB for
+  ViT-B/16. Writing it needs about four times as much memory.
 
   Args:
-    path: of the file, such as model.jax. The names go to the same path with
-      the ending .txt, one a line; without names there is no such file.
-    model: maps normalised images to logits, whose softmax the artifact gives.
-    variables: of the model, on any devices of this process.
-    image_shape: (h, w, c) of what goes in.
-    normalization: of the pixels.
-    class_names: in the order of the logits.
+    path: path of the file, such as model.jax. The class names are written to
+      the same path with the suffix .txt, one per line.
+    model: maps normalised images to logits. The output of the artifact is their
+      softmax.
+    variables: the model's variables, on any devices of this process.
+    image_shape: (h, w, c) of the input.
+    normalization: normalisation of the pixels.
+    class_names: class names in the order of the logits; empty for no text file.
 
   Raises:
-    ValueError: more or fewer names than logits; weights of 2 GiB and more, for
-      which the format has no room; or an ending of another format.
+    ValueError: the number of names differs from the number of logits; the
+      weights have 2 GiB or more, the limit of the format; or the suffix is that
+      of another format.
   """
   path = pathlib.Path(path)
   check_path(path)
@@ -63,8 +64,8 @@ def save(
   size = sum(leaf.nbytes for leaf in jax.tree.leaves(variables))
   if size > _LARGEST:
     raise ValueError(
-      f"the weights are {size:,} bytes, but an artifact holds {_LARGEST:,}: "
-      "export a smaller model, or weights in bfloat16"
+      f"the weights have {size:,} bytes, but an artifact can have at most "
+      f"{_LARGEST:,}: export a smaller model, or weights in bfloat16"
     )
 
   def probabilities(images: jax.Array) -> jax.Array:
@@ -79,8 +80,8 @@ def save(
   num_classes = exported.out_avals[0].shape[1]
   if class_names and len(class_names) != num_classes:
     raise ValueError(
-      f"{len(class_names)} class names for a model of {num_classes} classes; "
-      "give them all, or none"
+      f"{len(class_names)} class names for a model with {num_classes} classes; "
+      "give all names, or none"
     )
   if class_names:
     lines = "".join(f"{files.printable(name)}\n" for name in class_names)

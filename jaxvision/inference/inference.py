@@ -1,4 +1,4 @@
-"""A trained run at work: measures a split, names what is in an image."""
+"""Inference with a trained run: load, evaluate, predict."""
 
 import dataclasses
 import logging
@@ -29,19 +29,18 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TrainedRun:
-  """A run read back from its folder.
+  """A trained network with its config, from a run folder or published weights.
 
   Attributes:
-    config: its config.
+    config: the config.
     class_names: in the order of the logits.
-    image_shape: (h, w, c) it was trained on.
-    model, variables: model.apply(variables, images, train=False) -> logits;
-      the variables are the moving average where the run keeps one.
-    step: of the checkpoint.
-    mesh: what the variables lie on.
-    workdir: the folder; None for published weights.
-    evaluated_shape: (h, w, c) of the images that it evaluates, where they are
-      of another size.
+    image_shape: (h, w, c) of the training images.
+    model, variables: model.apply(variables, images, train=False) -> logits. The
+      variables are the moving average (EMA) if the run has one.
+    step: step of the checkpoint.
+    mesh: mesh of the variables.
+    workdir: the run's folder; None for published weights.
+    evaluated_shape: (h, w, c) of evaluation images, if it differs.
     averaged: whether the variables are the moving average.
   """
 
@@ -58,30 +57,30 @@ class TrainedRun:
 
   @property
   def input_shape(self) -> tuple[int, int, int]:
-    """(h, w, c) of the images that it classifies."""
+    """(h, w, c) of the images that are classified."""
     return self.evaluated_shape or self.image_shape
 
   @property
   def normalization(self) -> data.Normalization:
-    """Of the pixels of these images."""
+    """The normalisation of the pixels."""
     return data.Normalization(self.config.data.mean, self.config.data.std)
 
 
 def load_run(
   workdir: str | pathlib.Path, *, which: str = "last", trust: bool = False
 ) -> TrainedRun:
-  """Reads a run's config and one of its checkpoints.
+  """Loads the config and a checkpoint of a run.
 
   Args:
     workdir: the run's folder.
     which: "last", "best" or the number of a step.
-    trust: run code in the folder that this account has never typed.
+    trust: allow code in the folder that this account has not trusted before.
 
   Raises:
-    FileNotFoundError: it is no run, or has no such checkpoint.
-    ValueError: it has code that is not trusted.
+    FileNotFoundError: the folder is not a run, or lacks this checkpoint.
+    ValueError: the folder has code that is not trusted.
     checkpoint.CheckpointError: the checkpoint cannot be read.
-    trees.NotFinite: it holds a NaN or an infinity.
+    trees.NotFinite: the checkpoint has NaN or infinity.
   """
   cache.cache_compilations()
   with user_code.trusting(trust):
@@ -89,7 +88,7 @@ def load_run(
   result = network.read_result(workdir)
   mesh = _make_mesh(config)
   model = assembly.make_model(config, len(result["class_names"]))
-  # Only the structure of the optimizer's state matters here.
+  # The schedule affects only the structure of the optimizer's state here.
   schedule = schedules.create("constant", peak=0.0, total_steps=1)
   image_shape = tuple(result["image_shape"])
   _, _, template = assembly.state_functions(
@@ -115,10 +114,10 @@ def load_run(
 
 
 def read_config(workdir: str | pathlib.Path) -> configs.ConfigDict:
-  """Reads a run's config; keys that it does not have get their defaults.
+  """Reads the config of a run; a key that it lacks has its default.
 
   Raises:
-    FileNotFoundError: it is no run.
+    FileNotFoundError: the folder is not a run.
     ValueError: it names code that this account does not trust.
   """
   return workdirs.load_config(workdir)
@@ -127,24 +126,24 @@ def read_config(workdir: str | pathlib.Path) -> configs.ConfigDict:
 def evaluate(
   run: TrainedRun, *, role: str = "test", data_changed: str = "refuse"
 ) -> classification.Evaluation:
-  """Measures the run on a split of its own data: train, validation or test.
+  """Evaluates the run on a split of its own data.
 
-  Warns of examples of it that the run was trained on.
+  Warns about examples of the split that the run was trained on.
 
   Args:
     run: from `load_run`.
-    role: of the split.
-    data_changed: "accept" measures it although it is not what it was when the
-      run was trained.
+    role: "train", "validation" or "test".
+    data_changed: "accept" allows data that have changed since the training.
 
   Raises:
-    ValueError: its config names no such split, or its data have changed.
+    ValueError: the config does not have this split, or the data have changed.
     trees.NotFinite: a metric is not finite.
   """
   split = run.config.data.get(role)
   if not split:
     raise ValueError(
-      f"the run names no {role} split; its config has data.{role} = {split!r}"
+      f"the run has no {role} split (data.{role} = {split!r}); choose another "
+      "split"
     )
   dataset = data.open_dataset(assembly.make_source(run.config), split)
   if dataset.class_names != run.class_names:
@@ -164,13 +163,13 @@ def evaluate(
 def measure(
   run: TrainedRun, batches: data.Batches
 ) -> classification.Evaluation:
-  """Measures the run on batches of any split whose classes are the run's.
+  """Evaluates the run on batches of any split with the classes of the run.
 
   Raises:
     trees.NotFinite: a metric is not finite.
   """
   if run.averaged:
-    _LOGGER.info("measured: the moving average of the parameters")
+    _LOGGER.info("evaluated: the moving average of the parameters")
   task_sums = forward.make_task_sums(run.config, run.model, mesh=run.mesh)
   evaluator = classification.make_evaluator(task_sums, batches, run.mesh)
   measured = evaluator(run.variables)
@@ -183,7 +182,7 @@ def measure(
 
 
 def describe(run: TrainedRun) -> str:
-  """What of a run is used: "step 48, moving average of the parameters"."""
+  """The checkpoint in use: "step 48, moving average of the parameters"."""
   average = ", moving average of the parameters" if run.averaged else ""
   return f"step {run.step}{average}"
 
@@ -193,20 +192,20 @@ def predict(
 ) -> list[dict[str, Any]]:
   """The most probable classes of image files.
 
-  An image of another size than the run evaluates is resized to it. The
-  classes of ImageNet have names instead of their WordNet ids.
+  Images of another size than the evaluation images are resized. ImageNet's
+  classes have names instead of WordNet ids.
 
   Args:
     run: from `load_run`.
-    images: paths of files.
-    top: how many classes to name, at most.
+    images: paths of image files.
+    top: maximum number of classes per image.
 
   Returns:
     Per file {"image": path, "top": [{"class", "probability"}, ...]}, or
-    {"image": path, "error": why it cannot be read}.
+    {"image": path, "error": reason} if it cannot be read.
 
   Raises:
-    trees.NotFinite: the model overflows, so that it has no probabilities.
+    trees.NotFinite: the model overflows, so a probability is not finite.
   """
   of_data = run.config.data
   transform = data.make_host_transform(of_data.eval_transforms)
@@ -227,7 +226,7 @@ def predict(
       image = transform(None, image)
       if image.shape != run.input_shape:
         image = to_size(None, image)
-    except Exception as error:  # of this image; the others have results
+    except Exception as error:  # of this image only
       reason = data.reason_of(error)
       if reason is None:
         raise
@@ -246,9 +245,9 @@ def predict(
 
 
 def _make_mesh(config: configs.ConfigDict) -> Mesh:
-  """Of as many devices as the batches of the run can be split over.
+  """A mesh of as many devices as divide the batches of the run.
 
-  Parameters are split over them as far as the run had them split.
+  Parameters are sharded over the axis "fsdp" as in the run, if possible.
   """
   devices = jax.devices()
   size = assembly.batch_size(config, train=False)

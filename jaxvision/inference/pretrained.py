@@ -1,4 +1,4 @@
-"""A published network ready for use, as if it were a run of ours."""
+"""Published networks, opened as a `TrainedRun`."""
 
 import dataclasses
 import logging
@@ -29,32 +29,31 @@ def open_weights(
   like: str = "",
   **changes: Any,
 ) -> inference.TrainedRun:
-  """Reads weights; `inference.predict` then names what is in images.
+  """Loads weights for `inference.predict`, `evaluate` and probes.
 
-  Images are resized, cropped and normalised as `weights.preprocessing` says,
-  which is logged. The classes have ImageNet's names where there are 1000 or
-  21,843 of them, else numbers.
+  Images are resized, cropped and normalised as in `weights.preprocessing`; the
+  preprocessing is logged. 1000 or 21,843 classes have ImageNet's names; other
+  classes have numbers.
 
   Args:
-    path_or_url: as `weights.load` takes it.
-    name: of the model.
-    image_size: one side, or (height, width), in pixels; None is what the
-      weights are for.
-    names: a file with the name of each class on a line, in the order of the
-      logits; None is as above.
-    like: whose preprocessing it is, in place of the file's, as for
-      `weights.preprocessing`.
-    **changes: of the preprocessing, as `image_preprocessing.changed` takes
-      them.
+    path_or_url: as for `weights.load`.
+    name: name of the model.
+    image_size: one side, or (height, width), in pixels; None for the size of
+      the weights.
+    names: a file with one class name per line, in the order of the logits; None
+      for the names above.
+    like: label of another preprocessing, as for `weights.preprocessing`.
+    **changes: changes of the preprocessing, as for
+      `image_preprocessing.changed`.
 
   Raises:
-    FileNotFoundError, ConnectionError, ValueError: as `weights.load` does; a
-      ValueError for a file of another number of names, and for the folder of a
-      run, which knows more than its weights: `inference.load_run` reads it.
-    trees.NotFinite: they hold a NaN or an infinity.
+    FileNotFoundError, ConnectionError, ValueError: as `weights.load`. Also
+      ValueError if the number of names is wrong, or for a run folder (use
+      `inference.load_run`).
+    trees.NotFinite: the weights have NaN or infinity.
   """
   if os.path.isdir(path_or_url):
-    raise ValueError(f"{path_or_url} is a run: say --workdir {path_or_url}")
+    raise ValueError(f"{path_or_url} is a run; give --workdir {path_or_url}")
   if isinstance(image_size, int):
     image_size = (image_size, image_size)
   inputs = weights.preprocessing(
@@ -63,8 +62,8 @@ def open_weights(
   inputs = image_preprocessing.changed(inputs, **changes)
   if inputs.channels not in (1, 3):
     raise ValueError(
-      f"{files.printable(path_or_url)} is for images of {inputs.channels} "
-      "channels, and image files have 3 or 1: use weights.load in Python"
+      f"{files.printable(path_or_url)} is for images with {inputs.channels} "
+      "channels, but image files have 3 or 1; use weights.load in Python"
     )
   mesh = parallel.make_mesh(jax.devices()[:1])
   model, variables = weights.load(
@@ -102,7 +101,7 @@ def _class_names(
     if len(names) != num_classes:
       raise ValueError(
         f"{path} has {len(names)} lines, and the weights have {num_classes} "
-        "classes; a file of names has one a line"
+        "classes; give a file with one name per line"
       )
     return names
   if num_classes == len(names_of_classes.imagenet_1k()):
@@ -111,17 +110,16 @@ def _class_names(
     try:
       return names_of_classes.imagenet_21k()
     except (FileNotFoundError, ConnectionError) as error:
-      _LOGGER.warning("the classes have numbers in place of names: %s", error)
+      _LOGGER.warning("the classes have numbers instead of names: %s", error)
   return tuple(map(str, range(num_classes)))
 
 
 def evaluate(
   run: inference.TrainedRun, kind: str, name: str, split: str
 ) -> classification.Evaluation:
-  """Measures a network on a split of any data set that has its classes.
+  """Evaluates a network on a split of any data set with its classes.
 
-  Classes are the same if their names are; they may be in another order, and
-  some may be missing.
+  Classes are matched by name. Their order may differ, and some may be missing.
 
   Args:
     run: from `open_weights` or `inference.load_run`.
@@ -129,7 +127,7 @@ def evaluate(
     split: in the slicing syntax of TFDS.
 
   Raises:
-    ValueError: it has a class that the network does not know.
+    ValueError: the data set has a class that the network does not have.
   """
   batches = make_batches(
     run,
@@ -153,17 +151,17 @@ def make_batches(
   size: int,
   class_names: Sequence[str] = (),
 ) -> data.Batches:
-  """Returns a split of other images in order, made for the network.
+  """Returns the batches of a split, with the network's evaluation transforms.
 
-  Images are transformed as the network is evaluated, and resized where they
-  are then of another size than it evaluates.
+  Images are then resized to the size of the evaluation images, if needed.
 
   Args:
     run: from `open_weights` or `inference.load_run`.
     kind, name: as `data.kind` and `data.name` of a config.
     split: in the slicing syntax of TFDS.
-    size: examples in a batch.
-    class_names: what the labels shall number; () is as the data set does.
+    size: examples per batch.
+    class_names: class names that define the labels; () for those of the data
+      set.
 
   Raises:
     ValueError: a class of the data set is not among `class_names`.
@@ -178,14 +176,14 @@ def make_batches(
   config.evaluate.batch_size = size
   dataset = data.open_dataset(assembly.make_source(config), split)
   if class_names:
-    dataset = _numbered_as(dataset, tuple(class_names))
+    dataset = _relabelled(dataset, tuple(class_names))
   return assembly.make_batches(config, dataset, train=False)
 
 
-def _numbered_as(
+def _relabelled(
   dataset: data.Dataset, class_names: tuple[str, ...]
 ) -> data.Dataset:
-  """The data set with the labels of the network."""
+  """The data set with the labels of the network, matched by class name."""
   if dataset.class_names == class_names:
     return dataset
   theirs = names_of_classes.readable(dataset.class_names)
@@ -194,10 +192,10 @@ def _numbered_as(
   if unknown:
     raise ValueError(
       f"{dataset.name} has {len(unknown)} classes of {len(theirs)} that the "
-      f"network does not know: {_listed(unknown)}; it knows {len(own)}: "
-      f"{_listed(own)}. Name the classes of both alike"
+      f"network does not have: {_listed(unknown)}; it has {len(own)}: "
+      f"{_listed(own)}. Use the same class names for both"
       + (
-        "; --class_names FILE gives the classes of weights their names"
+        "; --class_names FILE gives the names of the classes of weights"
         if own == tuple(map(str, range(len(own))))
         else ""
       )

@@ -1,4 +1,4 @@
-"""A look inside any model: its layers, their outputs, its first filters."""
+"""Interpretation of any model: layers, their outputs, first-layer filters."""
 
 from jaxvision.interpret.filters import first_layer
 from jaxvision.interpret.layers import layer_names, tap

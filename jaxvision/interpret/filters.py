@@ -1,4 +1,4 @@
-"""Filters of the first layer, as pictures: kernels, patches, templates."""
+"""First-layer filters as images: kernels, patch embeddings, templates."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from jaxvision import trees
 from jaxvision.variables import variable_shapes
 
 Tree = Any
-MOST_FILTERS = 64  # More do not fit into one picture.
+MOST_FILTERS = 64  # More do not fit into one figure.
 
 
 def first_layer(
@@ -21,25 +21,25 @@ def first_layer(
   image_shape: tuple[int, int, int],
   gather: Callable[[Any], np.ndarray] = np.asarray,
 ) -> tuple[str, np.ndarray]:
-  """Returns what the first layer looks for, as pictures.
+  """Returns the filters of the first layer as images.
 
-  Of a convolution or a patch embedding these are its kernels; of a layer that
-  is fully connected to the pixels, the weights of each output laid out as the
-  image (of the linear model: one template per class).
+  For a convolution or a patch embedding these are its kernels. For a layer that
+  is fully connected to the pixels, they are the weights of each output in the
+  shape of the image (for the linear model: one template per class).
 
   Args:
-    model: whose first layer is meant.
-    params: its parameters.
+    model: the model.
+    params: the parameters of the model.
     image_shape: (h, w, c).
-    gather: makes one numpy array of a parameter, such as `parallel.whole` for
-      one that several processes share.
+    gather: converts a parameter to a numpy array; `parallel.whole` for
+      parameters that are sharded over processes.
 
   Returns:
-    The path of the parameter, such as "conv1/kernel", and its first 64 filters
-    at most, (n, h, w, c) float32.
+    The path of the parameter, such as "conv1/kernel", and at most 64 filters,
+    (n, h, w, c) float32.
 
   Raises:
-    ValueError: if the first kernel is not one that reads pixels.
+    ValueError: the first kernel does not read pixels.
   """
   path = _first_kernel(model, image_shape=image_shape)
   kernel = gather(trees.flatten(params)[path]).astype(np.float32)
@@ -59,8 +59,8 @@ def _first_kernel(
 ) -> str:
   """Returns the path of the first kernel in the order of calls.
 
-  The order of calls has to be observed: the tree of parameters is sorted by
-  name, and which shapes read pixels can be ambiguous.
+  The order of calls is traced, because the tree of parameters is sorted by name
+  and shapes can be ambiguous.
   """
   finished = []
 

@@ -1,4 +1,4 @@
-"""The layers of any model by path, and the outputs of some of them.
+"""The layers of any model by path, and taps of their outputs.
 
 A layer is a Linen module inside the model: "layer3_0/conv2" or
 "Transformer/encoderblock_3". The model is not changed.
@@ -19,7 +19,7 @@ Tree = Any
 def layer_names(
   model: nn.Module, *, image_shape: tuple[int, int, int]
 ) -> list[str]:
-  """Returns the paths of the layers that the model calls, in that order."""
+  """Returns the paths of the layers, in the order of calls."""
   _, shapes = trace(written_out(model), image_shape)
   return [path for path in shapes if path]
 
@@ -29,7 +29,7 @@ def trace(
 ) -> tuple[Tree, dict[str, tuple[int, ...]]]:
   """Returns the variables, and {path: shape of the layer's output}.
 
-  The layers are in the order in which their calls begin.
+  The layers are ordered by the start of their calls.
   """
   shapes = {}
 
@@ -37,7 +37,7 @@ def trace(
     if context.method_name != "__call__":
       return call(*args, **kwargs)
     path = "/".join(context.module.path)
-    shapes[path] = ()  # Takes its place before the layers inside.
+    shapes[path] = ()  # Inserted before the inner layers.
     outputs = call(*args, **kwargs)
     shapes[path] = jax.tree.leaves(outputs)[0].shape
     return outputs
@@ -48,7 +48,7 @@ def trace(
 
 
 def written_out(model: nn.Module) -> nn.Module:
-  """Returns the model without scans over its blocks, which hide the inside."""
+  """Returns the model without a scan over its blocks, which hides them."""
   if getattr(model, "scan_layers", False):
     return model.clone(scan_layers=False)
   return model
@@ -57,19 +57,20 @@ def written_out(model: nn.Module) -> nn.Module:
 def tap(
   model: nn.Module, variables: Tree, images: jax.Array, *, layers: Sequence[str]
 ) -> dict[str, Any]:
-  """Returns what some layers of the model compute, in evaluation mode.
+  """Returns the outputs of some layers, in evaluation mode.
 
   Args:
-    model: any; is not changed.
-    variables: of the model.
+    model: any model; it is not changed.
+    variables: the variables of the model.
     images: (b, h, w, c), normalised.
-    layers: paths as `layer_names` lists them.
+    layers: paths, as from `layer_names`.
 
   Returns:
-    {path: output}; of a layer that is called several times, its last output.
+    {path: output}; the last output of a layer that is called several times.
 
   Raises:
-    ValueError: if the model calls no such layer; names the nearest.
+    ValueError: the model does not call such a layer; the message has the
+      nearest names.
   """
   called = []
 

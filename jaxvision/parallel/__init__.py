@@ -1,4 +1,4 @@
-"""Arrays on many devices: the mesh, the batches, the sharding rules."""
+"""Arrays on several devices: the mesh, batches, sharding rules."""
 
 from jaxvision.parallel.arrays import (
   batch_sharding,

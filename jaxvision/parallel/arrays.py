@@ -1,6 +1,6 @@
-"""Arrays on a mesh: batches that are split over it, arrays that are whole.
+"""Arrays on a mesh: batches (split over the mesh) and replicated arrays.
 
-Each process reads the rows of a batch that its own devices hold.
+Each process reads the rows of a batch that belong to its devices.
 """
 
 from typing import Any
@@ -12,40 +12,40 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-  """The sharding of an array that is whole on every device."""
+  """The sharding of an array that is replicated on all devices."""
   return NamedSharding(mesh, PartitionSpec())
 
 
 def batch_sharding(mesh: Mesh, *, axis: int = 0) -> NamedSharding:
-  """The sharding of a batch whose examples lie along `axis`."""
+  """The sharding of a batch; `axis` is the axis of the examples."""
   spec = PartitionSpec(*[None] * axis, mesh.axis_names)
   return NamedSharding(mesh, spec)
 
 
 def put_batch(batch: Any, mesh: Mesh, *, axis: int = 0) -> Any:
-  """This process's rows (numpy) as one global array; the copy is not awaited.
+  """Makes global arrays from this process's rows; the copy is asynchronous.
 
   Args:
-    batch: tree of arrays (..., b / processes, ...), this process's share.
-    mesh: the mesh to lie on.
-    axis: where the examples lie.
+    batch: tree of numpy arrays (..., b / processes, ...), this process's rows.
+    mesh: the mesh.
+    axis: axis of the examples.
   """
   sharding = batch_sharding(mesh, axis=axis)
   return jax.make_array_from_process_local_data(sharding, batch)
 
 
 def whole(array: jax.Array | np.ndarray) -> np.ndarray:
-  """An array, wherever it is; all processes that share it must call this."""
+  """Gathers an array to numpy; all processes that share it must call this."""
   if not isinstance(array, jax.Array) or array.is_fully_addressable:
     return np.asarray(array)
   return multihost_utils.process_allgather(array, tiled=True)
 
 
 def local_rows(batch_size: int, mesh: Mesh) -> slice | np.ndarray:
-  """The rows of the global batch that this process's devices hold.
+  """The rows of the global batch that belong to this process's devices.
 
-  They are a slice where they are neighbours. On a TPU pod they need not be: the
-  mesh follows the network, not the processes.
+  Contiguous rows are a slice. On a TPU pod they may not be contiguous: the mesh
+  follows the network, not the processes.
   """
   indices = batch_sharding(mesh).devices_indices_map((batch_size,))
   held = sorted(
@@ -62,13 +62,13 @@ def local_rows(batch_size: int, mesh: Mesh) -> slice | np.ndarray:
 def check_batch_size(
   batch_size: int, mesh: Mesh, *, key: str, parts: int = 1
 ) -> None:
-  """Raises ValueError where a batch cannot be split evenly over the mesh.
+  """Raises ValueError if a batch cannot be split evenly over the mesh.
 
   Args:
-    batch_size: examples, of all devices together.
-    mesh: that shares them.
-    key: of the config, for the message.
-    parts: that the batch is taken in, one after another.
+    batch_size: examples of all devices together.
+    mesh: the mesh.
+    key: config key, for the message.
+    parts: number of parts for gradient accumulation.
   """
   least = mesh.size * parts
   if batch_size < 1 or batch_size % least:

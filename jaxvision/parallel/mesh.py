@@ -1,9 +1,8 @@
-"""The mesh: all devices of a run, in a grid of three axes.
+"""The mesh: all devices of a run in a grid with three axes.
 
-The mesh has three axes. Along all of them a batch is split; along "fsdp"
-parameters may be, too (see `jaxvision.parallel.sharding`). "replica" goes
-across slices, whose devices are joined by a slower network, "data" and "fsdp"
-stay inside one.
+A batch is split along all three axes. Parameters can be split along "fsdp" (see
+`jaxvision.parallel.sharding`). The axis "replica" connects slices, through a
+slower network. The axes "data" and "fsdp" are inside a slice.
 """
 
 import os
@@ -28,13 +27,13 @@ def make_mesh(
   """A mesh of `devices` with the axes "replica", "data" and "fsdp".
 
   Args:
-    devices: all that there are by default; they need not be of this machine.
-    replica: 0 is the number of slices.
-    data: 0 is what the others leave.
-    fsdp: 0 is what the others leave.
+    devices: all devices by default; they can belong to other machines.
+    replica: size of the axis; 0 for the number of slices.
+    data: size of the axis; 0 for the remaining devices.
+    fsdp: size of the axis; 0 for the remaining devices.
 
   Raises:
-    ValueError: the sizes do not go together with the devices.
+    ValueError: the sizes do not match the number of devices.
   """
   devices = jax.devices() if devices is None else devices
   slices = len({getattr(device, "slice_index", 0) for device in devices})
@@ -48,25 +47,25 @@ def make_mesh(
     grid = mesh_utils.create_device_mesh(
       sizes, devices, allow_split_physical_axes=True
     )
-  # Explicit axes, the default of jax.make_mesh, do not pass through attention.
+  # Attention does not support explicit axes, the default of jax.make_mesh.
   return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def _sizes(
   count: int, slices: int, replica: int, data: int, fsdp: int
 ) -> tuple[int, int, int]:
-  """The mesh's sizes, with those inferred that are 0."""
+  """The sizes of the mesh, with inferred values for 0."""
   asked = f"mesh.replica {replica} x mesh.data {data} x mesh.fsdp {fsdp}"
   if min(replica, data, fsdp) < 0 or data == fsdp == 0:
     raise ValueError(
-      f"{asked}: sizes are positive, and one of data and fsdp may be 0, which "
-      f"is what the others leave of the {count} devices"
+      f"{asked}: give positive sizes; one of data and fsdp may be 0, for the "
+      f"remaining devices of {count}"
     )
   replica = replica or slices
   if replica % slices:
     raise ValueError(
-      f"{asked}: the devices are in {slices} slices, of which mesh.replica "
-      f"must be a multiple; set it to {slices}, or to 0"
+      f"{asked}: the devices are in {slices} slices, and mesh.replica must be "
+      f"a multiple of this number; set it to {slices}, or to 0"
     )
   known = replica * (data or 1) * (fsdp or 1)
   if count % known:
@@ -78,18 +77,18 @@ def _sizes(
   if data and fsdp and left > 1:
     raise ValueError(
       f"{asked} uses {known} of the {count} devices; set mesh.data or "
-      "mesh.fsdp to 0, which is what the others leave"
+      "mesh.fsdp to 0, to use the remaining devices"
     )
   return replica, data or left, fsdp or left
 
 
 def describe(mesh: Mesh) -> str:
-  """What the mesh is made of, as in "8 x NVIDIA H200" or "1 x cpu"."""
+  """The devices of the mesh as text: "8 x NVIDIA H200" or "1 x cpu"."""
   return f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
 
 
 def idle_accelerators() -> list[str]:
-  """Accelerators of this machine that jax does not use: their device files."""
+  """The device files of accelerators that jax does not use."""
   asked_for_cpu = "cpu" in os.environ.get("JAX_PLATFORMS", "")
   if jax.default_backend() != "cpu" or asked_for_cpu:
     return []

@@ -1,20 +1,21 @@
-"""How a training state lies on a mesh: rules over the paths of parameters.
+"""Sharding rules: how a training state is distributed over a mesh.
 
-A rule is `(pattern, layout)`, see `trees.match_rules`. A layout is
+A rule is `(pattern, layout)` over the paths of parameters, see
+`trees.match_rules`. A layout is
 
-  "replicate"        the parameter is whole on every device;
-  "fsdp"             its largest axis that the mesh's axis "fsdp" divides is
-                     split along it, "fsdp(min_size=65536)" where it has at
-                     least so many elements (16384 if not said);
-  (None, "fsdp")     what each axis of the parameter is split along, as in
+  "replicate"        the parameter is replicated on all devices;
+  "fsdp"             the largest axis that the mesh's axis "fsdp" divides is
+                     split along it. "fsdp(min_size=65536)" splits parameters
+                     with at least 65536 elements (default 16384);
+  (None, "fsdp")     the mesh axis of each axis of the parameter, as in
                      `jax.sharding.PartitionSpec`.
 
-What the optimizer keeps of a parameter and its moving average lie as it does.
-Everything else, such as batch statistics, is whole everywhere.
+The optimizer state and the moving average of a parameter have its sharding.
+Everything else, such as batch statistics, is replicated.
 
-Values that are computed stay split along the batch, whatever the parameters
-are: otherwise XLA may find it cheaper to move them than the parameters, which
-no longer holds on many devices.
+Activations stay split along the batch for any sharding of the parameters.
+Otherwise XLA may move activations instead of parameters, which is slower on
+many devices.
 """
 
 import contextlib
@@ -39,18 +40,18 @@ WHERE = "mesh.rules"
 
 
 def of_state(state: Tree, params: Tree, mesh: Mesh, *, rules: Rules) -> Tree:
-  """Returns the shardings of a state, a tree like it.
+  """Returns the shardings of a state, as a tree.
 
   Args:
-    state: tree of arrays or their shapes. A leaf whose path ends with that of a
-      parameter and which has its shape belongs to it.
+    state: tree of arrays or shapes. A leaf belongs to a parameter if its path
+      ends with the path of the parameter and its shape is equal.
     params: the parameters, or their shapes.
-    mesh: what they shall lie on.
+    mesh: the mesh.
     rules: see above.
 
   Raises:
-    ValueError: a rule that decides nothing, a parameter that none does, or a
-      layout that does not fit; names the parameter and what would fit.
+    ValueError: a rule matches nothing, a parameter has no rule, or a layout
+      does not fit. The message has the parameter and the remedy.
   """
   specs = _specs(params, mesh, rules)
   shapes = {path: leaf.shape for path, leaf in trees.flatten(params).items()}
@@ -66,15 +67,15 @@ def of_state(state: Tree, params: Tree, mesh: Mesh, *, rules: Rules) -> Tree:
 
 
 def splits(mesh: Mesh, rules: Rules) -> bool:
-  """Whether parameters are split at all."""
+  """Whether any parameter is split."""
   own = any(not isinstance(layout, str) for _, layout in rules)
   return own or mesh.shape.get("fsdp", 1) > 1
 
 
 def split(params: Tree, mesh: Mesh, *, rules: Rules) -> Tree:
-  """Returns the parameters, which lie, as do their gradients, by the rules.
+  """Constrains the sharding of parameters and their gradients to the rules.
 
-  Call it under jit, and differentiate what comes after it.
+  Call it under jit, inside the differentiated function.
   """
   if not splits(mesh, rules):
     return params
@@ -84,7 +85,7 @@ def split(params: Tree, mesh: Mesh, *, rules: Rules) -> Tree:
 
 
 def _owner(path: str, specs: dict[str, PartitionSpec]) -> str | None:
-  """The longest ending of a path that is a parameter's."""
+  """The longest suffix of a path that is the path of a parameter."""
   while path not in specs:
     _, slash, path = path.partition("/")
     if not slash:
@@ -93,7 +94,7 @@ def _owner(path: str, specs: dict[str, PartitionSpec]) -> str | None:
 
 
 def _specs(params: Tree, mesh: Mesh, rules: Rules) -> dict[str, PartitionSpec]:
-  """By path, along which axes of the mesh a parameter is split."""
+  """{path: mesh axes along which the parameter is split}."""
   layouts = trees.match_rules(rules, params, where=WHERE)
   is_layout = lambda each: isinstance(each, str | tuple)  # noqa: E731
   return {
@@ -137,34 +138,34 @@ def _fsdp(
 def _checked(
   path: str, shape: tuple[int, ...], spec: PartitionSpec, mesh: Mesh
 ) -> PartitionSpec:
-  """The spec, if its axes exist and divide those of the parameter."""
+  """Returns the spec, after checks of its axes against the parameter."""
   problem = f"{WHERE}: {tuple(spec)} for {path} of shape {shape}"
   if len(spec) > len(shape):
-    raise ValueError(f"{problem} has more axes than that; leave some out")
+    raise ValueError(f"{problem} has too many axes; remove some")
   for size, names in zip(shape, spec, strict=False):
     names = names if isinstance(names, tuple) else (names,) if names else ()
     if unknown := set(names) - set(mesh.axis_names):
       raise ValueError(
-        f"{problem} names {', '.join(sorted(unknown))}; the mesh has "
-        f"{', '.join(mesh.axis_names)}"
+        f"{problem} has the unknown axis {', '.join(sorted(unknown))}; the "
+        f"mesh has {', '.join(mesh.axis_names)}"
       )
     count = math.prod(mesh.shape[name] for name in names)
     if size % count:
       raise ValueError(
-        f"{problem}: {size} is no multiple of the {count} devices along "
+        f"{problem}: {size} is not a multiple of the {count} devices along "
         f"{', '.join(names)}; split another axis, or none"
       )
   return spec
 
 
 def moments_by_device(mesh: Mesh) -> contextlib.AbstractContextManager:
-  """In it, batch normalisations take their statistics device by device.
+  """A context in which batch normalisation sums statistics per device first.
 
-  What the devices have found is exchanged once, as means of the whole batch
-  would be.
+  The sums of the devices are then exchanged once per layer; the statistics are
+  those of the complete batch.
 
   Args:
-    mesh: that shares the batch.
+    mesh: the mesh of the batch.
   """
   gather = functools.partial(
     jax.lax.with_sharding_constraint, shardings=arrays.replicated(mesh)
@@ -181,13 +182,13 @@ def moments_by_device(mesh: Mesh) -> contextlib.AbstractContextManager:
 def batch_split(
   batch_size: int, mesh: Mesh
 ) -> contextlib.AbstractContextManager:
-  """In it, what modules are called with and return stays split over the mesh.
+  """A context in which inputs and outputs of modules stay split over the mesh.
 
-  Only where its first axis is the batch; whatever else it is stays as it is.
+  It applies to arrays whose first axis is the batch; others are not changed.
 
   Args:
-    batch_size: examples that the model is applied to.
-    mesh: that shares them.
+    batch_size: examples of the batch.
+    mesh: the mesh of the batch.
   """
   sharding = arrays.batch_sharding(mesh)
 

@@ -1,4 +1,4 @@
-"""Tables of a model: its layers, their parameters and products, its blocks."""
+"""Summary of a model: layers, parameters, FLOPs and blocks."""
 
 from jaxvision.summary.table import (
   Layer,

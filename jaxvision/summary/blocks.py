@@ -1,11 +1,11 @@
-"""How deep parameters lie, for learning rates that decay towards the images.
+"""Blocks of a model, and the layer of each parameter for learning-rate decay.
 
-As in BEiT (Bao et al. 2022) and MAE (He et al. 2022), layer 0 is what comes
+As in BEiT (Bao et al. 2022) and MAE (He et al. 2022), layer 0 is everything
 before the first block, such as the patch embedding, the positions and the class
-token; then every block is a layer; the last layer is what comes after the last
-block, the classifier with it. A block is a numbered module that holds others
+token. Then each block is a layer. The last layer is everything after the last
+block, with the classifier. A block is a numbered module that has submodules
 with parameters, as "Transformer/encoderblock_3", "block1/unit02" or "layer1_0".
-In a network without blocks, such as VGG, each kernel begins a layer.
+In a network without blocks, such as VGG, each kernel starts a layer.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,14 +23,14 @@ Tree = Any
 def layers(
   model: nn.Module, *, image_shape: tuple[int, int, int]
 ) -> dict[str, int]:
-  """Returns the layer of each parameter by path, in the order of the tree.
+  """Returns {path of a parameter: layer}, in the order of the tree.
 
   Args:
-    model: any; is only traced.
+    model: any model; it is only traced.
     image_shape: (h, w, c).
   """
   paths = list(trees.flatten(_params(model, image_shape)))
-  # The tree is sorted by name: in which order modules are called is observed.
+  # The tree is sorted by name, so the order of calls is traced.
   order = interpret.layer_names(model, image_shape=image_shape)
   starts = _starts(order, paths)
   layer, layer_of = 0, {"": 0}
@@ -43,12 +43,12 @@ def layers(
 def rate_factors(
   model: nn.Module, *, decay: float, image_shape: tuple[int, int, int]
 ) -> Tree:
-  """Returns decay^(last layer - layer) of each parameter, a tree like them.
+  """Returns decay^(last layer - layer) for each parameter, as a tree.
 
   Args:
-    model: any; is only traced.
-    decay: from a layer to the one before; MAE has 0.65 for fine-tuning ViT-B,
-      0.75 for ViT-L.
+    model: any model; it is only traced.
+    decay: factor between consecutive layers; for fine-tuning, MAE uses 0.65
+      with ViT-B and 0.75 with ViT-L.
     image_shape: (h, w, c).
   """
   layer_of = layers(model, image_shape=image_shape)
@@ -66,7 +66,7 @@ def blocks(model: nn.Module, *, image_shape: tuple[int, int, int]) -> list[str]:
   """Returns the paths of the model's blocks, in the order of calls.
 
   Args:
-    model: any; is only traced.
+    model: any model; it is only traced.
     image_shape: (h, w, c).
   """
   order = interpret.layer_names(model, image_shape=image_shape)
@@ -84,7 +84,7 @@ def _blocks(order: Sequence[str], paths: Sequence[str]) -> list[str]:
 
 
 def _starts(order: Sequence[str], paths: Sequence[str]) -> list[str]:
-  """The modules with which the layers after layer 0 begin."""
+  """The first module of each layer after layer 0."""
   owners = {path.rpartition("/")[0] for path in paths}
   blocks = _blocks(order, paths)
   if not blocks:
@@ -104,7 +104,7 @@ def _is_block(module: str, owners: Collection[str]) -> bool:
 
 
 def _innermost(path: str, modules: Collection[str]) -> str:
-  """The module that a parameter belongs to, or is deepest inside of."""
+  """The innermost module that contains a parameter."""
   while path not in modules:
     path = path.rpartition("/")[0]
   return path

@@ -1,8 +1,8 @@
-"""Multiply-accumulates of a computation, read from its jaxpr.
+"""Multiply-accumulates of a computation, counted from its jaxpr.
 
-Those of convolutions and matrix products, as papers count them: taps on padding
-included, elementwise operations not. (XLA's own cost analysis leaves out the
-padding, 7 % of ResNet-18, and counts the body of a scan once.)
+Convolutions and matrix products are counted as in papers: with taps on padding,
+without elementwise operations. (XLA's cost analysis excludes the padding, 7 %
+of ResNet-18, and counts the body of a scan once.)
 """
 
 import math
@@ -16,14 +16,14 @@ Scopes = tuple[str, ...]
 
 
 def multiply_accumulates(jaxpr: Any) -> Counter[Scopes]:
-  """Returns how many there are, by `jax.named_scope` they were traced in.
+  """Counts multiply-accumulates by `jax.named_scope`.
 
   Args:
-    jaxpr: open or closed. Of the branches of a `cond`, which may be one per
-      platform, that with the most counts; a `while` counts its body once.
+    jaxpr: open or closed. A `cond` (its branches can be platforms) counts as
+      its most expensive branch. A `while` counts its body once.
 
   Returns:
-    {scopes: count}, the scopes from the outermost to the innermost.
+    {scopes: count}, with scopes from the outermost to the innermost.
   """
   counts = Counter()
   for equation in jaxpr.eqns:

@@ -1,9 +1,9 @@
-"""Look inside any model: its layers, what they cost, what they compute.
+"""The table of layers of a model: output shapes, parameters, FLOPs.
 
-Works on every Linen module that maps images (b, h, w, c) to logits with
-`__call__(images, *, train)`; `image_shape` is always (h, w, c), without batch.
-A layer is a Linen module inside the model, called by its path: "layer3_0/conv2"
-or "Transformer/encoderblock_3". Nothing but `tap` runs a model, or allocates.
+It works for each Linen module that maps images (b, h, w, c) to logits with
+`__call__(images, *, train)`. `image_shape` is (h, w, c), without batch. A layer
+is a Linen module inside the model; its name is its path: "layer3_0/conv2" or
+"Transformer/encoderblock_3". The model is only traced.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from jaxvision.variables import one_image, variable_shapes
 
 Tree = Any
 
-_LAYER = "layer "  # How the name scopes begin that say which layer it is.
+_LAYER = "layer "  # Prefix of the name scopes that mark layers.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Layer:
   """A row of a table of layers.
 
   Attributes:
-    path: such as "layer3_0/conv2"; empty for the model itself.
-    output_shape: for one image, (1, ...).
-    parameters: trainable ones.
-    macs: multiply-accumulates of one image's forward pass.
+    path: such as "layer3_0/conv2"; "" for the model itself.
+    output_shape: (1, ...), for one image.
+    parameters: number of trainable parameters.
+    macs: multiply-accumulates of the forward pass of one image.
   """
 
   path: str
@@ -45,10 +45,10 @@ class Layer:
 def flops_per_image(
   model: nn.Module, *, image_shape: tuple[int, int, int]
 ) -> float:
-  """Returns the floating-point operations of one image's forward pass.
+  """Returns the FLOPs of the forward pass of one image.
 
-  Two per multiply-accumulate, which `jaxvision.summary.flops` says how to
-  count. A training step is about three times as much.
+  A multiply-accumulate (see `jaxvision.summary.flops`) is two FLOPs. A training
+  step has about three times as many.
   """
   variables = variable_shapes(model, image_shape=image_shape)
   return 2.0 * _macs(model, variables, image_shape).total()
@@ -59,8 +59,8 @@ def layer_table(
 ) -> list[Layer]:
   """Returns the model and all layers that it calls, in the order of calls.
 
-  Every parameter and every multiply-accumulate is in one row only, that of the
-  innermost layer it is in. So the table adds up.
+  Each parameter and each multiply-accumulate is counted in one row, that of its
+  innermost layer. The sum of the rows is the total.
   """
   model = layers.written_out(model)
   variables, shapes = layers.trace(model, image_shape)
@@ -76,15 +76,15 @@ def layer_table(
 
 
 def at_depth(table: Sequence[Layer], depth: int) -> list[Layer]:
-  """Returns the layers of a table down to some depth, and what is in them.
+  """Returns the layers of a table up to a depth.
 
   Args:
-    table: as `layer_table` returns it.
-    depth: how many names a path may have; 0 leaves the model itself.
+    table: from `layer_table`.
+    depth: maximum number of names in a path; 0 for the model only.
 
   Returns:
-    Rows with the parameters and multiply-accumulates of their deepest layers
-    added to their own; those that have neither are left out.
+    Rows that include the parameters and multiply-accumulates of deeper layers;
+    rows without both are removed.
   """
   kept = [row for row in table if row.path.count("/") < depth or not row.path]
   paths = {row.path for row in kept}
@@ -101,14 +101,14 @@ def at_depth(table: Sequence[Layer], depth: int) -> list[Layer]:
 
 
 def _innermost(path: str, layers: Collection[str]) -> str:
-  """Returns the longest beginning of the path that is a layer."""
+  """Returns the longest prefix of the path that is a layer."""
   while path and path not in layers:
     path = path.rpartition("/")[0]
   return path
 
 
 def _path_of(scopes: flops.Scopes) -> str:
-  """Returns the path of the layer that is called in these name scopes."""
+  """Returns the path of the layer with these name scopes."""
   marks = [each for each in scopes if each.startswith(_LAYER)]
   return marks[-1].removeprefix(_LAYER)
 
@@ -116,7 +116,7 @@ def _path_of(scopes: flops.Scopes) -> str:
 def _macs(
   model: nn.Module, variables: Tree, image_shape: tuple[int, int, int]
 ) -> Counter[flops.Scopes]:
-  """Counts the forward pass by name scopes, among them those of the layers."""
+  """Multiply-accumulates of the forward pass by name scopes, with layers."""
 
   def mark(call, args, kwargs, context):
     with jax.named_scope(_LAYER + "/".join(context.module.path)):

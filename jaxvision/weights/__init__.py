@@ -1,8 +1,9 @@
-"""Weights of others into our models, and ours into their files.
+"""Weights: loading of published weight files, and saving in their layouts.
 
-`load` finds out who laid a file out, makes the model with the options that this
-implies, and fills every parameter or says what is missing. Each part is
-imported when it is first used: the tables of published files need no JAX.
+`load` recognises the layout of a file, creates the model with the options that
+the layout implies, and fills each parameter, or raises an error with the
+missing ones. Modules are imported at their first use: the table of published
+files needs no JAX.
 """
 
 import importlib

@@ -1,7 +1,7 @@
-"""An open file of named arrays, each of which is read when it is asked for.
+"""An open file of named arrays; an array is read at its access.
 
-Shapes and types are known before anything is read, so that a file that claims
-to be larger than the network costs no memory.
+Shapes and types are known before any array is read, so a file that claims to be
+larger than the network costs no memory.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-_BLOCK = 1 << 24  # bytes that are read before their memory is given back
+_BLOCK = 1 << 24  # bytes that are read before their memory is released
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Entry:
   """An array as the file describes it.
 
   Attributes:
-    shape: of the array.
-    dtype: of its elements.
-    read: returns the array, after it was checked; raises a ValueError.
-    check: raises a ValueError for a damaged array, in little memory.
-    offset: of its first byte in the file; None where it is compressed.
+    shape: shape of the array.
+    dtype: type of its elements.
+    read: checks and returns the array; raises ValueError if it is damaged.
+    check: raises ValueError for a damaged array, with little memory.
+    offset: offset of the first byte in the file; None if compressed.
   """
 
   shape: tuple[int, ...]
@@ -70,10 +70,10 @@ class ArrayFile:
   """An open file.
 
   Attributes:
-    path: where it lies.
-    entries: what it describes, by name.
-    notes: text that the file carries beside its arrays, by name.
-    mapping: the file.
+    path: path of the file.
+    entries: {name: entry}.
+    notes: {name: text} of the file's metadata.
+    mapping: the mapped file.
   """
 
   path: pathlib.Path
@@ -83,7 +83,7 @@ class ArrayFile:
 
   @property
   def arrays(self) -> Mapping[str, np.ndarray]:
-    """The arrays, read at each access; views of the mapping where they can."""
+    """The arrays, read at each access; views of the mapping if possible."""
     return _Arrays(self.entries)
 
   def check(self) -> None:
@@ -93,21 +93,21 @@ class ArrayFile:
       self.forget(name)
 
   def forget(self, name: str) -> None:
-    """Gives back the memory that holds an array; it can be read again."""
+    """Releases the memory of an array; the array can be read again."""
     entry = self.entries[name]
     if entry.offset is not None:
       forget(self.mapping, entry.offset, entry.nbytes)
 
 
 def forget(mapping: mmap.mmap, offset: int, length: int) -> None:
-  """Gives back the memory of a part of a mapping."""
+  """Releases the memory of a part of a mapping."""
   start = offset // mmap.PAGESIZE * mmap.PAGESIZE
   if length:
     mapping.madvise(mmap.MADV_DONTNEED, start, offset + length - start)
 
 
 def blocks(mapping: mmap.mmap, offset: int, length: int) -> Iterator[bytes]:
-  """Yields a part of a mapping block by block, and gives their memory back."""
+  """Yields a part of a mapping in blocks, and releases their memory."""
   view = memoryview(mapping)
   for start in range(offset, offset + length, _BLOCK):
     end = min(start + _BLOCK, offset + length)
@@ -118,5 +118,5 @@ def blocks(mapping: mmap.mmap, offset: int, length: int) -> Iterator[bytes]:
 def view(
   mapping: mmap.mmap, offset: int, shape: tuple[int, ...], dtype: np.dtype
 ) -> np.ndarray:
-  """Returns the array that begins at an offset of a mapping."""
+  """Returns the array at an offset of a mapping."""
   return np.frombuffer(mapping, dtype, math.prod(shape), offset).reshape(shape)

@@ -1,6 +1,6 @@
-"""What the classes of published weights are called, in their order.
+"""Class names of published weights, in the order of the logits.
 
-A file of names has one name a line, in the order of the logits.
+A file of names has one name per line.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from jaxvision.downloads import fetch
 
-# Of the classes that BiT, ViT and Mixer are pre-trained on.
+# The pre-training classes of BiT, ViT and Mixer.
 IMAGENET_21K_CLASSES = 21_843
 IMAGENET_21K = "gs://bit_models/imagenet21k_wordnet_lemmas.txt"
 
@@ -20,8 +20,8 @@ _WORDNET_ID = re.compile(r"n\d{8}")
 def imagenet_1k() -> tuple[str, ...]:
   """Returns the 1000 names of ILSVRC-2012, sorted by WordNet id.
 
-  The names are torchvision's: the first lemma of each class, made longer where
-  two classes share it ("crane bird" and "crane").
+  The names are torchvision's: the first lemma of each class, extended if two
+  classes share it ("crane bird" and "crane").
   """
   return read(pathlib.Path(__file__).with_name("imagenet_1k.txt"))
 
@@ -29,7 +29,7 @@ def imagenet_1k() -> tuple[str, ...]:
 def imagenet_21k() -> tuple[str, ...]:
   """Returns the 21,843 names of ImageNet-21k in the order of Google's weights.
 
-  They are not part of the package: the first call fetches 0.5 MB.
+  They are not part of the package: the first call downloads 0.5 MB.
 
   Raises:
     FileNotFoundError, ConnectionError: as `fetch.local_path`.
@@ -38,12 +38,12 @@ def imagenet_21k() -> tuple[str, ...]:
 
 
 def readable(names: Sequence[str]) -> tuple[str, ...]:
-  """Returns the names of the ILSVRC-2012 classes for their WordNet ids.
+  """Replaces the WordNet ids of the ILSVRC-2012 classes by names.
 
-  Other names are returned as they are.
+  Other names are returned unchanged.
 
   Args:
-    names: of classes, as a data set has them ("n01440764").
+    names: class names of a data set ("n01440764").
   """
   known = imagenet_1k()
   are_ids = all(_WORDNET_ID.fullmatch(name) for name in names)
@@ -53,19 +53,19 @@ def readable(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[str, ...]:
-  """Returns the lines of a file of names, without empty ones at its end.
+  """Returns the lines of a file of names, without empty lines at its end.
 
   Raises:
-    ValueError: no UTF-8, or an empty line, which would shift what follows.
+    ValueError: the file is not UTF-8, or has an empty line between names.
   """
   try:
     text = pathlib.Path(path).read_text("utf-8-sig")
   except UnicodeDecodeError as error:
-    raise ValueError(f"{path} is no UTF-8 text: {error}") from error
+    raise ValueError(f"{path} is not UTF-8 text: {error}") from error
   names = tuple(line.strip() for line in text.rstrip().split("\n"))
   if "" in names:
     raise ValueError(
       f"{path}: line {names.index('') + 1} is empty, which would shift the "
-      "names after it; every line names a class"
+      "next names; give one class name per line"
     )
   return names

@@ -1,8 +1,8 @@
-"""Files of named arrays, mapped into memory: .npz and .safetensors.
+"""Weight files, mapped into memory: .npz and .safetensors.
 
-Nothing is read before it is looked at, and `forget` gives back the memory of
-what has been copied: a file of 4 GB loads in little more than 4 GB. bfloat16
-that numpy stored as two raw bytes is bfloat16 here.
+An array is read at its access, and `forget` releases the memory of copied
+arrays: a file of 4 GB loads with little more than 4 GB of memory. Arrays of two
+raw bytes, numpy's form of bfloat16, are read as bfloat16.
 """
 
 import mmap
@@ -23,33 +23,33 @@ def open_file(path: pathlib.Path) -> ArrayFile:
   """Maps a file into memory.
 
   Raises:
-    FileNotFoundError, OSError: there is none, or it is no regular file.
-    ValueError: it is cut off, damaged, of another format, too large to be
-      weights, or has Python objects inside.
+    FileNotFoundError, OSError: the file does not exist or is not regular.
+    ValueError: the file is truncated, damaged, of another format, too large for
+      weights, or has Python objects.
   """
   shown = files.printable(path)
   if path.suffix not in _READERS:
     raise ValueError(
       f"{shown} is neither .npz nor .safetensors. Weights in .pth, .bin or .h5 "
-      "are not read: take the .safetensors of the same network, or convert "
-      "with the library that wrote them"
+      "are not supported: use the .safetensors file of the same network, or "
+      "convert the file with the library that wrote it"
     )
   with files.open_regular(path) as file:
     if not file.read(1):
       raise ValueError(f"{shown} is empty: fetch it again")
     mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-  # Readers meet whatever others have written: any failure is one of the file.
+  # Files come from other programs: any failure is an error of the file.
   try:
     entries, notes = _READERS[path.suffix](path, mapping)
   except Exception as error:
     raise ValueError(
-      f"{shown} is not a {path.suffix} file, or is cut off or damaged: "
-      f"{_words(error)}; fetch it again"
+      f"{shown} is not a {path.suffix} file, or is truncated or damaged: "
+      f"{_message(error)}; fetch it again"
     ) from error
   return ArrayFile(path, entries, notes, mapping)
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
   return files.printable(str(error)) or type(error).__name__
 
 
@@ -59,19 +59,19 @@ def write(
   *,
   note: str = "",
 ) -> None:
-  """Writes arrays as .npz or .safetensors, by the ending of the path.
+  """Writes arrays as .npz or .safetensors, according to the suffix.
 
   Args:
-    path: of the file, which is written whole or not at all.
-    arrays: by name.
-    note: text that the file carries beside its arrays.
+    path: path of the file; it is written atomically.
+    arrays: {name: array}.
+    note: text for the file's metadata.
 
   Raises:
-    ValueError: another ending.
+    ValueError: the suffix is unknown.
   """
   if path.suffix not in _READERS:
     raise ValueError(
-      f"{files.printable(path)}: weights are written as {' or '.join(_READERS)}"
+      f"{files.printable(path)}: use the suffix {' or '.join(_READERS)}"
     )
   with files.writing(path) as file:
     if path.suffix == ".npz":
@@ -82,6 +82,6 @@ def write(
 
 
 def note(file: ArrayFile) -> str:
-  """Returns the text that `write` put beside the arrays; "" without one."""
+  """Returns the text that `write` added to the file; "" without one."""
   name = "comment" if file.path.suffix == ".npz" else "jaxvision"
   return file.notes.get(name, "")

@@ -1,4 +1,4 @@
-"""Which array of a file is which of a model, and in which shape."""
+"""Filling of a model's parameters from the arrays of a file."""
 
 import difflib
 import logging
@@ -18,7 +18,7 @@ from jaxvision.weights.opened import POSITIONS, Opened
 
 _LOGGER = logging.getLogger(__name__)
 
-_LISTED = 12  # lines of each list in an error
+_LISTED = 12  # maximum number of lines of each list in an error
 
 
 def plan(
@@ -28,16 +28,16 @@ def plan(
   head: str | None,
   ignore: Sequence[str],
 ) -> dict[str, Place]:
-  """Returns the place of every leaf that the file fills.
+  """Returns {leaf: place} for the leaves that the file fills.
 
   Args:
-    file: open.
-    template: shapes of the model's leaves, by path.
-    head: how the leaves of a fresh classifier begin; None is that of the file.
-    ignore: as `load` takes it.
+    file: the open file.
+    template: {path: shape} of the model's leaves.
+    head: path prefix of a new classifier; None to use that of the file.
+    ignore: as for `load`.
 
   Raises:
-    ValueError: leaves without an array, or arrays without a leaf.
+    ValueError: a leaf has no array, or an array has no leaf.
   """
   found = file.found
   places = {
@@ -71,14 +71,14 @@ def _misfit(
   leaf: str,
   template: Mapping[str, jax.ShapeDtypeStruct],
 ) -> str:
-  """Returns why an array does not fill a leaf, resized if need be; "" if so."""
+  """Returns why an array cannot fill a leaf, even resized; "" if it can."""
   if place.key not in file.found.arrays:
-    return "is not there"
+    return "is missing"
   entry = file.found.arrays[place.key]
   if entry.dtype.kind not in "fiu" and entry.dtype != ml_dtypes.bfloat16:
-    return f"is there as {entry.dtype}, and numbers are expected"
+    return f"has the type {entry.dtype}, but numbers are expected"
   shape = entry.shape
-  wrong = f"is there as {shape}"
+  wrong = f"has the shape {shape}"
   if leaf == POSITIONS:
     width = template[leaf].shape[-1]
     rows = shape[-2] if len(shape) > 1 else 0
@@ -97,7 +97,7 @@ def _misfit(
 
 
 def _kernel_misfits(own: Shape, new: Shape, *, embedding: bool) -> bool:
-  """Whether a kernel that reads pixels or patches cannot be made another."""
+  """Whether a kernel of pixels or patches cannot be resized to `new`."""
   square = own[0] == own[1] and new[0] == new[1]
   sides = own[:2] == new[:2] or (embedding and square and min(own) > 0)
   return not sides or own[3] != new[3] or bool(_channels_misfit(own, new))
@@ -114,14 +114,14 @@ def _channels_misfit(own: Shape, new: Shape) -> str:
 def _kernels(
   layout: Layout, template: Mapping[str, jax.ShapeDtypeStruct]
 ) -> set[str]:
-  """The kernel that reads pixels, and that of the patch embedding."""
+  """The kernel of the first convolution, and of the patch embedding."""
   stems = [f"params/{stem}/kernel" for stem in layout.stem]
   embedding = {f"params/{layout.embedding}/kernel"} if layout.embedding else ()
   return {*[each for each in stems if each in template][:1], *embedding}
 
 
 def _ours(place: Place, shape: Shape) -> Shape:
-  """The axes of a kernel in our order: (h, w, in, out)."""
+  """The shape of a kernel in jaxvision's order: (h, w, in, out)."""
   return tuple(shape[i] for i in np.argsort(place.order))
 
 
@@ -134,15 +134,15 @@ def read(
   grids: tuple[Grid, Grid] | None,
   resizing: str,
 ) -> np.ndarray:
-  """Returns our array of a leaf, resized where it must be.
+  """Returns the array of a leaf, resized if needed.
 
   Args:
-    file: open.
-    place: of the leaf, from `plan`.
-    leaf: our path.
+    file: the open file.
+    place: place of the leaf, from `plan`.
+    leaf: path of the leaf.
     template: as for `plan`.
-    grids: rows and columns of the positions of the file, and of ours.
-    resizing: of positions, a name in `resize.METHODS`.
+    grids: grids (rows, columns) of the positions in the file and in the model.
+    resizing: method for positions, a name in `resize.METHODS`.
 
   Raises:
     ValueError: the array is damaged.
@@ -158,7 +158,7 @@ def read(
     array = _kernel(file, array.transpose(np.argsort(place.order)), ours.shape)
   else:
     array = place.from_file(array, ours.shape)
-  # A copy in any case: the file may be changed, and shall be forgotten.
+  # Always copy: the file may change, and its memory is released.
   return np.array(array, ours.dtype, order="C")
 
 
@@ -176,14 +176,14 @@ def _positions(
 
 
 def _kernel(file: Opened, kernel: np.ndarray, shape: Shape) -> np.ndarray:
-  """Returns a kernel (h, w, in, out) in a shape, resampled if it must be."""
+  """Returns a kernel (h, w, in, out) in a shape, resampled if needed."""
   kernel = np.asarray(kernel, np.float32)
   kernel = resize.channels(kernel, new=shape[2])
   if kernel.shape[0] == shape[0]:
     return kernel
   _LOGGER.warning(
-    "%s: its patches of %d pixels are resampled to %d, by the name or options "
-    "of the model",
+    "%s: patches of %d pixels are resampled to %d pixels, the patch size of "
+    "the model",
     *(file.source, kernel.shape[0], shape[0]),
   )
   return resize.patches(kernel, new_size=shape[0])
@@ -198,24 +198,24 @@ def _explain(
   problems: Sequence[tuple[str, Place, str]],
   left: Sequence[str],
 ) -> str:
-  """Returns both lists, with the nearest key that is left over."""
+  """The message with both lists, and the nearest unused key of each leaf."""
   found = file.found
   lines = [
-    f"{file.source} does not fit: laid out as {found.layout.name} do, "
+    f"{file.source} does not fit: its layout is {found.layout.name}; "
     f"{recognition.guess(found)}."
   ]
   if problems:
     lines.append(f"{len(problems)} parameters are not filled:")
     for leaf, place, why in problems[:_LISTED]:
       near = difflib.get_close_matches(place.key, left, n=1)
-      hint = f"; left over is {files.printable(near[0])}" if near else ""
+      hint = f"; unused: {files.printable(near[0])}" if near else ""
       lines.append(f"  {leaf}: {place.key} {place.whole()} {why}{hint}")
   if left:
-    lines.append(f"{len(left)} arrays are left over:")
+    lines.append(f"{len(left)} arrays are unused:")
     for key in left[:_LISTED]:
       name = files.printable(found.names[key])
       lines.append(f"  {name} {found.arrays[key].shape}")
   if max(len(problems), len(left)) > _LISTED:
     lines.append("  ...")
-  lines.append("Name another model, or what to leave out by ignore=[...].")
+  lines.append("Use another model, or skip these with ignore=[...].")
   return "\n".join(lines)

@@ -1,11 +1,11 @@
-"""How the positions of a file lie on a grid of patches.
+"""Grids of patches of the learned positions in a file.
 
-A table of learned positions has a row for each patch, row by row, and with a
-class token often one before them. It does not say how many rows and columns
-the patches have: 64 patches are 8x8 or 4x16, and 169 rows are 13x13 patches or
-12x14 and the class token. What is stated decides: the size of the images that
-the file is for, or that it is loaded for, if the table fits it as it is. Then
-squares are meant, as long as that is beyond doubt.
+A table of learned positions has one row per patch, row by row; with a class
+token it often has one more row before them. It does not contain the numbers of
+rows and columns of patches: 64 patches are 8x8 or 4x16, and 169 rows are 13x13
+patches, or 12x14 patches and the class token. A stated image size decides: the
+size of the file, or the size that it is loaded for, if the table fits without
+resizing. Otherwise the grid is a square, if that is unambiguous.
 """
 
 import dataclasses
@@ -16,18 +16,18 @@ from collections.abc import Sequence
 _LOGGER = logging.getLogger(__name__)
 
 Grid = tuple[int, int]
-# With a class token a table is one of these; which, the keys do not tell.
+# With a class token both kinds are possible, and the keys do not decide.
 UNDECIDED = "learned or learned_patches"
 
 
 @dataclasses.dataclass(frozen=True)
 class Stated:
-  """What is known beside the table; None is not known.
+  """Known grids (rows, columns); None if unknown.
 
   Attributes:
-    own: rows and columns of the patches of the file.
-    wanted: of those it is loaded for.
-    usual: sides of the square grids that files of this model have.
+    own: grid of the file.
+    wanted: grid of the images that it is loaded for.
+    usual: sides of the square grids of published files of this model.
   """
 
   own: Grid | None
@@ -38,16 +38,16 @@ class Stated:
 def kind(
   count: int, *, patches_alone: bool, stated: Stated, source: str
 ) -> str:
-  """Returns whether the class token has a position: "learned" if it has.
+  """Returns "learned" if the class token has a position, or "learned_patches".
 
   Args:
-    count: rows of the table, beside which there is a class token.
+    count: number of rows of the table, in a model with a class token.
     patches_alone: whether files of this kind have no position for the token.
-    stated: what else is known.
-    source: what to call the file.
+    stated: known grids.
+    source: name of the file, for messages.
 
   Raises:
-    ValueError: nothing decides.
+    ValueError: the kind is ambiguous.
   """
   patches = {"learned": count - 1, "learned_patches": count}
   for grid in (stated.own, stated.wanted):
@@ -58,30 +58,30 @@ def kind(
     return "learned_patches"
   if _square(count - 1):
     return "learned"
-  # A square is a x (a + 2) patches and the class token, too.
+  # A square number can also be a x (a + 2) patches and the class token.
   other = f"{count} patches" + (
     f" ({math.isqrt(count)}x{math.isqrt(count)})" if _square(count) else ""
   )
   raise ValueError(
-    f"{source} has {count} positions beside a class token, and nothing decides "
-    f"whether they are of {other}, or of {count - 1} and the token: say "
-    "native_size=(height, width), the size of the images that the file is for; "
-    "or that as image_size (--image_size HxW) if it is loaded for the same; or "
+    f"{source} has {count} positions and a class token, so the positions can "
+    f"be those of {other}, or of {count - 1} patches and the token: give "
+    "native_size=(height, width), the image size of the file; or give it as "
+    "image_size (--image_size HxW) if it is loaded for this size; or give "
     "positions='learned' (the token has a position) or 'learned_patches'"
   )
 
 
 def rows_and_columns(patches: int, *, stated: Stated, source: str) -> Grid:
-  """Returns the grid of so many patches of a file.
+  """Returns the grid (rows, columns) of the patches of a file.
 
   Raises:
-    ValueError: nothing decides, or what is stated does not fit.
+    ValueError: the grid is ambiguous, or the stated size does not fit.
   """
   if stated.own is not None:
     if not _is(patches, stated.own):
       raise ValueError(
-        f"{source} has the positions of {patches} patches, and its "
-        f"native_size would have {stated.own[0]}x{stated.own[1]}"
+        f"{source} has the positions of {patches} patches, but its native_size "
+        f"needs {stated.own[0]}x{stated.own[1]}; correct native_size"
       )
     return stated.own
   wanted, side = stated.wanted, math.isqrt(patches)
@@ -91,17 +91,17 @@ def rows_and_columns(patches: int, *, stated: Stated, source: str) -> Grid:
     return side, side
   if _square(patches) and (wanted is None or wanted[0] == wanted[1]):
     _LOGGER.warning(
-      "%s: its %d patches are taken as %dx%d; if they are of another grid, say "
-      "native_size=(height, width), the size of the images it is for, or that "
-      "as image_size",
+      "%s: its %d patches are used as a grid of %dx%d; for another grid give "
+      "native_size=(height, width), the image size of the file, or give it as "
+      "image_size",
       *(source, patches, side, side),
     )
     return side, side
   to = f" to {wanted[0]}x{wanted[1]}" if wanted else ""
   raise ValueError(
-    f"{source} has the positions of {patches} patches, and nothing decides in "
-    f"how many rows and columns: say native_size=(height, width), the size of "
-    f"the images that the file is for; then they can be resized{to}"
+    f"{source} has the positions of {patches} patches, but the numbers of rows "
+    f"and columns are unknown: give native_size=(height, width), the image "
+    f"size of the file, so that they can be resized{to}"
   )
 
 

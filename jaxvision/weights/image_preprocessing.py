@@ -1,9 +1,9 @@
-"""From the pixels of an image file to the input of a network of others.
+"""Image preprocessing of published networks: a record, and its file formats.
 
-A network computes what its authors published only from images that are resized,
-cropped and normalised as theirs were. A `Preprocessing` says how. It comes from
-a row of published.csv, from a file beside the weights, or from the layout of
-the weights: see weights/implied_preprocessing.py.
+A network has its published accuracy only if images are resized, cropped and
+normalised as by its authors. A `Preprocessing` comes from a row of
+published.csv, from a file next to the weights, or from the layout of the
+weights (see weights/implied_preprocessing.py).
 """
 
 import dataclasses
@@ -17,30 +17,31 @@ from jaxvision import data, files
 from jaxvision.weights import published
 
 CROPS = ("center", "square")
-# Pillow's methods by their numbers, which Hugging Face writes.
+# Pillow's resize methods by number, as in files of Hugging Face.
 _PILLOW = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-  """How images become the input of a network.
+  """The preprocessing of images for a network.
 
   Attributes:
     image_size: (height, width) of the input, in pixels.
     mean: one number, or one per channel, in units of pixels in [0, 1]: the
-      network takes (pixel - mean) / std.
-    std: likewise; positive.
-    crop_fraction: image_size / size of the resized image that it is cut from.
-    crop: "center": the shorter side is resized, and the middle is cut out;
-      "square": the whole image is resized, and its aspect ratio is lost.
-    interpolation: a method of data/decoding/resizing.py.
-    source: who says so, for messages.
-    channels: of the images.
-    eval_transforms: calls of host transforms in place of the three above.
-    notes: what speaks against it, in sentences.
+      input is (pixel - mean) / std.
+    std: as `mean`; positive.
+    crop_fraction: image_size / size of the resized image before the crop.
+    crop: "center": resize the shorter side and crop the centre; "square":
+      resize the complete image to the crop's shape, without its aspect ratio.
+    interpolation: a resize method of jaxvision.data.
+    source: origin of these values, for messages.
+    channels: number of channels of the images.
+    eval_transforms: calls of host transforms that replace crop_fraction, crop
+      and interpolation.
+    notes: warnings about these values.
 
   Raises:
-    ValueError: a number out of its range, or an unknown crop.
+    ValueError: a number is out of its range, or the crop is unknown.
   """
 
   image_size: tuple[int, int]
@@ -74,17 +75,17 @@ def _check(of: Preprocessing) -> None:
       not 0 < of.crop_fraction <= 1,
       f"the crop fraction is {of.crop_fraction}; it must be in (0, 1]",
     ),
-    (of.crop not in CROPS, f"the crop is {of.crop!r}; it is one of {CROPS}"),
+    (of.crop not in CROPS, f"the crop is {of.crop!r}; give one of {CROPS}"),
   ):
     if fails:
       raise ValueError(f"preprocessing of images: {wrong}")
 
 
 def transforms(of: Preprocessing) -> tuple[str, ...]:
-  """Returns the calls of host transforms, as a config has them."""
+  """Returns the calls of host transforms, as in a config."""
   if of.eval_transforms:
     return of.eval_transforms
-  # What is left after a division of floats must not cost a pixel.
+  # A rounding error of the division must not remove a pixel.
   larger = tuple(
     math.floor(side / of.crop_fraction + 1e-9) for side in of.image_size
   )
@@ -106,7 +107,7 @@ def _size(pair: tuple[int, int]) -> str:
 
 
 def describe(of: Preprocessing) -> str:
-  """Returns a line on what is done to images, and who says so."""
+  """Returns one line with the transforms, mean, std and source."""
   calls = ", ".join(transforms(of))
   mean, std = (
     ", ".join(f"{n:.6g}" for n in each) for each in (of.mean, of.std)
@@ -123,41 +124,42 @@ def changed(
   crop_fraction: float | None = None,
   interpolation: str | None = None,
 ) -> Preprocessing:
-  """Returns it with what a user has said in place of what was implied.
+  """Returns the preprocessing with values that the user gave.
 
-  The notes say what was contradicted. None leaves a value as it is.
+  The notes list the replaced values. None keeps a value.
 
   Raises:
-    ValueError: a value out of its range, or an unknown interpolation; a crop or
-      an interpolation for images whose transforms are listed one by one.
+    ValueError: a value is out of its range; the interpolation is unknown; or a
+      crop or an interpolation is given for a preprocessing that lists its
+      transforms.
   """
-  said = {
+  given = {
     "image_size": image_size,
     "mean": None if mean is None else tuple(mean),
     "std": None if std is None else tuple(std),
     "crop_fraction": crop_fraction,
     "interpolation": interpolation,
   }
-  said = {name: value for name, value in said.items() if value is not None}
-  if of.eval_transforms and {"crop_fraction", "interpolation"} & said.keys():
+  given = {name: value for name, value in given.items() if value is not None}
+  if of.eval_transforms and {"crop_fraction", "interpolation"} & given.keys():
     raise ValueError(
-      f"{of.source} lists its transforms, {', '.join(of.eval_transforms)}: "
-      "leave crop_fraction and interpolation out"
+      f"{of.source} lists its transforms, {', '.join(of.eval_transforms)}: do "
+      "not give crop_fraction and interpolation"
     )
   notes = tuple(
-    f"{name} is {_shown(value)} as you say, in place of "
-    f"{_shown(getattr(of, name))}: {of.source}"
-    for name, value in said.items()
+    f"{name} is {_shown(value)} as given, instead of "
+    f"{_shown(getattr(of, name))} ({of.source})"
+    for name, value in given.items()
     if value != getattr(of, name)
   )
-  source = of.source + (", and you" if notes else "")
-  new = dataclasses.replace(of, **said, notes=of.notes + notes, source=source)
+  source = of.source + (", and given values" if notes else "")
+  new = dataclasses.replace(of, **given, notes=of.notes + notes, source=source)
   data.make_host_transform(transforms(new))
   return new
 
 
 def with_notes(of: Preprocessing, *notes: str) -> Preprocessing:
-  """Returns it with more sentences on what speaks against it."""
+  """Returns the preprocessing with additional warnings."""
   return dataclasses.replace(of, notes=(*of.notes, *notes))
 
 
@@ -168,7 +170,7 @@ def _shown(value: Any) -> str:
 
 
 def of_row(row: published.PublishedFile) -> Preprocessing:
-  """Returns what a row of published.csv states."""
+  """Returns the preprocessing of a row of published.csv."""
   return Preprocessing(
     image_size=(row.image_size, row.image_size),
     mean=row.mean,
@@ -181,10 +183,10 @@ def of_row(row: published.PublishedFile) -> Preprocessing:
 
 
 def write_beside(path: str | os.PathLike[str], of: Preprocessing) -> str:
-  """Writes it beside a file of weights, where `beside` finds it.
+  """Writes the preprocessing next to a weight file, where `beside` reads it.
 
   Returns:
-    The path of what was written, STEM.preprocessing.json.
+    The path of the file, STEM.preprocessing.json.
   """
   path = _own(pathlib.Path(path))
   values = {
@@ -203,34 +205,33 @@ def keep(
   *,
   implied: Callable[[], Preprocessing],
 ) -> str:
-  """Writes it beside a file of weights where the file alone implies another.
+  """Writes the preprocessing next to a weight file that implies another one.
 
   Args:
-    path: of the weights, which exist. What an earlier file of this name needed
-      is removed.
-    of: how images become their input.
-    implied: what the file implies with nothing of ours beside it.
+    path: the weight file. An old preprocessing file of this name is removed.
+    of: the preprocessing.
+    implied: returns the preprocessing that the weight file alone implies.
 
   Returns:
-    The path of what was written; "" where nothing is needed.
+    The path of the preprocessing file; "" if none is needed.
   """
   _own(pathlib.Path(path)).unlink(missing_ok=True)
   return "" if means(implied()) == means(of) else write_beside(path, of)
 
 
 def means(of: Preprocessing) -> tuple:
-  """Returns what is done to pixels, to be compared."""
+  """Returns the values that affect pixels, for comparisons."""
   return of.image_size, transforms(of), of.mean, of.std
 
 
 def beside(path: str | os.PathLike[str]) -> Preprocessing | None:
-  """Returns what a file beside weights says, or None where there is none.
+  """Reads the preprocessing file next to weights; None if there is none.
 
-  Read are STEM.preprocessing.json (ours), config.json (timm's) and
-  preprocessor_config.json (Hugging Face's).
+  The files are STEM.preprocessing.json (jaxvision), config.json (timm) and
+  preprocessor_config.json (Hugging Face).
 
   Raises:
-    ValueError: such a file is damaged; says which.
+    ValueError: such a file is damaged; the message names it.
   """
   path = pathlib.Path(path)
   readers = {
@@ -253,7 +254,7 @@ def _own(path: pathlib.Path) -> pathlib.Path:
 def _read(
   file: pathlib.Path, read: Callable[[Mapping[str, Any]], dict | None]
 ) -> Preprocessing | None:
-  remedy = "repair or remove it, then the layout of the weights decides"
+  remedy = "repair it, or remove it to use the layout of the weights"
   value = files.read_json(file, remedy=remedy)
   source = f"stated by {files.printable(file)}"
   try:
@@ -261,7 +262,7 @@ def _read(
     return fields and Preprocessing(**fields, source=source)
   except (ArithmeticError, LookupError, TypeError, ValueError) as error:
     raise ValueError(
-      f"{files.printable(file)} states no preprocessing that can be used "
+      f"{files.printable(file)} has no valid preprocessing "
       f"({type(error).__name__}: {error}); {remedy}"
     ) from error
 
@@ -279,7 +280,7 @@ def _ours(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _timm(value: Mapping[str, Any]) -> dict[str, Any] | None:
-  """`pretrained_cfg`, which in older files is not in a group of its own."""
+  """Reads `pretrained_cfg`; older files have its keys at the top level."""
   value = value.get("pretrained_cfg", value)
   if "mean" not in value or "input_size" not in value:
     return None
@@ -304,7 +305,7 @@ def _hugging_face(value: Mapping[str, Any]) -> dict[str, Any] | None:
   resized = _pair(shortest if shortest else sides)
   cut = crop is not None and value.get("do_center_crop", shortest is not None)
   final = _pair(crop) if cut else resized
-  # Pixels are multiplied by this before mean and std, which are ours after it.
+  # Hugging Face multiplies pixels by rescale_factor before mean and std.
   scale = 255 * float(value.get("rescale_factor", 1 / 255))
   if not value.get("do_rescale", True):
     scale = 255.0
@@ -335,5 +336,5 @@ def _floats(values: Any) -> tuple[float, ...]:
 
 
 def _antialiased(name: str) -> str:
-  """Both resize with Pillow, which does not alias but by "nearest"."""
+  """Both libraries resize with Pillow, which antialiases except "nearest"."""
   return name if name == "nearest" else f"{name}_antialiased"

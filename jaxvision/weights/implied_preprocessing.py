@@ -1,11 +1,11 @@
-"""Which preprocessing a file of weights implies.
+"""The image preprocessing that a weight file implies.
 
-What is most specific decides: the row of published.csv, where the address or
-the file's name is listed; what lies beside the file, such as timm's
-config.json; the layout of the file, which says by whose code the network was
-evaluated. Layouts do not always decide: timm and torchvision write a ResNet
-alike, and timm has several files of many networks. Then the default of the
-library is taken, and the others are named.
+The most specific source decides: a row of published.csv with the address or the
+name of the file; a file next to it, such as timm's config.json; the layout of
+the file, which shows the library that evaluated the network. A layout can be
+ambiguous: timm and torchvision use the same layout for ResNets, and timm has
+several files of many networks. Then the default of the library is used, and a
+note lists the others.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from jaxvision.weights.image_preprocessing import Preprocessing
 from jaxvision.weights.opened import Size
 
 ORIGINS = origins.ORIGINS
-_BOTH = "timm, torchvision"  # what the layout of plain ResNets is called
+_BOTH = "timm, torchvision"  # name of the layout of plain ResNets
 
 
 def preprocessing(
@@ -34,24 +34,25 @@ def preprocessing(
   like: str = "",
   image_size: Size | None = None,
 ) -> Preprocessing:
-  """Returns how images become the input of published weights.
+  """Returns the image preprocessing of published weights.
 
   Args:
-    path_or_url: of the file, or the folder of a run, as `weights.load` has it.
-    name: of the model.
-    like: in place of what the file implies: the label of a published file, or
-      one of `ORIGINS`; "" is as the file implies.
-    image_size: (height, width) that the weights are loaded for; None is their
-      own. The share of the image that is cut out stays.
+    path_or_url: the file, or the folder of a run, as for `weights.load`.
+    name: name of the model.
+    like: the label of a published file, or one of `ORIGINS`, to use its
+      preprocessing; "" for the preprocessing that the file implies.
+    image_size: (height, width) that the weights are loaded for; None for their
+      own size. The crop fraction is not changed.
 
   Raises:
-    FileNotFoundError, ConnectionError, ValueError: as `weights.load` does;
-      there is no such label, or a file beside the weights is damaged.
+    FileNotFoundError, ConnectionError, ValueError: as `weights.load`. Also
+      ValueError if the label is unknown, or a file next to the weights is
+      damaged.
   """
   path = fetch.local_path(path_or_url)
   if path.is_dir():
     if like:
-      raise ValueError(f"{path} is a run, whose config states what it takes")
+      raise ValueError(f"{path} is a run; its config has the preprocessing")
     return _of_run(path)
   file = opened.open_weights(path, name)
   if like and like not in ORIGINS:
@@ -62,8 +63,8 @@ def preprocessing(
     found = _of_layout(file, name, like, image_size)
     if not like and os.fspath(path_or_url).startswith("hf-hub:"):
       note = (
-        f"{path_or_url} is not listed and its config.json could not be read: "
-        "compare with its page on the Hub"
+        f"{path_or_url} is not listed and its config.json could not be read; "
+        "compare this with its page on the Hub"
       )
       found = records.with_notes(found, note)
   else:
@@ -72,14 +73,14 @@ def preprocessing(
 
 
 def _of_channels(found: Preprocessing, channels: int) -> Preprocessing:
-  """For images of as many channels as the first kernel reads."""
+  """Adapts mean and std to the number of channels of the first kernel."""
   if channels == len(found.mean):
     return dataclasses.replace(found, channels=channels)
   mean, std = ((sum(each) / len(each),) for each in (found.mean, found.std))
   if len(found.mean) > 1:
     note = (
-      f"the weights are for images of {channels} channels; mean and std are "
-      f"the averages of those of {len(found.mean)}"
+      f"the weights are for images with {channels} channels; mean and std are "
+      f"averages over {len(found.mean)} channels"
     )
     found = records.with_notes(found, note)
   return dataclasses.replace(found, mean=mean, std=std, channels=channels)
@@ -88,10 +89,10 @@ def _of_channels(found: Preprocessing, channels: int) -> Preprocessing:
 def _native(
   file: opened.Opened, name: str, image_size: Size | None
 ) -> tuple[nn.Module, Size]:
-  """(model, size of the images that the arrays are for).
+  """(model, image size of the arrays).
 
   Raises:
-    ValueError: the arrays do not tell, and no size is wanted.
+    ValueError: the arrays do not determine the size, and none is given.
   """
   model = models.create(name, num_classes=1)
   try:
@@ -110,14 +111,14 @@ def _of_size(
   name: str,
   image_size: Size | None,
 ) -> Preprocessing:
-  """For images of the size that is wanted, or that the arrays are for."""
+  """Sets the image size: the given size, or the size of the arrays."""
   if image_size is None and name.startswith(origins.FIXED_SIZE):
-    # A file that does not tell its size is of the one that is stated.
+    # A file without a size has the stated size.
     _, image_size = _native(file, name, found.image_size)
     if image_size != found.image_size:
       note = (
         f"the arrays of {file.source} are for images of {image_size[0]}x"
-        f"{image_size[1]} pixels, which is what they get"
+        f"{image_size[1]} pixels, so this size is used"
       )
       found = records.with_notes(found, note)
   return dataclasses.replace(found, image_size=image_size or found.image_size)
@@ -130,7 +131,7 @@ def _of_run(path: pathlib.Path) -> Preprocessing:
     image_size=size,
     mean=run.mean,
     std=run.std,
-    # What is then of another size is resized, as `predict` does.
+    # Images of another size are resized at the end, as in `predict`.
     eval_transforms=(*run.eval_transforms, f"resize({size})"),
     source=f"the config of the run {path}",
   )
@@ -141,15 +142,15 @@ def _of_label(label: str) -> Preprocessing:
     if row.label == label:
       return records.of_row(row)
   raise ValueError(
-    f"no preprocessing is called {label!r}; it is the label of a file that "
-    f"`jaxvision weights list` shows, or one of {', '.join(ORIGINS)}"
+    f"unknown preprocessing {label!r}; give the label of a file in "
+    f"`jaxvision weights list`, or one of {', '.join(ORIGINS)}"
   )
 
 
 def _stated(
   path_or_url: str | os.PathLike[str], path: pathlib.Path, name: str
 ) -> Preprocessing | None:
-  """What is published for this very file, or lies beside it."""
+  """The preprocessing published for this file, or in a file next to it."""
   row = published_row(path_or_url, path)
   listed = records.of_row(row) if row and row.model == name else None
   beside = records.beside(path) or _on_hub(os.fspath(path_or_url), listed)
@@ -162,7 +163,7 @@ def _stated(
 
 
 def _on_hub(address: str, listed: Preprocessing | None) -> Preprocessing | None:
-  """What a repository of the Hub that is not listed says in its config.json."""
+  """The preprocessing in config.json of an unlisted repository of the Hub."""
   repository, _, name = address.partition("hf-hub:")[2].partition(":")
   if not repository or "/" in name or listed is not None:
     return None
@@ -179,10 +180,10 @@ def _on_hub(address: str, listed: Preprocessing | None) -> Preprocessing | None:
 def published_row(
   path_or_url: str | os.PathLike[str], path: pathlib.Path
 ) -> published.PublishedFile | None:
-  """The row of a file that is published under this address or name.
+  """The row of published.csv for an address or a file name.
 
-  A file on this machine is known by the name that its authors gave it, such as
-  BiT-M-R50x1.npz, or by its folder in the cache of the Hub.
+  A local file is identified by its published name, such as BiT-M-R50x1.npz, or
+  by its folder in the cache of the Hub.
   """
   address = os.fspath(path_or_url)
   if address.startswith("gs://"):
@@ -208,14 +209,14 @@ def _of_layout(
     origin = "torchvision" if by_torchvision else "timm"
     if by_torchvision:
       notes = (
-        "timm and torchvision write this network alike, and torchvision's "
-        "preprocessing is taken; for a file of timm say "
+        "timm and torchvision use the same layout for this network, and "
+        "torchvision's preprocessing is used; for a file of timm give "
         f"--preprocessing timm, or timm/{name}.a1_in1k",
       )
   if getattr(model, "stem", "") == "small":
     notes = (
-      "networks with a small stem are for small images, of which nothing is "
-      "published: state --image_size, --mean and --std as they were trained",
+      "networks with a small stem are for small images, without a published "
+      "preprocessing: give --image_size, --mean and --std of their training",
     )
   classes = recognition.classes(file.found)
   implied = origins.of(origin, name, model=model, size=size, classes=classes)

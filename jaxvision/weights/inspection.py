@@ -1,4 +1,4 @@
-"""What is in a file of weights, without loading it."""
+"""Inspection of a weight file without loading it."""
 
 import dataclasses
 import os
@@ -11,17 +11,18 @@ from jaxvision.weights import files, notes, recognition
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-  """What is in a file.
+  """The content of a file.
 
   Attributes:
-    arrays: (key, shape, type) of each, in the order of the file.
-    parameters: elements in all of them.
-    layout: who laid it out; "" is unknown.
-    models: the most similar models first, each with the parameters that it has
-      more than the file, classifier and positions left out.
-    num_classes: None without a classifier.
-    prefix: of all keys, which is left out; "" is none.
-    options: of the model, that the file states.
+    arrays: (key, shape, type) of each array, in the order of the file.
+    parameters: number of elements in all arrays.
+    layout: name of the layout; "" if unknown.
+    models: (model, difference of parameters), most similar first. A positive
+      difference means that the model has more parameters than the file.
+      Classifier and positions are not counted.
+    num_classes: number of classes; None without a classifier.
+    prefix: prefix of all keys, which is removed; "" without one.
+    options: options of the model that the file states.
   """
 
   arrays: list[tuple[str, tuple[int, ...], str]]
@@ -34,16 +35,16 @@ class Inspection:
 
 
 def inspect(path_or_url: str | os.PathLike[str]) -> Inspection:
-  """Looks into a file of weights.
+  """Inspects a weight file.
 
   Raises:
-    FileNotFoundError, ConnectionError: there is no such file.
+    FileNotFoundError, ConnectionError: the file does not exist.
     ValueError: the file is damaged or of another format.
   """
   path = fetch.local_path(path_or_url)
   shown = files_of_any.printable(path)
   if path.is_dir():
-    raise ValueError(f"{shown} is a folder; a file of weights is expected")
+    raise ValueError(f"{shown} is a folder; give a weight file")
   file = files.open_file(path)
   try:
     file.check()

@@ -1,8 +1,8 @@
-"""Where the arrays of a network lie in a file that others lay out.
+"""Layouts: how the arrays of a network are named and shaped in a file.
 
-A layout answers for each of our paths, `params/...` or `batch_stats/...`, under
-which key of the file the array is found and how its axes lie there. That is
-enough to read and to write.
+A layout maps each path of jaxvision, `params/...` or `batch_stats/...`, to the
+key of the array in the file, and to the order of its axes. This is sufficient
+for reading and writing.
 """
 
 import dataclasses
@@ -16,34 +16,35 @@ import numpy as np
 Shape = tuple[int, ...]
 Rules = Sequence[tuple[str, Any]]
 
-# Collections that are in files; others, such as the steps that a schedule
-# inside a model counts, start afresh.
+# Collections that files contain. Others, such as a step counter inside a model,
+# are initialised.
 STORED = ("params/", "batch_stats/")
 
 
 class Shaped(Protocol):
-  """An array, or what a file says of one that is not read yet."""
+  """An array, or the description of an array in a file."""
 
   @property
   def shape(self) -> Shape:
-    """Of the array."""
+    """Shape of the array."""
 
   @property
   def size(self) -> int:
-    """Number of its elements."""
+    """Number of elements."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-  """Where one of our arrays lies.
+  """The place of an array of jaxvision in a file.
 
   Attributes:
-    key: of the array in the file.
-    shape: of what is there; of our part of it, where it has several.
-    split: our array is reshaped to this, ...
-    order: ... its axes are permuted so, and the result reshaped to `shape`.
-    part, parts: which of how many parts along the first axis; None is as many
-      as the file has.
+    key: key of the array in the file.
+    shape: shape in the file; the shape of one part if there are several.
+    split: the array of jaxvision is reshaped to this shape, ...
+    order: ... its axes are permuted in this order, and it is reshaped to
+      `shape`.
+    part, parts: index and number of parts along the first axis; `parts` None
+      means as many as in the file.
   """
 
   key: str
@@ -54,7 +55,10 @@ class Place:
   parts: int | None = 1
 
   def whole(self, length: int = 0) -> Shape:
-    """Returns the shape of the array in the file, whose first axis is this."""
+    """Returns the shape of the complete array in the file.
+
+    `length` is its first axis if the number of parts is unknown.
+    """
     if self.parts == 1:
       return self.shape
     if self.parts is None:
@@ -62,25 +66,25 @@ class Place:
     return (self.parts * self.shape[0], *self.shape[1:])
 
   def to_file(self, array: np.ndarray) -> np.ndarray:
-    """Returns our array, or part, as it lies in the file."""
+    """Converts an array of jaxvision to the layout of the file."""
     return array.reshape(self.split).transpose(self.order).reshape(self.shape)
 
   def check(self, shape: Shape) -> None:
-    """Raises a ValueError for an array of the file with other axes.
+    """Raises ValueError for an array of the file with another shape.
 
-    An axis of length 1 may be there or not, but not elsewhere: (c, 1, 1, 3) is
-    no (c, 1, 3, 1).
+    Axes of length 1 can be absent, but not at another position: (c, 1, 1, 3) is
+    not (c, 1, 3, 1).
     """
     whole = self.whole(shape[0] if shape else 0)
     alike = len(shape) != len(whole) and _long(shape) == _long(whole)
     if shape != whole and not alike:
-      raise ValueError(f"{shape} in place of {whole}")
+      raise ValueError(f"{shape} instead of {whole}")
 
   def from_file(self, array: np.ndarray, shape: Shape) -> np.ndarray:
-    """Returns ours, of this shape, from the whole array of the file.
+    """Converts the complete array of the file to the array of jaxvision.
 
     Raises:
-      ValueError: if that has other axes, leaving out those of length 1.
+      ValueError: the shapes differ, apart from axes of length 1.
     """
     self.check(array.shape)
     array = array.reshape(self.parts or -1, *self.shape)[self.part]
@@ -92,23 +96,22 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-  """How the files of one origin lay out one family of networks.
+  """The layout of one library (or author) for one family of networks.
 
   Attributes:
-    name: who lays files out like this.
-    suffix: of the files that are written.
+    name: name of the library or author.
+    suffix: suffix of the files that are written.
     models: shell patterns of names in `jaxvision.models`.
     sign: a regular expression for a key that only this layout has.
-    place: (our path, its shape) -> Place.
-    head: our path of the classifier, without `params/`.
-    stem: likewise of what reads pixels; where networks differ in it, the first
-      of these that a network has.
-    embedding: likewise of the patch embedding; "" where there is none. Nothing
-      else is resampled.
-    clean: key of the file -> key as `place` gives it; None for what is unused.
-    options: (cleaned arrays, name of the model) -> options of the model under
-      which the logits are those of whoever wrote the file.
-    fixed: options that a model must have, as arrays are permuted by them.
+    place: (path in jaxvision, shape) -> Place.
+    head: path of the classifier in jaxvision, without `params/`.
+    stem: paths of the first layer; a network uses the first path that it has.
+    embedding: path of the patch embedding, the only kernel that is resampled;
+      "" if there is none.
+    clean: key of the file -> key of `place`; None for unused keys.
+    options: (cleaned arrays, name of the model) -> model options with which the
+      logits are equal to those of the library.
+    fixed: required options of a model, which determine permutations.
   """
 
   name: str
@@ -126,13 +129,12 @@ class Layout:
   fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   def check(self, model: Any) -> None:
-    """Raises a ValueError for a model that lacks what is fixed."""
+    """Raises ValueError for a model without the fixed options."""
     for option, value in self.fixed.items():
       if getattr(model, option) != value:
         raise ValueError(
-          f"files of {self.name} have {option}={value}, and the model "
-          f"{getattr(model, option)!r}: use {value}, or keep the folder of the "
-          "run"
+          f"files of {self.name} have {option}={value}, but the model has "
+          f"{getattr(model, option)!r}: use {value}, or use the run folder"
         )
 
 
@@ -141,25 +143,25 @@ def _long(shape: Shape) -> Shape:
 
 
 def same(key: str, shape: Shape) -> Place:
-  """The array as it is."""
+  """The place of an array that is stored unchanged."""
   return Place(key, shape, shape, range(len(shape)))
 
 
 def as_ours(path: str, shape: Shape) -> Place:
-  """The array under our own path, without its collection."""
+  """The place of an array under jaxvision's path, without its collection."""
   return same(path.partition("/")[2], shape)
 
 
 def transposed(key: str, shape: Shape) -> Place:
-  """A kernel of torch: (h, w, in, out) as (out, in, h, w), (in, out) turned."""
+  """A torch kernel: (h, w, in, out) is (out, in, h, w), (in, out) (out, in)."""
   order = (3, 2, 0, 1) if len(shape) == 4 else (1, 0)
   return Place(key, tuple(shape[i] for i in order), shape, order)
 
 
 def flattened(key: str, shape: Shape, *, side: int) -> Place:
-  """A Dense kernel that reads a map of side x side, flattened.
+  """A Dense kernel after a flattened feature map of side x side.
 
-  We flatten in the order (row, column, channel), torch (channel, row, column).
+  jaxvision flattens (row, column, channel), torch (channel, row, column).
   """
   rows, outputs = shape
   split = (side * side, rows // side**2, outputs)
@@ -167,13 +169,13 @@ def flattened(key: str, shape: Shape, *, side: int) -> Place:
 
 
 def stem_options(side: int) -> dict[str, Any]:
-  """The stem of a network whose first convolution has this side, in pixels."""
+  """The stem option for a first kernel of this side, in pixels."""
   stems = {3: "small", 7: "imagenet"}
   return {"stem": stems[side]} if side in stems else {}
 
 
 def renamed(text: str, rules: Rules) -> str:
-  """Returns the text after every rule (pattern, replacement), in order."""
+  """Applies all rules (pattern, replacement) to a text, in order."""
   for pattern, replacement in rules:
     text = re.sub(pattern, replacement, text)
   return text
@@ -192,10 +194,10 @@ def torch_place(path: str, shape: Shape, *, rules: Rules) -> Place:
   """Returns the place in a state dict of torch.
 
   Args:
-    path: ours.
-    shape: of our array.
-    rules: what makes of our path, without collection and last word, the name of
-      the module.
+    path: path in jaxvision.
+    shape: shape in jaxvision.
+    rules: rules that convert the path, without collection and last name, to the
+      name of the torch module.
   """
   module, _, leaf = path.partition("/")[2].rpartition("/")
   module = renamed(module, rules).replace("/", ".")
@@ -204,21 +206,21 @@ def torch_place(path: str, shape: Shape, *, rules: Rules) -> Place:
 
 
 def torch_clean(key: str) -> str | None:
-  """Leaves out torch's counters of batches."""
+  """Removes torch's counters of batches."""
   return None if key.endswith("num_batches_tracked") else key
 
 
 def joined(
   key: str, shape: Shape, *, kind: str, part: int = 0, parts: int = 1
 ) -> Place:
-  """A map into heads or out of them, as torch has it: one matrix, turned.
+  """An attention projection, in torch one transposed matrix for all heads.
 
   Args:
-    key: of the weight or the bias.
-    shape: of ours: kernels (width, heads, size), `out` (heads, size, width),
-      biases (heads, size) or (width,).
-    kind: "into" or "out".
-    part, parts: which of several maps that torch keeps in one array.
+    key: key of the weight or the bias.
+    shape: shape in jaxvision: kernels (width, heads, size), `out` (heads, size,
+      width), biases (heads, size) or (width,).
+    kind: "into" the heads, or "out".
+    part, parts: index and number of projections in one torch array.
   """
   inputs = 0 if key.endswith("bias") else (1 if kind == "into" else 2)
   matrix = (math.prod(shape[:inputs]), math.prod(shape[inputs:]))

@@ -1,4 +1,4 @@
-"""A file of weights into a model and its variables."""
+"""Loading of a weight file or a run into a model and its variables."""
 
 import os
 import pathlib
@@ -39,55 +39,54 @@ def load(
   sha256: str | None = None,
   **options: Any,
 ) -> tuple[nn.Module, Tree]:
-  """Reads published weights: every parameter is filled, every array is used.
+  """Loads published weights: every parameter is filled, every array is used.
 
-  The model has the options that the layout of the file implies, so that its
-  logits are those of the implementation that wrote the file. Arrays are copied
-  one by one out of the mapped file, straight to where they shall lie. Words
-  that a wrapper puts before all keys (`module.`, `_orig_mod.`, `model.`) are
-  left out, and of a network and its average the average is taken; both is
-  logged.
+  The model has the options that the layout of the file implies, so its logits
+  are equal to those of the library that wrote the file. Arrays are copied one
+  by one from the mapped file to their devices. Prefixes of wrappers
+  (`module.`, `_orig_mod.`, `model.`) are removed from the keys. If the file has
+  a network and its moving average, the average is used. Both are logged.
 
-  Learned positions of `image_size` are taken as they are, those of another size
-  are resized. A square number of patches is taken for a square; with a warning,
-  unless that is a published size of the model. For other grids state
+  Learned positions are resized if `image_size` differs from the size of the
+  file. A square number of patches is used as a square grid; with a warning,
+  unless it is a published size of the model. For other grids give
   `native_size`. A patch embedding of another side is resampled with a warning;
-  no other kernel is.
+  other kernels are not resampled.
 
   Args:
-    path_or_url: .npz or .safetensors, or the folder of a run of ours; an
-      address as `fetch.local_path` has it.
-    name: of the model, as `models.create` has it.
-    num_classes: gives the model a fresh classifier of zeros for so many
-      classes; None keeps that of the file.
-    image_size: of the images that the learned positions shall be for, in
-      pixels, or (height, width); None is that of the file.
-    native_size: likewise of the images that those of the file are for, where
-      the file and `image_size` do not tell.
-    channels: of the images; None is as the file has it. For another number the
-      first kernel is summed or repeated.
-    ignore: regular expressions for what may be missing in the file, by our path
-      (`params/head/bias`), or left over, by its key. A parameter that is not
-      filled keeps its fresh value.
-    resizing: of positions, a name in `resize.METHODS`.
-    sharding: of every array, or (path, shape) -> that of one; None is the
+    path_or_url: .npz or .safetensors file, or a run folder; or an address, as
+      for `fetch.local_path`.
+    name: name of the model, as for `models.create`.
+    num_classes: number of classes of a new, zero-initialised classifier; None
+      keeps the classifier of the file.
+    image_size: image size for the learned positions: pixels, or (height,
+      width); None for the size of the file.
+    native_size: image size of the learned positions in the file, if the file
+      and `image_size` do not determine it.
+    channels: number of channels of the images; None for that of the file. For
+      another number, the first kernel is summed or repeated.
+    ignore: regular expressions for parameters that may be missing in the file
+      (path in jaxvision, `params/head/bias`), or for unused arrays (key in the
+      file). A missing parameter keeps its initial value.
+    resizing: resize method of positions, a name in `resize.METHODS`.
+    sharding: sharding of all arrays, or (path, shape) -> sharding; None for the
       default device.
-    sha256: 64 hexadecimal digits that the file must have.
-    **options: of the model, over those that the file implies.
+    sha256: required hash of the file, 64 hexadecimal digits.
+    **options: options of the model, which replace those of the file.
 
   Returns:
-    (model, variables), as `model.apply(variables, images, train=False)` takes
-    them, float32.
+    (model, variables) for `model.apply(variables, images, train=False)`;
+    float32.
 
   Raises:
-    FileNotFoundError, ConnectionError: there is no such file.
-    ValueError: the file is damaged, laid out in no known way, of another model,
-      or does not fit it; names what is missing and what is left over. Or its
-      positions can be of several grids; says which argument decides.
+    FileNotFoundError, ConnectionError: the file does not exist.
+    ValueError: the file is damaged, has an unknown layout, or does not fit the
+      model; the message lists missing and unused arrays. Or the grid of its
+      positions is ambiguous; the message has the argument that decides.
   """
   path = fetch.local_path(path_or_url, sha256=sha256)
   if path.is_dir() and native_size is not None:
-    raise ValueError(f"{path} is a run, which knows its size: no native_size")
+    raise ValueError(f"{path} is a run, which has its size; omit native_size")
   native = {} if path.is_dir() else {"native_size": _pair(native_size)}
   read = run_folder.load if path.is_dir() else _load_file
   return read(
@@ -107,7 +106,7 @@ def load(
 def _pair(size: int | Size | None) -> Size | None:
   pair = (size, size) if isinstance(size, int) else size
   if pair is not None and (len(pair) != 2 or min(pair) < 1):
-    raise ValueError(f"image size {size}: it is one side or (height, width)")
+    raise ValueError(f"image size {size}: give one side or (height, width)")
   return pair and tuple(pair)
 
 
@@ -173,7 +172,7 @@ def _template(
       raise
     stated = ", ".join(f"{k}={v!r:.40}" for k, v in file.note.options.items())
     raise ValueError(
-      f"{file.source} states {stated} of its model, which cannot be ({error}): "
+      f"{file.source} states invalid options {stated} of its model ({error}): "
       "fetch the file again"
     ) from error
 
@@ -182,18 +181,19 @@ def _classes(file: Opened, wanted: int | None) -> int:
   found = wanted or recognition.classes(file.found)
   if not found:
     raise ValueError(
-      f"{file.source} has no classifier: say num_classes=... for a fresh one"
+      f"{file.source} has no classifier: give num_classes=... for a new one"
     )
   return found
 
 
 def native_size(path_or_url: str | os.PathLike[str], name: str) -> int | Size:
-  """Returns the size of the images that a file of weights is for, in pixels.
+  """Returns the image size of a weight file, in pixels.
 
-  One side of a square, else (height, width).
+  Returns:
+    One side of a square, or (height, width).
 
   Raises:
-    ValueError: as `load` does; or the file does not tell.
+    ValueError: as `load`; or the file does not determine it.
   """
   path = fetch.local_path(path_or_url)
   file = opened.open_weights(path, name)
@@ -209,18 +209,18 @@ def implied_options(
   *,
   image_size: Size | None = None,
 ) -> dict[str, Any]:
-  """Returns the options of a model under which a file means what it meant.
+  """Returns the model options that a file implies.
 
-  Whether a class token has a position is left out where only the size of the
-  images would decide it.
+  `positions` is not included if only the image size would determine whether the
+  class token has a position.
 
   Args:
-    path_or_url: as `load` takes it.
-    name: of the model.
-    image_size: (height, width) that it is loaded for, if that is known.
+    path_or_url: as for `load`.
+    name: name of the model.
+    image_size: (height, width) that it is loaded for, if known.
 
   Raises:
-    ValueError: as `load` does, for a file of another model.
+    ValueError: as `load`, for a file of another model.
   """
   path = fetch.local_path(path_or_url)
   if path.is_dir():

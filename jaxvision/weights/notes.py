@@ -1,9 +1,9 @@
-"""What our own files say of themselves beside their arrays.
+"""Notes: model options that jaxvision writes into weight files.
 
-A layout does not carry everything: whose GELU it was, how many heads, which
-positions without parameters. What `load` would not find out by itself stands
-as JSON in the metadata of a .safetensors file, or in the comment of an .npz;
-other readers pass over both.
+A layout does not contain everything, such as the variant of GELU, the number of
+heads, or positions without parameters. Options that `load` cannot derive from
+the arrays are stored as JSON in the metadata of a .safetensors file, or in the
+comment of an .npz. Other readers ignore both.
 """
 
 import dataclasses
@@ -15,8 +15,8 @@ import flax.linen as nn
 
 from jaxvision import models
 
-# Attributes of models that do not change what is computed in evaluation, or
-# only its precision, nor which parameters there are.
+# Attributes of models that do not affect the parameters, and affect the
+# evaluation at most in its precision.
 OF_TRAINING = frozenset(
   {
     "depthwise_initializer",
@@ -38,13 +38,13 @@ _NO_OPTIONS = frozenset({"num_classes", "parent", "name"})
 
 @dataclasses.dataclass(frozen=True)
 class Note:
-  """What a file says of itself.
+  """The note of a file.
 
   Attributes:
-    model: its name; "" where it says nothing.
-    layout: how it is laid out.
-    options: of the model, over those that the layout implies.
-    image_size: of the images that it is for; None is not said.
+    model: name of the model; "" if there is no note.
+    layout: name of the layout.
+    options: options of the model that the layout does not imply.
+    image_size: image size; None if not stated.
   """
 
   model: str = ""
@@ -54,15 +54,15 @@ class Note:
 
 
 def text(note: Note) -> str:
-  """Returns the note as `parsed` reads it."""
+  """Returns the note as text, for `parsed`."""
   return json.dumps({"jaxvision": dataclasses.asdict(note)})
 
 
 def parsed(written: str, *, source: str) -> Note:
-  """Returns the note of a file; an empty one for a text that is none.
+  """Parses the note of a file; an empty note for any other text.
 
   Raises:
-    ValueError: it is a note of ours, and damaged.
+    ValueError: the text is a damaged note.
   """
   if not written.startswith('{"jaxvision"'):
     return Note()
@@ -80,17 +80,17 @@ def parsed(written: str, *, source: str) -> Note:
     return note
   except Exception as error:
     raise ValueError(
-      f"{source}: the note that jaxvision writes beside the arrays is damaged "
-      f"({error}); fetch the file again"
+      f"{source}: the note of jaxvision in the file is damaged ({error}); "
+      "fetch the file again"
     ) from error
 
 
 def differences(
   model: nn.Module, name: str, implied: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Returns the options that a model has over its name and those implied.
+  """Returns the options of a model that its name and `implied` do not give.
 
-  Options of the training alone are left out.
+  Options that affect only the training are not included.
   """
   other = models.create(name, num_classes=model.num_classes, **implied)
   return {
@@ -102,5 +102,5 @@ def differences(
 
 
 def _tuples(value: Any) -> Any:
-  """JSON has lists where options have tuples."""
+  """Converts JSON lists to tuples."""
   return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,11 +1,11 @@
-"""Files of numpy: .npz, a zip file with an .npy file for each array.
+"""The format .npz: a zip file with an .npy file for each array.
 
-Arrays that are not compressed are views of the mapped file; their checksum is
-compared when they are first read, as numpy does. Compressed ones are inflated
-when they are read. Pickles are never read.
+Uncompressed arrays are views of the mapped file; their checksum is verified at
+the first read, as in numpy. Compressed arrays are decompressed at each read.
+Pickles are never read.
 
-Sizes are compared before anything of that size is read: the list of members,
-the header of an array, its content, and all that the file would inflate to.
+Sizes are checked before memory is used: of the list of members, the header of
+an array, its content, and the decompressed size of the file.
 """
 
 import functools
@@ -27,9 +27,9 @@ _LOCAL_HEADER = 30  # bytes of a local header in a zip file, without its names
 _END = 22  # bytes of the record that ends a zip file, without its comment
 _LARGEST_COMMENT = 0xFFFF
 _LARGEST_DIRECTORY = 1 << 24  # bytes: 10,000 arrays have a megabyte
-_LARGEST_NPY_HEADER = 10_000  # bytes, as numpy has it
+_LARGEST_NPY_HEADER = 10_000  # bytes; numpy's limit
 _BLOCK = 1 << 20
-# Trained weights deflate by a tenth; zeros a thousand times.
+# Maximum ratio: trained weights compress by 10 %, zeros 1000 times.
 _INFLATION = 64
 _ALWAYS_INFLATED = 1 << 30  # bytes
 _RAW_BFLOAT16 = np.dtype("V2")
@@ -42,7 +42,7 @@ def read(
   """Returns the arrays of a mapped file, and its comment if it has one.
 
   Raises:
-    Exception: it is damaged or too large; of many types.
+    Exception: the file is damaged or too large; the type varies.
   """
   _check_directory(mapping)
   entries: dict[str, Entry] = {}
@@ -52,14 +52,14 @@ def read(
     for info in members:
       name = info.filename.removesuffix(".npy")
       if name in entries:
-        raise ValueError(f"two members are called {name}")
+        raise ValueError(f"two members have the name {name}")
       entries[name] = _entry(path, archive, mapping, info)
     comment = archive.comment.decode("utf-8", "replace")
   return entries, {"comment": comment} if comment else {}
 
 
 def write(file, arrays: dict[str, np.ndarray], *, comment: str = "") -> None:
-  """Writes arrays; the comment is one of zip files, which readers pass over."""
+  """Writes arrays, and a zip comment, which other readers ignore."""
   np.savez(file, **arrays)
   if comment:
     file.seek(0)
@@ -68,19 +68,19 @@ def write(file, arrays: dict[str, np.ndarray], *, comment: str = "") -> None:
 
 
 def _check_directory(mapping: mmap.mmap) -> None:
-  """Raises a ValueError if the list of members is too long to be read."""
+  """Raises ValueError if the list of members is too large."""
   start = max(0, len(mapping) - _END - _LARGEST_COMMENT)
   end = mapping.rfind(b"PK\5\6", start)
   if end < 0:
-    raise ValueError("it has no end of a zip file")
+    raise ValueError("the end record of the zip file is missing")
   (size,) = struct.unpack_from("<L", mapping, end + 12)
-  if size == 0xFFFFFFFF:  # zip64 has it in a record of its own
+  if size == 0xFFFFFFFF:  # zip64 has the size in another record
     _, _, record, _ = struct.unpack_from("<4sLQL", mapping, end - 20)
     (size,) = struct.unpack_from("<Q", mapping, record + 40)
   if size > _LARGEST_DIRECTORY:
     raise ValueError(
-      f"its list of members has {size:,} bytes, and at most "
-      f"{_LARGEST_DIRECTORY:,} are read"
+      f"its list of members has {size:,} bytes; at most {_LARGEST_DIRECTORY:,} "
+      "are allowed"
     )
 
 
@@ -93,9 +93,9 @@ def _check_inflation(members: list[zipfile.ZipInfo], *, size: int) -> None:
   limit = max(_ALWAYS_INFLATED, _INFLATION * size)
   if inflated > limit:
     raise ValueError(
-      f"it has {size:,} bytes and would inflate to {inflated:,}, which no "
-      f"weights do; at most {limit:,} are read. Save it again with numpy.savez "
-      "if they are meant"
+      f"it has {size:,} bytes and its decompressed size is {inflated:,} bytes; "
+      f"at most {limit:,} are allowed. Save a valid file again with "
+      "numpy.savez"
     )
 
 
@@ -111,15 +111,15 @@ def _entry(
   nbytes = math.prod(shape) * dtype.itemsize
   if header + nbytes != info.file_size:
     raise ValueError(
-      f"{name} has {info.file_size:,} bytes, and its header says "
+      f"{name} has {info.file_size:,} bytes, but its header states "
       f"{header + nbytes:,}"
     )
-  # An array in the order of Fortran is one of turned axes.
+  # An array in Fortran order is stored as its transpose.
   laid_out = shape[::-1] if fortran else shape
   if info.compress_type == zipfile.ZIP_STORED:
     start = _data_offset(mapping, info)
     if start + info.file_size > len(mapping):
-      raise ValueError(f"{name} ends behind the end of the file")
+      raise ValueError(f"{name} ends after the end of the file")
     check = functools.cache(
       functools.partial(_check_sum, mapping, start, info, name)
     )
@@ -148,7 +148,7 @@ def _entry(
 def _npy_header(
   member, name: str
 ) -> tuple[tuple[int, ...], bool, np.dtype, int]:
-  """Returns shape, order, type and the bytes of the header."""
+  """Returns shape, Fortran order, type and size of the header in bytes."""
   start = io.BytesIO(member.read(_LARGEST_NPY_HEADER))
   version = np.lib.format.read_magic(start)
   readers = {
@@ -156,22 +156,22 @@ def _npy_header(
     (2, 0): np.lib.format.read_array_header_2_0,
   }
   if version not in readers:
-    raise ValueError(f"{name} is of version {version} of .npy, read are 1, 2")
+    raise ValueError(f"{name} has .npy version {version}; expected 1 or 2")
   shape, fortran, dtype = readers[version](start)
   if dtype.hasobject:
     raise ValueError(
-      f"{name} holds Python objects (a pickle), which are not read"
+      f"{name} has Python objects (a pickle), which are not read"
     )
   known = dtype.kind in _KINDS or dtype == _RAW_BFLOAT16
   if not known or not dtype.itemsize or dtype.names or dtype.subdtype:
-    raise ValueError(f"{name} is of type {dtype}, and numbers are expected")
+    raise ValueError(f"{name} has the type {dtype}; numbers are expected")
   if any(n < 0 for n in shape):
     raise ValueError(f"{name} has the shape {shape}")
   return shape, fortran, dtype, start.tell()
 
 
 def _data_offset(mapping: mmap.mmap, info: zipfile.ZipInfo) -> int:
-  """Returns where the content of a member begins."""
+  """Returns the offset of the content of a member."""
   start = info.header_offset
   names, extra = struct.unpack_from("<HH", mapping, start + 26)
   return start + _LOCAL_HEADER + names + extra
@@ -211,7 +211,7 @@ def _inflated(
   except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
     raise _damaged(name, str(error)) from error
   if skip + len(content) != info.file_size:
-    raise _damaged(name, "it is cut off")
+    raise _damaged(name, "it is truncated")
   return content
 
 

@@ -1,4 +1,4 @@
-"""A file of weights that was recognised, and what it says of its network."""
+"""An open weight file with a known layout, and the options that it implies."""
 
 import dataclasses
 import pathlib
@@ -20,21 +20,21 @@ from jaxvision.weights.recognition import Recognized
 Size = tuple[int, int]
 
 POSITIONS = f"params/{vit.POSITIONS}"
-# Options that say how many layers there are.
+# Options with numbers of layers.
 _COUNTS = {"blocks", "depth", "repeats", "stem_units", "units"}
 _MIXED = "params/MixerBlock_0/token_mixing/Dense_0/"
 
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
-  """A file.
+  """An open weight file.
 
   Attributes:
-    file: open.
+    file: the open file.
     found: its layout.
-    note: what it says of itself.
-    source: what to call it.
-    native: size of the images that it is for, where that is stated.
+    note: its note.
+    source: name of the file, for messages.
+    native: stated image size; None if not stated.
   """
 
   file: ArrayFile
@@ -47,15 +47,15 @@ class Opened:
 def open_weights(
   path: pathlib.Path, name: str, *, native: Size | None = None
 ) -> Opened:
-  """Opens a file that may hold the model.
+  """Opens a weight file for a model.
 
   Args:
-    path: of the file.
-    name: of the model.
-    native: size of the images that it is for, if the caller states it.
+    path: path of the file.
+    name: name of the model.
+    native: image size of the file, if the caller states it.
 
   Raises:
-    ValueError: the file is damaged, of another model or of no known layout.
+    ValueError: the file is damaged, of another model, or of unknown layout.
   """
   source = root_files.printable(path)
   file = files.open_file(path)
@@ -67,23 +67,23 @@ def open_weights(
   _check_counts(note, arrays=len(file.entries), source=source)
   if note.options and note.model != name:
     raise ValueError(
-      f"{source} says that it holds {note.model} with "
-      f"{', '.join(f'{k}={v!r}' for k, v in note.options.items())}, which "
-      f"{name} may not be: load it as {note.model}"
+      f"{source} is a file of {note.model} with "
+      f"{', '.join(f'{k}={v!r}' for k, v in note.options.items())}, not of "
+      f"{name}: load it as {note.model}"
     )
   try:
     models.create(name, num_classes=1, **note.options)
   except (TypeError, ValueError) as error:
-    raise ValueError(f"{source} states what cannot be: {error}") from error
+    raise ValueError(f"{source} states invalid options: {error}") from error
   return Opened(file, found, note, source, native or note.image_size)
 
 
 def _check_counts(note: Note, *, arrays: int, source: str) -> None:
-  """Raises a ValueError if a note states more blocks than there are arrays."""
+  """Raises ValueError if a note states more blocks than there are arrays."""
   for key in _COUNTS & note.options.keys():
     if any(not 0 <= n <= arrays for n in _numbers(note.options[key])):
       raise ValueError(
-        f"{source} has {arrays} arrays, and says that its {key} is "
+        f"{source} has {arrays} arrays, but states {key}="
         f"{note.options[key]!r:.40}: it is damaged"
       )
 
@@ -102,24 +102,24 @@ def options(
   image_size: Size | None,
   whole: bool = True,
 ) -> dict[str, Any]:
-  """Returns the options of the model under which the file means what it meant.
+  """Returns the model options that a file implies.
 
   Args:
-    opened: the file.
-    name: of the model.
-    given: what the caller states; counts more.
-    image_size: that the file is loaded for, if that is stated.
-    whole: whether all must be decided; else what is not is left out.
+    opened: the open file.
+    name: name of the model.
+    given: options of the caller, which have priority.
+    image_size: image size that the file is loaded for, if stated.
+    whole: whether an ambiguous option is an error; else it is not included.
 
   Raises:
-    ValueError: the shapes make no sense, or do not decide.
+    ValueError: the shapes are invalid or ambiguous.
   """
   try:
     implied = opened.found.layout.options(opened.found.arrays, name)
   except (ArithmeticError, LookupError, TypeError, ValueError) as error:
     raise ValueError(
-      f"{opened.source} is laid out as {opened.found.layout.name} do, but its "
-      f"arrays have shapes of no {name} ({error})"
+      f"{opened.source} has the layout {opened.found.layout.name}, but the "
+      f"shapes of its arrays are not those of a {name} ({error})"
     ) from error
   found = {**implied, **opened.note.options, **given}
   if found.get("positions") != grids.UNDECIDED:
@@ -139,10 +139,10 @@ def _positions(
   found: Mapping[str, Any],
   image_size: Size | None,
 ) -> str:
-  """Returns whether the class token has a position.
+  """Returns whether the class token has a position, as `grids.kind`.
 
   Raises:
-    ValueError: nothing decides.
+    ValueError: this is ambiguous.
   """
   other = {k: v for k, v in found.items() if k != "positions"}
   model = models.create(name, num_classes=1, **other)
@@ -151,14 +151,14 @@ def _positions(
   _check_registers(count, model, stated=stated, source=opened.source)
   return grids.kind(
     count,
-    patches_alone=model.registers > 0 or _is_big_visions_own(opened),
+    patches_alone=model.registers > 0 or _has_positions_outside_encoder(opened),
     stated=stated,
     source=opened.source,
   )
 
 
-def _is_big_visions_own(opened: Opened) -> bool:
-  """Whether the table is where only big_vision has it: not in the encoder."""
+def _has_positions_outside_encoder(opened: Opened) -> bool:
+  """Whether the position table is outside the encoder, as in big_vision."""
   name = opened.found.names[place_of(opened, POSITIONS, (1, 1, 1)).key]
   return name.endswith("pos_embedding") and "posembed_input" not in name
 
@@ -166,20 +166,20 @@ def _is_big_visions_own(opened: Opened) -> bool:
 def _check_registers(
   count: int, model: nn.Module, *, stated: grids.Stated, source: str
 ) -> None:
-  """Raises a ValueError if registers have positions, as timm can have it."""
+  """Raises ValueError if registers have positions, as is possible in timm."""
   for grid in (stated.own, stated.wanted):
     patches = grid[0] * grid[1] if grid else count
     if model.registers and count == patches + 1 + model.registers:
       raise ValueError(
         f"{source} has positions for its {model.registers} registers, which is "
-        "not computed here: they should be of patches and class token alone"
+        "not supported: use a file with positions of patches and class token"
       )
 
 
 def make_model(
   opened: Opened, name: str, *, num_classes: int, **options: Any
 ) -> nn.Module:
-  """Returns the model; a ValueError names the file that implies its options."""
+  """Creates the model; an error names the file that implies its options."""
   try:
     return models.create(name, num_classes=num_classes, **options)
   except ValueError as error:
@@ -189,10 +189,10 @@ def make_model(
 def image_size(
   opened: Opened, name: str, model: nn.Module, *, wanted: Size | None
 ) -> Size:
-  """Returns the size of images: that is wanted, or that the file is for.
+  """Returns the image size: the wanted size, or that of the file.
 
   Raises:
-    ValueError: nothing decides.
+    ValueError: the size is ambiguous.
   """
   if wanted or opened.native:
     return wanted or opened.native
@@ -211,10 +211,10 @@ def image_size(
 def grids_of_positions(
   opened: Opened, name: str, model: nn.Module, *, wanted: Size
 ) -> tuple[Grid, Grid]:
-  """Returns the grid of a file's patches, and that of images of a size.
+  """Returns the grid of patches of the file, and of images of the wanted size.
 
   Raises:
-    ValueError: nothing decides.
+    ValueError: the grid is ambiguous.
   """
   stated = _stated(opened, name, model, wanted)
   patches = _patches(opened, name, model)
@@ -223,7 +223,7 @@ def grids_of_positions(
 
 
 def channels(opened: Opened) -> int | None:
-  """Returns how many channels the images have that a file is for."""
+  """Returns the number of channels of the images; None if unknown."""
   for stem in opened.found.layout.stem:
     place = place_of(opened, f"params/{stem}/kernel", (1, 1, 1, 1))
     kernel = opened.found.arrays.get(place.key)
@@ -233,7 +233,7 @@ def channels(opened: Opened) -> int | None:
 
 
 def place_of(opened: Opened, leaf: str, shape: tuple[int, ...]) -> Place:
-  """Returns the place of one of our arrays in a file."""
+  """Returns the place of a leaf in the file."""
   return opened.found.layout.place(leaf, shape)
 
 
@@ -243,7 +243,7 @@ def _array(opened: Opened, leaf: str) -> Any:
 
 
 def _patches(opened: Opened, name: str, model: nn.Module) -> int:
-  """Returns the patches that the arrays are for; 0 for any number."""
+  """Returns the number of patches of the arrays; 0 if it is not fixed."""
   if name.startswith("vit_") and model.positions.startswith("learned"):
     table = _array(opened, POSITIONS)
     before = int(model.pool == "token" and model.positions == "learned")
@@ -279,7 +279,7 @@ def _stated(
 
 
 def _stride(name: str, model: nn.Module) -> int:
-  """Returns the pixels along a side for which there is one token."""
+  """Returns the stride of the tokens, in pixels."""
   if name.startswith("vit_"):
     return recognition.stride(model)
   return getattr(model, "patch_size", 1)

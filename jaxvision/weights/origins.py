@@ -1,7 +1,7 @@
-"""How libraries prepare images for the files that they lay out.
+"""Default image preprocessing of each library (origin) of weight files.
 
-torchvision states it for its default weights, timm for each file, Hugging Face
-and the authors by their code. What is taken is each library's default.
+torchvision documents it for its default weights, timm for each file, Hugging
+Face and the authors in their code.
 """
 
 import dataclasses
@@ -17,10 +17,10 @@ from jaxvision.weights.image_preprocessing import Preprocessing
 Size = tuple[int, int]
 
 ORIGINS = ("torchvision", "timm", "huggingface", "authors", "big_vision")
-FIXED_SIZE = ("vit_", "mixer_")  # whose arrays tell the size of the images
+FIXED_SIZE = ("vit_", "mixer_")  # models with an image size in their arrays
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-# torchvision's DEFAULT weights: size of the shorter side, of the crop, method.
+# torchvision's DEFAULT weights: (shorter side, crop, method).
 _TORCHVISION = {
   "alexnet": (256, 224, "bilinear"),
   "vgg": (256, 224, "bilinear"),
@@ -44,9 +44,9 @@ _TORCHVISION = {
   "vit_l16": (242, 224, "bilinear"),
   "vit_": (256, 224, "bilinear"),
 }
-# Those of SWAG are not cropped: ViTs for more than 224 pixels, and ViT-H/14.
+# SWAG weights have no crop: ViTs for more than 224 pixels, and ViT-H/14.
 _SWAG = "bicubic"
-# Of networks whose files at timm differ, the one that timm takes by default.
+# timm's default file, for networks whose files in timm differ.
 _TIMM = frozenset(
   f"timm/{label}"
   for label in (
@@ -70,17 +70,17 @@ _TIMM = frozenset(
 def of(
   origin: str, name: str, *, model: nn.Module, size: Size, classes: int | None
 ) -> Preprocessing:
-  """Returns how a library prepares images.
+  """Returns the preprocessing of a library.
 
   Args:
-    origin: who lays the file out; one of `ORIGINS` or begins with it.
-    name: of the model.
-    model: with the options that the file implies.
-    size: (height, width) that its arrays are for.
+    origin: the library; one of `ORIGINS`, or a name that starts with it.
+    name: name of the model.
+    model: the model with the options that the file implies.
+    size: (height, width) of the arrays.
     classes: length of the logits.
 
   Raises:
-    ValueError: the library has no such model.
+    ValueError: the library does not have this model.
   """
   if origin == "torchvision":
     return _by_torchvision(name, size)
@@ -92,14 +92,14 @@ def of(
 
 
 def is_of_torchvision(name: str, model: nn.Module) -> bool:
-  """Whether torchvision has such a ResNet, which timm writes alike."""
+  """Whether torchvision has this ResNet, in the same layout as timm."""
   if model.squeeze_excite or model.stem == "small":
     return False
   return _torchvision_crop(name, (224, 224)) is not None
 
 
 def _torchvision_crop(name: str, size: Size) -> tuple[int, int, str] | None:
-  """(shorter side, crop, method) of torchvision; None if it has no such."""
+  """(shorter side, crop, method) of torchvision; None if it lacks the model."""
   if name.startswith("vit_") and (name == "vit_h14" or max(size) > 224):
     return size[0], size[0], _SWAG
   known = [key for key in _TORCHVISION if name == key]
@@ -112,7 +112,7 @@ def _torchvision_crop(name: str, size: Size) -> tuple[int, int, str] | None:
 def _by_torchvision(name: str, size: Size) -> Preprocessing:
   crop = _torchvision_crop(name, size)
   if crop is None:
-    raise ValueError(f"torchvision has no {name}; say another --preprocessing")
+    raise ValueError(f"torchvision has no {name}; give another --preprocessing")
   shorter, side, method = crop
   return Preprocessing(
     image_size=(side, side),
@@ -126,7 +126,7 @@ def _by_torchvision(name: str, size: Size) -> Preprocessing:
 def _by_timm(
   name: str, model: nn.Module, size: Size, classes: int | None
 ) -> Preprocessing:
-  """As timm's files of this network: its default one where they differ."""
+  """The preprocessing of timm's files; of the default file if they differ."""
   rows = [
     row for row in published.rows(name) if row.url.startswith("hf-hub:timm/")
   ]
@@ -153,14 +153,14 @@ def _by_timm(
   if others:
     labels = ", ".join(row.label for row in others)
     notes = (
-      f"timm has other files of {name} that differ in it: if yours is one of "
-      f"them, say --preprocessing LABEL ({labels})",
+      f"timm has other files of {name} with another preprocessing; for one of "
+      f"them give --preprocessing LABEL ({labels})",
     )
   return records.with_notes(found, *notes)
 
 
 def _rank(rows: Sequence[published.PublishedFile]) -> tuple[bool, int]:
-  """What timm takes by default comes first, then what most files have."""
+  """The order: timm's default first, then the most frequent preprocessing."""
   return not any(row.label in _TIMM for row in rows), -len(rows)
 
 
@@ -169,7 +169,7 @@ def _model(row: published.PublishedFile) -> nn.Module:
 
 
 def _stem(model: nn.Module) -> tuple:
-  """What tells one architecture of timm's from another of the same model."""
+  """The options that distinguish timm's architectures of the same model."""
   return tuple(getattr(model, key, None) for key in ("stem", "shortcut"))
 
 
@@ -181,15 +181,17 @@ def _by_spec(name: str) -> Preprocessing:
     std=spec.std,
     crop_fraction=spec.crop_fraction,
     interpolation="bicubic_antialiased",
-    source=f"the paper of {name}, as no file of timm is listed",
+    source=f"the paper of {name}, because no file of timm is listed",
   )
 
 
 def _by_hugging_face(name: str) -> Preprocessing:
-  """By transformers' ViTImageProcessor, and as google/bit-50 states."""
+  """The preprocessing of ViTImageProcessor, and of google/bit-50."""
   vit = name.startswith("vit_")
   if not vit and not name.startswith("bit_"):
-    raise ValueError(f"Hugging Face has no {name}; say another --preprocessing")
+    raise ValueError(
+      f"Hugging Face has no {name}; give another --preprocessing"
+    )
   (row,) = published.rows("google/" + ("vit-base-*-224" if vit else "bit-50"))
   found = records.of_row(row)
   return Preprocessing(
@@ -203,9 +205,9 @@ def _by_hugging_face(name: str) -> Preprocessing:
 
 
 def _by_authors(name: str, origin: str) -> Preprocessing:
-  """In [-1, 1]; BiT squares images, the others cut out the middle."""
+  """Pixels in [-1, 1]; BiT resizes to squares, the others crop the centre."""
   if not name.startswith(("bit_", "vit_", "mixer_")):
-    raise ValueError(f"{origin} have no {name}; say another --preprocessing")
+    raise ValueError(f"{origin} has no {name}; give another --preprocessing")
   square = name.startswith("bit_")
   spec = models.spec(name)
   return Preprocessing(

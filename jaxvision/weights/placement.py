@@ -1,4 +1,4 @@
-"""The leaves of a model's variables: their shapes, and where they shall lie."""
+"""Shapes, placement on devices and initial values of a model's variables."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,14 +16,14 @@ Placement = jax.sharding.Sharding | Callable[[str, Shape], Any] | None
 
 
 def shapes(model: nn.Module, image_shape: Shape) -> dict[str, Any]:
-  """Returns shape and type of every variable by path."""
+  """Returns {path: shape and type} of the variables."""
   return trees.flatten(variable_shapes(model, image_shape=image_shape))
 
 
 def put(array: np.ndarray, leaf: str, sharding: Placement) -> jax.Array:
-  """Returns the array on the devices that `sharding` says for this path.
+  """Copies an array to the devices of its sharding.
 
-  The copy is awaited: copies that queue up keep what they read in memory.
+  It waits for the copy, because pending copies keep their source in memory.
   """
   if callable(sharding) and not isinstance(sharding, jax.sharding.Sharding):
     sharding = sharding(leaf, array.shape)

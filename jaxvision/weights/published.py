@@ -1,9 +1,8 @@
-"""Weights that others have published, in formats that are read here.
+"""The table of published weight files, published.csv.
 
-One row of published.csv is one file. Listed are .npz of their authors and
-.safetensors of the Hugging Face Hub that have a classifier; torchvision's own
-files are pickles, of which the Hub has the same weights (`timm/*.tv_in1k`).
-What is not known of a file is left empty.
+A row is a file with a classifier: an .npz of its authors, or a .safetensors of
+the Hugging Face Hub. torchvision's files are pickles; the Hub has the same
+weights (`timm/*.tv_in1k`). An unknown value is empty.
 """
 
 import csv
@@ -17,30 +16,30 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class PublishedFile:
-  """What is known of a file.
+  """A published weight file.
 
   Attributes:
-    model: its name in `jaxvision.models`.
-    label: its own name; no two files share one.
-    url: as `fetch.local_path` takes it.
-    options: attributes of the model that its name does not tell; those that the
-      format of the file implies are left out.
-    parameters: trainable ones; the file has 4 bytes for each, and little more.
-    image_size: height and width it was trained for, in pixels.
-    mean, std: per channel (RGB), in units of pixels in [0, 1]: the model takes
+    model: name of the model in `jaxvision.models`.
+    label: unique name of the file.
+    url: address, as for `fetch.local_path`.
+    options: options of the model, except those that the layout implies.
+    parameters: number of trainable parameters; the file has slightly more than
+      4 bytes for each.
+    image_size: height and width of the training images, in pixels.
+    mean, std: per channel (RGB), in units of pixels in [0, 1]: the input is
       (pixel - mean) / std.
-    crop_fraction: image_size / size of the resized image that it is cut from,
-      at evaluation. Of timm's files these are timm's default configuration; of
-      others as their authors' code evaluates.
+    crop_fraction: image_size / size of the resized image before the crop, in
+      evaluation: timm's default configuration for files of timm, otherwise the
+      value in the code of the authors.
     crop: "center" or "square", see image_preprocessing.py.
-    interpolation: a method of data/decoding/resizing.py.
+    interpolation: a resize method of jaxvision.data.
     num_classes: length of the logits.
-    licence: by its SPDX name; "" is not known.
-    top1: accuracy on ImageNet's validation split, in percent; None is not
-      known, or other classes.
-    top1_source: who measured it, at which size. "timm" is
+    licence: SPDX name; "" if unknown.
+    top1: accuracy on ImageNet's validation split, in percent; None if unknown
+      or for other classes.
+    top1_source: source of the accuracy, and its image size. "timm" is
       results/results-imagenet.csv of huggingface/pytorch-image-models; for .npz
-      files it is that of timm's conversion.
+      files it is the accuracy of timm's conversion.
   """
 
   model: str
@@ -91,7 +90,7 @@ def _parsed(cells: Mapping[str, str]) -> PublishedFile:
 
 
 def _option(text: str) -> tuple[str, Any]:
-  """Reads `name=value`; what is not a number is a word."""
+  """Parses `name=value`; a value that is not JSON is text."""
   name, _, value = text.partition("=")
   try:
     return name, json.loads(value)

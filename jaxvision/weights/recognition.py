@@ -1,4 +1,4 @@
-"""Which network a file holds, and who laid it out."""
+"""Recognition of the layout and the model of a weight file."""
 
 import dataclasses
 import logging
@@ -22,22 +22,22 @@ LAYOUTS: tuple[Layout, ...] = (
   *mixer.LAYOUTS,
   *convnets.LAYOUTS,
 )
-# Running averages are no parameters; positions are as many as patches.
+# Not counted as parameters: running averages, and positions (as patches vary).
 _LEFT_OUT = re.compile(
   r".*(running_mean|running_var|/mean|/var|pos_emb\w*|position_emb\w*)$"
 )
-_CLASSES = 1000  # of the parameters that a ModelSpec counts
+_CLASSES = 1000  # classes in the parameter count of a ModelSpec
 
 
 @dataclasses.dataclass(frozen=True)
 class Recognized:
-  """What a file turned out to be.
+  """A file with a known layout.
 
   Attributes:
-    layout: who laid it out.
-    names: from the key that the layout uses to that of the file.
-    arrays: shapes and types by the key that the layout uses.
-    prefix: of the keys of the file, which is left out; mostly "".
+    layout: the layout.
+    names: {key of the layout: key of the file}.
+    arrays: {key of the layout: shape and type}.
+    prefix: removed prefix of the keys of the file; mostly "".
   """
 
   layout: Layout
@@ -49,16 +49,16 @@ class Recognized:
 def recognize(
   arrays: Mapping[str, Shaped], *, source: str, known: Layout | None = None
 ) -> Recognized:
-  """Finds the layout by the keys.
+  """Recognises the layout of a file from its keys.
 
   Args:
-    arrays: shapes and types of a file, by its keys.
-    source: what to call it in errors.
-    known: the layout that the file states; None is by its keys.
+    arrays: {key: shape and type} of the file.
+    source: name of the file, for messages.
+    known: the layout that the file states; None to recognise it.
 
   Raises:
-    ValueError: the keys are of no layout; shows some. Or the file holds several
-      networks.
+    ValueError: the layout is unknown (the message shows some keys), or the file
+      has several networks.
   """
   try:
     prefix, passed = wrappers.find(arrays, lambda keys: bool(_fitting(keys)))
@@ -66,11 +66,11 @@ def recognize(
     raise ValueError(f"{source}: {error}") from error
   if prefix:
     _LOGGER.warning(
-      "%s: the prefix %s of its keys is left out%s",
+      "%s: the prefix %s of its keys is removed%s",
       *(source, files.printable(prefix)),
-      f", and {len(passed)} arrays that have another" if passed else "",
+      f", and {len(passed)} other arrays are skipped" if passed else "",
     )
-  # What has another prefix keeps it, and is left over.
+  # Keys with another prefix keep it, and are unused.
   bare = {
     key.removeprefix(prefix): key for key in arrays if key not in set(passed)
   }
@@ -78,8 +78,8 @@ def recognize(
   if not fitting:
     shown = files.printable(", ".join(sorted(arrays)[:6]))
     raise ValueError(
-      f"{source} is laid out like no file that is known here; it has "
-      f"{len(arrays)} arrays: {shown}, ..."
+      f"{source} has an unknown layout; it has {len(arrays)} arrays: {shown}, "
+      "..."
     )
   cleaned = {fitting[0].clean(key): name for key, name in bare.items()}
   cleaned.pop(None, None)
@@ -88,10 +88,10 @@ def recognize(
 
 
 def _fitting(keys: Iterable[str]) -> list[Layout]:
-  """Returns the layouts that have such keys, special forms first."""
+  """Returns the layouts with such keys, special layouts first."""
   keys = list(keys)
   return [
-    # Special forms stand behind the plain ones.
+    # In LAYOUTS, special layouts come after plain ones.
     layout
     for layout in reversed(LAYOUTS)
     if any(
@@ -109,24 +109,24 @@ def classes(found: Recognized) -> int | None:
     return bias.size
   if kernel is None or len(kernel.shape) < 2:
     return None
-  # Where there is no bias, one of the axes is the classes'.
+  # Without a bias, the place of the kernel shows the axis of the classes.
   outputs = found.layout.place(f"params/{found.layout.head}/kernel", (1, 2))
   return kernel.shape[outputs.shape.index(2)]
 
 
 def check_name(found: Recognized, name: str, *, source: str) -> None:
-  """Raises a ValueError if a file is of another family than the model."""
+  """Raises ValueError if the file and the model have different families."""
   if name not in models.names():
     raise ValueError(lookup.unknown("model", name, models.names()))
   if name not in family(found.layout):
     raise ValueError(
-      f"{source} holds no {name}: it is laid out as {found.layout.name} lay "
-      f"out {', '.join(found.layout.models)}; {guess(found)}"
+      f"{source} is not a {name}: it has the layout {found.layout.name} of "
+      f"{', '.join(found.layout.models)}; {guess(found)}"
     )
 
 
 def guess(found: Recognized) -> str:
-  """Returns a sentence on which model it is."""
+  """Returns a sentence with the most similar model."""
   (name, difference), *_ = candidates(found)
   if difference == 0:
     return f"by its number of parameters it is {name}"
@@ -137,7 +137,7 @@ def guess(found: Recognized) -> str:
 
 
 def stated(note: Note) -> Layout | None:
-  """Returns the layout that a file says it has; None if it does not."""
+  """Returns the layout that the note states; None if it states none."""
   if note.model not in models.names():
     return None
   named = [each for each in layouts_of(note.model) if each.name == note.layout]
@@ -150,15 +150,15 @@ def layouts_of(name: str) -> list[Layout]:
 
 
 def family(layout: Layout) -> list[str]:
-  """Returns the models that a layout is for."""
+  """Returns the models of a layout."""
   return [n for pattern in layout.models for n in models.names(pattern)]
 
 
 def candidates(found: Recognized) -> list[tuple[str, int]]:
-  """Returns the models of the family, the most similar first.
+  """Returns (model, difference of parameters) of the family, nearest first.
 
-  Each with the parameters that it has more than the file, all without
-  classifier, positions and running averages.
+  A positive difference means that the model has more parameters than the file.
+  Classifier, positions and running averages are not counted.
   """
   head = _head_keys(found.layout)
   body = sum(
@@ -167,7 +167,7 @@ def candidates(found: Recognized) -> list[tuple[str, int]]:
     if key not in head and not _LEFT_OUT.match(key)
   )
   kernel, bias = (found.arrays.get(key) for key in head)
-  # The width that the classifier reads.
+  # Number of inputs of the classifier.
   known = kernel is not None and bias is not None and bias.size
   inputs = kernel.size // bias.size if known else 0
   differences = []
@@ -188,7 +188,7 @@ def _head_keys(layout: Layout) -> tuple[str, str]:
 
 
 def _positions(name: str) -> int:
-  """Returns how many parameters are learned positions, at the native size."""
+  """Returns the number of parameters of learned positions, at native size."""
   if not name.startswith("vit_"):
     return 0
   model = models.create(name, num_classes=1)
@@ -197,7 +197,7 @@ def _positions(name: str) -> int:
 
 
 def stride(model: nn.Module) -> int:
-  """Returns the pixels along a side for which a ViT has one token."""
+  """Returns the stride of a ViT's tokens, in pixels."""
   if model.stem_units is None:
     return model.patch_size
   return model.patch_size * hybrid_stem.stride(model.stem_units)

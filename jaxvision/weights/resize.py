@@ -1,4 +1,4 @@
-"""Positions and patches of one size made into those of another."""
+"""Resizing of learned positions, patch embeddings and input channels."""
 
 import numpy as np
 
@@ -14,24 +14,23 @@ def positions(
   new_grid: tuple[int, int],
   method: str = "align_corners",
 ) -> np.ndarray:
-  """Returns learned positions for another number of patches.
+  """Resizes learned positions to another grid of patches.
 
   Args:
-    table: (1, n, width): a row per patch, row by row, and before them those of
-      the class token, if any, which stays as it is.
-    grid: rows and columns of the patches of the table.
-    new_grid: rows and columns wanted.
-    method: "align_corners" (bilinear, corners on corners, as the papers do
-      it), "bilinear" (pixels as areas, as torch and jax.image do it) or
-      "nearest".
+    table: (1, n, width): one row per patch, row by row. Rows before them, such
+      as that of the class token, are not changed.
+    grid: rows and columns of patches in the table.
+    new_grid: target rows and columns.
+    method: "align_corners" (bilinear, corners are aligned, as in the papers),
+      "bilinear" (pixels are areas, as in torch and jax.image) or "nearest".
 
   Raises:
-    ValueError: no such method, or the table has fewer rows than the grid.
+    ValueError: the method is unknown, or the table has fewer rows than patches.
   """
   before = table.shape[1] - grid[0] * grid[1]
   if before < 0:
     raise ValueError(
-      f"{table.shape[1]} positions are no grid of {grid[0]}x{grid[1]} patches"
+      f"{table.shape[1]} positions are too few for {grid[0]}x{grid[1]} patches"
     )
   patches = table[0, before:].astype(np.float32)
   patches = patches.reshape(*grid, table.shape[-1])
@@ -44,10 +43,10 @@ def positions(
 
 
 def matrix(size: int, new_size: int, *, method: str) -> np.ndarray:
-  """Returns what interpolates along an axis, (new_size, size).
+  """Returns the interpolation matrix of an axis, (new_size, size).
 
   Raises:
-    ValueError: no such method.
+    ValueError: the method is unknown.
   """
   if method not in METHODS:
     raise ValueError(lookup.unknown("resize", method, METHODS))
@@ -64,10 +63,11 @@ def matrix(size: int, new_size: int, *, method: str) -> np.ndarray:
 
 
 def patches(kernel: np.ndarray, *, new_size: int) -> np.ndarray:
-  """Returns the kernel of a patch embedding for patches of another side.
+  """Resizes the kernel of a patch embedding to another patch size.
 
-  A resized patch then has the token that the patch had: the pseudo-inverse of
-  the interpolation (Beyer et al. 2023, FlexiViT, section 3.4).
+  The token of a resized patch equals the token of the patch: the kernel is
+  multiplied by the pseudo-inverse of the interpolation (Beyer et al. 2023,
+  FlexiViT, section 3.4).
 
   Args:
     kernel: (p, p, c, width).
@@ -82,14 +82,14 @@ def patches(kernel: np.ndarray, *, new_size: int) -> np.ndarray:
 
 
 def channels(kernel: np.ndarray, *, new: int) -> np.ndarray:
-  """Returns a kernel (h, w, in, out) for another number of input channels.
+  """Converts a kernel (h, w, in, out) to another number of input channels.
 
-  One channel gets the sum of RGB, so that a grey image has the features that it
-  had as RGB; more channels get RGB or grey in turn, scaled to keep the sum of
-  all alike.
+  One channel gets the sum over RGB, so a grey image has the same features as in
+  RGB. For more channels, the channels are repeated and scaled so that the sum
+  is unchanged.
 
   Raises:
-    ValueError: a channel would be left out.
+    ValueError: a channel would be lost.
   """
   old = kernel.shape[2]
   check_channels(old, new)
@@ -102,12 +102,12 @@ def channels(kernel: np.ndarray, *, new: int) -> np.ndarray:
 
 
 def check_channels(old: int, new: int) -> None:
-  """Raises a ValueError where a kernel of `old` channels gives none of `new`.
+  """Raises ValueError if `old` channels cannot be converted to `new`.
 
-  Only of grey and RGB it is known what the channels are.
+  The meaning of the channels is known for grey and RGB only.
   """
   if new != old and not (old in (1, 3) and (new == 1 or new > old)):
     raise ValueError(
-      f"it reads images of {old} channels, which cannot be made {new} without "
-      f"leaving something out: say channels={old}"
+      f"it reads images with {old} channels, which cannot be converted to "
+      f"{new} without loss: give channels={old}"
     )

@@ -1,4 +1,4 @@
-"""The folder of one of our own runs as a source of weights."""
+"""Loading of weights from a run folder."""
 
 import os
 import re
@@ -32,14 +32,15 @@ def load(
   sharding: placement.Placement,
   options: dict[str, Any],
 ) -> tuple[nn.Module, Tree]:
-  """Does with a run what `weights.load` does with a file.
+  """Loads the weights of a run, as `weights.load` for a file.
 
-  The moving average is taken where the run keeps one. Positions are resized
-  and the first kernel is summed up or repeated as for a file.
+  The moving average is used if the run has one. Positions and the first kernel
+  are resized as for a file.
 
   Raises:
-    FileNotFoundError: it is no run, or has no checkpoint.
-    ValueError: of another model, or it does not fit; says which parameters.
+    FileNotFoundError: the folder is not a run, or has no checkpoint.
+    ValueError: it is a run of another model, or it does not fit; the message
+      lists the parameters.
   """
   run = network.read(folder)
   if not _is_same_model(run.model, name):
@@ -89,14 +90,14 @@ def implied_options(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _is_same_model(a: str, b: str) -> bool:
-  """Own code may have changed since; whether it fits is seen by its shapes."""
+  """Compares names only for the user's own code; shapes are checked later."""
   if user_code.is_own(a) and user_code.is_own(b):
     return user_code.name_of(a) == user_code.name_of(b)
   return a == b
 
 
 def _classifier(model: nn.Module, image_shape: Shape) -> set[str]:
-  """The leaves whose shape follows from the number of classes."""
+  """The leaves whose shape depends on the number of classes."""
   more = model.clone(num_classes=model.num_classes + 1)
   other = placement.shapes(more, image_shape)
   own = placement.shapes(model, image_shape)
@@ -112,7 +113,7 @@ def _fitted(
   size: tuple[int, int],
   resizing: str,
 ) -> np.ndarray | None:
-  """The array in this shape; None if there is none that can be made so."""
+  """The array, resized to this shape; None if missing or not resizable."""
   if array is None:
     return None
   if array.shape == shape.shape:
@@ -139,7 +140,7 @@ def _check(
   left: set[str],
   ignore: Sequence[str],
 ) -> None:
-  """Raises a ValueError for what neither fits nor is ignored."""
+  """Raises ValueError for leaves that do not fit and are not ignored."""
   wrong = [
     leaf
     for leaf in (*missing, *sorted(left))
@@ -148,6 +149,6 @@ def _check(
   if wrong:
     raise ValueError(
       f"the run {folder} does not fit: {', '.join(wrong[:12])} are missing, "
-      "left over or of another shape. Give the options that the run had, or "
-      "leave them out by ignore=[...]"
+      "unused or of another shape. Give the model options of the run, or skip "
+      "them with ignore=[...]"
     )

@@ -1,10 +1,10 @@
-"""Files of Hugging Face: .safetensors.
+"""The format .safetensors of Hugging Face.
 
-Such a file is 8 bytes with the length of a JSON header, the header {name:
-{dtype, shape, data_offsets}}, and the arrays one after the other. The package
-of that name copies every array and cannot give its mapping back, so the few
-lines that read and write it are here, and the package is their oracle: what it
-refuses is refused here.
+A file has 8 bytes with the length of a JSON header, the header {name: {dtype,
+shape, data_offsets}}, and the arrays in sequence. The package safetensors
+copies each array and cannot release its mapping, so this file reads and writes
+the format itself. The tests use the package as the oracle: files that it
+refuses are refused here.
 """
 
 import json
@@ -38,8 +38,8 @@ DTYPES = {
 }
 _METADATA = "__metadata__"
 _FIELDS = ("dtype", "shape", "data_offsets")
-_LARGEST_HEADER = 100_000_000  # bytes; this and the next are the package's
-_DEEPEST = 127  # brackets in each other
+_LARGEST_HEADER = 100_000_000  # bytes; the package has the same two limits
+_DEEPEST = 127  # nested brackets
 _LARGEST = 1 << 64
 
 
@@ -49,7 +49,7 @@ def read(
   """Returns the arrays of a mapped file, and its metadata.
 
   Raises:
-    Exception: it is damaged; of several types.
+    Exception: the file is damaged; the type varies.
   """
   header, start = _header(mapping)
   notes = _metadata(header.pop(_METADATA, None))
@@ -60,7 +60,7 @@ def read(
     end = each.offsets[1]
   if start + end != len(mapping):
     raise ValueError(
-      f"it has {len(mapping):,} bytes, and its header says {start + end:,}"
+      f"it has {len(mapping):,} bytes, but its header states {start + end:,}"
     )
   return {
     name: each.entry(mapping, start) for name, each in entries.items()
@@ -68,14 +68,14 @@ def read(
 
 
 def _header(mapping: mmap.mmap) -> tuple[dict[str, Any], int]:
-  """Returns the header, and where the arrays begin."""
+  """Returns the header, and the offset of the arrays."""
   if len(mapping) < 8:
-    raise ValueError(f"it has {len(mapping)} bytes, and its header is missing")
+    raise ValueError(f"it has {len(mapping)} bytes; its header is missing")
   (length,) = struct.unpack_from("<Q", mapping)
   if length > min(_LARGEST_HEADER, len(mapping) - 8):
     raise ValueError(
-      f"its header should have {length:,} bytes, and there are "
-      f"{len(mapping) - 8:,}, of which at most {_LARGEST_HEADER:,} are read"
+      f"its header should have {length:,} bytes, but the file has "
+      f"{len(mapping) - 8:,}; at most {_LARGEST_HEADER:,} are allowed"
     )
   text = mapping[8 : 8 + length].decode("utf-8")
   header = json.loads(
@@ -86,7 +86,7 @@ def _header(mapping: mmap.mmap) -> tuple[dict[str, Any], int]:
     parse_int=_integer,
   )
   if not isinstance(header, dict):
-    raise ValueError("its header is no JSON object")
+    raise ValueError("its header is not a JSON object")
   _check_depth(header)
   return header, 8 + length
 
@@ -103,7 +103,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(text: str) -> None:
-  raise ValueError(f"its header has {text}, which is no JSON")
+  raise ValueError(f"its header has {text}, which is not JSON")
 
 
 def _finite(text: str) -> float:
@@ -113,7 +113,7 @@ def _finite(text: str) -> float:
 
 
 def _integer(text: str) -> int | float:
-  """JSON's -0 is no natural number."""
+  """-0 is not a natural number, so it is read as a float."""
   return -0.0 if text == "-0" else int(text)
 
 
@@ -138,13 +138,13 @@ def _metadata(value: Any) -> dict[str, str]:
   if not isinstance(value, dict) or not all(
     isinstance(text, str) for text in value.values()
   ):
-    raise ValueError(f"{_METADATA} in its header is no object of texts")
+    raise ValueError(f"{_METADATA} in its header is not an object of texts")
   "".join(value.values()).encode()
   return value
 
 
 class _Described:
-  """What the header says of an array."""
+  """The description of an array in the header."""
 
   def __init__(self, name: str, entry: Any):
     if not isinstance(entry, dict) or any(f not in entry for f in _FIELDS):
@@ -153,34 +153,34 @@ class _Described:
     self.shape = _naturals(name, entry["shape"])
     self.offsets = _naturals(name, entry["data_offsets"])
     if len(self.offsets) != 2:
-      raise ValueError(f"{name} has {len(self.offsets)} offsets in place of 2")
+      raise ValueError(f"{name} has {len(self.offsets)} offsets instead of 2")
     if not isinstance(entry["dtype"], str) or entry["dtype"] not in DTYPES:
       raise ValueError(
-        f"{name} is of type {entry['dtype']}; read are {', '.join(DTYPES)}"
+        f"{name} has the type {entry['dtype']}; expected {', '.join(DTYPES)}"
       )
     self.dtype = DTYPES[entry["dtype"]]
 
   def check(self, expected: int) -> None:
-    """Raises a ValueError unless it begins there and has its own size."""
+    """Raises ValueError unless it starts at `expected` and has its size."""
     start, end = self.offsets
     if start != expected or end < start:
       raise ValueError(
-        f"{self.name} lies at {start:,} to {end:,}, and should begin at "
-        f"{expected:,}, where the one before ends"
+        f"{self.name} is at {start:,} to {end:,}, but should start at "
+        f"{expected:,}, the end of the array before it"
       )
     size = self.dtype.itemsize
     for length in self.shape:
       size *= length
-      if 8 * size >= _LARGEST:  # bits, of any part of the product
+      if 8 * size >= _LARGEST:  # bits, for each partial product
         raise ValueError(f"{self.name} has the shape {list(self.shape)}")
     if end - start != size:
       raise ValueError(
-        f"{self.name} has {end - start:,} bytes, and its type and shape "
+        f"{self.name} has {end - start:,} bytes, but its type and shape "
         f"{list(self.shape)} need {size:,}"
       )
 
   def entry(self, mapping: mmap.mmap, start: int) -> Entry:
-    """Returns how it is read; the arrays begin at `start`."""
+    """Returns the entry of the array; the arrays start at `start`."""
     offset = start + self.offsets[0]
     shape, dtype = self.shape, self.dtype
     return Entry(
@@ -196,7 +196,7 @@ def _naturals(name: str, values: Any) -> tuple[int, ...]:
   if not isinstance(values, list) or not all(
     type(each) is int and 0 <= each < _LARGEST for each in values
   ):
-    raise ValueError(f"{name} has {values!r:.80} in place of natural numbers")
+    raise ValueError(f"{name} has {values!r:.80} instead of natural numbers")
   return tuple(values)
 
 
@@ -206,7 +206,7 @@ def write(
   """Writes arrays and metadata.
 
   Raises:
-    ValueError: an array is of a type that the format does not have.
+    ValueError: an array has a type that the format does not support.
   """
   names = {dtype: name for name, dtype in DTYPES.items()}
   header: dict[str, Any] = {_METADATA: dict(metadata)}
@@ -214,7 +214,7 @@ def write(
   for name, array in arrays.items():
     if array.dtype not in names:
       raise ValueError(
-        f"{name} is of type {array.dtype}; written are {', '.join(DTYPES)}"
+        f"{name} has the type {array.dtype}; expected {', '.join(DTYPES)}"
       )
     header[name] = {
       "dtype": names[array.dtype],

@@ -1,4 +1,4 @@
-"""Our variables as a file that others read."""
+"""Saving of variables in the layouts of other libraries."""
 
 import dataclasses
 import logging
@@ -24,12 +24,12 @@ _LOGGER = logging.getLogger(__name__)
 
 _QUERY = "/query/kernel"  # (width, heads, size of a head)
 _LISTED = 6
-# Options of which no array tells, but that layouts imply.
+# Options that layouts imply but arrays do not show.
 _UNSEEN = ("activation", "border", "norm_epsilon", "padding", "shortcut")
 
 
 def layouts(name: str) -> dict[str, str]:
-  """Returns the layouts that a model can be written in, with their suffix."""
+  """Returns {layout: suffix} of the layouts of a model."""
   return {e.name: e.suffix for e in recognition.layouts_of(name)}
 
 
@@ -42,27 +42,27 @@ def save(
   image_size: int | tuple[int, int] | None = None,
   layout: str = "",
 ) -> None:
-  """Writes variables in a published layout; `load` reads the same back.
+  """Writes variables in a published layout; `load` reads the same variables.
 
-  What a layout does not imply of the model, such as other heads, positions
-  without parameters or another GELU, is written beside the arrays, where `load`
-  finds it and other readers pass over it; they have to be told, which is
-  logged.
+  Options that the layout does not imply, such as the number of heads, positions
+  without parameters or the variant of GELU, are written as a note in the file.
+  `load` reads the note; other readers ignore it, so a warning lists these
+  options.
 
   Args:
-    path: of the file; its ending decides between .npz and .safetensors.
-    name: of the model.
-    variables: of the model.
-    model: whose variables they are; None is the one that the layout implies,
-      of any width and depth.
-    image_size: one side or (height, width), in pixels, of the images that
-      learned positions are for; None leaves it to the reader to find out.
-    layout: one of `layouts(name)`; "" is the first that has the ending, which
-      for .safetensors is timm's wherever timm has the model.
+    path: path of the file; the suffix is .npz or .safetensors.
+    name: name of the model.
+    variables: variables of the model.
+    model: the model; None for the model that the layout implies, with any width
+      and depth.
+    image_size: image size of learned positions: one side or (height, width), in
+      pixels; None if it is not stored.
+    layout: one of `layouts(name)`; "" for the first one with this suffix, which
+      is timm for .safetensors if timm has the model.
 
   Raises:
-    ValueError: there is no such layout of this model, or none with the ending;
-      the variables are not those of the model.
+    ValueError: the model has no such layout, or none with this suffix; or the
+      variables do not belong to the model.
   """
   path = pathlib.Path(path)
   chosen = _choose(path, name, layout)
@@ -110,17 +110,17 @@ def _check(
   """Returns the options that the layout implies.
 
   Raises:
-    ValueError: the variables are of another model.
+    ValueError: the variables belong to another model.
   """
   if f"params/{chosen.head}/kernel" not in stored:
     raise ValueError(
       f"files of {chosen.name} have the classifier of {name} at {chosen.head}, "
-      "where the variables have none: keep the folder of the run"
+      "but the variables have no such array: use the run folder"
     )
   if later := _behind(chosen.head, stored):
     raise ValueError(
       f"files of {chosen.name} have the classifier of {name} at {chosen.head}, "
-      f"and the variables have {later} behind it: keep the folder of the run"
+      f"but the variables have {later} after it: use the run folder"
     )
   places = {leaf: chosen.place(leaf, a.shape) for leaf, a in stored.items()}
   shaped = {
@@ -134,15 +134,15 @@ def _check(
     wrong = _leaves(name, model) ^ stored.keys()
   if wrong:
     raise ValueError(
-      f"the variables are not those of the {name} that files of {chosen.name} "
-      f"imply, or of the model: {', '.join(sorted(wrong)[:_LISTED])} should or "
-      "should not be there; give model=..., whose variables they are"
+      f"the variables do not belong to the model, or to the {name} of files of "
+      f"{chosen.name}: {', '.join(sorted(wrong)[:_LISTED])} are missing or not "
+      "expected; give model=... of the variables"
     )
   return implied
 
 
 def _behind(head: str, stored: Iterable[str]) -> str:
-  """Returns a layer with a number above the classifier's; "" without one."""
+  """Returns a layer with a larger number than the classifier; "" if none."""
   module, _, number = head.rpartition("_")
   layers = re.findall(rf"params/({module}_(\d+))/", "\n".join(stored))
   later = [layer for layer, own in layers if int(own) > int(number)]
@@ -155,11 +155,10 @@ def _unlike(
   stored: Mapping[str, np.ndarray],
   implied: Mapping[str, Any],
 ) -> set[str]:
-  """Returns what shows that variables are not of the model that is implied.
+  """Returns names that show that the variables are not of the implied model.
 
-  Without the model this is what its arrays tell: whether the classifier has a
-  bias; of a ViT all names, and that its positions are learned, for others have
-  no arrays.
+  Without the model, only its arrays can be checked: the bias of the classifier;
+  for a ViT all names, and the learned positions (others have no arrays).
   """
   bias = f"params/{chosen.head}/bias"
   if not name.startswith("vit_"):
@@ -175,7 +174,7 @@ def _numberless(leaves_of: Iterable[str]) -> set[str]:
 
 
 def _leaves(name: str, model: nn.Module) -> set[str]:
-  """Returns the paths of what is stored of a model."""
+  """Returns the paths of the stored leaves of a model."""
   size = models.spec(name).image_size
   if name.startswith("vit_"):
     size = 2 * recognition.stride(model)
@@ -191,7 +190,7 @@ def _options(
   implied: Mapping[str, Any],
   stored: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
-  """Returns what is to be said of the model over what the layout implies."""
+  """Returns the options of the model that the layout does not imply."""
   if model is not None:
     return notes.differences(model, name, implied)
   _warn_of_unseen(name, implied)
@@ -204,7 +203,7 @@ def _options(
 
 
 def _warn_of_unseen(name: str, implied: Mapping[str, Any]) -> None:
-  """Says what is implied of a model that was not given, and not its default."""
+  """Warns of implied options that differ from the default of the model."""
   usual = models.create(name, num_classes=1)
   unseen = [
     f"{key}={implied[key]!r} ({name} has {own!r})"
@@ -213,8 +212,8 @@ def _warn_of_unseen(name: str, implied: Mapping[str, Any]) -> None:
   ]
   if unseen:
     _LOGGER.warning(
-      "the file of %s implies %s, of which no array tells: give model=... "
-      "unless the variables are of such a model",
+      "the layout implies, for %s, %s; the arrays do not show this: give "
+      "model=... if the variables belong to another model",
       *(name, ", ".join(unseen)),
     )
 
@@ -222,7 +221,7 @@ def _warn_of_unseen(name: str, implied: Mapping[str, Any]) -> None:
 def _text(
   note: Note, arrays: Mapping[str, np.ndarray], path: pathlib.Path
 ) -> str:
-  """Returns the text of a note; "" where the arrays say everything."""
+  """Returns the text of a note; "" if the arrays determine everything."""
   try:
     found = recognition.recognize(arrays, source="it").layout
     recognised = found.name == note.layout and note.model in (
@@ -239,13 +238,14 @@ def _text(
     same = False
   if not same:
     raise ValueError(
-      f"{note.layout} has no place for the options {dict(note.options)} of "
-      f"{note.model}, nor can they be written beside the arrays"
+      f"the layout {note.layout} cannot store the options "
+      f"{dict(note.options)} of {note.model}, nor can a note; use the "
+      "run folder"
     )
   if note.options:
     _LOGGER.warning(
-      "%s: files of %s do not say %s, which is written beside the arrays; "
-      "other readers than jaxvision have to be told",
+      "%s: the layout %s does not store %s; jaxvision reads these options from "
+      "a note in the file, but other readers need them from you",
       *(files_of_any.printable(path), note.layout),
       ", ".join(f"{k}={v!r}" for k, v in note.options.items()),
     )

@@ -1,15 +1,15 @@
-"""What stands before the names of a network where something wraps it.
+"""Prefixes of keys that wrappers of a network add.
 
-DataParallel, torch.compile, Lightning and trainers that keep an average put a
-word in front of every key: `module.`, `_orig_mod.`, `model.`, `ema.`. Where a
-file holds the network and its average, the average is taken, as timm does. Of
-any other name are words that all keys share, such as `backbone.`.
+DataParallel, torch.compile, Lightning and trainers with a moving average add a
+prefix to each key: `module.`, `_orig_mod.`, `model.`, `ema.`. If a file has the
+network and its average, the average is used, as in timm. Any other prefix, such
+as `backbone.`, is removed if all keys share it.
 """
 
 import re
 from collections.abc import Callable, Iterable
 
-# Words that mean an average; then those that mean nothing here.
+# Prefixes of averages; then all known prefixes.
 _AVERAGES = (
   "ema",
   "ema_model",
@@ -43,7 +43,7 @@ _WORDS = (
 )
 _ORDERED = "|".join(sorted(_WORDS, key=len, reverse=True))
 _PREFIX = re.compile(rf"(?:(?:{_ORDERED})[./])+")
-# Counters that keepers of averages have beside the network.
+# Counters that averaging wrappers store next to the network.
 _COUNTERS = re.compile(
   r"(?:.*[./])?(n_averaged|num_updates|decay|initted|step|updates|collected)"
 )
@@ -52,18 +52,18 @@ _COUNTERS = re.compile(
 def find(
   keys: Iterable[str], is_network: Callable[[list[str]], bool]
 ) -> tuple[str, list[str]]:
-  """Returns the prefix of a network in a file, and the keys that are passed by.
+  """Returns the prefix of the network in a file, and the keys to skip.
 
   Args:
-    keys: of the file.
-    is_network: whether keys without a prefix are those of a network.
+    keys: keys of the file.
+    is_network: whether keys without a prefix belong to a network.
 
   Returns:
-    (prefix, keys of another copy of the network and of counters); the prefix is
-    "" where the keys have none, or none makes them those of a network.
+    (prefix, keys of other copies of the network and of counters). The prefix is
+    "" if the keys have none, or if no prefix gives a network.
 
   Raises:
-    ValueError: there are several networks, of which none is the average.
+    ValueError: the file has several networks, and none is the average.
   """
   groups: dict[str, list[str]] = {}
   for key in keys:
@@ -88,7 +88,7 @@ def find(
 
 
 def _shared(keys: list[str], is_network: Callable[[list[str]], bool]) -> str:
-  """Returns the words, of any name, before all keys of a network; else ""."""
+  """Returns the common prefix of all keys that gives a network, or ""."""
   first = keys[0] if keys else ""
   for end in re.finditer(r"[./]", first):
     prefix = first[: end.end()]
@@ -104,8 +104,8 @@ def _chosen(prefixes: list[str]) -> str:
   found = averages or prefixes
   if len(found) > 1:
     raise ValueError(
-      f"it holds several networks, under {', '.join(map(repr, found))}: keep "
-      "one of them in a file of its own"
+      f"it has several networks, with the prefixes "
+      f"{', '.join(map(repr, found))}: save one of them to a separate file"
     )
   return found[0]
 

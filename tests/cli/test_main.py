@@ -275,7 +275,7 @@ def test_evaluate_names_the_checkpoints_there_are(which, trained, capsys):
   assert cli.main(arguments) == 2
   error = capsys.readouterr().err
   assert f"no checkpoint '{which}'" in error
-  assert "48; say last, best or a number" in error
+  assert "48; give last, best or a number" in error
 
 
 def test_commands_on_what_is_no_run(tmp_path, capsys):

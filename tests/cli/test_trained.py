@@ -105,7 +105,7 @@ def test_unknown_classes_are_refused(trained, tmp_path, capsys):
   other = _write(tmp_path / "o.npz", *_images(9, seed=1), ("ant", "bee", "yak"))
   code, error = _evaluate(trained, other, capsys, "--split", "train")
   assert code == 2
-  assert "1 classes of 3 that the network does not know: yak" in error
+  assert "1 classes of 3 that the network does not have: yak" in error
   assert "ant, bee, =cat()" in error
 
 

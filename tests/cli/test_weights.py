@@ -131,7 +131,7 @@ def test_a_run_in_place_of_a_file_is_told_its_option(images, tmp_path, capsys):
   folder = str(tmp_path)
   arguments = ["predict", "--weights", folder, "--model", "vit_ti16", image]
   assert cli.main(arguments) == 2
-  assert f"say --workdir {folder}" in capsys.readouterr().err
+  assert f"give --workdir {folder}" in capsys.readouterr().err
 
 
 def test_probes_frozen_features(file, images, capsys):

@@ -41,7 +41,7 @@ def test_sizes_that_are_zero_are_inferred(sizes, expected):
     ({"fsdp": 16}, "multiple of 16 devices, but there are 8; choose sizes"),
     ({"data": 4}, "mesh.fsdp 1 uses 4 of the 8 devices; set mesh.data or"),
     ({"data": 0, "fsdp": 0}, "one of data and fsdp may be 0"),
-    ({"data": -1}, "mesh.data -1 x mesh.fsdp 1: sizes are positive"),
+    ({"data": -1}, "mesh.data -1 x mesh.fsdp 1: give positive sizes"),
   ],
 )
 def test_sizes_that_do_not_fit_the_devices_are_explained(sizes, message):
@@ -58,7 +58,7 @@ def test_replicas_go_across_slices():
     assert {each.slice_index for each in replica.flat} == {number}
   more = parallel.make_mesh(devices, replica=4, fsdp=2)
   assert dict(more.shape) == {"replica": 4, "data": 1, "fsdp": 2}
-  with pytest.raises(ValueError, match="are in 2 slices, of which"):
+  with pytest.raises(ValueError, match="are in 2 slices, and"):
     parallel.make_mesh(devices, replica=1)
 
 

@@ -112,7 +112,10 @@ def test_what_has_another_shape_than_its_parameter_is_whole():
     ((("heat/.*", "fsdp"), (".*", "fsdp")), "mesh.rules: 'heat/.*' matches no"),
     (((".*", "fdsp"),), "unknown mesh.rules layout 'fdsp'; did you mean"),
     (((".*", "fsdp(size=3)"),), "mesh.rules layout 'fsdp(size=3)'"),
-    (((".*", ("model",)),), "names model; the mesh has replica, data, fsdp"),
+    (
+      ((".*", ("model",)),),
+      "has the unknown axis model; the mesh has replica, data, fsdp",
+    ),
   ],
 )
 def test_rules_that_do_not_fit_are_explained(rules, message):
@@ -126,9 +129,9 @@ def test_rules_that_do_not_fit_are_explained(rules, message):
     (
       (None, "fsdp"),
       "(None, 'fsdp') for head/kernel of shape (128, 10): 10 is "
-      "no multiple of the 8 devices along fsdp",
+      "not a multiple of the 8 devices along fsdp",
     ),
-    ((None, None, "fsdp"), "of shape (128, 10) has more axes than that"),
+    ((None, None, "fsdp"), "of shape (128, 10) has too many axes"),
   ],
 )
 def test_a_layout_of_ones_own_must_fit_the_shape(layout, message):

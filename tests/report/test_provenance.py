@@ -72,10 +72,10 @@ def test_commands_quote_the_folder_and_name_the_commit(run_with):
     assert f"jaxvision {verb} --workdir {folder}" in commands
 
 
-def test_code_that_was_changed_is_said_to_be(run_with):
+def test_uncommitted_changes_are_named(run_with):
   run = run_with({}, [{"commit": "4f1c2ab+"}])
   commands = provenance.parts(run)[-1][1]
-  assert "git checkout 4f1c2ab  # and what was not committed" in commands
+  assert "git checkout 4f1c2ab  # plus uncommitted changes" in commands
 
 
 def test_versions_that_changed_between_starts_are_both_shown(run_with):

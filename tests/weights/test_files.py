@@ -70,9 +70,9 @@ def test_pickles_are_refused(tmp_path):
     files.open_file(path)
   other = tmp_path / "weights.pth"
   other.write_bytes(b"PK")
-  with pytest.raises(ValueError, match=r"take the \.safetensors"):
+  with pytest.raises(ValueError, match=r"use the \.safetensors"):
     files.open_file(other)
-  with pytest.raises(ValueError, match=r"npz or \.safetensors"):
+  with pytest.raises(ValueError, match=r"\.npz or \.safetensors"):
     files.write(other, ARRAYS)
 
 
@@ -80,7 +80,7 @@ def test_unknown_types_and_broken_headers_are_errors(tmp_path):
   path = tmp_path / "weights.safetensors"
   text = b'{"a":{"dtype":"F8_E5M2","shape":[1],"data_offsets":[0,1]}}'
   path.write_bytes(struct.pack("<Q", len(text)) + text + b"x")
-  with pytest.raises(ValueError, match="a is of type F8_E5M2"):
+  with pytest.raises(ValueError, match="a has the type F8_E5M2"):
     files.open_file(path)
   path.write_bytes(struct.pack("<Q", 4) + b"{no}")
   with pytest.raises(ValueError, match=r"not a \.safetensors file"):

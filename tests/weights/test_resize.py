@@ -46,7 +46,7 @@ def test_nearest_repeats():
 
 
 def test_wrong_sizes_and_names_are_errors():
-  with pytest.raises(ValueError, match="15 positions are no grid of 4x4"):
+  with pytest.raises(ValueError, match="15 positions are too few for 4x4"):
     resize.positions(_table(3, 5, before=0), grid=(4, 4), new_grid=(5, 5))
   with pytest.raises(ValueError, match=r"did you mean .*bilinear"):
     resize.matrix(2, 4, method="bilinaer")

@@ -65,7 +65,7 @@ REFUSED = (
   (
     "vgg11",
     {"hidden": (8, 8), "features": 4, "pool_size": 14},
-    "have pool_size=7, and the model 14",
+    "have pool_size=7, but the model has 14",
   ),
 )
 
@@ -167,7 +167,7 @@ def test_a_layer_behind_the_classifier_is_refused(layout, classes, tmp_path):
   model = models.create("vgg11", num_classes=classes, **options)
   path = tmp_path / "file.safetensors"
   variables = random_variables(model, 32)
-  with pytest.raises(ValueError, match="classifier_9 behind it: keep"):
+  with pytest.raises(ValueError, match="classifier_9 after it: use"):
     weights.save(path, "vgg11", variables, model=model, layout=layout)
   assert not path.exists()
 

@@ -1,3 +1,3 @@
-"""Where published files keep the arrays of each network."""
+"""Layouts of published weight files, by family of networks."""
 
 __all__ = ["bit", "convnets", "mixer", "vit"]

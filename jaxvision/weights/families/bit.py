@@ -1,4 +1,4 @@
-"""Layouts of BiT: of its authors, of big_vision, timm and Hugging Face."""
+"""Layouts of BiT: authors, big_vision, timm and Hugging Face."""
 
 import functools
 import re
@@ -23,7 +23,7 @@ _AUTHORS = (
 
 
 def _authors(path: str, shape: Shape) -> Place:
-  """The classifier is a 1x1 convolution there."""
+  """In files of the authors, the classifier is a 1x1 convolution."""
   module, _, leaf = path.partition("/")[2].rpartition("/")
   names = {"scale": "gamma", "bias": "beta"} if module != "head" else {}
   key = f"resnet/{layout.renamed(module, _AUTHORS)}/{names.get(leaf, leaf)}"
@@ -33,7 +33,7 @@ def _authors(path: str, shape: Shape) -> Place:
 
 
 def _without_numbers(key: str) -> str:
-  """Some files number the scope of a convolution."""
+  """Removes the numbers that some files have in scopes of convolutions."""
   return re.sub(r"/standardized_conv2d_\d+/", "/standardized_conv2d/", key)
 
 
@@ -46,7 +46,7 @@ def _unit(found: re.Match, *, form: str) -> str:
 
 
 def _torch(path: str, shape: Shape, *, rules: layout.Rules) -> Place:
-  """The classifier is a 1x1 convolution in timm, and not at Hugging Face."""
+  """The classifier is a 1x1 convolution in timm, but not in Hugging Face."""
   place = layout.torch_place(path, shape, rules=rules)
   if path == "params/head/kernel" and place.key.startswith("head"):
     return Place(place.key, (*place.shape, 1, 1), shape, (1, 0))
@@ -79,7 +79,7 @@ _HUGGING_FACE = (
 def _options(
   arrays: Mapping[str, layout.Shaped], name: str, *, stem: str, **more: Any
 ) -> dict[str, Any]:
-  """Returns the options; `stem` is the key of the kernel that reads pixels."""
+  """Returns the options; `stem` is the key of the first kernel."""
   if stem not in arrays:
     return more
   # (h, w, in, out), or torch's (out, in, h, w).

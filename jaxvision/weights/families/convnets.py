@@ -1,6 +1,6 @@
 """Layouts of AlexNet, VGG, ResNet, EfficientNet, ShuffleNet v2 and NASNet.
 
-All are state dicts of torch, by torchvision or timm, whose names ours follow.
+All are torch state dicts of torchvision or timm. jaxvision's names follow them.
 """
 
 import functools
@@ -19,7 +19,7 @@ _NUMBERED = ((r"_(\d+)", r".\1"),)
 
 
 def _flat(path: str, shape: Shape, *, first: str, side: int) -> Place:
-  """AlexNet and VGG of torchvision; `first` is the Dense that reads a map."""
+  """AlexNet and VGG of torchvision; `first` is the Dense after flattening."""
   place = layout.torch_place(path, shape, rules=_NUMBERED)
   if path == f"params/{first}/kernel":
     return layout.flattened(place.key, shape, side=side)
@@ -27,7 +27,7 @@ def _flat(path: str, shape: Shape, *, first: str, side: int) -> Place:
 
 
 def _timm_vgg(path: str, shape: Shape) -> Place:
-  """There the hidden layers are convolutions, the first one of 7x7."""
+  """In timm, the hidden layers are convolutions; the first one is 7x7."""
   rules = (
     (r"^classifier_0$", "pre_logits.fc1"),
     (r"^classifier_3$", "pre_logits.fc2"),
@@ -57,7 +57,7 @@ _RESNET = (
 
 
 def _resnet(path: str, shape: Shape, *, pooled: bool) -> Place:
-  """With an average pooling before the shortcut, that is its module 0."""
+  """With average pooling in the shortcut, the pooling is its module 0."""
   first = 1 if pooled else 0
   rules = (
     *_RESNET,
@@ -85,7 +85,7 @@ _TIMM_EFFICIENTNET = (
   (r"^blocks_(\d)_(\d+)/", r"blocks.\1.\2."),
   ("se/", "se."),
 )
-# Our module -> its position in a block that expands, and in one that does not.
+# Module -> its position in a block with expansion, and in one without.
 _POSITIONS = {
   "conv_pw": ("0.0", "2.0"),
   "bn1": ("0.1", "0.1"),
@@ -115,7 +115,7 @@ _TORCHVISION_EFFICIENTNET = (
 
 
 def _torchvision_efficientnet(arrays: Arrays, name: str) -> dict[str, Any]:
-  """Up to B4 they have the epsilon that torch has by default."""
+  """Up to B4, torchvision uses torch's default epsilon."""
   options: dict[str, Any] = {"padding": "symmetric"}
   if name[-1] in "01234":
     options["norm_epsilon"] = 1e-5

@@ -1,4 +1,4 @@
-"""Layouts of MLP-Mixer: of its authors, in two forms, and of timm."""
+"""Layouts of MLP-Mixer: authors (two forms) and timm."""
 
 import functools
 import re
@@ -17,7 +17,7 @@ _TIMM = (
   (r"channel_mixing/Dense_1", "mlp_channels.fc2"),
   (r"^pre_head_layer_norm$", "norm"),
 )
-# The second form, of a few files, in the names of the first.
+# Rules from the second form, of a few files, to the first form.
 _SECOND = (
   (r"^(opt/target/|params/)", ""),
   (r"^embedding/", "stem/"),

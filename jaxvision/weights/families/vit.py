@@ -1,6 +1,6 @@
 """Layouts of the Vision Transformer and its hybrids.
 
-Of the authors before and after Flax's Linen, of big_vision, timm, torchvision
+They are: authors (before and after Flax Linen), big_vision, timm, torchvision
 and Hugging Face.
 """
 
@@ -20,8 +20,7 @@ POSITIONS = "Transformer/posembed_input/pos_embedding"
 _ATTENTION = "MultiHeadDotProductAttention_0"
 _BLOCK = "Transformer/encoderblock_"
 
-# Wrappers; then the names of early and of later files for what has another
-# place today.
+# Prefixes of wrappers; then names of earlier and later files that differ.
 _CLEAN = (
   (r"^(opt/target/|params/img/|params/|img/)", ""),
   (r"^(Transformer/)?pos_embedding$", POSITIONS),
@@ -30,7 +29,7 @@ _CLEAN = (
     r"MAPHead_0/\1",
   ),
 )
-# Before Linen one counter numbered all layers of a block.
+# Before Linen, one counter numbered all layers of a block.
 _NUMBERED = (
   (rf"({_BLOCK}\d+)/{_ATTENTION}/", r"\1/MultiHeadDotProductAttention_1/"),
   (rf"({_BLOCK}\d+)/LayerNorm_1/", r"\1/LayerNorm_2/"),
@@ -48,7 +47,7 @@ def _numbered(path: str, shape: Shape) -> Place:
 
 
 def _scanned(path: str, shape: Shape) -> Place:
-  """All blocks are in one array there, along its first axis."""
+  """In scanned files, all blocks are in one array, along its first axis."""
   path = path.partition("/")[2]
   found = re.match(rf"{_BLOCK}(\d+)/(.*)", path)
   if not found:
@@ -65,14 +64,14 @@ def _tokens(arrays: Arrays, key: str) -> int:
 def _position_options(
   arrays: Arrays, *, positions: str, token: str, pool: str, learned: str
 ) -> dict[str, Any]:
-  """Returns which positions and which pooling there are.
+  """Returns the options for positions and pooling.
 
   Args:
-    arrays: of the file.
-    positions, token, pool: keys, of the learned positions, the class token and
-      the query of the attention pooling.
-    learned: what learned positions are beside a class token; without one both
-      are the same.
+    arrays: arrays of the file.
+    positions, token, pool: keys of the learned positions, the class token and
+      the query of attention pooling.
+    learned: kind of learned positions with a class token; without a class token
+      the kind is "learned".
   """
   options = {"pool": "mean", "positions": "none"}
   if token in arrays:
@@ -98,7 +97,7 @@ def _npz_options(arrays: Arrays, name: str, *, learned: str) -> dict[str, Any]:
     options["representation_size"] = arrays["pre_logits/kernel"].shape[1]
   queries = [key for key in arrays if key.endswith("/query/kernel")]
   if queries:
-    # (width, heads, size of a head), behind the blocks where they are scanned.
+    # (width, heads, size of a head), after the axis of blocks if scanned.
     options["num_heads"] = arrays[queries[0]].shape[-2]
   return options
 
@@ -129,7 +128,7 @@ _TIMM = (
   *_IN_BLOCK,
   (r"^Transformer/encoder_norm$", "norm"),
 )
-# Our parameter without module -> that of timm.
+# Parameter without module -> its name in timm.
 _TIMM_TOKENS = {
   "cls": "cls_token",
   "registers": "reg_token",
@@ -149,12 +148,12 @@ def _torch(
   """Returns the place in a state dict of torch.
 
   Args:
-    path: ours.
-    shape: of our array.
-    tokens: our parameters that are of no module -> theirs.
-    rules: for modules, as `layout.torch_place` takes them.
-    attention: (module with a slash, query, key, value or out) -> the key there,
-      with {} for weight or bias, which part of it ours is, and of how many.
+    path: path in jaxvision.
+    shape: shape in jaxvision.
+    tokens: {parameter without module: its torch name}.
+    rules: rules for modules, as for `layout.torch_place`.
+    attention: (module with a slash, query, key, value or out) -> (torch key
+      with {} for weight or bias, index of the part, number of parts).
   """
   path = path.partition("/")[2]
   if path in tokens:
@@ -170,7 +169,7 @@ def _torch(
 
 
 def _timm_attention(module: str, which: str) -> tuple[str, int, int]:
-  """Query, key and value are one array, in the pooling key and value are."""
+  """Query, key and value are one array; in the pooling, key and value are."""
   joined = ("query", "key", "value")
   if module == "MAPHead_0/":
     prefix, name, joined = "attn_pool.", "kv", ("key", "value")
@@ -183,7 +182,7 @@ def _timm_attention(module: str, which: str) -> tuple[str, int, int]:
 
 
 def _timm_clean(key: str) -> str:
-  """The smallest hybrid has a root alone, which is no module of its own."""
+  """The smallest hybrid has only a root, which is not a separate module."""
   return re.sub(
     r"^patch_embed\.backbone\.(conv|norm)\.",
     r"patch_embed.backbone.stem.\1.",
@@ -236,7 +235,7 @@ def _torchvision_attention(module: str, which: str) -> tuple[str, int, int]:
 
 
 def _torchvision_clean(key: str) -> str | None:
-  """Older files number the layers of an MLP otherwise."""
+  """Older files have other names for the layers of an MLP."""
   key = key.replace("mlp.linear_1.", "mlp.0.")
   return layout.torch_clean(key.replace("mlp.linear_2.", "mlp.3."))
 
@@ -266,7 +265,7 @@ def _hugging_face_attention(module: str, which: str) -> tuple[str, int, int]:
 
 
 def _exact(arrays: Arrays, name: str) -> dict[str, Any]:
-  """As torchvision and Hugging Face compute it, and have positions."""
+  """The options of torchvision and Hugging Face: exact GELU, class token."""
   return {"activation": "gelu_erf", "pool": "token", "positions": "learned"}
 
 
@@ -283,7 +282,7 @@ LAYOUTS = (
     "authors",
     sign=r"Transformer/encoderblock_0/MlpBlock_3/Dense_0/kernel",
     place=_numbered,
-    # Their code puts the class token before the patches, then adds positions.
+    # The authors' code adds positions after the class token is prepended.
     options=functools.partial(_npz_options, learned="learned"),
     **_NPZ,
   ),
