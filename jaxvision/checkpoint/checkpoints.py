@@ -97,7 +97,7 @@ def _open(
 
 
 def _preservation(keep: int) -> Any:
-  """The policy: keep the newest checkpoints, and the one with the best score."""
+  """The policy: keep the newest checkpoints and the one with the best score."""
   policy = checkpoint_managers.preservation_policy
   best = policy.BestN(
     get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False

@@ -20,8 +20,8 @@ from jaxvision.checkpoint.checkpoints import (
   Manager,
   best_step,
   directory,
-  place,
   message,
+  place,
 )
 from jaxvision.files import seals
 from jaxvision.processes import agreement

@@ -1,4 +1,4 @@
-"""The network of a run, as the run's folder describes it."""
+"""The network of a run, as described in the run's folder."""
 
 import dataclasses
 import pathlib
@@ -9,16 +9,16 @@ from jaxvision.runs import workdir as workdirs
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-  """What is needed to use the variables of a run.
+  """The description that the use of a run's variables needs.
 
   Attributes:
-    model: its name, as `models.create` takes it.
-    options: of the model.
-    class_names: in the order of the logits.
-    image_shape: (h, w, c) of the images that it was trained on.
-    evaluated_shape: (h, w, c) of the images that it is evaluated on.
+    model: name of the model, as for `models.create`.
+    options: options of the model.
+    class_names: class names in the order of the logits.
+    image_shape: (h, w, c) of the training images.
+    evaluated_shape: (h, w, c) of the evaluation images.
     mean, std: of the channels, in units of pixels in [0, 1].
-    eval_transforms: of an image before it is evaluated.
+    eval_transforms: calls of the host transforms for evaluation.
   """
 
   model: str
@@ -32,11 +32,11 @@ class Network:
 
 
 def read(workdir: str | pathlib.Path) -> Network:
-  """Reads the network of a run; keys that it lacks have their defaults.
+  """Reads the network of a run; a config key that it lacks has its default.
 
   Raises:
-    FileNotFoundError: it is no run, or has not begun to train.
-    ValueError: a file of it is damaged, or it names code that this account
+    FileNotFoundError: the folder is not a run, or the training has not started.
+    ValueError: a file is damaged, or the config names code that this account
       does not trust.
   """
   config = workdirs.load_config(workdir)
@@ -54,21 +54,20 @@ def read(workdir: str | pathlib.Path) -> Network:
 
 
 def read_result(workdir: str | pathlib.Path) -> dict[str, Any]:
-  """result.json of a run that has begun to train.
+  """Reads result.json of a run whose training has started.
 
   Raises:
-    FileNotFoundError: it has none.
-    ValueError: it is damaged: the classes or the shape of the images are
-      missing.
+    FileNotFoundError: the file does not exist.
+    ValueError: it is damaged: the class names or the image shape are missing.
   """
-  again = "give the train command of this run again: it is made anew"
+  again = "run the train command of this run again: it rewrites the file"
   result = workdirs.read_result(workdir)
   if not result:
     checkpoints = pathlib.Path(workdir).glob("checkpoints/*")
-    begun = any(each.name.isdecimal() for each in checkpoints)
+    started = any(each.name.isdecimal() for each in checkpoints)
     raise FileNotFoundError(
       f"{workdir} has no result.json; "
-      + (again if begun else "it has not begun to train")
+      + (again if started else "the run has not started to train")
     )
   for name in ("class_names", "image_shape"):
     if name not in result:
