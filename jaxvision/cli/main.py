@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   if arguments[:1] == ["--version"]:
     print(_versions())
     return 0
-  parser = _make_parser()
+  parser = make_parser()
   options, rest = parser.parse_known_args(arguments)
   options.overrides = parsing.overrides(rest, parser)
   if options.overrides and "config" not in options:
@@ -146,7 +146,8 @@ def _versions() -> str:
   return ", ".join([*found, f"Python {platform.python_version()}"])
 
 
-def _make_parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+  """Returns the parser of all commands and their options."""
   parser = argparse.ArgumentParser(
     prog="jaxvision",
     description="Image classification research in JAX: every model a config.",

@@ -14,7 +14,7 @@ import pytest
 import spawned
 
 from jaxvision import cli, data
-from jaxvision.cli.main import _make_parser
+from jaxvision.cli.main import make_parser
 from jaxvision.processes import exit_codes
 
 _DIGITS = spawned.recipe("digits.py:linear")
@@ -204,7 +204,7 @@ def _actions(parser):
 
 
 @pytest.mark.parametrize(
-  ("name", "action"), sorted(_actions(_make_parser()), key=lambda a: a[0])
+  ("name", "action"), sorted(_actions(make_parser()), key=lambda a: a[0])
 )
 def test_every_path_may_begin_with_a_tilde(name, action, monkeypatch):
   """No shell expands that of --workdir=~/runs/a."""

@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from jaxvision.cli import main, parsing
+from jaxvision.cli import parsing
+from jaxvision.cli.main import make_parser
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
@@ -41,7 +42,7 @@ def test_there_are_commands():
 
 @pytest.mark.parametrize("words", _of_jaxvision(), ids=" ".join)
 def test_its_options_exist(words, capsys):
-  parser = main._make_parser()
+  parser = make_parser()
   options, rest = parser.parse_known_args(words)
   parsing.overrides(rest, parser)
   recipe = getattr(options, "config", None)

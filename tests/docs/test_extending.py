@@ -52,7 +52,7 @@ def test_the_commands_run_on_all_kinds_of_own_code(folder, monkeypatch, capsys):
 def test_the_loop_trains_in_thirty_lines(folder, monkeypatch, capsys):
   monkeypatch.chdir(folder)
   text = (folder / "my_loop.py").read_text()
-  code = text[text.index("config = ") :]
+  code = text[text.index("split = ") :]
   assert len(code.splitlines()) <= 30
   runpy.run_path("my_loop.py")
   accuracy = int(re.search(r"accuracy (\d+)%", capsys.readouterr().out)[1])
