@@ -37,6 +37,7 @@ def get_config() -> ConfigDict:
   # examples, augmentation, dropout. In [0, 2^32).
   config.seed = 0
 
+  config.task = _task()
   config.model = _model()
   config.data = _data()
   config.loss = _loss()
@@ -87,8 +88,9 @@ def get_config() -> ConfigDict:
   config.checkpoint.every = "1 epochs"
   # How many of the newest checkpoints are kept, in addition to the best one.
   config.checkpoint.keep = 2
-  # The metric that selects the best checkpoint. Larger is better. A name in
-  # metrics.jsonl, of the validation split.
+  # The metric that selects the best checkpoint: a name in metrics.jsonl, of the
+  # validation split. For a task without top1, the default means its first
+  # metric.
   config.checkpoint.best = "validation/top1"
 
   config.log = ConfigDict()
@@ -138,6 +140,16 @@ def _precision() -> ConfigDict:
   # works in bfloat16. Second moments, as in adam, hardly change in bfloat16.
   precision.optimizer = "float32"
   return precision
+
+
+def _task() -> ConfigDict:
+  task = ConfigDict()
+  # The kind of training. "classification": one class per image. Or your own
+  # function, "my_task.py:make", see jaxvision/tasks.
+  task.name = "classification"
+  # Keyword arguments of the task.
+  task.options = ConfigDict()
+  return task
 
 
 def _model() -> ConfigDict:

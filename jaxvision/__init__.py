@@ -38,10 +38,10 @@ _EARLIER = {
   "ranges": "jaxvision.lookup.ranges",
   "start": "jaxvision.variables",
   "sweep": "jaxvision.sweeps",
-  "train_step": "jaxvision.training.step.train_step",
+  "train_step": "jaxvision.training.step",
 }
 _FUNCTIONS = {
-  "train": "jaxvision.training.train",
+  "train": "jaxvision.training",
   "tune_cpu": "jaxvision.xla.settings",
 }
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxvision import lookup, trees, user_code
+from jaxvision import lookup, trees
 from jaxvision.lookup import ranges
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
@@ -33,13 +33,11 @@ def create(name: str, **options: Any) -> Loss:
     ValueError: the name or an option is unknown.
   """
   given = dict.fromkeys(("logits", "targets"), "it comes with the batch")
-  if user_code.is_own(name):
-    own = user_code.function(name, kind="loss")
-    bound = lookup.bind(own, options, "loss.options", reserved=given)
-    return _checked(bound, user_code.as_written(name))
-  if name not in LOSSES:
-    raise ValueError(lookup.unknown("loss", name, LOSSES))
-  return lookup.bind(LOSSES[name], options, "loss.options", reserved=given)
+  function = lookup.find(name, LOSSES, kind="loss")
+  bound = lookup.bind(function, options, "loss.options", reserved=given)
+  if lookup.is_own(name):
+    return _checked(bound, lookup.as_written(name))
+  return bound
 
 
 def _checked(loss: Loss, name: str) -> Loss:

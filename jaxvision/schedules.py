@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision import lookup, user_code
+from jaxvision import lookup
 from jaxvision.lookup import ranges
 
 Schedule = Callable[[Any], jax.Array]
@@ -50,9 +50,7 @@ def create(
   Raises:
     ValueError: the name or an option is unknown, or the steps leave no room.
   """
-  is_own = user_code.is_own(name)
-  if not is_own and name not in SCHEDULES:
-    raise ValueError(lookup.unknown("schedule", name, SCHEDULES))
+  function = lookup.find(name, SCHEDULES, kind="schedule")
   if not 0 <= warmup_steps < total_steps:
     raise ValueError(
       f"a warm-up of {warmup_steps} steps does not fit before the end of "
@@ -63,13 +61,10 @@ def create(
     "total_steps": "set train.duration",
     "warmup_steps": "set schedule.warmup",
   }
-  function = (
-    user_code.function(name, kind="schedule") if is_own else SCHEDULES[name]
-  )
   make = lookup.bind(function, options, "schedule.options", reserved=given)
   main = make(peak, total_steps=total_steps, warmup_steps=warmup_steps)
-  if is_own:
-    main = _checked(main, user_code.as_written(name))
+  if lookup.is_own(name):
+    main = _checked(main, lookup.as_written(name))
   if not warmup_steps:
     return main
   return _after_warmup(peak, warmup_steps, main)

@@ -40,8 +40,8 @@ INSIDE = {
     ("inspection", "preparation"),
   ),
   "sweeps": (("experiment",), ("study",), ("workers",), ("vectorized",)),
-  "training": (("step",), ("setup",), ("loop",), ("preview",), ("train",)),
-  "evaluation": (("classification",), ("probes",)),
+  "training": (("step",), ("setup",), ("loop",), ("preview",), ("run",)),
+  "evaluation": (("evaluator",), ("probes",)),
 }
 # Folders of things of one kind, which do not know of each other; beside them,
 # the files that all of them may import.
@@ -265,7 +265,7 @@ def libraries(root: Path) -> list[str]:
 READS_CONFIGS = (
   *(("config",), ("cli",), ("plan",), ("sweeps",), ("inference",)),
   *(("runs",), ("report",)),
-  *(("training", "setup"), ("training", "train"), ("training", "preview")),
+  *(("training", "setup"), ("training", "run"), ("training", "preview")),
 )
 
 

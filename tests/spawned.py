@@ -36,7 +36,7 @@ _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
   [
     "spawned",
-    "jaxvision.training.train",
+    "jaxvision.training.run",
     "matplotlib.pyplot",
     "rich.progress",
   ]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from jaxvision import config as configs
-from jaxvision.training.setup import assembly
+from jaxvision import tasks
+from jaxvision.training import setup
 
 _RECIPE = """
 from jaxvision.configs import default
@@ -58,7 +59,13 @@ def load_config(folder: pathlib.Path, **overrides: Any) -> configs.ConfigDict:
   return configs.load(str(recipe), dotted)
 
 
-def prepare(folder: pathlib.Path, **overrides: Any) -> assembly.Parts:
+def make_task(config: configs.ConfigDict, model: Any, shape: Any) -> tasks.Task:
+  """The task of a config for images (h, w, c), without a mesh."""
+  names = tuple(map(str, range(model.num_classes)))
+  return setup.make_task(config, model, image_shape=shape, class_names=names)
+
+
+def prepare(folder: pathlib.Path, **overrides: Any) -> setup.Parts:
   """The parts of a run on the data in `folder`."""
   config = load_config(folder, **overrides)
-  return assembly.prepare(config, assembly.open_splits(config))
+  return setup.prepare(config, setup.open_splits(config))

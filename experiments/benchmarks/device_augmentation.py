@@ -31,9 +31,8 @@ import numpy as np
 
 from jaxvision import config as configs
 from jaxvision import data
+from jaxvision.training import setup
 from jaxvision.training.loop import compilation
-from jaxvision.training.setup import assembly
-from jaxvision.training.step import forward
 from jaxvision.xla import cache, settings
 
 Tree = Any
@@ -68,7 +67,7 @@ def prepare(
   *,
   model: str,
   batch_size: int,
-) -> assembly.Parts:
+) -> setup.Parts:
   """Returns the parts of a run on noise images.
 
   Args:
@@ -92,7 +91,7 @@ def prepare(
       "train.duration": "1 steps",
     },
   )
-  return assembly.prepare(config, assembly.open_splits(config))
+  return setup.prepare(config, setup.open_splits(config))
 
 
 def save_noise(path: pathlib.Path, *, size: int, count: int) -> None:
@@ -102,7 +101,7 @@ def save_noise(path: pathlib.Path, *, size: int, count: int) -> None:
   np.savez(path, images=images, labels=np.arange(count))
 
 
-def make_step(parts: assembly.Parts) -> Callable[[Tree], Tree]:
+def make_step(parts: setup.Parts) -> Callable[[Tree], Tree]:
   """Returns step(state) -> state on the first batch of the run."""
   step, feed, _ = compilation.compile_step(parts)
   _, batch = next(iter(feed(0)))
@@ -153,11 +152,11 @@ def seconds_alone(
   return statistics.median(seconds)
 
 
-def bytes_accessed(parts: assembly.Parts) -> float:
+def bytes_accessed(parts: setup.Parts) -> float:
   """Returns the bytes of the forward and backward pass by XLA's count."""
   state = parts.template
-  batch = assembly.batch_template(parts.config, parts.image_shape, parts.mesh)
-  loss = forward.make_task_loss(parts.config, parts.model)
+  batch = parts.batch
+  loss = parts.task.loss
   gradient = jax.jit(jax.grad(loss, has_aux=True))
   lowered = gradient.lower(
     state.params, state.model_state, batch, jax.random.key(0)

@@ -39,8 +39,8 @@ import sklearn.datasets
 from jaxvision import checkpoint, parallel, trees
 from jaxvision import config as configs
 from jaxvision.processes import agreement, cluster
+from jaxvision.training import setup
 from jaxvision.training.loop import compilation
-from jaxvision.training.setup import assembly
 from jaxvision.training.step import train_step
 from jaxvision.xla import cache
 
@@ -117,14 +117,14 @@ def write_digits(folder: pathlib.Path) -> pathlib.Path:
 
 def prepare(
   model: str, changed: Mapping[str, Any], *, devices: Sequence[jax.Device]
-) -> assembly.Parts:
+) -> setup.Parts:
   """Returns the parts of a run on these devices."""
   config = configs.load(f"{_RECIPE}:{MODELS[model]}", changed)
-  splits = assembly.open_splits(config)
-  return assembly.prepare(config, splits, devices=devices)
+  splits = setup.open_splits(config)
+  return setup.prepare(config, splits, devices=devices)
 
 
-def train(parts: assembly.Parts, *, state: Any = None, stop: int = 0) -> Any:
+def train(parts: setup.Parts, *, state: Any = None, stop: int = 0) -> Any:
   """Returns the state after the last step, or after step `stop`."""
   step, feed, _ = compilation.compile_step(parts)
   state = parts.init() if state is None else state

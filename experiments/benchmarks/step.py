@@ -27,7 +27,6 @@ import dataclasses
 import pathlib
 import tempfile
 import time
-import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,10 +36,10 @@ import numpy as np
 import optax
 
 from jaxvision import config as configs
-from jaxvision import data, parallel
+from jaxvision import data, parallel, trees
 from jaxvision.runs import metrics_log
+from jaxvision.training import setup
 from jaxvision.training.loop import compilation, train_loop
-from jaxvision.training.setup import assembly
 from jaxvision.xla import cache
 
 Tree = Any
@@ -97,8 +96,8 @@ def quick(workload: Workload) -> Workload:
 
 def prepare(
   workload: Workload, folder: pathlib.Path, *, placement: str, block: int
-) -> assembly.Parts:
-  """Returns the parts of a run of the workload.
+) -> tuple[configs.ConfigDict, setup.Parts]:
+  """Returns the config and the parts of a run of the workload.
 
   Args:
     workload: the training.
@@ -123,7 +122,7 @@ def prepare(
       save_noise(path, size=workload.image_size)
     overrides |= {"data.kind": "npz", "data.name": str(path)}
   config = configs.load(workload.recipe, overrides)
-  return assembly.prepare(config, assembly.open_splits(config))
+  return config, setup.prepare(config, setup.open_splits(config))
 
 
 def save_noise(path: pathlib.Path, *, size: int) -> None:
@@ -133,16 +132,18 @@ def save_noise(path: pathlib.Path, *, size: int) -> None:
   np.savez(path, images=images, labels=np.arange(64))
 
 
-def make_plain(parts: assembly.Parts) -> tuple[Callable[[], Tree], Callable]:
+def make_plain(
+  config: configs.ConfigDict, parts: setup.Parts
+) -> tuple[Callable[[], Tree], Callable]:
   """Returns the hand-written loop.
 
   Args:
-    parts: of a run; the loop and the step are not used.
+    config, parts: of a run; the loop and the step are not used.
 
   Returns:
     init() -> state, and train(state) -> state after all steps.
   """
-  init, step = _plain_functions(parts)
+  init, step = _plain_functions(config, parts)
   whole = parallel.replicated(parts.mesh)
   split = parallel.batch_sharding(parts.mesh)
   batches = [
@@ -159,9 +160,11 @@ def make_plain(parts: assembly.Parts) -> tuple[Callable[[], Tree], Callable]:
   return jax.jit(init, out_shardings=whole), train
 
 
-def _plain_functions(parts: assembly.Parts) -> tuple[Callable, Callable]:
+def _plain_functions(
+  config: configs.ConfigDict, parts: setup.Parts
+) -> tuple[Callable, Callable]:
   """Returns init() -> state and step(state, batch) -> state, a dictionary."""
-  config, model = parts.config, parts.model
+  model = parts.model
   augment = data.make_device_transform(config.data.device_transforms)
   optimizer = _plain_optimizer(config.optimizer, parts.schedule)
   smoothing = config.loss.options.get("label_smoothing", 0.0)
@@ -227,34 +230,45 @@ def _plain_optimizer(
   )
 
 
-def make_loop(parts: assembly.Parts) -> tuple[Callable[[], Tree], Callable]:
+def make_loop(
+  config: configs.ConfigDict, parts: setup.Parts
+) -> tuple[Callable[[], Tree], Callable]:
   """Returns jaxvision's loop as init() and train(state), see `make_plain`."""
   step, feed, _ = compilation.compile_step(parts)
-  # The final checkpoint exists already, so none is saved.
-  manager = types.SimpleNamespace(all_steps=lambda: [parts.steps.total])
 
   def train(state: Tree) -> Tree:
     with (
       tempfile.TemporaryDirectory() as folder,
       metrics_log.open_metrics(
-        folder, first_step=0, tensorboard=parts.config.log.tensorboard
+        folder, first_step=0, tensorboard=config.log.tensorboard
       ) as write,
     ):
-      run = train_loop.Run(
-        steps=parts.steps,
-        batch_size=parts.config.train.batch_size,
-        num_examples=parts.splits["train"].num_examples,
+      program = train_loop.Program(
         step=step,
         feed=feed,
-        schedule=parts.schedule,
-        measures={},
-        best="",
-        write=write,
-        show=lambda step, values: None,
-        check_first=lambda loss: None,
+        measure=lambda state: [{}],
+        not_finite=lambda state: [trees.not_finite(state)],
       )
-      record = train_loop.empty_record()
-      return train_loop.run_loop(run, state, record, manager, lambda: False)
+      member = train_loop.Member(
+        record=train_loop.empty_record(),
+        schedule=parts.schedule,
+        write=write,
+        # Nothing is saved.
+        save=lambda *_, **__: None,
+        wait=lambda: None,
+      )
+      settings = train_loop.Settings(
+        steps=parts.steps,
+        batch_size=config.train.batch_size,
+        num_examples=parts.splits["train"].num_examples,
+      )
+      return train_loop.run_loop(
+        program,
+        state,
+        members=[member],
+        settings=settings,
+        should_stop=lambda: False,
+      ).state
 
   return parts.init, train
 
@@ -266,10 +280,10 @@ def make_variants(
   resident = prepare(workload, folder, placement="device", block=1)
   blocks = prepare(workload, folder, placement="device", block=workload.block)
   return {
-    "plain": make_plain(resident),
-    "host": make_loop(prepare(workload, folder, placement="host", block=1)),
-    "device": make_loop(resident),
-    f"device x{workload.block}": make_loop(blocks),
+    "plain": make_plain(*resident),
+    "host": make_loop(*prepare(workload, folder, placement="host", block=1)),
+    "device": make_loop(*resident),
+    f"device x{workload.block}": make_loop(*blocks),
   }
 
 

@@ -39,6 +39,7 @@ Source = tuple[Positive, str, str, str]
 
 TYPES: Mapping[str, Any] = {
   "seed": Annotated[int, Range(0, 2**32 - 1)],
+  "task.name": str,
   "model.name": str,
   "model.weights": str,
   "model.ignore": tuple[Regex, ...],

@@ -27,7 +27,8 @@ _LOGGER = logging.getLogger(__name__)
 
 # The only dictionaries whose keys are free.
 _OPTIONS = tuple(
-  f"{group}.options" for group in ("model", "loss", "optimizer", "schedule")
+  f"{group}.options"
+  for group in ("task", "model", "loss", "optimizer", "schedule")
 )
 
 

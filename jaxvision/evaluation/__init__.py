@@ -1,3 +1,3 @@
 """The quality of a set of variables, measured on a split."""
 
-__all__ = ["classification", "probes"]
+__all__ = ["evaluator", "probes"]

@@ -1,13 +1,8 @@
 """Inference with trained networks: evaluate, predict, export."""
 
-from jaxvision.inference.inference import (
-  TrainedRun,
-  describe,
-  evaluate,
-  load_run,
-  predict,
-  read_config,
-)
+from jaxvision.inference.evaluation import describe, evaluate, measure
+from jaxvision.inference.prediction import predict
+from jaxvision.training.setup.restore import TrainedRun, load_run, read_config
 
 __all__ = [
   "TrainedRun",
@@ -15,6 +10,7 @@ __all__ = [
   "evaluate",
   "export",
   "load_run",
+  "measure",
   "predict",
   "pretrained",
   "read_config",

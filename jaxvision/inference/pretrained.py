@@ -8,11 +8,12 @@ from typing import Any
 
 import jax
 
-from jaxvision import data, files, parallel, trees, weights
+from jaxvision import data, files, metrics, parallel, trees, weights
 from jaxvision.configs import default
-from jaxvision.evaluation import classification
-from jaxvision.inference import inference
-from jaxvision.training.setup import assembly, data_record
+from jaxvision.inference import evaluation
+from jaxvision.training import setup
+from jaxvision.training.setup import data_record
+from jaxvision.training.setup.restore import TrainedRun
 from jaxvision.weights import class_names as names_of_classes
 from jaxvision.weights import image_preprocessing
 
@@ -28,7 +29,7 @@ def open_weights(
   names: str | os.PathLike[str] | None = None,
   like: str = "",
   **changes: Any,
-) -> inference.TrainedRun:
+) -> TrainedRun:
   """Loads weights for `inference.predict`, `evaluate` and probes.
 
   Images are resized, cropped and normalised as in `weights.preprocessing`; the
@@ -82,12 +83,17 @@ def open_weights(
   config.data.channels = inputs.channels
   config.data.mean, config.data.std = inputs.mean, inputs.std
   config.data.eval_transforms = image_preprocessing.transforms(inputs)
-  return inference.TrainedRun(
+  class_names = _class_names(model.num_classes, names)
+  image_shape = (*inputs.image_size, inputs.channels)
+  return TrainedRun(
     config=config,
-    class_names=_class_names(model.num_classes, names),
-    image_shape=(*inputs.image_size, inputs.channels),
+    class_names=class_names,
+    image_shape=image_shape,
     model=model,
     variables=variables,
+    task=setup.make_task(
+      config, model, image_shape=image_shape, class_names=class_names
+    ),
     step=0,
     mesh=mesh,
   )
@@ -115,8 +121,8 @@ def _class_names(
 
 
 def evaluate(
-  run: inference.TrainedRun, kind: str, name: str, split: str
-) -> classification.Evaluation:
+  run: TrainedRun, kind: str, name: str, split: str
+) -> metrics.Evaluation:
   """Evaluates a network on a split of any data set with its classes.
 
   Classes are matched by name. Their order may differ, and some may be missing.
@@ -134,16 +140,16 @@ def evaluate(
     kind,
     name,
     split,
-    size=assembly.batch_size(run.config, train=False),
+    size=setup.batch_size(run.config, train=False),
     class_names=run.class_names,
   )
   if run.workdir:
     data_record.say_trained_on(run.workdir, batches.examples.dataset)
-  return inference.measure(run, batches)
+  return evaluation.measure(run, batches)
 
 
 def make_batches(
-  run: inference.TrainedRun,
+  run: TrainedRun,
   kind: str,
   name: str,
   split: str,
@@ -174,10 +180,10 @@ def make_batches(
     f"resize({run.input_shape[:2]})",
   )
   config.evaluate.batch_size = size
-  dataset = data.open_dataset(assembly.make_source(config), split)
+  dataset = data.open_dataset(setup.make_source(config), split)
   if class_names:
     dataset = _relabelled(dataset, tuple(class_names))
-  return assembly.make_batches(config, dataset, train=False)
+  return setup.make_batches(config, dataset, train=False)
 
 
 def _relabelled(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxvision import lookup, user_code
+from jaxvision import lookup
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -111,12 +111,10 @@ def create(name: str) -> Activation:
   Raises:
     ValueError: if there is no such activation; names the nearest.
   """
-  if user_code.is_own(name):
-    own = user_code.function(name, kind="activation")
-    return functools.partial(_checked, own, user_code.as_written(name))
-  if name not in ACTIVATIONS:
-    raise ValueError(lookup.unknown("activation", name, ACTIVATIONS))
-  return ACTIVATIONS[name]
+  found = lookup.find(name, ACTIVATIONS, kind="activation")
+  if lookup.is_own(name):
+    return functools.partial(_checked, found, lookup.as_written(name))
+  return found
 
 
 def _checked(function: Activation, name: str, x: jax.Array) -> jax.Array:

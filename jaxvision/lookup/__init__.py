@@ -4,12 +4,17 @@ Standard library only.
 """
 
 from jaxvision.lookup.calls import call, literal, split
+from jaxvision.lookup.functions import find
 from jaxvision.lookup.spelling import bind, defaults, nearest, unknown
+from jaxvision.user_code import as_written, is_own
 
 __all__ = [
+  "as_written",
   "bind",
   "call",
   "defaults",
+  "find",
+  "is_own",
   "literal",
   "nearest",
   "options",

@@ -16,7 +16,7 @@ from typing import Any
 import flax.linen as nn
 from jax.typing import DTypeLike
 
-from jaxvision import lookup, user_code
+from jaxvision import lookup
 from jaxvision.models import (
   alexnet,
   bit,
@@ -90,7 +90,7 @@ def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:
   Raises:
     ValueError: if the model or an option does not exist; names the nearest.
   """
-  if user_code.is_own(name):
+  if lookup.is_own(name):
     return _own(name, num_classes, options)
   variant = _variant(name)
   module = lookup.bind(
@@ -111,8 +111,8 @@ def options(name: str) -> dict[str, Any]:
   Raises:
     ValueError: if there is no such model; names the nearest.
   """
-  if user_code.is_own(name):
-    return lookup.defaults(user_code.function(name, kind="model"))
+  if lookup.is_own(name):
+    return lookup.defaults(lookup.find(name, {}, kind="model"))
   variant = _variant(name)
   return {**lookup.defaults(variant["module"]), **variant["options"]}
 
@@ -124,9 +124,9 @@ def spec(name: str) -> ModelSpec:
     ValueError: if there is no such model, and names the nearest; or if it is
       the user's own, of which nothing was published.
   """
-  if user_code.is_own(name):
+  if lookup.is_own(name):
     raise ValueError(
-      f"nothing is known of {user_code.as_written(name)}, a model of your own: "
+      f"nothing is known of {lookup.as_written(name)}, a model of your own: "
       "no image size, mean or std; state them where they are asked for"
     )
   return ModelSpec(name=name, **_variant(name)["spec"])
@@ -139,9 +139,9 @@ def names(pattern: str = "*") -> list[str]:
 
 def _own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
   """A model that a function of the user makes, as far as it can be checked."""
-  written = f"model {user_code.as_written(name)}"
+  written = f"model {lookup.as_written(name)}"
   make = lookup.bind(
-    user_code.function(name, kind="model"),
+    lookup.find(name, {}, kind="model"),
     options,
     written,
     reserved={"num_classes": "it is an argument of its own"},
@@ -174,8 +174,8 @@ def describe_options(name: str) -> list[tuple[str, str, str]]:
   Raises:
     ValueError: if there is no such model; names the nearest.
   """
-  if user_code.is_own(name):
-    make, chosen = user_code.function(name, kind="model"), {}
+  if lookup.is_own(name):
+    make, chosen = lookup.find(name, {}, kind="model"), {}
   else:
     variant = _variant(name)
     make, chosen = variant["module"], variant["options"]

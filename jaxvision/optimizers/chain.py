@@ -27,7 +27,7 @@ import optax
 import optax.contrib
 from jax.typing import DTypeLike
 
-from jaxvision import lookup, trees, user_code
+from jaxvision import lookup, trees
 from jaxvision.lookup import ranges
 from jaxvision.optimizers.muon import muon_dimensions
 from jaxvision.optimizers.sharpness_aware import sharpness_aware
@@ -151,7 +151,7 @@ def create(
     options or {},
     "optimizer.options",
     reserved=_RESERVED,
-    types=None if user_code.is_own(name) else _TYPES | _TYPES_OF.get(name, {}),
+    types=None if lookup.is_own(name) else _TYPES | _TYPES_OF.get(name, {}),
   )
   labels, groups = _groups(
     params, weight_decay, weight_decay_rules, learning_rate_rules
@@ -182,18 +182,14 @@ def create(
 def _checked(optimizer: Any, name: str) -> optax.GradientTransformation:
   """What a function has made, if it is an optimizer."""
   if not isinstance(optimizer, optax.GradientTransformation):
-    found = f"{user_code.as_written(name)} returned {type(optimizer).__name__}"
+    found = f"{lookup.as_written(name)} returned {type(optimizer).__name__}"
     raise ValueError(f"optimizer {found}; expected an optax transformation")
   return optimizer
 
 
 def _function(name: str) -> Callable[..., optax.GradientTransformation]:
   functions = {**COUPLED_DECAY, **OWN_DECAY}
-  if user_code.is_own(name):
-    return user_code.function(name, kind="optimizer")
-  if name not in functions:
-    raise ValueError(lookup.unknown("optimizer", name, functions))
-  return functions[name]
+  return lookup.find(name, functions, kind="optimizer")
 
 
 def _groups(

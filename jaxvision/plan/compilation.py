@@ -12,8 +12,8 @@ import jax
 from jaxvision.config import ConfigDict
 from jaxvision.plan import collectives, placeholder_data
 from jaxvision.summary import flops
-from jaxvision.training.loop import compilation
-from jaxvision.training.setup import assembly
+from jaxvision.training import setup
+from jaxvision.training.loop import compilation, feed
 from jaxvision.xla import accelerators
 
 Tree = Any
@@ -95,11 +95,11 @@ def measure(
     ValueError: values of the config are incompatible.
   """
   started = time.monotonic()
-  parts = assembly.prepare(config, {"train": split.dataset}, devices=devices)
+  parts = setup.prepare(config, {"train": split.dataset}, devices=devices)
   kind = devices[0].device_kind
   constants = ()
   if config.data.placement == "device":
-    constants = (compilation.resident_template(parts),)
+    constants = (feed.resident_template(parts),)
   traced = compilation.trace_step(parts, *constants)
   state = _state_bytes(parts, constants)
   compiled, refused = _compile(traced)
@@ -125,15 +125,14 @@ def bytes_on_device(tree: Tree) -> int:
   )
 
 
-def _state_bytes(parts: assembly.Parts, constants: Tree) -> dict[str, int]:
-  batch = assembly.batch_template(parts.config, parts.image_shape, parts.mesh)
+def _state_bytes(parts: setup.Parts, constants: Tree) -> dict[str, int]:
   state = parts.template
   found = {
     "parameters": state.params,
     "optimizer": state.opt_state,
     "average": state.ema,
     "statistics": state.model_state,
-    "batch": constants or batch,
+    "batch": constants or parts.batch,
   }
   return {name: bytes_on_device(tree) for name, tree in found.items()}
 

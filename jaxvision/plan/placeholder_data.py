@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxvision import data, models, user_code
 from jaxvision.config import ConfigDict
-from jaxvision.training.setup import assembly
+from jaxvision.training import setup
 
 # Image size for the user's own models; the config's transforms resize it.
 _SIDE = 256
@@ -43,10 +43,10 @@ def open_split(config: ConfigDict) -> Split:
       data.placement is "device".
   """
   try:
-    dataset, missing = assembly.open_splits(_train_only(config))["train"], ""
+    dataset, missing = setup.open_splits(_train_only(config))["train"], ""
   except (ValueError, OSError) as error:
     dataset, missing = _black(config, error), str(error)
-  batches = assembly.make_batches(config, dataset, train=True)
+  batches = setup.make_batches(config, dataset, train=True)
   return Split(dataset, batches.image_shape, missing)
 
 

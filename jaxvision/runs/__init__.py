@@ -4,6 +4,7 @@ __all__ = [
   "changes",
   "metrics_log",
   "network",
+  "pages",
   "progress",
   "reading",
   "sweep_folder",

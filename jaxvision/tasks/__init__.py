@@ -1,5 +1,48 @@
-"""The tasks: what a training optimises and measures."""
+"""The tasks: kinds of training, each one file on the contract.
 
+A task of the user's own is named "my_task.py:make": a function that takes
+`contract.Components` and options, and returns a `contract.Task`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jaxvision import lookup
 from jaxvision.tasks import classification
+from jaxvision.tasks.contract import Components, Task
 
-__all__ = ["classification", "contract"]
+TASKS: Mapping[str, Callable[..., Task]] = {
+  "classification": classification.make,
+}
+
+__all__ = [
+  "TASKS",
+  "Components",
+  "Task",
+  "classification",
+  "contract",
+  "create",
+]
+
+
+def create(name: str, components: Components, **options: Any) -> Task:
+  """Returns the task called `name`, made of components.
+
+  Args:
+    name: a key of `TASKS`, or "FILE.py:FUNCTION".
+    components: the objects of the run.
+    **options: keyword arguments of the function that makes the task.
+
+  Raises:
+    ValueError: the name or an option is unknown, or the components do not fit.
+  """
+  make = lookup.find(name, TASKS, kind="task")
+  reserved = {"components": "it is made of the other keys"}
+  made = lookup.bind(make, options, "task.options", reserved=reserved)
+  task = made(components)
+  if not isinstance(task, Task):
+    raise ValueError(
+      f"task {lookup.as_written(name)} returned {type(task).__name__}; "
+      "expected jaxvision.tasks.Task"
+    )
+  return task

@@ -1,11 +1,111 @@
-"""The types that a task shares with the step."""
+"""The contract of a task: all that differs between kinds of training.
 
-from collections.abc import Callable, Mapping
+A task is a record of pure functions. The step, the loop, the evaluation, the
+report and the commands take it and know no task by name. A new task is one file
+beside this one and one line in the door.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import flax.linen as nn
 import jax
+import numpy as np
+
+from jaxvision import data, metrics
+from jaxvision.optimizers import freezing
 
 Tree = Any
 Batch = Mapping[str, jax.Array]
 # (params, model_state, batch, key) -> (scalar, (model_state, sums))
 TaskLoss = Callable[[Tree, Tree, Batch, jax.Array], tuple[jax.Array, Tree]]
+# (variables, batch) -> (sums, outputs (b, ...))
+Evaluate = Callable[[Tree, Batch], tuple[Tree, jax.Array]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Components:
+  """The objects that a task is made of.
+
+  Attributes:
+    model: called as model(images, train=...) -> outputs (b, k).
+    loss: (outputs (b, k), targets) -> (b,).
+    normalization: of the pixels.
+    image_shape: (h, w, c) of the training images.
+    class_names: in the order of the outputs.
+    auxiliary_weight: factor of the loss of each auxiliary classifier.
+    penalty: of the parameters, added to the mean loss.
+    learning_rate_rules: None freezes, see `jaxvision.optimizers.freezing`.
+    device_transform: (key, batch) -> batch, after normalisation.
+  """
+
+  model: nn.Module
+  loss: Callable[[jax.Array, jax.Array], jax.Array]
+  normalization: data.Normalization
+  image_shape: tuple[int, ...] = ()
+  class_names: Sequence[str] = ()
+  auxiliary_weight: float = 0.0
+  penalty: Callable[[Tree], jax.Array] = lambda _: 0.0
+  learning_rate_rules: freezing.Rules = ((".*", 1.0),)
+  device_transform: Callable[[jax.Array, Batch], Batch] = lambda _, batch: batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """What differs between kinds of training.
+
+  Attributes:
+    batch: the fields of a batch: name -> (shape of one example, type). All
+      have "image" and "mask", which is 1 for examples that count.
+    init: key -> the variables of all networks that are trained.
+    inputs: (batch, key) -> the batch as evaluation and as training sees it.
+    loss: the function that the step minimises. Its sums have "loss" and
+      "count"; the log divides every sum by the count.
+    evaluate: the sums of a batch in evaluation, and the outputs.
+    finish: sums -> metrics by name.
+    logged: names of the sums of `loss` that are logged.
+    measured: names of the metrics of `finish`.
+    best: the metrics that may select the best checkpoint, the default first:
+      name -> 1 where larger is better, -1 where smaller is.
+    untrained: () -> the loss of a model that knows nothing; None where
+      unknown.
+    answer: outputs -> the numbers that predictions and exports contain, such
+      as probabilities, (b, k) float32.
+    rank: (outputs, batch) of numpy arrays -> (scores (b,), answers (b, ...));
+      the report shows the examples with the highest finite scores.
+    predictions: (answers (k,), class names, how many) -> the prediction of one
+      image, for people and JSON.
+    artifacts: (evaluation, class names, ids of its examples) -> the content of
+      the report beside curves.
+  """
+
+  batch: Mapping[str, tuple[tuple[int, ...], Any]]
+  init: Callable[[jax.Array], Tree]
+  inputs: Callable[[Batch, jax.Array], tuple[Batch, Batch]]
+  loss: TaskLoss
+  evaluate: Evaluate
+  finish: Callable[[Tree], dict[str, float]]
+  logged: Sequence[str]
+  measured: Sequence[str]
+  best: Mapping[str, int]
+  untrained: Callable[[], float | None]
+  answer: Callable[[jax.Array], jax.Array]
+  rank: Callable[[np.ndarray, Batch], tuple[np.ndarray, np.ndarray]]
+  predictions: Callable[[np.ndarray, Sequence[str], int], list[dict[str, Any]]]
+  artifacts: Callable[
+    [metrics.Evaluation, Sequence[str], Sequence[str]], "Artifacts"
+  ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifacts:
+  """What a task leaves in the folder of a run for its report.
+
+  Attributes:
+    arrays: the content of evaluation.npz.
+    pages: sections of the report, see `jaxvision.runs.pages`.
+  """
+
+  arrays: Mapping[str, np.ndarray]
+  pages: Sequence[Any] = ()

@@ -1,5 +1,5 @@
 """Training: a whole run, from a config to a folder with a report."""
 
-from jaxvision.training.train import train
+from jaxvision.training.run import train
 
 __all__ = ["loop", "preview", "setup", "step", "train"]

@@ -13,9 +13,9 @@ import jax
 import numpy as np
 
 from jaxvision import config as configs
-from jaxvision import data, report, tasks
-from jaxvision.training.setup import assembly
-from jaxvision.training.step import train_step
+from jaxvision import data, report
+from jaxvision.training import setup
+from jaxvision.training.step import step_key
 
 _SHOWN = 16  # images of a batch
 _PARTS = 3  # classes in a title
@@ -48,7 +48,7 @@ def write_preview(
   if batches < 1:
     raise ValueError(f"batches is {batches}; draw at least 1")
   config = configs.load(recipe, overrides)
-  splits = assembly.open_splits(config)
+  splits = setup.open_splits(config)
   role = "validation" if "validation" in splits else "test"
   sheets = {
     f"{name}: {splits[name].split}": look(
@@ -80,23 +80,23 @@ def look(
     class, or as in "0.70 cat + 0.30 dog" the classes that are mixed in it.
     Images that cannot be read, and padding, are left out.
   """
-  source = assembly.make_batches(config, split, train=train)
-  normalization = data.Normalization(config.data.mean, config.data.std)
-  inputs = jax.jit(
-    tasks.classification.make_inputs(
-      len(split.class_names),
-      device_transform=data.make_device_transform(
-        config.data.device_transforms
-      ),
-      normalization=normalization,
-    )
+  source = setup.make_batches(config, split, train=train)
+  model = setup.make_model(config, len(split.class_names))
+  task = setup.make_task(
+    config,
+    model,
+    image_shape=source.image_shape,
+    class_names=split.class_names,
   )
+  inputs = jax.jit(task.inputs)
+  normalization = data.Normalization(config.data.mean, config.data.std)
   images, titles = [], []
   for step in range(batches if train else min(batches, source.num_batches)):
-    key = train_step.step_key(config.seed, step)
+    key = step_key(config.seed, step)
     seen = jax.device_get(inputs(source.at(step), key)[train])
     rows = np.flatnonzero(seen["mask"] > 0)[:_SHOWN]
-    images += list(data.to_pixels(seen["image"][rows], normalization))
+    pixels = seen["image"][rows]
+    images += list(data.to_pixels(pixels, normalization))
     titles += [_title(seen["targets"][i], split.class_names) for i in rows]
   return images, titles
 

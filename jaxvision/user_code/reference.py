@@ -73,9 +73,9 @@ def key_of(source: str) -> str | None:
   return found[1] if found else None
 
 
-def rewrite(config: Mapping[str, Any], replace: Replace) -> dict[str, Any]:
+def rewrite(nested: Mapping[str, Any], replace: Replace) -> dict[str, Any]:
   """A nested config with all its references replaced."""
-  return _rewrite_group(config, "", replace)
+  return _rewrite_group(nested, "", replace)
 
 
 def _rewrite_group(

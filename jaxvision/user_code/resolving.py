@@ -27,7 +27,7 @@ def open_file(path: str | Path) -> Bundle:
 
 
 def resolve(
-  config: Mapping[str, Any],
+  nested: Mapping[str, Any],
   *,
   folders: Sequence[Path],
   copies: Mapping[str, Bundle] | None = None,
@@ -38,7 +38,7 @@ def resolve(
   Nothing is run, but all that is named can be from now on.
 
   Args:
-    config: as it is written.
+    nested: a config as the user wrote it.
     folders: that relative paths may start in.
     copies: of a run, by what is written; they stand in for the originals.
     owner: the folder whose config it is; "" where the user has typed it.
@@ -56,10 +56,10 @@ def resolve(
       found[source] = _find(source, folders, copies or {}, owner)
     return f"{loading.register(found[source])}:{name}"
 
-  return reference.rewrite(config, replace)
+  return reference.rewrite(nested, replace)
 
 
-def used(config: Mapping[str, Any]) -> dict[str, Bundle]:
+def used(nested: Mapping[str, Any]) -> dict[str, Bundle]:
   """The bundles of a resolved config, by what the user has written."""
   found: dict[str, Bundle] = {}
 
@@ -70,7 +70,7 @@ def used(config: Mapping[str, Any]) -> dict[str, Bundle]:
       found[each.written] = each
     return f"{source}:{name}"
 
-  reference.rewrite(config, note)
+  reference.rewrite(nested, note)
   return found
 
 

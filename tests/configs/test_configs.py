@@ -16,8 +16,9 @@ from jaxvision import config as configs
 from jaxvision import data, models, parallel, trees
 from jaxvision.config import durations
 from jaxvision.configs import default
-from jaxvision.training.setup import assembly, sanity
-from jaxvision.training.step import forward, train_step
+from jaxvision.training import setup
+from jaxvision.training.setup import sanity
+from jaxvision.training.step import make_train_step
 
 ROOT = pathlib.Path(__file__).parents[2]
 RECIPES = {
@@ -121,18 +122,20 @@ def test_a_recipe_can_be_run(recipe, monkeypatch):
   monkeypatch.chdir(ROOT)
   config = configs.load(recipe)
   steps = durations.convert(config, num_examples=1_281_167)
-  model = assembly.make_model(config, 10)
-  schedule = assembly.make_schedule(config, steps)
+  model = setup.make_model(config, 10)
+  schedule = setup.make_schedule(config, steps)
   mesh = parallel.make_mesh()
   shape = _image_shape(config)
-  _, _, template = assembly.state_functions(
-    config, model, schedule, shape, mesh
+  task = tiny_runs.make_task(config, model, shape)
+  task = setup.surround(config, task, model, None)
+  _, _, template = setup.state_functions(
+    config, model, task.init, schedule, shape, mesh
   )
   loss, _ = jax.eval_shape(
-    forward.make_task_loss(config, model),
+    task.loss,
     template.params,
     template.model_state,
-    assembly.batch_template(config, shape, mesh),
+    setup.batch_template(task, config.train.batch_size, mesh),
     jax.eval_shape(jax.random.key, 0),
   )
   assert loss.shape == ()
@@ -169,21 +172,23 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
   """With its loss, optimizer, schedule and device transforms, and less else."""
   monkeypatch.chdir(ROOT)
   config = _small_config(recipe, tmp_path)
-  split = assembly.open_splits(config)["train"]
-  batches = assembly.make_batches(config, split, train=True)
+  split = setup.open_splits(config)["train"]
+  batches = setup.make_batches(config, split, train=True)
   steps = durations.convert(config, num_examples=split.num_examples)
-  model = assembly.make_model(config, 3, total_steps=steps.total)
-  optimizer, init, _ = assembly.state_functions(
+  model = setup.make_model(config, 3, total_steps=steps.total)
+  task = tiny_runs.make_task(config, model, batches.image_shape)
+  task = setup.surround(config, task, model, None)
+  optimizer, init, _ = setup.state_functions(
     config,
     model,
-    assembly.make_schedule(config, steps),
+    task.init,
+    setup.make_schedule(config, steps),
     batches.image_shape,
     parallel.make_mesh(jax.devices()[:1]),
   )
-  task_loss = forward.make_task_loss(config, model)
   step = _jit(
-    train_step.make_train_step(
-      task_loss, optimizer, seed=config.seed, ema_decay=config.ema.decay
+    make_train_step(
+      task.loss, optimizer, seed=config.seed, ema_decay=config.ema.decay
     )
   )
   first = state = init()
@@ -205,8 +210,8 @@ def test_a_recipe_learns_a_few_examples_by_heart(recipe, tmp_path, monkeypatch):
   config = _small_config(
     recipe, tmp_path, **_read(recipe, "schedule.warmup", "train.duration")
   )
-  few, splits = sanity.overfit(config, assembly.open_splits(config), 8)
-  parts = assembly.prepare(few, splits)
+  few, splits = sanity.overfit(config, setup.open_splits(config), 8)
+  parts = setup.prepare(few, splits)
   assert parts.steps.total == 500
   chance = {
     field.name: getattr(parts.model, field.name)

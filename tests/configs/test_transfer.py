@@ -9,7 +9,7 @@ import pytest
 from jaxvision import config as configs
 from jaxvision.config import durations
 from jaxvision.configs import bit_transfer, vit_transfer
-from jaxvision.training.setup import assembly
+from jaxvision.training import setup
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -74,7 +74,7 @@ def test_the_rate_is_the_published_one_at_every_step(num_examples):
   recipe = f"configs/bit_transfer.py:{num_examples},64x64"
   config = configs.load(recipe)
   steps = durations.convert(config, num_examples=num_examples)
-  schedule = assembly.make_schedule(config, steps)
+  schedule = setup.make_schedule(config, steps)
   every = np.arange(steps.total)
   expected = [_published_rate(num_examples, step) for step in every]
   np.testing.assert_allclose(schedule(every), expected, rtol=1e-5)

@@ -11,10 +11,9 @@ import pytest
 import spawned
 from PIL import Image
 
-from jaxvision import checkpoint, cli, data, training, trees
-from jaxvision.checkpoint import fingerprint
-from jaxvision.inference import inference
-from jaxvision.training.setup import assembly
+from jaxvision import checkpoint, cli, data, inference, training, trees
+from jaxvision.checkpoint import checkpoints, fingerprint
+from jaxvision.inference import prediction
 
 _CHANNELS = {"grey": 1, "colour": 3}
 
@@ -225,7 +224,7 @@ def test_classes_of_imagenet_are_predicted_by_name(run, tmp_path, monkeypatch):
   path, _ = _write(tmp_path / "image.png", (6, 5))
   (numbers,) = inference.predict(loaded, [path], top=2)
   monkeypatch.setattr(
-    inference.class_names,
+    prediction.class_names,
     "readable",
     lambda names: [f"class {n}" for n in names],
   )
@@ -237,17 +236,25 @@ def test_classes_of_imagenet_are_predicted_by_name(run, tmp_path, monkeypatch):
 def _with_nan(workdir, copy, part):
   """A run whose last checkpoint holds a NaN, as older ones could save it."""
   copy = shutil.copytree(workdir, copy)
-  config = inference.load_run(copy).config
-  parts = assembly.prepare(config, assembly.open_splits(config))
-  with checkpoint.open_saved(copy) as manager:
-    state, record = checkpoint.restore_step(manager, 4, parts.template)
+  loaded = {}
+
+  def remember(manager, step, template):
+    loaded["template"] = template
+    return restore(manager, step, template)
+
+  restore = checkpoint.restore_step
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(checkpoint, "restore_step", remember)
+    inference.load_run(copy)
+  with checkpoints.open_saved(copy) as manager:
+    state, record = restore(manager, 4, loaded["template"])
   leaves, structure = jax.tree.flatten(getattr(state, part))
   place = max(i for i, x in enumerate(leaves) if x.dtype == np.float32)
   leaves[place] = leaves[place].at[(0,) * leaves[place].ndim].set(np.inf)
   state = state.replace(**{part: jax.tree.unflatten(structure, leaves)})
   shutil.rmtree(copy / "checkpoints" / "4")
-  with checkpoint.open_manager(copy) as manager:
-    checkpoint.save(manager, 4, state, record)
+  with checkpoints.open_manager(copy) as manager:
+    checkpoints.save(manager, 4, state, record)
   return copy
 
 

@@ -368,7 +368,7 @@ def test_a_job_that_is_killed_and_requeued_ends_as_if_it_was_not(
   job = _submit(hurt)
   _wait(lambda: any(step >= 100 for step in _steps(hurt)), hurt)
   os.kill(_process(job, 1), signal.SIGKILL)
-  _wait(lambda: _log(hurt).count("going on from step") == 1, hurt)
+  _wait(lambda: _log(hurt).count("resuming from step") == 1, hurt)
   before = max(_steps(hurt))
   _wait(lambda: max(_steps(hurt)) > before + 50, hurt)
   # What SLURM sends to the processes before a time limit and a pre-emption.

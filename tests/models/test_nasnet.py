@@ -229,14 +229,17 @@ def test_the_task_counts_its_steps_and_keeps_no_auxiliary_logits():
     "label": np.zeros(2, np.int32),
     "mask": np.ones(2, np.float32),
   }
-  task_loss = tasks.classification.make_task_loss(
-    model,
-    loss=losses.softmax,
-    auxiliary_weight=0.4,
-    penalty=lambda params: jnp.zeros(()),
-    device_transform=lambda key, batch: batch,
-    normalization=data.Normalization((0.5,), (0.5,)),
-  )
+  task_loss = tasks.create(
+    "classification",
+    tasks.Components(
+      model,
+      loss=losses.softmax,
+      auxiliary_weight=0.4,
+      penalty=lambda params: jnp.zeros(()),
+      device_transform=lambda key, batch: batch,
+      normalization=data.Normalization((0.5,), (0.5,)),
+    ),
+  ).loss
 
   @jax.jit
   def state(model_state):

@@ -11,8 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxvision import models, optimizers, parallel, trees
 from jaxvision.parallel import sharding
-from jaxvision.training.setup import assembly
-from jaxvision.training.step import forward, train_step
+from jaxvision.training.step import init_state, make_train_step
 from jaxvision.variables import init_variables
 from jaxvision.xla import batched_init
 
@@ -87,9 +86,7 @@ def test_what_belongs_to_a_parameter_lies_as_it_does(name):
     options={"momentum": 0.9} if name == "sgd" else None,
   )
   variables = {"params": params, "batch_stats": {"bn": jnp.zeros(128)}}
-  state = jax.eval_shape(
-    lambda: train_step.init_state(variables, optimizer, ema=True)
-  )
+  state = jax.eval_shape(lambda: init_state(variables, optimizer, ema=True))
   found = _specs(state, SMALL, fsdp=8)
   wide = P(None, None, None, "fsdp")
   kernels = [path for path in found if path.endswith("conv/kernel")]
@@ -159,7 +156,7 @@ def test_states_are_never_whole_on_a_device(model, monkeypatch):
     optimizer = optimizers.create(
       "adamw", learning_rate=lambda step: 0.1, params=variables["params"]
     )
-    return train_step.init_state(variables, optimizer, ema=True)
+    return init_state(variables, optimizer, ema=True)
 
   state = jax.eval_shape(init)
   mesh = parallel.make_mesh(fsdp=8)
@@ -224,14 +221,14 @@ def _moved(folder, name, **overrides):
     optimizer__name="adamw",
     **overrides,
   )
-  step = train_step.make_train_step(
-    forward.make_task_loss(parts.config, parts.model, mesh=parts.mesh),
+  step = make_train_step(
+    parts.task.loss,
     parts.optimizer,
     seed=0,
   )
   where = jax.tree.map(lambda leaf: leaf.sharding, parts.template)
   whole = parallel.replicated(parts.mesh)
-  batch = assembly.batch_template(parts.config, parts.image_shape, parts.mesh)
+  batch = parts.batch
   program = jax.jit(step, out_shardings=(where, whole), compiler_options=_FAST)
   text = program.lower(parts.template, batch).compile().as_text()
   return list(_exchanged(re.sub(r"/\*.*?\*/", "", text)))

@@ -15,7 +15,7 @@ from jaxvision.processes import console
 
 def test_our_messages_are_printed_once_and_plainly(capsys):
   console.log_to_screen()
-  logging.getLogger("jaxvision.training.train").info("three %s", "steps")
+  logging.getLogger("jaxvision.training.run").info("three %s", "steps")
   assert capsys.readouterr().out == "three steps\n"
 
 
@@ -54,7 +54,7 @@ def test_orbax_is_quiet_and_others_may_speak(caplog):
 
 def test_messages_go_to_stderr_where_stdout_is_read(capsys):
   console.log_to_screen(errors=True)
-  logging.getLogger("jaxvision.training.train").warning("look")
+  logging.getLogger("jaxvision.training.run").warning("look")
   said = capsys.readouterr()
   assert (said.out, said.err) == ("", "look\n")
 

@@ -255,7 +255,7 @@ def test_a_signal_saves_everywhere_at_one_step(
     for name in ("alone", "four", "narrow")
   }
   printed, _ = _finish(_start(recipe, workdir))
-  assert f"going on from step {step}" in printed
+  assert f"resuming from step {step}" in printed
   _same(workdir, two)
   topologies = {"alone": (1, 2), "four": (2, 2), "narrow": (1, 1)}
   for name, (count, devices) in topologies.items():

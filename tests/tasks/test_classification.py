@@ -51,22 +51,25 @@ def _init(model):
 def _task_loss(
   model, *, penalty=None, transform=None, loss=losses.softmax, rules=None
 ):
-  return tasks.classification.make_task_loss(
+  return _task(
     model,
     loss=loss,
     penalty=penalty or (lambda params: jnp.zeros(())),
     device_transform=transform or (lambda key, batch: batch),
     learning_rate_rules=rules or ((".*", 1.0),),
-    normalization=data.Normalization(MEAN, STD),
+  ).loss
+
+
+def _task(model, **components):
+  normalization = data.Normalization(MEAN, STD)
+  return tasks.create(
+    "classification",
+    tasks.Components(model, normalization=normalization, **components),
   )
 
 
 def _evaluate(model, loss=losses.softmax):
-  return jax.jit(
-    tasks.classification.make_task_sums(
-      model, loss=loss, normalization=data.Normalization(MEAN, STD)
-    )
-  )
+  return jax.jit(_task(model, loss=loss).evaluate)
 
 
 def _by_hand(params, batch):
@@ -130,14 +133,7 @@ class Twice(nn.Module):
 def test_auxiliary_logits_are_learned_but_not_reported(masked):
   model = Twice()
   (params, state), batch = _init(model), _batch(masked)
-  task_loss = tasks.classification.make_task_loss(
-    model,
-    loss=losses.softmax,
-    auxiliary_weight=0.25,
-    penalty=lambda params: jnp.zeros(()),
-    device_transform=lambda key, batch: batch,
-    normalization=data.Normalization(MEAN, STD),
-  )
+  task_loss = _task(model, loss=losses.softmax, auxiliary_weight=0.25).loss
   compute = jax.jit(jax.value_and_grad(task_loss, has_aux=True))
   (scalar, (state, sums)), gradient = compute(
     params, state, batch, jax.random.key(0)

@@ -10,9 +10,8 @@ from flax import linen as nn
 from PIL import Image
 
 from jaxvision import losses
-from jaxvision.training import preview
-from jaxvision.training.setup import assembly
-from jaxvision.training.step import forward, train_step
+from jaxvision.training import preview, setup
+from jaxvision.training.step import step_key
 
 TRANSFORMS = (
   ("random_crop(padding=1)", "random_flip"),
@@ -33,22 +32,22 @@ class Witness(nn.Module):
 
 def trained_on(config, step):
   """(images, targets) that a step of the training gives to model and loss."""
-  split = assembly.open_splits(config)["train"]
-  batch = assembly.make_batches(config, split, train=True).at(step)
+  split = setup.open_splits(config)["train"]
+  batch = setup.make_batches(config, split, train=True).at(step)
   model, kept = Witness(len(split.class_names)), []
 
   def loss(logits, targets):
     kept.append(targets)
-    return losses.create("softmax")(logits, targets)
+    return losses.softmax(logits, targets)
 
   variables = model.init(jax.random.key(0), batch["image"] / 255, train=True)
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(forward.losses, "create", lambda *_, **__: loss)
-    task_loss = forward.make_task_loss(config, model)
-  key = train_step.step_key(config.seed, step)
+    patch.setattr(losses, "create", lambda *_, **__: loss)
+    task = tiny_runs.make_task(config, model, batch["image"].shape[1:])
+  key = step_key(config.seed, step)
   state = {"seen": variables["seen"]}
-  _, (state, _) = task_loss(variables["params"], state, batch, key)
-  return np.asarray(state["seen"]["images"]), np.asarray(kept[0])
+  _, (state, _) = task.loss(variables["params"], state, batch, key)
+  return np.asarray(state["seen"]["images"]), np.asarray(kept[-1])
 
 
 @pytest.mark.parametrize("transforms", TRANSFORMS)
@@ -61,7 +60,7 @@ def test_training_images_are_those_of_the_steps(transforms, tmp_path):
     data__std=(0.2,),
     seed=3,
   )
-  split = assembly.open_splits(config)["train"]
+  split = setup.open_splits(config)["train"]
   images, titles = preview.look(config, split, train=True, batches=2)
   expected, targets = map(
     np.concatenate, zip(*(trained_on(config, i) for i in (0, 1)), strict=True)
@@ -82,7 +81,7 @@ def test_evaluation_images_are_those_of_the_data(tmp_path):
   config = tiny_runs.load_config(
     tmp_path, data__device_transforms=TRANSFORMS[1]
   )
-  split = assembly.open_splits(config)["validation"]
+  split = setup.open_splits(config)["validation"]
   images, titles = preview.look(config, split, train=False, batches=9)
   assert len(images) == split.num_examples == 21  # no padding
   for index, (image, label) in enumerate(split.read(range(21))):

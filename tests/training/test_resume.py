@@ -163,7 +163,7 @@ def test_killed_while_evaluating_saving_and_stepping(model, whole, tmp_path):
   assert _last_step(workdir) < spawned.result(whole(model))["step"]
 
   assert _start(model, workdir).wait() == 0, _printed(workdir)
-  assert "going on from step" in _printed(workdir)
+  assert "resuming from step" in _printed(workdir)
   assert not _saving(workdir)
   assert _same(workdir, whole(model))
 
@@ -207,7 +207,7 @@ def test_sigterm_saves_and_exits_with_its_own_code(preempted, whole, tmp_path):
   resumed = tmp_path / "resumed"
   shutil.copytree(workdir, resumed)
   assert _start("mlp", resumed).wait() == 0
-  assert f"going on from step {stopped['step']}" in _printed(resumed)
+  assert f"resuming from step {stopped['step']}" in _printed(resumed)
   assert _same(resumed, whole("mlp"))
 
 
@@ -289,7 +289,7 @@ def test_damaged_checkpoint_is_set_aside(preempted, whole, tmp_path):
     workdir = tmp_path / name
     assert command.wait() == 0, _printed(workdir)
     assert f"checkpoints/{newest} is damaged" in _printed(workdir)
-    assert f"going on from step {before}" in _printed(workdir)
+    assert f"resuming from step {before}" in _printed(workdir)
     assert (workdir / "damaged" / str(newest) / "state").is_dir()
     assert _same(workdir, whole("mlp"))
 

@@ -13,7 +13,7 @@ import tiny_runs
 
 from jaxvision import cli, data, inference, models, sweeps, training, user_code
 from jaxvision import config as configs
-from jaxvision.training.setup import assembly
+from jaxvision.training import setup
 
 _MODEL = """
 import dataclasses
@@ -337,7 +337,7 @@ def test_transforms_of_ones_own_in_worker_processes(tmp_path, account):
   config = tiny_runs.load_config(
     tmp_path, data__train_transforms=("my_aug.py:random_invert(p=0.5)",)
   )
-  split = assembly.open_splits(config)["train"]
+  split = setup.open_splits(config)["train"]
   here, there = (
     data.make_batches(
       split,

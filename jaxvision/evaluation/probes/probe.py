@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxvision import data, lookup, metrics, user_code
+from jaxvision import data, lookup, metrics
 from jaxvision.evaluation.probes import (
   checks,
   discriminant,
@@ -124,14 +124,14 @@ def make_evaluator(
         list(calls.values()), *splits, num_classes=num_classes, mesh=mesh
       )
       found |= {name: measured[call] for name, call in calls.items()}
-    return {user_code.as_written(name): found[name] for name in names}
+    return {lookup.as_written(name): found[name] for name in names}
 
   return evaluate
 
 
 def _split(name: str) -> tuple[str | None, str]:
   """ "block/conv/knn(k=20)" -> "block/conv", "knn(k=20)"."""
-  if user_code.is_own(name) and ".py:" in name:
+  if lookup.is_own(name) and ".py:" in name:
     return None, name  # in a config, layers are told from paths by then
   before, bracket, options = name.partition("(")
   layer, _, function = before.rpartition("/")
@@ -143,7 +143,7 @@ def _parse(call: str) -> Probe:
 
 
 def _measure(name, probe, train, test, num_classes, mesh) -> Metrics:
-  name = user_code.as_written(name)
+  name = lookup.as_written(name)
   try:
     found = probe(train, test, num_classes, mesh)
   except ValueError as error:

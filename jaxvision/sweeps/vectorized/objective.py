@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxvision import config as configs
-from jaxvision import sweeps
-from jaxvision.training.setup import assembly, checks
+from jaxvision import data, sweeps, tasks
+from jaxvision.training import setup
+from jaxvision.training.setup import checks
 
 # Groups of keys on which the names of the metrics depend.
 _GROUPS = ("data.", "ema.", "evaluate.")
@@ -27,17 +28,27 @@ def check_objective(experiment: sweeps.Experiment) -> None:
       experiment.recipe, overrides, copies=experiment.copies
     )
     try:
-      train = assembly.open_splits(config)["train"]
+      train = setup.open_splits(config)["train"]
     except (ValueError, OSError) as error:
       problems.append(error)
       continue
     opened += 1
     try:
-      checks.check_measured(metric, config, len(train.class_names))
+      checks.check_measured(metric, config, _task(config, train))
     except ValueError as error:
       raise ValueError(f"{error}; correct OBJECTIVE") from error
   if problems and not opened:
     raise problems[0]
+
+
+def _task(config: configs.ConfigDict, train: data.Dataset) -> tasks.Task:
+  """The task of a trial; its model is neither traced nor run."""
+  return setup.make_task(
+    config,
+    setup.make_model(config, len(train.class_names)),
+    image_shape=(1, 1, config.data.channels),
+    class_names=train.class_names,
+  )
 
 
 def _variants(experiment: sweeps.Experiment) -> list[dict[str, Any]]:

@@ -2,9 +2,14 @@
 
 __all__ = [
   "compilation",
+  "ending",
+  "evaluation",
   "evaluators",
+  "feed",
   "profiling",
+  "reading",
   "results",
+  "stack",
   "timing",
   "train_loop",
 ]

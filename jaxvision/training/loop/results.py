@@ -1,4 +1,4 @@
-"""What a run says when it begins, and leaves in its folder when it ends."""
+"""The summary of a run at its start, and its results at its end."""
 
 import contextlib
 import logging
@@ -10,28 +10,31 @@ import numpy as np
 
 from jaxvision import (
   checkpoint,
-  data,
   interpret,
+  metrics,
   parallel,
   report,
   summary,
   trees,
-  user_code,
 )
 from jaxvision.checkpoint import fingerprint
-from jaxvision.evaluation import classification
 from jaxvision.processes import agreement
-from jaxvision.runs import reading
+from jaxvision.runs import pages, reading
 from jaxvision.runs import workdir as workdirs
-from jaxvision.training.loop import evaluators, timing, train_loop
-from jaxvision.training.setup import assembly
-from jaxvision.training.step import train_step
+from jaxvision.training.loop import timing, train_loop
+from jaxvision.training.setup import Parts
+from jaxvision.training.step import TrainState
 
 _LOGGER = logging.getLogger(__name__)
 
 
-def describe(parts: assembly.Parts, memory: int | None) -> dict[str, Any]:
-  """What result.json says of any run; `memory` is what a step needs, bytes."""
+def describe(parts: Parts, memory: int | None) -> dict[str, Any]:
+  """The part of result.json that is known before the first step.
+
+  Args:
+    parts: of the run.
+    memory: that a step needs on a device, in bytes; None where unknown.
+  """
   return {
     "total_steps": parts.steps.total,
     "parameters": trees.count(parts.template.params),
@@ -41,13 +44,12 @@ def describe(parts: assembly.Parts, memory: int | None) -> dict[str, Any]:
     "memory_bytes": memory,
     "image_shape": list(map(int, parts.image_shape)),
     "evaluated_shape": list(map(int, _evaluated_shape(parts))),
-    "class_names": list(parts.splits["train"].class_names),
+    "class_names": list(parts.class_names),
   }
 
 
-def announce(parts: assembly.Parts, facts: Mapping[str, Any]) -> None:
-  """Tells the user what is trained, of which size and on what."""
-  config = parts.config
+def announce(parts: Parts, facts: Mapping[str, Any]) -> None:
+  """Logs the model, its size, the devices and the data."""
   idle = parallel.idle_accelerators()
   if idle:
     _LOGGER.warning(
@@ -60,7 +62,7 @@ def announce(parts: assembly.Parts, facts: Mapping[str, Any]) -> None:
   memory = facts["memory_bytes"]
   _LOGGER.info(
     "%s: %s parameters, %.3g MFLOPs per image, on %s%s",
-    user_code.as_written(config.model.name),
+    parts.name,
     f"{facts['parameters']:,}",
     facts["flops_per_image"] / 1e6,
     parallel.describe(parts.mesh),
@@ -68,17 +70,17 @@ def announce(parts: assembly.Parts, facts: Mapping[str, Any]) -> None:
   )
   _LOGGER.info(
     "%s: %s images %s of %d classes; %d steps of %d images",
-    config.data.name,
+    parts.data_name,
     " + ".join(sizes),
     "x".join(map(str, parts.image_shape)),
     len(facts["class_names"]),
     parts.steps.total,
-    config.train.batch_size,
+    parts.batches["train"].batch_size,
   )
 
 
-def _evaluated_shape(parts: assembly.Parts) -> tuple[int, int, int]:
-  """(h, w, c) of the images that the run evaluates, if it does."""
+def _evaluated_shape(parts: Parts) -> tuple[int, int, int]:
+  """(h, w, c) of the images of the evaluation, else of the training."""
   evaluated = [
     batches.image_shape
     for role, batches in parts.batches.items()
@@ -144,34 +146,92 @@ def write_stopped(
   record: Mapping[str, Any],
   status: str,
 ) -> None:
-  """The results of a run that did not reach its end."""
-  _write(folder, record, {**facts, "status": status})
+  """Writes the results and the report of a run that did not reach its end."""
+  _write(folder, {**facts, "status": status}, record)
+
+
+def final_split(parts: Parts) -> tuple[str, str]:
+  """The split of the last evaluation: its role, and the name of its metrics."""
+  role = "test" if "test" in parts.splits else "validation"
+  return role, f"{role}_ema" if parts.averaged else role
+
+
+def finished(
+  parts: Parts,
+  facts: Mapping[str, Any],
+  *,
+  state: TrainState,
+  evaluation: metrics.Evaluation | None,
+) -> dict[str, Any]:
+  """The part of result.json that a finished run has, without its record.
+
+  Args:
+    parts: of the run.
+    facts: from `describe`.
+    state: after the last step.
+    evaluation: of the state on `final_split`; None without such a split.
+
+  Raises:
+    train_loop.Diverged: a metric is not finite.
+  """
+  final = None
+  if evaluation:
+    _, name = final_split(parts)
+    _check_finite(name, evaluation.metrics, parts.steps.total)
+    final = {"split": name, "metrics": evaluation.metrics}
+  return {
+    **facts,
+    "status": "finished",
+    "final": final,
+    "fingerprint": fingerprint.of(state),
+    "checkpoint": f"checkpoints/{parts.steps.total}",
+  }
 
 
 def write_finished(
   folder: pathlib.Path,
   *,
-  parts: assembly.Parts,
+  parts: Parts,
   facts: Mapping[str, Any],
-  state: train_step.TrainState,
+  state: TrainState,
   record: Mapping[str, Any],
-  measured: evaluators.Evaluators,
+  evaluation: metrics.Evaluation | None,
 ) -> dict[str, Any]:
-  """Evaluates the final state, writes and returns the results.
+  """Writes the results and the report of a finished run; returns the results.
+
+  Args:
+    folder: of the run.
+    parts, facts, state, evaluation: of `finished`.
+    record: of the run.
 
   Raises:
-    stopping.Stopped: the run was asked to stop in the middle of it.
     train_loop.Diverged: a metric is not finite.
   """
-  role = "test" if "test" in parts.splits else "validation"
-  name = f"{role}_ema" if parts.config.ema.decay else role
-  final = None
-  if name in measured:
-    evaluation = measured[name](state)
-    check_finite(name, evaluation.metrics, parts.steps.total)
-    final = {"split": name, "metrics": evaluation.metrics}
-    if agreement.is_first():
-      _write_evaluation(folder, evaluation, parts.splits[role])
+  result = finished(parts, facts, state=state, evaluation=evaluation)
+  if evaluation and agreement.is_first():
+    _write_artifacts(folder, evaluation, parts)
+  _write_filters(folder, parts, state)
+  return _write(folder, result, record)
+
+
+def _write_artifacts(
+  folder: pathlib.Path,
+  evaluation: metrics.Evaluation,
+  parts: Parts,
+) -> None:
+  """The arrays and pages of the task, for the report."""
+  role, _ = final_split(parts)
+  positions = [each.position for each in evaluation.examples]
+  ids = parts.splits[role].ids(positions)
+  artifacts = parts.task.artifacts(evaluation, parts.class_names, ids)
+  workdirs.write_arrays(folder / "evaluation.npz", **artifacts.arrays)
+  if artifacts.pages:
+    pages.write(folder, artifacts.pages)
+
+
+def _write_filters(
+  folder: pathlib.Path, parts: Parts, state: TrainState
+) -> None:
   path, filters = interpret.first_layer(
     parts.model,
     params=state.params,
@@ -182,32 +242,22 @@ def write_finished(
     workdirs.write_arrays(
       folder / "first_layer.npz", name=path, filters=filters
     )
-  result = {
-    **facts,
-    "status": "finished",
-    "final": final,
-    "fingerprint": fingerprint.of(state),
-    "checkpoint": f"checkpoints/{parts.steps.total}",
-  }
-  return _write(folder, record, result)
 
 
 def explain_divergence(
-  manager: checkpoint.Manager, error: train_loop.Diverged
+  manager: checkpoint.Manager | None, error: train_loop.Diverged
 ) -> str:
-  """What is said of a run that diverged; keeps only good checkpoints.
+  """The status of a run that diverged; keeps only good checkpoints.
 
-  Those that are known to be bad are moved to WORKDIR/damaged.
+  Checkpoints that are known to be bad are moved to WORKDIR/damaged.
+
+  Args:
+    manager: of the checkpoints; None for a run without any.
+    error: of the loop.
   """
-  with contextlib.suppress(checkpoint.CheckpointError):
-    checkpoint.wait(manager)
-  for step in manager.all_steps(read=True):
-    if error.good is not None and step > error.good:
-      checkpoint.set_aside(manager, step)
-  steps = manager.all_steps(read=True)
-  kept = (
-    f"{checkpoint.directory(manager)}/{max(steps)}" if steps else "none yet"
-  )
+  kept = "none yet"
+  if manager and (steps := _good_steps(manager, error)):
+    kept = f"{checkpoint.directory(manager)}/{max(steps)}"
   return (
     f"stopped at {error}. The last good checkpoint is kept: {kept}. Try a "
     "lower optimizer.learning_rate, a longer schedule.warmup or "
@@ -215,7 +265,19 @@ def explain_divergence(
   )
 
 
-def check_finite(name: str, metrics: Mapping[str, float], step: int) -> None:
+def _good_steps(
+  manager: checkpoint.Manager, error: train_loop.Diverged
+) -> list[int]:
+  """The steps of the checkpoints, after the bad ones are set aside."""
+  with contextlib.suppress(checkpoint.CheckpointError):
+    checkpoint.wait(manager)
+  for step in manager.all_steps(read=True):
+    if error.good is not None and step > error.good:
+      checkpoint.set_aside(manager, step)
+  return manager.all_steps(read=True)
+
+
+def _check_finite(name: str, metrics: Mapping[str, float], step: int) -> None:
   """Raises Diverged if a metric of the final state is not finite."""
   broken = [key for key, value in metrics.items() if not np.isfinite(value)]
   if broken:
@@ -227,37 +289,35 @@ def check_finite(name: str, metrics: Mapping[str, float], step: int) -> None:
 
 
 def _write(
-  folder: pathlib.Path, record: Mapping[str, Any], facts: Mapping[str, Any]
+  folder: pathlib.Path, result: Mapping[str, Any], record: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Writes the result and the report; what process 0 wrote is returned."""
+  """Writes results and report; all return what process 0 has written."""
 
   def write() -> dict[str, Any]:
-    result = {
-      **facts,
-      "step": record["step"],
-      "seconds": record["seconds"],
-      "best": record["best"],
-      **timing.summary(record["spent"], workdirs.began(folder)),
-    }
-    workdirs.write_result(folder, result)
+    written = write_result(folder, result, record)
     report.write_report(folder)
-    return result
+    return written
 
   return agreement.first(write)
 
 
-def _write_evaluation(
-  folder: pathlib.Path,
-  measured: classification.Evaluation,
-  split: data.Dataset,
-) -> None:
-  wrong = measured.mistakes
-  workdirs.write_arrays(
-    folder / "evaluation.npz",
-    confusion=measured.sums["confusion"],
-    mistake_images=np.asarray([m.image for m in wrong], np.uint8),
-    mistake_labels=np.asarray([m.label for m in wrong], np.int64),
-    mistake_predictions=np.asarray([m.prediction for m in wrong], np.int64),
-    mistake_confidences=np.asarray([m.confidence for m in wrong], np.float32),
-    mistake_ids=np.asarray(split.ids([m.position for m in wrong]), np.str_),
-  )
+def write_result(
+  folder: pathlib.Path, result: Mapping[str, Any], record: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Writes result.json, with the part that the record contains.
+
+  Args:
+    folder: of the run.
+    result: its other part, such as that of `finished`.
+    record: of the run.
+
+  Returns:
+    The content of the file.
+  """
+  written = {
+    **result,
+    **{key: record[key] for key in ("step", "seconds", "best")},
+    **timing.summary(record["spent"], workdirs.began(folder)),
+  }
+  workdirs.write_result(folder, written)
+  return written

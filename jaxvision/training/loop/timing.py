@@ -1,13 +1,13 @@
 """How fast a run goes, and on what its time is spent.
 
 A clock is a dict of the loop: the seconds and steps since the last line of the
-log. What lasts is in the run's record: `record["spent"]`, seconds by what they
-were spent on. It is saved with each checkpoint, so that what was done in vain,
-because the process died before the next one, counts for nothing.
+log. The record of a run contains `record["spent"]`, the seconds by what they
+were spent on. It is saved with each checkpoint, so work that was lost in a
+crash is not counted.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 # What the seconds of a run are spent on; only those in steps are useful.
@@ -21,23 +21,22 @@ Record = dict[str, Any]
 _CLOCK_SECONDS = 1.0
 
 
-def start_clock(record: Record) -> Clock:
-  """The clock of a process that goes on from what a record says.
+def start_clock(step: int) -> Clock:
+  """The clock of a loop that begins after a step.
 
-  Its keys, times in seconds of `time.monotonic`: start, as if the run had never
-  been interrupted; since, of the last line, as if there were neither
-  evaluations nor checkpoints, and step, its number; spent, up to where the
-  record knows; asked, when the feed was asked for the batch. Sums since the
-  last line: waited, for the feed; saving, for checkpoints; and the seconds of
-  each step.
+  Its keys, times in seconds of `time.monotonic`: since, of the last line, as if
+  there were neither evaluations nor checkpoints, and step, its number; spent,
+  the end of the time that the records contain; asked, when the feed was asked
+  for the batch; saved, of the last save. Sums since the last line: waited, for
+  the feed; saving, for checkpoints; and the seconds of each step.
   """
   now = time.monotonic()
   return {
-    "start": now - record["seconds"],
     "since": now,
-    "step": record["step"],
+    "step": step,
     "spent": now,
     "asked": now,
+    "saved": now,
     "waited": 0.0,
     "saving": 0.0,
     "seconds": [],
@@ -57,12 +56,22 @@ def timed(
     clock["asked"], before = now, step
 
 
-def spend(kind: str, clock: Clock, record: Record) -> float:
-  """Notes what the time since the last call was spent on; the seconds."""
+def spend(kind: str, clock: Clock, records: Sequence[Record]) -> float:
+  """Adds the time since the last call to the records, in equal shares.
+
+  Args:
+    kind: of `KINDS`, what the time was spent on.
+    clock: of the loop.
+    records: of the runs that were trained in this time, at least one.
+
+  Returns:
+    The seconds, not divided.
+  """
   now = time.monotonic()
   seconds, clock["spent"] = now - clock["spent"], now
-  record["spent"][kind] += seconds
-  record["seconds"] = now - clock["start"]
+  for record in records:
+    record["spent"][kind] += seconds / len(records)
+    record["seconds"] += seconds / len(records)
   return seconds
 
 

@@ -1,374 +1,237 @@
 """The only loop: step, log, evaluate, save, stop.
 
 It counts steps. The position of the data, the order of the examples and all
-randomness are functions of the step, so a run that was killed at any moment
-and started again ends with the parameters, bit for bit, of one that was not.
+randomness are functions of the step. So a run that was killed at any moment
+and resumed ends with the same parameters, bit for bit, as one that was not.
 
-The host never waits for the step it has just sent: what step n measured is
-read after step n + 1 was sent. Only evaluations and checkpoints wait.
+It trains one run or a stack of runs, see `jaxvision.training.loop.stack`.
+
+The host does not wait for the step that it has just sent: it reads the sums of
+step n after it has sent step n + 1. Only evaluations and checkpoints wait.
 """
 
 import contextlib
 import dataclasses
-import logging
-import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
-import numpy as np
-
-from jaxvision import checkpoint, trees
-from jaxvision.config import durations
 from jaxvision.processes import preemption
-from jaxvision.training.loop import timing
-from jaxvision.training.step.train_step import TrainState
+from jaxvision.training.loop import ending, evaluation, reading, timing
+from jaxvision.training.loop.ending import Diverged, Ended, Preempted
+from jaxvision.training.loop.stack import (
+  Member,
+  Program,
+  Settings,
+  Stack,
+  empty_record,
+  records,
+  without,
+)
+
+__all__ = [
+  "Diverged",
+  "Ended",
+  "Member",
+  "Preempted",
+  "Program",
+  "Settings",
+  "Stack",
+  "empty_record",
+  "run_loop",
+]
 
 Tree = Any
-_LOGGER = logging.getLogger(__name__)
 
-
-class Preempted(Exception):
-  """The run was asked to stop; its state is saved, and it can go on."""
-
-
-class Diverged(trees.NotFinite):
-  """A number that must be finite is not: the loss, or one of the state.
-
-  Attributes:
-    good: the last step whose checkpoint is known to be good, where known.
-  """
-
-  def __init__(self, message: str, *, good: int | None = None):
-    super().__init__(message)
-    self.good = good
-
-
-class Ended(Exception):
-  """Whoever watches the run has seen enough of it; the message says why."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-  """What the loop needs.
-
-  Attributes:
-    steps: the durations.
-    batch_size: examples in a step.
-    num_examples: examples in an epoch.
-    step: (state, batch) -> (state, sums), each sum (steps of the call,).
-    feed: first step -> iterator of (step after the batch, batch).
-    schedule: step -> learning rate.
-    measures: by the name their metrics have, as "validation_ema"; each takes
-      the state and returns metrics by name.
-    best: the metric that decides which checkpoint is the best; "" for none.
-    write: (step, values), to disk.
-    show: (step, values), to the screen.
-    check_first: takes the loss of the first step.
-    warm_up: takes the state after the first call of this start, while little
-      is unsaved: compiles what the measures need.
-    began: when the run was started first, seconds of `time.time`; None does
-      without the goodput.
-    peak: images per second that the devices could compute; None is unknown.
-    watch: (step, steps in all, what an evaluation has measured) -> why the run
-      shall end here, "" if it shall not.
-  """
-
-  steps: durations.Durations
-  batch_size: int
-  num_examples: int
-  step: Callable[[TrainState, Tree], tuple[TrainState, Tree]]
-  feed: Callable[[int], Iterator[tuple[int, Tree]]]
-  schedule: Callable[[int], Any]
-  measures: Mapping[str, Callable[[TrainState], Mapping[str, float]]]
-  best: str
-  write: Callable[[int, Mapping[str, float]], None]
-  show: Callable[[int, Mapping[str, float]], None]
-  check_first: Callable[[float], None]
-  warm_up: Callable[[TrainState], None] = lambda _: None
-  began: float | None = None
-  peak: float | None = None
-  watch: Callable[[int, int, Mapping[str, float]], str] = lambda *_: ""
-
-
-def empty_record() -> dict[str, Any]:
-  """What a checkpoint remembers beside the state, before the first step.
-
-  step: of the state; seconds: in the loop so far, all restarts together; spent:
-  by `timing.KINDS`; window: the sums since the last line of the log, so that a
-  resumed run writes the same lines; best: the best evaluation so far;
-  unevaluated: whether the evaluation that is due after this step was left.
-  """
-  return {
-    "step": 0,
-    "seconds": 0.0,
-    "spent": dict.fromkeys(timing.KINDS, 0.0),
-    "window": {},
-    "best": None,
-    "unevaluated": False,
-  }
+# A stack of which at most this share has not left the loop is made anew: that
+# costs a compilation, but each member that has left costs a share of each step.
+_FULL = 0.75
 
 
 def run_loop(
-  run: Run,
-  state: TrainState,
-  record: dict[str, Any],
-  manager: checkpoint.Manager,
+  program: Program,
+  state: Tree,
+  *,
+  members: Sequence[Member],
+  settings: Settings,
   should_stop: preemption.Stopping,
-) -> TrainState:
+) -> Stack:
   """Trains from the state's step to the last.
 
   Args:
-    run: what to do.
+    program: of the members.
     state: fresh or restored; it is donated.
-    record: from `empty_record` or from the checkpoint; kept up to date.
-    manager: of the checkpoints.
-    should_stop: whether the run was asked to stop.
+    members: of the stack, by place; their records are of the same step.
+    settings: of the loop.
+    should_stop: whether the process is preempted.
 
   Returns:
-    The final state, which is also saved.
+    The stack at the end. Its members have taken all steps, and their states are
+    saved. It says of all others why they left the loop:
+      Preempted: the state is saved.
+      Diverged: the loss or the state is not finite; such a state is neither
+        evaluated nor saved, and the checkpoints before it are kept.
+      Ended: `settings.watch` stopped it early.
 
   Raises:
-    Preempted: it was asked to stop; the state is saved.
-    Diverged: the loss or the state is not finite; such a state is neither
-      evaluated nor saved, and the checkpoints before it are kept.
-    Ended: whoever watches it wants no more of it.
-    checkpoint.CheckpointError: the state could not be saved.
+    checkpoint.CheckpointError: a state could not be saved.
   """
-  clock = timing.start_clock(record)
+  stack = Stack(program, state, dict(enumerate(members)), left={})
+  step = first = saved = members[0].record["step"]
+  clock = timing.start_clock(first)
   if should_stop():
-    raise Preempted(f"stopped where it began, at step {record['step']}")
-  if record["unevaluated"]:
-    _evaluate_late(run, state, record, manager, clock)
-  unread, is_warm, first = None, False, record["step"]
-  step = saved = first
-  for step, batch in _feed(run, first, clock, should_stop):
-    state, sums = run.step(state, batch)
+    return _preempted(stack, f"stopped where it began, at step {first}")
+  if _is_unevaluated(stack):
+    stack = _evaluate_late(stack, settings, clock)
+    if not stack.members:
+      return stack
+  unread, is_warm = None, False
+  for step, batch in _feed(stack, clock, should_stop):
+    stack, sums = _step(stack, batch)
     if unread:
-      _read(run, *unread, record, clock)
+      stack = reading.read(stack, settings, *unread, clock)
+      if not stack.members:
+        return stack
     unread = (step, sums)
     if not is_warm:
-      _warm_up(run, state, record, clock)
+      _warm_up(stack, clock)
       is_warm = True
-    last = step == run.steps.total
-    evaluates = last or step % run.steps.evaluate == 0
-    saves = last or step % run.steps.checkpoint == 0
+    last = step == settings.steps.total
+    evaluates = last or step % settings.steps.evaluate == 0
+    saves = last or _is_save_due(settings, step, clock)
     if not (evaluates or saves):
       continue
-    _read(run, *unread, record, clock)
-    check_finite(state, step)
-    unread, paused = None, time.monotonic()
-    timing.spend("steps", clock, record)
-    score = _evaluate(run, state, record, clock) if evaluates else None
-    # An evaluation takes long enough to be told to stop.
-    stops = record["unevaluated"] or (should_stop() and not last)
-    if saves or score is not None or stops:
-      checkpoint.save(manager, step, state, record, score=score)
-      saved = step
+    stack, paused = _check(stack, settings, *unread, clock), time.monotonic()
+    unread, scores = None, {}
+    if stack.members:
+      timing.spend("steps", clock, records(stack))
+      if evaluates:
+        stack, scores = evaluation.evaluate(stack, settings, clock)
+    if not stack.members:
+      return stack
+    # An evaluation may take long enough for a preemption.
+    stops = _is_unevaluated(stack) or (should_stop() and not last)
+    if saves or stops or scores:
+      _save(stack, step, scores)
+      saved, clock["saved"] = step, time.monotonic()
     if stops:
-      checkpoint.wait(manager)
-    clock["saving"] += timing.spend("saving", clock, record)
+      _wait(stack)
+    clock["saving"] += timing.spend("saving", clock, records(stack))
     if stops:
-      raise Preempted(f"stopped and saved at step {step}")
+      return _preempted(stack, f"stopped and saved at step {step}")
+    if not last:
+      stack = _keep(stack)
     timing.skip(time.monotonic() - paused, clock)
-  if step == run.steps.total:
-    return state
+  if step == settings.steps.total:
+    return stack
   if unread:
-    _read(run, *unread, record, clock)
-    check_finite(state, step)
-  timing.spend("steps", clock, record)
+    stack = _check(stack, settings, *unread, clock)
+    if not stack.members:
+      return stack
+  timing.spend("steps", clock, records(stack))
   if step != saved:
-    checkpoint.save(manager, step, state, record)
-  checkpoint.wait(manager)
+    _save(stack, step, {})
+  _wait(stack)
   where = "where it began," if step == first else "and saved"
-  raise Preempted(f"stopped {where} at step {step}")
+  return _preempted(stack, f"stopped {where} at step {step}")
 
 
 def _feed(
-  run: Run, first: int, clock: timing.Clock, should_stop: preemption.Stopping
+  stack: Stack, clock: timing.Clock, should_stop: preemption.Stopping
 ) -> Iterator[tuple[int, Tree]]:
-  """Batches until the end or the stop, which does not wait for the next."""
+  """Batches until the end, or a preemption, which ends the wait for one."""
   with contextlib.suppress(preemption.Stopped):
     yield from preemption.until_stopped(
-      timing.timed(run.feed(first), clock),
+      timing.timed(stack.program.feed(clock["step"]), clock),
       should_stop,
       signals=[signal.SIGTERM, signal.SIGINT],
     )
 
 
+def _step(stack: Stack, batch: Tree) -> tuple[Stack, Mapping[str, Any]]:
+  state, sums = stack.program.step(stack.state, batch)
+  return dataclasses.replace(stack, state=state), sums
+
+
+def _is_unevaluated(stack: Stack) -> bool:
+  return any(record["unevaluated"] for record in records(stack))
+
+
+def _is_save_due(settings: Settings, step: int, clock: timing.Clock) -> bool:
+  if step % settings.steps.checkpoint:
+    return False
+  return time.monotonic() - clock["saved"] >= settings.save_seconds
+
+
 def _evaluate_late(
-  run: Run,
-  state: TrainState,
-  record: dict[str, Any],
-  manager: checkpoint.Manager,
-  clock: timing.Clock,
-) -> None:
-  """The evaluation that a stop has left out, of the state just restored."""
+  stack: Stack, settings: Settings, clock: timing.Clock
+) -> Stack:
+  """Makes the evaluation that a preemption interrupted, of the same state."""
   paused = time.monotonic()
-  score = _evaluate(run, state, record, clock)
-  if record["unevaluated"]:
-    raise Preempted(f"stopped where it began, at step {record['step']}")
-  if score is not None:
-    checkpoint.add_score(manager, record["step"], score)
+  stack, scores = evaluation.evaluate(stack, settings, clock)
+  if _is_unevaluated(stack):
+    step = records(stack)[0]["step"]
+    return _preempted(stack, f"stopped where it began, at step {step}")
+  for member, score in scores.items():
+    member.add_score(member.record["step"], score)
   timing.skip(time.monotonic() - paused, clock)
+  return stack
 
 
-def _warm_up(
-  run: Run, state: TrainState, record: dict[str, Any], clock: timing.Clock
-) -> None:
-  """Compiles for the evaluations; no time of the steps, which go on."""
-  timing.spend("steps", clock, record)
-  with contextlib.suppress(preemption.Stopped):  # The loop asks again.
-    run.warm_up(state)
-  timing.skip(timing.spend("starting", clock, record), clock)
+def _warm_up(stack: Stack, clock: timing.Clock) -> None:
+  """Compiles for the evaluations; this is no time of the steps."""
+  timing.spend("steps", clock, records(stack))
+  with contextlib.suppress(preemption.Stopped):  # the loop asks again
+    stack.program.warm_up(stack.state)
+  timing.skip(timing.spend("starting", clock, records(stack)), clock)
 
 
-def _read(
-  run: Run,
-  last_step: int,
-  sums: Tree,
-  record: dict[str, Any],
+def _check(
+  stack: Stack,
+  settings: Settings,
+  step: int,
+  sums: Mapping[str, Any],
   clock: timing.Clock,
-) -> None:
-  """Checks, adds up and writes what the steps of one call measured."""
-  measured = jax.device_get(sums)
-  count = len(measured["loss"])
-  for i in range(count):
-    step = record["step"] = last_step - count + 1 + i
-    _add(record["window"], {k: v[i] for k, v in measured.items()}, step)
-    if step == 1:
-      run.check_first(window_means(record["window"])["train/loss"])
-    if _is_line(run.steps, step):
-      later = range(step + 1, last_step + 1)
-      # Steps of one call take no time of their own: the last line has it all.
-      is_last = not any(_is_line(run.steps, each) for each in later)
-      _log(run, step, record, clock if is_last else None)
-
-
-def _is_line(steps: durations.Durations, step: int) -> bool:
-  return step % steps.log == 0 or step == steps.total
-
-
-def _log(
-  run: Run, step: int, record: dict[str, Any], clock: timing.Clock | None
-) -> None:
-  """Writes the means since the last line and begins a new window.
-
-  Without a clock the line has no speeds.
-  """
-  values = window_means(record["window"]) | {
-    "learning_rate": float(run.schedule(step - 1)),
-    "epoch": step * run.batch_size / run.num_examples,
+) -> Stack:
+  """Reads the last call; the stack without the members that diverged."""
+  stack = reading.read(stack, settings, step, sums, clock)
+  if not stack.members:
+    return stack
+  paths = stack.program.not_finite(stack.state)
+  errors = {
+    member: ending.diverged_state(paths[place], step)
+    for place, member in stack.members.items()
   }
-  if clock:
-    timing.spend("steps", clock, record)
-    values |= timing.values(
-      step, clock, batch_size=run.batch_size, peak=run.peak
-    )
-  values["seconds"] = record["seconds"]
-  share = timing.goodput(record["spent"], run.began)
-  if share is not None:
-    values["goodput"] = share
-  run.write(step, values)
-  run.show(step, values)
-  record["window"].clear()
+  return without(stack, {k: error for k, error in errors.items() if error})
 
 
-def _add(window: dict[str, float], sums: Mapping[str, Any], step: int) -> None:
-  for name, value in {**sums, "steps": 1}.items():
-    window[name] = window.get(name, 0) + np.asarray(value).item()
-  if not math.isfinite(sums["loss"]) or not math.isfinite(
-    sums["gradient_norm"]
-  ):
-    raise Diverged(
-      f"step {step}: the loss is {float(sums['loss'])} and the norm of its "
-      f"gradient {float(sums['gradient_norm'])}",
-      # The state before this step is what has that loss.
-      good=step - (1 if math.isfinite(sums["loss"]) else 2),
-    )
+def _save(stack: Stack, step: int, scores: Mapping[Member, float]) -> None:
+  """Begins a checkpoint of each member."""
+  states = stack.program.split(stack.state)
+  for place, member in stack.members.items():
+    score = scores.get(member)
+    member.save(step, states[place], member.record, score=score)
 
 
-def check_finite(state: Tree, step: int) -> None:
-  """Raises Diverged if the state after a step holds a NaN or an infinity.
-
-  The loss tells of it one step later, and not at all where an optimizer's
-  state has become infinite or the step was the last.
-  """
-  if broken := trees.not_finite(state):
-    raise Diverged(explain_not_finite(broken, step), good=step - 1)
+def _wait(stack: Stack) -> None:
+  for member in stack.members.values():
+    member.wait()
 
 
-def explain_not_finite(paths: Sequence[str], step: int) -> str:
-  """What is wrong with a state of which these leaves are not finite."""
-  more = f" and {len(paths) - 3} more arrays" if len(paths) > 3 else ""
-  return (
-    f"step {step}: the update has made NaN or infinity of "
-    f"{', '.join(paths[:3])}{more}"
+def _keep(stack: Stack) -> Stack:
+  """The stack, made anew if many members have left it."""
+  places = list(stack.members)
+  if len(places) > _FULL * stack.program.places:
+    return stack
+  program, state = stack.program.keep(stack.state, places)
+  members = dict(enumerate(stack.members.values()))
+  return dataclasses.replace(
+    stack, program=program, state=state, members=members
   )
 
 
-def window_means(window: Mapping[str, float]) -> dict[str, float]:
-  """Sums over examples by their count, the gradient's norm by the steps."""
-  count = max(window["count"], 1)
-  return {
-    "train/loss": window["loss"] / count,
-    "train/top1": window["top1"] / count,
-    "gradient_norm": window["gradient_norm"] / window["steps"],
-  }
-
-
-def _evaluate(
-  run: Run, state: TrainState, record: dict[str, Any], clock: timing.Clock
-) -> float | None:
-  """Evaluates, writes, and returns the score if it is the best so far.
-
-  Left by a stop it writes nothing and says so in the record.
-  """
-  try:
-    measured = {name: f(state) for name, f in run.measures.items()}
-  except preemption.Stopped:
-    record["unevaluated"] = True
-    return None
-  finally:
-    timing.spend("evaluating", clock, record)
-  record["unevaluated"] = False
-  values = {
-    f"{name}/{metric}": value
-    for name, metrics in measured.items()
-    for metric, value in metrics.items()
-  }
-  if not values:
-    return None
-  run.write(record["step"], values)
-  run.show(record["step"], values)
-  _warn_of_nan(record["step"], values)
-  if reason := run.watch(record["step"], run.steps.total, values):
-    raise Ended(reason)
-  if not run.best:
-    return None
-  score, best = values[run.best], record["best"]
-  if not math.isfinite(score):
-    return None
-  if best is not None and not score >= best["value"]:
-    return None
-  record["best"] = {
-    "step": record["step"],
-    "metric": run.best,
-    "value": score,
-  }
-  return score
-
-
-def _warn_of_nan(step: int, values: Mapping[str, float]) -> None:
-  """An evaluation may overflow while the running averages are still young."""
-  broken = [name for name, value in values.items() if not math.isfinite(value)]
-  if broken:
-    _LOGGER.warning(
-      "step %d: %s is not finite, although the parameters are: the model "
-      "overflows in evaluation. Normalisations by running averages may do so "
-      "in the first steps; later, lower optimizer.learning_rate.",
-      step,
-      ", ".join(broken),
-    )
+def _preempted(stack: Stack, text: str) -> Stack:
+  """The stack that all members have left, with their states saved."""
+  error = Preempted(text)
+  return without(stack, dict.fromkeys(stack.members.values(), error))

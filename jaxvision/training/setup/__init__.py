@@ -1,11 +1,45 @@
 """A config becomes objects, here and nowhere else."""
 
+from jaxvision.training.setup.from_config import (
+  draw_state,
+  init_state,
+  make_model,
+  make_optimizer,
+  make_schedule,
+  make_task,
+  state_functions,
+  surround,
+)
+from jaxvision.training.setup.inputs import (
+  batch_size,
+  batch_template,
+  make_batches,
+  make_source,
+  open_splits,
+)
+from jaxvision.training.setup.parts import Parts, prepare
+
 __all__ = [
-  "assembly",
+  "Parts",
+  "batch_size",
+  "batch_template",
   "checks",
   "claim",
   "data_record",
+  "draw_state",
   "extension",
+  "init_state",
   "initial_state",
+  "make_batches",
+  "make_model",
+  "make_optimizer",
+  "make_schedule",
+  "make_source",
+  "make_task",
+  "open_splits",
+  "prepare",
+  "restore",
   "sanity",
+  "state_functions",
+  "surround",
 ]

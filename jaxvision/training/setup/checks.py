@@ -11,14 +11,15 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxvision import lookup, metrics, parallel, user_code
+from jaxvision import lookup, parallel, tasks, user_code
 from jaxvision.config import ConfigDict
-from jaxvision.training.step import precision, remat
+from jaxvision.training.setup import precision
+from jaxvision.training.step import remat
 
 Tree = Any
 PLACEMENTS = ("host", "device")
-# What the loop writes beside evaluations, and `pace` with it.
-_TRAINING = ("loss", "top1")
+_DEFAULT_BEST = "validation/top1"
+# The metrics that the loop writes beside evaluations and the sums of the task.
 _LOGGED = (
   *("gradient_norm", "learning_rate", "epoch", "seconds", "goodput", "mfu"),
   *("images_per_second", "step_seconds_p50", "step_seconds_p95"),
@@ -71,27 +72,38 @@ def check_logits(
     )
 
 
-def check_best(config: ConfigDict, num_classes: int) -> None:
-  """Raises ValueError unless checkpoint.best is measured, and larger better."""
-  larger_is_better = _metrics(num_classes) - {"calibration_error"}
-  known = [
-    f"{role}/{name}" for role in _roles(config) for name in larger_is_better
-  ]
-  best = config.checkpoint.best
-  if best and best not in known:
+def best(config: ConfigDict, task: tasks.Task) -> tuple[str, int] | None:
+  """The metric of checkpoint.best, and 1 where larger is better, else -1.
+
+  The default of the key is a metric of classification. For a task without it,
+  the default means the metric that the task names first.
+
+  Raises:
+    ValueError: the metric is not measured, or cannot select a checkpoint.
+  """
+  known = {
+    f"{role}/{name}": sign
+    for role in _roles(config)
+    for name, sign in task.best.items()
+  }
+  name = config.checkpoint.best
+  if name == _DEFAULT_BEST and name not in known:
+    name = f"validation/{next(iter(task.best))}"
+  if name and name not in known:
     raise ValueError(
-      lookup.unknown("metric of which larger is better", best, known)
+      lookup.unknown("metric of which larger is better", name, known)
       + "; correct checkpoint.best (validation_ema is there with an ema.decay)"
     )
+  return (name, known[name]) if name else None
 
 
-def check_measured(name: str, config: ConfigDict, num_classes: int) -> None:
+def check_measured(name: str, config: ConfigDict, task: tasks.Task) -> None:
   """Raises ValueError unless a run writes `name` into its metrics.jsonl."""
   validation = _roles(config) if config.data.validation else []
-  known = {*_LOGGED, *(f"train/{each}" for each in _TRAINING)}
+  known = {*_LOGGED, *(f"train/{each}" for each in task.logged)}
   for role in validation:
-    known |= {f"{role}/{each}" for each in (*_metrics(num_classes), "loss")}
-  # The last role is that of the average where there is one.
+    known |= {f"{role}/{each}" for each in task.measured}
+  # The last role is the moving average where the run has one.
   probes = [
     f"{validation[-1]}/{user_code.as_written(each)}/"
     for each in config.evaluate.probes
@@ -102,15 +114,6 @@ def check_measured(name: str, config: ConfigDict, num_classes: int) -> None:
       + " (validation_ema is there with an ema.decay, both with a "
       "data.validation)"
     )
-
-
-def _metrics(num_classes: int) -> set[str]:
-  """The names of what `metrics` measures of an evaluation."""
-  logits = jax.ShapeDtypeStruct((1, num_classes), np.float32)
-  mask = jax.ShapeDtypeStruct((1,), np.float32)
-  shapes = jax.eval_shape(metrics.classification.sums, logits, logits, mask)
-  ones = jax.tree.map(lambda each: np.ones(each.shape, int), shapes)
-  return set(metrics.classification.finish(ones))
 
 
 def _roles(config: ConfigDict) -> list[str]:

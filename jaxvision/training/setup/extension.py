@@ -15,7 +15,7 @@ from ml_collections import config_dict
 from jaxvision import checkpoint, files, lookup, user_code
 from jaxvision.config import durations
 from jaxvision.runs import workdir as workdirs
-from jaxvision.training.setup import assembly
+from jaxvision.training.setup import from_config
 
 Config = config_dict.FrozenConfigDict
 
@@ -111,7 +111,7 @@ def _say(
   """Tells from where to where, and what becomes of the learning rate."""
   step = min(checkpoint.newest(workdir) or 0, old.total)
   rates = [
-    assembly.make_schedule(each, steps)
+    from_config.make_schedule(each, steps)
     for each, steps in ((config, old), (longer, new))
   ]
   before, after = float(rates[0](max(step - 1, 0))), float(rates[1](step))

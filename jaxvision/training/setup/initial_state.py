@@ -11,9 +11,11 @@ import numpy as np
 from ml_collections import config_dict
 
 from jaxvision import trees, weights
+from jaxvision.config import ConfigDict
 from jaxvision.downloads import redaction
-from jaxvision.training.setup import assembly
-from jaxvision.training.step import train_step
+from jaxvision.training.setup import from_config
+from jaxvision.training.setup.parts import Parts
+from jaxvision.training.step import TrainState
 
 Tree = Any
 
@@ -68,7 +70,7 @@ def _same(some: Sequence[float], others: Sequence[float]) -> bool:
   return len(lengths) <= 2 and bool(np.all(np.equal(some, others)))
 
 
-def make_state(parts: assembly.Parts) -> train_step.TrainState:
+def make_state(config: ConfigDict, parts: Parts) -> TrainState:
   """Returns the state of step 0: drawn, or with the weights of a file.
 
   The classifier of a file is replaced by zeros.
@@ -77,7 +79,7 @@ def make_state(parts: assembly.Parts) -> train_step.TrainState:
     ValueError: the positions of the file are others than the model's.
     trees.NotFinite: the file holds a NaN or an infinity.
   """
-  model = parts.config.model
+  model = config.model
   if not model.weights:
     return parts.init()
   height, width, channels = parts.image_shape
@@ -93,26 +95,27 @@ def make_state(parts: assembly.Parts) -> train_step.TrainState:
     sharding=lambda path, shape: of_leaf[path],
     **model.options.to_dict(),
   )
-  _check_positions(loaded, parts)
-  trees.check_finite(variables, what=redaction.without_secrets(model.weights))
+  _check_positions(loaded, parts, source=model.weights)
+  source = redaction.without_secrets(model.weights)
+  trees.check_finite(variables, what=source)
   _LOGGER.info(
     "starting from %s; its classifier is replaced by zeros for %d classes",
-    redaction.without_secrets(model.weights),
+    source,
     parts.model.num_classes,
   )
-  make_state = functools.partial(
-    assembly.init_state, parts.config, optimizer=parts.optimizer
+  init_state = functools.partial(
+    from_config.init_state, config, optimizer=parts.optimizer
   )
-  return jax.jit(make_state, out_shardings=shardings)(variables)
+  return jax.jit(init_state, out_shardings=shardings)(variables)
 
 
-def _check_positions(loaded: nn.Module, parts: assembly.Parts) -> None:
+def _check_positions(loaded: nn.Module, parts: Parts, *, source: str) -> None:
   """Only the size of the images tells some files' positions from others."""
   found = getattr(loaded, "positions", None)
   own = getattr(parts.model, "positions", None)
   if found != own:
     raise ValueError(
       f"at {parts.image_shape[0]}x{parts.image_shape[1]} pixels the positions "
-      f"of {parts.config.model.weights} are {found!r}, and the model has "
-      f"{own!r}: say --config.model.options.positions={found}"
+      f"of {source} are {found!r}, and the model has {own!r}: say "
+      f"--config.model.options.positions={found}"
     )

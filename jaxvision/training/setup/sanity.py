@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import jax
 from ml_collections import config_dict
 
-from jaxvision import data, losses, models, user_code
+from jaxvision import data, models, user_code
 from jaxvision.config import ConfigDict
-from jaxvision.training.setup import assembly
+from jaxvision.training.setup.parts import Parts
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -115,23 +115,21 @@ def _fit_steps(train: ConfigDict, num_examples: int, devices: int) -> None:
   train.duration = f"{calls * train.steps_per_dispatch} steps"
 
 
-def check_first_loss(parts: assembly.Parts, loss: float) -> None:
+def check_first_loss(config: ConfigDict, parts: Parts, loss: float) -> None:
   """Warns where an untrained model does not have the loss of ignorance."""
-  num_classes = len(parts.splits["train"].class_names)
-  expected = losses.untrained(
-    parts.config.loss.name, parts.config.loss.options.to_dict(), num_classes
+  expected = parts.task.untrained()
+  if expected is None or 0.5 * expected <= loss <= 2 * expected:
+    return
+  _LOGGER.warning(
+    "the first loss is %.4g, but a %s classifier that knows nothing of %d "
+    "classes has %.4g. Larger: look at the normalisation (data.mean, "
+    "data.std) and at the initial scale of the last layer. Smaller: the "
+    "labels may be constant, or visible in the images.",
+    loss,
+    user_code.as_written(config.loss.name),
+    len(parts.class_names),
+    expected,
   )
-  if not 0.5 * expected <= loss <= 2 * expected:
-    _LOGGER.warning(
-      "the first loss is %.4g, but a %s classifier that knows nothing of %d "
-      "classes has %.4g. Larger: look at the normalisation (data.mean, "
-      "data.std) and at the initial scale of the last layer. Smaller: the "
-      "labels may be constant, or visible in the images.",
-      loss,
-      user_code.as_written(parts.config.loss.name),
-      num_classes,
-      expected,
-    )
 
 
 def judge_overfit(metrics: Mapping[str, float], num_examples: int) -> None:

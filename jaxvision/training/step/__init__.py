@@ -1,3 +1,23 @@
 """The step of a training: a state and a batch in, the next state out."""
 
-__all__ = ["accumulation", "forward", "precision", "remat", "train_step"]
+from jaxvision.training.step.state import TrainState, init_state
+from jaxvision.training.step.train_step import (
+  make_train_step,
+  scan_steps,
+  single_step,
+  step_key,
+)
+
+__all__ = [
+  "TrainState",
+  "accumulation",
+  "forward",
+  "init_state",
+  "make_train_step",
+  "remat",
+  "scan_steps",
+  "single_step",
+  "state",
+  "step_key",
+  "train_step",
+]

@@ -1,110 +1,108 @@
-"""How a run applies its model, to train and to evaluate it.
+"""What surrounds a model when it runs, in order, for training and evaluation.
 
-The model knows nothing of what surrounds it here: a mesh that its parameters
-and its images are split over, activations that are computed again, the type of
-its logits. All of that is `nn.intercept_methods`, so that names, values and
-random numbers stay those of the model alone.
+A model knows nothing of devices, memory or the type of its logits. From the
+outside to the inside, this file adds
+
+  1. sharding: the parameters, and so their gradients, are split over the mesh;
+     statistics of batch normalisation are computed device by device; with split
+     parameters the batch stays split in every layer;
+  2. the type of the logits;
+  3. rematerialisation, in training: which activations are recomputed in the
+     backward pass.
+
+Names, values and random numbers are those of the model alone.
 """
 
 import contextlib
-import functools
-from collections.abc import Callable
+import dataclasses
 from typing import Any
 
 import flax.linen as nn
-import jax
 from jax.sharding import Mesh
 
-from jaxvision import data, losses, tasks
-from jaxvision.config import ConfigDict
 from jaxvision.parallel import sharding
-from jaxvision.tasks.contract import Batch, TaskLoss
-from jaxvision.training.step import precision, remat
+from jaxvision.tasks import Task
+from jaxvision.training.step import remat
 
 Tree = Any
-TaskSums = Callable[[Tree, Batch], tuple[Tree, jax.Array]]
 
 
-def make_task_loss(
-  config: ConfigDict, model: nn.Module, *, mesh: Mesh | None = None
-) -> TaskLoss:
-  """What training minimises.
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+  """How a model runs.
+
+  Attributes:
+    mesh: the devices that hold the state; None is one device.
+    rules: of the mesh, see `jaxvision.parallel.sharding`.
+    logits: their type.
+    remat: "none", or a key of `remat.POLICIES`.
+  """
+
+  mesh: Mesh | None = None
+  rules: sharding.Rules = ((".*", "replicate"),)
+  logits: str = "float32"
+  remat: str = "none"
+
+
+def surround(task: Task, model: nn.Module, surroundings: Surroundings) -> Task:
+  """The task with its model in these surroundings.
 
   Args:
-    config: of the run.
-    model: of the config.
-    mesh: what the state lies on; None is one device.
+    task: whose loss and evaluation run the model.
+    model: of the task.
+    surroundings: of the run.
   """
-  task_loss = tasks.classification.make_task_loss(
-    model,
-    loss=losses.create(config.loss.name, **config.loss.options.to_dict()),
-    auxiliary_weight=config.loss.auxiliary_weight,
-    penalty=functools.partial(
-      losses.penalty,
-      l1=config.loss.l1,
-      l2=config.loss.l2,
-      pattern=config.loss.penalty_on,
-    ),
-    learning_rate_rules=config.optimizer.learning_rate_rules,
-    device_transform=data.make_device_transform(config.data.device_transforms),
-    normalization=data.Normalization(config.data.mean, config.data.std),
-  )
 
-  def applied(params, model_state, batch, key):
+  def loss(params, model_state, batch, key):
     shape = batch["image"].shape
-    if mesh is not None:
-      # So is the gradient: no device ever has the whole.
-      params = sharding.split(params, mesh, rules=config.mesh.rules)
-    with _around(config, model, shape, mesh), _remat(config, model, shape):
-      return task_loss(params, model_state, batch, key)
+    if surroundings.mesh is not None:
+      # So is the gradient: no device ever holds all of it.
+      rules = surroundings.rules
+      params = sharding.split(params, surroundings.mesh, rules=rules)
+    with (
+      _around(model, shape, surroundings),
+      _remat(model, shape, surroundings),
+    ):
+      return task.loss(params, model_state, batch, key)
 
-  return applied
+  def evaluate(variables, batch):
+    with _around(model, batch["image"].shape, surroundings):
+      return task.evaluate(variables, batch)
 
-
-def make_task_sums(
-  config: ConfigDict, model: nn.Module, *, mesh: Mesh | None = None
-) -> TaskSums:
-  """What evaluation measures: (variables, batch) -> (sums, logits (b, k)).
-
-  Args:
-    config: of the run.
-    model: of the config.
-    mesh: what the variables lie on; None is one device.
-  """
-  task_sums = tasks.classification.make_task_sums(
-    model,
-    loss=losses.create(config.loss.name, **config.loss.options.to_dict()),
-    normalization=data.Normalization(config.data.mean, config.data.std),
-  )
-
-  def applied(variables, batch):
-    with _around(config, model, batch["image"].shape, mesh):
-      return task_sums(variables, batch)
-
-  return applied
+  return dataclasses.replace(task, loss=loss, evaluate=evaluate)
 
 
 @contextlib.contextmanager
 def _around(
-  config: ConfigDict,
-  model: nn.Module,
-  shape: tuple[int, ...],
-  mesh: Mesh | None,
+  model: nn.Module, shape: tuple[int, ...], surroundings: Surroundings
 ):
+  mesh = surroundings.mesh
   with contextlib.ExitStack() as around:
     if mesh is not None:
       around.enter_context(sharding.moments_by_device(mesh))
-    if mesh is not None and sharding.splits(mesh, config.mesh.rules):
+    if mesh is not None and sharding.splits(mesh, surroundings.rules):
       around.enter_context(sharding.batch_split(shape[0], mesh))
-    if config.precision.output != "float32":
-      around.enter_context(precision.of_logits(model, config.precision.output))
+    if surroundings.logits != "float32":
+      around.enter_context(_type_of_logits(model, surroundings.logits))
     yield
 
 
-def _remat(
-  config: ConfigDict, model: nn.Module, shape: tuple[int, ...]
+def _type_of_logits(
+  model: nn.Module, dtype: str
 ) -> contextlib.AbstractContextManager:
-  policy = config.train.remat
-  if policy == "none":
+  def interceptor(call, args, kwargs, context):
+    outputs = call(*args, **kwargs)
+    is_model = isinstance(context.module, type(model))
+    if not is_model or context.method_name != "__call__":
+      return outputs
+    return outputs.astype(dtype)
+
+  return nn.intercept_methods(interceptor)
+
+
+def _remat(
+  model: nn.Module, shape: tuple[int, ...], surroundings: Surroundings
+) -> contextlib.AbstractContextManager:
+  if surroundings.remat == "none":
     return contextlib.nullcontext()
-  return remat.applied(model, policy, image_shape=shape[1:])
+  return remat.applied(model, surroundings.remat, image_shape=shape[1:])

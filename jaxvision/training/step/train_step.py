@@ -10,67 +10,16 @@ that is special about a kind of training, is a `task_loss`:
 from collections.abc import Callable
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import optax
-from jax.typing import DTypeLike
 
 from jaxvision.tasks.contract import Batch, TaskLoss
 from jaxvision.training.step import accumulation
+from jaxvision.training.step.state import TrainState
 from jaxvision.xla import scans
 
 Tree = Any
-
-
-@flax.struct.dataclass
-class TrainState:
-  """All that a training is between two steps.
-
-  Attributes:
-    step: () int32, how many steps were taken.
-    params: the model's parameters.
-    model_state: its other variables: {"batch_stats": ...} or {}.
-    opt_state: the optimizer's state.
-    ema: moving average of {"params": ..., **model_state}, or {} without.
-  """
-
-  step: jax.Array
-  params: Tree
-  model_state: Tree
-  opt_state: Tree
-  ema: Tree
-
-  @property
-  def variables(self) -> Tree:
-    """What `model.apply` takes."""
-    return {"params": self.params, **self.model_state}
-
-
-def init_state(
-  variables: Tree,
-  optimizer: optax.GradientTransformation,
-  *,
-  ema: bool,
-  dtype: DTypeLike = "float32",
-) -> TrainState:
-  """The state before the first step; call it under jit with shardings.
-
-  Args:
-    variables: of the model, float32.
-    optimizer: optax's.
-    ema: whether a moving average is kept, in float32.
-    dtype: of the parameters.
-  """
-  params = jax.tree.map(lambda x: x.astype(dtype), variables["params"])
-  model_state = {k: v for k, v in variables.items() if k != "params"}
-  return TrainState(
-    step=jnp.zeros((), jnp.int32),
-    params=params,
-    model_state=model_state,
-    opt_state=optimizer.init(params),
-    ema=jax.tree.map(jnp.copy, dict(variables)) if ema else {},
-  )
 
 
 def make_train_step(

@@ -178,7 +178,7 @@ def test_sources_that_are_none(sources, message):
 def test_sources_go_through_a_config(two):
   from jaxvision import config as configs
   from jaxvision.configs import default
-  from jaxvision.training.setup import assembly
+  from jaxvision.training import setup
 
   text = str(two.sources)
   for value in (two.sources, text):
@@ -187,8 +187,7 @@ def test_sources_go_through_a_config(two):
     )
     assert loaded.data.sources == two.sources
     assert (
-      data.open_dataset(assembly.make_source(loaded), "train").num_examples
-      == 50
+      data.open_dataset(setup.make_source(loaded), "train").num_examples == 50
     )
 
 

@@ -9,7 +9,7 @@ import tiny_runs
 
 from jaxvision import data, models, parallel
 from jaxvision.evaluation.probes import features
-from jaxvision.training.setup import assembly
+from jaxvision.training import setup
 from jaxvision.variables import variable_shapes
 
 SIZE, SHAPE = 21, (4, 4, 1)
@@ -21,7 +21,7 @@ def split(tmp_path_factory):
   """21 examples of 3 classes, 4 x 4 pixels."""
   folder = tmp_path_factory.mktemp("data")
   tiny_runs.write_data(folder)
-  return assembly.open_splits(tiny_runs.load_config(folder))["validation"]
+  return setup.open_splits(tiny_runs.load_config(folder))["validation"]
 
 
 @pytest.fixture(scope="module")

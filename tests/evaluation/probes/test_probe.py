@@ -9,7 +9,6 @@ from sklearn import datasets, discriminant_analysis, neighbors
 from jaxvision import data, parallel
 from jaxvision.evaluation import probes
 from jaxvision.evaluation.probes import features
-from jaxvision.training.setup import assembly
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +25,7 @@ def parts(tmp_path_factory):
   """A tiny run; its model is an MLP with one hidden layer of 8."""
   folder = tmp_path_factory.mktemp("data")
   tiny_runs.write_data(folder)
-  return tiny_runs.prepare(folder)
+  return tiny_runs.prepare(folder, evaluate__probes=("lda",))
 
 
 def _run(names, digits, devices=8):
@@ -36,13 +35,10 @@ def _run(names, digits, devices=8):
 
 def _make_evaluator(names, parts, train=None):
   """Of a tiny run, in order both times."""
-  ordered = assembly.make_batches(
-    parts.config, parts.splits["train"], train=False
-  )
   return probes.make_evaluator(
     names,
     parts.model,
-    ordered if train is None else train,
+    parts.fitted if train is None else train,
     parts.batches["validation"],
     num_classes=3,
     normalization=data.Normalization((0.5,), (0.5,)),

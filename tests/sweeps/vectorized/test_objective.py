@@ -8,6 +8,7 @@ from jaxvision import config as configs
 from jaxvision import sweeps, training
 from jaxvision.runs import metrics_log
 from jaxvision.sweeps import vectorized
+from jaxvision.training import setup
 from jaxvision.training.setup import checks
 
 
@@ -38,8 +39,9 @@ def test_all_that_a_run_writes_may_be_the_objective(tmp_path):
   written = {name for line in lines for name in line} - {"step"}
   assert "validation_ema/knn(k=3)/top1" in written
   config = configs.load(recipe, overrides)
+  task = tiny_runs.make_task(config, setup.make_model(config, 3), (4, 4, 1))
   for name in written:
-    checks.check_measured(name, config, num_classes=3)
+    checks.check_measured(name, config, task)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from jaxvision.training.loop import compilation
+from jaxvision.training.loop import compilation, feed
 
 PLACEMENTS = {
   "host": {},
@@ -60,7 +60,7 @@ def test_where_the_data_are_makes_no_difference(folder, placement):
 def test_a_run_can_be_fed_from_any_call_on(folder, placement):
   parts, _, feed, _ = _compile(folder, placement)
   whole = list(feed(0))
-  block = parts.config.train.steps_per_dispatch
+  block = parts.steps_per_call
   assert [step for step, _ in whole] == list(range(block, 7, block))
   for done in range(0, 7, block):
     rest = list(feed(done))
@@ -78,7 +78,7 @@ def test_the_state_is_donated_and_sums_have_an_axis_of_steps(folder, placement):
   state = parts.init()
   _, sums = step(state, next(iter(feed(0)))[1])
   assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
-  block = parts.config.train.steps_per_dispatch
+  block = parts.steps_per_call
   assert {leaf.shape for leaf in jax.tree.leaves(sums)} == {(block,)}
   parameters = sum(leaf.size for leaf in jax.tree.leaves(parts.template.params))
   assert memory >= 4 * parameters
@@ -106,7 +106,7 @@ def test_the_line_up_names_the_examples_of_the_batches(folder):
 def test_line_ups_follow_each_other(folder, monkeypatch, placement):
   """Short ones, of 4 or 3 steps, make the same training."""
   expected, losses = _train(*_compile(folder, placement)[:3])
-  monkeypatch.setattr(compilation, "_LINE_UP_STEPS", 4)
+  monkeypatch.setattr(feed, "_LINE_UP_STEPS", 4)
   found, found_losses = _train(*_compile(folder, placement)[:3])
   np.testing.assert_array_equal(found_losses, losses)
   jax.tree.map(np.testing.assert_array_equal, found.params, expected.params)

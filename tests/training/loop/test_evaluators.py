@@ -6,10 +6,10 @@ import pytest
 import spawned
 
 from jaxvision import config as configs
-from jaxvision import data, training
+from jaxvision import training
 from jaxvision.evaluation import probes
+from jaxvision.training import setup
 from jaxvision.training.loop import evaluators
-from jaxvision.training.setup import assembly, initial_state
 
 _TINY = {
   "data.kind": "npz",
@@ -54,7 +54,7 @@ def _measures(blobs, **more):
   config = configs.load(
     spawned.recipe("digits.py:mlp"), _overrides(blobs, **more)
   )
-  parts = assembly.prepare(config, assembly.open_splits(config))
+  parts = setup.prepare(config, setup.open_splits(config))
   found = evaluators.make_evaluators(parts)
   return parts, evaluators.make_measures(parts, found)
 
@@ -83,22 +83,17 @@ def test_probes_see_the_average_and_the_whole_training_split(blobs):
   parts, measures = _measures(
     blobs, evaluate__probes=_PROBES, ema__decay=0.5, model__options={}
   )
-  state = initial_state.make_state(parts)
+  state = parts.init()
   # Another average than the parameters: the probes must see the first.
   state = state.replace(ema=jax.tree.map(lambda a: -a, state.ema))
   measured = {name: measure(state) for name, measure in measures.items()}
-  train = assembly.make_batches(
-    parts.config, parts.splits["train"], train=False
-  )
   alone = probes.make_evaluator(
     _PROBES,
     parts.model,
-    train,
+    parts.fitted,
     parts.batches["validation"],
     num_classes=4,
-    normalization=data.Normalization(
-      parts.config.data.mean, parts.config.data.std
-    ),
+    normalization=parts.normalization,
     mesh=parts.mesh,
   )(state.ema)
   assert measured.keys() == {"validation", "validation_ema"}
@@ -112,7 +107,7 @@ def test_probes_see_the_average_and_the_whole_training_split(blobs):
 def test_what_was_warmed_up_is_not_compiled_again(blobs, placement, compiled):
   parts, _ = _measures(blobs, ema__decay=0.5, data__placement=placement)
   found = evaluators.make_evaluators(parts)
-  state = initial_state.make_state(parts)
+  state = parts.init()
   before = len(compiled)
   evaluators.warm_up(found, state)
   count = len(compiled)

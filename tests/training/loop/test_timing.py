@@ -24,7 +24,7 @@ def _feed(now, waits, block):
 
 @pytest.mark.parametrize("block", [1, 4])
 def test_speeds_of_a_line(now, block):
-  clock = timing.start_clock(train_loop.empty_record())
+  clock = timing.start_clock(0)
   waits, works = [0.5, 0.5, 1.0, 2.0, 0.0], [1.5, 1.5, 3.0, 1.0, 1.0]
   for step, _ in timing.timed(_feed(now, waits, block), clock):
     now[0] += works[step // block - 1]
@@ -45,7 +45,7 @@ def test_speeds_of_a_line(now, block):
 
 
 def test_a_line_forgets_the_one_before(now):
-  clock = timing.start_clock(train_loop.empty_record())
+  clock = timing.start_clock(0)
   for step, _ in timing.timed(_feed(now, [1.0, 9.0], 1), clock):
     if step == 2:
       first = timing.values(1, clock, batch_size=10, peak=None)
@@ -63,7 +63,7 @@ def test_a_line_forgets_the_one_before(now):
 
 
 def test_what_is_skipped_slows_nothing(now):
-  clock = timing.start_clock(train_loop.empty_record())
+  clock = timing.start_clock(0)
   for _ in timing.timed(_feed(now, [0.0, 0.0], 1), clock):
     now[0] += 1.0
     now[0] += 50.0
@@ -75,7 +75,7 @@ def test_what_is_skipped_slows_nothing(now):
 
 @pytest.mark.parametrize("count", [1, 2, 19, 20, 21, 100])
 def test_percentiles_are_the_least_that_so_many_do_not_exceed(now, count):
-  clock = timing.start_clock(train_loop.empty_record())
+  clock = timing.start_clock(0)
   clock["seconds"] = [float(x) for x in reversed(range(count))]
   found = timing.values(count, clock, batch_size=1, peak=None)
   for percent in (50, 95):
@@ -83,20 +83,32 @@ def test_percentiles_are_the_least_that_so_many_do_not_exceed(now, count):
     assert 100 * (value + 1) >= percent * count > 100 * value
 
 
-def test_goodput_counts_what_was_done_in_vain(now):
+def test_runs_of_a_stack_share_the_time(now):
+  records = [train_loop.empty_record() for _ in range(4)]
+  clock = timing.start_clock(0)
+  now[0] += 10.0
+  assert timing.spend("steps", clock, records) == 10.0
+  now[0] += 3.0
+  assert timing.spend("saving", clock, records[:2]) == 3.0
+  assert [record["seconds"] for record in records] == [4.0, 4.0, 2.5, 2.5]
+  assert records[0]["spent"]["steps"] == 2.5
+  assert records[0]["spent"]["saving"] == 1.5
+
+
+def test_goodput_does_not_count_lost_work(now):
   """10 s of steps are saved, 5 more lost, and it stood still for 100."""
   record = train_loop.empty_record()
   began = now[0]
-  clock = timing.start_clock(record)
+  clock = timing.start_clock(0)
   now[0] += 10.0
-  timing.spend("steps", clock, record)
+  timing.spend("steps", clock, [record])
   now[0] += 2.0
-  timing.spend("saving", clock, record)
+  timing.spend("saving", clock, [record])
   saved = {**record, "spent": dict(record["spent"])}
   now[0] += 5.0 + 100.0
-  clock = timing.start_clock(saved)
+  clock = timing.start_clock(0)
   now[0] += 3.0
-  timing.spend("steps", clock, saved)
+  timing.spend("steps", clock, [saved])
   assert saved["seconds"] == 15.0
   summary = timing.summary(saved["spent"], began)
   assert summary["goodput"] == pytest.approx(13 / 120)

@@ -10,7 +10,6 @@ import time
 import numpy as np
 import pytest
 
-from jaxvision.checkpoint import checkpoints
 from jaxvision.config import durations
 from jaxvision.processes import preemption
 from jaxvision.training.loop import train_loop
@@ -39,7 +38,7 @@ class Measured:
 class World:
   """A run whose every event is noted, in order."""
 
-  def __init__(self, monkeypatch, *, total=6, block=1, every=None, **options):
+  def __init__(self, *, total=6, block=1, every=None, **options):
     self.events, self.lines, self.saves = [], [], []
     self.block, self.total = block, total
     self.losses = options.pop("losses", lambda step: 10.0 * step)
@@ -57,36 +56,52 @@ class World:
         **(every or {}),
       }
     )
-    self.run = train_loop.Run(
+    self.sums = options.pop("sums", {})
+    self.broken = options.pop("broken", lambda state: [])
+    self.program = train_loop.Program(
+      step=self._step,
+      feed=self._feed,
+      measure=self._measure,
+      final=lambda state: [None],
+      not_finite=lambda state: [self.broken(state)],
+      warm_up=options.pop("warm_up", lambda state: None),
+    )
+    self.settings = train_loop.Settings(
       steps=self.steps,
       batch_size=10,
       num_examples=30,
-      step=self._step,
-      feed=self._feed,
-      schedule=lambda step: 0.5 / (1 + step),
-      measures={"validation": self._evaluate} if self.scores else {},
-      best="validation/top1" if self.scores else "",
-      write=self._write,
-      show=lambda step, values: None,
-      check_first=lambda loss: self.events.append(("first", loss)),
-      warm_up=options.pop("warm_up", lambda state: None),
-      began=options.pop("began", None),
+      watch=options.pop("watch", lambda told: {}),
     )
+    self.began = options.pop("began", None)
+    self.best = options.pop("best", ("validation/top1", 1))
+    self.save_seconds = options.pop("seconds", lambda: None)
     assert not options
-    monkeypatch.setattr(checkpoints, "save", self._save)
-    monkeypatch.setattr(
-      checkpoints,
-      "add_score",
-      lambda _, step, score: self._note("score", score),
-    )
-    monkeypatch.setattr(checkpoints, "wait", lambda _: self._note("wait", 0))
 
   def loop(self, record=None):
-    record = train_loop.empty_record() if record is None else record
-    self.record = record
-    return train_loop.run_loop(
-      self.run, record["step"], record, None, lambda: self.stop_when(self)
+    """The final state; raises what has ended the run."""
+    self.record = train_loop.empty_record() if record is None else record
+    member = train_loop.Member(
+      record=self.record,
+      schedule=lambda step: 0.5 / (1 + step),
+      write=self._write,
+      save=self._save,
+      wait=lambda: self._note("wait", 0),
+      add_score=lambda step, score: self._note("score", score),
+      check_first=lambda loss: self.events.append(("first", loss)),
+      best=self.best if self.scores else None,
+      began=self.began,
     )
+    stack = train_loop.run_loop(
+      self.program,
+      self.record["step"],
+      members=[member],
+      settings=self.settings,
+      should_stop=lambda: self.stop_when(self),
+    )
+    for error in stack.left.values():
+      raise error
+    assert stack.members == {0: member}
+    return stack.state
 
   def of(self, *kinds):
     return [event for event in self.events if event[0] in kinds]
@@ -108,21 +123,25 @@ class World:
       "gradient_norm": [self.norms(step) for step in steps],
     }
     sums = {name: Measured(v, lambda: None) for name, v in columns.items()}
+    sums |= self.sums
     sums["loss"].note = lambda: self._note("read", steps[-1])
     return state + self.block, sums
 
-  def _evaluate(self, state):
+  def _measure(self, state):
+    if not self.scores:
+      return [{}]
     if self.leaves:
       raise preemption.Stopped
     self._note("evaluate", state)
     score = self.scores[state - 1]
-    return {"top1": score, "loss": 1.0}
+    return [{"validation": {"top1": score, "loss": 1.0}}]
 
   def _write(self, step, values):
     self._note("write", step)
     self.lines.append({"step": step, **values})
 
-  def _save(self, manager, step, state, record, *, score=None):
+  def _save(self, step, state, record, *, score=None):
+    self.save_seconds()
     self._note("save", step)
     assert state == step
     self.saves.append((step, score, copy.deepcopy(record)))
@@ -132,8 +151,8 @@ def _plain(lines):
   return [{k: v for k, v in x.items() if k not in TIMING} for x in lines]
 
 
-def test_a_step_is_read_after_the_next_one_was_sent(monkeypatch):
-  world = World(monkeypatch, total=4)
+def test_a_step_is_read_after_the_next_one_was_sent():
+  world = World(total=4)
   assert world.loop() == 4
   assert world.of("send", "read", "save") == [
     *(("send", 1), ("send", 2), ("read", 1)),
@@ -142,15 +161,15 @@ def test_a_step_is_read_after_the_next_one_was_sent(monkeypatch):
   ]
 
 
-def test_the_loss_of_the_first_step_is_checked_once(monkeypatch):
-  world = World(monkeypatch, total=4, block=2)
+def test_the_loss_of_the_first_step_is_checked_once():
+  world = World(total=4, block=2)
   world.loop()
   assert world.of("first") == [("first", 1.0)]
 
 
 @pytest.mark.parametrize("block", [1, 2])
-def test_lines_are_means_over_the_steps_since_the_last(monkeypatch, block):
-  world = World(monkeypatch, total=4, block=block, every={"log": 2})
+def test_lines_are_means_over_the_steps_since_the_last(block):
+  world = World(total=4, block=block, every={"log": 2})
   world.loop()
   assert _plain(world.lines) == [
     {
@@ -166,9 +185,9 @@ def test_lines_are_means_over_the_steps_since_the_last(monkeypatch, block):
 
 
 @pytest.mark.parametrize("log", [1, 2, 3, 4, 5])
-def test_steps_of_one_call_have_lines_of_their_own(monkeypatch, log):
+def test_steps_of_one_call_have_lines_of_their_own(log):
   """Their speed is that of the call, and stands in its last line."""
-  world = World(monkeypatch, total=8, block=4, every={"log": log})
+  world = World(total=8, block=4, every={"log": log})
   world.loop()
   steps = [step for step in range(1, 9) if step % log == 0 or step == 8]
   assert [line["step"] for line in world.lines] == steps
@@ -179,23 +198,16 @@ def test_steps_of_one_call_have_lines_of_their_own(monkeypatch, log):
   assert with_speeds == [call[-1] for call in calls if call]
 
 
-def test_the_last_steps_are_written_though_the_window_is_not_full(monkeypatch):
-  world = World(monkeypatch, total=5, every={"log": 2})
+def test_the_last_steps_are_written_though_the_window_is_not_full():
+  world = World(total=5, every={"log": 2})
   world.loop()
   assert [line["step"] for line in world.lines] == [2, 4, 5]
   assert world.lines[-1]["train/loss"] == 5.0
 
 
-def test_masked_batches_do_not_divide_by_zero(monkeypatch):
-  world = World(monkeypatch, total=1)
-  step = world.run.step
-
-  def masked(state, batch):
-    state, sums = step(state, batch)
-    zero = Measured([0], lambda: None)
-    return state, sums | {"count": zero, "loss": zero, "top1": zero}
-
-  object.__setattr__(world.run, "step", masked)
+def test_masked_batches_do_not_divide_by_zero():
+  zero = Measured([0], lambda: None)
+  world = World(total=1, sums={"count": zero, "loss": zero, "top1": zero})
   world.loop()
   assert world.lines[0]["train/loss"] == 0.0
 
@@ -203,9 +215,8 @@ def test_masked_batches_do_not_divide_by_zero(monkeypatch):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("what", ["losses", "norms"])
 @pytest.mark.parametrize("block", [1, 3])
-def test_a_loss_that_is_not_finite_stops_the_run(monkeypatch, bad, what, block):
+def test_a_loss_that_is_not_finite_stops_the_run(bad, what, block):
   world = World(
-    monkeypatch,
     total=12,
     block=block,
     every={"checkpoint": 3},
@@ -217,10 +228,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(monkeypatch, bad, what, block):
   assert max(line["step"] for line in world.lines) == 4
 
 
-def test_a_loss_that_is_not_finite_is_found_before_the_save(monkeypatch):
-  world = World(
-    monkeypatch, losses=lambda step: np.nan, every={"checkpoint": 1}
-  )
+def test_a_loss_that_is_not_finite_is_found_before_the_save():
+  world = World(losses=lambda step: np.nan, every={"checkpoint": 1})
   with pytest.raises(train_loop.Diverged, match="step 1"):
     world.loop()
   assert world.saves == []
@@ -228,21 +237,14 @@ def test_a_loss_that_is_not_finite_is_found_before_the_save(monkeypatch):
 
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("stops", [False, True])
-def test_a_state_that_is_not_finite_is_neither_evaluated_nor_saved(
-  monkeypatch, last, stops
-):
+def test_a_state_that_is_not_finite_is_neither_evaluated_nor_saved(last, stops):
   """Every loss is finite: the last update makes it, or it is hidden."""
   bad = 6 if last else 4
   world = World(
-    monkeypatch,
     scores=[0.5] * 6,
     every={"evaluate": 2, "checkpoint": 2},
     stop_when=lambda world: stops and ("send", bad) in world.events,
-  )
-  monkeypatch.setattr(
-    train_loop.trees,
-    "not_finite",
-    lambda state: ["params/fc/kernel", "ema/a"] if state >= bad else [],
+    broken=lambda state: ["params/fc/kernel", "ema/a"] if state >= bad else [],
   )
   message = f"step {bad}: the update has made NaN or infinity of params/fc/ker"
   with pytest.raises(train_loop.Diverged, match=message) as error:
@@ -255,23 +257,19 @@ def test_a_state_that_is_not_finite_is_neither_evaluated_nor_saved(
 @pytest.mark.parametrize(
   ("what", "good"), [({"losses": 5}, 3), ({"norms": 5}, 4)]
 )
-def test_divergence_says_which_checkpoints_are_good(monkeypatch, what, good):
+def test_divergence_says_which_checkpoints_are_good(what, good):
   """A loss that is not finite is that of the state before the step."""
   (name, at), *_ = what.items()
   bad = {name: lambda step: np.nan if step == at else 1.0}
-  world = World(monkeypatch, **bad)
+  world = World(**bad)
   with pytest.raises(train_loop.Diverged) as error:
     world.loop()
   assert error.value.good == good
 
 
-def test_an_evaluation_that_overflows_is_said_and_never_the_best(
-  monkeypatch, caplog
-):
+def test_an_evaluation_that_overflows_is_said_and_never_the_best(caplog):
   """Running averages may be too young to normalise by: the run goes on."""
-  world = World(
-    monkeypatch, total=3, scores=[np.nan, 0.2, np.nan], every={"evaluate": 1}
-  )
+  world = World(total=3, scores=[np.nan, 0.2, np.nan], every={"evaluate": 1})
   world.loop()
   assert "step 1: validation/top1 is not finite" in caplog.text
   assert [(step, score) for step, score, _ in world.saves] == [
@@ -279,10 +277,8 @@ def test_an_evaluation_that_overflows_is_said_and_never_the_best(
   ]
 
 
-def test_asked_to_stop_it_saves_waits_and_says_so(monkeypatch):
-  world = World(
-    monkeypatch, stop_when=lambda world: ("send", 2) in world.events
-  )
+def test_asked_to_stop_it_saves_waits_and_says_so():
+  world = World(stop_when=lambda world: ("send", 2) in world.events)
   with pytest.raises(train_loop.Preempted, match="saved at step 2"):
     world.loop()
   assert world.of("send", "read", "save", "wait")[-4:] == [
@@ -290,18 +286,14 @@ def test_asked_to_stop_it_saves_waits_and_says_so(monkeypatch):
   ]
 
 
-def test_asked_to_stop_at_the_last_step_it_ends(monkeypatch):
-  world = World(
-    monkeypatch, total=3, stop_when=lambda world: ("send", 3) in world.events
-  )
+def test_asked_to_stop_at_the_last_step_it_ends():
+  world = World(total=3, stop_when=lambda world: ("send", 3) in world.events)
   assert world.loop() == 3
   assert [step for step, _, _ in world.saves] == [3]
 
 
 @pytest.mark.parametrize("question", range(1, 14))
-def test_whenever_it_is_asked_it_saves_once_before_it_stops(
-  monkeypatch, question
-):
+def test_whenever_it_is_asked_it_saves_once_before_it_stops(question):
   """The answer changes between any two questions of the loop."""
   asked = []
 
@@ -310,7 +302,6 @@ def test_whenever_it_is_asked_it_saves_once_before_it_stops(
     return asked[-1] >= question
 
   world = World(
-    monkeypatch,
     stop_when=stop_when,
     scores=[0.9, 0.1, 0.1, 0.1, 0.1, 0.1],
     every={"evaluate": 1},
@@ -325,12 +316,8 @@ def test_whenever_it_is_asked_it_saves_once_before_it_stops(
 
 
 @pytest.mark.parametrize("first", [0, 2])
-def test_evaluations_are_compiled_after_the_first_step_of_a_start(
-  monkeypatch, first
-):
-  world = World(
-    monkeypatch, total=6, warm_up=lambda state: world._note("warm", state)
-  )
+def test_evaluations_are_compiled_after_the_first_step_of_a_start(first):
+  world = World(total=6, warm_up=lambda state: world._note("warm", state))
   world.loop(train_loop.empty_record() | {"step": first})
   assert world.of("send", "warm")[:3] == [
     *(("send", first + 1), ("warm", first + 1), ("send", first + 2)),
@@ -338,8 +325,8 @@ def test_evaluations_are_compiled_after_the_first_step_of_a_start(
   assert len(world.of("warm")) == 1
 
 
-def test_compiling_is_time_of_starting_and_of_no_step(monkeypatch):
-  world = World(monkeypatch, total=2, warm_up=lambda state: time.sleep(0.5))
+def test_compiling_is_time_of_starting_and_of_no_step():
+  world = World(total=2, warm_up=lambda state: time.sleep(0.5))
   world.loop()
   assert world.record["spent"]["starting"] >= 0.5
   assert world.record["spent"]["steps"] < 0.25
@@ -347,24 +334,20 @@ def test_compiling_is_time_of_starting_and_of_no_step(monkeypatch):
   assert all(line["images_per_second"] > 10 / 0.25 for line in world.lines)
 
 
-def test_told_to_stop_while_compiling_it_saves_the_first_step(monkeypatch):
+def test_told_to_stop_while_compiling_it_saves_the_first_step():
   def warm_up(state):
     world.asked = True
     raise preemption.Stopped
 
-  world = World(
-    monkeypatch, warm_up=warm_up, stop_when=lambda world: world.asked
-  )
+  world = World(warm_up=warm_up, stop_when=lambda world: world.asked)
   world.asked = False
   with pytest.raises(train_loop.Preempted, match="saved at step 1"):
     world.loop()
   assert [step for step, _, _ in world.saves] == [1]
 
 
-def test_it_evaluates_when_due_and_at_the_end(monkeypatch):
-  world = World(
-    monkeypatch, total=5, scores=[0.5] * 5, every={"evaluate": 2, "log": 5}
-  )
+def test_it_evaluates_when_due_and_at_the_end():
+  world = World(total=5, scores=[0.5] * 5, every={"evaluate": 2, "log": 5})
   world.loop()
   assert world.of("evaluate") == [("evaluate", s) for s in (2, 4, 5)]
   measured = [line for line in world.lines if "validation/top1" in line]
@@ -374,9 +357,8 @@ def test_it_evaluates_when_due_and_at_the_end(monkeypatch):
   ]
 
 
-def test_of_equal_scores_the_last_is_the_best(monkeypatch):
+def test_of_equal_scores_the_last_is_the_best():
   world = World(
-    monkeypatch,
     total=4,
     scores=[0.5, 0.7, 0.7, 0.6],
     every={"evaluate": 1, "checkpoint": 1},
@@ -389,10 +371,8 @@ def test_of_equal_scores_the_last_is_the_best(monkeypatch):
   assert world.saves[-1][2]["best"] == best
 
 
-def test_a_new_best_is_saved_though_no_save_is_due(monkeypatch):
-  world = World(
-    monkeypatch, total=4, scores=[0.5, 0.4, 0.6, 0.1], every={"evaluate": 1}
-  )
+def test_a_new_best_is_saved_though_no_save_is_due():
+  world = World(total=4, scores=[0.5, 0.4, 0.6, 0.1], every={"evaluate": 1})
   world.loop()
   assert [(step, score) for step, score, _ in world.saves] == [
     *((1, 0.5), (3, 0.6), (4, None)),
@@ -400,47 +380,44 @@ def test_a_new_best_is_saved_though_no_save_is_due(monkeypatch):
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
-def test_a_resumed_run_writes_the_lines_of_one_that_was_not_stopped(
-  monkeypatch, stop
-):
+def test_a_resumed_run_writes_the_lines_of_one_that_was_not_stopped(stop):
   """Also where the stop falls between two lines of the log."""
   options = {
     "scores": [0.1, 0.9, 0.2, 0.3, 0.9, 0.4],
     "every": {"log": 3, "evaluate": 2},
   }
-  whole = World(monkeypatch, **options)
+  whole = World(**options)
   whole.loop()
   first = World(
-    monkeypatch,
     stop_when=lambda world: ("send", stop) in world.events,
     **options,
   )
   with pytest.raises(train_loop.Preempted):
     first.loop()
   record = first.saves[-1][2]
-  second = World(monkeypatch, **options)
+  second = World(**options)
   assert second.loop(record) == 6
   assert _plain(first.lines + second.lines) == _plain(whole.lines)
   assert second.saves[-1][2]["best"] == whole.saves[-1][2]["best"]
   assert second.of("send")[0] == ("send", stop + 1)
 
 
-def test_the_time_of_a_resumed_run_goes_on(monkeypatch):
-  world = World(monkeypatch, total=2)
+def test_the_time_of_a_resumed_run_goes_on():
+  world = World(total=2)
   world.loop(train_loop.empty_record() | {"seconds": 100.0})
   assert all(100 <= line["seconds"] < 160 for line in world.lines)
   assert 100 <= world.saves[-1][2]["seconds"] < 160
 
 
-def test_a_finished_run_does_nothing(monkeypatch):
-  world = World(monkeypatch, total=4)
+def test_a_finished_run_does_nothing():
+  world = World(total=4)
   record = train_loop.empty_record() | {"step": 4}
   assert world.loop(record) == 4
   assert world.events == []
 
 
-def test_a_run_asked_to_stop_before_its_first_step_does_nothing(monkeypatch):
-  world = World(monkeypatch, stop_when=lambda world: True)
+def test_a_run_asked_to_stop_before_its_first_step_does_nothing():
+  world = World(stop_when=lambda world: True)
   with pytest.raises(train_loop.Preempted, match="where it began, at step 0"):
     world.loop()
   assert world.events == []
@@ -448,14 +425,14 @@ def test_a_run_asked_to_stop_before_its_first_step_does_nothing(monkeypatch):
 
 @pytest.mark.parametrize("total", [4, 2])
 @pytest.mark.parametrize("left", ["once", "twice"])
-def test_an_evaluation_that_was_left_is_made_up_for(monkeypatch, total, left):
+def test_an_evaluation_that_was_left_is_made_up_for(total, left):
   """Also the last one; the lines, and what is the best, are the same."""
   options = {"scores": [0.5, 0.9, 0.2, 0.3], "every": {"evaluate": 2}}
-  whole = World(monkeypatch, total=total, **options)
+  whole = World(total=total, **options)
   whole.loop()
   lines, record = [], None
   for _ in range(1 if left == "once" else 2):
-    world = World(monkeypatch, total=total, **options)
+    world = World(total=total, **options)
     world.leaves = True
     with pytest.raises(train_loop.Preempted, match="at step 2"):
       world.loop(record)
@@ -464,7 +441,7 @@ def test_an_evaluation_that_was_left_is_made_up_for(monkeypatch, total, left):
     assert record["step"] == 2 and record["unevaluated"]
   # The second time nothing has changed, so nothing is saved.
   assert bool(world.saves) == (left == "once")
-  last = World(monkeypatch, total=total, **options)
+  last = World(total=total, **options)
   assert last.loop(copy.deepcopy(record)) == total
   assert last.events[0] == ("evaluate", 2)
   assert last.of("score") == [("score", 0.9)]
@@ -473,8 +450,8 @@ def test_an_evaluation_that_was_left_is_made_up_for(monkeypatch, total, left):
   assert last.record["best"] == whole.record["best"]
 
 
-def test_the_time_is_spent_on_something(monkeypatch):
-  world = World(monkeypatch, total=4, scores=[0.5] * 4, every={"evaluate": 2})
+def test_the_time_is_spent_on_something():
+  world = World(total=4, scores=[0.5] * 4, every={"evaluate": 2})
   record = train_loop.empty_record()
   started = time.monotonic()
   world.loop(record)
@@ -486,8 +463,8 @@ def test_the_time_is_spent_on_something(monkeypatch):
   assert sum(spent.values()) <= elapsed
 
 
-def test_goodput_counts_from_the_first_start_on(monkeypatch):
-  world = World(monkeypatch, total=2, began=time.time() - 1000)
+def test_goodput_counts_from_the_first_start_on():
+  world = World(total=2, began=time.time() - 1000)
   record = train_loop.empty_record() | {"seconds": 700.0}
   record["spent"] |= {"steps": 500.0, "starting": 200.0}
   world.loop(record)
@@ -497,12 +474,11 @@ def test_goodput_counts_from_the_first_start_on(monkeypatch):
 def test_what_a_step_costs_in_checkpoints_is_written(monkeypatch):
   now = [0.0]
   monkeypatch.setattr(time, "monotonic", lambda: now[0])
-  world = World(monkeypatch, total=4, every={"log": 2, "checkpoint": 1})
 
-  def save(*_, **__):
+  def save():
     now[0] += 3.0
 
-  monkeypatch.setattr(checkpoints, "save", save)
+  world = World(total=4, every={"log": 2, "checkpoint": 1}, seconds=save)
   world.loop()
   # The line of step 2 is written before its checkpoint.
   assert [line["saving_seconds"] for line in world.lines] == [1.5, 3.0]

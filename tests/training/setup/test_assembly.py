@@ -10,7 +10,7 @@ import tiny_runs
 
 from jaxvision import config, data, schedules
 from jaxvision.config import durations
-from jaxvision.training.setup import assembly
+from jaxvision.training import setup
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_evaluation_may_have_a_batch_size_of_its_own(folder):
 def test_the_training_split_is_needed(folder):
   cfg = tiny_runs.load_config(folder, data__train="")
   with pytest.raises(ValueError, match=r"data\.train is empty"):
-    assembly.open_splits(cfg)
+    setup.open_splits(cfg)
 
 
 def test_splits_share_their_classes(folder, monkeypatch):
@@ -139,7 +139,7 @@ def test_splits_share_their_classes(folder, monkeypatch):
     "the training split has cat, dog, owl"
   )
   with pytest.raises(ValueError, match=message):
-    assembly.open_splits(tiny_runs.load_config(folder))
+    setup.open_splits(tiny_runs.load_config(folder))
 
 
 # override -> what the message must contain
@@ -213,12 +213,13 @@ def test_preparing_compiles_nothing(folder, compiled):
 )
 def test_what_may_be_best(folder, best):
   parts = tiny_runs.prepare(folder, ema__decay=0.9, checkpoint__best=best)
-  assert parts.config.checkpoint.best == best
+  assert parts.best == ((best, 1) if best else None)
 
 
 def test_without_validation_nothing_is_best(folder):
   parts = tiny_runs.prepare(folder, data__validation="", checkpoint__best="x")
   assert set(parts.splits) == {"train"}
+  assert parts.best is None
 
 
 def test_every_schedule_of_a_config_starts_from_its_rate(folder):
@@ -238,5 +239,5 @@ def test_every_schedule_of_a_config_starts_from_its_rate(folder):
 def test_the_config_stays_as_it_was_read(folder):
   cfg = tiny_runs.load_config(folder)
   before = config.flatten(cfg.to_dict())
-  assembly.prepare(cfg, assembly.open_splits(cfg))
+  setup.prepare(cfg, setup.open_splits(cfg))
   assert config.flatten(cfg.to_dict()) == before

@@ -6,7 +6,6 @@ import logging
 import os
 import pathlib
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from written_sources import config
 
 from jaxvision import data, training
 from jaxvision.data.inspection import identity
+from jaxvision.training import run as run_module
 from jaxvision.training.setup import data_record
 
 
@@ -301,8 +301,7 @@ def test_many_ids_are_looked_at_in_part(tmp_path, monkeypatch):
 def test_training_goes_on_only_with_its_data(tmp_path, monkeypatch, caplog):
   tiny_runs.write_data(tmp_path)
   tiny_runs.load_config(tmp_path)
-  module = sys.modules["jaxvision.training.train"]
-  monkeypatch.setattr(module, "_train", lambda *_, **__: {"final": {}})
+  monkeypatch.setattr(run_module, "_fit", lambda *_, **__: {"final": {}})
   run = {"recipe": str(tmp_path / "recipe.py"), "workdir": tmp_path / "run"}
   training.train(**run)
   tiny_runs.write_data(tmp_path, sizes={"train": 20, "validation": 21})

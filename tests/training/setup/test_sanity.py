@@ -11,8 +11,8 @@ import pytest
 import tiny_runs
 
 from jaxvision import config, losses
-from jaxvision.training.setup import assembly, sanity
-from jaxvision.training.step import forward
+from jaxvision.training import setup
+from jaxvision.training.setup import sanity
 
 
 @pytest.fixture
@@ -24,7 +24,8 @@ def folder(tmp_path):
 def _warnings(folder, caplog, loss, **overrides):
   parts = tiny_runs.prepare(folder, **overrides)
   caplog.clear()
-  sanity.check_first_loss(parts, loss)
+  config = tiny_runs.load_config(folder, **overrides)
+  sanity.check_first_loss(config, parts, loss)
   return caplog.text
 
 
@@ -59,8 +60,7 @@ def test_a_fresh_linear_model_raises_no_warning(folder, caplog, loss):
   }
   parts = tiny_runs.prepare(folder, **overrides)
   state = parts.init()
-  task_loss = forward.make_task_loss(parts.config, parts.model)
-  value, _ = jax.jit(task_loss)(
+  value, _ = jax.jit(parts.task.loss)(
     state.params, {}, parts.batches["train"].at(0), jax.random.key(0)
   )
   assert not _warnings(folder, caplog, float(value), **overrides)
@@ -68,7 +68,7 @@ def test_a_fresh_linear_model_raises_no_warning(folder, caplog, loss):
 
 def _overfit(folder, count, **overrides):
   before = tiny_runs.load_config(folder, **overrides)
-  return sanity.overfit(before, assembly.open_splits(before), count)
+  return sanity.overfit(before, setup.open_splits(before), count)
 
 
 def test_learning_by_heart_turns_off_what_hinders_it(folder):
@@ -149,11 +149,11 @@ SMALL_VIT = {
 def test_nothing_of_the_model_is_left_to_chance(folder, name, options):
   """With two keys the model computes the same, as it did not before."""
   cfg = tiny_runs.load_config(folder, model__name=name, model__options=options)
-  after, _ = sanity.overfit(cfg, assembly.open_splits(cfg), 16)
+  after, _ = sanity.overfit(cfg, setup.open_splits(cfg), 16)
   images = np.random.default_rng(0).normal(size=(8, 8, 8, 1))
 
   def logits(config, key):
-    model = assembly.make_model(config, 3)
+    model = setup.make_model(config, 3)
     variables = jax.jit(functools.partial(model.init, train=False))(
       jax.random.key(0), images
     )
@@ -180,14 +180,14 @@ def test_warm_up_accumulation_and_probes_are_left_out(folder):
     evaluate__batch_size=24,
     evaluate__probes=("knn(k=3)",),
   )
-  parts = assembly.prepare(after, splits)
+  parts = setup.prepare(after, splits)
   assert parts.steps.total == 500
   assert parts.steps.warmup == 0
   assert float(parts.schedule(0)) == pytest.approx(0.1)
-  assert parts.config.train.accumulate == 1
+  assert after.train.accumulate == 1
   # No larger than the parts that the recipe computes.
-  assert parts.config.train.batch_size == 16
-  assert parts.config.evaluate.probes == ()
+  assert parts.batches["train"].batch_size == 16
+  assert parts.probes == ()
 
 
 @pytest.mark.parametrize(("block", "total"), [(1, 500), (8, 504), (400, 500)])
@@ -199,7 +199,7 @@ def test_calls_of_several_steps_are_whole(folder, block, total, caplog):
     train__steps_per_dispatch=block,
     train__duration="800 steps",
   )
-  parts = assembly.prepare(after, splits)
+  parts = setup.prepare(after, splits)
   assert parts.steps.total == total
   assert "are taken, a multiple of" not in caplog.text
 
@@ -211,7 +211,7 @@ def test_the_first_examples_of_a_mixture_are_those_of_its_first_source(folder):
     folder, 16, data__kind="mixture", data__name="m", data__sources=sources
   )
   after, _ = _overfit(folder, 16)
-  batches = assembly.make_batches(after, splits["train"], train=True)
+  batches = setup.make_batches(after, splits["train"], train=True)
   seen = {i for step in range(10) for i in batches.indices(step).tolist()}
   assert seen == set(range(16))
 
@@ -224,7 +224,7 @@ def test_other_options_of_the_loss_stay(folder):
 
 def test_the_config_before_is_not_changed(folder):
   before = tiny_runs.load_config(folder, ema__decay=0.9)
-  sanity.overfit(before, assembly.open_splits(before), 20)
+  sanity.overfit(before, setup.open_splits(before), 20)
   assert before.ema.decay == 0.9
   assert before.train.duration == "6 steps"
 
@@ -235,8 +235,8 @@ def test_the_config_before_is_not_changed(folder):
 def test_it_can_be_prepared_for_any_count(folder, count, batch_size):
   """The batch is no larger than the examples and divides over 8 devices."""
   after, splits = _overfit(folder, count)
-  parts = assembly.prepare(after, splits)
-  assert parts.config.train.batch_size == batch_size
+  parts = setup.prepare(after, splits)
+  assert parts.batches["train"].batch_size == batch_size
   assert set(splits) == {"train", "validation"}
   for split in splits.values():
     assert split.num_examples == count
@@ -247,7 +247,7 @@ def test_it_can_be_prepared_for_any_count(folder, count, batch_size):
 
 def test_it_trains_and_validates_on_the_same_examples(folder):
   _, splits = _overfit(folder, 8)
-  whole = assembly.open_splits(tiny_runs.load_config(folder))["train"]
+  whole = setup.open_splits(tiny_runs.load_config(folder))["train"]
   for split in splits.values():
     for (a, a_label), (b, b_label) in zip(
       split.read(range(8)), whole.read(range(8)), strict=True
@@ -297,4 +297,4 @@ def test_dropout_of_a_model_of_ones_own_is_switched_off(folder):
   name = f"{path}:create"
   after, _ = _overfit(folder, 16, model__name=name, model__options={})
   assert after.model.options.to_dict() == {"feature_dropout": 0.0}
-  assert assembly.make_model(after, 3).dropout == 0
+  assert setup.make_model(after, 3).dropout == 0

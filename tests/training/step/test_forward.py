@@ -14,8 +14,9 @@ import pytest
 import tiny_runs
 
 from jaxvision import checkpoint, inference, training, trees
+from jaxvision.training import setup
 from jaxvision.training.loop import compilation
-from jaxvision.training.setup import assembly, initial_state
+from jaxvision.training.setup import initial_state
 
 SMALL = ((".*", "fsdp(min_size=1)"),)
 MODELS = {
@@ -51,16 +52,20 @@ def folder(tmp_path_factory):
   return path
 
 
-def _prepare(folder, model, *, devices=None, **overrides):
-  config = tiny_runs.load_config(
+def _config(folder, model, **overrides):
+  return tiny_runs.load_config(
     folder,
     **MODELS[model],
     train__batch_size=32,
     optimizer__options={"momentum": 0.9},
     **overrides,
   )
-  splits = assembly.open_splits(config)
-  return assembly.prepare(config, splits, devices=devices)
+
+
+def _prepare(folder, model, *, devices=None, **overrides):
+  config = _config(folder, model, **overrides)
+  splits = setup.open_splits(config)
+  return setup.prepare(config, splits, devices=devices)
 
 
 def _run(parts, state=None):
@@ -194,14 +199,15 @@ def test_a_split_run_is_trained_measured_and_read_back(folder, tmp_path):
   assert kernel.sharding.spec == jax.P(None, "fsdp")
   measured = inference.evaluate(run, role="validation").metrics
   assert measured == pytest.approx(eight, rel=1e-4)
-  started = _prepare(
-    folder,
-    "mlp",
-    model__weights=str(tmp_path / "8"),
-    mesh__fsdp=8,
-    mesh__rules=SMALL,
+  overrides = {
+    "model__weights": str(tmp_path / "8"),
+    "mesh__fsdp": 8,
+    "mesh__rules": SMALL,
+  }
+  config = _config(folder, "mlp", **overrides)
+  state = initial_state.make_state(
+    config, setup.prepare(config, setup.open_splits(config))
   )
-  state = initial_state.make_state(started)
   assert (
     state.params["hidden_0"]["kernel"].sharding.spec == kernel.sharding.spec
   )

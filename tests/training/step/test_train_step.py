@@ -21,7 +21,7 @@ from jaxvision import (
   tasks,
   trees,
 )
-from jaxvision.training.step import train_step
+from jaxvision.training.step import init_state, train_step
 from jaxvision.variables import init_variables
 
 MEAN, STD = (0.3,), (0.4,)
@@ -55,13 +55,16 @@ def _batch(seed=0, size=16):
 
 
 def _task_loss(model, transforms=()):
-  return tasks.classification.make_task_loss(
-    model,
-    loss=losses.softmax,
-    penalty=functools.partial(losses.penalty, l1=0.0, l2=0.0, pattern=".*"),
-    device_transform=data.make_device_transform(transforms),
-    normalization=data.Normalization(MEAN, STD),
-  )
+  return tasks.create(
+    "classification",
+    tasks.Components(
+      model,
+      loss=losses.softmax,
+      penalty=functools.partial(losses.penalty, l1=0.0, l2=0.0, pattern=".*"),
+      device_transform=data.make_device_transform(transforms),
+      normalization=data.Normalization(MEAN, STD),
+    ),
+  ).loss
 
 
 def _make(model, *, transforms=(), ema=0.0, name="sgd", **settings):
@@ -73,7 +76,7 @@ def _make(model, *, transforms=(), ema=0.0, name="sgd", **settings):
     params=variables["params"],
     **settings,
   )
-  state = train_step.init_state(variables, optimizer, ema=ema > 0)
+  state = init_state(variables, optimizer, ema=ema > 0)
   step = train_step.make_train_step(
     _task_loss(model, transforms), optimizer, seed=0, ema_decay=ema
   )

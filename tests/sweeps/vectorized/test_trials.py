@@ -6,8 +6,8 @@ import os
 import pytest
 import tiny_runs
 
-from jaxvision import sweeps, training
-from jaxvision.sweeps.vectorized import running
+from jaxvision import sweeps
+from jaxvision.sweeps import vectorized
 from jaxvision.training.loop import train_loop
 
 
@@ -19,7 +19,7 @@ def run(tmp_path):
 
   def run_one(watch=lambda *_: "", **overrides):
     dotted = {key.replace("__", "."): v for key, v in overrides.items()}
-    return running.run(
+    return vectorized.run(
       str(tmp_path / "recipe.py"),
       workdir=tmp_path / "run",
       overrides={"log.tensorboard": False, **dotted},
@@ -29,11 +29,13 @@ def run(tmp_path):
   return run_one
 
 
-def _raising(monkeypatch, error):
-  def train(*_, **__):
+def _raising(error):
+  """A watch that raises an error in the middle of the training."""
+
+  def watch(*_):
     raise error
 
-  monkeypatch.setattr(training, "train", train)
+  return watch
 
 
 def test_a_run_that_is_watched_to_its_end_is_complete(run):
@@ -78,9 +80,8 @@ def test_a_config_that_does_not_go_together_is_a_failure(run):
     (KeyError("name"), "KeyError: 'name'"),
   ],
 )
-def test_what_it_failed_of_is_said(run, monkeypatch, error, reason):
-  _raising(monkeypatch, error)
-  assert run() == sweeps.Outcome("failed", reason)
+def test_what_it_failed_of_is_said(run, error, reason):
+  assert run(_raising(error)) == sweeps.Outcome("failed", reason)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,6 @@ def test_what_it_failed_of_is_said(run, monkeypatch, error, reason):
     OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
   ],
 )
-def test_what_is_no_trials_fault_is_raised(run, monkeypatch, error):
-  _raising(monkeypatch, error)
+def test_what_is_no_trials_fault_is_raised(run, error):
   with pytest.raises(type(error)):
-    run()
+    run(_raising(error))

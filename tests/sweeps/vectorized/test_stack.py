@@ -1,7 +1,7 @@
 """Runs that share a program are what they would be alone."""
 
-import dataclasses
 import json
+import signal
 
 import jax
 import numpy as np
@@ -9,8 +9,11 @@ import pytest
 import tiny_runs
 
 from jaxvision import checkpoint, inference, sweeps, training
+from jaxvision import config as configs
 from jaxvision.runs import metrics_log
-from jaxvision.sweeps.vectorized import running, shared_programs, stacked
+from jaxvision.sweeps import vectorized
+from jaxvision.sweeps.vectorized import programs, stack
+from jaxvision.training import setup
 from jaxvision.training.loop import train_loop
 
 _BASE = {
@@ -56,7 +59,7 @@ def _overrides(settings, **more):
 
 def _together(recipe, folder, overrides, watch=_TELLS):
   workdirs = [folder / str(i) for i in range(len(overrides))]
-  outcomes = running.run_together(
+  outcomes = vectorized.run_together(
     recipe, workdirs=workdirs, overrides=overrides, watch=watch
   )
   return workdirs, outcomes
@@ -143,9 +146,9 @@ def test_convolutions_batch_statistics_and_several_steps_a_call(
 def test_devices_share_the_runs(recipe, tmp_path):
   overrides = _overrides([{"seed": seed} for seed in range(6)])
   workdirs, _ = _together(recipe, tmp_path, overrides)
-  assert shared_programs.mesh_of(6).size == 6
-  assert shared_programs.mesh_of(7).size == 7
-  assert shared_programs.mesh_of(9).size == 3
+  assert programs.mesh_of(6).size == 6
+  assert programs.mesh_of(7).size == 7
+  assert programs.mesh_of(9).size == 3
   _assert_same(workdirs[4], _alone(recipe, tmp_path / "alone", overrides[4]))
 
 
@@ -177,32 +180,48 @@ def test_who_diverges_leaves_and_says_where(recipe, tmp_path):
   _assert_same(first, _alone(recipe, tmp_path / "alone", overrides[0]))
 
 
-@pytest.mark.parametrize("where", ["middle", "end"])
-def test_a_state_that_no_loss_tells_of_fails_its_trial_alone(
-  recipe, tmp_path, monkeypatch, where
-):
-  """A NaN in one row of the stack, put there after a step."""
-  bad, take = 4 if where == "middle" else 12, stacked.take_steps
+def test_a_state_that_is_not_finite_is_found_at_its_place(recipe):
+  """A NaN in one row of the moving average, which no loss shows."""
+  program, state = stack.make_program(_trials(recipe, 3))
+  first, *rest = jax.tree.leaves(state.ema)
+  first = first.at[(1, *(0,) * (first.ndim - 1))].set(np.nan)
+  ema = jax.tree.unflatten(jax.tree.structure(state.ema), [first, *rest])
+  healthy, broken, other = program.not_finite(state.replace(ema=ema))
+  assert (healthy, other) == ([], [])
+  assert len(broken) == 1 and broken[0].startswith("ema/")
 
-  def spoiled(stack, step, count):
-    stack, sums = take(stack, step, count)
-    if step + count == bad:
-      states = stack.states
-      first, *rest = jax.tree.leaves(states.ema)
-      first = first.at[(1, *(0,) * (first.ndim - 1))].set(np.nan)
-      tree = jax.tree.unflatten(jax.tree.structure(states.ema), [first, *rest])
-      stack = dataclasses.replace(stack, states=states.replace(ema=tree))
-    return stack, sums
 
-  monkeypatch.setattr(stacked, "take_steps", spoiled)
-  overrides = _overrides([{"seed": seed} for seed in range(3)])
-  workdirs, outcomes = _together(recipe, tmp_path, overrides)
-  assert [each.state for each in outcomes] == ["complete", "failed", "complete"]
-  assert outcomes[1].reason.startswith(
-    f"diverged: step {bad}: the update has made NaN or infinity of ema/"
-  )
-  assert not (workdirs[1] / "checkpoints").exists()
-  assert (workdirs[2] / "checkpoints" / "12").exists()
+def test_trials_that_stay_keep_their_states_and_numbers(recipe):
+  """A program of some of them goes on as the program of all does."""
+  program, state = stack.make_program(_trials(recipe, 4))
+  state, _ = program.step(state, range(2))
+  kept, few = program.keep(state, [1, 3])
+  assert kept.places == 2
+  expected, sums = program.step(state, range(2, 4))
+  found, sums_of_few = kept.step(few, range(2, 4))
+  for place, other in enumerate((1, 3)):
+    for name, column in sums_of_few.items():
+      np.testing.assert_allclose(
+        column[:, place], sums[name][:, other], rtol=1e-5
+      )
+    mine, theirs = (
+      jax.tree.leaves(each)
+      for each in (kept.split(found)[place], program.split(expected)[other])
+    )
+    for a, b in zip(mine, theirs, strict=True):
+      np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+
+
+def _trials(recipe, count):
+  """Trials that differ in their seeds and learning rates."""
+  trials = []
+  for seed in range(count):
+    numbers = {"seed": seed, "optimizer.learning_rate": 0.01 * (seed + 1)}
+    config = configs.load(recipe, {**_BASE, **numbers})
+    parts = setup.prepare(config, setup.open_splits(config))
+    trace = programs.trace(config, parts)
+    trials.append(stack.Trial(config, parts, trace))
+  return trials
 
 
 def test_an_evaluation_that_overflows_at_the_end_fails_its_trial_alone(
@@ -214,60 +233,29 @@ def test_an_evaluation_that_overflows_at_the_end_fails_its_trial_alone(
   (_, second), outcomes = _together(recipe, tmp_path, overrides)
   assert [each.state for each in outcomes] == ["complete", "failed"]
   assert "is not finite" in outcomes[1].reason
-  assert not (second / "checkpoints").exists()
+  assert checkpoint.newest(second) is None
+  assert (second / "damaged" / "1").is_dir()
+  status = json.loads((second / "result.json").read_text())["status"]
+  assert "last good checkpoint is kept: none yet" in status
 
 
-def test_few_who_leave_are_no_reason_for_another_stack(
-  recipe, tmp_path, monkeypatch
-):
-  def only(*_):
-    raise AssertionError("compiled again")
-
-  monkeypatch.setattr(stacked, "only", only)
-  rates = (1e30, 0.1, 0.2, 0.3, 0.4)
-  settings = [{"optimizer.learning_rate": rate} for rate in rates]
-  overrides = _overrides(settings, **{"optimizer.name": "sgd"})
-  workdirs, outcomes = _together(recipe, tmp_path, overrides)
-  assert [each.state for each in outcomes] == ["failed", *["complete"] * 4]
-  assert not (workdirs[0] / "checkpoints").exists()
-  _assert_same(workdirs[1], _alone(recipe, tmp_path / "alone", overrides[1]))
-
-
-def test_stopped_in_the_middle_each_goes_on_alone(
-  recipe, tmp_path, monkeypatch
-):
+def test_preempted_each_trial_is_resumed_alone(recipe, tmp_path):
   overrides = _overrides(_NUMBERS)
 
-  def stopping_at_8(told):
+  def preempt_at_8(told):
     if next(iter(told.values()))[0] == 8:
-      raised.append(True)
+      signal.raise_signal(signal.SIGTERM)
     return {}
 
-  raised = []
-  monkeypatch.setattr(
-    running.preemption, "requested", lambda _: _Requested(raised)
-  )
-  with pytest.raises(train_loop.Preempted, match="saved at step 9"):
-    _together(recipe, tmp_path, overrides, stopping_at_8)
-  monkeypatch.undo()
+  with pytest.raises(train_loop.Preempted, match="saved at step 8"):
+    _together(recipe, tmp_path, overrides, preempt_at_8)
   workdir = tmp_path / "1"
   with checkpoint.open_saved(workdir) as manager:
-    assert manager.latest_step() == 9
+    assert manager.latest_step() == 8
+  status = json.loads((workdir / "result.json").read_text())["status"]
+  assert status == "preempted: stopped and saved at step 8"
   _alone(recipe, workdir, overrides[1])
   _assert_same(workdir, _alone(recipe, tmp_path / "alone", overrides[1]))
-
-
-class _Requested:
-  """Asked to stop as soon as the list has something in it."""
-
-  def __init__(self, asked):
-    self.asked = asked
-
-  def __enter__(self):
-    return lambda: bool(self.asked)
-
-  def __exit__(self, *_):
-    return False
 
 
 def test_what_cannot_be_shared_is_left_to_run_alone(recipe, tmp_path, caplog):
@@ -290,13 +278,10 @@ def test_what_cannot_be_shared_is_left_to_run_alone(recipe, tmp_path, caplog):
   assert "unknown optimizer 'no such'" in caplog.text
 
 
-def test_without_memory_for_all_each_is_run_alone(
-  recipe, tmp_path, monkeypatch
-):
-  def no_memory(*_, **__):
+def test_without_memory_for_all_each_is_run_alone(recipe, tmp_path):
+  def no_memory(told):
     raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
-  monkeypatch.setattr(running.together, "train", no_memory)
   overrides = _overrides([{"seed": 0}, {"seed": 1}])
-  _, outcomes = _together(recipe, tmp_path, overrides)
+  _, outcomes = _together(recipe, tmp_path, overrides, no_memory)
   assert outcomes == [None, None]

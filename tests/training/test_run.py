@@ -14,10 +14,9 @@ import spawned
 from PIL import Image
 
 import jaxvision
-from jaxvision import cli, losses, optimizers, training
+from jaxvision import cli, losses, optimizers, parallel, training
 from jaxvision.parallel import mesh
 from jaxvision.training.loop import results, train_loop
-from jaxvision.training.setup import assembly
 
 _DIGITS = {
   "train.batch_size": 64,
@@ -144,7 +143,7 @@ def test_digits_through_the_public_face(tmp_path, caplog):
 def test_eight_devices_are_one(tmp_path, blobs, without_report, monkeypatch):
   eight = _train(tmp_path / "eight", blobs, train__duration="40 steps")
   one = mesh.make_mesh(jax.devices()[:1])
-  monkeypatch.setattr(assembly.parallel, "make_mesh", lambda *_, **sizes: one)
+  monkeypatch.setattr(parallel, "make_mesh", lambda *_, **sizes: one)
   single = _train(tmp_path / "one", blobs, train__duration="40 steps")
   np.testing.assert_allclose(
     _losses(tmp_path / "eight"), _losses(tmp_path / "one"), rtol=1e-5

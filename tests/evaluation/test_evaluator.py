@@ -3,14 +3,15 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import sklearn.metrics
 import tiny_runs
 
 from jaxvision import data, losses, metrics, models, parallel, tasks
-from jaxvision.evaluation import classification
-from jaxvision.training.setup import assembly
+from jaxvision.evaluation import evaluator
+from jaxvision.training import setup
 
 SIZE, CLASSES = 53, 7
 _CLASS_NAMES = range(CLASSES)
@@ -24,7 +25,7 @@ def split(tmp_path_factory):
     folder, sizes={"train": 16, "validation": SIZE}, num_classes=CLASSES
   )
   config = tiny_runs.load_config(folder)
-  return assembly.open_splits(config)["validation"]
+  return setup.open_splits(config)["validation"]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def _evaluator(
   *,
   batch_size,
   devices,
-  task_sums=None,
+  evaluate_batch=None,
   placement="host",
 ):
   mesh = parallel.make_mesh(jax.devices()[:devices])
@@ -68,14 +69,23 @@ def _evaluator(
     split, batch_size=batch_size, channels=1, threads=1
   )
   model = models.create("linear", num_classes=CLASSES)
-  task_sums = task_sums or tasks.classification.make_task_sums(
-    model,
-    loss=losses.softmax,
-    normalization=data.Normalization((0.5,), (0.5,)),
+  task = tasks.classification.make(
+    tasks.Components(
+      model=model,
+      image_shape=(4, 4, 1),
+      class_names=tuple(map(str, range(CLASSES))),
+      loss=losses.softmax,
+      normalization=data.Normalization((0.5,), (0.5,)),
+    )
   )
   placed = jax.device_put(variables, parallel.replicated(mesh))
-  evaluate = classification.make_evaluator(
-    task_sums, batches, mesh, placement=placement
+  evaluate = evaluator.make_evaluator(
+    evaluate_batch or task.evaluate,
+    batches,
+    mesh,
+    finish=task.finish,
+    rank=task.rank,
+    placement=placement,
   )
   return evaluate, placed
 
@@ -100,8 +110,8 @@ def test_a_split_that_stays_on_the_devices_is_read_once(split, variables):
   assert len(reads) == done >= SIZE
   for found in (first, second):
     assert found.metrics == expected.metrics
-    assert [m.position for m in found.mistakes] == [
-      m.position for m in expected.mistakes
+    assert [m.position for m in found.examples] == [
+      m.position for m in expected.examples
     ]
 
 
@@ -142,14 +152,14 @@ def test_mistakes_are_the_most_confident_ones(
   found = _evaluate(split, variables, batch_size=batch_size, devices=devices)
   p, labels = _probabilities(split, variables)
   wrong = np.flatnonzero(p.argmax(-1) != labels)
-  assert len(wrong) > classification.MAX_MISTAKES
-  order = wrong[np.argsort(-p.max(-1)[wrong])][: classification.MAX_MISTAKES]
+  assert len(wrong) > evaluator.MOST_EXAMPLES
+  order = wrong[np.argsort(-p.max(-1)[wrong])][: evaluator.MOST_EXAMPLES]
   images, _ = _read(split)
-  assert [m.position for m in found.mistakes] == order.tolist()
-  for mistake, position in zip(found.mistakes, order, strict=True):
+  assert [m.position for m in found.examples] == order.tolist()
+  for mistake, position in zip(found.examples, order, strict=True):
     assert mistake.label == labels[position]
-    assert mistake.prediction == p[position].argmax()
-    np.testing.assert_allclose(mistake.confidence, p[position].max(), rtol=1e-4)
+    assert mistake.answer == p[position].argmax()
+    np.testing.assert_allclose(mistake.score, p[position].max(), rtol=1e-4)
     np.testing.assert_array_equal(mistake.image, images[position])
 
 
@@ -157,8 +167,8 @@ def test_of_equal_confidences_the_first_come_first(split, variables):
   constant = jax.tree.map(np.zeros_like, variables)
   found = _evaluate(split, constant, batch_size=8, devices=8)
   _, labels = _probabilities(split, constant)
-  expected = np.flatnonzero(labels != 0)[: classification.MAX_MISTAKES]
-  assert [m.position for m in found.mistakes] == expected.tolist()
+  expected = np.flatnonzero(labels != 0)[: evaluator.MOST_EXAMPLES]
+  assert [m.position for m in found.examples] == expected.tolist()
 
 
 def test_a_perfect_classifier_makes_no_mistake(split):
@@ -167,8 +177,10 @@ def test_a_perfect_classifier_makes_no_mistake(split):
     targets = jax.nn.one_hot(batch["label"], CLASSES)
     return metrics.classification.sums(logits, targets, batch["mask"]), logits
 
-  found = _evaluate(split, {}, batch_size=16, devices=8, task_sums=task_sums)
-  assert found.mistakes == ()
+  found = _evaluate(
+    split, {}, batch_size=16, devices=8, evaluate_batch=task_sums
+  )
+  assert found.examples == ()
   assert found.metrics["top1"] == 1.0
 
 
@@ -176,7 +188,7 @@ def test_logits_that_are_no_numbers_are_no_confident_mistakes(split, variables):
   kernel = variables["params"]["head"]["kernel"] * np.float32(np.nan)
   broken = {"params": {"head": {"kernel": kernel, "bias": np.zeros(CLASSES)}}}
   found = _evaluate(split, broken, batch_size=16, devices=8)
-  assert found.mistakes == ()
+  assert found.examples == ()
   assert found.metrics["top1"] == 0.0
   assert np.isnan(found.metrics["loss"])
   assert found.sums["count"] == SIZE
@@ -184,13 +196,24 @@ def test_logits_that_are_no_numbers_are_no_confident_mistakes(split, variables):
 
 def test_counts_do_not_overflow():
   """2^31 examples are more than 32 bits hold; sums on the host have 64."""
-  half = {"count": np.int32(2**30), "loss": np.float32(0.1)}
-  logits = np.zeros((1, 2), np.float32)
-  batch = {"label": [0], "mask": [0], "image": [None]}
-  batch = {name: np.asarray(value) for name, value in batch.items()}
-  total = None
-  for _ in range(4):
-    total = classification._collect(
-      total, [], np.arange(1), batch, (half, logits)
-    )
-  assert total["count"] == 2**32
+  dataset = data.Dataset(
+    name="four",
+    split="all",
+    class_names=("0",),
+    num_examples=4,
+    ids=lambda indices: list(map(str, indices)),
+    labels=lambda: np.zeros(4, np.int64),
+    read=lambda indices: [(np.zeros((1, 1, 1), np.uint8), 0) for _ in indices],
+  )
+  batches = data.make_batches(dataset, batch_size=1, channels=1, threads=1)
+  evaluate = evaluator.make_evaluator(
+    lambda variables, batch: (
+      {"count": jnp.int32(2**30)},
+      jnp.zeros((1, 1)),
+    ),
+    batches,
+    parallel.make_mesh(jax.devices()[:1]),
+    finish=lambda sums: {},
+    rank=lambda outputs, batch: (np.full(1, np.nan), outputs),
+  )
+  assert evaluate({}).sums["count"] == 2**32

@@ -1,7 +1,7 @@
-"""The programs of many runs that differ in nothing but numbers, each as one.
+"""The programs of runs that differ only in numbers, each program as one.
 
-Their states lie one on the other, in arrays (n, ...). With several devices the
-runs are divided among them; nothing is sent from one to another.
+The states of the runs are stacked in arrays (n, ...). Several devices share the
+runs; nothing is sent from one device to another.
 """
 
 import dataclasses
@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxvision.config import ConfigDict
 from jaxvision.sweeps.vectorized import jaxpr
-from jaxvision.training.setup import assembly
-from jaxvision.training.step import forward, train_step
-from jaxvision.variables import init_variables
+from jaxvision.training import setup
+from jaxvision.training.step import make_train_step, scan_steps
 from jaxvision.xla import batched_init
 
 Tree = Any
@@ -27,7 +26,7 @@ AXIS = "runs"
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
-  """What one run does, as programs with its own numbers in them.
+  """The programs of one run, with its own numbers in them.
 
   Attributes:
     programs: by name: "init", "step", "sums".
@@ -40,7 +39,7 @@ class Trace:
 
 @dataclasses.dataclass(frozen=True)
 class Programs:
-  """What n runs share; `numbers` are those in which they differ.
+  """The programs of n runs, and the numbers in which the runs differ.
 
   Attributes:
     init: (numbers) -> states.
@@ -56,34 +55,39 @@ class Programs:
   numbers: Numbers
 
 
-def trace(parts: assembly.Parts) -> Trace:
+def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
   """Traces the programs of a run."""
-  config, model = parts.config, parts.model
-  step = train_step.make_train_step(
-    forward.make_task_loss(config, model),
+  task = setup.make_task(
+    config,
+    parts.model,
+    image_shape=parts.image_shape,
+    class_names=parts.class_names,
+  )
+  task = setup.surround(config, task, parts.model, mesh=None)
+  step = make_train_step(
+    task.loss,
     parts.optimizer,
     seed=config.seed,
     ema_decay=config.ema.decay,
     accumulate=config.train.accumulate,
   )
-  task_sums = forward.make_task_sums(config, model)
   state = _shapes(parts.template)
   variables = {"params": state.params, **state.model_state}
   batches = [
     {
       name: jax.ShapeDtypeStruct((size, *shape), kind)
-      for name, (shape, kind) in _layout(parts).items()
+      for name, (shape, kind) in task.batch.items()
     }
     for size in (
-      assembly.batch_size(config, train=True),
-      assembly.batch_size(config, train=False),
+      setup.batch_size(config, train=True),
+      setup.batch_size(config, train=False),
     )
   ]
   made = {
-    "init": _traced(functools.partial(batched_init.evaluate, _init(parts))),
+    "init": _traced(functools.partial(batched_init.evaluate, parts.draw)),
     "step": _traced(step, state, batches[0]),
     "sums": _traced(
-      lambda variables, batch: task_sums(variables, batch)[0],
+      lambda variables, batch: task.evaluate(variables, batch)[0],
       variables,
       batches[1],
     ),
@@ -93,7 +97,7 @@ def trace(parts: assembly.Parts) -> Trace:
 
 
 def is_alike(a: Trace, b: Trace) -> bool:
-  """Whether two runs differ in numbers alone."""
+  """Whether two runs differ only in numbers."""
   try:
     for name in a.programs:
       jaxpr.lift([a.programs[name], b.programs[name]])
@@ -103,14 +107,14 @@ def is_alike(a: Trace, b: Trace) -> bool:
 
 
 def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
-  """Makes the programs of runs that differ in numbers alone.
+  """Makes the programs of runs that differ only in numbers.
 
   Args:
     traces: of the runs.
     mesh: `mesh_of` their number.
 
   Raises:
-    lifting.Different: they differ in more.
+    jaxpr.Different: they differ in more.
   """
   lifted = {
     name: jaxpr.lift([each.programs[name] for each in traces])
@@ -124,7 +128,7 @@ def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
   }
   runs, whole = PartitionSpec(AXIS), PartitionSpec()
   divide = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
-  # Said, for runs of one seed have no numbers to tell it.
+  # The numbers do not show it where the runs differ in none.
   here = len(traces) // mesh.size
 
   def init(numbers):
@@ -134,7 +138,7 @@ def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
     def step(states, batch):
       return jax.vmap(calls["step"])(numbers, states, batch)
 
-    return train_step.scan_steps(step)(states, rows, examples)
+    return scan_steps(step)(states, rows, examples)
 
   def sums(numbers, variables, batch):
     of_all = jax.vmap(calls["sums"], in_axes=(0, 0, None))
@@ -157,30 +161,18 @@ def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
 
 
 def mesh_of(count: int) -> Mesh:
-  """The devices that `count` runs are divided among, as many as divide it."""
+  """The devices that share `count` runs: the most that divide the count."""
   devices = jax.devices()
   size = max(n for n in range(1, len(devices) + 1) if count % n == 0)
   return Mesh(np.asarray(devices[:size]), (AXIS,))
 
 
 def put(tree: Tree, mesh: Mesh, *, axis: int | None = 0) -> Tree:
-  """Arrays with the runs along an axis, or of all runs where it is None."""
+  """Sends arrays with the runs along an axis; None: one array for all runs."""
   spec = (
     PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS)
   )
   return jax.device_put(tree, NamedSharding(mesh, spec))
-
-
-def _init(parts: assembly.Parts) -> Callable[[], Tree]:
-  """The function behind `parts.init`, which is compiled for one run."""
-
-  def init() -> Tree:
-    variables = init_variables(
-      parts.model, parts.config.seed, parts.image_shape
-    )
-    return assembly.init_state(parts.config, variables, parts.optimizer)
-
-  return init
 
 
 def _traced(
@@ -200,12 +192,3 @@ def _shapes(tree: Tree) -> Tree:
   return jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree
   )
-
-
-def _layout(parts: assembly.Parts) -> dict[str, tuple[tuple[int, ...], Any]]:
-  """The shape of an example, and its type, by what it is called."""
-  return {
-    "image": (parts.image_shape, jnp.uint8),
-    "label": ((), jnp.int32),
-    "mask": ((), jnp.float32),
-  }

@@ -9,7 +9,7 @@ import tiny_runs
 
 from jaxvision import models, optimizers
 from jaxvision.training.loop import compilation
-from jaxvision.training.step import forward, precision
+from jaxvision.training.setup import precision
 
 SHORT = "bfloat16"
 
@@ -42,7 +42,7 @@ def test_by_default_everything_is_float32(folder):
   parts, state, _ = _run(folder)
   assert _types(state) == {"float32"}
   assert parts.model.dtype == "float32"
-  assert precision.optimizer_state(parts.config) is None
+  assert precision.optimizer_state(tiny_runs.load_config(folder)) is None
 
 
 @pytest.mark.parametrize(
@@ -90,17 +90,10 @@ def test_logits_have_the_type_of_the_output(folder):
   logits = {}
   for name in ("float32", SHORT):
     parts = tiny_runs.prepare(folder, precision__output=name)
-    evaluate = forward.make_task_sums(parts.config, parts.model)
-    with precision.of_logits(parts.model, name):
-      raw = jax.eval_shape(
-        lambda v, parts=parts: parts.model.apply(
-          v, jnp.zeros((2, *parts.image_shape)), train=False
-        ),
-        parts.template.variables,
-      )
-    assert raw.dtype == name
     batch = parts.batches["validation"].at(0)
-    _, logits[name] = jax.jit(evaluate)(parts.init().variables, batch)
+    _, logits[name] = jax.jit(parts.task.evaluate)(
+      parts.init().variables, batch
+    )
   short = logits["float32"].astype(SHORT).astype(jnp.float32)
   np.testing.assert_allclose(logits[SHORT], short, rtol=0.01)
   assert not np.array_equal(logits["float32"], logits[SHORT])

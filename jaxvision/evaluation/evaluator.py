@@ -1,0 +1,166 @@
+"""Evaluates a task on a whole split, every example exactly once."""
+
+import dataclasses
+import functools
+import heapq
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+
+from jaxvision import data, parallel
+from jaxvision.metrics import Evaluation, Example
+
+Tree = Any
+MOST_EXAMPLES = 24
+# (outputs, batch) of numpy arrays -> (scores (b,), answers (b, ...))
+Rank = Callable[[np.ndarray, Tree], tuple[np.ndarray, np.ndarray]]
+
+
+def make_evaluator(
+  evaluate_batch: Callable[[Tree, Tree], tuple[Tree, jax.Array]],
+  batches: data.Batches,
+  mesh: Mesh,
+  *,
+  finish: Callable[[Tree], dict[str, float]],
+  rank: Rank,
+  placement: str = "host",
+  interruptible: Callable[[Iterator[Tree]], Iterator[Tree]] = iter,
+) -> Callable[..., Evaluation]:
+  """evaluate(variables, limit=None) -> Evaluation of all of `batches`.
+
+  With a limit it ends after so many batches.
+
+  Args:
+    evaluate_batch: (variables, batch) -> (sums, outputs (b, ...)).
+    batches: a split in order; its last batch is padded with mask 0.
+    mesh: of the variables.
+    finish: sums -> metrics by name.
+    rank: the scores of the examples that the report may show, the highest
+      first; a score that is not finite excludes an example.
+    placement: "host" makes and sends the batches for each evaluation, "device"
+      for the first one only; then they stay, divided over the devices.
+    interruptible: iterates over the batches; an exception of it ends the
+      evaluation.
+
+  Raises:
+    ValueError: the split is too large to stay on the device.
+  """
+  feed = functools.partial(_feed, batches, mesh)
+  if placement == "device":
+    batches.check_resident()
+    resident = functools.cache(lambda: tuple(_feed(batches, mesh, None)))
+    feed = lambda limit: resident()[:limit]  # noqa: E731
+  measure = jax.jit(evaluate_batch, out_shardings=parallel.replicated(mesh))
+  rows = np.arange(batches.batch_size)[batches.rows]
+
+  def evaluate(variables: Tree, limit: int | None = None) -> Evaluation:
+    total, best, pending = None, [], None
+    for number, (batch, on_devices) in enumerate(interruptible(feed(limit))):
+      measured = measure(variables, on_devices)
+      # Reads the batch before this one while this one is computed.
+      if pending:
+        total = _collect(total, best, rank, *pending)
+      positions = number * batches.batch_size + rows
+      pending = (positions, batch, measured)
+    total = _collect(total, best, rank, *pending)
+    examples = _of_all_processes(
+      [item[2] for item in best], rank, batch, _own(measured, positions)
+    )
+    examples.sort(key=lambda each: (-each.score, each.position))
+    return Evaluation(
+      metrics=finish(total),
+      sums=total,
+      examples=tuple(examples[:MOST_EXAMPLES]),
+    )
+
+  return evaluate
+
+
+def _feed(
+  batches: data.Batches, mesh: Mesh, limit: int | None
+) -> Iterator[tuple[Tree, Tree]]:
+  """Each batch: this process's rows here, and all of it on the devices."""
+  for batch in batches.iterate(0, limit or batches.num_batches):
+    yield batch, parallel.put_batch(batch, mesh)
+
+
+def _collect(total, best, rank: Rank, positions, batch, measured) -> Tree:
+  """Adds a batch to the sums and keeps the examples with the highest scores."""
+  sums = jax.tree.map(_widen, jax.device_get(measured[0]))
+  scores, answers = rank(_own(measured, positions), batch)
+  _keep_examples(best, scores, answers, batch, positions)
+  if total is None:
+    return sums
+  return jax.tree.map(np.add, total, sums)
+
+
+def _own(measured, positions: np.ndarray) -> np.ndarray:
+  """The outputs of this process's rows of a batch."""
+  outputs = jax.device_get(measured[1])
+  return outputs[positions % len(outputs)]
+
+
+def _widen(array: np.ndarray) -> np.ndarray:
+  """Sums of many batches: 64 bits, so that counts stay exact."""
+  kind = np.int64 if np.issubdtype(array.dtype, np.integer) else np.float64
+  return np.asarray(array, kind)
+
+
+def _keep_examples(
+  best, scores: np.ndarray, answers: np.ndarray, batch, positions: np.ndarray
+) -> None:
+  """Updates a heap of (score, -position, Example) in place.
+
+  Images are copied: a view would keep the whole batch in memory.
+  """
+  found = np.flatnonzero(np.isfinite(scores) & (batch["mask"] > 0))
+  order = np.argsort(-scores[found], kind="stable")
+  for i in found[order[:MOST_EXAMPLES]]:
+    example = Example(
+      score=float(scores[i]),
+      position=int(positions[i]),
+      label=batch["label"][i].copy(),
+      answer=answers[i].copy(),
+      image=batch["image"][i].copy(),
+    )
+    item = (example.score, -example.position, example)
+    if len(best) < MOST_EXAMPLES:
+      heapq.heappush(best, item)
+    else:
+      heapq.heappushpop(best, item)
+
+
+def _of_all_processes(
+  examples: list[Example], rank: Rank, batch: Tree, outputs: np.ndarray
+) -> list[Example]:
+  """The examples of all processes; each has kept those of its own rows.
+
+  Rows of two processes may overlap. The batch and its outputs are any of this
+  process: they give the shapes of padding.
+  """
+  if jax.process_count() == 1:
+    return examples
+  _, answers = rank(outputs, batch)
+  blank = Example(-np.inf, 0, batch["label"][0], answers[0], batch["image"][0])
+  padded = examples + [blank] * (MOST_EXAMPLES - len(examples))
+  names = [field.name for field in dataclasses.fields(Example)]
+  columns = [np.stack([getattr(e, name) for e in padded]) for name in names]
+  # As bytes: the devices would make floats and integers narrower.
+  gathered = [_gather(column) for column in columns]
+  found = [
+    Example(float(score), int(position), *row)
+    for score, position, *row in zip(*gathered, strict=True)
+  ]
+  known = {each.position: each for each in found if np.isfinite(each.score)}
+  return list(known.values())
+
+
+def _gather(column: np.ndarray) -> np.ndarray:
+  """(n, ...) of each process -> (n processes, ...), of the same type."""
+  content = np.ascontiguousarray(column).view(np.uint8)
+  gathered = multihost_utils.process_allgather(content)
+  return gathered.reshape(-1, *content.shape[1:]).view(column.dtype)

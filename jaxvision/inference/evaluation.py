@@ -1,0 +1,77 @@
+"""A trained run evaluated on a split."""
+
+import logging
+
+import jax
+import numpy as np
+
+from jaxvision import data, metrics, trees
+from jaxvision.evaluation import evaluator
+from jaxvision.training import setup
+from jaxvision.training.setup import data_record, restore
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def evaluate(
+  run: restore.TrainedRun, *, role: str = "test", data_changed: str = "refuse"
+) -> metrics.Evaluation:
+  """Evaluates a run on a split of its own data.
+
+  Warns of examples that the run was trained on.
+
+  Args:
+    run: from `load_run`.
+    role: "train", "validation" or "test".
+    data_changed: "accept" allows data that have changed since the training.
+
+  Raises:
+    ValueError: the config does not have this split, or the data have changed.
+    trees.NotFinite: a metric is not finite.
+  """
+  split = run.config.data.get(role)
+  if not split:
+    raise ValueError(
+      f"the run has no {role} split (data.{role} = {split!r}); choose another "
+      "split"
+    )
+  dataset = data.open_dataset(setup.make_source(run.config), split)
+  if dataset.class_names != run.class_names:
+    raise ValueError(
+      f"{dataset.name} has {len(dataset.class_names)} classes "
+      f"{dataset.class_names[:5]}..., but the run was trained on "
+      f"{len(run.class_names)}: {run.class_names[:5]}..."
+    )
+  if run.workdir:
+    data_record.check_role(run.workdir, role, dataset, changed=data_changed)
+  batches = setup.make_batches(run.config, dataset, train=False, mesh=run.mesh)
+  return measure(run, batches)
+
+
+def measure(
+  run: restore.TrainedRun, batches: data.Batches
+) -> metrics.Evaluation:
+  """Evaluates a run on batches of any split that has the classes of the run.
+
+  Raises:
+    trees.NotFinite: a metric is not finite.
+  """
+  if run.averaged:
+    _LOGGER.info("evaluated: the moving average of the parameters")
+  task = setup.surround(run.config, run.task, run.model, run.mesh)
+  evaluate_all = evaluator.make_evaluator(
+    task.evaluate, batches, run.mesh, finish=task.finish, rank=task.rank
+  )
+  measured = evaluate_all(run.variables)
+  split = batches.examples.dataset.split
+  trees.check_finite(
+    jax.tree.map(np.asarray, measured.metrics),
+    what=f"step {run.step}, evaluated on {split}: the model overflows, and",
+  )
+  return measured
+
+
+def describe(run: restore.TrainedRun) -> str:
+  """The checkpoint in use: "step 48, moving average of the parameters"."""
+  average = ", moving average of the parameters" if run.averaged else ""
+  return f"step {run.step}{average}"

@@ -1,0 +1,259 @@
+"""Trials whose states are stacked, and the program that the loop runs on them.
+
+A step that takes a fraction of a millisecond leaves a machine idle: the call
+costs more than the computation. Here one call takes a step of all trials.
+
+Arrays by trial have a leading axis of the trials of the stack, in their order.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxvision import trees
+from jaxvision.config import ConfigDict
+from jaxvision.metrics import Evaluation
+from jaxvision.sweeps.vectorized import programs
+from jaxvision.training.loop import results, train_loop
+from jaxvision.training.setup import Parts
+
+Tree = Any
+
+# Keys of the data that are numbers in the traces.
+_TRACED = ("device_transforms", "mean", "std")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+  """A run before its first step.
+
+  Attributes:
+    config: frozen.
+    parts: of the config.
+    trace: of the parts.
+  """
+
+  config: ConfigDict
+  parts: Parts
+  trace: programs.Trace
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shared:
+  """The programs and data of the trials in a stack.
+
+  Attributes:
+    trials: by place.
+    mesh: of the devices that share the trials.
+    programs: of all trials.
+    numbers: of the programs, (n, ...), on the mesh.
+    examples: of the training split, on every device.
+    evaluated: by role, the batches of a split, on every device.
+  """
+
+  trials: Sequence[Trial]
+  mesh: Mesh
+  programs: programs.Programs
+  numbers: Tree
+  examples: Tree
+  evaluated: Mapping[str, tuple[Tree, ...]]
+
+
+def why_alone(config: ConfigDict) -> str:
+  """Why a run cannot be trained with others; "" if it can."""
+  reasons = {
+    "it has several processes": jax.process_count() > 1,
+    'its data.placement is not "device"': config.data.placement != "device",
+    "it starts from a file of weights": bool(config.model.weights),
+    "it measures probes": bool(config.evaluate.probes),
+  }
+  return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def groups(trials: Mapping[int, Trial]) -> list[list[int]]:
+  """The keys of trials that can be in one stack, at least two in a group."""
+  found: list[list[int]] = []
+  for key, trial in trials.items():
+    for group in found:
+      if _can_share(trials[group[0]], trial):
+        group.append(key)
+        break
+    else:
+      found.append([key])
+  return [group for group in found if len(group) > 1]
+
+
+def _can_share(a: Trial, b: Trial) -> bool:
+  """Whether two trials can be in one stack.
+
+  They have the same splits, do the same at the same steps, and their programs
+  differ only in numbers. Numbers of the transforms on the device are traced.
+  """
+  return (
+    a.parts.steps == b.parts.steps
+    and a.config.train == b.config.train
+    and _data(a) == _data(b)
+    and programs.is_alike(a.trace, b.trace)
+  )
+
+
+def _data(trial: Trial) -> tuple[Any, ...]:
+  """What the trials of a stack have in common of their data."""
+  keys = trial.config.data.to_dict()
+  sizes = [each.batch_size for each in trial.parts.batches.values()]
+  return {k: v for k, v in keys.items() if k not in _TRACED}, sizes
+
+
+def make_program(
+  trials: Sequence[Trial],
+  *,
+  states: Sequence[Tree] | None = None,
+  data_of: _Shared | None = None,
+) -> tuple[train_loop.Program, Tree]:
+  """Makes the program of some trials, and their stacked state.
+
+  Args:
+    trials: that can share it.
+    states: of the trials, of numpy arrays; None draws those of step 0.
+    data_of: a stack with the same data, which are used where they are.
+  """
+  mesh = programs.mesh_of(len(trials))
+  shared = programs.share([each.trace for each in trials], mesh)
+  numbers = programs.put(shared.numbers, mesh)
+  if states is None:
+    state = shared.init(numbers["init"])
+  else:
+    leaves = zip(*map(jax.tree.leaves, states), strict=True)
+    structure = jax.tree.structure(trials[0].parts.template)
+    stacked = jax.tree.unflatten(structure, [np.stack(x) for x in leaves])
+    state = programs.put(stacked, mesh)
+  if data_of and data_of.mesh == mesh:
+    examples, evaluated = data_of.examples, data_of.evaluated
+  else:
+    examples, evaluated = _put_data(trials[0].parts, mesh)
+  made = _Shared(trials, mesh, shared, numbers, examples, evaluated)
+  return _program(made), state
+
+
+def _put_data(
+  parts: Parts, mesh: Mesh
+) -> tuple[Tree, Mapping[str, tuple[Tree, ...]]]:
+  """The examples of the training split, and the batches of the others."""
+  put = functools.partial(programs.put, mesh=mesh, axis=None)
+  evaluated = {
+    role: tuple(map(put, batches.iterate(0, batches.num_batches)))
+    for role, batches in parts.batches.items()
+    if role != "train"
+  }
+  return put(parts.batches["train"].resident()), evaluated
+
+
+def _program(shared: _Shared) -> train_loop.Program:
+  parts = shared.trials[0].parts
+  role, name = results.final_split(parts)
+
+  def measure(state: Tree) -> list[dict[str, Mapping[str, float]]]:
+    return [
+      {split: evaluation.metrics for split, evaluation in each.items()}
+      for each in _evaluate(shared, state, "validation")
+    ]
+
+  return train_loop.Program(
+    step=functools.partial(_step, shared),
+    feed=functools.partial(_feed, parts.steps.total, parts.steps_per_call),
+    measure=measure,
+    not_finite=functools.partial(
+      trees.not_finite_of_each, count=len(shared.trials)
+    ),
+    final=lambda state: [e.get(name) for e in _evaluate(shared, state, role)],
+    split=functools.partial(_split, shared),
+    places=len(shared.trials),
+    keep=functools.partial(_keep, shared),
+  )
+
+
+def _feed(total: int, count: int, first: int) -> Iterator[tuple[int, range]]:
+  """The steps of each call; the program finds the rows of its trials."""
+  for step in range(first, total, count):
+    yield step + count, range(step, step + count)
+
+
+def _step(shared: _Shared, state: Tree, steps: range) -> tuple[Tree, Tree]:
+  """Takes some steps of all trials, each on its own batches."""
+  rows = [
+    each.parts.batches["train"].line_up(steps.start, steps.stop)
+    for each in shared.trials
+  ]
+  return shared.programs.steps(
+    shared.numbers["step"],
+    state,
+    programs.put(np.stack(rows, 1), shared.mesh, axis=1),
+    shared.examples,
+  )
+
+
+def _evaluate(
+  shared: _Shared, state: Tree, role: str
+) -> list[dict[str, Evaluation]]:
+  """The evaluations on a split: {"role": ..., "role_ema": ...} by trial.
+
+  They have no examples: the programs do not return the outputs.
+  """
+  found: list[dict[str, Evaluation]] = [{} for _ in shared.trials]
+  if role not in shared.evaluated:
+    return found
+  networks = {role: {"params": state.params, **state.model_state}}
+  if shared.trials[0].parts.averaged:
+    networks[f"{role}_ema"] = state.ema
+  for name, variables in networks.items():
+    total = _sums(shared, variables, role)
+    for place, trial in enumerate(shared.trials):
+      sums = jax.tree.map(lambda x, i=place: x[i], total)
+      values = trial.parts.task.finish(sums)
+      found[place][name] = Evaluation(metrics=values, sums=sums, examples=())
+  return found
+
+
+def _sums(shared: _Shared, variables: Tree, role: str) -> Tree:
+  """The sums over a split, (n, ...) arrays in 64 bits: counts stay exact."""
+  total = None
+  for batch in shared.evaluated[role]:
+    sums = shared.programs.sums(shared.numbers["sums"], variables, batch)
+    sums = jax.tree.map(_widen, jax.device_get(sums))
+    total = sums if total is None else jax.tree.map(np.add, total, sums)
+  return total
+
+
+def _widen(array: np.ndarray) -> np.ndarray:
+  kind = np.int64 if np.issubdtype(array.dtype, np.integer) else np.float64
+  return np.asarray(array, kind)
+
+
+def _keep(
+  shared: _Shared, state: Tree, places: Sequence[int]
+) -> tuple[train_loop.Program, Tree]:
+  """The program and the state of some trials, at least one."""
+  states = _split(shared, state)
+  return make_program(
+    [shared.trials[place] for place in places],
+    states=[states[place] for place in places],
+    data_of=shared,
+  )
+
+
+def _split(shared: _Shared, state: Tree) -> list[Tree]:
+  """The state of each trial, of numpy arrays, as that of a single run."""
+  leaves = jax.tree.leaves(jax.device_get(state))
+  return [
+    jax.tree.unflatten(
+      # Names in the optimizer's state contain numbers of the trial.
+      jax.tree.structure(each.parts.template),
+      [np.asarray(leaf[place]) for leaf in leaves],
+    )
+    for place, each in enumerate(shared.trials)
+  ]

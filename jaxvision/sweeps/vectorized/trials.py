@@ -1,0 +1,292 @@
+"""The trials of a sweep, trained alone or in groups, and their outcomes.
+
+The trials of a group are a stack. Each has a folder with its metrics, its last
+checkpoint and its result, so another process can resume it alone. A group does
+not save the best checkpoints, because a save takes longer than many steps of a
+small model. It writes no reports and no arrays for them: these take seconds for
+each trial.
+"""
+
+import contextlib
+import functools
+import logging
+import pathlib
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from jaxvision import checkpoint, files, parallel, sweeps, training, user_code
+from jaxvision import config as configs
+from jaxvision.processes import preemption
+from jaxvision.runs import metrics_log
+from jaxvision.runs import workdir as workdirs
+from jaxvision.sweeps.vectorized import programs, stack
+from jaxvision.training import setup
+from jaxvision.training.loop import results, train_loop
+from jaxvision.training.setup import data_record
+from jaxvision.xla import cache
+
+# {trial: (step, steps in all, values of an evaluation)} -> {trial: the reason
+# to stop it early}.
+Watch = Callable[
+  [Mapping[int, tuple[int, int, Mapping[str, float]]]], Mapping[int, str]
+]
+
+# The text of XLA's errors when a device has no memory left.
+_NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory")
+_LONGEST_REASON = 500  # characters
+# The least seconds between two saves: shorter groups save only at their end.
+_SAVE_SECONDS = 60.0
+_LOGGER = logging.getLogger(__name__)
+
+
+def run(recipe: str, **arguments: Any) -> sweeps.Outcome:
+  """Trains a trial alone; a failure is an outcome, too.
+
+  Args:
+    recipe: of `training.train`.
+    **arguments: of `training.train`.
+
+  Raises:
+    train_loop.Preempted: the process is preempted, and the run is saved.
+    sweeps.Lost: the trial was given to another worker.
+    Exception: the disk is full, which is no failure of the trial.
+  """
+  try:
+    # The storage has given the trial to this worker only.
+    training.train(recipe, claimed=True, **arguments)
+  except train_loop.Ended as end:
+    return sweeps.Outcome("pruned", str(end))
+  except (train_loop.Preempted, sweeps.Lost):
+    raise
+  except Exception as error:
+    if files.disk_is_full(error):
+      raise
+    _LOGGER.exception("the trial in %s failed", arguments["workdir"])
+    return sweeps.Outcome("failed", _reason(error))
+  return sweeps.Outcome("complete")
+
+
+def run_together(
+  recipe: str,
+  *,
+  workdirs: Sequence[pathlib.Path],
+  overrides: Sequence[Mapping[str, Any]],
+  watch: Watch,
+  copies: Mapping[str, user_code.Bundle] | None = None,
+) -> list[sweeps.Outcome | None]:
+  """Trains trials in groups that share their programs.
+
+  Args:
+    recipe: of all trials.
+    workdirs, overrides: of each trial.
+    watch: receives the evaluations of a group, and may stop trials early. A
+      trial is its place in these lists.
+    copies: of the code of the sweep, as for `training.train`.
+
+  Returns:
+    The outcome of each trial; None for a trial that must be run alone. Its run
+    finds the reason again, and reports it.
+
+  Raises:
+    train_loop.Preempted: the process is preempted; all trials are saved.
+  """
+  cache.cache_compilations()
+  trials = _prepare(recipe, overrides, copies)
+  outcomes: list[sweeps.Outcome | None] = [None] * len(workdirs)
+  with preemption.requested([signal.SIGTERM]) as should_stop:
+    for group in stack.groups(trials):
+      folders = {i: workdirs[i] for i in group}
+      for i, folder in folders.items():
+        _claim(trials[i], folder, recipe=recipe, overrides=overrides[i])
+      try:
+        left = _train(
+          {i: trials[i] for i in group}, folders, watch, should_stop
+        )
+      except jax.errors.JaxRuntimeError as error:
+        if not _is_out_of_memory(error):
+          raise
+        _LOGGER.warning("no memory for %d trials at once", len(group))
+        continue
+      for i in group:
+        outcomes[i] = _outcome(left.get(i))
+  return outcomes
+
+
+def _prepare(
+  recipe: str,
+  overrides: Sequence[Mapping[str, Any]],
+  copies: Mapping[str, user_code.Bundle] | None,
+) -> dict[int, stack.Trial]:
+  """The trials that may share a program, by their place in the list."""
+  trials, splits = {}, None
+  for i, each in enumerate(overrides):
+    try:
+      config = configs.load(recipe, each, copies=copies)
+      if why := stack.why_alone(config):
+        _LOGGER.info("a trial is run alone: %s", why)
+        continue
+      splits = splits or setup.open_splits(config)
+      parts = setup.prepare(config, splits)
+      trials[i] = stack.Trial(config, parts, programs.trace(config, parts))
+    except (ValueError, OSError) as error:
+      _LOGGER.info("a trial is run alone: %s", error)
+  return trials
+
+
+def _claim(trial: stack.Trial, folder: pathlib.Path, **origin: Any) -> None:
+  """Makes the folder of a trial."""
+  workdirs.claim(folder, config=trial.config.to_dict(), **origin)
+  data_record.check(folder, trial.parts.splits)
+  workdirs.add_environment(
+    folder,
+    step=0,
+    devices=parallel.describe(trial.parts.mesh),
+    backend=jax.default_backend(),
+  )
+
+
+def _train(
+  trials: Mapping[int, stack.Trial],
+  folders: Mapping[int, pathlib.Path],
+  watch: Watch,
+  should_stop: preemption.Stopping,
+) -> dict[int, Exception]:
+  """Trains a group and writes its results; the errors of unfinished trials.
+
+  Raises:
+    train_loop.Preempted: the process is preempted; all trials are saved.
+  """
+  parts = next(iter(trials.values())).parts
+  with contextlib.ExitStack() as held:
+    for folder in folders.values():
+      held.enter_context(workdirs.held(folder, claimed=True))
+    with contextlib.ExitStack() as opened:
+      members = {
+        _member(trial, folders[i], opened): i for i, trial in trials.items()
+      }
+      program, state = stack.make_program(list(trials.values()))
+      ended = train_loop.run_loop(
+        program,
+        state,
+        members=list(members),
+        settings=train_loop.Settings(
+          steps=parts.steps,
+          batch_size=parts.batches["train"].batch_size,
+          num_examples=parts.splits["train"].num_examples,
+          watch=functools.partial(_watch_members, watch, members),
+          save_seconds=_SAVE_SECONDS,
+        ),
+        should_stop=should_stop,
+      )
+    left = _write_results(ended, members, trials, folders)
+  for error in left.values():
+    if isinstance(error, train_loop.Preempted):
+      raise error
+  return left
+
+
+def _watch_members(
+  watch: Watch,
+  members: Mapping[train_loop.Member, int],
+  told: Mapping[train_loop.Member, tuple[int, int, Mapping[str, float]]],
+) -> dict[train_loop.Member, str]:
+  """`watch`, for the members of the loop."""
+  reasons = watch({members[member]: each for member, each in told.items()})
+  return {member: reasons[i] for member, i in members.items() if reasons.get(i)}
+
+
+def _member(
+  trial: stack.Trial, folder: pathlib.Path, opened: contextlib.ExitStack
+) -> train_loop.Member:
+  """A trial in the loop; its files are closed with `opened`."""
+  lines = metrics_log.open_metrics(folder, first_step=0, tensorboard=False)
+  keep = trial.config.checkpoint.keep
+
+  # A trial with a folder of checkpoints is resumed alone, so the folder is made
+  # by the first save.
+  @functools.cache
+  def manager() -> checkpoint.Manager:
+    return opened.enter_context(checkpoint.open_manager(folder, keep=keep))
+
+  return train_loop.Member(
+    record=train_loop.empty_record(),
+    schedule=trial.parts.schedule,
+    write=opened.enter_context(lines),
+    save=lambda *args, **named: checkpoint.save(manager(), *args, **named),
+    wait=lambda: checkpoint.wait(manager()),
+    best=trial.parts.best,
+  )
+
+
+def _write_results(
+  ended: train_loop.Stack,
+  members: Mapping[train_loop.Member, int],
+  trials: Mapping[int, stack.Trial],
+  folders: Mapping[int, pathlib.Path],
+) -> dict[int, Exception]:
+  """Evaluates the trials that took all steps, and writes the results of all.
+
+  Returns:
+    The errors of the trials that have not finished.
+  """
+  facts = results.describe(next(iter(trials.values())).parts, None)
+  left = {members[member]: error for member, error in ended.left.items()}
+  found = {}
+  if ended.members:
+    evaluations = ended.program.final(ended.state)
+    states = ended.program.split(ended.state)
+    for place, member in ended.members.items():
+      i = members[member]
+      try:
+        found[i] = results.finished(
+          trials[i].parts,
+          facts,
+          state=states[place],
+          evaluation=evaluations[place],
+        )
+      except train_loop.Diverged as error:
+        left[i] = error
+  for member, i in members.items():
+    result = found.get(i) or {**facts, "status": _status(left[i], folders[i])}
+    results.write_result(folders[i], result, member.record)
+  return left
+
+
+def _status(error: Exception, folder: pathlib.Path) -> str:
+  """The status of a trial that has not finished."""
+  if isinstance(error, train_loop.Preempted):
+    return f"preempted: {error}"
+  if isinstance(error, train_loop.Ended):
+    return f"ended early: {error}"
+  if checkpoint.newest(folder) is None:
+    return results.explain_divergence(None, error)
+  with checkpoint.open_manager(folder) as manager:
+    return results.explain_divergence(manager, error)
+
+
+def _outcome(error: Exception | None) -> sweeps.Outcome:
+  """The outcome of a trial that was trained in a group."""
+  if error is None:
+    return sweeps.Outcome("complete")
+  if isinstance(error, train_loop.Ended):
+    return sweeps.Outcome("pruned", str(error))
+  return sweeps.Outcome("failed", _reason(error))
+
+
+def _reason(error: Exception) -> str:
+  """Why a trial failed, in a line."""
+  text = " ".join(str(error).split())[:_LONGEST_REASON]
+  if isinstance(error, train_loop.Diverged):
+    return f"diverged: {text}"
+  if _is_out_of_memory(error):
+    return f"out of memory: {text}"
+  return f"{type(error).__name__}: {text}"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+  return isinstance(error, MemoryError) or any(
+    text in str(error) for text in _NO_MEMORY
+  )

@@ -1,0 +1,63 @@
+"""How a run leaves the loop before its last step."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from jaxvision import trees
+
+
+class Preempted(Exception):
+  """The run was preempted; its state is saved, and it can resume."""
+
+
+class Diverged(trees.NotFinite):
+  """A number of the loss or of the state is not finite.
+
+  Attributes:
+    good: the last step whose checkpoint is known to be good, where known.
+  """
+
+  def __init__(self, message: str, *, good: int | None = None):
+    super().__init__(message)
+    self.good = good
+
+
+class Ended(Exception):
+  """The run was stopped early by its watcher; the message gives the reason."""
+
+
+def diverged_step(sums: Mapping[str, float], step: int) -> Diverged | None:
+  """The error of a step whose loss or gradient is not finite; None if finite.
+
+  Args:
+    sums: of the step, with "loss" and "gradient_norm".
+    step: its number, from 1.
+  """
+  loss, norm = sums["loss"], sums["gradient_norm"]
+  if math.isfinite(loss) and math.isfinite(norm):
+    return None
+  return Diverged(
+    f"step {step}: the loss is {loss} and the norm of its gradient {norm}",
+    # A loss is that of the state before the step.
+    good=step - (1 if math.isfinite(loss) else 2),
+  )
+
+
+def diverged_state(paths: Sequence[str], step: int) -> Diverged | None:
+  """The error of a state after a step; None if it is finite.
+
+  The loss shows it one step later. It does not show an infinite state of the
+  optimizer, or the effect of the last step.
+
+  Args:
+    paths: of the leaves that are not finite.
+    step: the number of steps that the state has taken.
+  """
+  if not paths:
+    return None
+  more = f" and {len(paths) - 3} more arrays" if len(paths) > 3 else ""
+  return Diverged(
+    f"step {step}: the update has made NaN or infinity of "
+    f"{', '.join(paths[:3])}{more}",
+    good=step - 1,
+  )

@@ -1,0 +1,96 @@
+"""The stream of batches that the compiled step is fed.
+
+With the data on the device, only the indices of the examples are sent: those of
+a thousand batches together, the line-up. The step finds its own indices in it.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvision import parallel
+from jaxvision.training.setup import Parts
+
+Tree = Any
+
+_LINE_UP_STEPS = 1024  # steps whose indices are sent together
+
+
+def resident_template(parts: Parts) -> Tree:
+  """The shapes of the training split where it lies on each device, whole."""
+  rows = parts.batches["train"].num_examples + 1
+  whole = parallel.replicated(parts.mesh)
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(
+      (rows, *leaf.shape[1:]), leaf.dtype, sharding=whole
+    ),
+    parts.batch,
+  )
+
+
+def put_resident(parts: Parts) -> Tree:
+  """The training split, whole on each device; a process reads a part of it."""
+  batches, mesh = parts.batches["train"], parts.mesh
+  whole = parallel.replicated(mesh)
+  if jax.process_count() == 1:
+    return jax.device_put(batches.resident(), whole)
+  padding = batches.num_examples
+  rows = np.arange(-(-(padding + 1) // mesh.size) * mesh.size)
+  own = rows[parallel.local_rows(len(rows), mesh)]
+  spread = parallel.put_batch(batches.resident(np.minimum(own, padding)), mesh)
+  first = functools.partial(jax.tree.map, lambda each: each[: padding + 1])
+  return jax.jit(first, out_shardings=whole)(spread)
+
+
+def _line_up_steps(parts: Parts) -> int:
+  """Steps in a line-up: a multiple of those in a call."""
+  block = parts.steps_per_call
+  return block * max(1, min(_LINE_UP_STEPS, parts.steps.total) // block)
+
+
+def line_up_template(parts: Parts) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(
+    (_line_up_steps(parts), parts.batches["train"].batch_size),
+    np.int32,
+    sharding=parallel.batch_sharding(parts.mesh, axis=1),
+  )
+
+
+def feed_batches(
+  parts: Parts,
+) -> Callable[[int], Iterator[tuple[int, Tree]]]:
+  """feed(step): the batches from there to the end, sent to the devices."""
+
+  def feed(step: int):
+    batches = parts.batches["train"].iterate(step, parts.steps.total)
+    with contextlib.closing(batches):
+      for number, batch in enumerate(batches, step + 1):
+        yield number, parallel.put_batch(batch, parts.mesh)
+
+  return feed
+
+
+def feed_line_up(
+  parts: Parts,
+) -> Callable[[int], Iterator[tuple[int, Tree]]]:
+  """feed(step): the line-up that the step is in, sent once.
+
+  Line-ups begin at multiples of their length, wherever the run begins.
+  """
+  block, length = parts.steps_per_call, _line_up_steps(parts)
+  batches, total = parts.batches["train"], parts.steps.total
+  rows = parallel.local_rows(parts.batches["train"].batch_size, parts.mesh)
+
+  def feed(step: int):
+    for start in range(step - step % length, total, length):
+      stop = start + length
+      indices = np.ascontiguousarray(batches.line_up(start, stop)[:, rows])
+      line_up = parallel.put_batch(indices, parts.mesh, axis=1)
+      for first in range(max(start, step), min(stop, total), block):
+        yield first + block, line_up
+
+  return feed

@@ -1,0 +1,201 @@
+"""The model, task, schedule and optimizer that a config names.
+
+Each function reads its part of the config and fails early: an error comes
+before anything is compiled.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from jaxvision import data, losses, models, optimizers, schedules, tasks
+from jaxvision.config import ConfigDict, durations
+from jaxvision.parallel import sharding
+from jaxvision.summary import blocks
+from jaxvision.training.setup import precision
+from jaxvision.training.step import forward, state
+from jaxvision.xla import batched_init
+
+Tree = Any
+
+
+def make_model(
+  config: ConfigDict, num_classes: int, *, total_steps: int = 0
+) -> nn.Module:
+  """The model of a config for so many classes.
+
+  A model that changes over the training has an option `total_steps`; it is set
+  here unless the config sets it.
+  """
+  options = precision.model_options(config)
+  model = models.create(config.model.name, num_classes=num_classes, **options)
+  if hasattr(model, "total_steps") and "total_steps" not in options:
+    model = model.clone(total_steps=total_steps)
+  return model
+
+
+def make_task(
+  config: ConfigDict,
+  model: nn.Module,
+  *,
+  image_shape: tuple[int, int, int],
+  class_names: Sequence[str],
+) -> tasks.Task:
+  """The task of a config, without what surrounds the model: see `surround`."""
+  components = tasks.Components(
+    model=model,
+    image_shape=tuple(image_shape),
+    class_names=tuple(class_names),
+    loss=losses.create(config.loss.name, **config.loss.options.to_dict()),
+    normalization=data.Normalization(config.data.mean, config.data.std),
+    auxiliary_weight=config.loss.auxiliary_weight,
+    penalty=functools.partial(
+      losses.penalty,
+      l1=config.loss.l1,
+      l2=config.loss.l2,
+      pattern=config.loss.penalty_on,
+    ),
+    learning_rate_rules=config.optimizer.learning_rate_rules,
+    device_transform=data.make_device_transform(config.data.device_transforms),
+  )
+  options = config.task.options.to_dict()
+  return tasks.create(config.task.name, components, **options)
+
+
+def surround(
+  config: ConfigDict, task: tasks.Task, model: nn.Module, mesh: Mesh | None
+) -> tasks.Task:
+  """The task with its model on a mesh, as the config says."""
+  surroundings = forward.Surroundings(
+    mesh=mesh,
+    rules=config.mesh.rules,
+    logits=config.precision.output,
+    remat=config.train.remat,
+  )
+  return forward.surround(task, model, surroundings)
+
+
+def make_schedule(
+  config: ConfigDict, steps: durations.Durations
+) -> schedules.Schedule:
+  """The learning rate of a config by step."""
+  length = steps.schedule or steps.total
+  schedule = schedules.create(
+    config.schedule.name,
+    peak=config.optimizer.learning_rate,
+    total_steps=length,
+    warmup_steps=steps.warmup,
+    **config.schedule.options.to_dict(),
+  )
+  if length >= steps.total:
+    return schedule
+  return schedules.hold(schedule, steps=length)
+
+
+def make_optimizer(
+  config: ConfigDict,
+  schedule: schedules.Schedule,
+  params: Tree,
+  *,
+  factors: Tree = None,
+) -> optimizers.Optimizer:
+  """The optimizer of a config; only names and shapes of `params` are read.
+
+  The factors are those of the learning rate, from `layer_factors`.
+  """
+  return optimizers.create(
+    config.optimizer.name,
+    learning_rate=schedule,
+    params=params,
+    weight_decay=config.optimizer.weight_decay,
+    weight_decay_rules=config.optimizer.weight_decay_rules,
+    learning_rate_rules=config.optimizer.learning_rate_rules,
+    learning_rate_factors=factors,
+    gradient_clip=config.optimizer.gradient_clip,
+    sam_radius=config.optimizer.sam_radius,
+    state_dtype=precision.optimizer_state(config),
+    options=config.optimizer.options.to_dict(),
+  )
+
+
+def layer_factors(
+  config: ConfigDict, model: nn.Module, image_shape: tuple[int, int, int]
+) -> Tree:
+  """The factors of the learning rate by optimizer.layer_decay; None if off."""
+  decay = config.optimizer.layer_decay
+  if decay == 1:
+    return None
+  return blocks.rate_factors(model, decay=decay, image_shape=image_shape)
+
+
+def state_functions(
+  config: ConfigDict,
+  model: nn.Module,
+  init: Callable[[jax.Array], Tree],
+  schedule: schedules.Schedule,
+  image_shape: tuple[int, int, int],
+  mesh: Mesh,
+) -> tuple[
+  optimizers.Optimizer, Callable[[], state.TrainState], state.TrainState
+]:
+  """The optimizer, the function that draws a state, and the state's template.
+
+  The template has shapes, types and shardings but no arrays. A checkpoint is
+  restored into it.
+
+  Args:
+    config: of the run.
+    model: of the config.
+    init: of the task: key -> variables.
+    schedule: of the learning rate.
+    image_shape: (h, w, c).
+    mesh: that holds the state.
+  """
+  variables = jax.eval_shape(lambda: init(jax.random.key(config.seed)))
+  factors = layer_factors(config, model, image_shape)
+  optimizer = make_optimizer(
+    config, schedule, variables["params"], factors=factors
+  )
+  draw = draw_state(config, init, optimizer)
+  shapes = jax.eval_shape(draw)
+  shardings = sharding.of_state(
+    shapes, shapes.params, mesh, rules=config.mesh.rules
+  )
+  template = jax.tree.map(
+    lambda leaf, where: jax.ShapeDtypeStruct(
+      leaf.shape, leaf.dtype, sharding=where
+    ),
+    shapes,
+    shardings,
+  )
+  return optimizer, batched_init.jit(draw, out_shardings=shardings), template
+
+
+def draw_state(
+  config: ConfigDict,
+  init: Callable[[jax.Array], Tree],
+  optimizer: optimizers.Optimizer,
+) -> Callable[[], state.TrainState]:
+  """draw() -> the state before the first step, by the seed of the config."""
+
+  def draw() -> state.TrainState:
+    variables = init(jax.random.key(config.seed))
+    return init_state(config, variables, optimizer)
+
+  return draw
+
+
+def init_state(
+  config: ConfigDict, variables: Tree, optimizer: optimizers.Optimizer
+) -> state.TrainState:
+  """The state before the first step; call it under jit with shardings."""
+  return state.init_state(
+    variables,
+    optimizer,
+    ema=config.ema.decay > 0,
+    dtype=config.precision.parameters,
+  )

@@ -1,0 +1,103 @@
+"""The splits that a config names, and their batches."""
+
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from jaxvision import data, parallel
+from jaxvision.config import ConfigDict
+from jaxvision.tasks import Task
+
+Tree = Any
+ROLES = ("train", "validation", "test")
+
+
+def make_source(config: ConfigDict) -> data.Source:
+  """The data set that a config names."""
+  of = config.data
+  return data.Source(
+    kind=of.kind,
+    name=of.name,
+    data_dir=of.data_dir,
+    num_classes=of.num_classes,
+    sources=of.sources,
+  )
+
+
+def open_splits(config: ConfigDict) -> dict[str, data.Dataset]:
+  """The splits that a config names, by role: train, validation, test.
+
+  Raises:
+    ValueError: a split is missing, or two of them have different classes.
+  """
+  splits = {
+    role: data.open_dataset(make_source(config), config.data[role])
+    for role in ROLES
+    if config.data[role]
+  }
+  if "train" not in splits:
+    raise ValueError('data.train is empty; name a split, as in "train"')
+  for role, split in splits.items():
+    if split.class_names != splits["train"].class_names:
+      raise ValueError(
+        f"data.{role} {split.split!r} of {split.name} has the classes "
+        f"{_short(split.class_names)}, but the training split has "
+        f"{_short(splits['train'].class_names)}; the splits of a run share "
+        "their classes"
+      )
+  return splits
+
+
+def make_batches(
+  config: ConfigDict,
+  dataset: data.Dataset,
+  *,
+  train: bool,
+  mesh: Mesh | None = None,
+) -> data.Batches:
+  """A split as batches, shuffled for training, in order for evaluation.
+
+  Args:
+    config: of the run.
+    dataset: the split.
+    train: whether for training or for evaluation.
+    mesh: its devices in this process decide which rows are made; None makes
+      all rows.
+  """
+  size = batch_size(config, train=train)
+  return data.make_batches(
+    dataset,
+    batch_size=size,
+    transforms=config.data.train_transforms
+    if train
+    else config.data.eval_transforms,
+    channels=config.data.channels,
+    seed=config.seed if train else None,
+    rows=parallel.local_rows(size, mesh) if mesh else slice(size),
+    threads=config.data.threads,
+    workers=config.data.workers,
+    max_unreadable=config.data.max_unreadable,
+    max_pixels=config.data.max_pixels,
+  )
+
+
+def batch_size(config: ConfigDict, *, train: bool) -> int:
+  """Examples in a batch, over all devices and processes."""
+  if train:
+    return config.train.batch_size
+  return config.evaluate.batch_size or config.train.batch_size
+
+
+def batch_template(task: Task, size: int, mesh: Mesh) -> Tree:
+  """The shapes, types and shardings of a batch of so many examples."""
+  split = parallel.batch_sharding(mesh)
+  return {
+    name: jax.ShapeDtypeStruct((size, *shape), kind, sharding=split)
+    for name, (shape, kind) in task.batch.items()
+  }
+
+
+def _short(names: tuple[str, ...]) -> str:
+  shown = ", ".join(names[:5])
+  return shown + (f", ... ({len(names)})" if len(names) > 5 else "")

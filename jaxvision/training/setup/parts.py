@@ -1,0 +1,216 @@
+"""The parts of a run: the objects that its config names."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from jaxvision import data, parallel, schedules, tasks, user_code
+from jaxvision.config import ConfigDict, durations
+from jaxvision.optimizers import Optimizer
+from jaxvision.training.setup import checks, from_config, inputs
+from jaxvision.training.step import TrainState, make_train_step
+
+Tree = Any
+Step = Callable[[TrainState, Tree], tuple[TrainState, Tree]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+  """The objects of a run; nothing is compiled or allocated yet.
+
+  Attributes:
+    name, data_name: of the model and the data, as messages show them.
+    splits, batches: by role: train, validation, test.
+    fitted: the training split in order and without augmentation, for probes.
+    mesh: of all devices.
+    model: for the classes of the data.
+    image_shape: (h, w, c) of the training images.
+    steps: the durations.
+    schedule: step -> learning rate.
+    task: with its model on the mesh.
+    optimizer: of the parameters.
+    step: (state, batch) -> (state, sums), not compiled.
+    draw: () -> the state before the first step, not compiled.
+    init: the same on the mesh, compiled when it is called.
+    template: of the state: shapes, types and shardings.
+    batch: the template of a training batch.
+    steps_per_call: steps in one compiled call.
+    placement: of the data, "host" or "device".
+    averaged: whether the state has a moving average.
+    best: the metric that selects the best checkpoint, and 1 where larger is
+      better or -1 where smaller is; None for none.
+    probes: their names.
+    normalization: of the pixels.
+  """
+
+  name: str
+  data_name: str
+  splits: dict[str, data.Dataset]
+  batches: dict[str, data.Batches]
+  fitted: data.Batches | None
+  mesh: Mesh
+  model: nn.Module
+  image_shape: tuple[int, int, int]
+  steps: durations.Durations
+  schedule: schedules.Schedule
+  task: tasks.Task
+  optimizer: Optimizer
+  step: Step
+  draw: Callable[[], TrainState]
+  init: Callable[[], TrainState]
+  template: TrainState
+  batch: Tree
+  steps_per_call: int
+  placement: str
+  averaged: bool
+  best: tuple[str, int] | None
+  probes: tuple[str, ...]
+  normalization: data.Normalization
+
+  @property
+  def class_names(self) -> tuple[str, ...]:
+    """In the order of the outputs."""
+    return self.splits["train"].class_names
+
+
+def prepare(
+  config: ConfigDict,
+  splits: dict[str, data.Dataset],
+  *,
+  devices: Sequence[jax.Device] | None = None,
+) -> Parts:
+  """Makes the parts of a run.
+
+  The loss is traced: an error of the model, the loss, the transforms or the
+  optimizer comes from here.
+
+  Args:
+    config: of the run.
+    splits: from `inputs.open_splits`.
+    devices: to run on, which need not be here; None means all that are here.
+
+  Raises:
+    ValueError: the config names something that does not exist, or things that
+      do not fit together.
+  """
+  mesh = parallel.make_mesh(
+    devices,
+    replica=config.mesh.replica,
+    data=config.mesh.data,
+    fsdp=config.mesh.fsdp,
+  )
+  checks.check(config, mesh)
+  batches = _make_batches(config, splits, mesh)
+  train = splits["train"]
+  steps = durations.convert(config, num_examples=train.num_examples)
+  model = from_config.make_model(
+    config, len(train.class_names), total_steps=steps.schedule or steps.total
+  )
+  shape = batches["train"].image_shape
+  task = from_config.make_task(
+    config, model, image_shape=shape, class_names=train.class_names
+  )
+  parts = Parts(
+    name=user_code.as_written(config.model.name),
+    data_name=config.data.name,
+    splits=splits,
+    batches=batches,
+    fitted=_fitted(config, splits, mesh),
+    mesh=mesh,
+    model=model,
+    image_shape=shape,
+    steps=steps,
+    task=from_config.surround(config, task, model, mesh),
+    batch=inputs.batch_template(task, config.train.batch_size, mesh),
+    steps_per_call=config.train.steps_per_dispatch,
+    placement=config.data.placement,
+    averaged=config.ema.decay > 0,
+    best=checks.best(config, task) if "validation" in splits else None,
+    probes=tuple(config.evaluate.probes),
+    normalization=data.Normalization(config.data.mean, config.data.std),
+    **_optimization(config, task, model, steps, shape, mesh),
+  )
+  parts = dataclasses.replace(parts, step=_make_step(config, parts))
+  _check(config, parts, here=devices is None)
+  return parts
+
+
+def _make_batches(
+  config: ConfigDict, splits: dict[str, data.Dataset], mesh: Mesh
+) -> dict[str, data.Batches]:
+  # Without a split to evaluate only `jaxvision predict` reads these.
+  data.make_host_transform(config.data.eval_transforms)
+  return {
+    role: inputs.make_batches(config, split, train=role == "train", mesh=mesh)
+    for role, split in splits.items()
+  }
+
+
+def _fitted(
+  config: ConfigDict, splits: dict[str, data.Dataset], mesh: Mesh
+) -> data.Batches | None:
+  if not config.evaluate.probes:
+    return None
+  return inputs.make_batches(config, splits["train"], train=False, mesh=mesh)
+
+
+def _optimization(
+  config: ConfigDict,
+  task: tasks.Task,
+  model: nn.Module,
+  steps: durations.Durations,
+  shape: tuple[int, int, int],
+  mesh: Mesh,
+) -> dict[str, Any]:
+  """The parts that the optimizer decides."""
+  schedule = from_config.make_schedule(config, steps)
+  optimizer, init, template = from_config.state_functions(
+    config, model, task.init, schedule, shape, mesh
+  )
+  return {
+    "schedule": schedule,
+    "optimizer": optimizer,
+    "step": None,
+    "draw": from_config.draw_state(config, task.init, optimizer),
+    "init": init,
+    "template": template,
+  }
+
+
+def _make_step(config: ConfigDict, parts: Parts) -> Step:
+  return make_train_step(
+    parts.task.loss,
+    parts.optimizer,
+    seed=config.seed,
+    ema_decay=config.ema.decay,
+    accumulate=config.train.accumulate,
+    platform=parts.mesh.devices.flat[0].platform,
+  )
+
+
+def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
+  """The checks that need shapes: memory, logits, loss, sizes of images."""
+  state = parts.template
+  if here:
+    checks.check_memory(state, parts.mesh)
+  if user_code.is_own(config.model.name):
+    checks.check_logits(config, parts.model, state.variables, parts.image_shape)
+  jax.eval_shape(
+    parts.task.loss,
+    state.params,
+    state.model_state,
+    parts.batch,
+    jax.eval_shape(jax.random.key, 0),
+  )
+  for role, each in parts.batches.items():
+    checks.check_evaluated_size(
+      parts.model,
+      state.variables,
+      trained=parts.image_shape,
+      evaluated=each.image_shape,
+      role=role,
+    )

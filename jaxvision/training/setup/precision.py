@@ -1,0 +1,47 @@
+"""The types in which a run keeps and computes its numbers, from its config.
+
+`precision.parameters` is the type of the parameters between two steps. In
+bfloat16, with 8 bits, small updates of large parameters are lost.
+`precision.compute` is the type of all products and activations. Batch
+statistics, softmax, classifier and loss stay float32. `precision.output` is the
+type of the logits, `precision.optimizer` the type of the optimizer's state
+between two steps. Moving averages are float32.
+"""
+
+from typing import Any
+
+from jaxvision import lookup
+from jaxvision.config import ConfigDict
+
+# Without float16, which needs a scaled loss.
+TYPES = ("float32", "bfloat16")
+
+
+def check(config: ConfigDict) -> None:
+  """Raises ValueError for a type that is not in `TYPES`."""
+  for key, name in config.precision.items():
+    if name not in TYPES:
+      raise ValueError(lookup.unknown(f"precision.{key}", name, TYPES))
+
+
+def model_options(config: ConfigDict) -> dict[str, Any]:
+  """The options of a config's model, with the type of its computation.
+
+  Raises:
+    ValueError: model.options has another `dtype` than precision.compute.
+  """
+  options, compute = config.model.options.to_dict(), config.precision.compute
+  if compute == "float32":
+    return options
+  if options.get("dtype", compute) != compute:
+    raise ValueError(
+      f"precision.compute is {compute}, but model.options has dtype "
+      f"{options['dtype']}; leave dtype out"
+    )
+  return {**options, "dtype": compute}
+
+
+def optimizer_state(config: ConfigDict) -> str | None:
+  """The type of the optimizer's state; None where all is float32 anyway."""
+  kept, parameters = config.precision.optimizer, config.precision.parameters
+  return None if kept == parameters == "float32" else kept
