@@ -1,4 +1,4 @@
-"""What a run is: a recipe in Python, overrides, and the keys of both."""
+"""The config of a run: a recipe in Python, overrides, and the table of keys."""
 
 from jaxvision.config.loading import (
   ConfigDict,

@@ -1,7 +1,7 @@
-"""Durations: text with a unit in a config, whole steps in the loop.
+"""Durations: text with a unit in a config, converted to steps.
 
 "500 steps", "10 epochs", "1e6 examples", "5 percent" or "500". Conversions are
-exact, and rounded once. Standard library only.
+exact and rounded once. Standard library only.
 """
 
 import dataclasses
@@ -28,10 +28,12 @@ _UNITS = {
   "percent": "percent",
   "%": "percent",
 }
-# Of any unit; more is a slip, and an exponent of thousands never ends.
+# The largest number of any unit. A larger one is a typing error, and an
+# exponent of thousands would take too long to compute.
 _LARGEST = 1e15
-# Where log.every is not said: at most so many steps from line to line, at least
-# so many lines of a run, so many of its warm-up, for which there may be more.
+# Defaults for an empty log.every: the maximum number of steps between two
+# lines, the minimum number of lines of a run, the minimum number of lines of
+# its warm-up, and the maximum number of lines that the warm-up may cause.
 _LOG_STEPS, _LOG_LINES, _LOG_WARMUP, _MOST_LOG_LINES = 50, 50, 5, 1000
 _LOGGER = logging.getLogger(__name__)
 
@@ -40,7 +42,8 @@ _LOGGER = logging.getLogger(__name__)
 class Durations:
   """The durations of a config in steps.
 
-  `schedule` is that of the learning rate; 0 is as long as the training.
+  `schedule` is the length of the learning-rate schedule; 0 means the length of
+  the training.
   """
 
   total: int
@@ -52,15 +55,15 @@ class Durations:
 
 
 def convert(config: Any, *, num_examples: int) -> Durations:
-  """Converts all durations of a config once; see `steps`.
+  """Converts all durations of a config; see `steps`.
 
   Args:
     config: of the run.
-    num_examples: in an epoch.
+    num_examples: number of examples in an epoch.
 
   Raises:
-    ValueError: the training takes no step at all, fewer than a call of the
-      compiled step, or more than can be counted.
+    ValueError: the training has less than one step, fewer steps than one call
+      of the compiled step takes, or more steps than can be counted.
   """
   to_steps = functools.partial(
     steps, batch_size=config.train.batch_size, num_examples=num_examples
@@ -84,40 +87,41 @@ def convert(config: Any, *, num_examples: int) -> Durations:
 def _log_every(
   text: str, every: Callable[[str], int], total: int, warmup: int
 ) -> int:
-  """Steps between two lines of the log; "" shows a run of any length."""
+  """Steps between two log lines; "" chooses them by the length of the run."""
   if text:
     return every(text) or total
   apart = min(_LOG_STEPS, total // _LOG_LINES)
   if warmup:
-    # A few lines of it, but not thousands of the rest.
+    # Enough lines during the warm-up, but not thousands in the rest of the run.
     apart = min(apart, max(warmup // _LOG_WARMUP, total // _MOST_LOG_LINES))
   return max(apart, 1)
 
 
-def _total(config: Any, asked: int, block: int) -> int:
-  """The steps of the run: what is asked for, in whole calls."""
+def _total(config: Any, requested: int, block: int) -> int:
+  """The steps of the run: the requested steps, rounded up to complete calls."""
   duration = config.train.duration
-  if asked < 1:
+  if requested < 1:
     raise ValueError(
-      f'train.duration {duration!r} is no step at all; give at least "1 steps"'
+      f"train.duration {duration!r} is less than a step; give at least "
+      '"1 steps"'
     )
-  if block > asked:
+  if block > requested:
     raise ValueError(
       f"train.steps_per_dispatch is {block}, but train.duration {duration!r} "
-      f"is {asked} steps; give at most {asked} steps a call"
+      f"is {requested} steps; give at most {requested} steps a call"
     )
-  total = _multiple(asked, block)
+  total = _multiple(requested, block)
   if total > MOST_STEPS:
     raise ValueError(
       f"train.duration {duration!r} is {total} steps; at most {MOST_STEPS} are "
       "counted"
     )
-  if total > asked:
+  if total > requested:
     _LOGGER.warning(
       "train.duration %r is %d steps; %d are taken, a multiple of "
       "train.steps_per_dispatch %d",
       duration,
-      asked,
+      requested,
       total,
       block,
     )
@@ -132,23 +136,23 @@ def steps(
   total_steps: int | None = None,
   multiple_of: int = 1,
 ) -> int:
-  """A duration in whole steps.
+  """Converts a duration to steps.
 
   Args:
     duration: "500 steps", "10 epochs", "1e6 examples", "5 percent" or "500".
-    batch_size: examples in a step.
-    num_examples: examples in an epoch.
-    total_steps: what percentages are of; None where they make no sense.
-    multiple_of: the result is rounded up to a multiple of it.
+    batch_size: number of examples in a step.
+    num_examples: number of examples in an epoch.
+    total_steps: 100 percent in steps; None if percentages are not allowed.
+    multiple_of: the result is rounded up to a multiple of this number.
 
   Raises:
-    ValueError: not a duration, or percent where there is no total.
+    ValueError: the text is not a duration, or is in percent without a total.
   """
   number, unit = parse(duration)
   if unit == "percent" and total_steps is None:
     raise ValueError(
-      f"duration {duration!r}: percent of the run cannot say how long the run "
-      "itself is; use steps, epochs or examples"
+      f"duration {duration!r}: the length of the run cannot be a percentage of "
+      "the run; use steps, epochs or examples"
     )
   examples_in = {"epochs": num_examples, "examples": 1}
   if unit == "steps":
@@ -157,7 +161,7 @@ def steps(
     exact = number / 100 * total_steps
   else:
     exact = number * examples_in[unit] / batch_size
-  # Something that lasts at all lasts a step; "0 epochs" stays nothing.
+  # A duration above 0 has at least one step; "0 epochs" has 0 steps.
   return _multiple(max(round(exact), 1 if exact > 0 else 0), multiple_of)
 
 
@@ -165,7 +169,7 @@ def parse(duration: str) -> tuple[fractions.Fraction, str]:
   """Returns the number and the unit of a duration.
 
   Raises:
-    ValueError: the text is no duration, or too long for any run.
+    ValueError: the text is not a duration, or the duration is too long.
   """
   match = _DURATION.fullmatch(duration)
   if match is None or match.group(2) not in _UNITS:

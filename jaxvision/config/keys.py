@@ -1,7 +1,7 @@
-"""The keys of a config: what type and range each has, in one table.
+"""The table of config keys with their types and ranges.
 
-The dictionaries called `options` are not here: they are keyword arguments of
-functions, which declare the same of their parameters.
+The dictionaries called `options` are not in the table. They are keyword
+arguments of functions, whose parameters declare types and ranges.
 """
 
 from collections.abc import Mapping
@@ -24,16 +24,16 @@ Duration = Annotated[str, Form("a duration", durations.parse)]
 Text = tuple[str, ...]
 
 
-def _perhaps(text: str) -> None:
-  """Reads a duration that may be left out."""
+def _check_optional(text: str) -> None:
+  """Checks a duration that may be empty."""
   if text:
     durations.parse(text)
 
 
-# Of a batch, over all devices: larger than any that was ever trained with.
+# Examples of a batch over all devices; the bound exceeds all published sizes.
 Batch = Annotated[int, Range(1, 2**20)]
-# Threads or processes of a machine.
-Crew = Annotated[int, Range(0, 1024)]
+# Number of threads or processes of a machine.
+Workers = Annotated[int, Range(0, 1024)]
 Axis = str | tuple[str, ...] | None
 Source = tuple[Positive, str, str, str]
 
@@ -58,8 +58,8 @@ TYPES: Mapping[str, Any] = {
   "data.mean": tuple[Probability, ...],
   "data.std": tuple[Positive, ...],
   "data.placement": str,
-  "data.threads": Crew,
-  "data.workers": Crew,
+  "data.threads": Workers,
+  "data.workers": Workers,
   "data.max_unreadable": Probability,
   "data.max_pixels": Count,
   "loss.name": str,
@@ -76,7 +76,7 @@ TYPES: Mapping[str, Any] = {
   "optimizer.weight_decay_rules": tuple[tuple[Regex, NonNegative], ...],
   "optimizer.sam_radius": NonNegative,
   "schedule.name": str,
-  "schedule.duration": Annotated[str, Form("a duration", _perhaps)],
+  "schedule.duration": Annotated[str, Form("a duration", _check_optional)],
   "schedule.warmup": Duration,
   "ema.decay": Annotated[float, Range(0, 0.999_999)],
   "train.duration": Duration,
@@ -98,20 +98,20 @@ TYPES: Mapping[str, Any] = {
   "checkpoint.every": Duration,
   "checkpoint.keep": Count,
   "checkpoint.best": str,
-  "log.every": Annotated[str, Form("a duration", _perhaps)],
+  "log.every": Annotated[str, Form("a duration", _check_optional)],
   "log.tensorboard": bool,
   "log.peak_flops": Annotated[float, Range(0, 1e30)],
 }
 
 
 def check(values: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the values of keys as their types have them.
+  """Converts the values of keys to their types.
 
   Args:
-    values: by dotted key; keys that the table lacks stay as they are.
+    values: by dotted key; keys outside the table stay unchanged.
 
   Raises:
-    ValueError: a value is of another type, or out of its range; names the key.
+    ValueError: a value has the wrong type or is out of range; names the key.
   """
   return {
     key: convert(value, TYPES[key], name=f"config key {key!r}")

@@ -1,10 +1,9 @@
-"""Reads what a run is: a recipe in Python, and overrides.
+"""Loads the config of a run: a Python recipe and overrides.
 
 A recipe is a file with `get_config()` or `get_config(argument)`, named as
-"recipe.py" or "recipe.py:argument". Its result has the keys of
-configs/default.py, neither more nor fewer; only the dictionaries called
-`options` are free, because they are the keyword arguments of a function, which
-checks them itself.
+"recipe.py" or "recipe.py:argument". The result must have exactly the keys of
+configs/default.py. Only the dictionaries called `options` may have any keys:
+they are the keyword arguments of a function, which checks them.
 """
 
 import functools
@@ -25,7 +24,7 @@ from jaxvision.lookup import options as kinds
 ConfigDict = config_dict.ConfigDict
 _LOGGER = logging.getLogger(__name__)
 
-# The only dictionaries whose keys are free.
+# The only dictionaries that accept any key.
 _OPTIONS = tuple(
   f"{group}.options"
   for group in ("task", "model", "loss", "optimizer", "schedule")
@@ -39,23 +38,23 @@ def load(
   copies: Mapping[str, user_code.Bundle] | None = None,
   owner: str = "",
 ) -> ConfigDict:
-  """The config of a recipe, overridden, checked and frozen.
+  """Loads a recipe, applies overrides, checks all keys and freezes the config.
 
   Args:
     recipe: "path/recipe.py" or "path/recipe.py:argument".
-    overrides: values by dotted key, as {"optimizer.learning_rate": 0.1}. Text
-      is converted to the type of the key, as on the command line.
-    copies: of code, in place of the files that are named.
-    owner: the folder that names the recipe; "" where the user does.
+    overrides: values by dotted key, such as {"optimizer.learning_rate": 0.1}.
+      Text is converted to the type of the key, as on the command line.
+    copies: copies of code, which replace the named files.
+    owner: the folder that names the recipe; "" if the user has named it.
 
   Returns:
-    A frozen config with every key of configs/default.py. Functions of the
-    user's own stand in it as `user_code.resolve` leaves them.
+    A frozen config with every key of configs/default.py. References to
+    user-defined functions are resolved, see `user_code.resolve`.
 
   Raises:
-    FileNotFoundError: there is no such recipe, or file of the user's own.
-    ValueError: a key that does not exist, a value of the wrong type or out of
-      its range, or a duration that cannot be read.
+    FileNotFoundError: the recipe or a user-defined file does not exist.
+    ValueError: a key does not exist, a value has the wrong type or is out of
+      range, or a duration cannot be parsed.
   """
   path = recipe.partition(":")[0]
   try:
@@ -80,12 +79,12 @@ def restore(
   copies: Mapping[str, user_code.Bundle] | None = None,
   owner: str = "",
 ) -> ConfigDict:
-  """The config that a run has kept, as `load` returns it.
+  """Loads the saved config of a run; the result is like that of `load`.
 
   Args:
-    saved: nested, as JSON has it; keys that it lacks have their defaults.
-    overrides, copies: as for `load`, which raises the same.
-    folders: that relative paths of code may start in.
+    saved: nested, from JSON; missing keys get their defaults.
+    overrides, copies: as for `load`, which raises the same errors.
+    folders: the folders that relative paths of code may start in.
     owner: the folder of the run.
   """
   kept = user_code.resolve(
@@ -102,7 +101,7 @@ def restore(
 
 
 def complete(saved: Mapping[str, Any]) -> dict[str, Any]:
-  """A nested config from JSON, with tuples, and with the keys that it lacks."""
+  """Converts lists from JSON to tuples and adds missing keys."""
   from jaxvision.configs import default
 
   known, saved = default.get_config().to_dict(), _tuples(as_trained(saved))
@@ -115,13 +114,13 @@ def complete(saved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_trained(saved: Mapping[str, Any]) -> dict[str, Any]:
-  """A kept config whose options say what the run was trained with.
+  """Corrects options of old runs to the values that the run was trained with.
 
-  The versions without data.max_pixels kept `false` of a command line as text,
-  and all text is true to Python: they trained with true.
+  Versions without data.max_pixels stored `false` from the command line as text.
+  Python treats any non-empty text as true, so these runs trained with true.
 
   Args:
-    saved: nested, as JSON has it.
+    saved: nested, from JSON.
   """
   saved = dict(saved)
   if "max_pixels" in saved.get("data", {"max_pixels": None}):
@@ -132,26 +131,26 @@ def as_trained(saved: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
       if isinstance(value, str) and value.strip().lower() in ("true", "false"):
         options[name] = True
-        _say_as_trained(f"{key}.{name}", value)
+        _warn_as_trained(f"{key}.{name}", value)
     if group in saved:
       saved[group] = {**saved[group], "options": options}
   return saved
 
 
 @functools.cache
-def _say_as_trained(key: str, text: str) -> None:
-  """Says once what became of a text that meant the contrary."""
+def _warn_as_trained(key: str, text: str) -> None:
+  """Warns once about a text "false" that had the effect of true."""
   if text.strip().lower() == "false":
     _LOGGER.warning(
-      "%s is kept as the text %r, which the version that trained this run took "
-      "for true; it stays true for this run",
+      "%s is stored as the text %r, which the version that trained this run "
+      "treated as true; it stays true for this run",
       key,
       text,
     )
 
 
 def _tuples(value: Any) -> Any:
-  """JSON has lists where a config has tuples."""
+  """Converts lists to tuples, because JSON has no tuples."""
   if isinstance(value, dict):
     return {k: _tuples(v) for k, v in value.items()}
   if isinstance(value, list):
@@ -166,12 +165,12 @@ def _finished(
   name: str,
   **code: Any,
 ) -> ConfigDict:
-  """Overridden, checked, with its own code resolved, and frozen."""
+  """Applies overrides, checks all keys, resolves user code and freezes."""
   for key, value in overrides.items():
     _override(config, key, value)
   _check(config, name)
   if not config.model.weights:
-    # Empty means those of the weights, of which there are none.
+    # Empty means the values of the weights. Without weights, use the default.
     for key in ("mean", "std"):
       config.data[key] = config.data[key] or (0.5,)
   resolved = user_code.resolve(config.to_dict(), **code)
@@ -179,7 +178,7 @@ def _finished(
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-  """{"optimizer.learning_rate": 0.1, ...}, in the order of the config."""
+  """Returns {"optimizer.learning_rate": 0.1, ...}, in the config's order."""
   flat = {}
   for key, value in config.items():
     if isinstance(value, Mapping | ConfigDict | config_dict.FrozenConfigDict):
@@ -190,7 +189,7 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shortened(error: Exception, path: str) -> Exception:
-  """What ml_collections says of a wrong key, without the whole config."""
+  """ml_collections' error for a wrong key, without the complete config."""
   from jaxvision.configs import default
 
   key = re.search(r'Key "(\w+)" does not exist', str(error))
@@ -203,7 +202,7 @@ def _shortened(error: Exception, path: str) -> Exception:
 
 
 def _override(config: ConfigDict, key: str, value: Any) -> None:
-  """Sets one dotted key in place; text as ml_collections' flags read it."""
+  """Sets a dotted key in place; text is parsed like an ml_collections flag."""
   value = kinds.plain(value)
   *parents, last = key.split(".")
   owner = config
@@ -212,7 +211,7 @@ def _override(config: ConfigDict, key: str, value: Any) -> None:
       raise _unknown_key(config, key)
     owner = owner[name]
   if ".".join(parents) in _OPTIONS:
-    # The function says the type, not what the recipe happens to set.
+    # The type is declared by the function, not by the recipe's value.
     with owner.unlocked():
       if last in owner:
         del owner[last]
@@ -224,7 +223,7 @@ def _override(config: ConfigDict, key: str, value: Any) -> None:
   elif _is_word(value) and keys.TYPES.get(key) is not str:
     _assign(owner, last, kinds.WORDS[value.strip().lower()], key)
   elif isinstance(owner[last], tuple) and _is_tuple(_literal(value)):
-    # The flags leave a value as it is where it is replaced by no values.
+    # Flags of ml_collections ignore an empty tuple.
     _assign(owner, last, _literal(value), key)
   elif isinstance(value, str):
     _override_by_flag(config, key, value)
@@ -233,7 +232,7 @@ def _override(config: ConfigDict, key: str, value: Any) -> None:
 
 
 def _override_group(owner: ConfigDict, name: str, value: Any, key: str) -> None:
-  """Options may be given all at once; the keys of other groups one by one."""
+  """Sets options as one dictionary; other groups are set key by key."""
   value = _literal(value)
   if key not in _OPTIONS:
     raise ValueError(
@@ -244,8 +243,8 @@ def _override_group(owner: ConfigDict, name: str, value: Any, key: str) -> None:
     isinstance(each, str) for each in value
   ):
     raise ValueError(
-      f"config key {key!r}: {value!r} is no dictionary of keyword arguments; "
-      "write it as in {'rate': 0.1}"
+      f"config key {key!r}: {value!r} is not a dictionary of keyword "
+      "arguments; write it as in {'rate': 0.1}"
     )
   owner[name] = ConfigDict(dict(value))
 
@@ -265,7 +264,7 @@ def _override_by_flag(config: ConfigDict, key: str, value: str) -> None:
 
 
 def _assign(owner: ConfigDict, name: str, value: Any, key: str) -> None:
-  # To ml_collections, as to Python, True is the number 1.
+  # ml_collections accepts True as the number 1.
   if isinstance(value, bool) and owner.get_type(name) is not bool:
     raise _wrong_type(owner, name, value, key)
   try:
@@ -277,9 +276,10 @@ def _assign(owner: ConfigDict, name: str, value: Any, key: str) -> None:
 def _wrong_type(
   owner: ConfigDict, name: str, value: Any, key: str
 ) -> ValueError:
+  expected = owner.get_type(name).__name__
   return ValueError(
-    f"config key {key!r}: {value!r} is no {owner.get_type(name).__name__}; it "
-    f"is {owner[name]!r} now"
+    f"config key {key!r}: {value!r} is not of type {expected}; the current "
+    f"value is {owner[name]!r}"
   )
 
 
@@ -289,10 +289,10 @@ def _unknown_key(config: ConfigDict, key: str) -> ValueError:
 
 
 def _literal(value: Any) -> Any:
-  """Text as a literal where it is one: "3" is 3, "false" False, "small" stays.
+  """Parses text as a literal: "3" is 3, "false" is False, "small" stays text.
 
-  So does "none": it is the name of a norm, too. Which it is, the parameter
-  says.
+  "none" stays text, because it is also the name of a norm. The type of the
+  parameter decides.
   """
   if not isinstance(value, str) or value.strip().lower() == "none":
     return None if value == "None" else value
@@ -311,7 +311,7 @@ def _is_word(value: Any) -> bool:
 
 
 def _check(config: ConfigDict, recipe: str) -> None:
-  """The keys of configs/default.py, neither more nor fewer, each readable."""
+  """Checks the keys against configs/default.py, and the type of each value."""
   from jaxvision.configs import default
 
   known, given = (
@@ -338,7 +338,7 @@ def _check(config: ConfigDict, recipe: str) -> None:
 
 
 def _fixed_keys(config: Mapping[str, Any], group: str = "") -> dict[str, Any]:
-  """All keys, dotted; options are one key, whatever they hold."""
+  """Returns all dotted keys; an `options` dictionary counts as one key."""
   fixed = {}
   for name, value in config.items():
     key = group + name

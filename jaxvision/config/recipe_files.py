@@ -1,4 +1,4 @@
-"""Recipes: Python files that make the config of a run."""
+"""Recipes: Python files that create the config of a run."""
 
 import inspect
 import pathlib
@@ -14,17 +14,17 @@ def call(
   copies: Mapping[str, user_code.Bundle] | None = None,
   owner: str = "",
 ) -> Any:
-  """Returns what `get_config` of a recipe returns.
+  """Returns the result of `get_config` of a recipe.
 
   Args:
     recipe: "path/recipe.py" or "path/recipe.py:argument".
-    copies: of code; that of the recipe, if there is one, stands in for it.
-    owner: the folder that names the recipe; "" where the user does.
+    copies: copies of code; a copy of the recipe replaces the original.
+    owner: the folder that names the recipe; "" if the user has named it.
 
   Raises:
-    FileNotFoundError: there is no such recipe.
-    ValueError: it has no such function, or takes no argument, or the folder
-      names one that this account does not trust.
+    FileNotFoundError: the recipe does not exist.
+    ValueError: the recipe has no `get_config`, or accepts no argument, or the
+      account does not trust the code that the folder names.
   """
   path, _, argument = recipe.partition(":")
   module = user_code.load_module(bundle(path, copies=copies, owner=owner))
@@ -43,7 +43,7 @@ def bundle(
   copies: Mapping[str, user_code.Bundle] | None = None,
   owner: str = "",
 ) -> user_code.Bundle:
-  """The code of a recipe, read but not run; see `call`."""
+  """Reads the code of a recipe without running it; see `call`."""
   if copies and path in copies:
     return copies[path]
   if not pathlib.Path(path).expanduser().is_file():

@@ -1,3 +1,3 @@
-"""Files from the web: their addresses, their local copies."""
+"""Files from the web and their local copies."""
 
 __all__ = ["fetch", "redaction"]

@@ -1,12 +1,12 @@
-"""Addresses of files: what they are called here once they have been fetched.
+"""Addresses of files, and the local paths of downloaded files.
 
-An address is a path of this machine, `https://host/path`, `gs://bucket/object`
-of a public bucket, or `hf-hub:owner/name[:file]` of the Hugging Face Hub.
+An address is a local path, `https://host/path`, `gs://bucket/object` of a
+public bucket, or `hf-hub:owner/name[:file]` of the Hugging Face Hub.
 
-What is fetched is kept in $JAXVISION_CACHE, else $XDG_CACHE_HOME/jaxvision,
-else ~/.cache/jaxvision, under downloads/host/path, so that one can also put it
-there by hand; files of the Hub are kept where huggingface_hub keeps them
-($HF_HOME). With JAXVISION_OFFLINE=1 only what is kept is used.
+Downloads are stored in $JAXVISION_CACHE, else $XDG_CACHE_HOME/jaxvision, else
+~/.cache/jaxvision, under downloads/host/path. A user can also copy a file to
+this path. Files of the Hub are stored in the cache of huggingface_hub
+($HF_HOME). With JAXVISION_OFFLINE=1, only stored files are used.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from jaxvision.downloads import http, redaction
 _BUCKETS = "https://storage.googleapis.com"
 _HUB = "hf-hub:"
 _HUB_FILE = "model.safetensors"
-# Keys of a query whose values are nobody else's business.
+# Keys of a URL query whose values are secret.
 _SECRET = re.compile("auth|cred|key|pass|pwd|secret|sig|token", re.IGNORECASE)
 
 
@@ -32,21 +32,20 @@ def local_path(
   cache_dir: str | os.PathLike[str] | None = None,
   offline: bool | None = None,
 ) -> pathlib.Path:
-  """Returns the path of a file on this machine, fetching it if it must.
+  """Returns the local path of a file; downloads it if necessary.
 
   Args:
     path_or_url: the address; `hf-hub:owner/name` is its model.safetensors.
-    sha256: 64 hexadecimal digits that the file must have.
-    cache_dir: keeps what is fetched, in place of the folders above.
-    offline: whether to use only what is there already; None is as
-      JAXVISION_OFFLINE says.
+    sha256: 64 hexadecimal digits, the expected digest of the file.
+    cache_dir: stores downloads here instead of in the folders above.
+    offline: whether to use only stored files; None reads JAXVISION_OFFLINE.
 
   Raises:
-    FileNotFoundError: no such file; offline, it has not been fetched before.
+    FileNotFoundError: the file does not exist; or, offline, it is not stored.
     ConnectionError: the address cannot be reached.
     ImportError: `hf-hub:` without huggingface_hub.
-    ValueError: an address of another kind, or another checksum. A file that
-      was there before is left as it is.
+    ValueError: the kind of address is unknown, or the checksum differs. A file
+      that existed before is not changed.
   """
   address = os.fspath(path_or_url)
   if offline is None:
@@ -60,9 +59,9 @@ def local_path(
     if not path.exists():
       if offline:
         raise FileNotFoundError(
-          f"{redaction.without_secrets(address)} has not been fetched, and "
-          f"this is offline: put the file at {path}, or give the path of your "
-          "own copy"
+          f"{redaction.without_secrets(address)} has not been downloaded, and "
+          f"offline mode is on: put the file at {path}, or give the path of "
+          "your own copy"
         )
       http.download(url, path, sha256=sha256)
       return path
@@ -75,18 +74,18 @@ def local_path(
 
 
 def web_address(address: str) -> str:
-  """Returns the https:// address of a gs:// one; others as they are.
+  """Converts a gs:// address to https://; other addresses stay unchanged.
 
   Raises:
-    ValueError: it is neither http, https nor gs, or has no file's name.
+    ValueError: the address is neither http, https nor gs, or names no file.
   """
   scheme, _, rest = address.partition("://")
   host, _, name = rest.partition("/")
   shown = redaction.without_secrets(address)
   if scheme not in ("http", "https", "gs"):
     raise ValueError(
-      f"{shown}: {scheme}:// is not known here; use https://, gs://, "
-      f"{_HUB}owner/name, or fetch the file and give its path"
+      f"{shown}: {scheme}:// is not supported; use https://, gs://, "
+      f"{_HUB}owner/name, or download the file and give its path"
     )
   if not host or not name or name.endswith("/"):
     raise ValueError(f"{shown} names no file; it should be host/path/to/file")
@@ -96,9 +95,10 @@ def web_address(address: str) -> str:
 
 
 def _place(url: str, cache_dir: pathlib.Path) -> pathlib.Path:
-  """Returns where the file of an address is kept: cache_dir/host/path.
+  """Returns the path that stores the file of an address: cache_dir/host/path.
 
-  A query belongs to the name; one with a password or a signature as a digest.
+  A query becomes part of the name. A query with a password or a signature is
+  replaced by a digest.
   """
   parts = urllib.parse.urlsplit(url)
   name = urllib.parse.unquote(parts.path).strip("/")
@@ -109,24 +109,27 @@ def _place(url: str, cache_dir: pathlib.Path) -> pathlib.Path:
     name += "?" + urllib.parse.quote(parts.query, safe="")
   if ".." in pathlib.PurePosixPath(name).parts:
     shown = redaction.without_secrets(url)
-    raise ValueError(f"{shown} leaves its folder by '..'; write it without")
+    raise ValueError(f"{shown} contains '..'; write the address without it")
   return cache_dir / parts.netloc.rpartition("@")[2] / name
 
 
 def _from_hub(
   address: str, *, cache_dir: str | os.PathLike[str] | None, offline: bool
 ) -> pathlib.Path:
-  """Returns the path that huggingface_hub gives to a file of the Hub."""
+  """Returns the path of a Hub file in the cache of huggingface_hub."""
   repository, _, name = address.removeprefix(_HUB).partition(":")
   if len(repository.split("/")) != 2:
-    raise ValueError(f"{address} should be {_HUB}owner/name or with :file")
+    raise ValueError(
+      f"{address} is not a Hub address; expected {_HUB}owner/name or "
+      f"{_HUB}owner/name:file"
+    )
   try:
     import huggingface_hub
     from huggingface_hub import errors
   except ImportError:
     raise ImportError(
-      f"{address} needs huggingface_hub: pip install jaxvision[hub], or fetch "
-      f"the file yourself and give its path"
+      f"{address} needs huggingface_hub: pip install jaxvision[hub], or "
+      f"download the file yourself and give its path"
     ) from None
   name = name or _HUB_FILE
   try:
@@ -134,9 +137,9 @@ def _from_hub(
       repository, name, cache_dir=cache_dir, local_files_only=offline
     )
   except errors.LocalEntryNotFoundError as error:
-    reason = "this is offline" if offline else "the Hub cannot be reached"
+    reason = "offline mode is on" if offline else "the Hub cannot be reached"
     raise (FileNotFoundError if offline else ConnectionError)(
-      f"{address} has not been fetched, and {reason}: fetch "
+      f"{address} has not been downloaded, and {reason}: download "
       f"https://huggingface.co/{repository}/resolve/main/{name} elsewhere and "
       "give its path"
     ) from error

@@ -1,8 +1,8 @@
-"""One file from the web: goes on where it was cut off, appears only when whole.
+"""Downloads of single files: resumable, and visible only when complete.
 
-While it is under way the file is called NAME.part, and NAME.part.version holds
-what tells that version of it from others. NAME.part is locked, so of several
-processes that want the same file one fetches it and the others wait.
+During a download the file is NAME.part. NAME.part.version identifies the
+version on the server. NAME.part is locked: if several processes need the same
+file, one downloads it and the others wait.
 """
 
 import contextlib
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
   import requests
 
 _LOGGER = logging.getLogger(__name__)
-# requests and not fsspec: its http files cannot go on after an interruption.
+# requests, not fsspec: fsspec cannot resume an interrupted http download.
 _TIMEOUT = (10.0, 60.0)  # seconds: to connect, between two pieces
-# What arrived of a piece before a connection broke is lost.
+# Bytes of a piece. When a connection breaks, the incomplete piece is lost.
 _PIECE = 1 << 16
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
@@ -34,22 +34,22 @@ _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 def download(
   url: str, path: str | pathlib.Path, *, sha256: str | None = None
 ) -> None:
-  """Fetches a file, unless another process has just done so.
+  """Downloads a file, unless another process has just done so.
 
-  What is there of it from an earlier attempt is kept if the server still has
-  the same version. A connection that breaks off is opened again as long as
-  every one brings something.
+  A partial file of an earlier attempt is resumed if the server still has the
+  same version. A broken connection is reopened as long as each connection
+  delivers data.
 
   Args:
     url: http:// or https://.
-    path: where it is to be; its folder is made.
-    sha256: 64 hexadecimal digits that the whole file must have.
+    path: the target; its folder is created.
+    sha256: 64 hexadecimal digits, the expected digest of the complete file.
 
   Raises:
-    FileNotFoundError: the server has no such file.
-    ConnectionError: it cannot be reached, refuses, or breaks off; says what to
-      do without a network.
-    ValueError: the file has another checksum.
+    FileNotFoundError: the server does not have the file.
+    ConnectionError: the server cannot be reached, refuses, or closes the
+      connection. The message has a remedy without network.
+    ValueError: the checksum differs.
   """
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def download(
       try:
         check_sha256(part, sha256, source=redaction.without_secrets(url))
       except ValueError:
-        file.truncate(0)  # or the next attempt would go on from it
+        file.truncate(0)  # the next attempt must not resume from it
         raise
       os.fsync(file.fileno())
       part.replace(path)
@@ -72,15 +72,15 @@ def download(
 def check_sha256(
   path: str | pathlib.Path, sha256: str | None, *, source: str
 ) -> None:
-  """Compares a file with its published checksum; None is not compared.
+  """Compares a file with its published checksum; None skips the check.
 
   Args:
     path: of the file.
-    sha256: 64 hexadecimal digits, of either case.
-    source: what the message calls the file.
+    sha256: 64 hexadecimal digits, in upper or lower case.
+    source: the name of the file in messages.
 
   Raises:
-    ValueError: they differ; the message has both.
+    ValueError: they differ; the message contains both.
   """
   if sha256 is None:
     return
@@ -88,14 +88,14 @@ def check_sha256(
     found = hashlib.file_digest(file, "sha256").hexdigest()
   if found != sha256.lower():
     raise ValueError(
-      f"{source} has SHA-256 {found}, but {sha256.lower()} was expected: it is "
-      "damaged, or another version than the one meant"
+      f"{source} has SHA-256 {found}, but {sha256.lower()} was expected: the "
+      "file is damaged, or it is another version"
     )
 
 
 @contextlib.contextmanager
 def _locked(part: pathlib.Path, url: str) -> Iterator[BinaryIO]:
-  """Opens a file to append to it, as the only process that does."""
+  """Opens a file for appending, locked against other processes."""
   with part.open("ab") as file:
     try:
       files.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -111,14 +111,14 @@ def _locked(part: pathlib.Path, url: str) -> Iterator[BinaryIO]:
 def _fetch(
   url: str, file: BinaryIO, *, version: pathlib.Path, path: pathlib.Path
 ) -> None:
-  """Appends what is missing of a file, over several connections if need be."""
+  """Appends the missing part of a file, if necessary in several connections."""
   import requests
 
   _LOGGER.info("downloading %s to %s", redaction.without_secrets(url), path)
   with requests.Session() as session:
     while True:
-      # The end as the system knows it: another process may have written since
-      # the file was opened.
+      # The current end of the file: another process may have written since the
+      # file was opened.
       before = file.seek(0, os.SEEK_END)
       try:
         return _append(session, url, file=file, version=version)
@@ -131,14 +131,14 @@ def _fetch(
 def _explained(
   error: "requests.RequestException", url: str, *, kept: int, path: pathlib.Path
 ) -> OSError:
-  """Returns the error that says what to do."""
+  """Returns the error with the remedy."""
   shown = redaction.without_secrets(url)
   remedy = (
     f"Without a network, put the file at {path}, or give the path of your own "
     "copy in place of the address."
   )
   if error.response is None:
-    came = f" to its end, {kept:,} bytes are kept" if kept else ""
+    came = f" any longer; {kept:,} bytes are kept" if kept else ""
     reason = redaction.redacted(str(error), url)
     return ConnectionError(
       f"{shown} cannot be reached{came}: {reason}. {remedy}"
@@ -146,7 +146,7 @@ def _explained(
   status = error.response.status_code
   kind = FileNotFoundError if status in (404, 410) else ConnectionError
   answer = f"{status} {error.response.reason}"
-  return kind(f"{shown} is not to be had, the answer is {answer}. {remedy}")
+  return kind(f"{shown} cannot be downloaded: the answer is {answer}. {remedy}")
 
 
 def _append(
@@ -156,11 +156,11 @@ def _append(
   file: BinaryIO,
   version: pathlib.Path,
 ) -> None:
-  """Appends what one connection brings.
+  """Appends the data of one connection.
 
   Raises:
-    requests.RequestException: it brings less than the rest of the file, or
-      something that was not asked for.
+    requests.RequestException: the data is less than the rest of the file, or is
+    not the requested data.
   """
   done = file.tell()
   kept = _read_version(version) if done else {}
@@ -168,16 +168,16 @@ def _append(
     with _get(session, url, first=done, tag=kept["tag"]) as response:
       if response.status_code == 206 and _fits(response, done, kept):
         return _receive(response, file, total=_total(response, kept))
-      if response.status_code == 416 and _is_whole(response, done, kept):
+      if response.status_code == 416 and _is_complete(response, done, kept):
         return
       if response.status_code == 200:
-        return _receive_anew(response, file, version)
+        return _restart(response, file, version)
       if response.status_code not in (206, 412, 416):
         response.raise_for_status()
-  # Another version of the file, or a server that answers ranges wrongly.
+  # The server has another version of the file, or answers ranges wrongly.
   with _get(session, url) as response:
     response.raise_for_status()
-    _receive_anew(response, file, version)
+    _restart(response, file, version)
 
 
 def _get(
@@ -189,10 +189,10 @@ def _get(
   return session.get(url, headers=headers, stream=True, timeout=_TIMEOUT)
 
 
-def _receive_anew(
+def _restart(
   response: "requests.Response", file: BinaryIO, version: pathlib.Path
 ) -> None:
-  """Writes a whole file from its start."""
+  """Writes the complete file from its start."""
   import requests
 
   part = _range(response)
@@ -201,8 +201,9 @@ def _receive_anew(
     (0,),
   ):
     raise requests.RequestException(
-      f"the answer to a request for the whole file is {response.status_code} "
-      f"{response.reason}, {response.headers.get('Content-Range', 'no range')}"
+      "the answer to a request for the complete file is "
+      f"{response.status_code} {response.reason}, "
+      f"{response.headers.get('Content-Range', 'no range')}"
     )
   file.truncate(0)
   file.seek(0)
@@ -226,13 +227,15 @@ def _receive(
       advance(len(piece))
   file.flush()
   if total not in (None, file.tell()):
-    raise requests.ConnectionError(f"{file.tell():,} of {total:,} bytes came")
+    raise requests.ConnectionError(
+      f"{file.tell():,} of {total:,} bytes arrived"
+    )
 
 
 def _read_version(path: pathlib.Path) -> dict[str, Any]:
-  """What is kept of the version that a part belongs to: tag and total.
+  """Reads the version that a partial file belongs to: tag and total size.
 
-  Empty where nobody knows; the part is then worth nothing.
+  Empty if the version is unknown. The partial file is then discarded.
   """
   if not path.exists():
     return {}
@@ -250,9 +253,9 @@ def _read_version(path: pathlib.Path) -> dict[str, Any]:
 def _fits(
   response: "requests.Response", done: int, kept: Mapping[str, Any]
 ) -> bool:
-  """Whether the answer is the rest of the same file after its first bytes.
+  """Whether the answer continues the same version at the right byte.
 
-  Servers that do not know If-Range send the rest of whatever is there now.
+  Servers that do not know If-Range send the rest of their current version.
   """
   first, *_, total = _range(response) or (None, None)
   return (
@@ -264,10 +267,10 @@ def _fits(
   )
 
 
-def _is_whole(
+def _is_complete(
   response: "requests.Response", done: int, kept: Mapping[str, Any]
 ) -> bool:
-  """Whether nothing is left to be sent because all of it is there."""
+  """Whether the server has no more bytes because the file is complete."""
   _, _, total = response.headers.get("Content-Range", "").partition("/")
   return (
     total == str(done)
@@ -277,7 +280,7 @@ def _is_whole(
 
 
 def _range(response: "requests.Response") -> tuple[int | None, ...]:
-  """(first byte, last byte, bytes of the whole file) of an answer; or ()."""
+  """(first byte, last byte, size of the complete file) of an answer; or ()."""
   text = response.headers.get("Content-Range", "")
   match = _RANGE.fullmatch(text.strip())
   if not match:
@@ -290,9 +293,9 @@ def _range(response: "requests.Response") -> tuple[int | None, ...]:
 def _total(
   response: "requests.Response", kept: Mapping[str, Any]
 ) -> int | None:
-  """Returns the size of the whole file, where the answer tells it."""
+  """Returns the size of the complete file, if the answer contains it."""
   if "Content-Encoding" in response.headers:
-    return None  # the size of something else
+    return None  # the header has the compressed size
   if part := _range(response):
     return part[2]
   size = response.headers.get("Content-Length", "")
@@ -300,9 +303,9 @@ def _total(
 
 
 def _version(response: "requests.Response") -> str:
-  """Returns what `If-Range` takes; weak tags do not tell bytes apart."""
+  """Returns the value for `If-Range`; weak tags do not identify exact bytes."""
   if "Content-Encoding" in response.headers:
-    return ""  # of something else
+    return ""  # the tag of the compressed content
   tag = response.headers.get("ETag", "")
   if tag and not tag.startswith("W/"):
     return tag
@@ -313,7 +316,7 @@ def _version(response: "requests.Response") -> str:
 def _progress(
   name: str, *, total: int | None, done: int
 ) -> Iterator[Callable[[int], None]]:
-  """Gives advance(bytes), which moves a bar if a terminal shows one."""
+  """Gives advance(bytes), which moves a progress bar on a terminal."""
   if not sys.stderr.isatty():
     yield lambda count: None
     return

@@ -1,8 +1,8 @@
-"""Addresses of the web as they may be shown: without passwords."""
+"""URLs without passwords, for messages."""
 
 
 def without_secrets(url: str) -> str:
-  """An address as it may be shown: no user, password, or values of a query."""
+  """A URL without user, password and the values of its query."""
   scheme, mark, rest = url.partition("://")
   rest, _, query = rest.partition("?")
   host, slash, name = rest.partition("/")
@@ -11,7 +11,7 @@ def without_secrets(url: str) -> str:
 
 
 def redacted(text: str, url: str) -> str:
-  """A library's message about an address, without what must not be shown."""
+  """A library's message about a URL, without the secrets of the URL."""
   text = text.replace(url, without_secrets(url))
   for secret in _secrets(url):
     text = text.replace(secret, "...")
@@ -19,7 +19,7 @@ def redacted(text: str, url: str) -> str:
 
 
 def _secrets(url: str) -> list[str]:
-  """The parts of an address that must not be shown, the longest first."""
+  """The secret parts of a URL, the longest first."""
   rest, _, query = url.partition("://")[2].partition("?")
   user, at, _ = rest.partition("/")[0].rpartition("@")
   found = [user, *user.split(":", 1)[1:]] if at else []

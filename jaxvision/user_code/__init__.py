@@ -1,13 +1,14 @@
-"""The door to code of the user's own: functions in files beside the recipes.
+"""User-defined functions in Python files outside jaxvision.
 
-A config names it "my_model.py:create", or "package.module:create" where Python
-finds the module. The file, and what it imports from beside it, is one `Bundle`:
-it is copied into the folder of the run, and only the copy is used from then on.
-While a config is in use, its references stand in it as "my_model@ID:create",
-where the ID depends on the content: two versions never mix.
+A config names a function as "my_model.py:create", or as "package.module:create"
+for an importable module. The file and the modules beside it that it imports
+form one `Bundle`. The bundle is copied into the run folder, and from then on
+only the copy is used. In a loaded config the reference is "my_model@ID:create".
+The ID depends on the content, so two versions are never mixed.
 
-What the user types is consent to run it. What a folder of a run or a sweep
-names is run only if this account has typed it before, or with --trust.
+Typing a reference is the user's consent to run the code. Code that a run folder
+or a sweep folder names runs only if this account has typed it before, or with
+--trust.
 """
 
 from jaxvision.user_code.bundle import Bundle

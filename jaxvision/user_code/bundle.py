@@ -1,11 +1,11 @@
-"""A file of the user's own with the modules beside it that it imports.
+"""A user-defined Python file and the modules beside it that it imports.
 
-Of each file the import statements are read, not run. What they name is taken
-along if it lies beside the file: NAME.py, the files of a folder NAME that are
-imported, or all of NAME where that is a package (it has an __init__.py). What
-Python or an installed package has under this name is not. Names that a program
-makes up (`importlib.import_module(text)`) and files that are no Python are not
-seen, and stay where they are.
+The import statements of each file are read, not executed. A named module is
+included if it is beside the file: NAME.py, the imported files of a folder NAME,
+or all of NAME if it is a package (it has an __init__.py). A name that Python or
+an installed package provides is not included. Names computed at run time
+(`importlib.import_module(text)`) and files that are not Python are not detected
+and not copied.
 """
 
 import ast
@@ -27,14 +27,15 @@ _MOST_BYTES = 16 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-  """Code of the user's own.
+  """User-defined code: the content of its files.
 
   Attributes:
-    written: as the user names it: "my_model.py", or "package.module".
-    entry: the file that is meant, relative: "my_model.py".
-    origin: the folder that it was read from first; `__file__` of the modules
-      lies there, so that they find what is beside them.
-    place: the folder that the content is from: the origin, or a copy.
+    written: the name that the user has written: "my_model.py", or
+      "package.module".
+    entry: relative path of the named file: "my_model.py".
+    origin: the folder that the files were first read from. `__file__` of the
+      modules is in this folder, so that they find other files there.
+    place: the folder that the content was read from: the origin, or a copy.
     files: content by relative path, with "/".
   """
 
@@ -54,7 +55,7 @@ class Bundle:
 
   @property
   def key(self) -> str:
-    """16 hex digits for what is written and what it is."""
+    """16 hex digits that identify the content and its written name."""
     text = f"{self.digest}\n{self.written}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -67,16 +68,16 @@ class Bundle:
 
 
 def gather(written: str, *, origin: Path, entry: str) -> Bundle:
-  """Reads a file and what it imports from beside it.
+  """Reads a file and the modules beside it that it imports.
 
   Args:
     written: see `Bundle`.
     origin: the folder that the entry is relative to.
-    entry: the file; if it lies in a package, all of that is taken.
+    entry: the file. If it is in a package, the complete package is read.
 
   Raises:
     OSError: a file cannot be read.
-    ValueError: a file is no Python, or there are too many.
+    ValueError: a file is not Python, or there are too many files.
   """
   found: dict[str, bytes] = {}
   waiting = [entry]
@@ -96,14 +97,14 @@ def parse(source: bytes, path: str | Path) -> ast.Module:
   """The syntax tree of a file.
 
   Raises:
-    ValueError: it is no Python; says in which line.
+    ValueError: the file is not Python; the message names the line.
   """
   try:
     return ast.parse(source, str(path))
   except (SyntaxError, ValueError, RecursionError) as error:
     line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
     raise ValueError(
-      f"{files.printable(path)}{line} is no Python: "
+      f"{files.printable(path)}{line} is not valid Python: "
       f"{getattr(error, 'msg', error)}; correct the file"
     ) from error
 
@@ -125,14 +126,14 @@ def _check_size(written: str, found: Mapping[str, bytes]) -> None:
   size = sum(map(len, found.values()))
   if len(found) > _MOST_FILES or size > _MOST_BYTES:
     raise ValueError(
-      f"{written} comes with more than {_MOST_FILES} files or "
-      f"{_MOST_BYTES >> 20} MiB of code, which are copied into each run; put "
-      "the function into a small file of your own that imports the package"
+      f"{written} includes more than {_MOST_FILES} files or "
+      f"{_MOST_BYTES >> 20} MiB of code, which would be copied into each run; "
+      "move the function into a small file that imports the package"
     )
 
 
 def _imported(origin: Path, path: str, tree: ast.Module) -> list[str]:
-  """The files beside it that a file imports."""
+  """The files beside a file that it imports."""
   return [
     file
     for parts in _import_paths(path, tree)
@@ -141,7 +142,7 @@ def _imported(origin: Path, path: str, tree: ast.Module) -> list[str]:
 
 
 def _import_paths(path: str, tree: ast.Module) -> Iterator[tuple[str, ...]]:
-  """("package", "module") of each name that a file may import."""
+  """("package", "module") of each name that a file imports."""
   folder = path.split("/")[:-1]
   for node in ast.walk(tree):
     if isinstance(node, ast.Import):
@@ -173,7 +174,7 @@ def _package(origin: Path, name: str) -> Iterator[str]:
 
 
 def is_elsewhere(name: str, origin: Path) -> bool:
-  """Whether Python, or an installed package, has a module of this name."""
+  """Whether Python or an installed package provides a module of this name."""
   if name in sys.stdlib_module_names or name == "jaxvision":
     return True
   own = {os.path.realpath(origin), os.path.realpath(os.getcwd())}

@@ -1,8 +1,8 @@
-"""Which code this account may run though only a file names it.
+"""The list of user-defined code that this account allows to run.
 
-The list is trusted_code.txt in the cache folder: a line for each bundle that
-was typed here, with its SHA-256, the day and where it was. A line may be
-removed, or the file.
+The list is trusted_code.txt in the cache folder. It has one line for each
+bundle that the user has typed, with its SHA-256, the date and its path. The
+user may remove a line or the file.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ from jaxvision.user_code.bundle import Bundle
 
 _LARGEST = 64 << 20  # bytes of the list
 _LOGGER = logging.getLogger(__name__)
-# Whether the user has said --trust.
+# Whether the option --trust was given.
 _TRUSTS = contextvars.ContextVar("jaxvision_trusts_code", default=False)
 
 
 @contextlib.contextmanager
 def trusting(trust: bool = True) -> Iterator[None]:
-  """In it, code that files name is run and remembered, as by --trust."""
+  """Runs and remembers code from folders in this block, as with --trust."""
   token = _TRUSTS.set(trust or _TRUSTS.get())
   try:
     yield
@@ -33,12 +33,12 @@ def trusting(trust: bool = True) -> Iterator[None]:
 
 
 def path() -> pathlib.Path:
-  """The list of this account."""
+  """The path of the list of this account."""
   return files.cache_folder() / "trusted_code.txt"
 
 
 def allow(bundle: Bundle) -> None:
-  """Remembers that this account has typed, or trusts, some code."""
+  """Adds code that the user has typed or trusts to the list of this account."""
   if bundle.digest in _digests():
     return
   where = files.printable(pathlib.Path(bundle.origin) / bundle.entry)
@@ -53,22 +53,22 @@ def allow(bundle: Bundle) -> None:
         files.write_text(path(), text, mode=0o600)
   except (OSError, ValueError) as error:
     _LOGGER.warning(
-      "cannot remember that %s may be run (%s); commands that take it from a "
-      "folder will ask for --trust",
+      "cannot store that %s may be run (%s); commands that read it from a run "
+      "folder will require --trust",
       where,
       error,
     )
 
 
 def check(bundle: Bundle, owner: str) -> None:
-  """Whether code may be run that only a file names.
+  """Checks that code named by a file, not by the user, may run.
 
   Args:
     bundle: the code.
-    owner: what names it, such as the folder of a run.
+    owner: the file or folder that names the code, such as a run folder.
 
   Raises:
-    ValueError: this account has neither typed it nor said --trust.
+    ValueError: the user has neither typed this code nor given --trust.
   """
   if bundle.digest in _digests():
     return
@@ -81,8 +81,8 @@ def check(bundle: Bundle, owner: str) -> None:
     f"{files.printable(owner)} names code that was never typed on this "
     f"account: {files.printable(where)}"
     + (f" and {more} more of its files" if more else "")
-    + f" (SHA-256 {bundle.digest[:16]}...). It could do anything with your "
-    "files. Read it; if you want to run it, give the same command with --trust"
+    + f" (SHA-256 {bundle.digest[:16]}...). This code could read or change all "
+    "of your files. Read it first; to run it, repeat the command with --trust"
   )
 
 

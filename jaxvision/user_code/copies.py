@@ -1,8 +1,8 @@
-"""The copies of own code in the folder of a run or a sweep.
+"""The copies of user-defined code in a run folder or a sweep folder.
 
-FOLDER/code/my_model/ has my_model.py and what it imports from beside it. What
-lies there and its digests stand in config.json (of a sweep: sweep.json) under
-"code", by what the user has written:
+FOLDER/code/my_model/ contains my_model.py and the modules that it imports. The
+key "code" of config.json (for a sweep: sweep.json) records the copied files and
+their digests, by the name that the user has written:
 
   "my_model.py": {"folder": "code/my_model", "entry": "my_model.py",
                   "origin": "/home/me", "digest": "5f0c...",
@@ -31,12 +31,12 @@ def write_copies(
   *,
   kept: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
-  """Copies code into a folder; returns what is to stand under "code".
+  """Copies code into a folder; returns the record for the key "code".
 
   Args:
     folder: of a run or a sweep.
-    bundles: by what the user has written.
-    kept: what stands there already, which stays.
+    bundles: by the names that the user has written.
+    kept: the existing record, whose copies are kept.
 
   Raises:
     OSError: the folder cannot be written.
@@ -72,16 +72,17 @@ def write_copies(
 def read_copies(
   folder: Path, record: Mapping[str, Any], *, check: bool = True
 ) -> dict[str, Bundle]:
-  """The copies in a folder, by what the user has written.
+  """Reads the copies in a folder, by the names that the user has written.
 
   Args:
     folder: of a run or a sweep.
-    record: what `write_copies` returned.
-    check: whether this account must have typed or trusted them.
+    record: the return value of `write_copies`.
+    check: whether this account must have typed or trusted the code.
 
   Raises:
-    OSError: a file is not there.
-    ValueError: it was changed, the record is damaged, or it is not trusted.
+    OSError: a file does not exist.
+    ValueError: a file was changed, the record is damaged, or the code is not
+      trusted.
   """
   found = {}
   for written, each in record.items():
@@ -98,8 +99,8 @@ def read_copies(
       bundle.files[bundle.entry]
     except (KeyError, TypeError, AttributeError) as error:
       raise ValueError(
-        f"{files.printable(folder)}: what it says of the copy of {written!r} "
-        f"is damaged ({type(error).__name__}: {error}); restore the folder"
+        f"{files.printable(folder)}: the record of the copy of {written!r} is "
+        f"damaged ({type(error).__name__}: {error}); restore the folder"
       ) from error
     if check:
       consent.check(bundle, str(folder))
@@ -111,8 +112,8 @@ def _inside(folder: Path, relative: str) -> Path:
   parts = Path(relative).parts
   if Path(relative).is_absolute() or ".." in parts:
     raise ValueError(
-      f"{files.printable(folder)} names {relative!r} as its copy of code, "
-      "which is not in that folder; restore its record"
+      f"{files.printable(folder)} records {relative!r} as its copy of code, "
+      "which is outside of that folder; restore the record"
     )
   return folder / relative
 
@@ -121,9 +122,9 @@ def _read(place: Path, path: str, digest: str) -> bytes:
   content = files.read_bytes(_inside(place, path), limit=_LARGEST)
   if _digest(content) != digest:
     raise ValueError(
-      f"{files.printable(place / path)} is not the code that was copied here: "
-      "its SHA-256 is another. Restore it; to use changed code, train a new "
-      "run with it"
+      f"{files.printable(place / path)} differs from the code that was copied "
+      "here: its SHA-256 has changed. Restore the file; to use changed code, "
+      "train a new run with it"
     )
   return content
 

@@ -1,9 +1,10 @@
-"""Imports own code under names that no other module has.
+"""Imports user-defined code under unique module names.
 
-The modules of a bundle are jaxvision_own_KEY.my_model and so on, from memory:
-what was read and found to be trusted is what runs. Imports of modules beside
-it become imports of the bundle's own, also those inside functions. This module
-is the finder and the loader of Python's import system at once.
+The modules of a bundle are named jaxvision_own_KEY.my_model and so on. They are
+imported from memory, so the code that runs is the code that was checked. Their
+imports of modules beside them become imports from the same bundle, also inside
+functions. This module implements the finder and the loader of Python's import
+system.
 """
 
 import ast
@@ -23,12 +24,12 @@ from jaxvision.user_code import locating, reference
 from jaxvision.user_code.bundle import Bundle
 
 _PREFIX = "jaxvision_own_"
-# Those that a config in use refers to, by their keys.
+# The bundles of all loaded configs, by key.
 _REGISTERED: dict[str, Bundle] = {}
 
 
 def register(bundle: Bundle) -> str:
-  """Makes a bundle importable; returns its source, as "my_model@KEY"."""
+  """Makes a bundle importable; returns its source, such as "my_model@KEY"."""
   _REGISTERED.setdefault(bundle.key, bundle)
   this = sys.modules[__name__]
   if this not in sys.meta_path:
@@ -37,12 +38,12 @@ def register(bundle: Bundle) -> str:
 
 
 def registered() -> dict[str, Bundle]:
-  """All bundles of this process, by their keys."""
+  """All bundles of this process, by key."""
   return dict(_REGISTERED)
 
 
 def load_module(bundle: Bundle) -> types.ModuleType:
-  """Runs a bundle's file, once in a process, and returns its module."""
+  """Runs the file of a bundle, once per process, and returns its module."""
   register(bundle)
   names = bundles.modules(bundle.files)
   inside = next(n for n, path in names.items() if path == bundle.entry)
@@ -53,13 +54,13 @@ def function(name: str, *, kind: str) -> Callable[..., Any]:
   """The function that a reference names.
 
   Args:
-    name: "my_model@KEY:create", as `resolve` leaves it in a config; or as a
-      user writes it in a program: "my_model.py:create".
-    kind: what it is, for messages: "model", or "data.kind".
+    name: "my_model@KEY:create", as `resolve` writes it into a config; or
+      "my_model.py:create", as a user writes it in a program.
+    kind: the kind of function, for messages: "model", or "data.kind".
 
   Raises:
-    FileNotFoundError: no such file or module.
-    ValueError: the module does not define such a function.
+    FileNotFoundError: the file or module does not exist.
+    ValueError: the module does not define this function.
   """
   source, _, inner = name.rpartition(":")
   key = reference.key_of(source)
@@ -70,7 +71,7 @@ def function(name: str, *, kind: str) -> Callable[..., Any]:
     bundle = _REGISTERED[key]
   else:
     raise ValueError(
-      f"{kind} {name!r} is of another process; write FILE.py:FUNCTION"
+      f"{kind} {name!r} belongs to another process; write FILE.py:FUNCTION"
     )
   module = load_module(bundle)
   found = vars(module).get(inner)
@@ -80,9 +81,9 @@ def function(name: str, *, kind: str) -> Callable[..., Any]:
 
 
 def _is_defined_in(value: Any, module: types.ModuleType) -> bool:
-  """Whether it is a function, or a Linen module, that this file defines."""
+  """Whether a value is a function or a Linen module defined in this file."""
   if isinstance(value, type):
-    # Without importing flax, which data workers do without.
+    # Tested by name, because data workers do not import flax.
     is_linen = any(b.__module__.startswith("flax.linen") for b in value.__mro__)
     return is_linen and value.__module__ == module.__name__
   inner = inspect.unwrap(value) if callable(value) else value
@@ -98,9 +99,9 @@ def _refusal(
   if found is not None:
     home = getattr(found, "__module__", None) or type(found).__module__
     return (
-      f"{where}: {name!r} is no function that {bundle.written} defines, but "
-      f"{type(found).__name__} of {home}; write a function, def {name}(...), "
-      "in that file"
+      f"{where}: {bundle.written} does not define {name!r} as a function: it "
+      f"is {type(found).__name__} of {home}; write a function, def "
+      f"{name}(...), in that file"
     )
   known = [
     key for key, each in vars(module).items() if _is_defined_in(each, module)
@@ -118,7 +119,7 @@ def _refusal(
 def find_spec(
   name: str, path: Any = None, target: Any = None
 ) -> importlib.machinery.ModuleSpec | None:
-  """Of Python's finders: the module of a bundle, or None."""
+  """Finder interface: the spec of a module of a bundle, or None."""
   del path, target
   found = _find(name)
   if found is None:
@@ -132,14 +133,14 @@ def find_spec(
 
 
 def create_module(spec: importlib.machinery.ModuleSpec) -> None:
-  """Of Python's loaders: leaves it to Python."""
+  """Loader interface: None, so that Python creates the module."""
   del spec
 
 
 def exec_module(module: types.ModuleType) -> None:
-  """Of Python's loaders: runs the file of a module."""
+  """Loader interface: runs the file of a module."""
   bundle, relative, _ = _find(module.__name__)
-  if relative is None:  # the bundle itself, or a folder without __init__.py
+  if relative is None:  # the bundle's root, or a folder without __init__.py
     return
   place = pathlib.Path(bundle.place, relative)
   tree = bundles.parse(bundle.files[relative], place)
@@ -149,7 +150,7 @@ def exec_module(module: types.ModuleType) -> None:
 
 
 def get_source(name: str) -> str | None:
-  """Of Python's loaders: what tracebacks show."""
+  """Loader interface: the source code that tracebacks show."""
   bundle, relative, _ = _find(name)
   return relative and bundle.files[relative].decode("utf-8", "replace")
 
@@ -172,7 +173,7 @@ def _find(name: str) -> tuple[Bundle, str | None, bool] | None:
 
 
 def _rename_imports(tree: ast.Module, bundle: Bundle) -> None:
-  """Makes imports of modules beside a file those of the bundle, in place."""
+  """Changes imports of modules beside a file to imports from its bundle."""
   package = f"{_PREFIX}{bundle.key}"
   tops = {each.split(".")[0] for each in bundles.modules(bundle.files)}
   tops -= {*sys.stdlib_module_names, "jaxvision"}

@@ -1,4 +1,4 @@
-"""Finds the file that a reference to own code means."""
+"""The search for the file that a reference to user-defined code names."""
 
 import importlib.machinery
 import importlib.util
@@ -18,13 +18,14 @@ def find(source: str, *, folders: Sequence[Path], kind: str) -> Bundle:
 
   Args:
     source: a path that ends with ".py", or the dotted name of a module.
-    folders: that relative paths may start in; one where the file is, is enough.
-    kind: what it is for, in messages.
+    folders: the folders that a relative path may start in; the file must be in
+      at least one of them.
+    kind: the purpose of the code, for messages.
 
   Raises:
-    FileNotFoundError: no such file or module.
-    ValueError: relative to two folders it means different code; or the module
-      is none of the user's own.
+    FileNotFoundError: the file or module does not exist.
+    ValueError: a relative path names different code in two folders, or the
+      module is not a user's module.
   """
   if not source.endswith(".py"):
     return _find_module(source, kind)
@@ -34,8 +35,8 @@ def find(source: str, *, folders: Sequence[Path], kind: str) -> Bundle:
   if not there:
     listed = " nor ".join(files.printable(each) for each in candidates)
     raise FileNotFoundError(
-      f"{kind}: no file {listed}; write its whole path, or give the command in "
-      "the folder that it is in"
+      f"{kind}: no file {listed}; write the full path, or start the command in "
+      "the folder of the file"
     )
   found = [
     bundles.gather(source, origin=each.parent, entry=each.name)
@@ -44,8 +45,7 @@ def find(source: str, *, folders: Sequence[Path], kind: str) -> Bundle:
   if len({each.digest for each in found}) > 1:
     listed = " and ".join(files.printable(each) for each in there)
     raise ValueError(
-      f"{kind}: {source!r} may mean {listed}, which differ; write the whole "
-      "path"
+      f"{kind}: {source!r} may mean {listed}, which differ; write the full path"
     )
   return found[0]
 
@@ -55,16 +55,16 @@ def _find_module(name: str, kind: str) -> Bundle:
   if top in sys.stdlib_module_names or top == "jaxvision":
     owner = "jaxvision" if top == "jaxvision" else "Python"
     raise ValueError(
-      f"{kind}: {name!r} is a module of {owner}, not of yours; write a "
-      'function in a file of your own, and name it as in "my_data.py:load"'
+      f"{kind}: {name!r} is a module of {owner}, not your own; write a "
+      'function in your own file, and name it as in "my_data.py:load"'
     )
-  # Finding what is not nested imports nothing.
+  # find_spec of a top-level name does not import it.
   spec = importlib.util.find_spec(top)
   path = _path_of(spec, inner)
   if path is None:
     raise FileNotFoundError(
-      f"{kind}: cannot import {name!r}: there is no such module of Python "
-      'files; give the path of a file, as in "my_data.py:load", or install the '
+      f"{kind}: cannot import {name!r}: no Python module of this name was "
+      'found; give the path of a file, as in "my_data.py:load", or install the '
       "package"
     )
   depth = len(inner) + (path.name == "__init__.py")

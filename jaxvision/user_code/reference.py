@@ -1,9 +1,8 @@
-"""References to own code in a config: "my_model.py:create(option=1)".
+"""References to user-defined code in a config: "my_model.py:create(option=1)".
 
-They stand where a config names a function: as the whole text (model.name), in
-the text of a call (transforms, probes), as an argument of another call
-(random_apply), and among options (the activation of a model). A probe may have
-a layer before it: "layer4_1/my_probe.py:create".
+A reference may be the complete value (model.name), a call (transforms, probes),
+an argument of another call (random_apply), or an option (the activation of a
+model). In a probe, a layer may precede it: "layer4_1/my_probe.py:create".
 """
 
 import ast
@@ -12,13 +11,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# (source, name) -> what stands for "source:name" afterwards.
+# (source, name) -> the text that replaces "source:name".
 Replace = Callable[[str, str], str]
 
 _MODULE = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
 _NAME = r"[A-Za-z_]\w*"
 _KEY = r"[0-9a-f]{16}"
-# One that is resolved, one with a path, one with a module.
+# A resolved reference, a path, or a module.
 _SOURCE = rf"(?P<source>[^'\"(:]*?@{_KEY}|[^'\"(:]*?\.py|{_MODULE})"
 _WHOLE = re.compile(
   rf"\s*(?P<source>[^/]+@{_KEY}|.+?\.py|{_MODULE}):(?P<name>{_NAME})\s*"
@@ -37,12 +36,12 @@ _SOURCES = "data.sources"  # of a mixture: (weight, kind, name, split) of each
 
 
 def is_own(name: Any) -> bool:
-  """Whether a name is a reference to own code: it has a colon."""
+  """Whether a name is a reference to user-defined code: it contains a colon."""
   return isinstance(name, str) and ":" in head(name)
 
 
 def head(call: str) -> str:
-  """What stands before the arguments: "my_aug.py:f" of "my_aug.py:f(1)"."""
+  """The text before the arguments: "my_aug.py:f" of "my_aug.py:f(1)"."""
   found = _AT_START.match(call)
   return found[0].strip() if found else call.partition("(")[0].strip()
 
@@ -53,10 +52,10 @@ def name_of(reference: str) -> str:
 
 
 def split(reference: str) -> tuple[str, str]:
-  """("my_model.py", "create") of "my_model.py:create".
+  """Splits "my_model.py:create" into ("my_model.py", "create").
 
   Raises:
-    ValueError: it is neither of a file nor of a module.
+    ValueError: the reference names neither a file nor a module.
   """
   found = _WHOLE.fullmatch(reference)
   if not found:
@@ -68,13 +67,13 @@ def split(reference: str) -> tuple[str, str]:
 
 
 def key_of(source: str) -> str | None:
-  """The key of a bundle in a source that is resolved; else None."""
+  """The key of the bundle in a resolved source; else None."""
   found = re.fullmatch(rf"[^/]*@({_KEY})", source)
   return found[1] if found else None
 
 
 def rewrite(nested: Mapping[str, Any], replace: Replace) -> dict[str, Any]:
-  """A nested config with all its references replaced."""
+  """Replaces all references in a nested config."""
   return _rewrite_group(nested, "", replace)
 
 
@@ -133,7 +132,7 @@ def _call(text: Any, replace: Replace) -> Any:
 
 
 def _layered(text: Any, replace: Replace) -> Any:
-  """A probe; what is no part of a path to a file is a layer before it."""
+  """Replaces a probe; path parts that belong to no file name a layer."""
   found = isinstance(text, str) and _AT_START.match(text)
   if not found:
     return _call(text, replace)
@@ -149,11 +148,11 @@ def _layered(text: Any, replace: Replace) -> Any:
 
 
 def _arguments(text: str, replace: Replace) -> str:
-  """Replaces the references in "(1, 'my_aug.py:f')", as Python reads it."""
+  """Replaces the references in call arguments such as "(1, 'my_aug.py:f')"."""
   try:
     tree = ast.parse(f"f{text}", mode="eval")
   except (SyntaxError, ValueError, RecursionError):
-    return text  # whoever calls it says so
+    return text  # the caller of the function reports the error
   changed = False
   for node in ast.walk(tree):
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -174,8 +173,9 @@ def as_written(value: Any, written: Callable[[str], str | None]) -> Any:
   """Undoes `rewrite` in any nested value.
 
   Args:
-    value: of dicts, lists, tuples, text and anything else.
-    written: key of a bundle -> as its user names it; None is not known.
+    value: a nested value of dicts, lists, tuples, text and other objects.
+    written: maps the key of a bundle to the name that the user has written;
+      None if the key is unknown.
   """
   if isinstance(value, Mapping):
     return {k: as_written(each, written) for k, each in value.items()}

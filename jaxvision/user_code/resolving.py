@@ -1,4 +1,4 @@
-"""Puts the code that a config names in the place of the names."""
+"""Resolves references to user-defined code in a config."""
 
 import logging
 import pathlib
@@ -16,11 +16,11 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def open_file(path: str | Path) -> Bundle:
-  """Reads a recipe or another Python file that is to be run.
+  """Reads a recipe or another Python file that will be run.
 
   Raises:
-    OSError: it cannot be read.
-    ValueError: it is no Python.
+    OSError: the file cannot be read.
+    ValueError: the file is not Python.
   """
   written, path = str(path), Path(path).expanduser().absolute()
   return bundles.gather(written, origin=path.parent, entry=path.name)
@@ -33,19 +33,19 @@ def resolve(
   copies: Mapping[str, Bundle] | None = None,
   owner: str = "",
 ) -> dict[str, Any]:
-  """A nested config in which keys of bundles stand for own code.
+  """Replaces references in a nested config by the keys of their bundles.
 
-  Nothing is run, but all that is named can be from now on.
+  No code is run. All named code is registered, so that it can be imported.
 
   Args:
-    nested: a config as the user wrote it.
-    folders: that relative paths may start in.
-    copies: of a run, by what is written; they stand in for the originals.
-    owner: the folder whose config it is; "" where the user has typed it.
+    nested: the config with references as written.
+    folders: the folders that relative paths may start in.
+    copies: the copies of a run, by written name; they replace the originals.
+    owner: the folder that the config is from; "" if the user has typed it.
 
   Raises:
-    FileNotFoundError: a file is not there.
-    ValueError: the code is not trusted, or not of the user.
+    FileNotFoundError: a file does not exist.
+    ValueError: the code is not trusted, or it is not user-defined.
   """
   found: dict[str, Bundle] = {}
 
@@ -60,7 +60,7 @@ def resolve(
 
 
 def used(nested: Mapping[str, Any]) -> dict[str, Bundle]:
-  """The bundles of a resolved config, by what the user has written."""
+  """The bundles of a resolved config, by their written names."""
   found: dict[str, Bundle] = {}
 
   def note(source: str, name: str) -> str:
@@ -75,7 +75,7 @@ def used(nested: Mapping[str, Any]) -> dict[str, Bundle]:
 
 
 def as_written(value: Any) -> Any:
-  """Any nested value with the user's own names in the place of keys."""
+  """Replaces the bundle keys in a nested value by the written names."""
   known = loading.registered()
 
   def written(key: str) -> str | None:
@@ -91,7 +91,7 @@ def _find(
   owner: str,
 ) -> Bundle:
   if source in copies:
-    _say_changed(copies[source], folders)
+    _warn_if_changed(copies[source], folders)
     return copies[source]
   found = locating.find(source, folders=folders, kind="own code")
   _accept(found, owner)
@@ -105,7 +105,7 @@ def _accept(found: Bundle, owner: str) -> None:
     consent.allow(found)
 
 
-def _say_changed(copy: Bundle, folders: Sequence[Path]) -> None:
+def _warn_if_changed(copy: Bundle, folders: Sequence[Path]) -> None:
   try:
     original = locating.find(copy.written, folders=folders, kind="own code")
   except (OSError, ValueError):
@@ -113,7 +113,7 @@ def _say_changed(copy: Bundle, folders: Sequence[Path]) -> None:
   if original.digest != copy.digest:
     _LOGGER.warning(
       "%s has changed since it was copied; the copy is used: %s. To use the "
-      "new one, give another --workdir",
+      "new version, give another --workdir",
       files.printable(Path(original.origin) / original.entry),
       files.printable(Path(copy.place) / copy.entry),
     )

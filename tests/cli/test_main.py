@@ -135,7 +135,7 @@ def test_help_is_quick():
   ("words", "expected"),
   [
     (["--config.optimizer.learning_rat=1"], "'optimizer.learning_rate'"),
-    (["--config.optimizer.learning_rate=fast"], "'fast' is no float"),
+    (["--config.optimizer.learning_rate=fast"], "'fast' is not of type float"),
     (["--config.train.duration=2 fortnights"], "is not a duration"),
     (["--config.model.name=liner"], "did you mean 'linear'"),
     (["--config.model.options.widht=3"], "no option 'widht'"),

@@ -49,7 +49,7 @@ def test_what_recurs_does_so_between_compiled_calls(convert):
 
 
 def test_no_step_at_all_is_an_error(convert):
-  with pytest.raises(ValueError, match="no step at all; give at least"):
+  with pytest.raises(ValueError, match="is less than a step; give at least"):
     convert(train__duration="0 epochs")
 
 

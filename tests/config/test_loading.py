@@ -171,7 +171,7 @@ def test_an_override_of_an_unknown_key_names_the_nearest(
   ],
 )
 def test_a_wrong_type_names_the_key_and_the_type(tmp_path, key, value, kind):
-  message = f"config key {key!r}: {value!r} is no {kind}"
+  message = f"config key {key!r}: {value!r} is not of type {kind}"
   _fails(_recipe(tmp_path), message, {key: value})
 
 
@@ -202,7 +202,7 @@ def test_an_option_may_be_of_another_type_than_the_one_of_the_recipe(
 
 
 def test_options_must_be_a_dictionary(tmp_path):
-  message = "config key 'model.options': 3 is no dictionary"
+  message = "config key 'model.options': 3 is not a dictionary"
   _fails(_recipe(tmp_path), message, {"model.options": 3})
 
 
@@ -501,7 +501,7 @@ def test_text_of_a_version_that_took_it_for_true_stays_true(text, caplog):
   options = configs.restore(saved).model.options
   assert options["scan_layers"] is True
   assert options["stem"] == "small"
-  assert ("took for true" in caplog.text) == (text != "true")
+  assert ("treated as true" in caplog.text) == (text != "true")
   # The same words again are the same run where they mean the same.
   now = configs.complete(saved)
   assert changes.find(saved, now) == []

@@ -42,7 +42,7 @@ def test_a_file_defines_an_experiment(tmp_path):
   [
     ('"optimizer.learning_rat": sweep.grid(0.1)', "did you mean 'optimizer.l"),
     ('"train.batch_size": sweep.grid(16, 0)', "must be a whole number in"),
-    ('"optimizer.learning_rate": sweep.grid(0.1, "a")', "is no float"),
+    ('"optimizer.learning_rate": sweep.grid(0.1, "a")', "is not of type float"),
     (
       '"o": sweep.grid({"a": {}, "b": {"loss.l3": sweep.uniform(0, 1)}})',
       "did you mean 'loss.l",

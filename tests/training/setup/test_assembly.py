@@ -109,7 +109,7 @@ def test_durations_are_converted_once(folder, overrides, expected):
 
 
 def test_a_run_of_no_step(folder):
-  with pytest.raises(ValueError, match="'0 epochs' is no step at all"):
+  with pytest.raises(ValueError, match="'0 epochs' is less than a step"):
     tiny_runs.prepare(folder, train__duration="0 epochs")
 
 
