@@ -1,13 +1,13 @@
-"""Launchers: each runs the processes of a job with another engine.
+"""Launchers, which start the processes of a job on different platforms.
 
-A launcher is a file with three things of these names:
+A launcher is a module with three names:
 
-  Options                         a record: what it can be told
+  Options                         a record of its options
   render(job, options)            -> job.Rendered, which a dry run shows
   launch(job, options)            -> exit code
 
-It asks an engine that exists to run the job, and to run it again after an end
-that `exit_codes.is_resumable`; it schedules nothing itself.
+A launcher submits the job to an existing platform. It submits the job again
+after an exit code that `exit_codes.is_resumable`. It does no scheduling.
 """
 
 from jaxvision.launch import job, local, ray, slurm, tpu

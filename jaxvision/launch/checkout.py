@@ -1,4 +1,4 @@
-"""The code of a checkout, packed for machines that have none."""
+"""The code of a checkout, packed for machines without a checkout."""
 
 import pathlib
 import tarfile
@@ -7,20 +7,20 @@ from jaxvision.launch import programs
 
 
 def pack(path: pathlib.Path) -> None:
-  """Writes the checkout under this directory, with what is not committed.
+  """Writes the current directory, with uncommitted files, into an archive.
 
   Raises:
-    OSError: this directory is not the root of a checkout of jaxvision.
+    OSError: the current directory is not the root of a jaxvision checkout.
   """
   if not pathlib.Path("jaxvision/__main__.py").exists():
     raise OSError(
-      f"{pathlib.Path.cwd()} is no checkout of jaxvision; the workers get the "
-      "code from there, so start this in its root"
+      f"{pathlib.Path.cwd()} is not a checkout of jaxvision, whose code is "
+      "copied to the workers; start this command in the root of a checkout"
     )
-  listed = programs.ask(
+  listed = programs.output(
     ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
   )
   with tarfile.open(path, "w:gz") as archive:
     for name in filter(None, listed.split("\0")):
-      if pathlib.Path(name).exists():  # a deleted one is still listed
+      if pathlib.Path(name).exists():  # git still lists deleted files
         archive.add(name)

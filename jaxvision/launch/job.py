@@ -1,7 +1,7 @@
-"""What is launched: a command of jaxvision, and all that is done to start it.
+"""A job: a jaxvision command and everything that starts it.
 
-A launcher first renders a job: the files it will write and the commands it will
-run. A dry run shows them, a real one writes and runs the same.
+A launcher first renders a job: the files to write and the commands to run. A
+dry run only shows them. A launch writes and runs the same files and commands.
 """
 
 import dataclasses
@@ -18,15 +18,16 @@ Words = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """A command that some engine shall run.
+  """A command for a launcher.
 
   Attributes:
-    command: the words after `jaxvision`, as ("train", "--config", ...).
-    folder: of the scripts and logs of the launch.
-    python: the interpreter that has jaxvision.
-    train: what `jaxvision.train` takes, if that is the command; else empty.
-    secrets: variables for its environment with passwords in their values, which
-      must stand in no arguments and in no file that others can read.
+    command: the words after `jaxvision`, such as ("train", "--config", ...).
+    folder: for the scripts and logs of the launch.
+    python: a Python interpreter with jaxvision.
+    train: the arguments of `jaxvision.train` if this is the command; else
+      empty.
+    secrets: environment variables whose values contain passwords. They must
+      not appear in arguments or in files that other users can read.
   """
 
   command: Words
@@ -38,11 +39,11 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-  """A command of the shell.
+  """A shell command.
 
   Attributes:
     words: the program and its arguments.
-    comment: what it does, or when.
+    comment: the purpose of the command, or its time.
   """
 
   words: Words
@@ -51,11 +52,11 @@ class Command:
 
 @dataclasses.dataclass(frozen=True)
 class Rendered:
-  """All that a launch does.
+  """The files and commands of a launch.
 
   Attributes:
     files: content by path.
-    commands: in their order.
+    commands: in the order of their execution.
     secret: like `files`, but a dry run does not show the content.
   """
 
@@ -65,15 +66,15 @@ class Rendered:
 
 
 def words(job: Job) -> Words:
-  """The job's command as it is run where jaxvision is installed."""
+  """The command of a job, for a machine on which jaxvision is installed."""
   return (job.python, "-m", "jaxvision", *job.command)
 
 
 def write(rendered: Rendered) -> None:
-  """Writes all files, which only this user can read, into new folders.
+  """Writes all files into new folders; only this user can read them.
 
   Raises:
-    OSError: one cannot be written.
+    OSError: a file cannot be written.
   """
   for path, content in {**rendered.files, **rendered.secret}.items():
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,13 +82,13 @@ def write(rendered: Rendered) -> None:
 
 
 def show(rendered: Rendered) -> str:
-  """The text of a dry run: files, then commands that a shell would take."""
+  """The text of a dry run: the files, then the commands in shell syntax."""
   blocks = [
     f"# file {path}\n{content.rstrip()}"
     for path, content in rendered.files.items()
   ]
   blocks += [
-    f"# file {path}\n# (not shown: it has a password)"
+    f"# file {path}\n# (not shown: it contains a password)"
     for path in rendered.secret
   ]
   blocks += [

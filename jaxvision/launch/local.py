@@ -1,8 +1,9 @@
-"""Runs the processes of a job on this machine, and all again if one is killed.
+"""The local launcher: runs all processes of a job on this machine.
 
-Process 0 prints to the screen, the others into FOLDER/process-N.log. When one
-fails the others are given a moment to end by themselves, for none can go on
-without it; then they are killed, with all processes that they have started.
+Process 0 prints to the terminal, the others to FOLDER/process-N.log. When one
+process fails, all stop: the others get a short time to end, then they are
+killed together with their child processes. After an end by a signal, all
+processes are restarted.
 """
 
 import contextlib
@@ -28,23 +29,24 @@ _LOGGER = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _POLL_SECONDS = 0.1
-# For the others to say why they end, after the first one has failed.
+# After the first failure, the time in which the other processes can report
+# errors.
 _SETTLE_SECONDS = 10.0
-# Of the log of a process that failed, on the screen.
+# Lines of the log of a failed process that are shown.
 _SHOWN_LINES = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """How to run on this machine.
+  """Options of the local launcher.
 
   Attributes:
-    processes: how many.
-    devices: virtual CPU devices of each; 0 leaves it to jax.
-    gpus: GPUs of each, in the order of CUDA_VISIBLE_DEVICES where that is set,
-      else from 0 on; 0 shows all to every process.
-    restarts: how often all may be started again.
-    grace: seconds to save in, after a signal to stop.
+    processes: number of processes.
+    devices: virtual CPU devices per process; 0 uses the default of jax.
+    gpus: GPUs per process, in the order of CUDA_VISIBLE_DEVICES if set, else
+      from 0 on; 0 makes all GPUs visible to every process.
+    restarts: maximum number of restarts.
+    grace: seconds for saving after a signal.
   """
 
   processes: int
@@ -55,7 +57,7 @@ class Options:
 
 
 def render(job: jobs.Job, options: Options) -> jobs.Rendered:
-  """One command for each process, with a port that is free now.
+  """One command for each process, with a port that is free at this time.
 
   Raises:
     ValueError: devices and gpus are both given, or CUDA_VISIBLE_DEVICES has
@@ -63,8 +65,8 @@ def render(job: jobs.Job, options: Options) -> jobs.Rendered:
   """
   if options.devices and options.gpus:
     raise ValueError(
-      f"--devices {options.devices} asks for virtual CPU devices and --gpus "
-      f"{options.gpus} for GPUs; give one of them"
+      f"--devices {options.devices} selects virtual CPU devices and --gpus "
+      f"{options.gpus} selects GPUs; give only one of them"
     )
   address = f"{_HOST}:{_free_port()}"
   gpus = _allotted_gpus(options.processes * options.gpus)
@@ -79,16 +81,16 @@ def render(job: jobs.Job, options: Options) -> jobs.Rendered:
 
 
 def launch(job: jobs.Job, options: Options) -> int:
-  """Runs the job to its end; SIGTERM and SIGINT are passed on.
+  """Runs the job until it ends; forwards SIGTERM and SIGINT to the processes.
 
   Returns:
-    The exit code of the process that decided how the run ended.
+    The exit code of the process that caused the end of the run.
 
   Raises:
     ValueError: processes of an earlier launch still run, or see `render`.
     OSError: the folder cannot be written.
   """
-  with _held(job.folder) as lock, signals.received() as received:
+  with _locked(job.folder) as lock, signals.received() as received:
     for attempt in itertools.count(1):
       rendered = render(job, options)
       codes = _run(job, rendered, options, received, lock)
@@ -99,37 +101,39 @@ def launch(job: jobs.Job, options: Options) -> int:
       again = exit_codes.is_resumable(code) and not received
       if not again or attempt > options.restarts:
         if again:
-          _LOGGER.error("no more than --restarts %d", options.restarts)
+          _LOGGER.error(
+            "the limit of --restarts %d is reached", options.restarts
+          )
         return code
       _LOGGER.warning(
-        "starting all %d again: restart %d of %d",
+        "restarting all %d processes: restart %d of %d",
         options.processes,
         attempt,
         options.restarts,
       )
-  raise AssertionError("the attempts have no end")
+  raise AssertionError("unreachable: the loop has no end")
 
 
 def _allotted_gpus(count: int) -> list[str]:
-  """The first GPUs that CUDA lets this process see, as CUDA names them.
+  """The first `count` visible GPUs, with their names in CUDA_VISIBLE_DEVICES.
 
   Raises:
-    ValueError: there are fewer.
+    ValueError: fewer GPUs are visible.
   """
   given = os.environ.get(_VISIBLE)
   if given is None:
     return [str(number) for number in range(count)]
-  # CUDA reads the list up to the first name that is no device.
+  # CUDA reads the list up to the first name that is not a device.
   visible = itertools.takewhile(
     lambda name: name[:1].isalnum() and name != "NoDevFiles",
     map(str.strip, given.split(",")),
   )
-  gpus = list(dict.fromkeys(visible))[:count]  # One named twice is one.
+  gpus = list(dict.fromkeys(visible))[:count]  # Duplicates count once.
   if len(gpus) < count:
     raise ValueError(
-      f"{_VISIBLE}={given} allots {len(gpus)} GPUs to this command, but its "
-      f"processes need {count} together; take fewer --processes or --gpus, or "
-      "have more GPUs allotted"
+      f"{_VISIBLE}={given} makes {len(gpus)} GPUs visible, but all processes "
+      f"together need {count}; give fewer --processes or --gpus, or make more "
+      "GPUs visible"
     )
   return gpus
 
@@ -170,7 +174,7 @@ def _run(
   received: Sequence[int],
   lock: IO[bytes],
 ) -> dict[int, int]:
-  """Starts all processes; the exit code of each, in the order of their ends."""
+  """Starts all processes; returns exit codes in the order of their ends."""
   with contextlib.ExitStack() as stack:
     processes = []
     for number, command in enumerate(rendered.commands):
@@ -186,36 +190,40 @@ def _run(
           stdout=log,
           stderr=log,
           env={**os.environ, **job.secrets},
-          # Ctrl-C in a terminal goes to this process alone, which passes it on.
+          # Ctrl-C in a terminal reaches only this process, which forwards it.
           start_new_session=True,
-          # Held as long as one of them lives, whatever becomes of this one.
+          # The lock is held until all processes have ended, even if this one
+          # ends earlier.
           pass_fds=(lock.fileno(),),
         )
       )
       stack.callback(_kill, processes[-1])
     _note(lock, processes)
-    return _watch(processes, received, grace=options.grace)
+    return _wait(processes, received, grace=options.grace)
 
 
-def _watch(
+def _wait(
   processes: Sequence[subprocess.Popen],
   received: Sequence[int],
   *,
   grace: float,
 ) -> dict[int, int]:
-  """Waits for all; the codes of those that were killed here explain nothing."""
-  codes, failed, passed_on, deadline = {}, {}, 0, float("inf")
+  """Waits for all processes; returns the exit codes that explain the end.
+
+  After a kill, these are the codes of the processes that failed before it.
+  """
+  codes, failed, forwarded, deadline = {}, {}, 0, float("inf")
   while len(codes) < len(processes):
     now = time.monotonic()
-    for number in received[passed_on:]:
-      passed_on += 1
+    for number in received[forwarded:]:
+      forwarded += 1
       deadline = min(deadline, now + grace)
       _send(processes, number)
     for code in _ended(processes, codes):
       wait = grace if code == exit_codes.PREEMPTED else _SETTLE_SECONDS
       deadline = min(deadline, now + wait) if code else deadline
     if now > deadline:
-      _LOGGER.warning("killing those that have not ended by themselves")
+      _LOGGER.warning("killing the processes that have not ended in time")
       failed = {number: code for number, code in codes.items() if code}
       _send(processes, signal.SIGKILL)
       deadline = float("inf")
@@ -226,7 +234,7 @@ def _watch(
 def _ended(
   processes: Sequence[subprocess.Popen], codes: dict[int, int]
 ) -> Iterator[int]:
-  """Notes the exit codes of those that have ended since; yields them."""
+  """Adds the exit codes of newly ended processes to `codes`; yields them."""
   for number, process in enumerate(processes):
     if number not in codes and (status := process.poll()) is not None:
       codes[number] = exit_codes.code(status)
@@ -235,11 +243,11 @@ def _ended(
 
 def _send(processes: Sequence[subprocess.Popen], number: int) -> None:
   for process in processes:
-    process.send_signal(number)  # nothing to those that have ended
+    process.send_signal(number)  # has no effect on ended processes
 
 
 def _kill(process: subprocess.Popen) -> None:
-  """Ends a process and all that it has started."""
+  """Kills a process and its child processes."""
   with contextlib.suppress(ProcessLookupError):
     os.killpg(process.pid, signal.SIGKILL)
   process.wait()
@@ -255,13 +263,13 @@ def _explain(folder: Path, number: int, code: int) -> None:
 
 
 @contextlib.contextmanager
-def _held(folder: Path) -> Iterator[IO[bytes]]:
-  """The lock of a folder, which nobody else may hold."""
+def _locked(folder: Path) -> Iterator[IO[bytes]]:
+  """Holds the lock of a folder against other launches."""
   folder.mkdir(parents=True, exist_ok=True)
   with locks.locked(
     folder / "lock",
-    refusal=f"{folder} is in use by {{holder}}; end what still runs there, or "
-    "give another --workdir",
+    refusal=f"{folder} is in use by {{holder}}; end these processes, or give "
+    "another --workdir",
     unlockable=lambda why: _LOGGER.warning("%s is not locked: %s", folder, why),
   ) as lock:
     yield lock

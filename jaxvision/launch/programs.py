@@ -1,4 +1,4 @@
-"""Programs of others that are asked to run something: sbatch, gcloud, git."""
+"""External programs: sbatch, gcloud and git."""
 
 import shutil
 import subprocess
@@ -6,23 +6,25 @@ from collections.abc import Sequence
 
 
 def require(program: str, remedy: str) -> None:
-  """Whether a program is there.
+  """Checks that a program is installed.
 
   Raises:
-    FileNotFoundError: it is not on PATH; says the remedy.
+    FileNotFoundError: it is not on PATH; the message has the remedy.
   """
   if shutil.which(program) is None:
-    raise FileNotFoundError(f"there is no {program} on PATH: {remedy}")
+    raise FileNotFoundError(f"{program} is not on PATH: {remedy}")
 
 
-def ask(words: Sequence[str]) -> str:
-  """What a program prints, without the last line break.
+def output(words: Sequence[str]) -> str:
+  """Runs a program and returns its output without the last line break.
 
   Raises:
-    OSError: it failed; with what it said.
+    OSError: the program failed; with its message.
   """
   done = subprocess.run(words, capture_output=True, text=True)
   if done.returncode:
-    said = done.stderr.strip() or done.stdout.strip() or "it said nothing"
-    raise OSError(f"{' '.join(words[:4])} failed ({done.returncode}): {said}")
+    message = done.stderr.strip() or done.stdout.strip() or "no output"
+    raise OSError(
+      f"{' '.join(words[:4])} failed ({done.returncode}): {message}"
+    )
   return done.stdout.strip()

@@ -1,13 +1,13 @@
-"""Runs a training or a sweep on a Ray cluster.
+"""The Ray launcher: runs a training or a sweep on a Ray cluster.
 
-A training goes through Ray Train's JaxTrainer. Ray places the workers, starts
-jax.distributed in them, and starts all again when one dies or its host is taken
-away; they go on from the last checkpoint.
-Each calls `jaxvision.train` in a thread, so that a signal is no reason to save.
-What would fail again is written into FOLDER/failure.json, and ends the run.
+A training uses Ray Train's JaxTrainer. Ray places the workers, starts
+jax.distributed in them, and restarts all of them when a worker fails or its
+host is preempted. They resume from the last checkpoint. Each worker calls
+`jaxvision.train` in a thread, so a signal does not start a save. An error that
+would repeat after a restart is written to FOLDER/failure.json and ends the run.
 
-The workers of a sweep are Ray tasks, each of which runs the command as it is:
-they share the folder and the storage. Ray starts those again that were killed.
+The workers of a sweep are Ray tasks. Each task runs the unchanged command; the
+tasks share the sweep folder and the storage. Ray restarts killed tasks.
 """
 
 import contextlib
@@ -32,17 +32,17 @@ _FAILURE = "failure.json"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """How to run on Ray.
+  """Options of the Ray launcher.
 
   Attributes:
-    workers: how many there are, at least and at most.
-    devices: virtual CPU devices of each; 0 leaves it to jax.
-    cpus: of each worker.
-    gpus: of each worker.
-    topology, accelerator: of a TPU slice, as "4x4" and "TPU-V6E".
-    address: of the cluster; "local" starts one on this machine, "auto" finds
-      the one that this machine belongs to.
-    restarts: after workers have died.
+    workers: minimum and maximum number of workers.
+    devices: virtual CPU devices per worker; 0 uses the default of jax.
+    cpus: CPUs per worker.
+    gpus: GPUs per worker.
+    topology, accelerator: of a TPU slice, such as "4x4" and "TPU-V6E".
+    address: of the cluster; "local" starts a cluster on this machine, "auto"
+      finds the cluster of this machine.
+    restarts: maximum number of restarts after failures of workers.
   """
 
   workers: tuple[int, int]
@@ -56,7 +56,7 @@ class Options:
 
 
 def render(job: jobs.Job, options: Options) -> jobs.Rendered:
-  """The settings of the JaxTrainer, or of the tasks: there is no command.
+  """The settings of the JaxTrainer or of the tasks; there are no commands.
 
   Raises:
     ValueError: the job is neither a training nor a sweep, or the options
@@ -73,10 +73,10 @@ def render(job: jobs.Job, options: Options) -> jobs.Rendered:
 
 
 def launch(job: jobs.Job, options: Options) -> int:
-  """Trains, or sweeps, to the end.
+  """Runs the training or the sweep until it ends.
 
   Returns:
-    0, the code of what would fail again, or that of processes abandoned.
+    0, the exit code of an error that would repeat, or ABANDONED.
 
   Raises:
     ValueError: ray is not installed; or see `render`.
@@ -87,7 +87,7 @@ def launch(job: jobs.Job, options: Options) -> int:
     importlib.import_module("ray.train.v2.jax")
   except ModuleNotFoundError as error:
     raise ValueError(
-      f"there is no module {error.name!r}; install it with pip install "
+      f"the module {error.name!r} is not installed; run pip install "
       "'jaxvision[ray]', or add --dry-run"
     ) from error
   jobs.write(rendered)
@@ -134,23 +134,23 @@ def _sweep(ray: Any, job: jobs.Job, options: Options) -> int:
       codes.append(ray.get(each))
     except ray.exceptions.RayError:
       codes.append(exit_codes.ABANDONED)
-  # One that reached the end has left no trial to the others.
+  # If one worker has reached the end, no trial is left for the others.
   return min(codes)
 
 
 def run_command(
   words: Sequence[str], directory: str, secrets: Mapping[str, str]
 ) -> int:
-  """What a task does: runs a command; returns its exit code.
+  """The function of a task: runs a command and returns its exit code.
 
   Args:
     words: of the command.
-    directory: where it runs.
-    secrets: more variables for its environment.
+    directory: the working directory.
+    secrets: additional environment variables.
 
   Raises:
-    ChildProcessError: it was killed or has stopped and saved: Ray shall start
-      the task again.
+    ChildProcessError: the command was killed or preempted. Ray then restarts
+      the task.
   """
   environment = {**os.environ, **secrets}
   done = subprocess.run(words, cwd=directory, env=environment)
@@ -161,12 +161,12 @@ def run_command(
 
 
 def work(task: Mapping[str, Any]) -> None:
-  """What each worker does; it needs no ray.
+  """The function of a training worker; it does not import ray.
 
   Args:
-    task: `train` is what `jaxvision.train` takes, its `profile` as text;
-      `directory` is where the paths in it start, `failure` where to write what
-      would fail again.
+    task: `train` holds the arguments of `jaxvision.train`, with `profile` as
+      text; `directory` is the working directory; `failure` is the file for an
+      error that would repeat after a restart.
   """
   failure = pathlib.Path(task["failure"])
   if failure.exists():
@@ -179,7 +179,10 @@ def work(task: Mapping[str, Any]) -> None:
   from jaxvision.xla import settings
 
   if not jax.distributed.is_initialized():
-    raise RuntimeError("Ray has not started jax.distributed in its workers")
+    raise RuntimeError(
+      "jax.distributed is not initialized; expected Ray to initialize it in "
+      "its workers"
+    )
   os.chdir(task["directory"])
   settings.tune_cpu()
   console.log_to_screen(
@@ -194,7 +197,8 @@ def work(task: Mapping[str, Any]) -> None:
   except (ValueError, OSError, trees.NotFinite) as error:
     code = 3 if isinstance(error, trees.NotFinite) else 2
     files.write_json(failure, {"code": code, "error": str(error)})
-    # The others may wait for this one: Ray ends them, and all return at once.
+    # The other workers may wait for this one. Ray ends them, and after a
+    # restart all return immediately.
     raise
 
 
@@ -205,8 +209,8 @@ def _failed(job: jobs.Job, options: Options) -> int:
     _LOGGER.error("%s", failure["error"])
     return failure["code"]
   _LOGGER.error(
-    "the workers died more often than --restarts %d; Ray's logs say why. The "
-    "same command goes on from the last checkpoint",
+    "the workers failed more often than --restarts %d; see Ray's logs for the "
+    "reason. The same command resumes from the last checkpoint",
     options.restarts,
   )
   return exit_codes.ABANDONED
@@ -222,7 +226,7 @@ def _connected(ray: Any, settings: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _settings(job: jobs.Job, options: Options) -> dict[str, Any]:
-  """Arguments by the name of what takes them."""
+  """The arguments of the Ray classes, by the name of the argument or class."""
   least, most = options.workers
   folder = job.folder.absolute()
   return {
@@ -236,8 +240,8 @@ def _settings(job: jobs.Job, options: Options) -> dict[str, Any]:
       "num_workers": least if least == most else (least, most),
       **_resources(options),
     },
-    # Without one of the two Ray starts no jax.distributed; it is JAX_PLATFORMS
-    # that says which devices are used.
+    # Ray initializes jax.distributed only with one of the two. JAX_PLATFORMS
+    # selects the devices.
     "jax_config": {
       "use_tpu": bool(options.topology),
       "use_gpu": not options.topology,
@@ -252,7 +256,7 @@ def _settings(job: jobs.Job, options: Options) -> dict[str, Any]:
 
 
 def _tasks(job: jobs.Job, options: Options) -> dict[str, Any]:
-  """What is run in how many tasks, and what `ray.remote` is told of each."""
+  """The command, the number of tasks, and the arguments of `ray.remote`."""
   return {
     "init": _cluster(options),
     "workers": options.workers[1],
@@ -276,19 +280,22 @@ def _check(job: jobs.Job, options: Options) -> None:
   least, most = options.workers
   if not job.train and job.command[0] != "sweep":
     raise ValueError(
-      f"Ray runs only trainings and sweeps, not {job.command[0]!r}; launch "
-      "that with local or slurm"
+      f"Ray runs only trainings and sweeps, not {job.command[0]!r}; use "
+      "launch local or launch slurm"
     )
   if not job.train and options.topology:
     raise ValueError(
-      "--topology makes one run of all hosts of a slice, and the workers of a "
-      "sweep are apart; leave it out"
+      "--topology combines all hosts of a slice into one run, but the workers "
+      "of a sweep are independent; omit --topology"
     )
   if least > most:
-    raise ValueError(f"--workers {least}:{most} has no number; write MIN:MAX")
+    raise ValueError(
+      f"--workers {least}:{most} is an empty range; write MIN:MAX with "
+      "MIN <= MAX"
+    )
   if bool(options.topology) != bool(options.accelerator):
     raise ValueError(
-      f"a TPU slice takes both --topology and --accelerator, not "
+      f"a TPU slice needs both --topology and --accelerator, not "
       f"{options.topology!r} and {options.accelerator!r}; write --topology 4x4 "
       "--accelerator TPU-V6E"
     )

@@ -1,4 +1,4 @@
-"""Signals that have come, for those who pass them on instead of ending."""
+"""Received signals, for programs that forward them instead of ending."""
 
 import contextlib
 import signal
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def received() -> Iterator[list[int]]:
-  """A list that grows by the number of each SIGTERM or SIGINT that comes."""
+  """Gives a list to which each received SIGTERM or SIGINT is appended."""
   numbers = []
   note = lambda number, _: numbers.append(number)  # noqa: E731
   before = {

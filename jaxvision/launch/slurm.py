@@ -1,10 +1,10 @@
-"""Runs a job on a SLURM cluster: writes a batch script and submits it.
+"""The SLURM launcher: writes a batch script and submits it.
 
-The script starts one process on each node (or one for each GPU), and starts all
-again after a crash. After a pre-emption, or when the time is over, they save
-and end with 42; the script then puts the job back into the queue. jax finds out
-from SLURM which process is which. An array has many such jobs, which know
-nothing of each other: the workers of a sweep.
+The script starts one process on each node (or one for each GPU), and restarts
+all of them after a crash. After a preemption, or at the end of the time limit,
+the processes save and exit with 42. The script then requeues the job. jax reads
+the number of each process from SLURM. An array consists of many independent
+jobs: the workers of a sweep.
 """
 
 import dataclasses
@@ -20,26 +20,27 @@ from jaxvision.processes import exit_codes
 _LOGGER = logging.getLogger(__name__)
 _SCRIPT = "job.sh"
 _SECRETS = "secrets.sh"
-# SLURM's own: minutes, minutes:seconds, hours:minutes:seconds, days-hours...
+# SLURM's formats: minutes, minutes:seconds, hours:minutes:seconds,
+# days-hours...
 _TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """How to run on SLURM.
+  """Options of the SLURM launcher.
 
   Attributes:
-    nodes: how many.
-    tasks: processes on each node.
-    array: how many jobs; 0 is one, that is no array.
-    gpus: of each node.
-    cpus: of each process; 0 leaves it to SLURM.
-    time: the limit of one allocation, as SLURM writes it; the job is queued
-      again when it is over.
-    partition, account: of SLURM; "" is the default one.
-    extra: more options of sbatch, as "--mem=0".
-    restarts: after crashes, within one allocation.
-    grace: seconds to save in before the time is over.
+    nodes: number of nodes.
+    tasks: processes per node.
+    array: number of jobs in an array; 0 is a single job without an array.
+    gpus: GPUs per node.
+    cpus: CPUs per process; 0 uses the default of SLURM.
+    time: time limit of one allocation in SLURM's format; at the limit, the job
+      is requeued.
+    partition, account: of SLURM; "" is the default.
+    extra: more options of sbatch, such as "--mem=0".
+    restarts: maximum number of restarts after crashes, in one allocation.
+    grace: seconds for saving before the time limit.
   """
 
   nodes: int = 1
@@ -56,26 +57,26 @@ class Options:
 
 
 def render(job: jobs.Job, options: Options) -> jobs.Rendered:
-  """The batch script and its submission.
+  """The batch script and the command that submits it.
 
   Raises:
-    ValueError: the time or another option is not as SLURM writes it, or the
-      GPUs cannot be shared among the processes.
+    ValueError: the time or another option is not in SLURM's format, or the GPUs
+      cannot be divided among the processes.
   """
   if options.time and not _TIME.fullmatch(options.time):
     raise ValueError(
-      f"--time {options.time!r} is no time of SLURM; write minutes, "
-      "hours:minutes:seconds or days-hours, as 30, 12:00:00 or 2-0"
+      f"--time {options.time!r} is not in SLURM's format; write minutes, "
+      "hours:minutes:seconds or days-hours, such as 30, 12:00:00 or 2-0"
     )
   if options.gpus and options.tasks not in (1, options.gpus):
     raise ValueError(
-      f"--tasks {options.tasks} cannot share --gpus {options.gpus}; give each "
-      f"node one task, or {options.gpus} with a GPU each"
+      f"--tasks {options.tasks} cannot share --gpus {options.gpus}; give "
+      f"--tasks 1, or --tasks {options.gpus} with one GPU per task"
     )
   for each in options.extra:
     if not each.startswith("-"):
       raise ValueError(
-        f"--extra {each!r} is no option of sbatch; write --extra=--mem=0"
+        f"--extra {each!r} is not an option of sbatch; write --extra=--mem=0"
       )
   script = job.folder / _SCRIPT
   return jobs.Rendered(
@@ -83,34 +84,34 @@ def render(job: jobs.Job, options: Options) -> jobs.Rendered:
     secret={_secrets(job): _exports(job)} if job.secrets else {},
     commands=[
       jobs.Command(
-        ("sbatch", "--parsable", str(script)), "submits it, prints its number"
+        ("sbatch", "--parsable", str(script)), "submits it, prints the job ID"
       )
     ],
   )
 
 
 def launch(job: jobs.Job, options: Options) -> int:
-  """Submits the job; returns 0 once SLURM has it.
+  """Submits the job; returns 0 when SLURM has accepted it.
 
   Raises:
     ValueError: see `render`.
-    FileNotFoundError: SLURM is not here.
-    OSError: SLURM refuses the job; with its words.
+    FileNotFoundError: sbatch is not installed.
+    OSError: SLURM rejects the job; with its message.
   """
   rendered = render(job, options)
   programs.require(
     "sbatch", "run this on a login node of the cluster, or add --dry-run"
   )
   jobs.write(rendered)
-  number = programs.ask(rendered.commands[0].words).split(";")[0]
+  number = programs.output(rendered.commands[0].words).split(";")[0]
   log = job.folder / _log(options, number, "*")
-  _LOGGER.info("job %s, which writes into %s", number, log)
-  _LOGGER.info("look: squeue --job %s; end: scancel %s", number, number)
+  _LOGGER.info("submitted job %s; its log is %s", number, log)
+  _LOGGER.info("status: squeue --job %s; cancel: scancel %s", number, number)
   return 0
 
 
 def _log(options: Options, job: str, task: str) -> str:
-  """The name of a log; `task` is the number in an array."""
+  """The file name of a log; `task` is the number of a job in an array."""
   return f"slurm-{job}_{task}.log" if options.array else f"slurm-{job}.log"
 
 
@@ -129,7 +130,7 @@ def _script(job: jobs.Job, options: Options) -> str:
   lines = "\n".join(f"#SBATCH {each}" for each in _directives(job, options))
   secrets = shlex.join([".", str(_secrets(job))]) if job.secrets else ""
   own = ",".join(map(str, range(options.gpus)))
-  # By itself jax takes one device for each process that SLURM starts.
+  # Without this variable, jax uses one device per SLURM process.
   devices = f"export JAX_LOCAL_DEVICE_IDS={own}\n" if options.tasks == 1 else ""
   return _TEMPLATE.format(
     directives=lines,
@@ -142,7 +143,7 @@ def _script(job: jobs.Job, options: Options) -> str:
 
 
 def _share(options: Options) -> list[str]:
-  """What srun does not take over from the batch script, since SLURM 22.05."""
+  """Options that srun does not inherit from the script since SLURM 22.05."""
   return [f"--cpus-per-task={options.cpus}"] if options.cpus else []
 
 
@@ -170,33 +171,33 @@ def _directives(job: jobs.Job, options: Options) -> list[str]:
 
 
 def _output(job: jobs.Job, options: Options) -> str:
-  r"""The path of the logs, in which SLURM fills in the numbers.
+  r"""The path of the logs, with SLURM's placeholders for the numbers.
 
   Raises:
-    ValueError: it has a \, with which SLURM fills in nothing.
+    ValueError: the path contains a \, which disables the placeholders.
   """
   folder = str(job.folder)
   if "\\" in folder:
     raise ValueError(
-      f"SLURM cannot write logs into {folder!r}, whose name has a \\; give "
-      "another --workdir or --logs"
+      f"SLURM cannot write logs to {folder!r}, because the name contains a "
+      "\\; give another --workdir or --logs"
     )
   log = _log(options, "%A" if options.array else "%j", "%a")
   return str(jobs.Path(folder.replace("%", "%%")) / log)
 
 
 def _directive(option: str) -> str:
-  """An option of sbatch, as it stands behind #SBATCH.
+  """An option of sbatch, quoted for an #SBATCH line.
 
   Raises:
-    ValueError: it has a line break or another control character: what follows
-      it would be a command of the script.
+    ValueError: the option contains a line break or another control character.
+      The text after it would be run as a command of the script.
   """
   if files.printable(option) != option:
     raise ValueError(
-      f"the option {option!r} of sbatch has a line break or another character "
-      "that does not belong into a line; leave it out (it comes from --workdir,"
-      " --logs, --extra or another option of `jaxvision launch slurm`)"
+      f"the option {option!r} of sbatch contains a line break or another "
+      "control character; remove it from --workdir, --logs, --extra or "
+      "another option of `jaxvision launch slurm`"
     )
   name, equals, value = option.partition("=")
   return f"{name}={shlex.quote(value)}" if equals else option
@@ -206,8 +207,8 @@ _TEMPLATE = """\
 #!/bin/bash
 {directives}
 
-# Which process is which SLURM tells jax; the port is another at each attempt,
-# for the last one may not be free yet.
+# jax reads the number of each process from SLURM. Each attempt uses another
+# port, because the previous port may still be in use.
 export PYTHONUNBUFFERED=1
 {secrets}{devices}for attempt in $(seq 0 {restarts}); do
   export JAX_COORDINATOR_PORT=$((20000 + RANDOM % 12000))
@@ -215,13 +216,14 @@ export PYTHONUNBUFFERED=1
   srun --kill-on-bad-exit=1 {command}
   code=$?
   echo "the processes ended with $code, $(date)"
-  # 143: SIGTERM came before anything could be saved.
+  # 143: SIGTERM arrived before the first save.
   if [ $code -eq {preempted} ] || [ $code -eq 143 ]; then
-    # It ends this script; where it may not, the code says what to do.
+    # The requeue ends this script. If it is not permitted, the exit code shows
+    # that the job can be resubmitted.
     scontrol requeue "$SLURM_JOB_ID" && sleep 60
     exit {preempted}
   fi
-  # A signal ended them: the same command goes on from the last checkpoint.
+  # After an end by a signal, the same command resumes from the last checkpoint.
   [ $code -gt 128 ] && [ $code -ne 130 ] || break
 done
 exit $code

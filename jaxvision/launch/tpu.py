@@ -1,11 +1,11 @@
-"""Runs a job on a slice of Cloud TPU, through gcloud and ssh.
+"""The Cloud TPU launcher: runs a job on a TPU slice, through gcloud and ssh.
 
-Asks for the slice (a queued resource), waits for it, copies the checkout to all
-its workers, installs it there, and runs the command on all of them; jax finds
-out which worker is which. The screen has the log of worker 0; each worker keeps
-its own in ~/jaxvision.log. A slice that is pre-empted is deleted and asked for
-again, and the same command goes on from the last checkpoint. In the end the
-slice is deleted, for it costs money as long as it is there.
+It requests the slice (a queued resource), waits for it, copies the checkout to
+all workers, installs it, and runs the command on all workers. jax detects the
+number of each worker. The terminal shows the log of worker 0. Each worker
+writes its log to ~/jaxvision.log. A preempted slice is deleted and requested
+again, and the same command resumes from the last checkpoint. At the end the
+slice is deleted, because it costs money as long as it exists.
 """
 
 import contextlib
@@ -27,32 +27,32 @@ from jaxvision.processes import exit_codes
 _LOGGER = logging.getLogger(__name__)
 _POLL_SECONDS = 15.0
 _PREFIX = "jaxvision-"
-# Google Cloud's rule.
+# The rule of Google Cloud for names.
 _NAME = re.compile("[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-# How long the log may take to arrive after the end.
+# Time limit for the rest of the log after the end of the run.
 _LOG_SECONDS = 15.0
-# What gcloud returns where ssh itself fails.
+# Exit code of gcloud when ssh itself fails.
 _NO_CONNECTION = 255
-_NO_SUCH_THING = "NOT_FOUND"
+_NOT_FOUND = "NOT_FOUND"
 _ENDED = ("FAILED", "SUSPENDING", "SUSPENDED", "DELETING")
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """How to run on Cloud TPU.
+  """Options of the Cloud TPU launcher.
 
   Attributes:
     name: of the slice and its queued resource.
-    zone: as "us-central2-b".
-    accelerator: as "v5litepod-16".
-    runtime: the version of its software, as "v2-alpha-tpuv5-lite".
-    project: of Google Cloud; "" is that of gcloud's settings.
-    spot: cheaper, and may be taken away at any time.
-    setup: commands for each worker, as the mounting of a file system.
+    zone: such as "us-central2-b".
+    accelerator: such as "v5litepod-16".
+    runtime: the software version, such as "v2-alpha-tpuv5-lite".
+    project: of Google Cloud; "" is the project in gcloud's settings.
+    spot: cheaper, but may be preempted at any time.
+    setup: commands for each worker, such as mounting a file system.
     extra: more options of `queued-resources create`.
-    keep: the slice, in the end.
-    restarts: after pre-emptions and crashes.
-    grace: seconds to save in, after a signal to stop.
+    keep: whether the slice is kept at the end.
+    restarts: maximum number of restarts after preemptions and crashes.
+    grace: seconds for saving after a signal.
   """
 
   name: str
@@ -69,14 +69,15 @@ class Options:
 
 
 def render(job: jobs.Job, options: Options) -> jobs.Rendered:
-  """The archive of the code and all commands, also those after a pre-emption.
+  """The archive of the code and all commands, also those after a preemption.
 
   Raises:
-    ValueError: the workers would not find the recipe or not share the workdir.
+    ValueError: the workers would not find the recipe, or would not share the
+      workdir.
   """
   _check(job, options)
   here = f"(the files under {pathlib.Path.cwd()} that git does not ignore)"
-  # The folder is another one at each launch, and only this user's.
+  # Each launch has its own temporary folder, which only this user can read.
   archive = _archive(pathlib.Path(tempfile.gettempdir()) / f"{_PREFIX}XXXXXXXX")
   return jobs.Rendered(
     files={archive: here},
@@ -85,19 +86,19 @@ def render(job: jobs.Job, options: Options) -> jobs.Rendered:
 
 
 def launch(job: jobs.Job, options: Options) -> int:
-  """Runs the job to its end; SIGTERM and SIGINT are passed on.
+  """Runs the job until it ends; forwards SIGTERM and SIGINT to the workers.
 
   Returns:
-    The exit code of the first worker that failed; 0 if none did.
+    The exit code of the first worker that failed; 0 if none failed.
 
   Raises:
     ValueError: see `render`.
-    FileNotFoundError: gcloud or git is not here.
-    OSError: gcloud refuses something; with its words.
+    FileNotFoundError: gcloud or git is not installed.
+    OSError: gcloud rejects a request; with its message.
   """
   _check(job, options)
   programs.require("gcloud", "install Google Cloud's SDK, or add --dry-run")
-  programs.require("git", "it says which files belong to the checkout")
+  programs.require("git", "install git, which lists the files of the checkout")
   with (
     tempfile.TemporaryDirectory(prefix=_PREFIX) as folder,
     signals.received() as received,
@@ -106,81 +107,81 @@ def launch(job: jobs.Job, options: Options) -> int:
     checkout.pack(archive)
     commands = _commands(job, options, archive)
     try:
-      return _run_to_the_end(commands, options, received)
+      return _run_with_restarts(commands, options, received)
     finally:
       if options.keep:
-        _LOGGER.warning("%s is kept, and costs money", options.name)
+        _LOGGER.warning("the slice %s is kept and costs money", options.name)
       else:
         _delete(commands["delete"])
 
 
 def _delete(command: jobs.Command) -> None:
-  """Deletes the slice; that it fails must not hide why the run has ended."""
+  """Deletes the slice; a failure must not hide why the run has ended."""
   try:
-    programs.ask(command.words)
+    programs.output(command.words)
   except OSError as error:
-    if _NO_SUCH_THING not in str(error):
+    if _NOT_FOUND not in str(error):
       _LOGGER.error(
-        "the slice may be there still, and cost money: %s; delete it: %s",
+        "the slice may still exist and cost money: %s; delete it with: %s",
         error,
         shlex.join(command.words),
       )
 
 
-def _run_to_the_end(
+def _run_with_restarts(
   commands: Mapping[str, jobs.Command],
   options: Options,
   received: Sequence[int],
 ) -> int:
   installed = False
   for attempt in itertools.count(1):
-    if not _is_there(commands):
+    if not _is_ready(commands):
       installed = False
       if not _obtain(commands, received):
         return exit_codes.INTERRUPTED
     try:
-      programs.ask(commands["prepare"].words)
+      programs.output(commands["prepare"].words)
       if not installed:
         _install(commands)
         installed = True
       code = _run(commands, received)
     except OSError:
-      if _is_there(commands):
+      if _is_ready(commands):
         raise
       code = _NO_CONNECTION
     if code:
       _LOGGER.warning("%s: the run %s", options.name, exit_codes.describe(code))
-    if received or not _would_help(code, commands):
+    if received or not _should_restart(code, commands):
       return code
     if attempt > options.restarts:
-      _LOGGER.error("no more than --restarts %d", options.restarts)
+      _LOGGER.error("the limit of --restarts %d is reached", options.restarts)
       return code
     _LOGGER.warning("restart %d of %d", attempt, options.restarts)
-  raise AssertionError("the attempts have no end")
+  raise AssertionError("unreachable: the loop has no end")
 
 
-def _would_help(code: int, commands: Mapping[str, jobs.Command]) -> bool:
-  """Whether to run again: stopped, or the connection or the slice is gone."""
+def _should_restart(code: int, commands: Mapping[str, jobs.Command]) -> bool:
+  """Whether to restart: preempted, or the connection or the slice was lost."""
   return code != 0 and (
     exit_codes.is_resumable(code)
     or code == _NO_CONNECTION
-    or not _is_there(commands)
+    or not _is_ready(commands)
   )
 
 
-def _is_there(commands: Mapping[str, jobs.Command]) -> bool:
-  """Whether the slice can be used; pre-empted ones stay in the list."""
+def _is_ready(commands: Mapping[str, jobs.Command]) -> bool:
+  """Whether the slice can be used; preempted slices remain listed."""
   if _state(commands["state"]) != "ACTIVE":
     return False
   return _state(commands["node"]) == "READY"
 
 
 def _state(command: jobs.Command) -> str:
-  """What gcloud calls the state; "" where there is no such thing."""
+  """The state that gcloud reports; "" if the resource does not exist."""
   try:
-    return programs.ask(command.words)
+    return programs.output(command.words)
   except OSError as error:
-    if _NO_SUCH_THING in str(error):
+    if _NOT_FOUND in str(error):
       return ""
     raise
 
@@ -188,32 +189,32 @@ def _state(command: jobs.Command) -> str:
 def _obtain(
   commands: Mapping[str, jobs.Command], received: Sequence[int]
 ) -> bool:
-  """Asks for the slice and waits for it; False when told to stop.
+  """Requests the slice and waits for it; False if a signal ended the wait.
 
   Raises:
     OSError: the request failed.
   """
   state = _state(commands["state"])
-  # An active one whose node is not ready was pre-empted as well.
+  # An active request whose node is not ready was also preempted.
   if state in (*_ENDED, "ACTIVE"):
-    _LOGGER.warning("the slice was lost (%s): asking for another", state)
-    programs.ask(commands["delete"].words)
+    _LOGGER.warning("the slice was lost (%s): requesting another one", state)
+    programs.output(commands["delete"].words)
     state = ""
   if not state:
-    programs.ask(commands["create"].words)
+    programs.output(commands["create"].words)
   shown = ""
   while not received:
     state = _state(commands["state"])
     if state != shown:
-      _LOGGER.info("the request is %s", state)
+      _LOGGER.info("the state of the request is %s", state)
       shown = state
     if state == "ACTIVE" and _state(commands["node"]) == "READY":
       return True
     if state in _ENDED:
       raise OSError(
-        f"the request for a TPU is {state}; gcloud compute tpus "
-        "queued-resources describe says why: another zone, type or runtime "
-        "may be had"
+        f"the state of the TPU request is {state}; gcloud compute tpus "
+        "queued-resources describe shows the reason. Another zone, type or "
+        "runtime may be available"
       )
     time.sleep(_POLL_SECONDS)
   return False
@@ -223,23 +224,23 @@ def _install(commands: Mapping[str, jobs.Command]) -> None:
   setup = [name for name in commands if name.startswith("setup")]
   for name in ("copy", "install", *setup):
     _LOGGER.info("%s", commands[name].comment)
-    programs.ask(commands[name].words)
+    programs.output(commands[name].words)
 
 
 def _run(commands: Mapping[str, jobs.Command], received: Sequence[int]) -> int:
-  """Runs on all workers until they end; the code of the first that failed."""
+  """Runs on all workers until they end; returns the first nonzero exit code."""
   run = _start(commands["run"])
   log = _start(commands["log"])
-  passed_on = len(received)
+  forwarded = len(received)
   while run.poll() is None:
-    if len(received) > passed_on:
-      passed_on = len(received)
+    if len(received) > forwarded:
+      forwarded = len(received)
       _LOGGER.warning("saving and stopping")
       subprocess.run(commands["stop"].words, stdout=subprocess.DEVNULL)
     time.sleep(0.1)
   code = exit_codes.code(run.returncode)
   with contextlib.suppress(subprocess.TimeoutExpired):
-    # Without a run there is no log to wait for.
+    # Without a connection there is no log to wait for.
     log.wait(_LOG_SECONDS if code != _NO_CONNECTION else 0)
   log.kill()
   log.wait()
@@ -249,7 +250,7 @@ def _run(commands: Mapping[str, jobs.Command], received: Sequence[int]) -> int:
 
 
 def _start(command: jobs.Command) -> subprocess.Popen:
-  # A session of its own: Ctrl-C shall not break the connections.
+  # In its own session, Ctrl-C does not break the connections.
   return subprocess.Popen(
     command.words, stdin=subprocess.DEVNULL, start_new_session=True
   )
@@ -258,21 +259,22 @@ def _start(command: jobs.Command) -> subprocess.Popen:
 def _check(job: jobs.Job, options: Options) -> None:
   if not _NAME.fullmatch(options.name):
     raise ValueError(
-      f"--name {options.name!r} is no name of Google Cloud; write lower-case "
-      "letters, digits and -, from a letter on, as in my-slice"
+      f"--name {options.name!r} is not a valid name in Google Cloud; write "
+      "lower-case letters, digits and -, with a letter first, as in my-slice"
     )
   workdir = str(job.train.get("workdir", "/"))
   if not workdir.startswith("/"):
     raise ValueError(
-      f"--workdir {workdir} would lie on the workers, which do not share it "
-      "and are deleted in the end; give a path on a file system that all "
-      "workers mount, as /mnt/shared/run, and mount it with --setup"
+      f"--workdir {workdir} is a folder on each worker, which the workers do "
+      "not share and which is deleted at the end; give a path on a file system "
+      "that all workers mount, such as /mnt/shared/run, and mount it with "
+      "--setup"
     )
   recipe = str(job.train.get("recipe", ""))
   if recipe.startswith("/"):
     raise ValueError(
-      f"--config {recipe} is not there on the workers; give the path of a "
-      "recipe in this checkout, as configs/digits.py"
+      f"--config {recipe} does not exist on the workers; give the path of a "
+      "recipe in this checkout, such as configs/digits.py"
     )
 
 
@@ -283,7 +285,7 @@ def _archive(folder: jobs.Path) -> jobs.Path:
 def _commands(
   job: jobs.Job, options: Options, archive: jobs.Path
 ) -> dict[str, jobs.Command]:
-  """All that gcloud is asked for, by name, in the order of a run."""
+  """All gcloud commands by name, in the order of a run."""
   name = options.name
   prepare = tpu_shell.prepare(options.grace)
   stop = tpu_shell.stop(options.grace)
@@ -304,14 +306,14 @@ def _commands(
   def ssh(worker: str, command: str) -> jobs.Words:
     return ("tpu-vm", "ssh", name, worker, f"--command={command}")
 
-  said = {
-    "create": (create, "asks for the slice"),
-    "state": (state, "again and again, until it is ACTIVE"),
+  described = {
+    "create": (create, "requests the slice"),
+    "state": (state, "repeated until it is ACTIVE"),
     "node": (
       ("tpu-vm", "describe", name, "--format=value(state)"),
-      "whether it is READY; PREEMPTED asks for another",
+      "waits for READY; PREEMPTED requests another slice",
     ),
-    "prepare": (ssh(everywhere, prepare), "ends what still runs there"),
+    "prepare": (ssh(everywhere, prepare), "ends an earlier run"),
     "copy": ((*copy, everywhere), "copies the code"),
     "install": (ssh(everywhere, tpu_shell.INSTALL), "installs it"),
     **{
@@ -323,16 +325,16 @@ def _commands(
       "runs on all workers",
     ),
     "log": (ssh(first, tpu_shell.FOLLOW), "shows the log of worker 0"),
-    "stop": (ssh(everywhere, stop), "passes on a signal: saves and ends"),
+    "stop": (ssh(everywhere, stop), "forwards a signal: saves and ends"),
     "tails": (
       ssh(everywhere, tpu_shell.TAIL),
       "shows the end of all logs after a failure",
     ),
-    "delete": (delete, "deletes the slice, in the end or once pre-empted"),
+    "delete": (delete, "deletes the slice, at the end or after a preemption"),
   }
   return {
     key: jobs.Command(_gcloud(options, each), comment)
-    for key, (each, comment) in said.items()
+    for key, (each, comment) in described.items()
   }
 
 

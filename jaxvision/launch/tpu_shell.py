@@ -1,17 +1,17 @@
-"""What the workers of a TPU slice are told to do, as text for their shells.
+"""Shell commands for the workers of a TPU slice.
 
-In the home directory of each lie the folder jaxvision with the code, its
-environment in jaxvision/.venv, jaxvision.log with what the last run has
-printed, and jaxvision.pid with its process as long as it runs.
+The home directory of each worker has the folder jaxvision with the code and its
+environment in jaxvision/.venv, the file jaxvision.log with the output of the
+last run, and the file jaxvision.pid with the process ID of the current run.
 """
 
 import shlex
 from collections.abc import Sequence
 
 ARCHIVE = "jaxvision.tar.gz"
-# From within the folder of the code.
+# Relative to the folder of the code.
 PYTHON = ".venv/bin/python"
-# TPU VMs come with a Python that is too old: uv brings one.
+# The Python of TPU VMs is too old, so uv installs another one.
 INSTALL = (
   f"rm -rf jaxvision && mkdir jaxvision && tar -xzf {ARCHIVE} -C jaxvision && "
   "cd jaxvision && python3 -m pip install --quiet --user uv && "
@@ -20,8 +20,8 @@ INSTALL = (
   "--requirement requirements.lock 'jax[tpu]' && "
   f"python3 -m uv pip install --quiet --python {PYTHON} --no-deps --editable ."
 )
-# Ends with the run. There is a log only after there is a process; if that has
-# ended already, its number is gone, and what it has printed is shown at once.
+# Shows the log until the run ends. The log is created after the process ID. If
+# the process has already ended, its ID is gone and the complete log is shown.
 FOLLOW = (
   "until [ -f jaxvision.log ]; do sleep 0.2; done; "
   "pid=$(cat jaxvision.pid || echo 2147483647); "
@@ -31,7 +31,7 @@ TAIL = "tail -n 20 jaxvision.log"
 
 
 def stop(grace: int) -> str:
-  """Lets a run save and end; after so many seconds it is killed."""
+  """Lets a run save and end; kills it after `grace` seconds."""
   return (
     "if [ -f jaxvision.pid ]; then pid=$(cat jaxvision.pid); "
     f"kill -TERM $pid; timeout {grace} tail --pid=$pid -f /dev/null; "
@@ -40,15 +40,15 @@ def stop(grace: int) -> str:
 
 
 def prepare(grace: int) -> str:
-  """Makes room for a run."""
+  """Ends an earlier run and removes its log."""
   return f"{stop(grace)}; rm -f jaxvision.log"
 
 
 def run(words: Sequence[str], *, grace: int) -> str:
-  """Runs a command in the folder of the code, and ends with its exit code.
+  """Runs a command in the folder of the code and exits with its exit code.
 
-  What runs already is stopped: gcloud runs this again when a connection broke,
-  which is no end for a process.
+  A run in progress is stopped first: gcloud repeats this command after a broken
+  connection, which does not end the process.
   """
   command = shlex.join(["env", "PYTHONUNBUFFERED=1", *words])
   start = 'echo $$ > ../jaxvision.pid; exec "$@" > ../jaxvision.log 2>&1'

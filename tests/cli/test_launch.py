@@ -152,9 +152,9 @@ def test_what_ray_calls_is_what_the_command_says(tmp_path, capsys):
     ),
     (
       ["local", "--processes=2", "--gpus=1", "--devices=1", "--", *_TRAIN],
-      "give one of them",
+      "give only one of them",
     ),
-    (["slurm", "--time=2h", "--", *_TRAIN], "'2h' is no time of SLURM"),
+    (["slurm", "--time=2h", "--", *_TRAIN], "'2h' is not in SLURM's format"),
     (
       ["ray", "--workers=2", "--logs=w", "--", "models"],
       "Ray runs only trainings and sweeps, not 'models'",

@@ -97,14 +97,14 @@ if start < 3:
   assert starts[0] == starts[1] == starts[2]
   assert len(set(starts[0])) == 3
   assert "process 1 was" in caplog.text
-  assert "starting all 3 again: restart 2 of 2" in caplog.text
+  assert "restarting all 3 processes: restart 2 of 2" in caplog.text
 
 
 def test_restarts_have_an_end(tmp_path, caplog):
   code = "os.kill(os.getpid(), signal.SIGKILL)"
   assert _launch(tmp_path, code, restarts=2) == 137
   assert {len(each) for each in _said(tmp_path, "start").values()} == {3}
-  assert "no more than --restarts 2" in caplog.text
+  assert "the limit of --restarts 2 is reached" in caplog.text
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 130])
@@ -250,7 +250,7 @@ def test_shares_are_of_the_gpus_that_were_allotted(
 def test_too_few_allotted_gpus_are_refused(tmp_path, monkeypatch, allotted):
   """CUDA ignores what follows the first name that is no device."""
   monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allotted)
-  with pytest.raises(ValueError, match="need 2 together"):
+  with pytest.raises(ValueError, match="together need 2"):
     local.render(_job(tmp_path, ""), local.Options(processes=2, gpus=1))
 
 
@@ -261,7 +261,7 @@ def test_gpus_are_shared_out(tmp_path, monkeypatch):
   shown = [set(each.words) for each in rendered.commands]
   assert "CUDA_VISIBLE_DEVICES=0,1" in shown[0]
   assert "CUDA_VISIBLE_DEVICES=2,3" in shown[1]
-  with pytest.raises(ValueError, match="give one of them"):
+  with pytest.raises(ValueError, match="give only one of them"):
     local.render(job, local.Options(processes=2, gpus=2, devices=1))
 
 

@@ -76,8 +76,8 @@ def test_a_slice(tmp_path):
 @pytest.mark.parametrize(
   ("options", "expected"),
   [
-    ({"workers": (3, 2)}, "--workers 3:2 has no number"),
-    ({"topology": "4x4"}, "takes both --topology and --accelerator"),
+    ({"workers": (3, 2)}, "--workers 3:2 is an empty range"),
+    ({"topology": "4x4"}, "needs both --topology and --accelerator"),
     ({"gpus": 1, "devices": 1}, "give one"),
   ],
 )
@@ -115,7 +115,7 @@ def test_the_workers_of_a_sweep_are_tasks_that_run_the_command(tmp_path):
 
 def test_a_sweep_is_not_one_run_of_all_hosts_of_a_slice(tmp_path):
   options = ray.Options(workers=(4, 4), topology="4x4", accelerator="TPU-V6E")
-  with pytest.raises(ValueError, match="workers of a sweep are apart"):
+  with pytest.raises(ValueError, match="workers of a sweep are independent"):
     ray.render(_sweep_job(tmp_path), options)
 
 
@@ -193,7 +193,7 @@ def test_what_may_go_on_leaves_no_note(tmp_path, monkeypatch, worker):
 
 
 def test_a_worker_that_nobody_connected_trains_not_alone(tmp_path):
-  with pytest.raises(RuntimeError, match="Ray has not started"):
+  with pytest.raises(RuntimeError, match="expected Ray to initialize"):
     ray.work(_task(tmp_path))
 
 

@@ -105,14 +105,14 @@ def test_a_process_has_all_devices_that_are_its_own(options, devices, tmp_path):
 @pytest.mark.parametrize(
   ("options", "expected"),
   [
-    ({"time": "12h"}, "'12h' is no time of SLURM"),
-    ({"time": "1:2"}, "'1:2' is no time of SLURM"),
+    ({"time": "12h"}, "'12h' is not in SLURM's format"),
+    ({"time": "1:2"}, "'1:2' is not in SLURM's format"),
     ({"gpus": 8, "tasks": 4}, "--tasks 4 cannot share --gpus 8"),
-    ({"extra": ("mem=0",)}, "'mem=0' is no option of sbatch"),
-    ({"extra": ("--mem=0\ntouch x",)}, "has a line break"),
-    ({"extra": ("--mem=0\rtouch x",)}, "has a line break"),
-    ({"partition": "a\ntouch x"}, "has a line break"),
-    ({"account": "a\x0btouch x"}, "has a line break"),
+    ({"extra": ("mem=0",)}, "'mem=0' is not an option of sbatch"),
+    ({"extra": ("--mem=0\ntouch x",)}, "contains a line break"),
+    ({"extra": ("--mem=0\rtouch x",)}, "contains a line break"),
+    ({"partition": "a\ntouch x"}, "contains a line break"),
+    ({"account": "a\x0btouch x"}, "contains a line break"),
   ],
 )
 def test_mistakes_are_explained(options, expected, tmp_path):
@@ -122,7 +122,7 @@ def test_mistakes_are_explained(options, expected, tmp_path):
 
 @pytest.mark.parametrize("name", ["a\ntouch x", "a\u2028b"])
 def test_a_workdir_of_several_lines_is_refused(name, tmp_path):
-  with pytest.raises(ValueError, match="has a line break"):
+  with pytest.raises(ValueError, match="contains a line break"):
     _script(tmp_path / name)
 
 
@@ -262,7 +262,7 @@ def test_submission(tmp_path, programs, caplog):
   )
   caplog.set_level("INFO")
   assert slurm.launch(_job(tmp_path), slurm.Options()) == 0
-  assert f"job 17, which writes into {tmp_path}" in caplog.text
+  assert f"submitted job 17; its log is {tmp_path}" in caplog.text
   assert "slurm-17.log" in caplog.text
 
 
@@ -276,7 +276,9 @@ def test_a_refusal_has_slurms_words(tmp_path, programs):
 
 def test_without_slurm(tmp_path, monkeypatch):
   monkeypatch.setenv("PATH", str(tmp_path))
-  with pytest.raises(FileNotFoundError, match=r"no sbatch .*--dry-run"):
+  with pytest.raises(
+    FileNotFoundError, match=r"sbatch is not on PATH.*--dry-run"
+  ):
     slurm.launch(_job(tmp_path), slurm.Options())
   assert not (tmp_path / "run").exists()
 

@@ -117,7 +117,7 @@ def test_a_run_from_the_request_to_the_deletion(cloud, capfd, caplog):
   # The log of worker 0 alone.
   assert capfd.readouterr().out == "worker 0 trains\n"
   for state in ("WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"):
-    assert f"the request is {state}" in caplog.text
+    assert f"the state of the request is {state}" in caplog.text
   assert not (at / "state").exists()
 
 
@@ -160,7 +160,7 @@ def test_the_archive_lies_where_nobody_else_can_write(cloud, tmp_path):
 
 @pytest.mark.parametrize("name", ["../x", "A", "a b", "-a", "", "a-", "a\nb"])
 def test_names_are_those_of_google_cloud(name):
-  with pytest.raises(ValueError, match="is no name of Google Cloud"):
+  with pytest.raises(ValueError, match="is not a valid name in Google Cloud"):
     tpu.render(_job(), tpu.Options(**{**_OPTIONS, "name": name}))
 
 
@@ -183,7 +183,7 @@ def test_a_slice_that_is_preempted_is_replaced(resource, node, cloud, caplog):
   assert _launch(spot=True) == 0
   delete = ["queued-resources delete"]
   assert _calls(at) == [*_ONE_RUN, "tpu-vm ssh", *delete, *_ONE_RUN, *delete]
-  assert "asking for another" in caplog.text
+  assert "requesting another" in caplog.text
   creations = re.findall(
     "queued-resources create.*", (at / "calls").read_text()
   )
@@ -221,7 +221,7 @@ def test_restarts_have_an_end(cloud):
 def test_a_request_that_fails_says_so_and_is_deleted(cloud):
   at = cloud("")
   _foresee(at, ("WAITING_FOR_RESOURCES FAILED", "READY"))
-  with pytest.raises(OSError, match="the request for a TPU is FAILED"):
+  with pytest.raises(OSError, match="the state of the TPU request is FAILED"):
     _launch()
   assert _calls(at)[-1] == "queued-resources delete"
 
@@ -240,7 +240,7 @@ def test_a_slice_of_that_name_is_used_and_may_be_kept(cloud, caplog):
   assert _launch(keep=True) == 0
   assert _calls(at).count("queued-resources create") == 1
   assert _calls(at).count("queued-resources delete") == 0
-  assert "is kept, and costs money" in caplog.text
+  assert "is kept and costs money" in caplog.text
 
 
 _SAVES = """
@@ -305,7 +305,7 @@ def test_a_slice_that_cannot_be_deleted_is_told_of(cloud, caplog):
   (at / "stuck").touch()
   _foresee(at, ("ACTIVE", "READY"))
   assert _launch() == 3
-  assert "may be there still, and cost money" in caplog.text
+  assert "may still exist and cost money" in caplog.text
   assert "gcloud compute tpus queued-resources delete slice" in caplog.text
 
 
@@ -340,8 +340,8 @@ def test_every_command_stands_in_the_dry_run(cloud):
 @pytest.mark.parametrize(
   ("train", "expected"),
   [
-    ({"workdir": "runs/x"}, "--workdir runs/x would lie on the workers"),
-    ({"recipe": "/home/me/x.py"}, "--config /home/me/x.py is not there"),
+    ({"workdir": "runs/x"}, "--workdir runs/x is a folder on each worker"),
+    ({"recipe": "/home/me/x.py"}, "--config /home/me/x.py does not exist"),
   ],
 )
 def test_mistakes_are_explained(train, expected):
@@ -352,8 +352,10 @@ def test_mistakes_are_explained(train, expected):
 def test_without_gcloud_or_checkout(tmp_path, monkeypatch, cloud):
   cloud("")
   monkeypatch.chdir(tmp_path)
-  with pytest.raises(OSError, match="is no checkout of jaxvision"):
+  with pytest.raises(OSError, match="is not a checkout of jaxvision"):
     _launch()
   monkeypatch.setenv("PATH", str(tmp_path))
-  with pytest.raises(FileNotFoundError, match=r"no gcloud .*--dry-run"):
+  with pytest.raises(
+    FileNotFoundError, match=r"gcloud is not on PATH.*--dry-run"
+  ):
     _launch()

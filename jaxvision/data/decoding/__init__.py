@@ -1,4 +1,4 @@
-"""Image files into uint8 pixels: JPEG, PNG, WebP, AVIF, TIFF and others."""
+"""Decoding of image files to uint8 pixels: JPEG, PNG, WebP, TIFF and others."""
 
 from jaxvision.data.decoding.image import (
   UnreadableImage,

@@ -1,11 +1,12 @@
-"""AVIF files without EXIF, which Pillow cannot open where it is damaged."""
+"""AVIF files without EXIF: Pillow cannot open files with damaged EXIF."""
 
 
 def without_exif(encoded: bytes) -> bytes:
-  """The same file, in whose list of items (iinf) none is EXIF any longer.
+  """Returns the same file without EXIF items in its item list (iinf).
 
-  Their type becomes "free", which readers leave alone (ISO/IEC 14496-12). EXIF
-  does not say how an AVIF lies: the boxes irot and imir do.
+  The type of EXIF items is changed to "free", which readers ignore (ISO/IEC
+  14496-12). The orientation of an AVIF is not in EXIF but in the boxes irot and
+  imir.
   """
   at = encoded.find(b"iinf")
   if at < 4:

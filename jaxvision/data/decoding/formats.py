@@ -1,13 +1,13 @@
-"""Formats of image files, recognised by their content.
+"""Image file formats, recognised by content.
 
-Only those of `NAMES` are decoded, whatever a file is called. All others are
-refused before any codec sees them: some codecs run other programs (PostScript)
-or read further files.
+Only the formats in `NAMES` are decoded; the file name does not matter. All
+other formats are rejected before a codec reads them, because some codecs run
+external programs (PostScript) or read other files.
 """
 
 import re
 
-# In the words of this library -> in those of Pillow.
+# Name in this library -> name in Pillow.
 NAMES = {
   "JPEG": "JPEG",
   "PNG": "PNG",
@@ -28,10 +28,10 @@ _STARTS = (
   ("TIFF", rb"II[*+]\0|MM\0[*+]"),
   ("PNM", rb"P[1-6f][\s#]"),
   ("AVIF", rb"....ftyp(?:avif|avis)"),
-  # A general brand first; what it is stands among the compatible ones.
+  # A general brand first; AVIF is among the compatible brands.
   ("AVIF", rb"....ftyp(?:mif1|msf1|miaf)....(?:....){0,12}?(?:avif|avis)"),
 )
-# What is met under the names of images, for messages.
+# Other formats that are found in files with image names, for messages.
 _OTHERS = (
   ("EPS or PostScript", rb"%!PS|\xc5\xd0\xd3\xc6"),
   ("PDF", rb"%PDF"),
@@ -52,12 +52,12 @@ _OTHERS = (
 )
 _COMPILED = [(name, re.compile(start, re.DOTALL)) for name, start in _STARTS]
 _KNOWN = [(name, re.compile(start, re.DOTALL)) for name, start in _OTHERS]
-# Bytes that are enough to recognise a format.
+# Number of bytes that is enough to recognise a format.
 HEAD = 64
 
 
 def recognise(content: bytes) -> str | None:
-  """The format of a file, one of NAMES; None for every other content.
+  """The format of a file, one of NAMES; None for any other content.
 
   Args:
     content: the file, or its first HEAD bytes.
@@ -71,11 +71,11 @@ def recognise(content: bytes) -> str | None:
 
 
 def describe_other(content: bytes) -> str:
-  """What a file is that has none of the formats, in words."""
+  """Describes a file that has none of the supported formats."""
   named = [name for name, start in _KNOWN if start.match(content)]
   if named:
     return (
-      f"not an image of a format that is read: this is {named[0]}; convert it "
+      f"not an image in a supported format: this is {named[0]}; convert it "
       f"to one of {', '.join(NAMES)}"
     )
   start = content[:8].hex(" ") or "nothing"

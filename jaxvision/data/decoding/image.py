@@ -1,29 +1,33 @@
-"""Turns the content of an image file into uint8 pixels.
+"""Decoding of image files to uint8 pixels.
 
-What comes out is (h, w, channels) uint8, RGB or grey:
+The result is (h, w, channels) uint8, RGB or grey:
 
-- Formats are recognised by content, and only those of formats.py are decoded.
-- The orientation is applied: pixels are as a viewer shows them. One reading
-  for all formats, see orientation.py.
-- 16 bits are scaled to 8, not clipped; pillow.py has a rule for every mode.
-- Alpha is dropped, not blended, as torchvision's and TensorFlow's loaders do,
-  so that published numbers can be reproduced.
-- Grey is the luma of the values as they are stored (pixels.py); a JPEG stores
-  it. Gamma, chromaticity and colour profiles change nothing: codecs do not get
-  to see metadata, so that damage to them does no harm either.
-- Of an animation the first frame counts.
-- Whatever a codec raises, also for want of memory, makes the image unreadable.
-  What claims more pixels than `max_pixels` is refused before any codec sees it.
+- Formats are recognised by content. Only the formats in formats.py are decoded.
+- The orientation is applied, as in image viewers. All formats use the same
+  reader, see orientation.py.
+- 16-bit values are scaled to 8 bits, not clipped; pillow.py has a rule for each
+  mode.
+- Alpha is dropped, not blended, as in the loaders of torchvision and
+  TensorFlow, so that published numbers can be reproduced.
+- Grey is the luma of the stored values (pixels.py); a JPEG stores it. Gamma,
+  chromaticity and colour profiles have no effect. Codecs do not receive
+  metadata, so damaged metadata has no effect either.
+- The first frame of an animation is decoded.
+- Any exception of a codec, also a lack of memory, makes the image unreadable. A
+  header with more than `max_pixels` pixels is rejected before a codec reads the
+  file.
 
-simplejpeg decodes whole JPEG files and OpenCV whole PNG files. All others go to
-Pillow. Damage in the middle of a JPEG cannot be detected, it has no checksum.
+simplejpeg decodes complete JPEG files, OpenCV complete PNG files, and Pillow
+all other files. Damage in the middle of a JPEG cannot be detected, because JPEG
+has no checksum.
 
-Of a JPEG that is resampled first, only what is needed is decoded, see jpeg.py:
-the rows down to the end of the part, which changes no bit of the result; and,
-where two or more pixels in each direction become one, at a half, quarter or
-eighth of its size. That is smoother than decoding the whole and sampling some
-of its pixels, and moves the part by less than a pixel of the result. The
-methods that promise exact pixels ("nearest", "..._antialiased") do without it.
+If a JPEG is resampled after decoding, only the necessary part is decoded, see
+jpeg.py. Rows below the region are not decoded; this does not change the result.
+If two or more pixels in each direction become one, the image is decoded at a
+half, quarter or eighth of its size. This is smoother than decoding all pixels
+and sampling some of them, and it shifts the region by less than a pixel of the
+result. Methods that promise exact pixels ("nearest", "..._antialiased") do not
+use it.
 """
 
 import os
@@ -48,7 +52,7 @@ from jaxvision.data.decoding import (
 )
 
 UnreadableImage = unreadable.UnreadableImage
-_MAX_SAMPLES = 6  # values of a pixel of TIFF; Pillow reads no more
+_MAX_SAMPLES = 6  # values per pixel of a TIFF that Pillow can read
 T = TypeVar("T")
 
 
@@ -63,17 +67,18 @@ def decode(
   Args:
     encoded: the content of a JPEG, PNG, GIF, BMP, WebP, TIFF, PNM or AVIF file.
     channels: 3 for RGB, 1 for grey.
-    max_pixels: that it may have.
+    max_pixels: maximum number of pixels.
 
   Returns:
     (h, w, channels) uint8.
 
   Raises:
-    UnreadableImage: no image, truncated or damaged, or too large.
+    UnreadableImage: the content is not an image, is truncated or damaged, or
+      has too many pixels.
     ValueError: `channels` is neither 1 nor 3.
   """
   _check_channels(channels)
-  return _guarded(_decode, encoded, channels, max_pixels)
+  return _call_codec(_decode, encoded, channels, max_pixels)
 
 
 def decode_resampled(
@@ -84,28 +89,28 @@ def decode_resampled(
   channels: int,
   max_pixels: int = unreadable.MAX_PIXELS,
 ) -> np.ndarray:
-  """Decodes what a resampling shows of an image.
+  """Decodes and resamples a region of an image.
 
   Args:
     encoded: as for `decode`.
-    resampling: a transform. It draws the same from `rng` as for the decoded
-      image, as it is told the size that the header states.
-    rng: of the resampling; may be None for one that is not random.
+    resampling: a transform. It draws the same random numbers from `rng` as for
+      the decoded image, because it receives the size from the header.
+    rng: of the resampling; None if the resampling is not random.
     channels: 3 for RGB, 1 for grey.
-    max_pixels: that the image may have.
+    max_pixels: maximum number of pixels of the image.
 
   Returns:
     (height, width, channels) uint8.
 
   Raises:
-    UnreadableImage, ValueError: as `decode`, or as the resampling does.
+    UnreadableImage, ValueError: as `decode`, or from the resampling.
   """
   _check_channels(channels)
-  header, image = _guarded(_jpeg_header, encoded, max_pixels), None
+  header, image = _call_codec(_jpeg_header, encoded, max_pixels), None
   if header is not None and header.common:
     region = resampling.region(rng, header.shape)
     divisor = resizing.reduction(region, method=resampling.method)
-    image = _guarded(
+    image = _call_codec(
       jpeg.decode,
       encoded,
       header,
@@ -141,28 +146,28 @@ def read_image(
 
 
 def is_jpeg(encoded: bytes) -> bool:
-  """Whether resampling may leave out a part of the decoding."""
+  """Whether `decode_resampled` can skip a part of the decoding."""
   return encoded.startswith(b"\xff\xd8\xff")
 
 
 def _check_channels(channels: int) -> None:
   if channels not in (1, 3):
     raise ValueError(
-      f"images decode to 3 channels (RGB) or 1 (grey), not {channels}; arrays "
-      "of other depths can be given as an .npz"
+      f"images decode to 3 channels (RGB) or 1 (grey), not {channels}; give "
+      "arrays with another number of channels as an .npz file"
     )
 
 
-def _guarded(codec: Callable[..., T], *arguments, **options) -> T:
-  """What a codec returns; whatever it raises, the image is unreadable."""
+def _call_codec(codec: Callable[..., T], *arguments, **options) -> T:
+  """Calls a codec; any exception means that the image is unreadable."""
   try:
     return codec(*arguments, **options)
-  except Exception as error:  # there is no list of what codecs raise
+  except Exception as error:  # codecs do not document their exceptions
     raise unreadable.from_failure(error) from error
 
 
 def _jpeg_header(encoded: bytes, max_pixels: int) -> jpeg.Header | None:
-  """The header of a JPEG that is not too large; None of everything else."""
+  """The header of a JPEG of allowed size; None for other formats."""
   if not is_jpeg(encoded):
     return None
   header = jpeg.read_header(encoded)
@@ -190,8 +195,8 @@ def _decode_jpeg(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
   if image is not None:
     return image
   bare = jpeg.without_metadata(encoded, header)
-  lying = header.orientation
-  return _with_pillow(bare, "JPEG", channels, max_pixels, lying=lying)
+  stored = header.orientation
+  return _with_pillow(bare, "JPEG", channels, max_pixels, stored=stored)
 
 
 def _decode_png(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
@@ -201,15 +206,15 @@ def _decode_png(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
   image = png.decode(header, channels=channels)
   if image is not None:
     return image
-  lying = header.orientation
-  return _with_pillow(header.bare, "PNG", channels, max_pixels, lying=lying)
+  stored = header.orientation
+  return _with_pillow(header.bare, "PNG", channels, max_pixels, stored=stored)
 
 
 def _decode_webp(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
   header = webp.read_header(encoded)
   unreadable.check_size(header.height, header.width, max_pixels=max_pixels)
-  lying = header.orientation
-  return _with_pillow(encoded, "WebP", channels, max_pixels, lying=lying)
+  stored = header.orientation
+  return _with_pillow(encoded, "WebP", channels, max_pixels, stored=stored)
 
 
 def _decode_tiff(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
@@ -225,22 +230,22 @@ def _decode_tiff(encoded: bytes, channels: int, max_pixels: int) -> np.ndarray:
     )
   bits = directory.number(tiff.BITS) or 1
   if directory.number(tiff.SAMPLE_FORMAT) == tiff.SIGNED and bits <= 8:
-    # Pillow takes them for unsigned ones.
+    # Pillow reads them as unsigned values.
     raise UnreadableImage(
-      f"its pixels are signed integers of {bits:g} bits, and it does not say "
-      "which one is white; store it with 8 or 16 bits, unsigned"
+      f"its pixels are signed integers of {bits:g} bits, and the file does not "
+      "define the white value; store it with 8 or 16 bits, unsigned"
     )
   there, needed = tiff.parts(directory)
   if there < needed:
     raise UnreadableImage(
-      f"it has {there} of the {needed} strips or tiles that its size needs"
+      f"it has {there} of the {needed} strips or tiles of its size"
     )
   return _with_pillow(
     tiff.without_metadata(encoded, directory),
     "TIFF",
     channels,
     max_pixels,
-    lying=orientation.of_directory(directory, xmp=directory.text(tiff.XMP)),
+    stored=orientation.of_directory(directory, xmp=directory.text(tiff.XMP)),
     directory=directory,
   )
 
@@ -263,7 +268,7 @@ def _with_pillow(
   channels: int,
   max_pixels: int,
   *,
-  lying: int = orientation.UPRIGHT,
+  stored: int = orientation.UPRIGHT,
   directory: tiff.Directory | None = None,
 ) -> np.ndarray:
   image, own = pillow.decode(
@@ -273,8 +278,8 @@ def _with_pillow(
     max_pixels=max_pixels,
     directory=directory,
   )
-  lying = own if kind == "AVIF" else lying
-  return pixels.finish(image, channels=channels, orientation=lying)
+  stored = own if kind == "AVIF" else stored
+  return pixels.finish(image, channels=channels, orientation=stored)
 
 
 _DECODERS = {

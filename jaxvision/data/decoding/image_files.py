@@ -1,4 +1,4 @@
-"""Files of images: which they are, and where they lie below a folder."""
+"""Image files: their extensions, and the search for them below a folder."""
 
 import errno
 import os
@@ -11,12 +11,12 @@ from jaxvision.data.decoding import formats
 _JPEG = (".jfif", ".jpe", ".jpeg", ".jpg")
 _NETPBM = (".pbm", ".pgm", ".pnm", ".ppm")
 _OTHERS = (".avif", ".bmp", ".gif", ".png", ".tif", ".tiff", ".webp")
-# Bytes of one image: as many as 8 for each pixel of 128 million.
+# Maximum size of a file in bytes: 8 bytes for each of 128 million pixels.
 MAX_BYTES = 2**30
-# Files up to this size are read before it is known whether they are images.
+# Files up to this size are read before their format is checked.
 _SMALL = 2**24
 EXTENSIONS = frozenset((*_JPEG, *_NETPBM, *_OTHERS))
-# What systems put beside the files of their users, not beginning with a dot.
+# Folders that operating systems create, without a leading dot.
 _OF_SYSTEMS = (
   "$recycle.bin",
   "@eadir",
@@ -27,7 +27,7 @@ _OF_SYSTEMS = (
 
 
 def is_hidden(path: str) -> bool:
-  """Whether a file, or a folder above it, is hidden or of the system.
+  """Whether a file, or a folder above it, is hidden or a system folder.
 
   Args:
     path: relative, with slashes: "photos/._1.jpg", "__MACOSX/1.jpg".
@@ -40,9 +40,9 @@ def is_hidden(path: str) -> bool:
 
 
 def list_images(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
-  """Files as they are given; instead of a folder, all images below it, sorted.
+  """Returns the given files, and all images below the given folders, sorted.
 
-  Hidden files and folders below it are left out.
+  Hidden files and folders below a folder are skipped.
 
   Raises:
     FileNotFoundError: a folder contains no image.
@@ -72,7 +72,7 @@ def _below(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def is_directory(entry: os.DirEntry) -> bool:
-  """Whether it is one; a link to itself is none, but an unreadable file."""
+  """Whether an entry is a folder; False for a link to itself."""
   try:
     return entry.is_dir()
   except OSError:
@@ -83,8 +83,8 @@ def read(path: str | os.PathLike) -> bytes:
   """The content of an image file.
 
   Raises:
-    OSError: it cannot be read, is no regular file (opening a pipe would wait
-      for somebody who writes), or is too large to be an image.
+    OSError: the file cannot be read, is not a regular file (opening a pipe
+      would wait for a writer), or is too large for an image.
   """
   with files.open_regular(path) as opened:
     size = os.fstat(opened.fileno()).st_size
@@ -97,10 +97,10 @@ def read(path: str | os.PathLike) -> bytes:
 
 
 def check_bytes(size: int, path: str | os.PathLike) -> None:
-  """Refuses the content of an image of more than MAX_BYTES.
+  """Rejects a file of more than MAX_BYTES.
 
   Raises:
-    OSError: it would fill the memory.
+    OSError: the content would fill the memory.
   """
   if size > MAX_BYTES:
     raise OSError(

@@ -1,15 +1,15 @@
-"""JPEG files, decoded only as far down and as finely as needed.
+"""Partial decoding of JPEG files.
 
-Most of the work is undoing the entropy coding, row of blocks after row of
-blocks, so that what lies below the wanted part can be left out: a copy of the
-file whose header states fewer rows is decoded, and the decoder stops there.
-Rows above and columns beside the part cannot be left out in this way. An image
-that will be made smaller is decoded at a half, quarter or eighth of its size,
-which computes only the low frequencies of each block: about the mean of the
-pixels that become one.
+Most of the time is spent on entropy decoding, one row of blocks after another.
+Therefore rows below the region can be skipped: a copy of the file whose header
+states fewer rows is decoded, and the decoder stops there. Rows above and
+columns beside the region cannot be skipped in this way. An image that will be
+made smaller is decoded at a half, quarter or eighth of its size. This computes
+only the low frequencies of each block: approximately the mean of the pixels
+that become one.
 
-The pixels of the rows that are decoded at full size are those of the whole
-image, bit for bit; they are libjpeg-turbo's, as OpenCV's and Pillow's are.
+At full size, the decoded rows are identical to those of a complete decoding.
+They are the pixels of libjpeg-turbo, which OpenCV and Pillow also use.
 """
 
 import dataclasses
@@ -17,11 +17,11 @@ import struct
 
 import numpy as np
 
-from jaxvision.data.decoding import orientation as lying
+from jaxvision.data.decoding import orientation as orientations
 from jaxvision.data.decoding import unreadable
 
-# Markers of frames: sequential ones and the progressive one, Huffman coded.
-# Others, as arithmetic coding, are rare and left to Pillow.
+# Markers of frames: sequential and progressive, with Huffman coding. Other
+# frames, such as those with arithmetic coding, are rare and decoded by Pillow.
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
 _OTHER_FRAMES = (
   0xC3,
@@ -30,36 +30,37 @@ _OTHER_FRAMES = (
   *range(0xCD, 0xD0),
 )
 _SCAN, _END, _APP1, _COMMENT = 0xDA, 0xD9, 0xE1, 0xFE
-# Without a length: filling, and those of entropy coding and its restarts.
+# Markers without a length: fill bytes, and markers of entropy coding and its
+# restarts.
 _BARE = frozenset((0x00, 0x01, *range(0xD0, 0xD9), 0xFF))
-# Metadata, that no decoder needs: all APPn but those of JFIF and Adobe, which
-# say what the colours are.
+# Metadata that decoders do not need: all APPn except those of JFIF and Adobe,
+# which define the colours.
 _METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, _COMMENT))
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _FRAMES = frozenset((*_SEQUENTIAL, _PROGRESSIVE, *_OTHER_FRAMES))
 _HEAD = struct.Struct(">BBH")  # of a segment: 255, marker, length
-# Rows below the part, as chroma is interpolated between rows.
+# Additional rows below the region, because chroma is interpolated between rows.
 _BELOW = 2
 
 
-# A block of 64 pixels takes a bit at least.
+# A block of 64 pixels needs at least one bit.
 _PIXELS_PER_BYTE = 8 * 64
-# Passes over all pixels that a file of the largest size may ask for; smaller
-# ones may have more. Encoders write about 10.
+# Maximum number of scans of an image of the largest size; smaller images may
+# have more. Encoders write about 10.
 _MAX_SCANS = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-  """What a file says of itself before its first scan.
+  """The header of a file, from the segments before its first scan.
 
   Attributes:
-    height, width: of the pixels as they are stored.
-    orientation: of EXIF, 1 to 8; 1 is upright, 5 to 8 lie on their side.
-    height_at: the place of the height in the file, two bytes.
-    in_one_scan: whether all of a row is stored before the next one.
-    common: whether it is a whole file of 8 bits, grey or three colours, that
-      `decode` takes.
+    height, width: of the stored pixels, before the orientation is applied.
+    orientation: of EXIF, 1 to 8; 1 is upright, 5 to 8 swap height and width.
+    height_at: the byte offset of the height, which has two bytes.
+    in_one_scan: whether each row is stored completely before the next row.
+    common: whether `decode` supports it: a complete file of 8 bits, grey or
+      three colours.
     metadata: (first byte, one past the last) of segments without pixels.
   """
 
@@ -73,7 +74,7 @@ class Header:
 
   @property
   def shape(self) -> tuple[int, int]:
-    """(height, width) as a viewer shows the image."""
+    """(height, width) after the orientation is applied."""
     stored = self.height, self.width
     return stored if self.orientation < 5 else stored[::-1]
 
@@ -81,10 +82,10 @@ class Header:
 def read_header(encoded: bytes) -> Header | None:
   """Reads the segments before the first scan.
 
-  Bytes between segments are stepped over, as libjpeg does.
+  Bytes between segments are skipped, as in libjpeg.
 
   Returns:
-    None if there is no frame before it, or one without height or width.
+    None if there is no frame, or if its height or width is 0.
   """
   frame, exif, xmp, metadata, place = None, b"", None, [], 2
   last = len(encoded) - _HEAD.size
@@ -97,12 +98,14 @@ def read_header(encoded: bytes) -> Header | None:
     if marker in _FRAMES:
       frame = marker, body, encoded[body:end]
     elif marker == _SCAN:
-      stated = lying.read(exif=exif, xmp=xmp) if exif or xmp else lying.UPRIGHT
+      stated = orientations.UPRIGHT
+      if exif or xmp:
+        stated = orientations.read(exif=exif, xmp=xmp)
       return frame and _header(*frame, stated, encoded, body, tuple(metadata))
     elif marker in _METADATA:
       metadata.append((place, end))
       if marker == _APP1 and encoded.startswith(_EXIF, body):
-        # A second segment goes on where the first one ends.
+        # A second segment continues the first one.
         exif += encoded[body + (len(_EXIF) if exif else 0) : end]
       elif marker == _APP1 and encoded.startswith(_XMP, body):
         xmp = encoded[body + len(_XMP) : end]
@@ -113,7 +116,7 @@ def read_header(encoded: bytes) -> Header | None:
 
 
 def _next(encoded: bytes, place: int) -> int:
-  """Where a segment may begin, after bytes that belong to none."""
+  """The next possible segment, after bytes that belong to no segment."""
   if encoded[place] == 0xFF:
     place += 1 if encoded[place + 1] == 0xFF else 2
   found = encoded.find(b"\xff", place)
@@ -129,7 +132,7 @@ def _header(
   scan: int,
   metadata: tuple[tuple[int, int], ...],
 ) -> Header | None:
-  """From a frame: bits, height, width, number of components."""
+  """The header of a frame: bits, height, width and number of components."""
   if len(frame) < 6:
     return None
   height, width = int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5])
@@ -155,25 +158,25 @@ def without_metadata(encoded: bytes, header: Header) -> bytes:
 
 
 def check_work(encoded: bytes, header: Header, *, max_pixels: int) -> None:
-  """Refuses a file that asks for more work than its size explains.
+  """Rejects a file whose decoding would take far more work than normal.
 
   Raises:
-    UnreadableImage: fewer bytes than such an image can have, or far more passes
-      over it than encoders make, which would keep a decoder busy for hours.
+    UnreadableImage: the file has fewer bytes than such an image needs, or far
+      more scans than encoders write, which would take hours to decode.
   """
   pixels = header.height * header.width
   if header.common and pixels > _PIXELS_PER_BYTE * len(encoded):
     raise unreadable.UnreadableImage(
-      f"{len(encoded):,} bytes cannot hold {header.width}x{header.height} "
-      "pixels: it is truncated or damaged"
+      f"{len(encoded):,} bytes are too few for {header.width}x{header.height} "
+      "pixels: the file is truncated or damaged"
     )
   if header.in_one_scan:
     return
   scans = encoded.count(b"\xff\xda")
   if scans * pixels > _MAX_SCANS * max_pixels:
     raise unreadable.UnreadableImage(
-      f"{scans} passes over {header.width}x{header.height} pixels, more than "
-      f"{_MAX_SCANS} over data.max_pixels={max_pixels:,}"
+      f"{scans} scans of {header.width}x{header.height} pixels, more than "
+      f"{_MAX_SCANS} scans of data.max_pixels={max_pixels:,}"
     )
 
 
@@ -185,18 +188,18 @@ def decode(
   divisor: int = 1,
   bottom: int | None = None,
 ) -> np.ndarray | None:
-  """Decodes the upper part of an image, upright.
+  """Decodes the upper part of an image and applies the orientation.
 
   Args:
     encoded: the file.
-    header: of it.
+    header: of the file.
     channels: 3 for RGB, 1 for grey.
-    divisor: 1, 2, 4 or 8, by which height and width are divided, rounded up.
-    bottom: rows, of the undivided image, from which on nothing is needed; the
-      result may have some of them, or all.
+    divisor: 1, 2, 4 or 8. Height and width are divided by it and rounded up.
+    bottom: the first row, of the undivided image, that is not needed. The
+      result may contain some or all rows below it.
 
   Returns:
-    (h, w, channels) uint8; None if it cannot be decoded.
+    (h, w, channels) uint8; None if the file cannot be decoded.
   """
   import simplejpeg
 
@@ -211,13 +214,13 @@ def decode(
     image = simplejpeg.decode_jpeg(
       encoded,
       "RGB" if channels == 3 else "GRAY",
-      # The smallest size that is not below is exactly this one.
+      # simplejpeg selects the smallest size that is not below these.
       min_height=-(-height // divisor),
       min_width=-(-header.width // divisor),
-      # What lies below the part, and bytes between segments, are no errors.
+      # Missing rows and bytes between segments are not errors.
       strict=False,
     )
   except ValueError:
     return None
-  upright = lying.upright(image, header.orientation)
+  upright = orientations.upright(image, header.orientation)
   return upright.reshape(*upright.shape[:2], channels)

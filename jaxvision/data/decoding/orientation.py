@@ -1,9 +1,9 @@
-"""How an image lies, one reading for all formats: 1 to 8, as EXIF has it.
+r"""The orientation of an image, 1 to 8 as in EXIF, read alike for all formats.
 
 EXIF is a TIFF directory whose tag 0x0112 is the orientation (EXIF 2.3, section
-4.6.4), of whatever type of number and order of bytes, after the words
-"Exif\\0\\0" once, twice or not at all. Where it does not have this tag, XMP may
-say it ("tiff:Orientation"). What is damaged, or none of 1 to 8, is upright.
+4.6.4), with any number type and byte order. The prefix "Exif\\0\\0" may appear
+once, twice or not at all. If the tag is missing, XMP may contain it
+("tiff:Orientation"). Damaged values and values outside 1 to 8 mean upright.
 """
 
 import re
@@ -18,7 +18,7 @@ _XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
 def read(*, exif: bytes | None = None, xmp: bytes | None = None) -> int:
-  """The orientation that metadata state.
+  """The orientation in the metadata.
 
   Args:
     exif: a TIFF, with or without its prefix; None if there is none.
@@ -33,7 +33,7 @@ def read(*, exif: bytes | None = None, xmp: bytes | None = None) -> int:
 def of_directory(
   directory: tiff.Directory | None, *, xmp: bytes | None = None
 ) -> int:
-  """The same of a directory that has been read."""
+  """The orientation in a parsed directory; see `read`."""
   if directory is not None and tiff.ORIENTATION in directory.entries:
     return _valid(directory.number(tiff.ORIENTATION))
   found = xmp and _XMP.search(xmp)
@@ -45,7 +45,7 @@ def _valid(stated: float | None) -> int:
 
 
 def upright(image: np.ndarray, orientation: int) -> np.ndarray:
-  """Undoes an orientation.
+  """Applies an orientation, so that the image is upright.
 
   Args:
     image: (h, w[, c]) uint8.

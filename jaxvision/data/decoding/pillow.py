@@ -1,21 +1,20 @@
-"""Image files that Pillow decodes: all but whole JPEG and PNG.
+"""Decoding by Pillow: all image files except complete JPEG and PNG files.
 
-Pillow is slower but strict: it refuses truncated files, whose missing part
-other decoders paint grey. What it gives is called a mode; how each becomes 8
-bits:
+Pillow is slower but strict: it rejects truncated files, whose missing part
+other decoders fill with grey. Each of Pillow's modes is converted to 8 bits:
 
-- 1, L, P, RGB (1 to 8 bits, palettes): as they are; palettes are resolved.
-- LA, PA, RGBA, La, RGBa: alpha is dropped; colours that have been multiplied by
-  it are divided first.
-- CMYK, YCbCr, LAB: Pillow's conversion to RGB, where it has one.
+- 1, L, P, RGB (1 to 8 bits, palettes): unchanged; palettes are resolved.
+- LA, PA, RGBA, La, RGBa: alpha is dropped; premultiplied colours are divided by
+  it first.
+- CMYK, YCbCr, LAB: Pillow's conversion to RGB, if it has one.
 - I;16 (16 bits, in TIFF also 12): scaled from 0..65535 or 0..4095, rounded.
-- I of PNM (up to 16 bits): scaled from what the file calls white.
-- F (floating point): scaled from 0..1; of others no file says what is white, so
-  that they are unreadable.
+- I of PNM (up to 16 bits): scaled from the white value of the file.
+- F (floating point): scaled from 0..1. For other ranges the file does not
+  define the white value, so the image is unreadable.
 - I (32 bits, or signed): unreadable, for the same reason.
 
-16 bits per colour lose their lower half in Pillow: at most 1 of 255. In TIFF
-the smallest number may be white; that is turned round.
+Pillow drops the lower half of 16 bits per colour: an error of at most 1 of 255.
+In TIFF the smallest number may be white; such images are inverted.
 """
 
 import contextlib
@@ -49,41 +48,41 @@ def decode(
   """Decodes the first image of a file.
 
   Args:
-    encoded: its content without metadata, except for AVIF.
-    kind: its format, one of `formats.NAMES`.
+    encoded: the content without metadata, except for AVIF.
+    kind: the format, one of `formats.NAMES`.
     channels: 3 for RGB, 1 for grey.
-    max_pixels: that it may have.
+    max_pixels: maximum number of pixels.
     directory: of a TIFF.
 
   Returns:
-    (h, w[, 3]) uint8 as it is stored, and the orientation of an AVIF, which
-    Pillow alone knows; otherwise 1.
+    (h, w[, 3]) uint8 before the orientation is applied, and the orientation of
+    an AVIF, which only Pillow reads; otherwise 1.
 
   Raises:
-    UnreadableImage: too large, or pixels that mean nothing certain.
-    Exception: whatever Pillow raises on damaged files.
+    UnreadableImage: the image is too large, or its pixel values are undefined.
+    Exception: any exception of Pillow for damaged files.
   """
   with _open(encoded, kind, max_pixels) as image:
     unreadable.check_size(image.height, image.width, max_pixels=max_pixels)
     image.load()
-    lying = _orientation(image) if kind == "AVIF" else 1
+    orientation = _orientation(image) if kind == "AVIF" else 1
     if image.mode.startswith("I") or image.mode == "F":
-      return _from_numbers(image, kind, channels, directory), lying
-    return _from_colours(image, channels), lying
+      return _from_numbers(image, kind, channels, directory), orientation
+    return _from_colours(image, channels), orientation
 
 
 def look(
   encoded: bytes, *, kind: str, max_pixels: int = unreadable.MAX_PIXELS
 ) -> tuple[str, str, tuple[int, int]]:
-  """What Pillow says of a file before it decodes it: format, mode, size.
+  """Reads format, mode and size of a file without decoding it.
 
   Args:
-    encoded: its content.
-    kind: its format, one of `formats.NAMES`.
-    max_pixels: that it may have.
+    encoded: the content.
+    kind: the format, one of `formats.NAMES`.
+    max_pixels: maximum number of pixels.
 
   Returns:
-    The format in Pillow's words ("MPO" is a JPEG with further images), the mode
+    Pillow's name of the format ("MPO" is a JPEG with further images), the mode
     and (width, height).
 
   Raises:
@@ -95,12 +94,12 @@ def look(
 
 
 def _open(encoded: bytes, kind: str, max_pixels: int) -> "Image.Image":
-  """Opens a file as of this format and no other."""
+  """Opens a file as this format only."""
   from PIL import Image
 
-  # Said without the name of the file; what matters of it is an error here.
+  # Pillow's warnings have no file name. The important ones are errors here.
   warnings.filterwarnings("ignore", category=Warning, module=r"PIL\.")
-  # Pillow has a limit of its own, at twice this number.
+  # Pillow raises an error at twice its own limit.
   if Image.MAX_IMAGE_PIXELS is not None:
     Image.MAX_IMAGE_PIXELS = max(max_pixels, Image.MAX_IMAGE_PIXELS)
   name = formats.NAMES.get(kind)
@@ -114,21 +113,21 @@ def _open(encoded: bytes, kind: str, max_pixels: int) -> "Image.Image":
     return Image.open(io.BytesIO(encoded), formats=(name,))
   except Image.UnidentifiedImageError as error:
     raise unreadable.UnreadableImage(
-      f"it begins as {name} does, but its header is damaged, or of a kind that "
-      "Pillow cannot read"
+      f"it begins like {name}, but its header is damaged, or Pillow does not "
+      "support it"
     ) from error
   except Image.DecompressionBombError as error:
     raise unreadable.UnreadableImage(
       f"it has more than twice as many pixels as data.max_pixels={max_pixels:,}"
-      " allows; raise it if the image is what it should be"
+      " allows; increase data.max_pixels if the image is correct"
     ) from error
 
 
 @functools.cache
 def _silence_libtiff() -> None:
-  """Has libtiff print no more of damaged files, whose names it does not know.
+  """Disables libtiff's messages, which do not contain the file name.
 
-  That the file is unreadable is said by others, with its name.
+  The caller reports the unreadable file with its name.
   """
   with contextlib.suppress(OSError, AttributeError, StopIteration):
     maps = pathlib.Path("/proc/self/maps").read_text("utf-8")
@@ -142,7 +141,7 @@ def _silence_libtiff() -> None:
 
 
 def _orientation(image: "Image.Image") -> int:
-  """Of the boxes irot and imir, which Pillow gives as if they were EXIF."""
+  """The orientation in the boxes irot and imir; Pillow returns it as EXIF."""
   from PIL import ExifTags
 
   found = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -171,7 +170,7 @@ def _from_numbers(
     directory.number(tiff.PHOTOMETRIC) == _WHITE_IS_ZERO
   )
   if image.mode == "F":
-    grey = _from_shares(values)
+    grey = _from_floats(values)
   elif image.mode.startswith("I;16"):
     bits = directory.number(tiff.BITS) if directory else 16
     grey = pixels.to_8_bits(values, most=2 ** int(bits or 16) - 1)
@@ -179,22 +178,22 @@ def _from_numbers(
     grey = pixels.to_8_bits(values)
   else:
     raise unreadable.UnreadableImage(
-      f"its pixels are integers of 32 bits or signed ones, {values.min()} to "
-      f"{values.max()}, and it does not say which one is white; store it with "
-      "8 or 16 bits, unsigned"
+      f"its pixels are 32-bit or signed integers, {values.min()} to "
+      f"{values.max()}, and the file does not define the white value; store it "
+      "with 8 or 16 bits, unsigned"
     )
   grey = 255 - grey if inverted else grey
   return grey if channels == 1 else np.stack([grey] * 3, axis=-1)
 
 
-def _from_shares(values: np.ndarray) -> np.ndarray:
-  """Floating point, whose white is 1."""
+def _from_floats(values: np.ndarray) -> np.ndarray:
+  """Converts floating-point pixels, whose white value is 1."""
   low, high = values.min(), values.max()
-  # Up to half a step beside; not where one is not a number.
+  # Accepts a rounding error of half a step; rejects NaN.
   if not (low > -0.5 / 255 and high < 255.5 / 255):
     raise unreadable.UnreadableImage(
       f"its pixels are floating-point numbers, {low:g} to {high:g}; expected 0 "
-      "to 1, of which 1 is white: divide them by what is white, or store 8 or "
-      "16 bits"
+      "to 1, with white at 1: divide them by the white value, or store 8 or 16 "
+      "bits"
     )
   return np.rint(values * np.float32(255)).clip(0, 255).astype(np.uint8)

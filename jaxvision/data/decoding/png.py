@@ -1,9 +1,9 @@
-"""PNG files: their pixels without what surrounds them.
+"""PNG files: parsing of chunks and decoding of the pixels.
 
 A PNG is a list of chunks: a length, a type, the data and their CRC (PNG 1.2,
-section 3). Only those that hold pixels are given to the codec. So the result
-depends on no gamma, chromaticity or colour profile, damage to such metadata
-does no harm, and no text is decompressed that is not needed.
+section 3). Only chunks with pixels are given to the codec. Therefore the result
+does not depend on gamma, chromaticity or a colour profile, damaged metadata has
+no effect, and text is decompressed only when needed.
 """
 
 import dataclasses
@@ -16,25 +16,25 @@ from jaxvision.data.decoding import orientation, pixels, unreadable
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _EXIF, _PROFILE = b"eXIf", b"iCCP"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-# Names of texts; the first is how ImageMagick has stored EXIF.
+# Names of text chunks; the first is ImageMagick's name for EXIF.
 _RAW_EXIF, _XMP = b"Raw profile type exif", b"XML:com.adobe.xmp"
 _LONGEST_TEXT = 2**20  # bytes, decompressed
-_GREY, _GREY_ALPHA = 0, 4  # types of colour
-_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel of each type
-_DEFLATE = 1032  # the most that it can shrink anything
+_GREY, _GREY_ALPHA = 0, 4  # colour types
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel, by colour type
+_DEFLATE = 1032  # the maximum compression ratio of deflate
 
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-  """What a file says before its pixels are decoded.
+  """The header of a file and its metadata.
 
   Attributes:
-    height, width: of the pixels as they are stored.
-    grey: whether they have no colours.
+    height, width: of the stored pixels, before the orientation is applied.
+    grey: whether the image has no colour channels.
     orientation: of EXIF, 1 to 8.
-    whole: whether its chunks reach the last one, with right checksums.
+    whole: whether all chunks are present, with correct checksums.
     bare: the file without metadata.
-    profile: its colour profile as it is stored, if it has one.
+    profile: the colour profile as stored; None if there is none.
   """
 
   height: int
@@ -50,7 +50,7 @@ def read_header(encoded: bytes) -> Header:
   """Reads the list of chunks.
 
   Raises:
-    UnreadableImage: it does not begin with a header.
+    UnreadableImage: the file does not begin with a header.
   """
   if encoded[12:16] != b"IHDR" or len(encoded) < 33:
     raise unreadable.UnreadableImage("a PNG without a header, or truncated")
@@ -68,24 +68,25 @@ def read_header(encoded: bytes) -> Header:
 
 
 def check_length(encoded: bytes) -> None:
-  """Whether the pixels can be in so few bytes, however well they shrink.
+  """Checks that the file has enough bytes for its pixels.
 
   Raises:
-    UnreadableImage: they cannot.
+    UnreadableImage: it has too few bytes, even at the maximum compression
+      ratio.
   """
   width, height = (int.from_bytes(encoded[i : i + 4]) for i in (16, 20))
   bits = width * encoded[24] * _SAMPLES.get(encoded[25], 1)
   if height * -(-bits // 8) > _DEFLATE * len(encoded):
     raise unreadable.UnreadableImage(
-      f"{len(encoded):,} bytes cannot hold {width}x{height} pixels: it is "
-      "truncated or damaged"
+      f"{len(encoded):,} bytes are too few for {width}x{height} pixels: the "
+      "file is truncated or damaged"
     )
 
 
 def _split(
   encoded: bytes,
 ) -> tuple[list[bytes], list[tuple[bytes, bytes]], bool]:
-  """Stretches with pixels, other chunks, whether all are there and whole."""
+  """Returns ranges with pixels, other chunks, and whether all are complete."""
   kept, others, place, first, whole = [], [], 8, 8, True
   view = memoryview(encoded)
   while place + 12 <= len(encoded):
@@ -93,13 +94,14 @@ def _split(
     end = place + 12 + int.from_bytes(encoded[place : place + 4])
     if end > len(encoded):
       break
-    # Small first letters mark what a decoder may leave out, transparency too.
+    # A lower-case first letter marks chunks that a decoder may ignore,
+    # including transparency.
     if kind[0] & 0x20:
       kept.append(encoded[first:place])
       others.append((kind, encoded[place + 8 : end - 4]))
       first = end
-    # OpenCV would print what is wrong, without the name of the file. A chunk of
-    # pixels whose type is damaged may pass for another one.
+    # Checked here, because OpenCV prints errors without the file name. If the
+    # type of a pixel chunk is damaged, it may look like another chunk.
     checksum = zlib.crc32(view[place + 4 : end - 4])
     whole = whole and checksum == int.from_bytes(view[end - 4 : end])
     if kind == b"IEND":
@@ -116,7 +118,7 @@ def _orientation(others: list[tuple[bytes, bytes]], exif: bytes | None) -> int:
 
 
 def _raw_exif(texts: list[bytes]) -> bytes | None:
-  """EXIF written as hexadecimal digits, after three lines."""
+  """EXIF stored as hexadecimal digits after three lines."""
   found = _text(texts, _RAW_EXIF)
   try:
     return bytes.fromhex("".join((found or b"").decode().split("\n")[3:]))
@@ -125,7 +127,7 @@ def _raw_exif(texts: list[bytes]) -> bytes | None:
 
 
 def _text(texts: list[bytes], name: bytes) -> bytes | None:
-  """The last text of a name, decompressed; None if it is not there."""
+  """The last text of a name, decompressed; None if there is none."""
   for each in reversed(texts):
     if each.startswith(name + b"\0"):
       return _content(each[len(name) + 1 :], international=name == _XMP)
@@ -135,8 +137,8 @@ def _text(texts: list[bytes], name: bytes) -> bytes | None:
 def _content(text: bytes, *, international: bool) -> bytes:
   """A text without the fields before it.
 
-  An iTXt has a flag of compression, its method, and two names; a zTXt has the
-  method, 0, which no tEXt begins with.
+  An iTXt chunk has a compression flag, the method and two names. A zTXt chunk
+  has the method 0. A tEXt chunk never begins with 0.
   """
   compressed = text[:1] == (b"\1" if international else b"\0")
   if international:
@@ -152,7 +154,7 @@ def _content(text: bytes, *, international: bool) -> bytes:
 
 
 def decode(header: Header, *, channels: int) -> np.ndarray | None:
-  """Decodes a whole file; None if OpenCV cannot.
+  """Decodes a complete file; None if OpenCV cannot.
 
   Returns:
     (h, w, channels) uint8, upright.

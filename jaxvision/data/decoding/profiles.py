@@ -1,7 +1,7 @@
-"""Colour profiles of image files: whether they are broken.
+"""Detection of damaged colour profiles in image files.
 
-No profile is applied: pixels are what is stored. One that is broken changes
-nothing here, but other programs warn of it, or show other colours.
+Profiles are not applied: pixels stay as stored. A damaged profile has no effect
+here, but other programs warn of it or show other colours.
 """
 
 import zlib
@@ -13,16 +13,16 @@ _IN_TIFF = 34675
 _IN_WEBP = b"ICCP"
 _LONGEST = 2**24  # bytes, decompressed
 _HEAD, _SIGNATURE = 132, b"acsp"  # ICC.1:2010, section 7.2
-# Of two profiles of sRGB that libpng calls incorrect where they are in a PNG:
-# length and CRC (png.c, png_sRGB_checks).
+# Length and CRC of two sRGB profiles that libpng calls incorrect in a PNG
+# (png.c, png_sRGB_checks).
 _INCORRECT = ((3144, 0x182EA552), (3144, 0xF29E526D))
 
 
 def is_broken(encoded: bytes) -> bool:
-  """Whether a file has a profile that is none, or is known to be wrong."""
+  """Whether a file has an invalid profile, or one that is known to be wrong."""
   try:
     profile = _profile(encoded)
-  except Exception:  # the pixels, too, cannot be read
+  except Exception:  # the pixels cannot be read either
     return False
   if profile is None:
     return False
@@ -38,7 +38,7 @@ def is_broken(encoded: bytes) -> bool:
 
 
 def _profile(encoded: bytes) -> bytes | None:
-  """The profile of a file; empty if it cannot be put together."""
+  """The profile of a file; empty if its parts are incomplete."""
   kind = formats.recognise(encoded)
   if kind == "PNG":
     stored = png.read_header(encoded).profile
@@ -53,7 +53,7 @@ def _profile(encoded: bytes) -> bytes | None:
 
 
 def _inflated(stored: bytes) -> bytes:
-  """After a name of 1 to 79 characters and the method, 0 (PNG 1.2, 4.2.2)."""
+  """Decompresses a profile after its name and method (PNG 1.2, 4.2.2)."""
   name, _, rest = stored.partition(b"\0")
   if not 1 <= len(name) <= 79 or rest[:1] != b"\0":
     return b""
@@ -64,7 +64,7 @@ def _inflated(stored: bytes) -> bytes:
 
 
 def _from_jpeg(encoded: bytes) -> bytes | None:
-  """From parts that carry their number, from 1, and how many there are."""
+  """Joins the parts, each of which has its number, from 1, and the total."""
   header, parts = jpeg.read_header(encoded), {}
   for first, last in header.metadata if header else ():
     body = encoded[first + 4 : last]

@@ -1,14 +1,14 @@
-"""Resizing images and parts of them, by method.
+"""Resizing of images and image regions, by method.
 
-"nearest", "bilinear", "bicubic" and "area" are OpenCV's, of which only "area"
-avoids aliasing when an image becomes smaller; the first three sample as
-tf.image.resize does by default. "bilinear_antialiased" and
-"bicubic_antialiased" are Pillow's, with which most published PyTorch weights
-were trained; 3 times slower.
+"nearest", "bilinear", "bicubic" and "area" are OpenCV's methods. Only "area"
+avoids aliasing when an image becomes smaller; the first three sample like
+tf.image.resize by default. "bilinear_antialiased" and "bicubic_antialiased" are
+Pillow's methods, with which most published PyTorch weights were trained. They
+are 3 times slower.
 
-What shows a part of an image in another size is a `Resampling`. As it says
-beforehand which part, a decoder can leave out the rest of a file, and decode
-what shrinks at a half, quarter or eighth of its size: see image.py.
+A `Resampling` resizes a region of an image. It computes the region before
+decoding, so a decoder can skip the rest of a file and decode at a half, quarter
+or eighth of the size: see jpeg.py.
 """
 
 import dataclasses
@@ -27,17 +27,17 @@ OPENCV = {
   "area": "INTER_AREA",
 }
 PILLOW = {"bilinear_antialiased": "BILINEAR", "bicubic_antialiased": "BICUBIC"}
-# Methods before which an image may be reduced. The others promise pixels:
-# some of the image's, or exactly Pillow's.
+# Methods that allow decoding at a reduced size. The others promise exact
+# pixels: original ones ("nearest"), or Pillow's.
 _AFTER_REDUCTION = ("bilinear", "bicubic", "area")
 
 
 @dataclasses.dataclass(frozen=True)
 class Region:
-  """A part of an image, and the size that it gets.
+  """A region of an image and its size after resizing.
 
   Attributes:
-    top, left, height, width: of the part, in pixels of the image.
+    top, left, height, width: of the region, in pixels of the image.
     size: (height, width) of the result.
   """
 
@@ -50,11 +50,11 @@ class Region:
 
 @dataclasses.dataclass(frozen=True)
 class Resampling:
-  """A transform that shows a part of an image in another size.
+  """A transform that crops a region of an image and resizes it.
 
   Attributes:
-    region: (rng, (height, width) of an image) -> the part of it.
-    method: of resizing.
+    region: (rng, (height, width) of an image) -> the region.
+    method: the resizing method.
   """
 
   region: Callable[[np.random.Generator | None, tuple[int, int]], Region]
@@ -71,9 +71,9 @@ class Resampling:
 
 
 def reduction(region: Region, *, method: str) -> int:
-  """By which of 8, 4, 2 or 1 an image may be divided before it is resampled.
+  """The divisor, 8, 4, 2 or 1, for decoding an image before resizing.
 
-  What is left of the part is not smaller than the result in either direction.
+  The divided region is not smaller than the result in either direction.
   """
   if method not in _AFTER_REDUCTION:
     return 1
@@ -85,18 +85,19 @@ def reduction(region: Region, *, method: str) -> int:
 def resample(
   image: np.ndarray, region: Region, *, method: str, divisor: int = 1
 ) -> np.ndarray:
-  """Shows a part of an image in another size.
+  """Crops a region of an image and resizes it.
 
   Args:
-    image: (h, w, c) uint8; at least the upper left of the whole image.
-    region: the part, in pixels of the whole image.
-    method: of resizing.
-    divisor: by which the image is smaller than the region supposes. The part
-      then grows to whole pixels: each edge by less than one of the image.
+    image: (h, w, c) uint8; at least the upper left part of the image.
+    region: in pixels of the undivided image.
+    method: the resizing method.
+    divisor: the factor by which `image` is smaller than the undivided image.
+      The region is then extended to full pixels: each edge by less than one
+      pixel of `image`.
 
   Raises:
-    UnreadableImage: the result would have more than 250 million pixels, as that
-      of "resize_small" has where an image is long and thin.
+    UnreadableImage: the result would have more than 250 million pixels, such as
+      the result of "resize_small" for a long and thin image.
   """
   rows, columns = (
     slice(start // divisor, -(-(start + length) // divisor))
@@ -108,9 +109,9 @@ def resample(
   if math.prod(region.size) > unreadable.MAX_PIXELS:
     height, width = region.size
     raise unreadable.UnreadableImage(
-      f"a part of {region.height}x{region.width} pixels would become one of "
-      f"{height}x{width}, more than {unreadable.MAX_PIXELS:,}; cut an image so "
-      "long and thin, or resize it to a fixed size"
+      f"a region of {region.height}x{region.width} pixels would be resized to "
+      f"{height}x{width}, more than {unreadable.MAX_PIXELS:,} pixels; crop "
+      "this long and thin image, or resize it to a fixed size"
     )
   return make_resizer(method)(image[rows, columns], *region.size)
 
@@ -119,7 +120,7 @@ def make_resizer(method: str) -> Callable[[np.ndarray, int, int], np.ndarray]:
   """Returns (image (h, w, c) uint8, height, width) -> resized image.
 
   Raises:
-    ValueError: an unknown method.
+    ValueError: the method is unknown.
   """
   if method in OPENCV:
     return lambda *arguments: _resize_opencv(*arguments, OPENCV[method])
@@ -149,6 +150,6 @@ def _resize_pillow(
   if image.shape[2] == 3:
     resized = Image.fromarray(image).resize((width, height), resampling)
     return np.asarray(resized)
-  # One channel after the other: Pillow knows no image of, say, 5 channels.
+  # Each channel separately: Pillow has no images of, for example, 5 channels.
   planes = [Image.fromarray(plane) for plane in np.moveaxis(image, 2, 0)]
   return np.stack([p.resize((width, height), resampling) for p in planes], 2)

@@ -1,8 +1,9 @@
-"""Directories of TIFF files, which EXIF has too.
+"""Directories of TIFF files and of EXIF.
 
 A directory is a list of entries: a tag, a type, a count, and the values or, if
-they are longer, their place (TIFF 6.0, section 2). BigTIFF has the same with
-numbers of 64 bits. What is damaged is left out, never an error.
+they are longer, their offset (TIFF 6.0, section 2). BigTIFF has the same
+structure with 64-bit numbers. Damaged entries are skipped and never raise an
+error.
 """
 
 import dataclasses
@@ -11,20 +12,20 @@ import struct
 WIDTH, HEIGHT, PHOTOMETRIC = 256, 257, 262
 BITS, ORIENTATION, XMP = 258, 274, 700
 SAMPLES, SAMPLE_FORMAT = 277, 339
-SIGNED = 2  # of its values
+SIGNED = 2  # a value of SAMPLE_FORMAT
 _STRIP_PLACES, _ROWS_PER_STRIP, _PLANES = 273, 278, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_PLACES = 322, 323, 324
 _TOGETHER = 1  # all samples of a pixel in one plane
 
-# Type -> letter of `struct`, or bytes of one value where there is none.
+# Type -> letter of `struct`.
 _NUMBERS = {
   3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q",
   17: "q", 18: "Q",
 }  # fmt: skip
 _RATIONALS = {5: "II", 10: "ii"}
 _BYTES = (1, 2, 7)
-# The tags that say how the pixels are stored (TIFF 6.0, and its technical notes
-# on JPEG, LERC and associated alpha).
+# The tags that define how the pixels are stored (TIFF 6.0, and its technical
+# notes on JPEG, LERC and associated alpha).
 _OF_PIXELS = frozenset(
   (254, 255, *range(256, 260), 262, 263, 264, 265, 266, 273, 277, 278, 279, 284,
    290, 291, 292, 293, 317, *range(320, 326), 332, 334, 336, 338, 339, 340, 341,
@@ -38,9 +39,9 @@ class Directory:
   """The first directory of a file.
 
   Attributes:
-    order: of bytes, "<" or ">".
-    big: whether it is BigTIFF.
-    entries: tag -> (the entry as it stands in the file, type, values).
+    order: byte order, "<" or ">".
+    big: whether the file is a BigTIFF.
+    entries: tag -> (the bytes of the entry, type, values).
   """
 
   order: str
@@ -48,7 +49,7 @@ class Directory:
   entries: dict[int, tuple[bytes, int, bytes]]
 
   def number(self, tag: int) -> float | None:
-    """The first value; None where there is none, or it is no number."""
+    """The first value; None if it is missing or is not a number."""
     _, kind, values = self.entries.get(tag, (b"", 0, b""))
     letters = _NUMBERS.get(kind) or _RATIONALS.get(kind)
     if letters is None or len(values) < struct.calcsize(f"={letters}"):
@@ -59,12 +60,12 @@ class Directory:
     return found[0]
 
   def text(self, tag: int) -> bytes | None:
-    """The values as bytes; None where there are none."""
+    """The values as bytes; None if the tag is missing."""
     return self.entries[tag][2] if tag in self.entries else None
 
 
 def read(content: bytes) -> Directory | None:
-  """The first directory; None if this is no TIFF, or has none."""
+  """The first directory; None if the content is no TIFF or has none."""
   order = {b"II": "<", b"MM": ">"}.get(content[:2])
   if order is None or len(content) < 8:
     return None
@@ -93,7 +94,7 @@ def read(content: bytes) -> Directory | None:
 def _values(
   content: bytes, raw: bytes, order: str, kind: int, big: bool
 ) -> bytes | None:
-  """The values of an entry; None if they lie outside of the file."""
+  """The values of an entry; None if they are outside of the file."""
   letters = _NUMBERS.get(kind) or _RATIONALS.get(kind)
   if letters is None and kind not in _BYTES:
     return None
@@ -109,7 +110,7 @@ def _values(
 
 
 def parts(directory: Directory) -> tuple[int, int]:
-  """(strips or tiles that there are, those that the size needs)."""
+  """(number of strips or tiles in the file, number that the size needs)."""
 
   def number(tag: int, default: int) -> int:
     return int(directory.number(tag) or default)
@@ -128,10 +129,10 @@ def parts(directory: Directory) -> tuple[int, int]:
 
 
 def without_metadata(content: bytes, directory: Directory) -> bytes:
-  """The same file with a directory of nothing but what the pixels need.
+  """The same file with a directory that has only the tags for the pixels.
 
-  Further images and directories are no longer found. The directory is written
-  behind the end, so that all that entries point to stays where it is.
+  Other images and directories become unreachable. The new directory is appended
+  to the file, so that the offsets in its entries stay valid.
   """
   order, big = directory.order, directory.big
   kept = sorted(tag for tag in directory.entries if tag in _OF_PIXELS)

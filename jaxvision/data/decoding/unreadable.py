@@ -1,16 +1,17 @@
-"""Images that cannot be read, and how large one may be."""
+"""Unreadable images, and the maximum size of an image."""
 
-# Pixels of one image: more than the largest cameras have (200 million), 0.75
-# GB in RGB. A file of a few hundred bytes can claim four thousand million.
+# Maximum number of pixels of one image: more than the largest cameras (200
+# million), 0.75 GB in RGB. The header of a file of a few hundred bytes can
+# state 4 billion pixels.
 MAX_PIXELS = 250_000_000
 
 
 class UnreadableImage(ValueError):
-  """An image that cannot be decoded; the message says why."""
+  """An image that cannot be decoded; the message has the reason."""
 
 
 def check_size(height: int, width: int, *, max_pixels: int) -> None:
-  """Refuses an image that would have too many pixels.
+  """Rejects an image with too many pixels.
 
   Raises:
     UnreadableImage: more than `max_pixels`.
@@ -18,35 +19,36 @@ def check_size(height: int, width: int, *, max_pixels: int) -> None:
   if height * width > max_pixels:
     raise UnreadableImage(
       f"{width}x{height} pixels are {height * width:,}, more than "
-      f"data.max_pixels={max_pixels:,}; raise it if the image is what it "
-      "should be"
+      f"data.max_pixels={max_pixels:,}; increase data.max_pixels if the image "
+      "is correct"
     )
 
 
 def is_of_image(error: Exception) -> bool:
-  """Whether an error of decoding and transforming is a matter of the image.
+  """Whether an error of decoding and transforming is caused by the image.
 
-  Those of codecs are, and what OpenCV refuses for an image of odd size, and
-  want of memory; not what a config has made wrong for all images.
+  True for errors of codecs, for errors of OpenCV with an image of unusual size,
+  and for a lack of memory. False for errors in the config that affect all
+  images.
   """
   of_opencv = type(error).__module__.partition(".")[0] == "cv2"
   return isinstance(error, UnreadableImage | MemoryError) or of_opencv
 
 
 def reason_of(error: Exception) -> str | None:
-  """Why one image of several has no result; None where it is not its fault."""
+  """The reason of a failed image; None if the image is not the cause."""
   if isinstance(error, OSError | ValueError) or is_of_image(error):
     return str(from_failure(error))
   return None
 
 
 def from_failure(error: Exception) -> UnreadableImage:
-  """The failure of a codec as the reason why an image cannot be read."""
+  """Converts the exception of a codec to the reason of an unreadable image."""
   if isinstance(error, UnreadableImage):
     return error
   if isinstance(error, MemoryError):
-    return UnreadableImage("it needs more memory than there is")
-  # Not the number and the path of an OSError: who says it, names the image.
+    return UnreadableImage("it needs more memory than is available")
+  # Without the number and the path of an OSError: the caller names the image.
   words = getattr(error, "strerror", None) or str(error)
   kind, text = type(error).__name__, " ".join(words.split())
   telling = isinstance(error, OSError | ValueError | SyntaxError)

@@ -1,7 +1,7 @@
-"""WebP files: what they say before their pixels.
+"""WebP files: the metadata before the pixels.
 
-A WebP is a RIFF: chunks of a name, a length and data, padded to whole words
-(developers.google.com/speed/webp/docs/riff_container).
+A WebP is a RIFF file: chunks of a name, a length and data, padded to an even
+number of bytes (developers.google.com/speed/webp/docs/riff_container).
 """
 
 import dataclasses
@@ -13,10 +13,10 @@ _FEATURES = b"VP8X"
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-  """What a file says before its pixels are decoded.
+  """The header of a file.
 
   Attributes:
-    height, width: of the canvas as it is stored; 0 if no chunk says it.
+    height, width: of the stored canvas; 0 if no chunk has them.
     orientation: of EXIF, 1 to 8.
   """
 
@@ -49,7 +49,7 @@ def chunks(encoded: bytes) -> dict[bytes, bytes]:
 
 
 def _size(found: dict[bytes, bytes]) -> tuple[int, int]:
-  """(height, width) of the canvas, or of a file of one image."""
+  """(height, width) of the canvas, or of a file with one image."""
   if len(features := found.get(_FEATURES, b"")) >= 10:
     width, height = (
       int.from_bytes(features[at : at + 3], "little") + 1 for at in (4, 7)
