@@ -1,4 +1,4 @@
-"""Files that hold many examples: TFRecord, tar, npz, and their indexes."""
+"""Files of many examples and their indexes: TFRecord, tar and npz."""
 
 __all__ = [
   "byte_ranges",

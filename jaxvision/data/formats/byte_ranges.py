@@ -1,8 +1,8 @@
-"""Pieces of files: the records of shards, read in any order.
+"""Byte ranges of files: the records of shards, read in any order.
 
-A file is opened for each call and closed again. Nothing stays open, so that a
-data set can be used by many threads, copied into other processes, and have
-more shards than a process may have open files.
+Each call opens the files that it reads and closes them. No file stays open.
+Therefore many threads can use a data set, it can be copied into other
+processes, and it can have more shards than the limit of open files.
 """
 
 import dataclasses
@@ -17,13 +17,13 @@ from jaxvision.data.decoding import image_files
 
 @dataclasses.dataclass(frozen=True)
 class Extents:
-  """Where each of n pieces lies.
+  """The byte ranges of n records.
 
   Attributes:
     paths: the files.
-    files: (n,) int32, the number of the file of each piece.
-    offsets: (n,) int64, its first byte.
-    sizes: (n,) int64, its bytes.
+    files: (n,) int32, the index of the file of each record.
+    offsets: (n,) int64, the first byte of each record.
+    sizes: (n,) int64, the number of bytes of each record.
   """
 
   paths: tuple[str, ...]
@@ -35,11 +35,11 @@ class Extents:
     return len(self.files)
 
   def read(self, indices: Sequence[int]) -> list[bytes]:
-    """The pieces, in the order of the indices.
+    """Reads records in the order of the indices.
 
     Raises:
-      OSError: a file is gone, or ends before the piece does; a piece is larger
-      than an image may be.
+      OSError: a file does not exist, or ends before the end of a record; or a
+        record is too large for an image.
     """
     indices = np.asarray(indices, np.int64)
     numbers = self.files[indices]
@@ -58,7 +58,7 @@ class Extents:
           found[row] = os.pread(opened.fileno(), size, offset)
           if len(found[row]) < size:
             raise OSError(
-              f"{self.paths[file]} ends before byte {offset + size}, which it "
-              "had when it was indexed; it was cut since"
+              f"{self.paths[file]} ends before byte {offset + size}: it has "
+              "been truncated since it was indexed; restore the file"
             )
     return found

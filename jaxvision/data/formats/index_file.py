@@ -1,9 +1,9 @@
-"""Indexes: arrays that describe files, made once and kept.
+"""Index files: arrays that describe other files, computed once and stored.
 
-An index lies beside the files as a hidden .jaxvision-NAME.npz or, where
-nothing may be written, in $JAXVISION_CACHE/indexes (by default
-~/.cache/jaxvision/indexes). It carries a digest of the names, sizes and times
-of what it describes, and is made again when they change.
+An index is a hidden file .jaxvision-NAME.npz beside the indexed files. If that
+folder is not writable, it is in $JAXVISION_CACHE/indexes (by default
+~/.cache/jaxvision/indexes). It contains a digest of the names, sizes and
+modification times of the indexed files, and is recomputed when they change.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from jaxvision.data.formats import npz
 
 Arrays = dict[str, np.ndarray]
 
-# Raised whenever the arrays of an index mean something else.
+# Increased whenever the meaning of the arrays changes.
 _VERSION = 3
 _DIGEST = "digest"
-# Times of files are coarse: what changed just now may change once more without
-# a new time.
+# File times are coarse: a file that has just changed may change again without a
+# new modification time.
 _SETTLED_NS = 2_000_000_000
 
 
@@ -35,15 +35,16 @@ def load(
   of: Sequence[pathlib.Path],
   build: Callable[[], Arrays],
 ) -> Arrays:
-  """The index of some files, from disk if it is there and still true.
+  """Loads the index of some files, or computes and stores it.
 
-  Several processes may do so at once: each leaves a whole index or none.
+  An index on disk is used if its digest matches. Several processes may call
+  this at the same time: each stores a complete index or none.
 
   Args:
-    directory: of the files; where the index is kept.
+    directory: of the files; the index is stored here.
     name: of the index in this directory.
-    of: the files, or the folders whose lists of names are indexed.
-    build: makes the arrays.
+    of: the indexed files, or folders whose lists of names are indexed.
+    build: computes the arrays.
 
   Returns:
     The arrays.
@@ -62,7 +63,7 @@ def load(
   arrays = build()
   newest = max(each.st_mtime_ns for each in stats)
   if newest < started - _SETTLED_NS:
-    _keep(places, {**arrays, _DIGEST: digest})
+    _store(places, {**arrays, _DIGEST: digest})
   return arrays
 
 
@@ -71,7 +72,7 @@ def _digest(
   paths: Sequence[pathlib.Path],
   stats: Sequence[os.stat_result],
 ) -> np.ndarray:
-  """(32,) uint8 of all that must not change."""
+  """(32,) uint8 digest of everything that invalidates the index."""
   digest = hashlib.sha256(f"index {_VERSION}\n".encode())
   for path, stat in zip(paths, stats, strict=True):
     name = os.fsencode(os.path.relpath(path, directory))
@@ -80,16 +81,16 @@ def _digest(
 
 
 def _places(directory: pathlib.Path, name: str) -> list[pathlib.Path]:
-  """Beside the files, and in the cache folder."""
+  """The two possible paths: beside the files, and in the cache folder."""
   where = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
   elsewhere = files.cache_folder() / "indexes" / where
   return [each / f".jaxvision-{name}.npz" for each in (directory, elsewhere)]
 
 
 def _read(place: pathlib.Path, digest: np.ndarray) -> Arrays | None:
-  """The arrays of an index, if it is there, whole, and of these files."""
+  """The arrays of an index, if it is complete and matches the digest."""
   try:
-    arrays = npz.read(place, remedy="it is made again")
+    arrays = npz.read(place, remedy="it is recomputed")
   except (OSError, ValueError):
     return None
   if not np.array_equal(arrays.pop(_DIGEST, None), digest):
@@ -97,7 +98,7 @@ def _read(place: pathlib.Path, digest: np.ndarray) -> Arrays | None:
   return arrays
 
 
-def _keep(places: Sequence[pathlib.Path], arrays: Arrays) -> None:
+def _store(places: Sequence[pathlib.Path], arrays: Arrays) -> None:
   reasons = []
   for place in places:
     try:
@@ -105,7 +106,7 @@ def _keep(places: Sequence[pathlib.Path], arrays: Arrays) -> None:
     except OSError as error:
       reasons.append(str(error))
   logging.getLogger(__name__).warning(
-    "the index cannot be kept and will be made again next time: %s",
+    "the index cannot be stored and will be recomputed next time: %s",
     "; ".join(reasons),
   )
 

@@ -1,7 +1,7 @@
-"""Arrays in an .npz file: bounded before they are read, refused in words.
+"""Arrays of an .npz file, with a check of their size before they are read.
 
-An .npz is a zip file of .npy files. Whatever is wrong with it is one error,
-which names the file.
+An .npz is a zip file of .npy files. Any fault raises one error, which names the
+file.
 """
 
 import math
@@ -17,8 +17,9 @@ from jaxvision.data.formats import refusal
 
 Arrays = dict[str, np.ndarray]
 
-# Compressed arrays this much larger than their file are no data: deflate makes
-# photographs 1.0 to 1.5 times smaller, digits 7 times, and zeros 1,000 times.
+# Arrays with a larger compression ratio are rejected as decompression bombs.
+# Deflate makes photographs 1.0 to 1.5 times smaller, digits 7 times, and zeros
+# 1,000 times.
 _BOMB_RATIO, _BOMB_BYTES = 200, 1 << 30
 _HEADERS = {
   (1, 0): np.lib.format.read_array_header_1_0,
@@ -27,16 +28,16 @@ _HEADERS = {
 
 
 def read(path: pathlib.Path, *, remedy: str) -> Arrays:
-  """All arrays of a file.
+  """Reads all arrays of a file.
 
   Args:
     path: of the file.
-    remedy: what to do about a file that is something else, for the message.
+    remedy: what to do about a wrong file, for the message.
 
   Raises:
-    OSError: it cannot be opened.
-    ValueError: no .npz file, damaged, encrypted, of objects, with two arrays of
-      one name, or too large for the memory.
+    OSError: the file cannot be opened.
+    ValueError: the file is not an .npz file, is damaged or encrypted, contains
+      objects or two arrays of the same name, or is too large for the memory.
   """
   what = f"{path} is not an .npz file of plain arrays"
   with files.open_regular(path) as opened, refusal.naming(what, remedy=remedy):
@@ -60,15 +61,15 @@ def _check_memory(infos: list[zipfile.ZipInfo]) -> None:
   memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
   if total > memory:
     raise ValueError(
-      f"its arrays take {total / 2**30:,.1f} GiB, this machine has "
+      f"its arrays need {total / 2**30:,.1f} GiB, but this machine has "
       f"{memory / 2**30:,.1f} GiB of memory"
     )
   for info in infos:
     size, packed = info.file_size, max(1, info.compress_size)
     if size > _BOMB_BYTES and size > _BOMB_RATIO * packed:
       raise ValueError(
-        f"{info.filename} claims {size / 2**30:,.1f} GiB of {packed:,} bytes; "
-        "if that is right, store it uncompressed"
+        f"{info.filename} states {size / 2**30:,.1f} GiB in {packed:,} bytes; "
+        "if this is correct, store it uncompressed"
       )
 
 
@@ -80,14 +81,14 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
 
 
 def _check_size(member: IO[bytes], info: zipfile.ZipInfo) -> None:
-  """Whether the array is as large as its bytes: it is allocated first."""
+  """Checks the stated size against the bytes, before memory is allocated."""
   read_header = _HEADERS.get(np.lib.format.read_magic(member))
   if read_header is None:
-    return  # version 3 differs from 2 only in names of fields
+    return  # version 3 differs from version 2 only in the names of fields
   shape, _, dtype = read_header(member)
   wanted, there = math.prod(shape) * dtype.itemsize, info.file_size
   if not dtype.hasobject and wanted != there - member.tell():
     raise ValueError(
-      f"{info.filename} is {dtype} of the shape {shape}, {wanted:,} bytes, but "
-      f"has {there - member.tell():,}"
+      f"{info.filename} is {dtype} of shape {shape}, which needs {wanted:,} "
+      f"bytes, but has {there - member.tell():,}"
     )

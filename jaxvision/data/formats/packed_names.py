@@ -1,7 +1,7 @@
-"""A million names in the memory of their characters.
+"""Names of many examples, stored compactly as bytes.
 
-As Python strings they would take three times as much, and each process that
-loads or copies them would count every one.
+As Python strings, a million names would need three times as much memory, and
+loading or copying them into a process would take time for each string.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Names:
-  """Names one after the other.
+  """Concatenated names.
 
   Attributes:
-    characters: (total,) uint8, as file systems encode them.
-    ends: (n,) int64, where each name ends.
+    characters: (total,) uint8, in the encoding of the file system.
+    ends: (n,) int64, the end of each name.
   """
 
   characters: np.ndarray
@@ -32,13 +32,13 @@ class Names:
 
 
 def pack(names: Sequence[bytes]) -> Names:
-  """Names of already encoded text."""
+  """Concatenates encoded names."""
   lengths = np.fromiter(map(len, names), np.int64, len(names))
   return Names(np.frombuffer(b"".join(names), np.uint8), np.cumsum(lengths))
 
 
 def concatenate(parts: Sequence[Names]) -> Names:
-  """The names of several, one after the other."""
+  """Concatenates several lists of names."""
   starts = np.cumsum([0, *(len(each.characters) for each in parts)])
   pairs = zip(starts.tolist(), parts, strict=False)
   return Names(

@@ -1,8 +1,8 @@
-"""One boundary around each reader of files: any failure becomes a refusal.
+"""Conversion of any failure of a file reader to one error with the file name.
 
-Libraries that read files of others raise whatever their code comes across:
-zlib.error, struct.error, OverflowError, RecursionError, MemoryError and more. A
-list of them made by memory is never whole.
+Libraries that read untrusted files raise many types of exceptions: zlib.error,
+struct.error, OverflowError, RecursionError, MemoryError and more. A list of
+these types would be incomplete.
 """
 
 import contextlib
@@ -13,21 +13,21 @@ from jaxvision import files
 
 @contextlib.contextmanager
 def naming(what: str, *, remedy: str) -> Iterator[None]:
-  """Turns any exception of the block into a ValueError that names the file.
+  """Converts any exception of the block to a ValueError that names the file.
 
   Args:
-    what: the file and what is wrong, as in "a.tar is no whole tar archive".
+    what: the file and the fault, as in "a.tar is not a complete tar archive".
     remedy: what to do.
 
   Raises:
-    OSError: a file that cannot be opened, or a full disk.
-    ValueError: anything else.
+    OSError: a file cannot be opened, or the disk is full.
+    ValueError: any other exception.
   """
   try:
     yield
   except Exception as error:
-    # An OSError that names a file, or a full disk, says more as it is. Others
-    # are of damaged files, such as a seek to before the beginning.
+    # An OSError with a file name, or for a full disk, is already clear. Other
+    # ones come from damaged files, such as a seek to a negative offset.
     if isinstance(error, OSError) and (
       error.filename is not None or files.disk_is_full(error)
     ):

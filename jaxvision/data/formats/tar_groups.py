@@ -1,8 +1,8 @@
-"""Groups of neighbouring members in a tar file, and where their content lies.
+"""Groups of neighbouring members in a tar file, and their byte ranges.
 
-Members of one name up to the first dot of its last part belong together:
+Members whose names agree up to the first dot of the file name form a group:
 "n01/7.jpg" and "n01/7.cls" are the group "n01/7". Hidden files ("._7.jpg",
-".ipynb_checkpoints/7.jpg", "__MACOSX/7.jpg") belong to none.
+".ipynb_checkpoints/7.jpg", "__MACOSX/7.jpg") are skipped.
 """
 
 import os
@@ -17,25 +17,25 @@ from jaxvision.data.formats import refusal
 # (first byte, bytes)
 Place = tuple[int, int]
 
-_BLOCK = 512  # bytes; what tar files consist of
+_BLOCK = 512  # bytes of a block of a tar file
 
 
 def read(
   path: pathlib.Path, opened: BinaryIO
 ) -> Iterator[tuple[str, dict[str, Place]]]:
-  """The groups of a tar file, one by one.
+  """Yields the groups of a tar file.
 
   Args:
     path: of the file, for messages.
-    opened: the file, without a buffer: only headers are read.
+    opened: the file, without a buffer, because only headers are read.
 
-  Returns:
-    (key, {extension: place}), the extension in small letters without its dot.
+  Yields:
+    (key, {extension: place}); the extension is in lower case without its dot.
 
   Raises:
-    ValueError: compressed, no tar file, cut or damaged; two members of one
-      name, or of names that differ in capitals of the extension; a sparse
-      member.
+    ValueError: the file is compressed, not a tar file, truncated or damaged;
+      two members have the same name, or names that differ only in the case of
+      the extension; or a member is sparse.
   """
   current, members, finished = None, {}, set()
   for name, place in _members(path, opened):
@@ -50,9 +50,9 @@ def read(
     extension = extension.lower()
     if extension in members or hash((key, extension)) in finished:
       raise ValueError(
-        f"{path} has {name!r} more than once (capitals of the extension do not "
-        "count), and no one can tell which belongs to which label; give each "
-        "example a name of its own"
+        f"{path} has {name!r} more than once (the case of the extension is "
+        "ignored), so that images and labels cannot be matched; give each "
+        "example its own name"
       )
     members[extension] = place
   if members:
@@ -65,17 +65,17 @@ def _members(
   """(name, place) of all files in a tar file that are not hidden."""
   size = os.fstat(opened.fileno()).st_size
   what = (
-    f"{path} cannot be read in any order, because it is no plain tar file, or "
-    "cut"
+    f"{path} cannot be read in any order, because it is not an uncompressed "
+    "tar file, or is truncated"
   )
-  remedy = "unpack .gz and the like first, or copy it again"
+  remedy = "decompress .gz and similar files first, or copy the file again"
   with (
     refusal.naming(what, remedy=remedy),
     tarfile.open(fileobj=opened, mode="r:") as archive,
   ):
     before = -1
     while (member := archive.next()) is not None:
-      # It would keep all of them.
+      # tarfile would keep all members in memory.
       archive.members.clear()
       check_member(member, after=archive.offset, before=before, end=size)
       before = archive.offset
@@ -83,33 +83,35 @@ def _members(
       if member.isfile() and not image_files.is_hidden(name):
         yield name, (member.offset_data, member.size)
     end = os.pread(opened.fileno(), _BLOCK, archive.offset)
-  # Damage in the middle would otherwise pass for the end.
+  # Without this check, damage in the middle would look like the end.
   if end != bytes(_BLOCK):
     raise ValueError(
-      f"{path} is cut or damaged: there is no end of archive at byte "
-      f"{archive.offset}; copy the file again from where it was made"
+      f"{path} is truncated or damaged: expected the end of the archive at "
+      f"byte {archive.offset}; copy the file again from its source"
     )
 
 
 def check_member(
   member: tarfile.TarInfo, *, after: int, before: int, end: int
 ) -> None:
-  """Whether a member is whole, of one piece, and followed by the next.
+  """Checks that a member is complete, not sparse, and followed by the next one.
 
   Args:
     member: of an archive.
-    after: where the archive goes on after it.
-    before: where it went on after the member before.
-    end: of the archive.
+    after: the offset after this member.
+    before: the offset after the previous member.
+    end: the end of the archive.
 
   Raises:
-    ValueError: it is not.
+    ValueError: the check failed.
   """
   if member.issparse():
-    raise ValueError(f"{member.name!r} is sparse; write it whole")
+    raise ValueError(
+      f"{member.name!r} is a sparse file; write it as a normal file"
+    )
   if after <= before or member.size < 0:
-    raise ValueError(f"{member.name!r} claims a size of {member.size} bytes")
+    raise ValueError(f"{member.name!r} states a size of {member.size} bytes")
   if member.isfile() and member.offset_data + member.size > end:
     raise ValueError(
-      f"{member.name!r} claims {member.size:,} bytes, more than are left"
+      f"{member.name!r} states {member.size:,} bytes, more than are left"
     )

@@ -1,16 +1,16 @@
-"""tf.train.Example, read from its bytes.
+"""A parser for serialized tf.train.Example messages.
 
 An Example is a protocol buffer (protobuf.dev/programming-guides/encoding) that
-maps names to lists of bytes, integers or floats (tensorflow/core/example/
-example.proto and feature.proto). Only what is asked for is taken out; the rest
-is stepped over by its lengths.
+maps names to lists of bytes, integers or floats
+(tensorflow/core/example/example.proto and feature.proto). Only the requested
+features are parsed; the others are skipped by their lengths.
 """
 
 from collections.abc import Collection, Iterator
 
-# Kinds of fields on the wire.
+# Wire types of fields.
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-# Numbers of the fields of Feature.
+# Field numbers of Feature.
 _BYTES_LIST, _INT64_LIST = 1, 3
 _LONGEST_VARINT = 63  # bits before the last byte
 
@@ -20,18 +20,18 @@ Field = tuple[int, int, int, int]
 def parse(
   record: bytes, names: Collection[str]
 ) -> dict[str, list[bytes] | list[int]]:
-  """Some features of an Example.
+  """Parses some features of an Example.
 
   Args:
-    record: an Example.
-    names: of the features wanted, of bytes or integers.
+    record: a serialized Example.
+    names: of the requested features, of bytes or integers.
 
   Returns:
-    The values by name; those that the Example lacks, or that are floats, are
-    not among them.
+    The values by name. Features that are missing or are floats are not
+    included.
 
   Raises:
-    ValueError: this is no Example.
+    ValueError: the record is not an Example.
   """
   wanted = {name.encode(): name for name in names}
   found = {}
@@ -43,7 +43,7 @@ def parse(
           found[wanted[key]] = value
   except (IndexError, ValueError) as error:
     raise ValueError(
-      f"a record of {len(record)} bytes is no tf.train.Example: {error}"
+      f"a record of {len(record)} bytes is not a tf.train.Example: {error}"
     ) from None
   return found
 
@@ -74,7 +74,7 @@ def _values(
 
 
 def _integers(record: bytes, start: int, stop: int) -> Iterator[int]:
-  """The integers of an Int64List, packed or one by one."""
+  """The integers of an Int64List, packed or unpacked."""
   for number, wire, first, last in _fields(record, start, stop):
     if number == 1 and wire == _VARINT:
       yield _signed(first)
@@ -87,16 +87,16 @@ def _integers(record: bytes, start: int, stop: int) -> Iterator[int]:
 def _messages(
   record: bytes, start: int, stop: int, wanted: int
 ) -> Iterator[tuple[int, int]]:
-  """Where the fields of this number lie that have a length."""
+  """The ranges of the length-delimited fields with this number."""
   for number, wire, first, last in _fields(record, start, stop):
     if number == wanted and wire == _BYTES:
       yield first, last
 
 
 def _fields(record: bytes, start: int, stop: int) -> Iterator[Field]:
-  """(number, kind, first byte, one past the last) of each field.
+  """(number, wire type, first byte, one past the last) of each field.
 
-  Of a varint, first is the value itself.
+  For a varint, `first` is its value.
   """
   while start < stop:
     tag, start = _varint(record, start)
@@ -110,7 +110,7 @@ def _fields(record: bytes, start: int, stop: int) -> Iterator[Field]:
     elif wire in (_FIXED64, _FIXED32):
       size = 8 if wire == _FIXED64 else 4
     else:
-      raise ValueError(f"a field of the kind {wire} at byte {start}")
+      raise ValueError(f"a field of the wire type {wire} at byte {start}")
     if start + size > stop:
       raise ValueError(f"a field of {size} bytes at byte {start}")
     yield tag >> 3, wire, start, start + size
@@ -118,7 +118,7 @@ def _fields(record: bytes, start: int, stop: int) -> Iterator[Field]:
 
 
 def _varint(record: bytes, start: int) -> tuple[int, int]:
-  """A number of seven bits per byte, and where it ends."""
+  """A number of seven bits per byte, and the offset after it."""
   byte = record[start]
   if byte < 0x80:
     return byte, start + 1
@@ -135,5 +135,5 @@ def _varint(record: bytes, start: int) -> tuple[int, int]:
 
 
 def _signed(value: int) -> int:
-  # Negative numbers are written as 64 bits.
+  # Negative numbers are stored as unsigned 64-bit values.
   return value - (1 << 64) if value >> 63 else value

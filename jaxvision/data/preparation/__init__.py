@@ -1,7 +1,8 @@
-"""The door to what can be prepared: from published files to array_record.
+"""Preparation of published data sets: from their files to array_record.
 
-tensorflow-datasets prepares these data sets only with TensorFlow; what is made
-here is read by both. Checksums and addresses are those of tensorflow-datasets.
+tensorflow-datasets needs TensorFlow to prepare these data sets. It can read the
+data sets that this package prepares. Checksums and addresses are those of
+tensorflow-datasets.
 """
 
 import dataclasses
@@ -50,35 +51,37 @@ def prepare(
   threads: int = 4,
   allow_partial: bool = False,
 ) -> pathlib.Path:
-  """Makes a data set; returns at once if it is there, made the same way.
+  """Prepares a data set; returns at once if it exists with equal options.
 
   Args:
     name: one of prepared.OURS, or of prepared.SHORT_NAMES.
-    data_dir: where; None means $TFDS_DATA_DIR, or ~/tensorflow_datasets.
-    source: a folder with the published files, or the address of one; for
-      imagenet2012 also a folder of images, for all the folder of data sets
-      that tensorflow-datasets has prepared. "digits" needs none.
-    resize_small: pixels of the shorter side of what is larger; 0 keeps images
-      as they are.
-    quality: at which all JPEG is encoded again; 0 keeps what can be kept.
-    threads: that write.
-    allow_partial: also takes a part of what was published, whose checksums
-      are not compared, and leaves out images that cannot be read.
+    data_dir: the target; None means $TFDS_DATA_DIR, or ~/tensorflow_datasets.
+    source: a folder with the published files, or the address of one. For
+      imagenet2012 it may be a folder of images. For every data set it may be a
+      data_dir in which tensorflow-datasets has prepared it. "digits" needs
+      none.
+    resize_small: images whose shorter side has more pixels are resized to it; 0
+      keeps the size.
+    quality: re-encodes every JPEG at this quality; 0 keeps files where
+      possible.
+    threads: number of threads that write.
+    allow_partial: accepts a part of the published files, whose checksums are
+      then not compared, and skips unreadable images.
 
   Returns:
     The directory of the prepared data.
 
   Raises:
-    FileNotFoundError: a published file is not there.
+    FileNotFoundError: a published file does not exist.
     ConnectionError: an address cannot be reached.
-    ValueError: jaxvision cannot make a data set of this name, or the files are
-      not what they should be.
+    ValueError: jaxvision cannot prepare this data set, or the files are not the
+      expected ones.
   """
   name = prepared.SHORT_NAMES.get(name, name)
   if name not in prepared.OURS:
     raise ValueError(
       lookup.unknown("data set to prepare", name, prepared.OURS)
-      + "; others are prepared where TensorFlow is installed, with "
+      + "; to prepare other data sets, install TensorFlow and run "
       f"`tfds build {name} --file_format=array_record`"
     )
   options = {"resize_small": resize_small, "quality": quality}
@@ -91,8 +94,8 @@ def prepare(
     return final
   if not source:
     raise ValueError(
-      f"{name} is made of {', '.join(of.files)}, from {of.address}: say where "
-      "they are with --source=FOLDER, or the address of a mirror"
+      f"{name} needs {', '.join(of.files)} from {of.address}: give their "
+      "folder with --source=FOLDER, or the address of a mirror"
     )
   return building.build(
     of,
@@ -109,10 +112,10 @@ def _prepare_digits(
 ) -> pathlib.Path:
   if source or any(options.values()):
     raise ValueError(
-      "digits come with scikit-learn and are kept as they are: they take "
-      "neither a source nor options"
+      "digits are included in scikit-learn and stored unchanged: give neither "
+      "a source nor options"
     )
-  # Here because a builder needs tensorflow-datasets to be defined at all.
+  # Imported here, because the builder class needs tensorflow-datasets.
   from jaxvision.data.preparation import digits
 
   return digits.prepare(data_dir)
@@ -122,15 +125,15 @@ def _check_options(final: pathlib.Path, options: dict[str, int]) -> None:
   made = building.options_of(final)
   if made != options:
     raise ValueError(
-      f"{final} is there already, made with {made}, not with {options}; give "
-      "another --data_dir, or remove it"
+      f"{final} already exists with {made}, not with {options}; give another "
+      "--data_dir, or remove it"
     )
 
 
 def _load(
   of: recipe.Recipe, source: str, whole: bool, scratch: pathlib.Path
 ) -> recipe.Splits:
-  """The splits of a source, which are read when they are asked for."""
+  """The splits of a source; the examples are read later."""
   if "://" in source:
     urls = {name: f"{source.rstrip('/')}/{name}" for name in of.files}
     files = {
@@ -149,7 +152,7 @@ def _load(
 
 
 def _load_copy(of: recipe.Recipe, data_dir: pathlib.Path) -> recipe.Splits:
-  """What tensorflow-datasets has prepared, with TensorFlow, elsewhere."""
+  """The splits that tensorflow-datasets has prepared with TensorFlow."""
   part = sources.Source(kind="tfds", name=of.name, data_dir=data_dir)
   return {
     split: dataclasses.replace(
@@ -162,7 +165,7 @@ def _load_copy(of: recipe.Recipe, data_dir: pathlib.Path) -> recipe.Splits:
 def _find(
   of: recipe.Recipe, folder: pathlib.Path, whole: bool
 ) -> dict[str, pathlib.Path]:
-  """The published files in a folder, decompressed or not."""
+  """The published files in a folder, compressed or decompressed."""
   found, missing = {}, []
   for name, sha256 in of.files.items():
     packed, plain = folder / name, folder / name.removesuffix(".gz")
@@ -177,13 +180,10 @@ def _find(
     why = (
       ""
       if not refused
-      else (
-        f"; {refused[0]} is not read, because pickles run whatever code is in "
-        "them"
-      )
+      else (f"; {refused[0]} is not read, because unpickling can run any code")
     )
     raise FileNotFoundError(
-      f"{', '.join(missing)} of {of.name} is not in {folder}{why}: fetch it "
+      f"{', '.join(missing)} of {of.name} is not in {folder}{why}: download it "
       f"from {of.address}"
     )
   return found

@@ -1,8 +1,8 @@
-"""Files inside of tar archives, read where they lie.
+"""Files in tar archives, read without unpacking.
 
-Nothing is unpacked: a file is a range of bytes of its archive, which many
-threads can read at once. That needs archives that are not compressed, so a
-compressed one is decompressed once, to one file.
+A file is a byte range of its archive, which many threads can read at the same
+time. This needs an uncompressed archive, so a compressed archive is
+decompressed once to a file.
 """
 
 import array
@@ -25,12 +25,12 @@ _GZIP = b"\x1f\x8b"
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-  """A file inside of an archive.
+  """A file in an archive.
 
   Attributes:
-    name: its path in the archive.
-    archive: the file that holds it.
-    offset: of its first byte there.
+    name: path in the archive.
+    archive: path of the archive.
+    offset: of the first byte in the archive.
     size: in bytes.
   """
 
@@ -47,18 +47,18 @@ def members(
 
   Args:
     archive: not compressed.
-    inside: a member that is an archive itself, to list that one.
+    inside: a member that is itself an archive; its members are listed instead.
 
   Raises:
-    ValueError: it is no tar archive, or cut off.
+    ValueError: the file is not a tar archive, or is truncated.
   """
   start, end = 0, archive.stat().st_size
   if inside:
     start, end = inside.offset, inside.offset + inside.size
   part = f"{inside.name} in {archive}" if inside else str(archive)
-  what = f"{part} is no whole tar archive"
+  what = f"{part} is not a complete tar archive"
   with (
-    refusal.naming(what, remedy="fetch it again"),
+    refusal.naming(what, remedy="download it again"),
     archive.open("rb") as file,
   ):
     file.seek(start)
@@ -69,7 +69,7 @@ def members(
         before = tar.offset
         if info.isreg():
           yield Member(info.name, archive, info.offset_data, info.size)
-        tar.members.clear()  # or it keeps a million of them
+        tar.members.clear()  # tarfile would keep all members in memory
 
 
 def read(member: Member) -> bytes:
@@ -86,15 +86,15 @@ def read(member: Member) -> bytes:
 
 
 def decompressed(path: pathlib.Path, *, scratch: pathlib.Path) -> pathlib.Path:
-  """The file without its gzip compression; it itself if it has none.
+  """Decompresses a gzip file; returns other files unchanged.
 
   Args:
     path: of any file.
-    scratch: an existing folder for the decompressed file, which is used again
-      if it is there.
+    scratch: an existing folder for the decompressed file, which is reused if it
+      exists.
 
   Raises:
-    ValueError: the compressed file is damaged or cut off.
+    ValueError: the compressed file is damaged or truncated.
   """
   with path.open("rb") as file:
     if file.read(len(_GZIP)) != _GZIP:
@@ -103,11 +103,11 @@ def decompressed(path: pathlib.Path, *, scratch: pathlib.Path) -> pathlib.Path:
   if target.exists():
     return target
   what = f"{path} cannot be decompressed"
-  with refusal.naming(what, remedy="fetch it again"):
+  with refusal.naming(what, remedy="download it again"):
     try:
       with gzip.open(path) as packed, files.writing(target) as file:
         shutil.copyfileobj(packed, file, 1 << 20)
-    except gzip.BadGzipFile as error:  # an OSError, but not of the disk
+    except gzip.BadGzipFile as error:  # an OSError, but not a disk error
       raise ValueError(str(error)) from error
   return target
 
@@ -119,9 +119,9 @@ def as_dataset(
   split: str,
   class_names: tuple[str, ...],
 ) -> dataset.Dataset:
-  """Image files in archives, with their labels, as a split.
+  """A split of labelled image files in archives.
 
-  Its `ids` are the names of the members.
+  `ids` are the names of the members.
   """
   numbers: dict[pathlib.Path, int] = {}
   names, rows = [], array.array("q")

@@ -1,8 +1,8 @@
-"""Builds a prepared data set: on disk it is whole, or not there.
+"""Builds a prepared data set; it appears on disk only when it is complete.
 
-What is unfinished lies in DATA_DIR/NAME/VERSION.unfinished, from where the same
-call goes on. Its order is that of the hashes of its files' names, so that it is
-shuffled, and the same whether the files were in archives or in folders.
+Unfinished work is in DATA_DIR/NAME/VERSION.unfinished; the same call resumes
+it. Examples are ordered by the hashes of their file names. So they are
+shuffled, and the order is the same for archives and folders.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from jaxvision.data import dataset
 from jaxvision.data.preparation import encoding, recipe, shards
 
 _LOGGER = logging.getLogger(__name__)
-# What a prepared data set says of its own making.
+# The record of the options and problems of the preparation.
 _REPORT = "preparation.json"
 _INFO = "dataset_info.json"
 _LISTED = 5  # images in a message
@@ -37,25 +37,25 @@ def build(
   threads: int,
   allow_partial: bool,
 ) -> pathlib.Path:
-  """Writes a data set, or what is missing of it, as array_record.
+  """Writes a data set, or its missing parts, as array_record.
 
-  Several processes may call it at once: one writes, the others wait.
+  Several processes may call it at the same time: one writes, the others wait.
 
   Args:
-    of: its recipe.
-    load: (a folder to unpack to) -> its splits.
+    of: the recipe.
+    load: (a folder for unpacked files) -> the splits.
     data_dir: of all data sets.
     resize_small, quality: see `encoding.make_encoder`.
-    threads: that write shards.
-    allow_partial: also takes less than was published, and leaves out images
-      that cannot be read.
+    threads: number of threads that write shards.
+    allow_partial: accepts fewer examples than were published, and skips
+      unreadable images.
 
   Returns:
     DATA_DIR/NAME/VERSION.
 
   Raises:
-    ValueError: examples are missing or too many, images cannot be read, or
-      what is unfinished was begun from other files or with other options.
+    ValueError: there are too few or too many examples, images cannot be read,
+      or the unfinished work has other files or options.
   """
   options = {"resize_small": resize_small, "quality": quality}
   encode = encoding.make_encoder(of.encoding, channels=of.shape[2], **options)
@@ -79,15 +79,15 @@ def build(
       _check_readable(report["left_out"], work, allow_partial)
       _write_metadata(of, splits, written, report, work / "result")
       (work / "result").rename(final)
-      _tell(report, final)
+      _warn(report, final)
     shutil.rmtree(work, ignore_errors=True)
   return final
 
 
 def options_of(directory: pathlib.Path) -> dict[str, int]:
-  """The options that a prepared data set was made with."""
+  """The options that a data set was prepared with."""
   path = directory / _REPORT
-  if not path.exists():  # tensorflow-datasets made it, and keeps images
+  if not path.exists():  # prepared by tensorflow-datasets, which keeps images
     return {"resize_small": 0, "quality": 0}
   remedy = f"remove {directory} and prepare the data set again"
   found = files.read_json(path, remedy=remedy).get("options")
@@ -115,7 +115,7 @@ def _plan(
 
 
 def _order(split: dataset.Dataset) -> list[int]:
-  """The examples by the hashes of their classes and files."""
+  """The examples, sorted by the hashes of their classes and file names."""
   names = split.ids(range(split.num_examples))
   labels = split.labels().tolist()
   keys = [
@@ -136,11 +136,13 @@ def _check_counts(
     if found.get(name, 0) != count
   ]
   if not found:
-    raise ValueError(f"there is no example of {of.name}; check the source")
+    raise ValueError(
+      f"the source contains no example of {of.name}; check --source"
+    )
   if wrong and not allow_partial:
     raise ValueError(
-      f"there are {', '.join(wrong)} of {of.name}; complete the source, or "
-      "allow a part of it with --allow_partial"
+      f"the source contains {', '.join(wrong)} of {of.name}; complete the "
+      "source, or accept a part of it with --allow_partial"
     )
 
 
@@ -149,7 +151,7 @@ def _check_same(
   planned: Mapping[str, list[shards.Shard]],
   options: Mapping[str, int],
 ) -> None:
-  """Whether the shards that are there belong to the ones to be written."""
+  """Checks that existing shards belong to the planned ones."""
   plan = {"options": dict(options)}
   for name, each in planned.items():
     digest = hashlib.blake2b(digest_size=16)
@@ -160,16 +162,16 @@ def _check_same(
   path = work / "plan.json"
   if not path.exists():
     return files.write_json(path, plan)
-  remedy = f"remove {work} to start afresh"
+  remedy = f"remove {work} to start again"
   begun = {"options": "unknown", **files.read_json(path, remedy=remedy)}
   if begun != plan:
     change = [
       key for key in {**begun, **plan} if begun.get(key) != plan.get(key)
     ]
     raise ValueError(
-      f"{work} was begun with other {' and '.join(change)} (then "
+      f"{work} was started with another {' and '.join(change)} (before "
       f"{begun['options']}, now {plan['options']}); give the same options and "
-      "source again, or remove that folder to start afresh"
+      "source, or remove this folder to start again"
     )
 
 
@@ -188,7 +190,7 @@ def _check_readable(
     first = list(left_out.items())[:_LISTED]
     listed = "; ".join(f"{name}: {reason}" for name, reason in first)
     raise ValueError(
-      f"{len(left_out)} images cannot be read: {listed}; leave them out with "
+      f"{len(left_out)} images cannot be read: {listed}; skip them with "
       f"--allow_partial, or repair the source, remove {work} and start again"
     )
 
@@ -200,7 +202,7 @@ def _write_metadata(
   report: Mapping[str, Any],
   folder: pathlib.Path,
 ) -> None:
-  """What tensorflow-datasets needs to read the shards, and our report."""
+  """Writes the metadata for tensorflow-datasets, and our report."""
   import tensorflow_datasets as tfds
 
   names = next(iter(splits.values())).class_names
@@ -234,10 +236,10 @@ def _write_metadata(
     files.write_json(folder / name, content)
 
 
-def _tell(report: Mapping[str, Any], final: pathlib.Path) -> None:
+def _warn(report: Mapping[str, Any], final: pathlib.Path) -> None:
   for key, text in (
-    ("repaired", "%d images had to be encoded again, see %s"),
-    ("left_out", "%d images cannot be read and were left out, see %s"),
+    ("repaired", "%d images were re-encoded, see %s"),
+    ("left_out", "%d images cannot be read and were skipped, see %s"),
   ):
     if report[key]:
       _LOGGER.warning(text, len(report[key]), final / _REPORT)
@@ -245,7 +247,7 @@ def _tell(report: Mapping[str, Any], final: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: pathlib.Path) -> Iterator[None]:
-  """Makes the folder, for one process at a time."""
+  """Creates and locks the folder."""
   folder.mkdir(parents=True, exist_ok=True)
   opened = os.open(folder, os.O_RDONLY)
   try:
@@ -254,7 +256,7 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
     except BlockingIOError:
       _LOGGER.info("waiting for another process that writes %s", folder)
       files.flock(opened, fcntl.LOCK_EX)
-    folder.mkdir(exist_ok=True)  # that process may have removed it
+    folder.mkdir(exist_ok=True)  # the other process may have removed it
     yield
   finally:
     os.close(opened)
@@ -264,7 +266,7 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
 def _progress(
   splits: recipe.Splits, name: str
 ) -> Iterator[Callable[[int], None]]:
-  """Gives advance(examples), which moves a bar if a terminal shows one."""
+  """Gives advance(examples), which moves a progress bar on a terminal."""
   if not sys.stderr.isatty():
     yield lambda count: None
     return

@@ -1,8 +1,9 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009), from their binary archives.
 
-An example is one byte per label, for CIFAR-100 the coarse and then the fine
-one, and 3072 bytes of a picture: red, green and blue, 32 rows of 32 each. The
-same pictures are published as pickles, whose reading runs the code in them.
+An example has one byte per label (for CIFAR-100 the coarse label, then the fine
+label) and 3072 bytes of an image: red, green and blue, 32 rows of 32 pixels
+each. The same images are also published as pickles, but unpickling can run any
+code.
 """
 
 import functools
@@ -35,7 +36,7 @@ def _load(
   wanted = (*_TRAIN[name], *_TEST[name], _NAMES[name])
   if missing := [each for each in wanted if each not in found]:
     raise ValueError(
-      f"{packed} lacks {', '.join(missing)}; fetch it again from {_ADDRESS}"
+      f"{packed} lacks {', '.join(missing)}; download it again from {_ADDRESS}"
     )
   names = tuple(archives.read(found[_NAMES[name]]).decode().split())
   parts = {"train": _TRAIN[name], "test": _TEST[name]}
@@ -56,8 +57,8 @@ def _split(
   for each in members:
     if each.size % shape[1]:
       raise ValueError(
-        f"{each.name} in {each.archive} has {each.size} bytes, no multiple of "
-        f"the {shape[1]} of an example; fetch the archive again"
+        f"{each.name} in {each.archive} has {each.size} bytes; expected a "
+        f"multiple of {shape[1]}; download the archive again"
       )
   content = b"".join(map(archives.read, members))
   rows = np.frombuffer(content, np.uint8).reshape(shape)

@@ -1,8 +1,9 @@
 """Digits: 1,797 handwritten digits of 8 by 8 pixels, in 10 classes.
 
-They are the test set of the UCI data set "Optical Recognition of Handwritten
-Digits" (Alpaydin and Kaynak 1998) and come with scikit-learn, so that nothing
-is downloaded. The builder goes the way of any tensorflow-datasets data set.
+The images are the test set of the UCI data set "Optical Recognition of
+Handwritten Digits" (Alpaydin and Kaynak 1998). They are included in
+scikit-learn, so nothing is downloaded. The builder is a normal
+tensorflow-datasets builder.
 """
 
 import contextlib
@@ -22,10 +23,10 @@ _ENDS = {"train": 1257, "validation": 1437, "test": 1797}
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
-  """The tensorflow-datasets builder; the splits belong to the version."""
+  """The tensorflow-datasets builder; new splits need a new version."""
 
   VERSION = tfds.core.Version("1.0.0")
-  # Nothing is downloaded. Left to itself tfds looks for a list of addresses
+  # Nothing is downloaded. Without this line, tfds looks for a list of addresses
   # beside this file, with a package that it does not declare.
   url_infos = None
 
@@ -61,17 +62,18 @@ class Digits(tfds.core.GeneratorBasedBuilder):
   ) -> Iterator[tuple[int, dict[str, object]]]:
     from PIL import Image
 
-    # As a picture, because tfds encodes arrays with TensorFlow.
+    # A Pillow image, because tfds encodes arrays with TensorFlow.
     for row in rows.tolist():
       image = Image.fromarray(images[row])
       yield row, {"image": image, "label": int(labels[row])}
 
 
 def prepare(data_dir: pathlib.Path) -> pathlib.Path:
-  """Writes the data set as array_record; returns at once if it is there.
+  """Writes the data set as array_record; returns immediately if it exists.
 
-  It is written beside its place and then moved, so that a process that is
-  killed, or several at once, leave a whole data set or none.
+  It is written to a temporary folder and then moved. If a process is killed, or
+  several processes run at the same time, the data set is complete or does not
+  exist.
 
   Args:
     data_dir: the directory of all data sets.
@@ -85,7 +87,7 @@ def prepare(data_dir: pathlib.Path) -> pathlib.Path:
   final.parent.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory(dir=data_dir, prefix=".digits-") as made:
     builder = Digits(data_dir=made, file_format="array_record")
-    # What tfds prints names the directory that is about to be moved.
+    # The output of tfds would name the temporary directory.
     with contextlib.redirect_stdout(io.StringIO()):
       tfds.disable_progress_bar()
       builder.download_and_prepare(
@@ -94,7 +96,7 @@ def prepare(data_dir: pathlib.Path) -> pathlib.Path:
     try:
       os.rename(builder.data_path, final)
     except OSError:
-      # Another process was quicker, which is as good.
+      # Another process may have finished first.
       if not (final / "dataset_info.json").is_file():
         raise
   return final

@@ -1,9 +1,9 @@
-"""What of an image is stored: its own bytes wherever they can stay.
+"""Encoding of stored images: files are kept unchanged where possible.
 
-A JPEG file of 1 or 3 channels stays as it is, byte for byte. What is called
-JPEG but is something else, or has the 4 channels of print (CMYK), which not
-all decoders read alike, is encoded again. So is everything that is to be
-smaller, or of another quality.
+A JPEG file of 1 or 3 channels is kept byte for byte. A file that is named JPEG
+but has another format, or that has the 4 channels of print (CMYK), which not
+all decoders read alike, is re-encoded. Images that get another size or quality
+are also re-encoded.
 """
 
 from collections.abc import Callable
@@ -23,33 +23,33 @@ _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB\x60\x82"}
 def make_encoder(
   encoding: str, *, channels: int = 3, resize_small: int = 0, quality: int = 0
 ) -> Encode:
-  """Returns encode(image) -> (its file, why it is not the one it came in).
+  """Returns encode(image) -> (its file, the reason for a repair).
 
   The image is the content of a file or a (h, w, channels) uint8 array. The
-  reason is empty for a file that stays, for an array, and for what has been
-  asked for; it is a few words, such as "was PNG", for what had to be repaired.
+  reason is a short text, such as "was PNG", if the file had to be repaired. It
+  is empty for a file that is kept, for an array, and for a requested change.
   encode raises UnreadableImage.
 
   Args:
     encoding: "jpeg" or "png".
-    channels: of the images, if they must be encoded again.
-    resize_small: pixels of the shorter side of images whose shorter side is
-      longer; 0 leaves them all as they are. By the mean of the pixel's area.
-    quality: of JPEG, 1 to 100, for all images; 0 encodes no image that can
-      stay as it is, and others at 95.
+    channels: of re-encoded images.
+    resize_small: images whose shorter side has more pixels are resized to it,
+      by the mean over each pixel's area; 0 keeps the size.
+    quality: re-encodes all JPEG images at this quality, 1 to 100; 0 re-encodes
+      only where necessary, at 95.
 
   Raises:
-    ValueError: a quality for PNG, or one out of its range.
+    ValueError: a quality for PNG, or a value out of range.
   """
   if quality and encoding != "jpeg":
     raise ValueError(
-      f"quality {quality} is for JPEG; these images are stored as "
-      f"{encoding.upper()}, without loss: leave it out"
+      f"quality {quality} is for JPEG, but these images are stored as "
+      f"{encoding.upper()}, without loss: omit --quality"
     )
   if not 0 <= quality <= 100 or resize_small < 0:
     raise ValueError(
-      f"quality {quality} and resize_small {resize_small}: the quality must be "
-      "1 to 100, the shorter side positive; 0 leaves them as they are"
+      f"quality {quality} and resize_small {resize_small}: expected a quality "
+      "of 1 to 100 and a positive shorter side; 0 keeps images unchanged"
     )
 
   def encode(image: bytes | np.ndarray) -> tuple[bytes, str]:
@@ -66,22 +66,22 @@ def make_encoder(
 
 
 def _look(content: bytes, encoding: str) -> tuple[str, tuple | None]:
-  """Why a file cannot stay as it is, and the size of its image, if it has one.
+  """The reason why a file must be repaired, and the size of its image if known.
 
   Raises:
-    UnreadableImage: it does not end as it should, and cannot be decoded.
+    UnreadableImage: the file has an unexpected end and cannot be decoded.
   """
   kind = formats.recognise(content)
   try:
     found, mode, size = pillow.look(content, kind=kind or "")
-  except Exception:  # there is no list of what Pillow raises
+  except Exception:  # Pillow does not document its exceptions
     decoding.decode(content, channels=3)
     return "was of an unusual kind", None
   if found not in _FORMATS[encoding]:
     return f"was {found}", size
   if encoding == "jpeg" and mode not in ("L", "RGB"):
     return f"was {mode}", size
-  # Some cameras write beyond the end; a file that stops before it is damaged.
+  # Some cameras write data after the end. A file without an end is damaged.
   if not content.endswith(_ENDS[encoding]):
     decoding.decode(content, channels=3)
   return "", size

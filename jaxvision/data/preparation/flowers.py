@@ -1,7 +1,7 @@
 """Oxford 102 Flowers (Nilsback and Zisserman 2008).
 
-imagelabels.mat has the class, from 1 on, of image_00001.jpg and its successors;
-setid.mat has the numbers of the images of each split.
+imagelabels.mat contains the classes, from 1, of image_00001.jpg and so on.
+setid.mat contains the numbers of the images of each split.
 """
 
 import pathlib
@@ -26,8 +26,8 @@ def _load(
   }
   tables = {}
   for name, keys in ((_LABELS, ("labels",)), (_SETS, _SPLITS.values())):
-    what = f"{files[name]} is no table of {_NAME}"
-    with refusal.naming(what, remedy="fetch it again"):
+    what = f"{files[name]} is not a table of {_NAME}"
+    with refusal.naming(what, remedy="download it again"):
       found_tables = io.loadmat(files[name])
       tables |= {key: found_tables[key][0].tolist() for key in keys}
   names = recipe.published_names(_NAME)
@@ -37,7 +37,7 @@ def _load(
     if missing := [n for n in numbers if _file(n) not in found]:
       raise ValueError(
         f"{files[_IMAGES]} lacks {len(missing)} of the {len(numbers)} images "
-        f"of {split}, such as {_file(missing[0])}; fetch it again"
+        f"of {split}, such as {_file(missing[0])}; download it again"
       )
     splits[split] = archives.as_dataset(
       [(found[_file(n)], int(tables["labels"][n - 1]) - 1) for n in numbers],

@@ -1,10 +1,10 @@
-"""ImageNet of the challenge of 2012 (Russakovsky et al. 2015), 1000 classes.
+"""ImageNet of the 2012 challenge (Russakovsky et al. 2015), 1000 classes.
 
-The classes are WordNet ids ("n01440764"), in their alphabetical order. The
-training images are an archive of one archive per class, or a folder of one
-folder per class. The validation images lie beside each other, and their classes
-follow from the numbers in their names, by a list that tensorflow-datasets
-brings along; in a folder they may have been sorted into classes.
+The classes are WordNet ids ("n01440764") in alphabetical order. The training
+images are an archive with one archive per class, or a folder with one folder
+per class. The validation images are in one archive or folder. Their classes
+follow from the numbers in their names, by a list in tensorflow-datasets. In a
+folder they may also be sorted into classes.
 """
 
 import os
@@ -21,7 +21,7 @@ _FOLDERS = {"train": "train", "validation": "val"}
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.\w+")
 _LABELS = f"datasets/{_NAME}/validation_labels.txt"
 
-# An image and its class; no class for those of the validation archive.
+# An image and its class; "" for images of the validation archive.
 _Labelled = tuple[archives.Member, str]
 
 
@@ -52,7 +52,7 @@ def _train_images(archive: pathlib.Path) -> Iterator[_Labelled]:
 
 
 def _images_below(folder: pathlib.Path) -> Iterator[_Labelled]:
-  """Images in folders of their classes, or without such folders."""
+  """The images of a folder, in folders of their classes or without them."""
   for entry in _entries(folder):
     if entry.is_dir():
       for image in _entries(entry.path):
@@ -62,13 +62,13 @@ def _images_below(folder: pathlib.Path) -> Iterator[_Labelled]:
 
 
 def _entries(folder: str | os.PathLike) -> list[os.DirEntry]:
-  """All but hidden ones."""
+  """The entries of a folder without hidden ones."""
   with os.scandir(folder) as entries:
     return [entry for entry in entries if not entry.name.startswith(".")]
 
 
 def _file(entry: os.DirEntry) -> archives.Member:
-  """A file, as if it were an archive with nothing but itself."""
+  """A file, represented as an archive with one member."""
   path = pathlib.Path(entry.path)
   return archives.Member(entry.path, path, 0, entry.stat().st_size)
 
@@ -92,8 +92,9 @@ def _with_labels(
     name = name or _by_number(member.name, of_validation)
     if name not in numbers:
       raise ValueError(
-        f"{member.name} in {member.archive} is of the class {name!r}; the "
-        f"classes of {_NAME} are WordNet ids such as {names[0]!r}: move it away"
+        f"{member.name} in {member.archive} has the class {name!r}; the "
+        f"classes of {_NAME} are WordNet ids such as {names[0]!r}: move the "
+        "file away"
       )
     yield member, numbers[name]
 
@@ -110,8 +111,8 @@ def _by_number(path: str, names: list[str]) -> str:
   match = _NUMBER.fullmatch(name)
   if not match or not 1 <= int(match[1]) <= len(names):
     raise ValueError(
-      f"{path} is in no folder of a class, and not called like "
-      f"ILSVRC2012_val_00000001.JPEG either, from 1 to {len(names)}; move it "
+      f"{path} is not in a folder of a class, and its name is not like "
+      f"ILSVRC2012_val_00000001.JPEG, from 1 to {len(names)}; move the file "
       "away"
     )
   return names[int(match[1]) - 1]

@@ -1,4 +1,4 @@
-"""Arrays in memory as a split."""
+"""Splits from arrays in memory."""
 
 import numpy as np
 
@@ -13,22 +13,22 @@ def from_arrays(
   split: str,
   class_names: tuple[str, ...],
 ) -> dataset.Dataset:
-  """A split of images that are decoded already.
+  """A split of decoded images.
 
   Args:
     images: (n, h, w, c) uint8.
     labels: (n,) int64.
     name: of the data set.
-    split: its name; `ids` are the split and the number of the example.
+    split: its name; `ids` consist of the split and the number of the example.
     class_names: by label.
 
   Raises:
-    ValueError: not as many labels as images.
+    ValueError: the numbers of labels and images differ.
   """
   if len(images) != len(labels):
     raise ValueError(
       f"{split} of {name} has {len(images)} images, but {len(labels)} labels; "
-      "the files do not belong together, fetch them again"
+      "the files do not belong together: download them again"
     )
   return dataset.Dataset(
     name=name,

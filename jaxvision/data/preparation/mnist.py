@@ -1,7 +1,7 @@
 """MNIST (LeCun et al. 1998) and Fashion-MNIST (Xiao et al. 2017), idx files.
 
 An idx file begins with two zero bytes, the type (8: unsigned bytes), the number
-of dimensions, and each dimension as 4 bytes, the most significant one first.
+of dimensions, and the size of each dimension as 4 bytes, big endian.
 """
 
 import functools
@@ -47,9 +47,9 @@ def _read(path: pathlib.Path, dimensions: int) -> np.ndarray:
   magic = bytes((0, 0, _UNSIGNED_BYTES, dimensions))
   if content[:4] != magic or len(content) != start + math.prod(shape):
     raise ValueError(
-      f"{path} is no whole idx file of bytes in {dimensions} dimensions: it "
-      f"has {len(content)} bytes and begins with {content[:start].hex(' ', 4)};"
-      " fetch it again"
+      f"{path} is not a complete idx file of bytes with {dimensions} "
+      f"dimensions: it has {len(content)} bytes and begins with "
+      f"{content[:start].hex(' ', 4)}; download it again"
     )
   return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 

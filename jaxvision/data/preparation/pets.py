@@ -1,7 +1,7 @@
 """Oxford-IIIT Pet (Parkhi et al. 2012): 37 breeds of cats and dogs.
 
 A line of trainval.txt and test.txt is "Abyssinian_100 1 1 1": the image, its
-breed from 1 on, whether it is a cat or a dog, and its breed among those.
+breed from 1, its species (cat or dog), and its breed within the species.
 """
 
 import pathlib
@@ -26,9 +26,11 @@ def _load(
   splits = {}
   for split, listing in _SPLITS.items():
     if listing not in annotations:
-      raise ValueError(f"{files[_ANNOTATIONS]} lacks {listing}; fetch it again")
-    what = f"{listing} in {files[_ANNOTATIONS]} is no list of images"
-    with refusal.naming(what, remedy="fetch it again"):
+      raise ValueError(
+        f"{files[_ANNOTATIONS]} lacks {listing}; download it again"
+      )
+    what = f"{listing} in {files[_ANNOTATIONS]} is not a list of images"
+    with refusal.naming(what, remedy="download it again"):
       lines = archives.read(annotations[listing]).decode().splitlines()
       rows = [
         (name, int(label))
@@ -39,7 +41,7 @@ def _load(
     if missing := [row[0] for row in rows if f"{row[0]}.jpg" not in images]:
       raise ValueError(
         f"{files[_IMAGES]} lacks {len(missing)} of the {len(rows)} images of "
-        f"{split}, such as {missing[0]}.jpg; fetch it again"
+        f"{split}, such as {missing[0]}.jpg; download it again"
       )
     splits[split] = archives.as_dataset(
       [(images[f"{row[0]}.jpg"], row[1] - 1) for row in rows],

@@ -1,4 +1,4 @@
-"""How a published data set becomes one that is prepared on disk."""
+"""Recipes that convert a published data set to a prepared one."""
 
 import dataclasses
 import pathlib
@@ -11,22 +11,23 @@ Splits = dict[str, dataset.Dataset]
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """A data set as it is published, and how to read that.
+  """A published data set and its reader.
 
   Attributes:
-    name: that of tensorflow-datasets.
-    version: that of tensorflow-datasets with the same splits.
-    address: the folder on the web where the files are published.
-    files: name -> SHA-256 as tensorflow-datasets has it; empty if unknown.
-    counts: split -> how many examples were published.
+    name: the name in tensorflow-datasets.
+    version: the version in tensorflow-datasets that has the same splits.
+    address: the web folder of the published files.
+    files: name -> SHA-256 from tensorflow-datasets; empty if unknown.
+    counts: split -> number of published examples.
     encoding: of the images in the result: "png" or "jpeg".
-    shape: (h, w, c) of the images; None where it differs.
-    load: (name -> path of each file, an empty folder to unpack to) -> splits.
-    load_folder: a folder of images, in place of the files -> splits; None
-      where nobody has such a one.
-    refused: names of files that are published too, as pickles, whose reading
-      would run whatever code is in them.
-    shard_size: examples in a shard, at most.
+    shape: (h, w, c) of the images; None for sizes that vary.
+    load: (name -> path of each file, an empty folder for unpacked files) ->
+      splits.
+    load_folder: a folder of images, in place of the files -> splits; None if
+      this form is not published.
+    refused: names of published pickle files, which are not read because
+      unpickling can run any code.
+    shard_size: maximum number of examples in a shard.
   """
 
   name: str
@@ -43,7 +44,7 @@ class Recipe:
 
 
 def published_names(name: str) -> tuple[str, ...]:
-  """The classes of a data set of tensorflow-datasets, by label."""
+  """The classes of a data set in tensorflow-datasets, by label."""
   import tensorflow_datasets as tfds
 
   builder = tfds.builder(name, data_dir="/nonexistent")

@@ -1,9 +1,9 @@
-"""Shards of examples on disk, as tensorflow-datasets keeps them.
+"""Shards of examples on disk, in the format of tensorflow-datasets.
 
 A shard is an array_record file of tf.train.Example messages with the features
-image, label and file_name. It appears under its name only when it is whole,
-together with a note of what is in it, so that a process that is killed loses
-no more than the shards it was writing. The bytes depend on the examples alone.
+image, label and file_name. It gets its name only when it is complete and its
+notes are written. So a process that is killed loses only the shards in
+progress. The bytes depend only on the examples.
 """
 
 import concurrent.futures
@@ -20,19 +20,19 @@ from jaxvision.data import dataset, decoding
 from jaxvision.data.preparation import encoding
 
 _LOGGER = logging.getLogger(__name__)
-# The name of a shard, as dataset_info.json tells it.
+# The name of a shard, as in dataset_info.json.
 TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-  """A shard to be written.
+  """A planned shard.
 
   Attributes:
     path: of the file.
-    notes: the file that says what is in it, written before it.
-    split: that its examples come from.
-    indices: of its examples, in its order.
+    notes: path of the description of its content, which is written before it.
+    split: the source of its examples.
+    indices: of its examples, in their order in the shard.
   """
 
   path: pathlib.Path
@@ -43,13 +43,13 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-  """What is in a shard.
+  """The content of a shard.
 
   Attributes:
-    num_examples: that it has.
-    num_bytes: of its records, before they are compressed.
-    repaired: id -> why its image is not stored as it came.
-    left_out: id -> why its image cannot be read.
+    num_examples: number of examples.
+    num_bytes: of the records, before compression.
+    repaired: id -> reason why the image was re-encoded.
+    left_out: id -> reason why the image cannot be read.
   """
 
   num_examples: int
@@ -66,14 +66,14 @@ def plan(
   notes: pathlib.Path,
   shard_size: int,
 ) -> list[Shard]:
-  """The shards of a split, of equal size but for one example.
+  """The shards of a split, whose sizes differ by at most one example.
 
   Args:
-    directory: where they are to be.
-    split: the examples; it names the files.
-    order: in which they are to be stored.
-    notes: the folder of what is known of the shards that are finished.
-    shard_size: examples in a shard, at most.
+    directory: of the shards.
+    split: the examples; it determines the file names.
+    order: of the stored examples.
+    notes: folder of the descriptions of finished shards.
+    shard_size: maximum number of examples in a shard.
   """
   count = -(-len(order) // shard_size)
   ends = [number * len(order) // count for number in range(count + 1)]
@@ -97,13 +97,13 @@ def write(
   threads: int,
   advance: Callable[[int], None],
 ) -> list[Written]:
-  """Writes the shards that are not there; returns what is in all of them.
+  """Writes the missing shards; returns the content of all shards.
 
   Args:
     shards: from `plan`; the folders must exist.
-    encode: makes what is stored of an image.
-    threads: shards that are written at the same time.
-    advance: is told, from any thread, how many examples have been done.
+    encode: encodes an image for storage.
+    threads: number of shards that are written at the same time.
+    advance: called from any thread with a number of finished examples.
 
   Raises:
     OSError: the disk is full, or the source cannot be read at all.
@@ -115,7 +115,7 @@ def write(
     try:
       written = Written(**files.read_json(shard.notes))
     except (OSError, ValueError, TypeError) as error:
-      _LOGGER.warning("%s is written again: %s", shard.path, error)
+      _LOGGER.warning("%s is rewritten: %s", shard.path, error)
       return _write(shard, encode, advance)
     advance(len(shard.indices))
     return written
@@ -159,7 +159,7 @@ def _write(
 
 
 def _examples(shard: Shard) -> Iterator[tuple[str, int, Any]]:
-  """(id, label, image or why it cannot be read) of each example."""
+  """(id, label, image or the error of reading it) of each example."""
   for index in map(int, shard.indices):
     (name,) = shard.split.ids([index])
     try:
@@ -170,7 +170,7 @@ def _examples(shard: Shard) -> Iterator[tuple[str, int, Any]]:
 
 
 def _record(image: bytes, label: int, file_name: str) -> bytes:
-  """A serialized tf.train.Example; equal for equal examples."""
+  """A serialized tf.train.Example; equal examples have equal bytes."""
   from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
   def text(value: bytes) -> tf_feature_pb2.Feature:
@@ -190,10 +190,10 @@ def _record(image: bytes, label: int, file_name: str) -> bytes:
 
 
 def _close(writer: Any, path: pathlib.Path) -> None:
-  """Ends a shard and waits until it is on the disk.
+  """Closes a shard and syncs it to the disk.
 
   Raises:
-    OSError: it could not be written, as the writer says only now.
+    OSError: a write failed; the writer reports this only when it is closed.
   """
   try:
     writer.close()

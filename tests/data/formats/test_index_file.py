@@ -131,7 +131,7 @@ def test_nowhere_to_write_is_a_warning(files, tmp_path, monkeypatch, caplog):
   (folder / ".jaxvision-train.npz" / "full").mkdir(parents=True)
   load(files, build)
   assert len(load(files, build)["numbers"]) == 2
-  assert "will be made again next time" in caplog.text
+  assert "will be recomputed next time" in caplog.text
   assert not list(folder.glob(".jaxvision-*tmp*"))
   assert len(list(folder.glob(".jaxvision-*"))) == 1
 

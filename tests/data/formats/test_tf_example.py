@@ -70,7 +70,9 @@ def test_random_examples_are_read_as_protobuf_reads_them(seed):
 def test_damaged_records_are_errors_or_other_records():
   record = written_sources.tf_example({"image": [b"x" * 300], "label": [3]})
   for size in range(1, len(record)):
-    with pytest.raises(ValueError, match=f"{size} bytes is no tf.train.Exam"):
+    with pytest.raises(
+      ValueError, match=f"{size} bytes is not a tf.train.Exam"
+    ):
       tf_example.parse(record[:size], ("image", "label"))
   rng = np.random.default_rng(0)
   for _ in range(2000):
@@ -80,7 +82,7 @@ def test_damaged_records_are_errors_or_other_records():
     try:
       tf_example.parse(bytes(damaged), ("image", "label"))
     except ValueError as error:
-      assert "is no tf.train.Example" in str(error)
+      assert "is not a tf.train.Example" in str(error)
 
 
 def test_numbers_without_an_end_are_refused_at_once():

@@ -62,9 +62,11 @@ def test_records_are_found(tmp_path):
 def test_a_cut_shard_is_an_error(tmp_path, lost):
   path = write(tmp_path / "shard", RECORDS)
   os.truncate(path, path.stat().st_size - lost)
-  message = r"shard is cut: it ends at byte \d+, in the middle of record [45]"
+  message = (
+    r"shard is truncated: it ends at byte \d+, in the middle of record [45]"
+  )
   if lost == 20:  # exactly the last record: 12 + 4 + 4 bytes
-    message = "shard has 5 records, its data set names 6"
+    message = "shard has 5 records, but its data set expects 6"
   with pytest.raises(ValueError, match=message):
     locate([path], [6])
 
@@ -84,7 +86,9 @@ def test_a_damaged_length_is_an_error(tmp_path):
 def test_other_files_are_refused(tmp_path):
   path = tmp_path / "shard"
   path.write_bytes(b"PK\x03\x04" + b"not records" * 100)
-  with pytest.raises(ValueError, match="no TFRecord file: the length of rec"):
+  with pytest.raises(
+    ValueError, match="is not a TFRecord file: the length of rec"
+  ):
     locate([path], [6])
 
 

@@ -42,7 +42,7 @@ def test_an_archive_inside_that_is_not_whole(archive, tmp_path):
   published_archives.tar(outer, {"x.tar": cut, "y.tar": archive.read_bytes()})
   first, _ = archives.members(outer)
   with pytest.raises(
-    ValueError, match=r"x\.tar in .*outer\.tar is no whole tar"
+    ValueError, match=r"x\.tar in .*outer\.tar is not a complete tar"
   ):
     list(archives.members(outer, inside=first))
 
@@ -50,14 +50,16 @@ def test_an_archive_inside_that_is_not_whole(archive, tmp_path):
 @pytest.mark.parametrize("size", [100, 512 * 4 + 100])
 def test_archives_that_are_cut_off(archive, size):
   archive.write_bytes(archive.read_bytes()[:size])
-  with pytest.raises(ValueError, match=r"is no whole tar archive: .*fetch it"):
+  with pytest.raises(
+    ValueError, match=r"is not a complete tar archive: .*download it"
+  ):
     list(archives.members(archive))
 
 
 def test_what_is_no_archive(tmp_path):
   path = tmp_path / "page.tar"
   path.write_bytes(b"<html>not found</html>" * 100)
-  with pytest.raises(ValueError, match="is no whole tar archive"):
+  with pytest.raises(ValueError, match="is not a complete tar archive"):
     list(archives.members(path))
 
 
@@ -134,5 +136,7 @@ def test_members_that_claim_impossible_sizes(tmp_path):
     member = tarfile.TarInfo("1.jpg")
     member.pax_headers = {"size": "-512"}
     archive.addfile(member)
-  with pytest.raises(ValueError, match=r"a\.tar is no whole tar archive: "):
+  with pytest.raises(
+    ValueError, match=r"a\.tar is not a complete tar archive: "
+  ):
     list(archives.members(path))

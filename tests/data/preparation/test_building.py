@@ -135,7 +135,9 @@ def test_going_on_needs_the_same_source_and_options(
       prepare("imagenet2012", source, tmp_path / "data")
   if "source" in change:
     change = {"source": less}
-  with pytest.raises(ValueError, match=f"begun with {message}.*remove that"):
+  with pytest.raises(
+    ValueError, match=f"started with another {message}.*remove this"
+  ):
     prepare(
       "imagenet2012", **{"source": source, **change}, data_dir=tmp_path / "data"
     )

@@ -105,8 +105,8 @@ def test_quality_is_that_of_all_images():
   ("kind", "options", "message"),
   [
     ("png", {"quality": 90}, "stored as PNG, without loss"),
-    ("jpeg", {"quality": 101}, "must be 1 to 100"),
-    ("jpeg", {"resize_small": -1}, "the shorter side positive"),
+    ("jpeg", {"quality": 101}, "expected a quality of 1 to 100"),
+    ("jpeg", {"resize_small": -1}, "a positive shorter side"),
   ],
 )
 def test_wrong_options_are_refused(kind, options, message):

@@ -83,7 +83,7 @@ def test_what_is_there_stays_but_not_with_other_options(source, tmp_path):
   before = files(directory)
   assert prepare("mnist", None, tmp_path) == directory
   assert files(directory) == before
-  with pytest.raises(ValueError, match="is there already, made with"):
+  with pytest.raises(ValueError, match="already exists with"):
     prepare("mnist", source, tmp_path, resize_small=14)
 
 
@@ -129,7 +129,7 @@ def test_pickles_are_refused(pickled, itself, source, tmp_path):
   path = source / pickled if itself else source
   expected = (
     rf"cifar-10-binary\.tar\.gz of cifar10 is not in {source}; {pickled} is "
-    r"not read, because pickles.* https://www\.cs\.toronto\.edu/~kriz"
+    r"not read, because unpickling.* https://www\.cs\.toronto\.edu/~kriz"
   )
   with pytest.raises(FileNotFoundError, match=expected):
     prepare("cifar10", path, tmp_path)
@@ -139,8 +139,8 @@ def test_pickles_are_refused(pickled, itself, source, tmp_path):
   ("arguments", "message"),
   [
     (("cifar11", "x"), "did you mean 'cifar10'.*tfds build cifar11"),
-    (("cifar10", None), r"cifar-10-binary\.tar\.gz, from https.* --source="),
-    (("digits", "x"), "come with scikit-learn"),
+    (("cifar10", None), r"cifar-10-binary\.tar\.gz from https.* --source="),
+    (("digits", "x"), "included in scikit-learn"),
   ],
 )
 def test_wrong_calls_say_what_to_do(arguments, message, tmp_path):

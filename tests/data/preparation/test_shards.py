@@ -95,7 +95,7 @@ def test_a_shard_with_damaged_notes_is_written_again(tmp_path, content, caplog):
   planned[1].notes.write_text(content)
   assert write(planned) == before
   assert planned[1].path.read_bytes() == whole
-  assert f"{planned[1].path} is written again: " in caplog.text
+  assert f"{planned[1].path} is rewritten: " in caplog.text
 
 
 def test_errors_end_it_and_leave_no_shard(tmp_path):

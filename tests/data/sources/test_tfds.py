@@ -90,7 +90,9 @@ def test_a_shard_that_is_cut_says_so(tmp_path):
   cut = written_sources.tfrecords(tmp_path)
   shard = next((tmp_path / "zoo" / "1.0.0").glob("*-train*-00001-of-*"))
   os.truncate(shard, shard.stat().st_size - 5)
-  with pytest.raises(ValueError, match=f"{shard.name} is cut: it ends at byte"):
+  with pytest.raises(
+    ValueError, match=f"{shard.name} is truncated: it ends at byte"
+  ):
     data.open_dataset(cut, "train")
   shard.unlink()
   with pytest.raises(FileNotFoundError, match=shard.name):
@@ -138,7 +140,7 @@ def test_a_malformed_record_counts_as_an_unreadable_image(
   dataset = data.open_dataset(cut, "train")
   with pytest.raises(
     OSError,
-    match=r"record train/11 in .*00001-of-.*: a record of .* no tf.train",
+    match=r"record train/11 in .*00001-of-.*: a record of .* not a tf.train",
   ):
     dataset.read([11])
   labels = dataset.labels()
@@ -152,7 +154,7 @@ def test_a_malformed_record_counts_as_an_unreadable_image(
     np.delete(batch["label"], 11), [i % 3 for i in range(23) if i != 11]
   )
   assert "unreadable image train/11" in caplog.text
-  with pytest.raises(data.UnreadableImage, match=r"train/11: .*no tf.train"):
+  with pytest.raises(data.UnreadableImage, match=r"train/11: .*not a tf.train"):
     data.make_batches(dataset, batch_size=23, threads=0).at(0)
 
 
