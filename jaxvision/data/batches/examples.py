@@ -1,8 +1,8 @@
-"""Transformed examples of a data set; small images stay in memory decoded.
+"""Transformed examples of a data set, with a cache of small decoded images.
 
-An image that cannot be read does not stop a run: it is counted, and named once
-in a warning. Too many of them are an error. What stands in its place is decided
-in filling.py.
+An unreadable image does not stop a run. It is counted and named once in a
+warning. Too many unreadable images are an error. filling.py decides what
+replaces them.
 """
 
 import dataclasses
@@ -15,29 +15,30 @@ from jaxvision.data import dataset, decoding
 from jaxvision.data.decoding import unreadable
 from jaxvision.data.transforms import host
 
-# Decoded images are kept if all of the split would fit in this.
+# Bytes. Decoded images are cached if the complete split would fit.
 _CACHE_BYTES = 2**28
-# Files that are read at once, since sources on disk are faster that way; with
-# more, their memory goes back to the system and is asked for again each time.
+# Number of files that are read together, because sources on disk are then
+# faster. With a larger number, their memory is returned to the system and
+# allocated again each time.
 _READ = 8
 _NAMED = 5  # unreadable images in the message of the error
 
-# The image, or why there is none, and the label.
+# The image, or the reason why it is unreadable, and the label.
 Fetched = tuple[np.ndarray | decoding.UnreadableImage, int]
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-  """A data set whose images are decoded and transformed as they are asked for.
+  """A data set whose images are decoded and transformed on demand.
 
   Attributes:
-    dataset: where they come from.
-    transform: of one image.
-    channels: of all images, 3 or 1; for arrays, what they have.
-    max_unreadable: the share of unreadable images that is tolerated.
-    max_pixels: that an image may have.
-    unreadable: index -> reason, of those counted so far.
-    cache: index -> (image, label), decoded, of those kept.
+    dataset: the source of the examples.
+    transform: the host transform of one image.
+    channels: of all images, 3 or 1; for arrays, their number of channels.
+    max_unreadable: maximum fraction of unreadable images.
+    max_pixels: maximum number of pixels of an image.
+    unreadable: index -> reason of each unreadable image found so far.
+    cache: index -> (decoded image, label) of each cached example.
   """
 
   dataset: dataset.Dataset
@@ -53,31 +54,32 @@ class Examples:
   def fetch(
     self, indices: Sequence[int], rngs: Sequence[np.random.Generator | None]
   ) -> Iterator[Fetched]:
-    """Reads, decodes and transforms; may be called from many threads.
+    """Reads, decodes and transforms examples; thread-safe.
 
     Args:
-      indices: of examples, Python integers.
-      rngs: of the transform of each; None if it is not random.
+      indices: of the examples, Python integers.
+      rngs: the random generator of each transform; None if it is not random.
 
     Yields:
-      ((h, w, channels) uint8, label) each; for an unreadable image (the error,
-      0), which is not counted here. Each is decoded when it is taken.
+      ((h, w, channels) uint8, label) for each example; (the error, 0) for an
+      unreadable image, which is not counted here. Each image is decoded when
+      it is requested.
 
     Raises:
-      ValueError: a label outside the classes, or arrays of other channels.
+      ValueError: a label outside the classes, or another number of channels.
     """
     pairs = list(zip(indices, rngs, strict=True))
     for first in range(0, len(pairs), _READ):
       yield from self._fetch_block(pairs[first : first + _READ])
 
   def count(self, found: Mapping[int, str]) -> None:
-    """Notes unreadable images, and names the new ones in warnings.
+    """Counts unreadable images, and warns of each new one.
 
     Args:
       found: index -> reason.
 
     Raises:
-      UnreadableImage: there are more than max_unreadable.
+      UnreadableImage: the fraction exceeds max_unreadable.
     """
     new = {i: why for i, why in found.items() if i not in self.unreadable}
     self.unreadable.update(new)
@@ -88,7 +90,7 @@ class Examples:
     self.check(dict(self.unreadable))
 
   def check(self, found: Mapping[int, str]) -> None:
-    """Raises UnreadableImage if these are more than max_unreadable."""
+    """Raises UnreadableImage if the fraction exceeds max_unreadable."""
     total = self.dataset.num_examples
     if len(found) > self.max_unreadable * total:
       listed = "; ".join(
@@ -96,9 +98,9 @@ class Examples:
       )
       raise decoding.UnreadableImage(
         f"{len(found)} of {total} images of {self.dataset.name} "
-        f"({self.dataset.split}) are unreadable, more than the share "
+        f"({self.dataset.split}) are unreadable, more than the fraction "
         f"data.max_unreadable={self.max_unreadable}: {listed}; remove or "
-        "replace them, or raise that share"
+        "replace them, or increase data.max_unreadable"
       )
 
   def _fetch_block(
@@ -116,7 +118,7 @@ class Examples:
   def _read(
     self, indices: list[int]
   ) -> list[tuple[bytes | np.ndarray | OSError | MemoryError, int]]:
-    """As the data set does, but with the error in place of a file."""
+    """Reads files; an unreadable file is replaced by its error."""
     if not indices:
       return []
     try:
@@ -139,7 +141,7 @@ class Examples:
       raise ValueError(
         f"{self._id(index)} has the label {label}, outside the "
         f"{len(self.dataset.class_names)} classes; if the labels of this split "
-        "are not published, choose another split"
+        "are not published, use another split"
       )
     try:
       return self._decoded(index, image, label, rng), label
@@ -157,10 +159,10 @@ class Examples:
     label: int,
     rng: np.random.Generator | None,
   ) -> np.ndarray:
-    """The image after the transforms; keeps it as it is before, if it may."""
+    """The transformed image; caches the decoded image if it is small."""
     head = self.transform.head
     if isinstance(image, bytes):
-      # Not kept: how much of it is decoded, and how finely, depends on the rng.
+      # Not cached: the decoded region and resolution depend on the rng.
       if head is not None and decoding.is_jpeg(image):
         part = decoding.decode_resampled(
           image,
@@ -176,9 +178,9 @@ class Examples:
     elif image.shape[2] != self.channels:
       raise ValueError(
         f"the images of {self.dataset.name} have {image.shape[2]} channels, "
-        f"data.channels is {self.channels}; set it to {image.shape[2]}"
+        f"but data.channels is {self.channels}; set it to {image.shape[2]}"
       )
-    # Judged image by image: whatever their sizes, the sum stays below.
+    # Decided for each image: the sum stays below the limit for any sizes.
     if image.nbytes * self.dataset.num_examples <= _CACHE_BYTES:
       self.cache[index] = image, label
     return self.transform(rng, image)

@@ -1,9 +1,9 @@
 """Fills the rows of batches with examples.
 
-An image that cannot be read is replaced in training by the next one that can,
-so that batches stay full; it is transformed as the missing one would have been,
-so that the two do not look alike. Which one that is follows from the files
-alone. In evaluation nothing stands in for it: its row is masked.
+In training, an unreadable image is replaced by the next readable one, so that
+batches are full. The replacement gets the random transform of the missing
+image, so that its two copies differ. The replacement depends only on the files.
+In evaluation, there is no replacement: the row is masked.
 """
 
 import numpy as np
@@ -15,12 +15,12 @@ Batch = dict[str, np.ndarray]
 # name -> (shape, dtype)
 Layout = dict[str, tuple[tuple[int, ...], str]]
 
-# The first word of a seed; the order of the examples has another.
+# First word of the seeds of transforms; the order of examples has another.
 _TRANSFORM = 2
 
 
 def layout(rows: int, image_shape: tuple[int, int, int]) -> Layout:
-  """The arrays of a batch."""
+  """The shapes and types of the arrays of a batch."""
   return {
     "image": ((rows, *image_shape), "uint8"),
     "label": ((rows,), "int32"),
@@ -29,7 +29,7 @@ def layout(rows: int, image_shape: tuple[int, int, int]) -> Layout:
 
 
 def empty(arrays: Layout) -> Batch:
-  """Arrays that are yet to be filled."""
+  """Uninitialized arrays of a batch."""
   return {name: np.empty(*each) for name, each in arrays.items()}
 
 
@@ -37,7 +37,7 @@ def image_shape(source: examples.Examples) -> tuple[int, int, int]:
   """The shape of the first readable image after the transforms.
 
   Raises:
-    UnreadableImage: there is none, or too many are unreadable.
+    UnreadableImage: no image is readable, or too many are unreadable.
   """
   rng = _rng(source, 0, 0, 0)
   for index in range(source.dataset.num_examples):
@@ -62,18 +62,18 @@ def fill(
   """Writes one example into each row.
 
   Args:
-    batch: arrays of a `layout`; all of their rows are written.
+    batch: arrays of a `layout`; all rows are written.
     source: the examples.
-    indices: (rows,) of the examples; num_examples stands for padding.
-    epochs: (rows,) in which they come, for the random numbers.
+    indices: (rows,) of the examples; num_examples means padding.
+    epochs: (rows,) epoch of each example, for its random numbers.
     seed: of the transforms; None in evaluation.
 
   Returns:
-    index -> reason of the unreadable images that were met.
+    index -> reason of the unreadable images that were found.
 
   Raises:
-    ValueError: an image of another shape.
-    UnreadableImage: more than are tolerated were met here.
+    ValueError: an image has another shape.
+    UnreadableImage: too many images are unreadable.
   """
   for array in batch.values():
     array[indices == source.dataset.num_examples] = 0
@@ -107,9 +107,9 @@ def _next(
   rng: np.random.Generator | None,
   unreadable: dict[int, str],
 ) -> tuple[np.ndarray, int]:
-  """The next example that is readable; adds to `unreadable` those that are not.
+  """The next readable example; adds unreadable ones to `unreadable`.
 
-  After the last example of a source of a mixture comes its first one again.
+  Within a source of a mixture, the first example follows the last one.
   """
   first, size = 0, source.dataset.num_examples
   for part, _ in source.dataset.mixture:
@@ -139,9 +139,9 @@ def _check_shape(
 ) -> None:
   if image.shape != shape:
     raise ValueError(
-      f"{source.dataset.ids([index])[0]} is {image.shape} after the "
-      f"transforms, other images of this split are {shape}; a batch needs one "
-      'shape: add "resize(SIZE)", or "resize_small(SIZE)" and '
+      f"{source.dataset.ids([index])[0]} has the shape {image.shape} after the "
+      f"transforms, but other images of this split have {shape}; a batch needs "
+      'one shape: add "resize(SIZE)", or "resize_small(SIZE)" and '
       '"center_crop(SIZE)", to the transforms'
     )
 

@@ -1,12 +1,13 @@
-"""The line-up: which example stands at which place of an endless training.
+"""The order of training examples: the example at each position of training.
 
-A part lines up its examples epoch after epoch, each epoch in a new order that
-follows from (seed, epoch). A mixture takes from the line-ups of its parts, by
-their weights: draw j of a part of the share w stands at the time (j + u) / w,
-with u in [0, 1) hashed from (seed, part, j), and the draws of all parts are
-taken in the order of their times. So every stretch of the line-up has the
-shares of the weights, give or take a few draws, at places that follow no
-pattern; and any place is found at once, without counting from the start.
+Training is an endless sequence of positions. A part (a data set) contributes
+its examples epoch after epoch. Each epoch has a new order, which follows from
+(seed, epoch). A mixture draws from its parts by their weights: draw j of a part
+with share w has the time (j + u) / w, where u in [0, 1) is a hash of (seed,
+part, j). All draws are sorted by time. So every range of positions contains
+each part in the proportion of its weight, up to a few draws, at irregular
+positions. The example at any position is computed directly, without counting
+from the start.
 """
 
 import functools
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-# The first word of the seed; the transforms of images have another.
+# First word of the seeds of orders; the transforms have another.
 _ORDER = 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
@@ -22,16 +23,16 @@ _GOLDEN = 0x9E3779B97F4A7C15
 def line_up(
   positions: np.ndarray, *, seed: int, parts: Sequence[tuple[int, float]]
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The examples at some places of the line-up.
+  """The examples at some positions.
 
   Args:
-    positions: (n,) int64 places, from 0; best a short range.
+    positions: (n,) int64 positions, from 0; fast for a short range.
     seed: of the orders and of the interleaving.
-    parts: (number of examples, weight) of each part; one unless it is a
-      mixture. The examples of the parts are numbered one part after the other.
+    parts: (number of examples, weight) of each part; one part unless it is a
+      mixture. The examples are numbered part after part.
 
   Returns:
-    The numbers of the examples, and the epochs of their parts, (n,) int64 each.
+    The indices of the examples, and the epochs of their parts, (n,) int64 each.
   """
   weights = [weight for _, weight in parts]
   owners, draws = interleave(positions, seed=seed, weights=weights)
@@ -51,23 +52,23 @@ def line_up(
 def interleave(
   positions: np.ndarray, *, seed: int, weights: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The part at each place of a mixture, and how often it came before.
+  """The part at each position of a mixture, and the number of its draw.
 
   Args:
-    positions: (n,) int64 places, from 0; all between the least and the
-      greatest are worked out.
-    seed: of the places within their reach.
-    weights: of the parts, positive; only their ratios count.
+    positions: (n,) int64 positions, from 0; the complete range between the
+      smallest and the largest one is computed.
+    seed: of the hashes.
+    weights: of the parts, positive; only their ratios matter.
 
   Returns:
-    (n,) int64 the number of the part, and (n,) int64 the number of its draw:
-    k where the part stands at k earlier places.
+    (n,) int64 the index of the part, and (n,) int64 the number of its draw: k
+    if the part has k draws at earlier positions.
   """
   if len(weights) == 1 or not len(positions):
     return np.zeros_like(positions), np.array(positions)
   shares = np.asarray(weights, np.float64) / sum(weights)
-  # The count of a part before time t is t * share, less or plus one; so the
-  # time of place p lies between p - slack and p + slack.
+  # The number of draws of a part before time t is t * share, plus or minus one.
+  # So the time of position p is between p - slack and p + slack.
   slack = len(shares)
   start, stop = positions.min() - slack, positions.max() + 1 + slack
   least = np.maximum(np.floor(start * shares).astype(np.int64) - 1, 0)
@@ -79,30 +80,30 @@ def interleave(
   ]
   owners = np.repeat(np.arange(len(draws)), [len(each) for each in draws])
   draws = np.concatenate(draws)
-  # Stable: of equal times the first part comes first.
+  # Stable: for equal times, the first part comes first.
   ranking = np.argsort(np.concatenate(times), kind="stable")
-  # All draws that were left out at the start come before `start`.
+  # All omitted earlier draws have times before `start`.
   chosen = ranking[positions - least.sum()]
   return owners[chosen], draws[chosen]
 
 
 def _jitter(seed: int, part: int, draws: np.ndarray) -> np.ndarray:
-  """(n,) float64 in [0, 1), evenly spread and independent."""
+  """(n,) float64 in [0, 1), uniform and independent."""
   key = _mix(np.asarray([seed], np.uint64), part + 1)
   hashed = _mix(key ^ _mix(draws.astype(np.uint64), 0), 1)
   return (hashed >> np.uint64(11)) * 2.0**-53
 
 
 def _mix(values: np.ndarray, stream: int) -> np.ndarray:
-  """SplitMix64 (Steele, Lea and Flood 2014, figure 17), of uint64 arrays."""
+  """SplitMix64 (Steele, Lea and Flood 2014, figure 17) of uint64 arrays."""
   values = values + np.uint64((stream * _GOLDEN + _GOLDEN) % 2**64)
   values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
   values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
   return values ^ (values >> np.uint64(31))
 
 
-# Batches of one epoch come one after the other, from several threads: two
-# epochs of each part are kept.
+# Several threads make consecutive batches, so the orders of two epochs of each
+# part are cached.
 @functools.lru_cache(maxsize=32)
 def _orders(seed: int, part: int, size: int) -> Callable[[int], np.ndarray]:
   order = functools.partial(_permutation, seed, part, size)
@@ -110,8 +111,8 @@ def _orders(seed: int, part: int, size: int) -> Callable[[int], np.ndarray]:
 
 
 def _permutation(seed: int, part: int, size: int, epoch: int) -> np.ndarray:
-  # The seed of the first part is that of (seed, epoch): zeros at the end of a
-  # seed change nothing.
+  # The first part (0) has the same order as (seed, epoch) alone: zeros at the
+  # end of a seed have no effect.
   rng = np.random.Generator(np.random.Philox((_ORDER, seed, epoch, part)))
   order = rng.permutation(size)
   return order.astype(np.uint32) if size <= 2**32 else order

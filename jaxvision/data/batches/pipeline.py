@@ -1,11 +1,12 @@
 """Batches as a pure function of the step.
 
-Training: the examples of all epochs are lined up, each epoch in a new order,
-and batch `step` takes `batch_size` of them from place `step * batch_size` on.
-Batches may therefore straddle two epochs, and nothing is ever left out. The
-order follows from (seed, epoch), the transforms of an example from (seed,
-epoch, example), so that a run can go on from any step, with any number of
-threads, workers and processes, and see the same bytes.
+Training: the examples of all epochs form one sequence, each epoch in a new
+order. Batch `step` contains the `batch_size` examples from position `step *
+batch_size`. A batch may contain the end of one epoch and the start of the next,
+and no example is dropped. The order follows from (seed, epoch), and the
+transforms of an example from (seed, epoch, example). So a run can resume from
+any step, with any number of threads, workers and processes, and gets identical
+bytes.
 
 Evaluation: the examples in their own order, once; the last batch is padded.
 """
@@ -33,24 +34,24 @@ from jaxvision.data.transforms import host
 Batch = filling.Batch
 
 _RESIDENT_BYTES = 2**32
-_BLOCK = 1024  # examples that a thread adds to the resident ones at a time
+_BLOCK = 1024  # resident examples that a thread decodes in one call
 
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
-  """All batches of a split; made by `make_batches`.
+  """All batches of a split; created by `make_batches`.
 
   A batch is `{image (rows, h, w, c) uint8, label (rows,) int32, mask (rows,)
-  float32}`. Rows of mask 0 are zero: padding and, in evaluation, unreadable
-  images. In training these are replaced, see filling.py.
+  float32}`. Rows with mask 0 are zero: padding and, in evaluation, unreadable
+  images. In training, unreadable images are replaced, see filling.py.
 
   Attributes:
     examples: the transformed examples.
-    batch_size: examples in a batch, all processes together.
+    batch_size: number of examples in a batch, over all processes.
     seed: of the order and the transforms; None is evaluation.
-    rows: the share of this process in every batch.
-    threads: that make batches ahead of time; 0 makes them when asked for.
-    workers: processes that do it in place of the threads; 0 leaves it to them.
+    rows: the rows of this process in every batch.
+    threads: number of threads that prefetch batches; 0 makes them on demand.
+    workers: number of processes that replace the threads; 0 uses threads.
     image_shape: (h, w, c) after the transforms.
   """
 
@@ -68,34 +69,34 @@ class Batches:
 
   @property
   def steps_per_epoch(self) -> float:
-    """num_examples / batch_size, in general not a whole number."""
+    """num_examples / batch_size, in general not an integer."""
     return self.num_examples / self.batch_size
 
   @property
   def num_batches(self) -> int:
-    """Batches that see every example at least once; exactly in evaluation."""
+    """Number of batches that contain every example; each once in evaluation."""
     return math.ceil(self.steps_per_epoch)
 
   @property
   def unreadable(self) -> dict[int, str]:
-    """Index -> reason of the images found unreadable so far."""
+    """Index -> reason of the unreadable images found so far."""
     return self.examples.unreadable
 
   def indices(self, step: int) -> np.ndarray:
-    """(batch_size,) int32: the examples of the whole batch.
+    """(batch_size,) int32: the examples of the complete batch.
 
-    num_examples stands for padding, which is the last row of `resident()`.
+    num_examples means padding, which is the last row of `resident()`.
     """
     return self.line_up(step, step + 1)[0]
 
   def line_up(self, start: int, stop: int) -> np.ndarray:
-    """(stop - start, batch_size) int32: `indices` of these steps, at once."""
+    """(stop - start, batch_size) int32: `indices` of several steps."""
     positions = np.arange(start * self.batch_size, stop * self.batch_size)
     indices = self._order(positions)[0].astype(np.int32)
     return indices.reshape(-1, self.batch_size)
 
   def at(self, step: int) -> Batch:
-    """This process's rows of batch `step`."""
+    """The rows of batch `step` that belong to this process."""
     batch = filling.empty(self._layout())
     self.examples.count(self.fill(step, slice(None), batch))
     return batch
@@ -105,11 +106,11 @@ class Batches:
 
     Args:
       step: the batch.
-      rows: the part, among this process's rows.
-      batch: the arrays of all of this process's rows.
+      rows: the part, relative to the rows of this process.
+      batch: the arrays of all rows of this process.
 
     Returns:
-      index -> reason of the unreadable images that were met.
+      index -> reason of the unreadable images that were found.
     """
     indices, epochs = self._order(self._positions(step)[self.rows][rows])
     part = {name: array[rows] for name, array in batch.items()}
@@ -118,17 +119,17 @@ class Batches:
     )
 
   def iterate(self, start: int, stop: int) -> Iterator[Batch]:
-    """Batches `start` to `stop - 1`, made ahead of time.
+    """Yields batches `start` to `stop - 1`, with prefetching.
 
-    Errors of threads and workers are raised here. Close it
-    (contextlib.closing) if it is left before its end. Workers start with each
+    Errors of threads and workers are raised here. Close the iterator
+    (contextlib.closing) if it is not exhausted. Workers start with each
     iteration, which takes about a second, and end with it.
     """
     steps = range(start, stop)
     if not self.workers:
       yield from prefetch.make_ahead(self.at, steps, threads=self.threads)
       return
-    # Without what was found and kept so far, which each worker has of its own.
+    # Each worker has its own cache and its own count of unreadable images.
     fresh = dataclasses.replace(self.examples, unreadable={}, cache={})
     made = worker_processes.fill_ahead(
       dataclasses.replace(self, examples=fresh).fill,
@@ -143,12 +144,12 @@ class Batches:
         yield batch
 
   def resident(self, rows: np.ndarray | None = None) -> Batch:
-    """The whole split and a last row of padding, to be kept on the device.
+    """The complete split and a last row of padding, to keep on the device.
 
-    Row i is example i, so that `resident()` at `indices(step)` is the batch.
+    Row i is example i, so `resident()` at `indices(step)` is the batch.
 
     Args:
-      rows: those that are wanted, (n,); None is all.
+      rows: (n,) the requested rows; None is all rows.
 
     Raises:
       ValueError: as `check_resident`.
@@ -175,21 +176,21 @@ class Batches:
     return kept
 
   def check_resident(self) -> None:
-    """Whether the split may stay on the device.
+    """Checks that the split can be kept on the device.
 
     Raises:
-      ValueError: the transforms are random, or it is larger than 4 GiB.
+      ValueError: the transforms are random, or the split exceeds 4 GiB.
     """
     if self.examples.transform.random:
       raise ValueError(
-        "images that stay on the device cannot be transformed at random on "
-        "the host; use data.device_transforms, or data.placement='host'"
+        "images that are kept on the device cannot have random host "
+        "transforms; use data.device_transforms, or data.placement='host'"
       )
     size = self.num_examples * math.prod(self.image_shape)
     if size > _RESIDENT_BYTES:
       raise ValueError(
-        f"the split needs {size / 2**30:.1f} GiB, more than the "
-        f"{_RESIDENT_BYTES / 2**30:.0f} GiB that may stay on the device; set "
+        f"the split needs {size / 2**30:.1f} GiB, more than the limit of "
+        f"{_RESIDENT_BYTES / 2**30:.0f} GiB for data on the device; set "
         "data.placement='host'"
       )
 
@@ -201,7 +202,7 @@ class Batches:
     return step * self.batch_size + np.arange(self.batch_size)
 
   def _order(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Indices and epochs of the examples at these places of the line-up."""
+    """Indices and epochs of the examples at these positions."""
     if self.seed is None:
       indices = np.minimum(positions, self.num_examples)
       return indices, np.zeros_like(indices)
@@ -226,21 +227,21 @@ def make_batches(
 
   Args:
     dataset: the split.
-    batch_size: examples in a batch, all processes together.
+    batch_size: number of examples in a batch, over all processes.
     transforms: host transforms as text: ("resize(224)", "random_flip").
-    channels: 3 for RGB, 1 for grey; for arrays, what they have.
-    seed: of the order and the transforms, in [0, 2^32); None evaluates:
-      in order, each example once, the last batch padded.
-    rows: the share of this process, a slice of the batch or their numbers.
-    threads: that read and decode ahead; 0 does it when a batch is asked for.
-    workers: processes that do so in place of the threads, if it is not 0.
-    max_unreadable: the share of unreadable images that is tolerated.
-    max_pixels: that an image may have before its transforms.
+    channels: 3 for RGB, 1 for grey; for arrays, their number of channels.
+    seed: of the order and the transforms, in [0, 2^32). None is evaluation: in
+      order, each example once, the last batch padded.
+    rows: the rows of this process, as a slice of the batch or as indices.
+    threads: number of threads that prefetch; 0 makes batches on demand.
+    workers: number of processes that replace the threads; 0 uses threads.
+    max_unreadable: maximum fraction of unreadable images.
+    max_pixels: maximum number of pixels of an image before its transforms.
 
   Raises:
-    ValueError: random transforms in evaluation, a share of rows outside the
-      batch, images of several shapes.
-    UnreadableImage: no image at all, or too many, can be read.
+    ValueError: random transforms in evaluation, rows outside the batch, or
+      images of several shapes.
+    UnreadableImage: no image is readable, or too many are unreadable.
   """
   transform = host.make_host_transform(transforms)
   if seed is None and transform.random:
@@ -249,7 +250,7 @@ def make_batches(
       "use resize, resize_small and center_crop"
     )
   if seed is not None and not 0 <= seed < 2**32:
-    raise ValueError(f"seed is {seed}; it must lie in [0, 2^32)")
+    raise ValueError(f"seed is {seed}; it must be in [0, 2^32)")
   _check_sizes(dataset, batch_size, seed, rows)
   source = examples.Examples(
     dataset, transform, channels, max_unreadable, max_pixels
@@ -275,7 +276,7 @@ def _check_sizes(
     raise ValueError(f"batch size {batch_size}; it must be at least 1")
   if seed is not None and batch_size > dataset.num_examples:
     logging.getLogger(__name__).warning(
-      "a batch of %d holds each of the %d examples of %r more than once",
+      "a batch of %d contains the %d examples of %r more than once",
       batch_size,
       dataset.num_examples,
       dataset.split,
@@ -285,4 +286,4 @@ def _check_sizes(
   else:
     outside = rows.step not in (None, 1) or (rows.stop or 0) > batch_size
   if outside:
-    raise ValueError(f"{rows} is not a share of a batch of {batch_size}")
+    raise ValueError(f"the rows {rows} are outside a batch of {batch_size}")

@@ -13,7 +13,7 @@ from typing import TypeVar
 S = TypeVar("S")
 T = TypeVar("T")
 
-_ENDS_WITHIN = 5.0  # seconds, after the last result has been taken
+_ENDS_WITHIN = 5.0  # seconds that threads get to end after the deadline result
 
 
 def make_ahead(
@@ -21,33 +21,34 @@ def make_ahead(
 ) -> Iterator[T]:
   """Yields make(step) in the order of the steps.
 
-  As many are made or wait to be taken as there are threads. What `make` raises
-  is raised here in its turn. Leaving early waits for those that have begun, but
-  not for ever: a read from a disk that does not answer never ends. Its thread
-  is left behind and does not keep the process from ending.
+  The number of results in progress or waiting is at most the number of threads.
+  Exceptions of `make` are raised here, in order. If the iteration ends early,
+  it waits for calls in progress, but only for a limited time: a read from a
+  disk that does not respond may never end. Such a thread is abandoned; it does
+  not prevent the end of the process.
 
   Args:
     make: called from the threads.
-    steps: its arguments.
-    threads: at least 1; 0 makes each when it is asked for.
+    steps: the arguments.
+    threads: at least 1; 0 makes each result on demand.
   """
   if not threads:
     yield from map(make, steps)
     return
-  coming, tasks = iter(steps), queue.SimpleQueue()
+  remaining, tasks = iter(steps), queue.SimpleQueue()
   # Not a ThreadPoolExecutor: it waits for its threads, also when Python ends.
-  crew = [
+  workers = [
     threading.Thread(target=_work, args=(make, tasks), daemon=True)
     for _ in range(threads)
   ]
   pending = collections.deque()
 
   def submit(number: int) -> None:
-    for step in itertools.islice(coming, number):
+    for step in itertools.islice(remaining, number):
       pending.append(concurrent.futures.Future())
       tasks.put((pending[-1], step))
 
-  for thread in crew:
+  for thread in workers:
     thread.start()
   try:
     submit(threads)
@@ -55,13 +56,13 @@ def make_ahead(
       made = pending.popleft().result()
       submit(1)
       yield made
-      del made  # not held while the next one is waited for
+      del made  # frees the result before waiting for the next one
   finally:
     for future in pending:
       future.cancel()
-    for _ in crew:
+    for _ in workers:
       tasks.put(None)
-    _end(crew)
+    _end(workers)
 
 
 def _work(make: Callable[[S], T], tasks: queue.SimpleQueue) -> None:
@@ -70,20 +71,20 @@ def _work(make: Callable[[S], T], tasks: queue.SimpleQueue) -> None:
     if future.set_running_or_notify_cancel():
       try:
         future.set_result(make(step))
-      except BaseException as error:  # raised where the result is taken
+      except BaseException as error:  # raised where the result is used
         future.set_exception(error)
-    del task, future  # the result is not held until the next one
+    del task, future  # frees the result before the next task
 
 
-def _end(crew: list[threading.Thread]) -> None:
-  last = time.monotonic() + _ENDS_WITHIN
-  for thread in crew:
-    thread.join(max(0.0, last - time.monotonic()))
-  if stuck := sum(thread.is_alive() for thread in crew):
+def _end(workers: list[threading.Thread]) -> None:
+  deadline = time.monotonic() + _ENDS_WITHIN
+  for thread in workers:
+    thread.join(max(0.0, deadline - time.monotonic()))
+  if stuck := sum(thread.is_alive() for thread in workers):
     logging.getLogger(__name__).warning(
-      "%d of %d threads that read data have not ended within %g seconds; they "
-      "are left behind. Look whether the disk of the data still answers.",
+      "%d of %d threads that read data have not ended within %g seconds and "
+      "are abandoned. Check whether the disk of the data still responds.",
       stuck,
-      len(crew),
+      len(workers),
       _ENDS_WITHIN,
     )

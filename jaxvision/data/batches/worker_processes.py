@@ -1,15 +1,15 @@
-"""Worker processes that fill the rows of batches, in memory that is shared.
+"""Worker processes that fill the rows of batches in shared memory.
 
-Every batch is divided among all workers, row by row, so that the memory does
-not grow with their number: there are _AHEAD batches beyond those that the
-receiver holds. A batch is not copied; its memory is used again as soon as none
-of its arrays is left.
+The rows of every batch are divided among all workers, so that the memory does
+not grow with their number: there are _AHEAD batches in addition to those that
+the receiver holds. A batch is not copied. Its memory is reused when none of its
+arrays is referenced any more.
 
-A worker is a Python process of its own that imports neither JAX nor the
-program's main module. It is told what to do by pickles on its stdin, and
-answers by pickles on its stdout. If it dies, its answers end, and another one
-fills its rows; it is an error if that dies of the same batch again. If this
-process dies, the requests end, and so does the worker.
+A worker is a separate Python process that imports neither JAX nor the main
+module of the program. It receives requests as pickles on stdin and sends
+answers as pickles on stdout. If a worker dies, its stdout ends, and a new
+worker fills its rows. If several workers in a row die at the same batch, this
+is an error. If the parent process dies, stdin ends, and the worker exits.
 """
 
 import collections
@@ -38,13 +38,13 @@ Batch = dict[str, np.ndarray]
 Fill = Callable[[int, slice, Batch], Any]
 Layout = Mapping[str, tuple[tuple[int, ...], str]]
 
-_DIES_WITHIN = 10.0  # seconds, after its answers have ended
-_REPLACED = 2  # times a worker is replaced that dies of the same batch
-_AHEAD = 2  # batches that are made while one is used
+_DIES_WITHIN = 10.0  # seconds that a worker gets to exit after stdout ends
+_REPLACED = 2  # replacements of a worker that dies at the same batch
+_AHEAD = 2  # batches in preparation while one is used
 _ALIGNMENT = 64  # bytes; a cache line
-# Schedulers send these to every process of a job. The parent may finish its
-# step; its end is the end of the requests.
-_FOR_THE_PARENT = (
+# Schedulers send these signals to every process of a job. Workers ignore them,
+# so that the parent can finish its step. They exit when the requests end.
+_IGNORED_SIGNALS = (
   signal.SIGHUP,
   signal.SIGINT,
   signal.SIGTERM,
@@ -68,13 +68,13 @@ class Died(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-  """Places for batches in one file without a name, of which all share pages.
+  """Shared memory for batches: an unnamed file that all processes map.
 
   Attributes:
-    file: its descriptor.
+    file: the file descriptor.
     layout: name -> (shape, dtype) of the arrays of a batch.
-    places: the maps of those that exist.
-    free: the numbers of those that may be used.
+    places: the memory map of each existing place for a batch, by number.
+    free: the numbers of the unused places.
   """
 
   file: int
@@ -83,7 +83,7 @@ class Memory:
   free: list[int] = dataclasses.field(default_factory=list)
 
   def place(self, number: int) -> mmap.mmap:
-    """Maps a place, which makes it when there is none of this number."""
+    """Maps a place; creates it if it does not exist."""
     if number not in self.places:
       size = _size(self.layout)
       if os.fstat(self.file).st_size < (number + 1) * size:
@@ -92,7 +92,7 @@ class Memory:
     return self.places[number]
 
   def reserve(self) -> tuple[int, Batch]:
-    """A place that nobody uses, until the arrays in it are forgotten."""
+    """Reserves an unused place until its arrays are no longer referenced."""
     number = self.free.pop() if self.free else len(self.places)
     whole = np.frombuffer(self.place(number), np.uint8)
     weakref.finalize(whole, self.free.append, number).atexit = False
@@ -104,8 +104,8 @@ class Worker:
   """A process that fills the same rows of every batch.
 
   Attributes:
-    process: see the top of this file.
-    rows: those that it fills.
+    process: a process that runs `serve`.
+    rows: the rows that it fills.
   """
 
   process: subprocess.Popen
@@ -118,61 +118,64 @@ def fill_ahead(
   """Yields batches that workers fill, in the order of the steps.
 
   Args:
-    fill: (step, rows, batch) -> anything: writes these rows of the arrays. It
-      is copied into the workers.
-    steps: the batches.
-    layout: name -> (shape, dtype) of each array; the first axis are the rows.
-    workers: how many, at least 1.
+    fill: (step, rows, batch) -> result: writes these rows of the arrays. It is
+      copied into the workers.
+    steps: of the batches.
+    layout: name -> (shape, dtype) of each array; the first axis is the rows.
+    workers: number of workers, at least 1.
 
   Yields:
-    The arrays, and what `fill` returned for the rows of each worker.
+    The arrays, and the results of `fill` for the rows of each worker.
 
   Raises:
-    Died: a worker died, and so did those in its place; says of what.
-    Exception: whatever `fill` raised, with the worker's traceback as a note.
+    Died: a worker and its replacements died; the message has the cause.
+    Exception: an exception of `fill`, with the worker's traceback as a note.
   """
-  coming, pending = iter(steps), collections.deque()
-  with _memory(layout) as memory, _crew(fill, memory, workers) as (crew, hire):
+  remaining, pending = iter(steps), collections.deque()
+  with (
+    _memory(layout) as memory,
+    _started(fill, memory, workers) as (pool, start_worker),
+  ):
 
     def send(number: int) -> None:
-      for step in itertools.islice(coming, number):
+      for step in itertools.islice(remaining, number):
         place, batch = memory.reserve()
-        for worker in crew:
+        for worker in pool:
           _send(worker, (step, place, worker.rows))
         pending.append((step, place, batch))
 
     def receive(number: int, step: int, place: int) -> Any:
       for left in reversed(range(1 + _REPLACED)):
         try:
-          return _receive(crew[number], step)
+          return _receive(pool[number], step)
         except Died as death:
           if not (left and death.status < 0):
             raise
           logging.getLogger(__name__).warning("%s; it is replaced", death)
-        _end(crew[number])
-        crew[number] = hire(crew[number].rows)
+        _end(pool[number])
+        pool[number] = start_worker(pool[number].rows)
         for each in [(step, place), *(sent[:2] for sent in pending)]:
-          _send(crew[number], (*each, crew[number].rows))
+          _send(pool[number], (*each, pool[number].rows))
 
     send(1 + _AHEAD)
     while pending:
       step, place, batch = pending.popleft()
       found = [receive(number, step, place) for number in range(workers)]
       yield batch, found
-      del batch  # so that its place is free when the next one is sent
+      del batch  # frees its place before the next batch is sent
       send(1)
 
 
 def serve() -> None:
-  """What a worker does: answers requests until there are none."""
+  """The main function of a worker: answers requests until stdin ends."""
   import cv2
 
-  for number in _FOR_THE_PARENT:
+  for number in _IGNORED_SIGNALS:
     signal.signal(number, signal.SIG_IGN)
   cv2.setNumThreads(1)
   requests = os.fdopen(os.dup(0), "rb")
   answers = os.fdopen(os.dup(1), "wb")
-  # What libraries print must not come between the answers.
+  # Output of libraries must not appear between the answers.
   os.dup2(2, 1)
   for bundle in pickle.load(requests).values():
     user_code.register(bundle)
@@ -184,7 +187,7 @@ def serve() -> None:
       batch = _arrays(np.frombuffer(memory.place(place), np.uint8), layout)
       try:
         answer = True, fill(step, rows, batch)
-      except Exception as error:  # raised where the batch is taken
+      except Exception as error:  # raised where the batch is used
         answer = False, _portable(error)
       pickle.dump(answer, answers)
       answers.flush()
@@ -205,23 +208,23 @@ def _memory(layout: Layout) -> Iterator[Memory]:
 
 
 @contextlib.contextmanager
-def _crew(
+def _started(
   fill: Fill, memory: Memory, workers: int
 ) -> Iterator[tuple[list[Worker], Callable[[slice], Worker]]]:
-  """Starts the workers; ends them on leaving, whatever they do.
+  """Starts the workers; kills them at the end of the block.
 
   Yields:
-    The workers, and what starts another one for the same rows.
+    The workers, and a function that starts a worker for some rows.
   """
-  import cloudpickle  # which takes functions inside functions, too
+  import cloudpickle  # pickle cannot serialize nested functions
 
   rows = next(iter(memory.layout.values()))[0][0]
   bounds = [rows * i // workers for i in range(workers + 1)]
-  # Code of the user's own comes first: what follows is made of it.
+  # User-defined code comes first, because unpickling the rest needs it.
   start = pickle.dumps(user_code.registered())
   start += cloudpickle.dumps((fill, memory.file, dict(memory.layout)))
 
-  def begin(rows: slice) -> Worker:
+  def spawn(rows: slice) -> Worker:
     process = subprocess.Popen(
       [sys.executable, "-c", _START.format(sys.path)],
       stdin=subprocess.PIPE,
@@ -230,29 +233,29 @@ def _crew(
     )
     return Worker(process, rows)
 
-  def hire(rows: slice) -> Worker:
-    worker = begin(rows)
+  def start_worker(rows: slice) -> Worker:
+    worker = spawn(rows)
     _write(worker, start)
     return worker
 
-  crew = []
+  pool = []
   try:
     for first, last in itertools.pairwise(bounds):
-      crew.append(begin(slice(first, last)))
-    for worker in crew:
+      pool.append(spawn(slice(first, last)))
+    for worker in pool:
       _write(worker, start)
-    yield crew, hire
+    yield pool, start_worker
   finally:
-    for worker in crew:
+    for worker in pool:
       worker.process.kill()
     last = time.monotonic() + _DIES_WITHIN
-    for worker in crew:
+    for worker in pool:
       _end(worker, last - time.monotonic())
 
 
 def _end(worker: Worker, within: float = _DIES_WITHIN) -> None:
   worker.process.kill()
-  # One that reads from a disk that does not answer is not even killed.
+  # A process that waits for a disk that does not respond cannot be killed.
   with contextlib.suppress(subprocess.TimeoutExpired):
     worker.process.wait(max(0.0, within))
   with contextlib.suppress(BrokenPipeError):
@@ -265,7 +268,7 @@ def _send(worker: Worker, request: Any) -> None:
 
 
 def _write(worker: Worker, content: bytes) -> None:
-  # A dead worker is found when its answer is asked for.
+  # A dead worker is detected when its answer is read.
   with contextlib.suppress(BrokenPipeError):
     worker.process.stdin.write(content)
     worker.process.stdin.flush()
@@ -274,35 +277,37 @@ def _write(worker: Worker, content: bytes) -> None:
 def _receive(worker: Worker, step: int) -> Any:
   try:
     succeeded, answer = pickle.load(worker.process.stdout)
-  # A pickle that is cut is one or the other.
+  # A truncated pickle raises one of these.
   except (EOFError, pickle.UnpicklingError):
     try:
       status = worker.process.wait(_DIES_WITHIN)
     except subprocess.TimeoutExpired:
       worker.process.kill()
       status = worker.process.wait()
-    raise Died(_epitaph(worker.process.pid, status, step), status) from None
+    raise Died(
+      _describe_death(worker.process.pid, status, step), status
+    ) from None
   if not succeeded:
     raise answer
   return answer
 
 
-def _epitaph(pid: int, code: int, step: int) -> str:
+def _describe_death(pid: int, code: int, step: int) -> str:
   if code >= 0:
-    cause = f"ended with exit code {code}; its message stands above"
+    cause = f"ended with exit code {code}; see its message above"
   else:
     name = signal.Signals(-code).name
     cause = f"was ended by {name}"
     if name == "SIGKILL":
       cause += (
-        "; if it was the system, for want of memory, lower data.workers or "
-        "the batch size"
+        "; if the system killed it because of low memory, reduce data.workers "
+        "or the batch size"
       )
   return f"data worker {pid}, filling batch {step}, {cause}"
 
 
 def _portable(error: Exception) -> Exception:
-  """The error with its traceback as text, which alone can be pickled."""
+  """The error with its traceback as text; traceback objects cannot be pickled."""
   lines = "".join(traceback.format_exception(error))
   error.add_note(f"in a data worker:\n{lines}")
   try:
@@ -313,7 +318,7 @@ def _portable(error: Exception) -> Exception:
 
 
 def _size(layout: Layout) -> int:
-  """Bytes of a batch, whole pages."""
+  """Bytes of a batch, rounded up to memory pages."""
   size = sum(_aligned(*each) for each in layout.values())
   return -(-size // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
 
@@ -324,7 +329,7 @@ def _aligned(shape: tuple[int, ...], dtype: str) -> int:
 
 
 def _arrays(whole: np.ndarray, layout: Layout) -> Batch:
-  """The arrays of a batch, one after the other in (bytes,) uint8."""
+  """The arrays of a batch, as consecutive views of (bytes,) uint8."""
   found, first = {}, 0
   for name, (shape, dtype) in layout.items():
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize

@@ -222,9 +222,9 @@ def test_a_batch_may_hold_few_examples_many_times(dataset, caplog):
   ("changes", "message"),
   [
     ({"batch_size": 0}, "at least 1"),
-    ({"seed": -1}, "must lie in"),
+    ({"seed": -1}, "must be in"),
     ({"seed": None, "transforms": ("random_flip",)}, "evaluation must not be"),
-    ({"rows": slice(2, 9)}, "is not a share of a batch of 4"),
+    ({"rows": slice(2, 9)}, "outside a batch of 4"),
     ({"channels": 1}, "have 3 channels"),
     ({"transforms": ("center_crop(9)",)}, "resize_small"),
   ],

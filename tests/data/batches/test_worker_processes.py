@@ -134,7 +134,7 @@ def test_a_killed_worker_is_replaced(caplog):
   expected = [(10 * step + np.arange(5)).tolist() for step in range(12)]
   assert found == expected
   for victim in victims:
-    text = rf"worker {victim}, .* by SIGKILL; .* lower data.workers.*replaced"
+    text = rf"worker {victim}, .* by SIGKILL; .* reduce data.workers.*replaced"
     assert re.search(text, caplog.text)
   assert not children()
 
