@@ -156,7 +156,7 @@ def test_splits_of_a_probe_that_overlap_are_said(file, images, capsys):
   arguments += ["--data", str(images), "--train", "train", "--test", "train"]
   assert cli.main([*arguments, "--probes", "pixels/knn(k=1)"]) == 0
   said = "".join(capsys.readouterr())
-  assert "examples of test ('train') are in train ('train'), too" in said
+  assert "examples of test ('train') are also in train ('train')" in said
 
 
 def test_weights_are_measured_on_a_folder(file, images, tmp_path, capsys):

@@ -307,7 +307,7 @@ def _describe_death(pid: int, code: int, step: int) -> str:
 
 
 def _portable(error: Exception) -> Exception:
-  """The error with its traceback as text; traceback objects cannot be pickled."""
+  """The error with its traceback as text, which can be pickled."""
   lines = "".join(traceback.format_exception(error))
   error.add_note(f"in a data worker:\n{lines}")
   try:

@@ -1,3 +1,3 @@
-"""What a data set contains, and what is wrong with it."""
+"""Inspection of data sets: their content and their problems."""
 
 __all__ = ["counts", "doctor", "finding", "identity", "integrity", "survey"]

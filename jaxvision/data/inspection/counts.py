@@ -1,4 +1,4 @@
-"""What a data set contains: counts per class, sizes, a few pictures."""
+"""Summaries of a data set: examples per class, image sizes, sample images."""
 
 import collections
 import dataclasses
@@ -10,23 +10,23 @@ from jaxvision.data import dataset as records
 from jaxvision.data import decoding, sources
 from jaxvision.data.decoding import profiles, resizing, unreadable
 
-_SHOWN = 640  # pixels of the longer side of an image that is shown
-_MEASURED = 256  # images per split whose size is looked at
+_SHOWN = 640  # maximum side of a sample image in pixels
+_MEASURED = 256  # images per split whose sizes are measured
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitSummary:
-  """One split, counted.
+  """The summary of a split.
 
   Attributes:
     name: of the data set.
-    split: what was asked for, such as "train[:80%]".
-    num_examples: how many there are.
-    counts: class name -> examples of it, in the order of the labels.
-    sizes: (height, width) -> images of it, the most frequent first; of at most
-      256 images, evenly spread over the split.
-    unreadable: id -> reason, among those 256.
-    broken_profiles: ids of those with a broken colour profile.
+    split: the split expression, such as "train[:80%]".
+    num_examples: number of examples.
+    counts: class name -> number of examples, in the order of the labels.
+    sizes: (height, width) -> number of images, the most frequent size first;
+      for at most 256 images, evenly spaced over the split.
+    unreadable: id -> reason, among these 256 images.
+    broken_profiles: ids of these images with a damaged colour profile.
   """
 
   name: str
@@ -41,15 +41,15 @@ class SplitSummary:
 def inspect(
   of: sources.Source, *, splits: Sequence[str], channels: int
 ) -> list[SplitSummary]:
-  """Counts splits of a data set; reads all their labels.
+  """Summarizes splits of a data set; reads all labels.
 
   Args:
     of: the data set.
-    splits: in the slicing syntax of TFDS; `split_sizes` says which exist.
-    channels: to decode to, 3 or 1.
+    splits: in the slicing syntax of TFDS; `split_sizes` lists the names.
+    channels: of the decoded images, 3 or 1.
 
   Raises:
-    ValueError: a label outside the classes, or as `open_dataset` does.
+    ValueError: a label outside the classes, or as in `open_dataset`.
   """
   return [
     _summarize(sources.open_dataset(of, split), channels) for split in splits
@@ -63,12 +63,12 @@ def sample(
 
   Args:
     dataset: a split.
-    per_class: images of each class, or fewer if there are not so many.
+    per_class: maximum number of images of each class.
     channels: 3 or 1.
 
   Returns:
-    Images (h, w, channels) uint8, of at most 640 pixels a side, and, for each,
-    the name of its class; unreadable images are left out.
+    Images (h, w, channels) uint8, at most 640 pixels a side, and the class name
+    of each. Unreadable images are skipped.
   """
   labels = dataset.labels()
   chosen = [
@@ -86,7 +86,7 @@ def sample(
 
 
 def _reduced(image: np.ndarray) -> np.ndarray:
-  """The image, or a smaller one: hundreds of photographs fill the memory."""
+  """Resizes a large image: hundreds of photographs would fill the memory."""
   scale = _SHOWN / max(image.shape[:2])
   if scale >= 1:
     return image
@@ -98,7 +98,7 @@ def _summarize(dataset: records.Dataset, channels: int) -> SplitSummary:
   labels = dataset.labels()
   num_classes = len(dataset.class_names)
   outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
-  # Records that cannot be read have no label.
+  # Unreadable records have no label.
   nameless = _unreadable(dataset, outside[:_MEASURED].tolist(), channels)
   if len(nameless) < min(len(outside), _MEASURED):
     wrong = next(i for i in outside if dataset.ids([int(i)])[0] not in nameless)
@@ -123,7 +123,7 @@ def _summarize(dataset: records.Dataset, channels: int) -> SplitSummary:
 def _unreadable(
   dataset: records.Dataset, indices: Sequence[int], channels: int
 ) -> dict[str, str]:
-  """id -> reason of those among some examples that cannot be read."""
+  """id -> reason of the unreadable images among some examples."""
   found = {}
   for index in indices:
     _, image = _read(dataset, index, channels)
@@ -152,7 +152,7 @@ def _measure(
 def _read(
   dataset: records.Dataset, index: int, channels: int
 ) -> tuple[bytes | np.ndarray | None, np.ndarray | str]:
-  """What is stored, and the image, or why it cannot be read."""
+  """The stored content, and the decoded image or the reason of the failure."""
   stored = None
   try:
     stored, _ = dataset.read([index])[0]

@@ -1,7 +1,7 @@
-"""What is wrong with a data set: its files, its images, its classes.
+"""Checks for problems of a data set: in its files, images and classes.
 
-A check is a function of surveys, one of each split, that returns findings. The
-limits are rules of thumb: what they catch is worth a look, not always wrong.
+A check is a function from surveys, one per split, to findings. The limits are
+heuristics: a finding deserves a look but is not always an error.
 """
 
 import os
@@ -16,13 +16,13 @@ from jaxvision.data.sources import prepared
 Finding = finding.Finding
 Surveys = Sequence[survey.Survey]
 
-_SAMPLED = 256  # images of each split that are looked at by default
-_ALL_BELOW = 20_000  # examples of a split that are all looked at in any case
+_SAMPLED = 256  # images of each large split that are examined by default
+_ALL_BELOW = 20_000  # smaller splits are always examined completely
 _LISTED = 3  # images or classes in one finding
 _TINY, _HUGE = 16, 4096  # pixels of a side
-_WASTEFUL = 1_000_000  # pixels of a typical image, many times what models see
-_TOLERATED = 0.01  # share of the images of a split that are in another, too
-_IMBALANCE = 10  # examples of the largest class per one of the smallest
+_WASTEFUL = 1_000_000  # pixels of a typical image, far more than models use
+_TOLERATED = 0.01  # fraction of a split's images that another split repeats
+_IMBALANCE = 10  # ratio of the largest class to the smallest class
 
 
 def diagnose(
@@ -32,11 +32,11 @@ def diagnose(
 
   Args:
     of: the data set.
-    channels: to decode to, 3 or 1.
-    every: looks at all images, not at a sample of large splits.
+    channels: of the decoded images, 3 or 1.
+    every: examines all images instead of a sample of large splits.
 
   Returns:
-    The findings, the worst first.
+    The findings, the most severe first.
   """
   findings = []
   if of.kind == "tfds":
@@ -77,7 +77,7 @@ def check_readable(surveys: Surveys) -> list[Finding]:
       "error",
       f"{len(each.unreadable)} of {len(each.indices):,} images of "
       f"{each.split.split} cannot be read: {_listed(each.unreadable)}",
-      "replace or remove them; runs go on without them up to the share "
+      "replace or remove them; runs skip them up to the fraction "
       "data.max_unreadable",
     )
     for each in surveys
@@ -86,14 +86,13 @@ def check_readable(surveys: Surveys) -> list[Finding]:
 
 
 def check_profiles(surveys: Surveys) -> list[Finding]:
-  """Colour profiles that are broken, which other programs warn of."""
+  """Damaged colour profiles, of which other programs warn."""
   return [
     Finding(
       "note",
-      f"{len(each.broken_profiles)} files of {each.split.split} have a broken "
+      f"{len(each.broken_profiles)} files of {each.split.split} have a damaged "
       f"colour profile: {_shortened(each.broken_profiles)}",
-      "nothing: profiles are not applied, the pixels are read as they are "
-      "stored",
+      "nothing: profiles are not applied, pixels are used as stored",
     )
     for each in surveys
     if each.broken_profiles
@@ -101,7 +100,7 @@ def check_profiles(surveys: Surveys) -> list[Finding]:
 
 
 def check_labels(surveys: Surveys) -> list[Finding]:
-  """Labels that are no class, and splits that lack classes of others."""
+  """Labels outside the classes, and splits without examples of a class."""
   findings = []
   for each in surveys:
     names = each.split.class_names
@@ -112,7 +111,7 @@ def check_labels(surveys: Surveys) -> list[Finding]:
         f"{wrong.size} examples of {each.split.split} have labels outside the "
         f"{len(names)} classes, such as {first} ({each.labels[wrong[0]]})"
       )
-      remedy = "if they are not published, use another split"
+      remedy = "if the labels are not published, use another split"
       findings.append(Finding("error", text, remedy))
       continue
     empty = np.flatnonzero(_counts(each) == 0)
@@ -122,7 +121,7 @@ def check_labels(surveys: Surveys) -> list[Finding]:
         f"{empty.size} of {len(names)} classes have no example in "
         f"{each.split.split}: {listed}"
       )
-      remedy = "add examples, or judge by the classes that are there"
+      remedy = "add examples, or evaluate only the classes with examples"
       findings.append(Finding("warning", text, remedy))
   return findings
 
@@ -141,13 +140,13 @@ def check_balance(surveys: Surveys) -> list[Finding]:
         f"the classes of {each.split.split} have between {least:,} "
         f"({rarest}) and {most:,} ({names[int(counts.argmax())]}) examples"
       )
-      remedy = "judge by the balanced accuracy, not by top1 alone"
+      remedy = "use the balanced accuracy in addition to top1"
       findings.append(Finding("warning", text, remedy))
   return findings
 
 
 def check_sizes(surveys: Surveys) -> list[Finding]:
-  """Images far smaller or larger than others, or than models see."""
+  """Images far smaller or larger than the others, or than models need."""
   findings = []
   for each in surveys:
     readable = each.sizes[:, 0] > 0
@@ -166,13 +165,13 @@ def check_sizes(surveys: Surveys) -> list[Finding]:
           f"{rows.sum()} of {len(rows):,} images of {each.split.split} have a "
           f"side {limit} pixels: {_listed(sides)}"
         )
-        remedy = "see whether they are what they should be"
+        remedy = "check whether these images are correct"
         findings.append(Finding("warning", text, remedy))
   return findings
 
 
 def check_duplicates(surveys: Surveys) -> list[Finding]:
-  """The same file, or pixels, in two splits or twice in one."""
+  """Files or pixels that occur in two splits, or twice in one."""
   findings = []
   for number, one in enumerate(surveys):
     for other in surveys[number + 1 :]:
@@ -180,20 +179,20 @@ def check_duplicates(surveys: Surveys) -> list[Finding]:
       if both.any():
         names = one.split.ids(one.indices[both][:_LISTED].tolist())
         text = (
-          f"{both.sum()} images of {one.split.split} are in "
-          f"{other.split.split}, too: {', '.join(names)}"
+          f"{both.sum()} images of {one.split.split} are also in "
+          f"{other.split.split}: {', '.join(names)}"
         )
         remedy = (
-          f"remove them from {one.split.split}: what is measured on images "
-          "that were trained on says little"
+          f"remove them from {one.split.split}: metrics on training images "
+          "do not measure generalization"
         )
-        # Published data sets have a few.
+        # Published data sets have a few duplicates.
         severity = "error" if both.mean() > _TOLERATED else "warning"
         findings.append(Finding(severity, text, remedy))
     findings += _check_repeated(one)
   if any(len(each.indices) < each.split.num_examples for each in surveys):
-    text = "only a sample was looked at; duplicates need all images"
-    findings.append(Finding("note", text, "examine them with --all"))
+    text = "only a sample was examined; duplicates need all images"
+    findings.append(Finding("note", text, "examine all images with --all"))
   return findings
 
 
@@ -212,15 +211,15 @@ def _check_repeated(each: survey.Survey) -> list[Finding]:
   shown = contradicts if contradicts.any() else again
   names = each.split.ids(each.indices[shown][:_LISTED].tolist())
   text = (
-    f"{again.sum()} images of {name} are there more than once, "
-    f"{contradicts.sum()} of them with other labels: {', '.join(names)}"
+    f"{again.sum()} images of {name} occur more than once, "
+    f"{contradicts.sum()} of them with different labels: {', '.join(names)}"
   )
   severity = "warning" if contradicts.any() else "note"
-  return [Finding(severity, text, "keep one of each, with the right label")]
+  return [Finding(severity, text, "keep one of each, with the correct label")]
 
 
 def describe_speed(surveys: Surveys) -> list[Finding]:
-  """How fast the images were read and decoded."""
+  """The speed of reading and decoding the images."""
   count = sum(len(each.indices) for each in surveys)
   seconds = sum(each.seconds for each in surveys)
   sizes = np.concatenate([each.sizes for each in surveys])
@@ -232,8 +231,8 @@ def describe_speed(surveys: Surveys) -> list[Finding]:
   remedy = ""
   if height * width > _WASTEFUL:
     remedy = (
-      "they are much larger than what models see: prepare them smaller, with "
-      "`jaxvision data prepare ... --resize_small=512`"
+      "they are much larger than models need: prepare them at a smaller size, "
+      "with `jaxvision data prepare ... --resize_small=512`"
     )
   return [Finding("note", text, remedy)]
 
@@ -250,7 +249,7 @@ CHECKS: tuple[Callable[[Surveys], list[Finding]], ...] = (
 
 
 def _counts(each: survey.Survey) -> np.ndarray:
-  """(k,) examples of each class; labels outside of them do not count."""
+  """(k,) number of examples of each class; ignores labels outside of them."""
   names = each.split.class_names
   known = each.labels[(each.labels >= 0) & (each.labels < len(names))]
   return np.bincount(known, minlength=len(names))

@@ -1,20 +1,20 @@
-"""What an examination of a data set finds, and what to do about it."""
+"""Findings of an examination of a data set, with remedies."""
 
 import dataclasses
 
-# From bad to good: what makes results wrong or stops a run, what may, and what
-# is merely good to know.
+# error: makes results wrong or stops a run. warning: may do so. note:
+# information.
 SEVERITIES = ("error", "warning", "note")
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-  """One thing that was found.
+  """One finding.
 
   Attributes:
     severity: one of SEVERITIES.
-    text: what is the case, with numbers and names.
-    remedy: what to do about it; empty where nothing needs to be done.
+    text: the finding, with numbers and names.
+    remedy: what to do about it; empty if nothing needs to be done.
   """
 
   severity: str

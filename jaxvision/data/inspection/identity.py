@@ -1,9 +1,9 @@
-"""Which examples a split has: a digest of their ids, and keys that compare.
+"""Identity of a split's examples: digests of their ids, and comparable keys.
 
-The ids of most sources name files, and with them their content. Where they are
-only positions (.npz, TFDS, a `Dataset` of the user's own), labels and a sample
-of the content count, too. Nothing reads all images. Of splits of more than a
-million examples, a million ids count, evenly spread.
+The ids of most sources are file names, which identify the content. If the ids
+are only positions (.npz, TFDS, a user's `Dataset`), labels and a sample of the
+content are included. Images are never all read. For a split of more than a
+million examples, a million evenly spaced ids are used.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ import numpy as np
 
 from jaxvision.data import dataset
 
-# Raised whenever equal data would get another digest.
+# Increased whenever the digests of the same data change.
 _VERSION = 1
 _MOST_IDS = 1_000_000
-_BLOCK = 10_000  # ids held as text at once
-_SAMPLED = 32  # examples that are read of a source that names no files
+_BLOCK = 10_000  # ids that are in memory as text
+_SAMPLED = 32  # examples that are read if the ids are not file names
 _LISTED = 5
 
 Record = dict[str, Any]
@@ -28,16 +28,16 @@ Record = dict[str, Any]
 def identify(
   splits: Mapping[str, dataset.Dataset],
 ) -> tuple[Record, dict[str, np.ndarray]]:
-  """What must not change while a run goes on, and keys of the examples.
+  """The identity of the data of a run, and keys of the examples.
 
   Args:
     splits: by role: train, validation, test.
 
   Returns:
-    For a JSON file {"version", "class_names", "splits": {role: {"split",
-    "num_examples", "ids", "content"}}}, of which the last two are digests; and
-    (n,) uint64 by role, sorted: a number for each example, equal for equal
-    ones. Of more than a million examples, a million have one, evenly spread.
+    A JSON object {"version", "class_names", "splits": {role: {"split",
+    "num_examples", "ids", "content"}}}, whose last two fields are digests; and
+    sorted (n,) uint64 keys by role: equal examples have equal keys. If there
+    are more than a million examples, a million evenly spaced ones have keys.
   """
   described, keys = {}, {}
   for role, each in splits.items():
@@ -51,7 +51,7 @@ def identify(
 
 
 def differences(then: Record, now: Record) -> list[str]:
-  """What is not the same in two records, in words; of roles that both have."""
+  """Describes the differences of two records, for the roles that both have."""
   found = _class_differences(then["class_names"], now["class_names"])
   for role, each in now["splits"].items():
     before = then["splits"].get(role)
@@ -61,23 +61,24 @@ def differences(then: Record, now: Record) -> list[str]:
     if old != new:
       found.append(f"{role}: {old:,} examples then, {new:,} now")
     elif then.get("version") != now["version"]:
-      continue  # digests of another kind
+      continue  # digests of another version cannot be compared
     elif before["ids"] != each["ids"]:
       found.append(
-        f"{role}: as many examples ({new:,}), but others, or in another order"
+        f"{role}: as many examples ({new:,}), but different ones, or in "
+        "another order"
       )
     elif before["content"] != each["content"]:
       found.append(
-        f"{role}: the same {new:,} examples by name, but with other labels or "
-        "contents"
+        f"{role}: the same {new:,} examples by name, but with different labels "
+        "or contents"
       )
   return found
 
 
 def keeps_classes(then: Record, now: Record) -> bool:
-  """Whether the classes of both have the same numbers, as far as is known.
+  """Whether the classes of both records have the same numbers, if known.
 
-  A class may be called otherwise now, but not be another's successor.
+  A class may have a new name, but no other class may take its number.
   """
   old, new = then["class_names"], now["class_names"]
   place = {name: number for number, name in enumerate(new)}
@@ -89,7 +90,7 @@ def keeps_classes(then: Record, now: Record) -> bool:
 def overlaps(
   splits: Mapping[str, dataset.Dataset], keys: Mapping[str, np.ndarray]
 ) -> list[str]:
-  """Which roles share examples, and what that does, in words.
+  """Describes which roles share examples, and the effect.
 
   Args:
     splits: by role, "train" first.
@@ -101,14 +102,14 @@ def overlaps(
       shared = len(np.intersect1d(keys[role], keys[other], assume_unique=True))
       if shared:
         effect = (
-          "what is measured on images that were trained on says little"
+          "metrics on training images do not measure generalization"
           if other == "train"
-          else f"what is chosen by {other} looks better on {role} than it is"
+          else f"a choice made on {other} biases the metrics on {role}"
         )
         found.append(
           f"{shared:,} of the {splits[role].num_examples:,} examples of {role} "
-          f"({splits[role].split!r}) are in {other} "
-          f"({splits[other].split!r}), too: {effect}"
+          f"({splits[role].split!r}) are also in {other} "
+          f"({splits[other].split!r}): {effect}"
         )
   return found
 
@@ -116,7 +117,7 @@ def overlaps(
 def leaves(
   split: dataset.Dataset, start: int = 0, stop: int | None = None
 ) -> list[dataset.Range]:
-  """The ranges of whole splits of sources that a split consists of."""
+  """The ranges of the source splits that a split consists of."""
   stop = split.num_examples if stop is None else stop
   if not split.ranges:
     return [(split, start, stop)]
@@ -136,10 +137,10 @@ def _identify(split: dataset.Dataset) -> tuple[Record, np.ndarray]:
     ids.update(f"{leaf.split} {start} {stop}\0".encode() + hashes.tobytes())
     where = f"{os.path.realpath(leaf.name)}\0{leaf.split}"
     keys.append(hashes ^ np.frombuffer(_hash(_encoded(where)), "<u8"))
-    told = (
+    data = (
       _sample(leaf, start, stop) if leaf.content is None else leaf.content()
     )
-    content.update(hashlib.sha256(told).digest())
+    content.update(hashlib.sha256(data).digest())
   record = {
     "split": split.split,
     "num_examples": split.num_examples,
@@ -152,7 +153,7 @@ def _identify(split: dataset.Dataset) -> tuple[Record, np.ndarray]:
 def _hashes(
   leaf: dataset.Dataset, start: int, stop: int, total: int
 ) -> np.ndarray:
-  """(n,) uint64 of the ids of a range, without the path of the data set."""
+  """(n,) uint64 hashes of the ids of a range, without the data set's path."""
   prefix = leaf.name.rstrip("/") + "/"
   step = max(1, -(-total // _MOST_IDS))
   blocks = []
@@ -172,7 +173,7 @@ def _encoded(text: str) -> bytes:
 
 
 def _sample(leaf: dataset.Dataset, start: int, stop: int) -> bytes:
-  """Bytes of a few examples; none where reading is not repeatable."""
+  """Bytes of a few examples; empty if reading is not reproducible."""
   count = min(_SAMPLED, stop - start)
   indices = np.linspace(start, stop - 1, count).astype(np.int64).tolist()
   once, again = (

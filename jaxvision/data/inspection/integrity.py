@@ -1,4 +1,4 @@
-"""Whether the files of a prepared data set are all there, and whole."""
+"""Checks that the files of a prepared data set are complete."""
 
 import pathlib
 from typing import Any
@@ -10,19 +10,19 @@ _LISTED = 3  # files in one finding
 
 
 def check_files(found: prepared.Prepared) -> list[finding.Finding]:
-  """What is wrong with the shards of a data set, and what lies about.
+  """Problems of the shards of a data set and of the files beside them.
 
-  Shards of array_record are opened and their records counted. Those of
-  TFRecord have no count, and are walked when the data set is opened.
+  Shards of array_record are opened and their records counted. Shards of
+  TFRecord have no count; they are scanned when the data set is opened.
 
   Args:
-    found: a data set that is prepared.
+    found: a prepared data set.
   """
   import tensorflow_datasets as tfds
 
   again = (
-    f"copy them from where they were made, or remove {found.directory} and "
-    "prepare it again"
+    f"copy them again from their source, or remove {found.directory} and "
+    "prepare the data set again"
   )
   splits = tfds.builder_from_directory(found.directory).info.splits
   findings = []
@@ -41,21 +41,21 @@ def check_files(found: prepared.Prepared) -> list[finding.Finding]:
 
 
 def _problem(path: pathlib.Path, length: int, file_format: str) -> str:
-  """What is wrong with a shard; empty if nothing is."""
+  """The problem of a shard; empty if there is none."""
   if not path.is_file():
     return f"{path.name} is missing"
   if file_format != "array_record":
     return ""
   records = _count(path)
   if isinstance(records, str):
-    return f"{path.name} is damaged or cut ({records})"
+    return f"{path.name} is damaged or truncated ({records})"
   if records != length:
     return f"{path.name} has {records:,} records, not {length:,}"
   return ""
 
 
 def _count(path: pathlib.Path) -> int | str:
-  """The records of a shard, or why they cannot be counted."""
+  """The number of records of a shard, or the reason why it cannot be read."""
   from array_record.python import array_record_module
 
   try:
@@ -64,7 +64,7 @@ def _count(path: pathlib.Path) -> int | str:
     if count:
       reader.read([count - 1])
     reader.close()
-  except Exception as error:  # of the library, whatever it is
+  except Exception as error:  # the library does not document its exceptions
     return (str(error) or type(error).__name__).splitlines()[0]
   return count
 
@@ -77,8 +77,8 @@ def _check_surroundings(found: prepared.Prepared) -> list[finding.Finding]:
       findings.append(
         finding.Finding(
           "note",
-          f"{found.directory} is TFRecord without an index, which the first "
-          "run makes by walking through all of its shards",
+          f"{found.directory} is TFRecord without an index; the first run "
+          "scans all shards to build it",
           "nothing, or prepare it as array_record: `jaxvision data prepare "
           f"{found.name} --source={found.directory.parents[1]} "
           "--data_dir=ELSEWHERE`",
@@ -88,8 +88,8 @@ def _check_surroundings(found: prepared.Prepared) -> list[finding.Finding]:
     findings.append(
       finding.Finding(
         "note",
-        f"{unfinished} is left of a preparation that did not end",
-        "prepare it again to go on, or remove that folder",
+        f"{unfinished} belongs to an unfinished preparation",
+        "repeat the preparation to resume it, or remove this folder",
       )
     )
   return findings

@@ -1,4 +1,4 @@
-"""One pass over the images of a split, and what was seen of each."""
+"""Surveys: one pass over the images of a split, with measurements of each."""
 
 import concurrent.futures
 import dataclasses
@@ -14,18 +14,18 @@ from jaxvision.data.decoding import profiles, unreadable
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-  """What a pass over n images saw.
+  """The measurements of n images.
 
   Attributes:
-    split: what was looked at.
-    labels: (num_examples,) int64, of all its examples.
+    split: the examined split.
+    labels: (num_examples,) int64, of all examples.
     indices: (n,) int64, the examples that were read.
-    sizes: (n, 2) int64, height and width in pixels; 0 of what is unreadable.
-    hashes: (n,) S16, of the file or the pixels, equal for equal ones.
+    sizes: (n, 2) int64, height and width in pixels; 0 if unreadable.
+    hashes: (n,) S16, of the file or the pixels.
     num_bytes: (n,) int64, of the file or the pixels.
     unreadable: id -> reason.
-    broken_profiles: ids of images with a broken colour profile.
-    seconds: that it took to read and decode.
+    broken_profiles: ids of images with a damaged colour profile.
+    seconds: time for reading and decoding.
   """
 
   split: dataset.Dataset
@@ -42,13 +42,13 @@ class Survey:
 def make_survey(
   split: dataset.Dataset, *, most: int | None, channels: int, threads: int
 ) -> Survey:
-  """Reads and decodes images, evenly spread over the split.
+  """Reads and decodes images, evenly spaced over the split.
 
   Args:
     split: a split.
-    most: how many images; None reads all.
-    channels: to decode to, 3 or 1.
-    threads: that read.
+    most: maximum number of images; None reads all.
+    channels: of the decoded images, 3 or 1.
+    threads: number of threads that read.
   """
   count = min(most or split.num_examples, split.num_examples)
   indices = np.linspace(0, split.num_examples - 1, count).astype(np.int64)
@@ -76,7 +76,7 @@ def make_survey(
 def _look(
   split: dataset.Dataset, channels: int, index: int
 ) -> tuple[tuple[int, int], bytes, int, str, bool]:
-  """(size, hash, bytes, why it cannot be read, broken profile) of one image."""
+  """(size, hash, bytes, reason if unreadable, damaged profile) of one image."""
   try:
     ((image, _),) = split.read([index])
   except (OSError, MemoryError) as error:

@@ -1,3 +1,3 @@
-"""Transforms of images: on the host one by one, on the device by batches."""
+"""Transforms: of single images on the host, and of batches on the device."""
 
 __all__ = ["device", "host"]

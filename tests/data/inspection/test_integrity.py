@@ -52,7 +52,9 @@ def test_shards_that_are_cut(directory, size):
   path = shard(directory, 2)
   path.write_bytes(path.read_bytes()[:size])
   (found,) = check(directory)
-  assert f"1 of 5 shards of train: {path.name} is damaged or cut" in found.text
+  assert (
+    f"1 of 5 shards of train: {path.name} is damaged or truncated" in found.text
+  )
 
 
 def test_shards_of_another_size(directory):

@@ -121,12 +121,20 @@ def swap_contents(source):
   ("kind", "change", "message"),
   [
     ("npz", replace_with_half, "train: 23 examples then, 12 now"),
-    ("npz", permute_labels, "same 23 examples by name, but with other labels"),
+    (
+      "npz",
+      permute_labels,
+      "same 23 examples by name, but with different labels",
+    ),
     ("npz", change_a_pixel, "same 23 examples by name"),
-    ("webdataset", change_a_label_in_a_tar, "but others, or in another"),
+    (
+      "webdataset",
+      change_a_label_in_a_tar,
+      "but different ones, or in another",
+    ),
     ("webdataset", remove_a_shard, "train: 23 examples then, 16 now"),
-    ("folder", rename_a_file, "but others, or in another order"),
-    ("folder", move_between_classes, "but others, or in another order"),
+    ("folder", rename_a_file, "but different ones, or in another order"),
+    ("folder", move_between_classes, "but different ones, or in another order"),
     ("folder", add_a_file, "train: 23 examples then, 24 now"),
     ("array_record", other_records, "same 23 examples by name"),
     ("own", swap_contents, "same 23 examples by name"),
@@ -240,7 +248,7 @@ def test_slices_that_overlap_are_said(tmp_path, kind, caplog):
   (warning,) = (each for each in caplog.messages if "little" in each)
   assert warning.startswith(
     f"{len(shared)} of the {test.num_examples} examples of test "
-    "('train[50%:]') are in train ('train[:80%]'), too"
+    "('train[50%:]') are also in train ('train[:80%]')"
   )
 
 

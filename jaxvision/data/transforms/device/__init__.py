@@ -1,16 +1,16 @@
 """Transforms of a batch inside the compiled step: (key, batch) -> batch.
 
 The batch is `{image (b, h, w, c) float32 normalised, targets (b, k) float32,
-mask (b,) float32}`; the shapes stay as they are. What is drawn for an example
-comes from its place in the global batch, so that the result does not depend on
-how many devices share the batch.
+mask (b,) float32}`; the shapes do not change. The random numbers of an example
+depend on its position in the global batch, so the result does not depend on the
+number of devices.
 
-After normalisation 0 is the mean colour of the data, not black. That is what
-"zero" padding means here, as in papers that pad images whose mean has been
-subtracted; the default "edge" repeats the border and suits any normalisation.
+After normalisation 0 is the mean colour of the data, not black. "zero" padding
+uses this value, as in papers that pad images after subtracting the mean. The
+default "edge" repeats the border and works with any normalisation.
 
-A transform of the user's own is written as "my_aug.py:random_noise(scale=0.1)":
-a function that takes the options and returns the transform.
+A user-defined transform is written as "my_aug.py:random_noise(scale=0.1)": a
+function that takes the options and returns the transform.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -51,13 +51,13 @@ TRANSFORMS: dict[str, Callable[..., BatchTransform]] = {
 def make_device_transform(
   calls: Sequence[str],
 ) -> Callable[[jax.Array, Batch], dict[str, jax.Array]]:
-  """Makes a transform of batches from its text.
+  """Makes a transform of batches from text.
 
   Args:
     calls: such as ("random_flip", "random_mixup(0.1)"); may be empty.
 
   Raises:
-    ValueError: an unknown transform, or arguments that it does not take.
+    ValueError: an unknown transform, or invalid arguments.
   """
   transforms = list(map(_make, calls))
 
@@ -85,7 +85,7 @@ def _make(text: str) -> BatchTransform:
     if _layout(found) != _layout(batch):
       raise ValueError(
         f"device transform {name} made {_layout(found)} of {_layout(batch)}; "
-        "fields, shapes and types must stay as they are"
+        "fields, shapes and types must not change"
       )
     return found
 
@@ -93,7 +93,7 @@ def _make(text: str) -> BatchTransform:
 
 
 def _layout(batch: Any) -> dict[str, str] | str:
-  """{"image": "float32[8,4,4,3]", ...}, of what is a batch."""
+  """{"image": "float32[8,4,4,3]", ...} for a batch; else the type."""
   if not isinstance(batch, Mapping):
     return type(batch).__name__
   return {

@@ -1,4 +1,4 @@
-"""Boxes in images, one per image, in whole pixels.
+"""Boxes in images, one per image, in pixels.
 
 A box is (top, bottom, left, right), each (n,) int32; bottom and right are the
 first row and column outside.
@@ -35,7 +35,7 @@ def centered(
 
 
 def inside(box: Box, *, image_shape: tuple[int, int]) -> jax.Array:
-  """(n, h, w, 1) bool: the pixels of each image that lie in its box."""
+  """(n, h, w, 1) bool: the pixels of each image that are in its box."""
   top, bottom, left, right = (side.reshape(-1, 1, 1, 1) for side in box)
   rows = jnp.arange(image_shape[0]).reshape(1, -1, 1, 1)
   columns = jnp.arange(image_shape[1]).reshape(1, 1, -1, 1)

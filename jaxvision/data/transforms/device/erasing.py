@@ -1,4 +1,4 @@
-"""Parts of each image covered."""
+"""Erasing of a region of each image."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,8 +12,9 @@ from jaxvision.lookup import ranges
 Batch = Mapping[str, jax.Array]
 BatchTransform = Callable[[jax.Array, Batch], Batch]
 
-# Rectangles drawn, of which the first that is smaller than the image is taken.
-# With the paper's laws one of 25 is too long for a square image.
+# Rectangles that are drawn; the first one that is smaller than the image is
+# used. With the paper's distributions, one of 25 is too long for a square
+# image.
 _ATTEMPTS = 10
 _FILLS = ("pixel", "mean")
 _RATIO_LAWS = ("uniform", "log_uniform")
@@ -24,11 +25,11 @@ def random_cutout(
 ) -> BatchTransform:
   """Sets a square to 0, the mean colour of the data (DeVries & Taylor 2017).
 
-  Its centre is any pixel, so that it may reach over the border.
+  The centre is any pixel, so the square may extend over the border.
 
   Args:
-    length: of its side, in pixels. In the paper 16 for CIFAR-10 and 8 for
-      CIFAR-100 with crops and flips, of 32 x 32 pixels.
+    length: side of the square, in pixels. The paper uses 16 for CIFAR-10 and 8
+      for CIFAR-100 with crops and flips, for images of 32 x 32 pixels.
     p: probability for each image.
   """
 
@@ -50,22 +51,24 @@ def random_erasing(
   ratio_law: str = "uniform",
   fill: str | float = "pixel",
 ) -> BatchTransform:
-  """Covers a rectangle that lies within the image (Zhong et al. 2020).
+  """Covers a rectangle inside the image (Zhong et al. 2020).
 
-  Area and ratio are drawn until the rectangle is smaller than the image, its
-  place is then uniform: as the authors' code, torchvision and timm do (their
-  algorithm 1 rejects the place, too, which makes small ones more frequent).
+  Area and ratio are drawn until the rectangle is smaller than the image; then
+  its position is uniform. The authors' code, torchvision and timm do the same.
+  (Algorithm 1 of the paper also rejects positions, which makes small rectangles
+  more frequent.)
 
   Args:
     p: probability for each image.
-    scale: the least and the largest area, as shares of the image; uniform.
-    ratio: the least and the largest height / width.
-    ratio_law: of the ratio: "uniform", the paper's, or "log_uniform", that of
-      torchvision and timm, whose rectangles are as often wide as high.
-    fill: "pixel", noise of mean 0 and variance 1 in every number, uniform as
-      the paper's (timm's is normal); "mean", the mean colour of the image; or a
-      number in the units of the normalised image, where 0 is the mean colour of
-      the data.
+    scale: minimum and maximum area, as fractions of the image; uniform.
+    ratio: minimum and maximum height / width.
+    ratio_law: distribution of the ratio: "uniform" as in the paper, or
+      "log_uniform" as in torchvision and timm, where wide and high rectangles
+      are equally frequent.
+    fill: "pixel" is noise of mean 0 and variance 1 in every value, uniform as
+      in the paper (normal in timm); "mean" is the mean colour of the image; a
+      number is in the units of the normalised image, where 0 is the mean colour
+      of the data.
   """
   _check_laws(scale, ratio, ratio_law)
   if isinstance(fill, str) and fill not in _FILLS:
@@ -85,9 +88,13 @@ def random_erasing(
 
 def _check_laws(scale, ratio, ratio_law: str) -> None:
   if not 0 < scale[0] <= scale[1] <= 1:
-    raise ValueError(f"scale is {scale}; it must be two rising shares of 1")
+    raise ValueError(
+      f"scale is {scale}; it must be two increasing fractions of 1"
+    )
   if not 0 < ratio[0] <= ratio[1]:
-    raise ValueError(f"ratio is {ratio}; it must be two rising numbers")
+    raise ValueError(
+      f"ratio is {ratio}; it must be two increasing positive numbers"
+    )
   if ratio_law not in _RATIO_LAWS:
     raise ValueError(
       f"ratio_law is {ratio_law!r}; it must be one of {_RATIO_LAWS}"
@@ -101,7 +108,7 @@ def _rectangles(
   ratio: tuple[float, float],
   ratio_law: str,
 ) -> tuple[jax.Array, jax.Array]:
-  """Heights and widths (b,) int32; 0 where no attempt was small enough."""
+  """Heights and widths (b,) int32; 0 if no attempt was small enough."""
   count, height, width, _ = shape
   area_key, ratio_key = jax.random.split(key)
   attempts = (count, _ATTEMPTS)
@@ -148,8 +155,9 @@ def _filling(key: jax.Array, images: jax.Array, fill: str | float) -> jax.Array:
 def _noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
   """Uniform noise of 1024 values, mean 0 and variance 1.
 
-  Three channels share a random word: it is drawn a dozen times faster than one
-  for each number, as noise for all images is, wherever their rectangles lie.
+  Three channels share one random word. This is a dozen times faster than one
+  word per value; the noise is drawn for complete images, not only for the
+  rectangles.
   """
   *pixels, channels = shape
   words = jax.random.bits(key, (*pixels, -(-channels // 3), 1), jnp.uint32)

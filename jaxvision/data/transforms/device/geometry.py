@@ -16,11 +16,11 @@ _PADDINGS = {"edge": "edge", "reflect": "reflect", "zero": "constant"}
 def random_crop(
   *, padding: ranges.Count = 4, mode: str = "edge"
 ) -> BatchTransform:
-  """Moves each image by up to `padding` pixels, uniformly (He et al. 2016).
+  """Shifts each image by up to `padding` pixels, uniformly (He et al. 2016).
 
   Args:
-    padding: pixels added on each side before cropping to the old size.
-    mode: what the added pixels are: "edge", "reflect" or "zero".
+    padding: pixels added on each side before cropping to the original size.
+    mode: the added pixels: "edge", "reflect" or "zero".
   """
   if mode not in _PADDINGS:
     raise ValueError(f"mode is {mode!r}; it must be one of {list(_PADDINGS)}")
@@ -35,7 +35,7 @@ def random_crop(
 
 
 def random_flip(*, p: ranges.Probability = 0.5) -> BatchTransform:
-  """Left to right, each image with probability `p`."""
+  """Flips each image left to right with probability `p`."""
 
   def flip(key: jax.Array, image: jax.Array) -> jax.Array:
     return jnp.where(jax.random.bernoulli(key, p), image[:, ::-1], image)
@@ -46,7 +46,7 @@ def random_flip(*, p: ranges.Probability = 0.5) -> BatchTransform:
 def _for_each_image(
   apply: Callable[[jax.Array, jax.Array], jax.Array],
 ) -> BatchTransform:
-  """Makes (key, image (h, w, c)) -> image one of batches, with a key each."""
+  """Applies (key, image (h, w, c)) -> image to a batch, with a key each."""
 
   def transform(key: jax.Array, batch: Batch) -> Batch:
     keys = jax.random.split(key, batch["image"].shape[0])

@@ -1,21 +1,21 @@
-"""Mixtures of the examples of a batch and of their targets alike.
+"""Mixtures of the examples of a batch and of their targets.
 
-What the transforms here have in common:
+Common arguments:
 
-  p: probability to mix at all.
-  per: "batch", one draw for all examples, or "example", one for each; timm's
-    modes "batch" and "elem".
-  partners: "mirror", example i meets example b - 1 - i, as in the released BiT
-    and in timm; or "permutation", a random one, as the authors of mixup and
-    CutMix did. The order of a training batch is random, so that both pair at
-    random; a permutation may pair an example with itself.
-  groups: the batch is cut into so many equal parts, and partners are of one
-    part. 1 is the whole batch, over all devices and processes, which then send
-    each other images. With a multiple of the number of devices every partner
-    lies on the same device and nothing is sent.
+  p: probability of mixing.
+  per: "batch", one draw for all examples, or "example", one for each; the modes
+    "batch" and "elem" of timm.
+  partners: "mirror" pairs example i with example b - 1 - i, as in the released
+    BiT and in timm; "permutation" is a random permutation, as in the code of
+    the authors of mixup and CutMix. The order of a training batch is random, so
+    both give random pairs; a permutation may pair an example with itself.
+  groups: the batch is divided into this number of equal parts, and partners are
+    from the same part. 1 is the complete batch, over all devices and processes,
+    which then exchange images. If it is a multiple of the number of devices,
+    partners are on the same device and nothing is exchanged.
 
-The result depends on these arguments, never on the number of devices. What has
-no partner that counts, whose mask is 0, stays as it is; targets keep their sum.
+The result depends on these arguments, not on the number of devices. An example
+whose partner has mask 0 does not change. The sum of the targets is preserved.
 """
 
 import math
@@ -29,8 +29,8 @@ from jaxvision.lookup import ranges
 
 Batch = Mapping[str, jax.Array]
 BatchTransform = Callable[[jax.Array, Batch], Batch]
-# (key, how many, (h, w)) -> how much of its own image each pixel keeps,
-# (n, h, w, 1) or (n, 1, 1, 1), and the mean of that, (n,).
+# (key, n, (h, w)) -> the weight of the own image at each pixel, (n, h, w, 1) or
+# (n, 1, 1, 1), and the mean of these weights, (n,).
 Draw = Callable[[jax.Array, int, tuple[int, int]], tuple[jax.Array, jax.Array]]
 
 _PER = ("batch", "example")
@@ -45,12 +45,12 @@ def random_mixup(
   partners: str = "mirror",
   groups: ranges.Count = 1,
 ) -> BatchTransform:
-  """Blends images, and their targets alike, in pairs (Zhang et al. 2018).
+  """Blends images and their targets in pairs (Zhang et al. 2018).
 
   Args:
-    alpha: the share kept is drawn from Beta(alpha, alpha): the larger, the more
-      even the blend; 0 is off. The authors' code for CIFAR-10 has 1, that of
-      the Bag of Tricks for ImageNet 0.2, BiT 0.1.
+    alpha: the weight is drawn from Beta(alpha, alpha). A larger alpha gives
+      more even blends; 0 disables mixup. The authors' code for CIFAR-10 uses 1,
+      the Bag of Tricks for ImageNet 0.2, and BiT 0.1.
     p, per, partners, groups: see above.
   """
   if alpha == 0:
@@ -68,13 +68,13 @@ def random_cutmix(
 ) -> BatchTransform:
   """Pastes a box of the partner into each image (Yun et al. 2019).
 
-  The box has the proportions of the image and the share 1 - lambda of its area,
-  lambda from Beta(alpha, alpha). Its centre is any pixel; what reaches over the
-  border is cut off, and the targets are weighted by the area that is left.
+  The box has the proportions of the image and the fraction 1 - lambda of its
+  area, with lambda from Beta(alpha, alpha). Its centre is any pixel. The box is
+  clipped at the border, and the targets are weighted by the remaining area.
 
   Args:
-    alpha: of the distribution. The paper has 1, with p = 0.5 for CIFAR and
-      p = 1 for ImageNet.
+    alpha: of the distribution. The paper uses 1, with p = 0.5 for CIFAR and p =
+      1 for ImageNet.
     p, per, partners, groups: see above.
   """
   return _mixing(_pasted(alpha), p=p, per=per, partners=partners, groups=groups)
@@ -90,12 +90,12 @@ def random_mixup_or_cutmix(
   partners: str = "mirror",
   groups: ranges.Count = 1,
 ) -> BatchTransform:
-  """Does one or the other, as DeiT (Touvron et al. 2021, table 9) and timm.
+  """Applies mixup or CutMix, as DeiT (Touvron et al. 2021, table 9) and timm.
 
   Args:
     mixup_alpha, cutmix_alpha: of `random_mixup` and `random_cutmix`.
     p, per, partners, groups: see above.
-    switch_prob: probability of CutMix, where there is a mixture at all.
+    switch_prob: probability of CutMix, given that examples are mixed.
   """
   blend, paste = _shares(mixup_alpha), _pasted(cutmix_alpha)
 
@@ -136,13 +136,14 @@ def _pasted(alpha: float) -> Draw:
 
 
 def _beta(key: jax.Array, alpha: float, count: int) -> jax.Array:
-  """(count,) of Beta(alpha, alpha), without the loop of jax.random.beta.
+  """(count,) samples of Beta(alpha, alpha), without jax.random.beta's loop.
 
-  A loop until all examples are done would wait for all devices. Its parts:
+  A loop until all samples are accepted would synchronize all devices. Instead,
   Beta(a + 1, a + 1) is (1 + sqrt(1 - U^(1 / (a + 1/2))) cos(2 pi V)) / 2
-  (Ulrich 1984; Devroye 1986, IX.3); and as Gamma(a) is Gamma(a + 1) U^(1 / a),
-  the odds of Beta(a, a) are those, times the (1 / a)-th power of a ratio of two
-  uniform numbers, whose logarithm is Laplace's.
+  (Ulrich 1984; Devroye 1986, IX.3). Since Gamma(a) is Gamma(a + 1) U^(1 / a),
+  the odds of Beta(a, a) are the odds of Beta(a + 1, a + 1) times the (1 / a)-th
+  power of a ratio of two uniform numbers. The logarithm of this ratio has a
+  Laplace distribution.
   """
   radius_key, angle_key, odds_key = jax.random.split(key, 3)
   power = jax.random.uniform(radius_key, (count,)) ** (1 / (alpha + 0.5))
@@ -155,7 +156,7 @@ def _beta(key: jax.Array, alpha: float, count: int) -> jax.Array:
 def _mixing(
   draw: Draw, *, p: float, per: str, partners: str, groups: int
 ) -> BatchTransform:
-  """The transform that keeps of each pixel what is drawn."""
+  """Makes the transform that mixes each pixel by the drawn weights."""
   for name, value, known in (
     ("per", per, _PER),
     ("partners", partners, _PARTNERS),
@@ -184,7 +185,7 @@ def _mixing(
 def _partner_of(
   key: jax.Array, size: int, partners: str, groups: int
 ) -> Callable[[jax.Array], jax.Array]:
-  """Makes (b, ...) of examples -> (b, ...) of their partners."""
+  """Makes a function from (b, ...) of examples to those of their partners."""
   if size % groups:
     raise ValueError(f"groups is {groups}; it must divide the batch of {size}")
 
@@ -207,6 +208,6 @@ def _blend(
   a: jax.Array, b: jax.Array, weights: jax.Array, mixes: jax.Array
 ) -> jax.Array:
   """Returns weights * a + (1 - weights) * b where `mixes` (b,), else a."""
-  # Not by a weight of 1: what does not count may hold anything, even no number.
+  # Not by a weight of 1, because masked examples may contain NaN.
   mixes = mixes.reshape(-1, *[1] * (a.ndim - 1))
   return jnp.where(mixes, weights * a + (1 - weights) * b, a)

@@ -1,4 +1,4 @@
-"""Pixels to normalised numbers, and back."""
+"""Normalisation of pixels, and its inverse."""
 
 import dataclasses
 
@@ -9,10 +9,10 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Normalization:
-  """The mean and the standard deviation that pixels are normalised by.
+  """The mean and the standard deviation of the pixel normalisation.
 
   Attributes:
-    mean: one number, or one per channel, in units of [0, 1].
+    mean: one number, or one per channel, for pixels in [0, 1].
     std: likewise; positive.
   """
 
@@ -21,7 +21,7 @@ class Normalization:
 
 
 def normalize(images: jax.Array, normalization: Normalization) -> jax.Array:
-  """Maps pixels to (pixel / 255 - mean) / std.
+  """Computes (pixel / 255 - mean) / std.
 
   Args:
     images: (..., h, w, c) uint8.
@@ -31,7 +31,8 @@ def normalize(images: jax.Array, normalization: Normalization) -> jax.Array:
     float32 of the same shape.
 
   Raises:
-    ValueError: neither one number nor one per channel, or not positive.
+    ValueError: the numbers are neither one nor one per channel, or std is not
+      positive.
   """
   mean, std = normalization.mean, normalization.std
   channels = images.shape[-1]
@@ -50,6 +51,6 @@ def normalize(images: jax.Array, normalization: Normalization) -> jax.Array:
 
 
 def to_pixels(images: np.ndarray, normalization: Normalization) -> np.ndarray:
-  """Inverts `normalize`: uint8; values outside of [0, 255] are clipped."""
+  """Inverts `normalize`: uint8, clipped to [0, 255]."""
   mean, std = map(np.asarray, (normalization.mean, normalization.std))
   return np.rint((images * std + mean) * 255).clip(0, 255).astype(np.uint8)

@@ -1,10 +1,10 @@
 """Transforms of one image on the host: (rng, image) -> image.
 
 Images are (h, w, c) uint8, before and after. A transform never changes its
-input, and draws from `rng` only if its name begins with "random_". In a config
-a chain is written as ("random_resized_crop(224)", "random_flip"); a transform
-of the user's own as "my_aug.py:random_shift(pixels=4)": a function that takes
-the options and returns the transform.
+input. It draws from `rng` only if its name begins with "random_". In a config,
+a chain is written as ("random_resized_crop(224)", "random_flip"). A
+user-defined transform is written as "my_aug.py:random_shift(pixels=4)": a
+function that takes the options and returns the transform.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ def random_apply(call: str, *, p: ranges.Probability) -> Transform:
   """Applies another transform with probability `p`.
 
   Args:
-    call: of the other, as text: "random_apply('solarize(128)', p=0.2)".
+    call: the other transform as text: "random_apply('solarize(128)', p=0.2)".
     p: in [0, 1].
   """
   other = make_host_transform((call,))
@@ -111,7 +111,7 @@ class HostTransform:
 
   @property
   def head(self) -> resizing.Resampling | None:
-    """The first part, if a decoder can do part of it: decoding/image.py."""
+    """The first part, if a decoder can use it: see decoding/image.py."""
     first = self.transforms[0] if self.transforms else None
     return first if isinstance(first, resizing.Resampling) else None
 
@@ -122,13 +122,13 @@ class HostTransform:
 
 
 def make_host_transform(calls: Sequence[str]) -> HostTransform:
-  """Makes a chain from its text.
+  """Makes a chain from text.
 
   Args:
     calls: such as ("resize(256)", "center_crop(224)"); may be empty.
 
   Raises:
-    ValueError: an unknown transform, or arguments that it does not take.
+    ValueError: an unknown transform, or invalid arguments.
   """
   return HostTransform(
     transforms=tuple(map(_make, calls)),
@@ -155,14 +155,14 @@ def _apply_own(
   rng: np.random.Generator | None,
   image: np.ndarray,
 ) -> np.ndarray:
-  """The image of a transform of the user's own, if it is one."""
+  """Applies a user-defined transform and checks that the result is an image."""
   made = transform(rng, image)
   is_image = isinstance(made, np.ndarray) and made.dtype == np.uint8
   if not is_image or made.ndim != 3:
     found = f"{getattr(made, 'dtype', type(made).__name__)}"
     raise TypeError(
       f"host transform {name} made {found}{getattr(made, 'shape', '')} of "
-      f"uint8{image.shape}; expected an array (h, w, c) of uint8: round, clip "
-      "to 0..255 and convert"
+      f"uint8{image.shape}; expected a uint8 array (h, w, c): round, clip to "
+      "0..255 and convert the result"
     )
   return made

@@ -1,7 +1,7 @@
 """Rotation, shear and translation.
 
-The image keeps its size; places that come from outside are filled. "nearest"
-is Pillow's and exact, "bilinear" equals Pillow's but for the last bit.
+The image keeps its size; pixels from outside of the image are filled. "nearest"
+equals Pillow exactly; "bilinear" equals Pillow except for the last bit.
 """
 
 import math
@@ -26,7 +26,7 @@ UNITS = ("share", "pixels")
 def rotate(
   degrees: float, *, method: str = "nearest", fill: arguments.Fill = 0
 ) -> Transform:
-  """Counterclockwise about the centre."""
+  """Rotates counterclockwise about the centre."""
   # Exactly 0 and 1 for right angles.
   cosine = round(math.cos(math.radians(degrees)), 15)
   sine = round(math.sin(math.radians(degrees)), 15)
@@ -47,9 +47,9 @@ def shear(
   method: str = "nearest",
   fill: arguments.Fill = 0,
 ) -> Transform:
-  """Moves each row left by `x` times its place, each column up by `y` times.
+  """Moves each row left by `x` times its index, each column up by `y` times.
 
-  The first row and column stay, as in AutoAugment's code.
+  The first row and column do not move, as in AutoAugment's code.
   """
   return _warp(lambda height, width: (1, x, 0, y, 1, 0), method, fill)
 
@@ -68,7 +68,7 @@ def translate(
     x, y: distances.
     unit: of the distances: "share" of the side, or "pixels".
     method: of interpolation.
-    fill: colour of what comes into view.
+    fill: colour of pixels from outside of the image.
   """
   if unit not in UNITS:
     raise ValueError(lookup.unknown("unit", str(unit), UNITS))
@@ -86,8 +86,8 @@ def random_rotation(
   method: str = "nearest",
   fill: arguments.Fill = 0,
 ) -> Transform:
-  """By an angle that is uniform in [-degrees, degrees]."""
-  rotate(degrees, method=method, fill=fill)  # Checks the others.
+  """Rotates by an angle that is uniform in [-degrees, degrees]."""
+  rotate(degrees, method=method, fill=fill)  # Checks the arguments.
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     drawn = rng.uniform(-degrees, degrees)
@@ -103,8 +103,8 @@ def random_translation(
   method: str = "nearest",
   fill: arguments.Fill = 0,
 ) -> Transform:
-  """By shares of the sides that are uniform in [-x, x] and [-y, y]."""
-  translate(method=method, fill=fill)  # Checks the others.
+  """Translates by fractions of the sides, uniform in [-x, x] and [-y, y]."""
+  translate(method=method, fill=fill)  # Checks the arguments.
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     across, down = rng.uniform(-x, x), rng.uniform(-y, y)
@@ -116,7 +116,7 @@ def random_translation(
 def _warp(
   matrix: Callable[[int, int], Matrix], method: str, fill: arguments.Fill
 ) -> Transform:
-  """Makes the transform of a matrix, which may depend on (height, width)."""
+  """Makes a transform from a matrix that may depend on (height, width)."""
   if method not in METHODS:
     raise ValueError(lookup.unknown("method", str(method), METHODS))
   apply = _nearest if method == "nearest" else _bilinear
@@ -149,11 +149,11 @@ def _nearest(
 def _bilinear(
   image: np.ndarray, matrix: Matrix, fill: tuple[int, ...]
 ) -> np.ndarray:
-  """With OpenCV, 4 times faster than Pillow, which fills by the same rule."""
+  """Uses OpenCV, which is 4 times faster than Pillow; fills like Pillow."""
   import cv2
 
   height, width, _ = image.shape
-  # OpenCV counts from the middle of the first pixel.
+  # The origin of OpenCV is the centre of the first pixel.
   inverse = np.reshape(matrix, (2, 3)).astype(float)
   inverse[:, 2] += inverse[:, :2].sum(1) / 2 - 0.5
   warped = cv2.warpAffine(

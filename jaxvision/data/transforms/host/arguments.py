@@ -1,10 +1,10 @@
-"""What the arguments of transforms may be; checked when a config is read."""
+"""Types and ranges of the arguments of transforms."""
 
 from typing import Annotated
 
 from jaxvision.lookup import ranges
 
-# Each a parameter's type, with its range.
+# Types of parameters, with their ranges.
 Pixel = Annotated[int, ranges.Range(0, 255)]
 Fill = Pixel | tuple[Pixel, ...]
 Level = Annotated[float, ranges.Range(0, 256)]
@@ -16,15 +16,15 @@ Pair = tuple[Side, Side]
 
 
 def fill_of_channels(fill: Fill, channels: int) -> tuple[int, ...]:
-  """The value of each channel.
+  """The fill value of each channel.
 
   Raises:
-    ValueError: it has values for another number of channels.
+    ValueError: `fill` has values for another number of channels.
   """
   if not isinstance(fill, tuple):
     return (fill,) * channels
   if len(fill) != channels:
     raise ValueError(
-      f"fill {fill} is of {len(fill)} channels, but the image has {channels}"
+      f"fill {fill} has {len(fill)} channels, but the image has {channels}"
     )
   return fill

@@ -1,7 +1,7 @@
-"""AutoAugment: the policies that its authors found (Cubuk et al. 2019).
+"""AutoAugment: the published policies of its authors (Cubuk et al. 2019).
 
-A policy has 25 sub-policies, of which one is drawn for each image. Each is two
-operations, with the probability of being applied and a magnitude, from 0 to 9.
+A policy has 25 sub-policies. One of them is drawn for each image. It has two
+operations, each with a probability and a magnitude from 0 to 9.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from jaxvision.data.transforms.host import arguments, magnitudes, operations
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 Policy = tuple[tuple[tuple[str, float, int], tuple[str, float, int]], ...]
 
-# Table 9 of the paper; the last five are among the first.
+# Table 9 of the paper; the last five repeat earlier ones.
 IMAGENET: Policy = (
   (("posterize", 0.4, 8), ("rotate", 0.6, 9)),
   (("solarize", 0.6, 5), ("auto_contrast", 0.6, 5)),
@@ -102,7 +102,7 @@ SVHN: Policy = (
   (("shear_x", 0.7, 2), ("invert", 0.1, 5)),
 )
 
-# The policy "v0" of the authors' code, with which EfficientNet was trained.
+# The policy "v0" of the authors' code, used for training EfficientNet.
 V0: Policy = (
   (("equalize", 0.8, 1), ("shear_y", 0.8, 4)),
   (("saturation", 0.4, 9), ("equalize", 0.6, 3)),
@@ -134,12 +134,12 @@ V0: Policy = (
 
 @dataclasses.dataclass(frozen=True)
 class Searched:
-  """A policy, and what its magnitudes mean.
+  """A policy with the scales of its magnitudes.
 
   Attributes:
     policy: the sub-policies.
-    scales: the operations.
-    full: the magnitude of strength 1.
+    scales: the scale of each operation.
+    full: the magnitude that is strength 1.
   """
 
   policy: Policy
@@ -153,7 +153,7 @@ _V0 = {
   "translate_y_pixels": magnitudes.Scale(0, 250, mirrored=True),
 }
 POLICIES = {
-  # Ten magnitudes, evenly from one end of the range to the other.
+  # Ten magnitudes, evenly spaced from one end of the range to the other.
   "imagenet": Searched(IMAGENET, scales=_PAPER, full=9),
   "cifar10": Searched(CIFAR10, scales=_PAPER, full=9),
   "svhn": Searched(SVHN, scales=_PAPER, full=9),
@@ -164,12 +164,12 @@ POLICIES = {
 def random_autoaugment(
   policy: str = "imagenet", *, fill: arguments.Fill = 128
 ) -> Transform:
-  """One of the 25 sub-policies of a policy.
+  """Applies one of the 25 sub-policies of a policy.
 
   Args:
-    policy: "imagenet", "cifar10", "svhn" (the tables of the paper, with
-      magnitudes as in torchvision) or "v0" (the authors' code of EfficientNet).
-    fill: colour of what comes into view.
+    policy: "imagenet", "cifar10", "svhn" (the tables of the paper, with the
+      magnitudes of torchvision) or "v0" (the authors' code for EfficientNet).
+    fill: colour of pixels from outside of the image.
   """
   if policy not in POLICIES:
     raise ValueError(lookup.unknown("policy", str(policy), POLICIES))
@@ -184,7 +184,7 @@ def random_autoaugment(
 def draw_autoaugment(
   rng: np.random.Generator, searched: Searched
 ) -> list[tuple[str, float]]:
-  """Names and values of the operations for one image, up to 2."""
+  """Names and values of the operations for one image, at most 2."""
   pair = searched.policy[rng.integers(len(searched.policy))]
   drawn = []
   for name, p, magnitude in pair:

@@ -23,7 +23,7 @@ def gaussian_blur(sigma: arguments.Sigma) -> Transform:
 def random_gaussian_blur(
   sigma: tuple[arguments.Sigma, arguments.Sigma] = (0.1, 2.0),
 ) -> Transform:
-  """Blurs with a sigma that is uniform between two values, in pixels."""
+  """Blurs with a sigma, in pixels, that is uniform between two values."""
   low, high = sigma
   if not 0 < low <= high:
     raise ValueError(f"sigma is {sigma}; it must be 0 < low <= high")

@@ -9,10 +9,10 @@ from jaxvision.lookup import ranges
 
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
-# Principal components of the RGB values, in [0, 1], of ImageNet's training
+# Principal components of the RGB values, in [0, 1], of the ImageNet training
 # images: eigenvalues, and eigenvectors as columns. The paper (Krizhevsky et al.
-# 2012, section 4.1) does not print them; these are those of fb.resnet.torch,
-# which later recipes share.
+# 2012, section 4.1) does not list them. These values are from fb.resnet.torch;
+# later recipes also use them.
 LIGHTING_VALUES = np.array((0.2175, 0.0188, 0.0045))
 LIGHTING_VECTORS = np.array(
   (
@@ -37,10 +37,10 @@ def grayscale() -> Transform:
 
 
 def hue(shift: Annotated[float, ranges.Range(-1, 1)]) -> Transform:
-  """Turns the hue by `shift` of the full circle, in [-1, 1].
+  """Rotates the hue by `shift` of the full circle, in [-1, 1].
 
-  Grey images stay as they are. Computed in float32: the HSV of 8 bits that
-  Pillow has puts colours off by up to 7 of 255.
+  Grey images stay unchanged. Computed in float32, because Pillow's 8-bit HSV
+  has errors of up to 7 of 255.
   """
   degrees = 360 * (shift % 1)
 
@@ -61,13 +61,13 @@ def hue(shift: Annotated[float, ranges.Range(-1, 1)]) -> Transform:
 def random_lighting(
   *, std: Annotated[float, ranges.Range(0, 10)] = 0.1
 ) -> Transform:
-  """Adds noise along the principal components of the colours of ImageNet.
+  """Adds noise along the principal components of ImageNet's colours.
 
-  Each image gets one colour added to all of its pixels: the sum of the
-  components times normal numbers (Krizhevsky et al. 2012, section 4.1).
+  One colour is added to all pixels of an image: the sum of the components times
+  normal random numbers (Krizhevsky et al. 2012, section 4.1).
 
   Args:
-    std: of the normal numbers; the paper has 0.1.
+    std: of the normal random numbers; 0.1 in the paper.
   """
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -96,6 +96,6 @@ def check_rgb(image: np.ndarray, name: str) -> None:
   """Raises ValueError unless the image has 3 channels."""
   if image.shape[2] != 3:
     raise ValueError(
-      f"{name} is of RGB images, but this one has {image.shape[2]} channels; "
-      "set data.channels to 3, or leave it out"
+      f"{name} needs RGB images, but this image has {image.shape[2]} channels; "
+      f"set data.channels to 3, or omit {name}"
     )

@@ -1,9 +1,9 @@
 """Brightness, contrast, saturation and sharpness, by a factor.
 
-A factor of 1 changes nothing, 0 gives the image without what is enhanced
-(black, an even grey, grey, blurred), and more than 1 goes beyond the image:
-`without + factor * (image - without)`. The results are those of Pillow's
-ImageEnhance, but for a rounding of the grey.
+A factor of 1 changes nothing. A factor of 0 removes the property (the image
+becomes black, a uniform grey, grey, or blurred). A factor above 1 enhances it:
+`without + factor * (image - without)`. The results equal those of Pillow's
+ImageEnhance, except for the rounding of grey.
 """
 
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from jaxvision.data.transforms.host import arguments, color
 
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
-# Pillow cuts where OpenCV rounds. Not -0.5: whole numbers must stay.
+# Pillow truncates, but OpenCV rounds. Not -0.5: integers must stay unchanged.
 _CUT = -0.499
 _SMOOTH = np.array(((1, 1, 1), (1, 5, 1), (1, 1, 1)), np.float32) / 13
 
 
 def brightness(factor: arguments.Factor) -> Transform:
-  """Nearer to or farther from black."""
+  """Blends with black."""
   return lambda rng, image: _enhanced_evenly(image, 0, factor)
 
 
 def contrast(factor: arguments.Factor) -> Transform:
-  """Nearer to or farther from the mean grey of the image."""
+  """Blends with the mean grey of the image."""
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     import cv2
@@ -37,7 +37,7 @@ def contrast(factor: arguments.Factor) -> Transform:
 
 
 def saturation(factor: arguments.Factor) -> Transform:
-  """Nearer to or farther from grey; grey images stay as they are."""
+  """Blends with the grey image; grey images stay unchanged."""
   grey = color.grayscale()
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -49,13 +49,13 @@ def saturation(factor: arguments.Factor) -> Transform:
 
 
 def sharpness(factor: arguments.Factor) -> Transform:
-  """Nearer to or farther from a blurred image."""
+  """Blends with a blurred image."""
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     import cv2
 
     smooth = cv2.filter2D(image, -1, _SMOOTH).reshape(image.shape)
-    # Pillow does not smooth where the kernel would leave the image.
+    # Pillow does not smooth pixels at the edges.
     for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
       smooth[edge] = image[edge]
     return _enhanced(image, smooth, factor)
@@ -75,7 +75,7 @@ def _enhanced(
 def _enhanced_evenly(
   image: np.ndarray, without: int, factor: float
 ) -> np.ndarray:
-  """The same for one value in all places, by a table."""
+  """Blends with a uniform image, by a lookup table."""
   import cv2
 
   values = np.arange(256, dtype=np.float32)

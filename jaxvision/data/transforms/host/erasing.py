@@ -1,4 +1,4 @@
-"""Parts of an image that are erased."""
+"""Erasing of image regions."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,11 @@ Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 def random_cutout(
   size: arguments.Length, *, fill: arguments.Fill = 0
 ) -> Transform:
-  """Fills a square whose centre is any pixel (DeVries and Taylor 2017).
+  """Fills a square with a random centre pixel (DeVries and Taylor 2017).
 
   Args:
-    size: side of the square in pixels; what leaves the image is cut off.
-    fill: its colour.
+    size: side of the square in pixels; it is cropped at the image border.
+    fill: the colour.
   """
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:

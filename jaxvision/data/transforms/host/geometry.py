@@ -1,7 +1,8 @@
-"""Crops, resizes and flips on the host; the methods: decoding/resizing.py.
+"""Crops, resizes and flips on the host; for methods see decoding/resizing.py.
 
-Crops and resizes are one kind of thing, a part of the image in another size,
-and say so: at the head of a chain a decoder does a part of their work.
+Crops and resizes are both a `Resampling`: a region of the image in another
+size. As the first transform of a chain, the decoder can do a part of their
+work.
 """
 
 import math
@@ -22,13 +23,13 @@ Pair = tuple[int, int]
 # section 6: "8% to 100% of the image area", ratio in [3/4, 4/3]).
 _AREA = (0.08, 1.0)
 _RATIO = (3 / 4, 4 / 3)
-_ATTEMPTS = 10  # of finding a crop inside the image, as torchvision does
+_ATTEMPTS = 10  # attempts to find a crop inside the image, as in torchvision
 
 
 def resize(
   size: arguments.Side | arguments.Pair, *, method: str = "bilinear"
 ) -> Transform:
-  """To exactly `size`: (height, width), or the side of a square."""
+  """Resizes to exactly `size`: (height, width), or the side of a square."""
   pair = _pair(size)
   return resizing.Resampling(
     lambda rng, shape: resizing.Region(0, 0, *shape, size=pair), method
@@ -41,13 +42,13 @@ def resize_small(
   method: str = "bilinear",
   rounding: str = "nearest",
 ) -> Transform:
-  """To `size` pixels on the shorter side, keeping the aspect ratio.
+  """Resizes the shorter side to `size` pixels and keeps the aspect ratio.
 
   Args:
-    size: of the shorter side; or (height, width), both of which the result
-      reaches, one of them exactly.
+    size: of the shorter side; or (height, width): the result has at least this
+      size, and exactly this size in one direction.
     method: of resizing.
-    rounding: of the longer side: "nearest", or "down" as torchvision does.
+    rounding: of the longer side: "nearest", or "down" as in torchvision.
   """
   pair = _pair(size)
   other = _choice(rounding, nearest=_nearest, down=_down)
@@ -66,12 +67,12 @@ def resize_small(
 def center_crop(
   size: arguments.Side | arguments.Pair, *, rounding: str = "down"
 ) -> Transform:
-  """The middle `size`: (height, width), or the side of a square.
+  """Crops the centre to `size`: (height, width), or the side of a square.
 
   Args:
     size: in pixels.
     rounding: of half a pixel at the upper left: "down", or "even" (to the even
-      number) as torchvision does.
+      number) as in torchvision.
   """
   pair = _pair(size)
   whole = _choice(rounding, down=int, even=round)
@@ -104,11 +105,12 @@ def random_crop(
   mode: str = "edge",
   fill: arguments.Fill = 0,
 ) -> Transform:
-  """A `size` somewhere in the image, all places being equally likely.
+  """Crops `size` at a position that is uniform in the image.
 
   Args:
     size: (height, width), or the side of a square.
-    padding, mode, fill: of the image beforehand, as `padding.pad` has them.
+    padding, mode, fill: padding of the image before the crop, see
+      `padding.pad`.
   """
   pair = _pair(size)
   padded = margins.pad(padding, mode=mode, fill=fill)
@@ -122,12 +124,12 @@ def random_crop(
 
 
 def _room(shape: Pair, size: Pair) -> Pair:
-  """By how much an image is higher and wider than a crop."""
+  """The differences in height and width between an image and a crop."""
   room = shape[0] - size[0], shape[1] - size[1]
   if min(room) < 0:
     raise ValueError(
-      f"a crop of {size[0]}x{size[1]} of an image of {shape[0]}x{shape[1]} "
-      f'pixels is not possible; put "resize_small({max(size)})" before it'
+      f"a crop of {size[0]}x{size[1]} exceeds an image of "
+      f'{shape[0]}x{shape[1]} pixels; add "resize_small({max(size)})" before it'
     )
   return room
 
@@ -139,12 +141,12 @@ def random_resized_crop(
   ratio: tuple[ranges.Positive, ranges.Positive] = _RATIO,
   method: str = "bilinear",
 ) -> Transform:
-  """A random part of the image, resized (Szegedy et al. 2015).
+  """Crops a random region and resizes it (Szegedy et al. 2015).
 
   Args:
     size: (height, width) of the result, or the side of a square.
-    area: smallest and largest share of the image, drawn uniformly.
-    ratio: smallest and largest width / height, drawn uniformly in the log.
+    area: minimum and maximum fraction of the image area, drawn uniformly.
+    ratio: minimum and maximum width / height, drawn uniformly in the logarithm.
     method: of resizing.
   """
   pair = _pair(size)
@@ -160,7 +162,7 @@ def random_resized_crop(
 
 
 def random_flip(*, p: ranges.Probability = 0.5) -> Transform:
-  """Left to right, with probability `p`."""
+  """Flips left to right with probability `p`."""
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     import cv2
@@ -178,7 +180,7 @@ def _random_box(
   area: tuple[ranges.Positive, ranges.Positive],
   ratio: tuple[ranges.Positive, ranges.Positive],
 ) -> tuple[int, int, int, int]:
-  """Top, left, height, width; the largest central crop if none fits."""
+  """Top, left, height, width; the largest central crop if no attempt fits."""
   height, width = shape
   for _ in range(_ATTEMPTS):
     pixels = height * width * rng.uniform(*area)

@@ -18,18 +18,18 @@ def random_color_jitter(
   saturation: ranges.Probability = 0.0,
   hue: Annotated[float, ranges.Range(0, 0.5)] = 0.0,
 ) -> Transform:
-  """Changes each by a random amount, in a random order.
+  """Changes each property by a random amount, in random order.
 
-  The factors are uniform in [1 - x, 1 + x], as Inception's training has them
-  (Howard 2013, section 2.2; Szegedy et al. 2015), torchvision and Bag of
-  Tricks (x = 0.4); the order is drawn for each image.
+  The factors are uniform in [1 - x, 1 + x], as in the training of Inception
+  (Howard 2013, section 2.2; Szegedy et al. 2015), in torchvision and in Bag of
+  Tricks (x = 0.4). The order is drawn for each image.
 
   Args:
-    brightness, contrast, saturation: x of their factors, in [0, 1].
-    hue: its shift is uniform in [-hue, hue] of the full circle, at most 0.5.
+    brightness, contrast, saturation: x of the factors, in [0, 1].
+    hue: the shift is uniform in [-hue, hue] of the full circle; at most 0.5.
 
   Raises:
-    ValueError: all of them are 0.
+    ValueError: all values are 0.
   """
   changes = [
     (make, center, reach)
@@ -43,7 +43,8 @@ def random_color_jitter(
   ]
   if not changes:
     raise ValueError(
-      "nothing to change; give one of brightness, contrast, saturation, hue"
+      "random_color_jitter has no effect; set brightness, contrast, saturation "
+      "or hue above 0"
     )
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:

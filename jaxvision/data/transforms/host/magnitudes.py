@@ -1,7 +1,7 @@
-"""How strong the operations of the policies are: a table for each policy.
+"""The strengths of the operations of policies: one table for each policy.
 
-An operation is drawn, and a strength in [0, 1]; what the operation makes of the
-strength is its row here. Units are those of operations.py.
+A policy draws an operation and a strength in [0, 1]. The table maps the
+strength to the value of the operation. Units are those of operations.py.
 """
 
 import dataclasses
@@ -17,8 +17,8 @@ class Scale:
 
   Attributes:
     start, stop: the values at strengths 0 and 1.
-    mirrored: the distance from `start` gets a random sign.
-    rounding: of operations that want whole numbers.
+    mirrored: whether the distance from `start` gets a random sign.
+    rounding: for operations that need integers.
   """
 
   start: float = 0.0
@@ -30,7 +30,7 @@ class Scale:
 def draw_value(
   rng: np.random.Generator, scale: Scale, strength: float
 ) -> float:
-  """The value at a strength; draws only the sign of what is mirrored."""
+  """The value at a strength; draws only the sign of mirrored scales."""
   distance = strength * (scale.stop - scale.start)
   if scale.mirrored and rng.random() < 0.5:
     distance = -distance
@@ -38,8 +38,8 @@ def draw_value(
 
 
 # AutoAugment (Cubuk et al. 2019, Table 6) and the 14 operations of RandAugment
-# (Cubuk et al. 2020, section 3). The papers leave open which end of a range is
-# the strong one; as in torchvision, more strength is more change here.
+# (Cubuk et al. 2020, section 3). The papers do not define which end of a range
+# is the strong one. Here, as in torchvision, more strength is more change.
 PAPER = {
   "identity": Scale(),
   "auto_contrast": Scale(),
@@ -53,14 +53,14 @@ PAPER = {
   "sharpness": Scale(1, 1.9, mirrored=True),
   "shear_x": Scale(0, 0.3, mirrored=True),
   "shear_y": Scale(0, 0.3, mirrored=True),
-  # 150 of 331 pixels, the images of the search.
+  # 150 of 331 pixels, the image size of the search.
   "translate_x": Scale(0, 150 / 331, mirrored=True),
   "translate_y": Scale(0, 150 / 331, mirrored=True),
 }
 
-# The code that the authors released with EfficientNet, and after it big_vision:
-# 16 operations, of which posterize and solarize grow weaker with the strength,
-# and the enhancements change nothing at 0.5. Strengths above 1 are in use.
+# The code that the authors released with EfficientNet, also used by big_vision:
+# 16 operations. Posterize and solarize become weaker with the strength, and the
+# enhancements change nothing at 0.5. Recipes also use strengths above 1.
 GOOGLE = {
   "auto_contrast": Scale(),
   "equalize": Scale(),

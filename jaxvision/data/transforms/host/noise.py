@@ -1,4 +1,4 @@
-"""Noise in single pixels."""
+"""Noise of single pixels."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
 def random_gaussian_noise(std: ranges.Probability) -> Transform:
-  """Adds normal noise to every number, independently.
+  """Adds independent normal noise to every value.
 
   Args:
     std: of the noise, where 1 is the distance from black to white.
@@ -26,7 +26,7 @@ def random_gaussian_noise(std: ranges.Probability) -> Transform:
 
 
 def random_salt_and_pepper(p: ranges.Probability) -> Transform:
-  """Makes a share `p` of the pixels black or white, half of them each."""
+  """Makes a fraction `p` of the pixels black or white, half of them each."""
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     draws = rng.random(image.shape[:2], np.float32)

@@ -1,6 +1,6 @@
 """The operations of RandAugment, AutoAugment and TrivialAugment, by name.
 
-Each makes a transform from its value and the colour of what comes into view.
+Each entry makes a transform from a value and a fill colour.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ OPERATIONS: dict[str, Callable[[float, arguments.Fill], Transform]] = {
   "auto_contrast": lambda value, fill: tone.auto_contrast(),
   "equalize": lambda value, fill: tone.equalize(),
   "invert": lambda value, fill: tone.invert(),
-  # Bits that are kept, and thresholds; beyond their ends nothing changes.
+  # Number of kept bits, and thresholds; values beyond the range change nothing.
   "posterize": lambda value, fill: tone.posterize(min(int(value), 8)),
   "solarize": lambda value, fill: tone.solarize(min(value, 256)),
   "solarize_add": lambda value, fill: tone.solarize_add(min(int(value), 256)),
@@ -53,7 +53,7 @@ def apply(
   drawn: list[tuple[str, float]],
   fill: arguments.Fill,
 ) -> np.ndarray:
-  """Applies operations, given by names and values, one after the other."""
+  """Applies operations, given by names and values, one after another."""
   for name, value in drawn:
     image = OPERATIONS[name](value, fill)(rng, image)
   return image

@@ -1,4 +1,4 @@
-"""Margins around an image."""
+"""Padding of images."""
 
 from collections.abc import Callable
 
@@ -24,8 +24,8 @@ def pad(
 
   Args:
     padding: in pixels.
-    mode: what the added pixels are: "edge", those at the edge; "reflect", the
-      image mirrored at its edge pixels; "zero", black; "constant", `fill`.
+    mode: the added pixels: "edge" repeats edge pixels; "reflect" mirrors the
+      image at its edge pixels; "zero" is black; "constant" is `fill`.
     fill: the colour of "constant".
   """
   if mode not in MODES:
@@ -38,8 +38,8 @@ def pad(
 
     if mode == "reflect" and padding >= min(image.shape[:2]):
       raise ValueError(
-        f"an image of {image.shape[0]}x{image.shape[1]} pixels cannot be "
-        f'reflected {padding} pixels beyond its edge; use mode "edge"'
+        f"an image of {image.shape[0]}x{image.shape[1]} pixels is too small to "
+        f'reflect {padding} pixels; use mode "edge"'
       )
     added = cv2.copyMakeBorder(
       image,

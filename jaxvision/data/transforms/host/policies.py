@@ -1,4 +1,4 @@
-"""RandAugment, TrivialAugment and 3-Augment: they draw operations."""
+"""RandAugment, TrivialAugment and 3-Augment: random draws of operations."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -26,12 +26,12 @@ _STRENGTHS = 31  # of TrivialAugment, evenly from 0 to 1
 
 @dataclasses.dataclass(frozen=True)
 class Version:
-  """A way in which RandAugment is done.
+  """A version of RandAugment.
 
   Attributes:
-    scales: the operations.
-    largest: magnitude that makes sense.
-    p: the probability of each operation to be applied once it is drawn.
+    scales: the scale of each operation.
+    largest: maximum magnitude.
+    p: probability that a drawn operation is applied.
     std: of the normal noise on the magnitude.
   """
 
@@ -55,25 +55,26 @@ def random_randaugment(
   version: str = "paper",
   fill: arguments.Fill = 128,
 ) -> Transform:
-  """`n` operations, drawn anew for each image (Cubuk et al. 2020).
+  """Applies `n` operations, drawn for each image (Cubuk et al. 2020).
 
   Args:
-    n: how many, one after the other; the same may come twice.
-    magnitude: how strong all of them are; 10 is the end of their ranges.
+    n: number of operations, applied one after another; repeats are possible.
+    magnitude: strength of all operations; 10 is the end of their ranges.
       torchvision counts to 30 instead: its 9 is 3 here.
     version: "paper": the 14 operations of the paper, stronger with the
-      magnitude, as in torchvision. "google": the 16 of the authors' code, with
-      which ViT and Mixer were trained; up to magnitude 30. "timm": the 15 of
-      its "rand-m9-mstd0.5-inc1", each left out half of the time, at magnitudes
-      that scatter by 0.5.
-    fill: colour of what comes into view; timm has the mean of the data.
+      magnitude, as in torchvision. "google": the 16 operations of the authors'
+      code, used for training ViT and Mixer; up to magnitude 30. "timm": the 15
+      operations of its "rand-m9-mstd0.5-inc1", each applied with probability
+      0.5, at magnitudes with a standard deviation of 0.5.
+    fill: colour of pixels from outside of the image; timm uses the mean of the
+      data.
   """
   if version not in VERSIONS:
     raise ValueError(lookup.unknown("version", str(version), VERSIONS))
   largest = VERSIONS[version].largest
   if magnitude > largest:
     raise ValueError(
-      f"magnitude is {magnitude}; that of {version!r} is at most {largest}"
+      f"magnitude is {magnitude}; for {version!r} it must be at most {largest}"
     )
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -86,7 +87,7 @@ def random_randaugment(
 def draw_randaugment(
   rng: np.random.Generator, version: Version, n: int, magnitude: float
 ) -> list[tuple[str, float]]:
-  """Names and values of the operations for one image, `n` or fewer."""
+  """Names and values of the operations for one image, at most `n`."""
   drawn = []
   for name in rng.choice(list(version.scales), n).tolist():
     if version.p < 1 and rng.random() >= version.p:
@@ -99,10 +100,12 @@ def draw_randaugment(
 
 
 def random_trivialaugment(*, fill: arguments.Fill = 0) -> Transform:
-  """One operation of any strength (Mueller and Hutter 2021), the wide form.
+  """Applies one operation of any strength (Mueller and Hutter 2021).
+
+  The ranges are those of the wide form.
 
   Args:
-    fill: colour of what comes into view.
+    fill: colour of pixels from outside of the image.
   """
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -120,14 +123,14 @@ def draw_trivialaugment(rng: np.random.Generator) -> tuple[str, float]:
 
 
 def random_3augment(*, color_jitter: ranges.Probability = 0.3) -> Transform:
-  """Grey, solarized or blurred, and jitter of colours (DeiT III).
+  """Applies greyscale, solarize or blur, then color jitter (DeiT III).
 
-  One of the three is drawn with equal probability, blur with a sigma in
-  [0.1, 2]; then brightness, contrast and saturation change (Touvron et al.
+  One of the three is drawn with equal probability; the sigma of the blur is in
+  [0.1, 2]. Then brightness, contrast and saturation change (Touvron et al.
   2022, section 3.1).
 
   Args:
-    color_jitter: the most by which their factors differ from 1.
+    color_jitter: maximum difference of the factors from 1.
   """
   choices = (color.grayscale(), tone.solarize(), blur.random_gaussian_blur())
   jittered = jitter.random_color_jitter(

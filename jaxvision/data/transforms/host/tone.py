@@ -1,7 +1,7 @@
-"""Maps of single pixel values: posterize, solarize, equalize and the like.
+"""Maps of single pixel values, such as posterize, solarize and equalize.
 
-Each channel goes by itself through a table of its 256 possible values. The
-results are those of Pillow's ImageOps, to the bit.
+Each channel is mapped separately by a table of its 256 possible values. The
+results are identical to those of Pillow's ImageOps.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
 def invert() -> Transform:
-  """Black becomes white, and white black."""
+  """Inverts values: black becomes white, and white becomes black."""
   return _mapped(np.arange(255, -1, -1))
 
 
 def posterize(bits: Annotated[int, ranges.Range(0, 8)]) -> Transform:
-  """Keeps the `bits` highest of the 8 bits of a value; 0 leaves black."""
+  """Keeps the `bits` highest of the 8 bits of each value; 0 gives black."""
   return _mapped(np.arange(256) & (0xFF << (8 - bits)))
 
 
@@ -36,19 +36,19 @@ def solarize_add(
   *,
   threshold: arguments.Level = 128,
 ) -> Transform:
-  """Adds `addition` to the values below `threshold`, up to white."""
+  """Adds `addition` to values below `threshold`; the maximum is white."""
   values = np.arange(256)
   added = np.minimum(values + int(addition), 255)
   return _mapped(np.where(values < threshold, added, values))
 
 
 def auto_contrast() -> Transform:
-  """Stretches each channel so that it goes from black to white."""
+  """Stretches the values of each channel to the range from black to white."""
   return _mapped_by_channel(_stretching)
 
 
 def equalize() -> Transform:
-  """Maps each channel so that all values become about equally frequent."""
+  """Maps each channel so that all values are about equally frequent."""
   return _mapped_by_channel(_equalizing)
 
 
@@ -66,7 +66,7 @@ def _mapped(table: np.ndarray) -> Transform:
 def _mapped_by_channel(
   make_table: Callable[[np.ndarray], np.ndarray],
 ) -> Transform:
-  """Maps each channel by the table that is made of it."""
+  """Maps each channel by a table that is computed from the channel."""
 
   def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     import cv2

@@ -188,8 +188,11 @@ def test_keeps_shapes_and_types_of_one_grey_image(name):
       "length is 2.5; it must be a whole number at least 1",
     ),
     ("random_cutout(2, p=2)", "p is 2; it must be a number in"),
-    ("random_erasing(scale=(0.5, 0.1))", "scale is .*two rising shares"),
-    ("random_erasing(ratio=(0, 1))", "ratio is .*0.0, 1.0.*two rising numbers"),
+    ("random_erasing(scale=(0.5, 0.1))", "scale is .*two increasing fractions"),
+    (
+      "random_erasing(ratio=(0, 1))",
+      "ratio is .*0.0, 1.0.*two increasing positive numbers",
+    ),
     ("random_erasing(ratio_law='log')", "ratio_law is 'log'.*'log_uniform'"),
     ("random_erasing(fill='black')", "fill is 'black'.*number or one of"),
     ("random_mixup(-1)", "alpha is -1; it must be a number at least 0"),

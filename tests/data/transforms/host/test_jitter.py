@@ -73,5 +73,5 @@ def test_the_order_is_drawn():
 
 
 def test_nothing_to_change_is_an_error():
-  with pytest.raises(ValueError, match="give one of brightness"):
+  with pytest.raises(ValueError, match="set brightness"):
     jitter.random_color_jitter()

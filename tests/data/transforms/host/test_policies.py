@@ -199,7 +199,7 @@ def test_3augment_draws_each_of_three_equally_often():
   ("options", "message"),
   [
     ({"version": "tim"}, "unknown version 'tim'; did you mean 'timm'"),
-    ({"magnitude": 15}, "magnitude is 15.0; that of 'paper' is at most 10"),
+    ({"magnitude": 15}, "magnitude is 15.0; for 'paper' it must be at most 10"),
     ({"n": 0}, r"n is 0; it must be a whole number in \[1, 20\]"),
     ({"fill": 300}, r"fill is 300; it must be a whole number in \[0, 255\]"),
   ],
