@@ -64,7 +64,7 @@ def test_data_inspect_sums_up(tmp_path, capfd):
   assert len(lines) < 20 and max(map(len, lines)) < 1000
   assert lines[0].startswith("train: 300 images, ")
   assert "heights 20 to 20, widths 30 to 329" in lines[0]
-  (broken,) = [line for line in lines if "damaged colour profile" in line]
+  (broken,) = [line for line in lines if "broken colour profile" in line]
   count, _, named = broken.strip().partition(" files have ")
   # 256 of the 300 are looked at.
   assert 8 <= int(count) <= 12 and "001.png" in named and ", ..." in named
@@ -73,7 +73,7 @@ def test_data_inspect_sums_up(tmp_path, capfd):
   assert "\x1b" not in printed.out
   assert cli.main(["data", "doctor", str(tmp_path / "photos")]) == 2
   printed = capfd.readouterr()
-  assert "note: 12 files of train have a damaged colour profile" in printed.out
+  assert "note: 12 files of train have a broken colour profile" in printed.out
   assert "libpng" not in printed.err
 
 

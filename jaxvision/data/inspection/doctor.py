@@ -90,7 +90,7 @@ def check_profiles(surveys: Surveys) -> list[Finding]:
   return [
     Finding(
       "note",
-      f"{len(each.broken_profiles)} files of {each.split.split} have a damaged "
+      f"{len(each.broken_profiles)} files of {each.split.split} have a broken "
       f"colour profile: {_shortened(each.broken_profiles)}",
       "nothing: profiles are not applied, pixels are used as stored",
     )

@@ -1,17 +1,17 @@
-"""Folders of images: one directory per class.
+"""Folders of images, with one directory per class.
 
-Either PATH/CLASS/IMAGE, which is one split called "train" to be sliced, or
-PATH/SPLIT/CLASS/IMAGE with the splits train, val (or validation) and test.
-Labels follow the names of the classes in the order of their characters.
-SPLIT may be spelled in other ways ("dev", "Training"), see `splits`. Hidden
-files (".DS_Store") are ignored; files that are no images by their names
-("notes.txt") are left out, and said once. An image beside the classes, a folder
-inside a class and a class without images are errors, all reported at once.
+The layout is either PATH/CLASS/IMAGE, which is one split "train" that can be
+sliced, or PATH/SPLIT/CLASS/IMAGE with the splits train, val (or validation) and
+test. Labels follow the class names, sorted by their characters. Other names of
+splits ("dev", "Training") are also recognised, see `splits`. Hidden files
+(".DS_Store") are ignored. Files without an image suffix ("notes.txt") are
+skipped with one warning. An image beside the classes, a folder inside a class
+and a class without images are errors; all of them are reported together.
 
-The list of files is made once and kept beside the classes (`index_file`); it
-is made again when the time of a directory of a class has changed, as it does
-when a file is added, removed or renamed. In memory it takes the characters of
-the names and 12 bytes per file.
+The list of files is computed once and stored beside the classes (`index_file`).
+It is recomputed when the modification time of a class directory changes, which
+happens when a file is added, removed or renamed. In memory it needs the
+characters of the names and 12 bytes per file.
 """
 
 import collections
@@ -32,7 +32,7 @@ from jaxvision.data.decoding import image_files
 from jaxvision.data.formats import index_file, packed_names
 from jaxvision.data.sources import source, splits
 
-# Directories on networks answer late: they are listed side by side.
+# Directories are listed in parallel, because network file systems have latency.
 _THREADS = 16
 _LISTED = 20  # problems in a message
 
@@ -44,9 +44,9 @@ class _Files:
   Attributes:
     directories: of the classes.
     labels: of the directories.
-    names: of the files, one class after the other.
+    names: of the files, class after class.
     ends: (classes,) int64, one past the last file of each directory.
-    order: (n,) uint32, the number of the file of each example.
+    order: (n,) uint32, the index of the file of each example.
   """
 
   directories: tuple[str, ...]
@@ -80,12 +80,12 @@ class _Files:
 
 @dataclasses.dataclass(frozen=True)
 class _Listed:
-  """What is in the directory of a class.
+  """The content of a class directory.
 
   Attributes:
-    images: names of files.
-    left_out: paths of files that are no images by their names.
-    problems: what must not be there, in words.
+    images: names of image files.
+    left_out: paths of skipped files, which have no image suffix.
+    problems: messages about entries that are not allowed.
   """
 
   images: list[bytes]
@@ -130,7 +130,7 @@ def _split_directories(path: pathlib.Path) -> dict[str, pathlib.Path]:
     if len(called) > 1 and len(called) == len(below):
       raise ValueError(
         f"{path} has the splits {', '.join(d.name for d in called)} without "
-        "directories of classes in them; put each image into SPLIT/CLASS/"
+        "class directories; put each image into SPLIT/CLASS/"
       )
     return {"train": path}
   written = [splits.of_folder(directory.name) for directory in found]
@@ -142,7 +142,7 @@ def _split_directories(path: pathlib.Path) -> dict[str, pathlib.Path]:
     )
   problems, beside = _beside(path)
   _raise(path, problems)
-  _say_left_out(path, beside, {}, "")
+  _warn_left_out(path, beside, {}, "")
   order = splits.SPLITS
   pairs = zip(written, found, strict=True)
   return dict(sorted(pairs, key=lambda pair: order.index(pair[0])))
@@ -153,22 +153,21 @@ def _classes(path: pathlib.Path) -> dict[str, pathlib.Path]:
   directories = _directories(path)
   if not directories:
     raise ValueError(
-      f"{path} has no directories; it must contain one directory of images per "
-      "class"
+      f"{path} has no directories; expected one directory of images per class"
     )
   problems = [
-    f"{files.printable(d)}: the name of the class is no UTF-8; rename it"
+    f"{files.printable(d)}: the name of the class is not UTF-8; rename it"
     for d in directories
     if d.name.encode("utf-8", "replace").decode() != d.name
   ]
-  # macOS may store "é" as two characters: the same name must stay the same.
+  # macOS may store "é" as two characters; both forms are the same class.
   by_name: dict[str, pathlib.Path] = {}
   for each in directories:
     name = unicodedata.normalize("NFC", each.name)
     if name in by_name:
       problems.append(
-        f"{each} is one of two directories for the class {name!r}, with "
-        "accents as one character and as two; put their images into one"
+        f"{each} is one of two directories of the class {name!r}, whose names "
+        "encode accents differently; move their images into one directory"
       )
     by_name[name] = each
   _raise(path, problems)
@@ -176,7 +175,7 @@ def _classes(path: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 def _raise(path: pathlib.Path, problems: Sequence[str]) -> None:
-  """One error for all problems, if there are any."""
+  """Raises one error for all problems, if there are any."""
   if len(problems) == 1:
     raise ValueError(problems[0])
   if problems:
@@ -200,7 +199,7 @@ def _split(
     )
   directories = list(classes.values())
   above = directories[0].parent
-  # Not from the index, which would change the time of the directory above.
+  # Not in the index: writing it changes the time of the directory above.
   problems, beside = _beside(above)
   arrays = index_file.load(
     above,
@@ -212,7 +211,7 @@ def _split(
   kinds = zip(
     arrays["left_kinds"].tolist(), arrays["left_counts"].tolist(), strict=True
   )
-  _say_left_out(above, beside, dict(kinds), str(arrays["left_first"]))
+  _warn_left_out(above, beside, dict(kinds), str(arrays["left_first"]))
   numbers = {name: number for number, name in enumerate(class_names)}
   found = _Files(
     directories=tuple(map(os.fspath, directories)),
@@ -234,13 +233,13 @@ def _split(
 
 
 def _beside(above: pathlib.Path) -> tuple[list[str], list[str]]:
-  """Images beside the classes, as problems, and the names of other files."""
+  """Problems for images beside the classes, and the names of other files."""
   beside = [
     each.name for each in _entries(above) if not image_files.is_directory(each)
   ]
   problems = [
-    f"{files.printable(above / name)} lies beside the classes; move it into "
-    "the directory of its class, or away"
+    f"{files.printable(above / name)} is beside the classes; move it into the "
+    "directory of its class, or away"
     for name in sorted(filter(_is_image, beside))
   ]
   return problems, sorted(name for name in beside if not _is_image(name))
@@ -251,7 +250,7 @@ def _list(
   directories: Sequence[pathlib.Path],
   problems: Sequence[str],
 ) -> index_file.Arrays:
-  """The index of all images, and what is left out; or all problems."""
+  """The index of all images and skipped files; raises if there are problems."""
   listed = list(prefetch.make_ahead(_look, directories, threads=_THREADS))
   inside = [problem for each in listed for problem in each.problems]
   _raise(above, [*problems, *inside])
@@ -275,14 +274,14 @@ def _list(
 
 
 def _look(directory: pathlib.Path) -> _Listed:
-  """The files of a class."""
+  """The files of a class directory."""
   found = _Listed([], [], [])
   for entry in _entries(directory):
     if image_files.is_directory(entry):
       found.problems.append(
-        f"{files.printable(entry.path)} is a directory inside of a class; if "
-        "the directories above it are splits, call them train, val and test, "
-        "else move its images up"
+        f"{files.printable(entry.path)} is a directory inside a class; if the "
+        "directories above it are splits, name them train, val and test; "
+        "otherwise move its images up"
       )
     elif not (entry.is_symlink() or entry.is_file()):
       found.problems.append(
@@ -306,26 +305,26 @@ def _kind(path: str) -> str:
   return files.printable(os.path.splitext(path)[1].lower()) or "no extension"
 
 
-def _say_left_out(
+def _warn_left_out(
   folder: pathlib.Path,
   beside: Sequence[str],
   inside: Mapping[str, int],
   first: str,
 ) -> None:
-  """A warning, once in a process, of files that are no images by their names.
+  """Warns once per process of files without an image suffix.
 
   Args:
     folder: of the classes.
-    beside: files in it.
-    inside: how many of each kind are in the directories of the classes.
-    first: one of these.
+    beside: files in this folder.
+    inside: number of files of each kind in the class directories.
+    first: one of these files.
   """
   kinds = collections.Counter(map(_kind, beside)) + collections.Counter(inside)
   if not kinds:
     return
   listed = ", ".join(f"{k} ({n})" for k, n in kinds.most_common(_LISTED))
   _warn_once(
-    f"{folder}: files that are no images by their names are left out: "
+    f"{folder}: files without an image suffix are skipped: "
     f"{kinds.total()}, of the kinds {listed}; such as "
     f"{first or files.printable(beside[0])}"
   )
@@ -341,7 +340,7 @@ def _is_image(name: str) -> bool:
 
 
 def _entries(path: pathlib.Path) -> list[os.DirEntry]:
-  """All but hidden ones; os.scandir, which knows their kind without a stat."""
+  """All entries but hidden ones; os.scandir gives their kind without stat."""
   with os.scandir(path) as entries:
     return [each for each in entries if not image_files.is_hidden(each.name)]
 

@@ -1,8 +1,8 @@
-"""Labels: numbers or names, decided once for all splits of a data set.
+"""Class labels: numbers or names, the same for all splits of a data set.
 
-Labels are integers from 0, which number the classes, or text, which names them.
-Text is compared in its composed form (NFC), without surrounding space. Names of
-classes differ from each other.
+Labels are integers from 0, the numbers of classes, or text, the names of
+classes. Text is compared in its composed form (NFC), without surrounding space.
+Class names must be distinct.
 """
 
 import logging
@@ -14,15 +14,15 @@ import numpy as np
 
 # {split: (n,) integers or text}
 BySplit = Mapping[str, np.ndarray]
-# (split, row) -> where that label stands, for messages
+# (split, row) -> the position of the label, for messages
 Locate = Callable[[str, int], str]
 
-# Numbers up to this one need no further evidence that they are labels; of the
-# data sets of images ImageNet-21k has the most classes, 21,843.
+# Label numbers up to this one are always accepted. ImageNet-21k, the image data
+# set with the most classes, has 21,843.
 _PLAUSIBLE = 30_000
-_PER_USED = 4  # classes by their largest number, for each number in use
-_MOST = 10_000_000  # classes; more would only fill the memory
-_MANY = 100  # classes; of more, half should have an example
+_PER_USED = 4  # maximum ratio of the number of classes to the used classes
+_MOST = 10_000_000  # maximum number of classes
+_MANY = 100  # with more classes, warn if fewer than half have an example
 _LONGEST = 1000  # characters of a label
 _LISTED = 5
 _NUMBER = re.compile(r"[+-]?[0-9]+")
@@ -30,7 +30,7 @@ _NOT_NAMES = ("true", "false", "null")
 
 
 def clean(text: str) -> str:
-  """The text of a label or name as it is compared: composed, stripped."""
+  """The text of a label or name in comparable form: composed and stripped."""
   return unicodedata.normalize("NFC", text.lstrip("\ufeff")).strip()
 
 
@@ -40,7 +40,7 @@ def is_number(text: str) -> bool:
 
 
 def why_none(text: str) -> str:
-  """Why a clean text is no label; empty if it is one."""
+  """The reason why a clean text is not a label; empty if it is one."""
   if not text:
     return "is empty"
   if is_number(text):
@@ -55,14 +55,14 @@ def why_none(text: str) -> str:
 
 
 def check_names(names: Iterable[str], *, where: str) -> tuple[str, ...]:
-  """Names of classes, clean, in their order.
+  """Clean names of classes, in their order.
 
   Args:
     names: in the order of the labels.
-    where: they come from, for messages.
+    where: the origin of the names, for messages.
 
   Raises:
-    ValueError: a name is empty or no text, or two are the same.
+    ValueError: a name is empty or not text, or two names are equal.
   """
   cleaned = tuple(map(clean, names))
   first: dict[str, int] = {}
@@ -74,19 +74,19 @@ def check_names(names: Iterable[str], *, where: str) -> tuple[str, ...]:
       )
     if name in first:
       raise ValueError(
-        f"{where}: the classes {first[name]} and {number} are both called "
-        f"{name!r}; names tell classes apart, so give each a name of its own"
+        f"{where}: the classes {first[name]} and {number} have the same name "
+        f"{name!r}; give each class its own name"
       )
     first[name] = number
   return cleaned
 
 
 def names_of(array: np.ndarray, *, where: str) -> tuple[str, ...]:
-  """The names of classes in an array, (k,) text or numbers."""
+  """The class names in an array, (k,) text or numbers."""
   if array.ndim != 1 or array.dtype.kind not in "USTiu":
     raise ValueError(
-      f"{where}: class_names are {array.dtype} of the shape {array.shape}; "
-      "expected text of the shape (classes,)"
+      f"{where}: class_names are {array.dtype} of shape {array.shape}; "
+      "expected text of shape (classes,)"
     )
   names = array.tolist()
   if array.dtype.kind == "S":
@@ -98,10 +98,11 @@ def names_of(array: np.ndarray, *, where: str) -> tuple[str, ...]:
 
 
 def unify(labels: BySplit, *, where: str) -> dict[str, np.ndarray]:
-  """Labels of all splits as int64, or all as clean text.
+  """Converts the labels of all splits to int64, or all to clean text.
 
   Raises:
-    ValueError: other types, or some splits have numbers and others text.
+    ValueError: labels have other types, or some splits have numbers and others
+      text.
   """
   kinds = {
     split: _kind(each, f"{where}, split {split!r}")
@@ -110,8 +111,8 @@ def unify(labels: BySplit, *, where: str) -> dict[str, np.ndarray]:
   if len(set(kinds.values())) > 1:
     written = ", ".join(f"{split}: {kind}" for split, kind in kinds.items())
     raise ValueError(
-      f"{where}: the labels of some splits are numbers, of others text "
-      f"({written}); use one of the two for all splits"
+      f"{where}: some splits have numbers as labels, others text ({written}); "
+      "use one of the two for all splits"
     )
   if "text" in kinds.values():
     return {split: _clean_all(each) for split, each in labels.items()}
@@ -122,13 +123,13 @@ def unify(labels: BySplit, *, where: str) -> dict[str, np.ndarray]:
 
 
 def numerals(texts: BySplit, *, locate: Locate) -> dict[str, np.ndarray]:
-  """Text labels as int64 if those of all splits are numbers; else unchanged.
+  """Converts text labels to int64 if all of them are numbers.
 
-  Says so where only a few of them are no numbers.
+  Warns if only a few of them are not numbers.
 
   Args:
-    texts: the different labels of each split.
-    locate: (split, place in its texts) -> where it stands.
+    texts: the distinct labels of each split.
+    locate: (split, index of the text) -> its position, for messages.
 
   Raises:
     ValueError: a number of more than 18 digits.
@@ -144,8 +145,8 @@ def numerals(texts: BySplit, *, locate: Locate) -> dict[str, np.ndarray]:
     if total > len(others):
       split, row = others[0]
       logging.getLogger(__name__).warning(
-        "%d of %d different labels are no numbers, such as %r (%s): all "
-        "labels, of all splits, are taken for names of classes",
+        "%d of %d distinct labels are not numbers, such as %r (%s): all "
+        "labels of all splits are treated as names of classes",
         len(others),
         total,
         str(texts[split][row]),
@@ -162,19 +163,19 @@ def numerals(texts: BySplit, *, locate: Locate) -> dict[str, np.ndarray]:
 def name_classes(
   labels: BySplit, *, locate: Locate, num_classes: int = 0
 ) -> tuple[str, ...]:
-  """The classes of labels that nobody has named.
+  """The class names, if the data set does not provide them.
 
   Args:
     labels: of each split, from `unify` or `numerals`.
     locate: see above.
-    num_classes: of integers; 0 counts up to the largest label.
+    num_classes: of integers; 0 uses the largest label.
 
   Returns:
-    Texts in the order of their characters, or the numbers of the classes.
+    The distinct texts, sorted, or the numbers of the classes.
 
   Raises:
-    ValueError: a text that is no label, a number below 0, or one so large that
-      it must be an error.
+    ValueError: a text that is not a label, a negative number, or a number too
+      large to be plausible.
   """
   if any(each.dtype.kind in "UT" for each in labels.values()):
     return _names(labels, locate)
@@ -189,16 +190,16 @@ def name_classes(
   if len(every) and every[0] < 0:
     where = locate(*_where(labels, int(every[0])))
     raise ValueError(
-      f"{where}: the label is {every[0]}; labels count from 0, and examples "
-      "without a label must be left out"
+      f"{where}: the label is {every[0]}; labels must be numbered from 0, and "
+      "examples without a label must be removed"
     )
   split, row = _where(labels, count - 1)
   if count > min(max(_PLAUSIBLE, _PER_USED * len(every)), _MOST):
     raise ValueError(_too_large(count - 1, locate(split, row), len(every)))
   if count > max(_MANY, 2 * len(every)):
     logging.getLogger(__name__).warning(
-      "labels go up to %d (%s), so that there are %d classes, but only %d of "
-      "them have an example; if that label is wrong, correct it or set "
+      "the largest label is %d (%s), which makes %d classes, but only %d of "
+      "them have an example; if this label is wrong, correct it or set "
       "data.num_classes",
       count - 1,
       locate(split, row),
@@ -215,19 +216,19 @@ def number(
   where: str,
   locate: Callable[[int], str] | None = None,
 ) -> np.ndarray:
-  """Labels as the numbers of their classes.
+  """Converts labels to the numbers of their classes.
 
   Args:
     labels: (n,) integers or clean text.
-    class_names: that they must be among.
-    where: they come from, for messages.
-    locate: row -> where that label stands; None counts examples.
+    class_names: the known classes.
+    where: the origin of the labels, for messages.
+    locate: row -> the position of the label; None gives the example number.
 
   Returns:
     (n,) int64.
 
   Raises:
-    ValueError: a label outside the classes.
+    ValueError: a label is not a known class.
   """
   locate = locate or "example {}".format
   if labels.dtype.kind in "UT":
@@ -238,9 +239,9 @@ def number(
     if wrong.size:
       unknown = sorted({texts[row] for row in wrong.tolist()})
       raise ValueError(
-        f"{where}: the labels {unknown[:_LISTED]} are none of the classes "
-        f"{list(class_names[:20])} ({locate(int(wrong[0]))}); correct labels "
-        "or class_names"
+        f"{where}: the labels {unknown[:_LISTED]} are not among the classes "
+        f"{list(class_names[:20])} ({locate(int(wrong[0]))}); correct the "
+        "labels or class_names"
       )
     return found
   wrong = np.flatnonzero((labels < 0) | (labels >= len(class_names)))
@@ -248,7 +249,7 @@ def number(
     raise ValueError(
       f"{where}: label {labels[wrong[0]]} of {locate(int(wrong[0]))} is "
       f"outside the {len(class_names)} classes 0..{len(class_names) - 1} "
-      f"({wrong.size} such labels); correct labels, class_names or "
+      f"({wrong.size} such labels); correct the labels, class_names or "
       "data.num_classes"
     )
   return labels.astype(np.int64)
@@ -299,10 +300,10 @@ def _where(labels: BySplit, value: int) -> tuple[str, int]:
 
 
 def _too_large(label: object, where: str, used: int = 0) -> str:
-  counted = f", where {used} different labels are in use" if used else ""
+  counted = f", but only {used} distinct labels are used" if used else ""
   return (
-    f"{where}: the label {label} would make as many classes{counted}; correct "
-    "it, or set data.num_classes if there are so many"
+    f"{where}: the label {label} would need as many classes{counted}; correct "
+    "it, or set data.num_classes if there are this many"
   )
 
 

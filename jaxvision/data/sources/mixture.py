@@ -1,12 +1,13 @@
 """Weighted mixtures: training draws from several data sets by their weights.
 
-Every stretch of training has the shares of the weights, give or take a few
-examples (`order`), and each source goes through all of its examples before it
-repeats one. An epoch is as many examples as the sources have together.
+Every range of training steps contains the sources in the proportions of the
+weights, up to a few examples (`order`). A source repeats an example only after
+all its examples were used. An epoch has as many examples as all sources
+together.
 
-Classes are joined by their names: those of the first source keep their
-numbers, and what the others have more comes after them, in their order. Where
-the result is not what was meant, data.num_classes says so.
+Classes are joined by name: the classes of the first source keep their numbers,
+and additional classes of the other sources follow in their order.
+data.num_classes checks the result.
 """
 
 import dataclasses
@@ -25,13 +26,13 @@ _EXPECTED = (
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-  """One of the sources of a mixture.
+  """A source of a mixture.
 
   Attributes:
-    weight: positive; its share is its weight by the sum of all.
+    weight: positive; the share is the weight divided by the sum of all weights.
     source: the data set.
-    split: what the source gives to the split "train" of the mixture, in the
-      slicing syntax of TFDS.
+    split: the part of the source that belongs to the split "train" of the
+      mixture, in the slicing syntax of TFDS.
   """
 
   weight: float
@@ -40,10 +41,10 @@ class Part:
 
 
 def parts(of: source.Source) -> list[Part]:
-  """The sources that a mixture lists.
+  """The listed sources of a mixture.
 
   Raises:
-    ValueError: none, or something else.
+    ValueError: there are no sources, or an entry is invalid.
   """
   if not of.sources:
     raise ValueError(
@@ -53,15 +54,15 @@ def parts(of: source.Source) -> list[Part]:
 
 
 def join_classes(members: Sequence[dataset.Dataset]) -> tuple[str, ...]:
-  """Every name once, where it comes first."""
+  """The names of all classes without repeats, in order of first occurrence."""
   named, numbered = [], []
   for each in members:
     numbers = all(map(labels.is_number, each.class_names))
     (numbered if numbers else named).append(each)
   if named and numbered:
     logging.getLogger(__name__).warning(
-      "the classes of %s are numbers, those of %s have names: joined by their "
-      "names, they share no class; name the classes of both",
+      "the classes of %s are numbers, but those of %s have names: joined by "
+      "name, they have no class in common; name the classes of both",
       numbered[0].name,
       named[0].name,
     )
@@ -75,15 +76,15 @@ def mix(
   class_names: tuple[str, ...],
   split: str,
 ) -> dataset.Dataset:
-  """Data sets as one, from which training draws by their weights.
+  """Combines data sets into one, from which training draws by weights.
 
   Args:
     parts: (data set, weight).
     class_names: from `join_classes`.
-    split: how the result is called.
+    split: the name of the result.
 
   Returns:
-    The examples of all, one data set after the other.
+    The examples of all data sets, one after another.
   """
   members = [
     dataset.relabel(each, class_names=class_names) for each, _ in parts

@@ -1,8 +1,8 @@
-"""Directories in which tensorflow-datasets keeps prepared data.
+"""Data sets that tensorflow-datasets has prepared on disk.
 
 A prepared data set is DATA_DIR/NAME[/CONFIG]/VERSION with the files
-dataset_info.json, features.json and the examples. Here only the first is read,
-without tensorflow-datasets, so that a list of what is there is instant.
+dataset_info.json, features.json and the examples. This module reads only the
+first file, without tensorflow-datasets, so that listing data sets is fast.
 """
 
 import dataclasses
@@ -18,10 +18,10 @@ from jaxvision.data.formats import refusal
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _INFO = "dataset_info.json"
-# Formats of examples that are read without TensorFlow.
+# Formats that can be read without TensorFlow.
 _FORMATS = ("array_record", "tfrecord")
-# The data sets that `jaxvision data prepare` makes, by the names that
-# tensorflow-datasets has for them; all but the first from published files.
+# The data sets that `jaxvision data prepare` supports, by their names in
+# tensorflow-datasets; all except the first from published files.
 OURS = (
   "digits",
   "cifar10",
@@ -37,16 +37,16 @@ SHORT_NAMES = {"flowers102": "oxford_flowers102", "pets": "oxford_iiit_pet"}
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-  """What is known of a data set without opening it.
+  """A data set as described on disk, without opening it.
 
   Attributes:
     name: NAME or NAME/CONFIG.
-    version: three numbers, "1.0.0"; empty when it is not prepared.
-    directory: where it is, or None when it is not prepared.
+    version: three numbers, "1.0.0"; empty if it is not prepared.
+    directory: of the data set; None if it is not prepared.
     file_format: of the examples; "array_record" or "tfrecord" can be read.
-    splits: examples in each split.
+    splits: number of examples of each split.
     num_bytes: size of the examples on disk.
-    remedy: the command or step that makes it usable; empty when it is.
+    remedy: the command or step that makes it usable; empty if it is usable.
   """
 
   name: str
@@ -59,20 +59,20 @@ class Prepared:
 
 
 def root(data_dir: str | os.PathLike | None) -> pathlib.Path:
-  """`data_dir`, or by default $TFDS_DATA_DIR, or ~/tensorflow_datasets."""
+  """`data_dir`; the default is $TFDS_DATA_DIR, or ~/tensorflow_datasets."""
   default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
   return pathlib.Path(data_dir or default).expanduser()
 
 
 def find(name: str, *, data_dir: str | os.PathLike | None) -> Prepared:
-  """The prepared data set of this name, in its newest version.
+  """The newest version of a prepared data set.
 
   Args:
     name: NAME, NAME:VERSION or NAME/CONFIG:VERSION.
     data_dir: see `root`.
 
   Raises:
-    FileNotFoundError: nothing is prepared under this name or version.
+    FileNotFoundError: this name or version is not prepared.
     ValueError: it is prepared, but neither as array_record nor as tfrecord.
   """
   bare, colon, version = name.partition(":")
@@ -87,14 +87,14 @@ def find(name: str, *, data_dir: str | os.PathLike | None) -> Prepared:
   newest = max(found, key=lambda each: _numbers(each.version))
   if newest.remedy:
     raise ValueError(
-      f"{newest.directory} is prepared as {newest.file_format}, which cannot "
-      f"be read without TensorFlow; {newest.remedy}"
+      f"{newest.directory} is prepared as {newest.file_format}, which needs "
+      f"TensorFlow; {newest.remedy}"
     )
   return newest
 
 
 def scan(directory: pathlib.Path, *, name: str) -> list[Prepared]:
-  """The versions of one data set that are prepared, oldest first."""
+  """The prepared versions of one data set, oldest first."""
   if not directory.is_dir():
     return []
   versions = [
@@ -107,7 +107,7 @@ def scan(directory: pathlib.Path, *, name: str) -> list[Prepared]:
 
 
 def scan_all(directory: pathlib.Path) -> list[Prepared]:
-  """All that is prepared in a data directory, by name and version."""
+  """All prepared data sets of a data directory, by name and version."""
   found = []
   for info in sorted(directory.glob(f"*/**/{_INFO}")):
     version = info.parent
@@ -116,14 +116,14 @@ def scan_all(directory: pathlib.Path) -> list[Prepared]:
       try:
         found.append(_describe(version, name))
       except ValueError as error:
-        logging.getLogger(__name__).warning("left out: %s", error)
+        logging.getLogger(__name__).warning("skipped: %s", error)
   return found
 
 
 def list_datasets(
   data_dir: str | os.PathLike | None = None,
 ) -> list[Prepared]:
-  """What is prepared in a directory, and what could be added to it."""
+  """The prepared data sets of a directory, and those that could be prepared."""
   directory = root(data_dir)
   found = scan_all(directory)
   there = {each.name for each in found}
@@ -194,7 +194,7 @@ def _missing(name: str, directory: pathlib.Path, data_dir: pathlib.Path) -> str:
 
 
 def prepare_command(name: str, data_dir: pathlib.Path) -> str:
-  """The command that makes one of `OURS`."""
+  """The command that prepares one of `OURS`."""
   source = "" if name == OURS[0] else " --source=FOLDER"
   elsewhere = "" if data_dir == root(None) else f" --data_dir={data_dir}"
   return f"jaxvision data prepare {name}{source}{elsewhere}"

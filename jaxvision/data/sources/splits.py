@@ -1,7 +1,7 @@
-"""Split expressions and the order of examples that makes them stratified.
+"""Split expressions, and the stratified order of examples.
 
-Expressions have the slicing syntax of tensorflow-datasets for every kind of
-data: "train", "train[:80%]", "train[80%:]", "train[100:200]+test", "all".
+All kinds of data use the slicing syntax of tensorflow-datasets: "train",
+"train[:80%]", "train[80%:]", "train[100:200]+test", "all".
 """
 
 import re
@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxvision import lookup
 
-# In the order in which they are listed.
+# In the order of listings.
 SPLITS = ("train", "validation", "test")
 _CALLED = {
   "train": ("train", "training", "trn"),
@@ -29,13 +29,13 @@ _CALLED = {
   ),
   "test": ("test", "testing", "tst"),
 }
-# What folders and files of splits are called -> the split.
+# Name of a folder or file -> the split.
 NAMES = {name: split for split, names in _CALLED.items() for name in names}
 # "trainset", "testdata".
 _ENDINGS = ("set", "data", "split", "images", "imgs", "")
-# Words that go with a split in the name of its folder: "test_images".
+# Words that may accompany a split in the name of its folder: "test_images".
 _PLAIN = frozenset((*_ENDINGS, "the", "sets", "image", "samples", "examples"))
-# Parts of data sets that are none of the three, or nobody knows which.
+# Names of other parts of data sets, or of parts whose split is unknown.
 _DOUBTFUL = frozenset(
   (
     "extra",
@@ -61,20 +61,21 @@ def resolve(
 
   Args:
     expression: such as "train[:80%]+test".
-    sizes: examples in each split that exists.
+    sizes: number of examples of each existing split.
 
   Returns:
     (split, first example, one past the last example), in the order written.
 
   Raises:
-    ValueError: no such split, not an expression, or nothing is selected.
+    ValueError: the split does not exist, the text is not an expression, or
+      nothing is selected.
   """
   import tensorflow_datasets as tfds
 
   for name in named(expression):
     if name not in sizes:
       message = lookup.unknown("split", name, list(sizes))
-      raise ValueError(f"{message}; name one of them, by --split or the config")
+      raise ValueError(f"{message}; select one with --split or in the config")
   infos = {
     name: types.SimpleNamespace(num_examples=size)
     for name, size in sizes.items()
@@ -85,8 +86,8 @@ def resolve(
   except (ValueError, AssertionError) as error:
     reason = str(error).split("\n")[0]
     raise ValueError(
-      f"split {expression!r} cannot be read: {reason}; write it like "
-      f"'train[:80%]', with a split among {_written(sizes)}"
+      f"split {expression!r} is not a split expression: {reason}; write it "
+      f"like 'train[:80%]', with a split among {_written(sizes)}"
     ) from error
   ranges = [
     (each.splitname, each.from_ or 0, _stop(each.to, sizes[each.splitname]))
@@ -107,7 +108,7 @@ def words(name: str) -> dict[str, str]:
     name: such as "imagenet-train-0001" or "zooVal3".
 
   Returns:
-    {word: its split}; "" stands for a part that is none of the three.
+    {word: its split}; the value "" is a part that is none of the three splits.
   """
   found = _WORD.findall(_HUMP.sub(" ", name).lower())
   known = {word: split for word in found if (split := _split(word))}
@@ -115,9 +116,9 @@ def words(name: str) -> dict[str, str]:
 
 
 def of_folder(name: str) -> str:
-  """The split that a folder of classes is, by its name; empty if none.
+  """The split of a folder of classes, by the folder's name; empty if none.
 
-  "val2017" and "Test images" are, "crash test dummy" is not.
+  "val2017" and "Test images" name a split, "crash test dummy" does not.
   """
   known = words(name)
   every = set(_WORD.findall(_HUMP.sub(" ", name).lower()))
@@ -140,11 +141,12 @@ def named(expression: str) -> set[str]:
 
 
 def stratified_order(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
-  """An order in which every prefix has the classes in their proportions.
+  """An order in which every prefix has the class proportions of the data set.
 
-  Example j of the n_c of a class, shuffled, is put at (j + 1/2) / n_c. A prefix
-  of a share p therefore has round(p n_c) of each class, give or take one, so
-  that the slices [:80%] and [80%:] are disjoint and both stratified.
+  Example j of the n_c examples of a class, shuffled, has the position (j + 1/2)
+  / n_c. A prefix with a fraction p of the examples therefore has round(p n_c)
+  of each class, plus or minus one. So the slices [:80%] and [80%:] are disjoint
+  and both stratified.
 
   Args:
     labels: (n,) int, the class of each example.
@@ -163,7 +165,7 @@ def stratified_order(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
   rank = np.empty(len(labels), np.int64)
   rank[by_class] = np.arange(len(labels)) - first
   place = (rank + 0.5) / counts[classes]
-  # Classes of one size share their places; the shuffle decides between them.
+  # Classes of equal size have equal positions; the shuffle breaks these ties.
   return shuffled[np.argsort(place, kind="stable")]
 
 

@@ -1,8 +1,9 @@
-"""Tar files that are the shards of a data set: where they are, of which split.
+"""The tar shards of a data set: their paths and splits.
 
-They are PATH/*.tar, PATH/SPLIT/*.tar, one file, or what a pattern finds. Their
-names, or those of their folders, name their split in words: "zoo-train-01.tar",
-"dev/0.tar". If none names a split, all are training data.
+They are PATH/*.tar, PATH/SPLIT/*.tar, one file, or the matches of a pattern. A
+word in the name of a shard, or of its folder, names its split:
+"zoo-train-01.tar", "dev/0.tar". If no name contains a split, all shards are
+training data.
 """
 
 import collections
@@ -24,9 +25,9 @@ def find(name: str) -> dict[str, list[pathlib.Path]]:
 
   Raises:
     FileNotFoundError: there are no shards.
-    ValueError: some name a split and others none; a name of several splits, or
-      that sounds like a split and is none; compressed shards; shards both in
-      the folder and in folders below it.
+    ValueError: only some names contain a split; a name contains several splits,
+      or an ambiguous word; shards are compressed; or shards are both in the
+      folder and in folders below it.
   """
   path = pathlib.Path(name)
   found, below = _files(path, name)
@@ -38,36 +39,36 @@ def find(name: str) -> dict[str, list[pathlib.Path]]:
     for word, split in words.items():
       if spelled.setdefault(split, word) != word and split:
         raise ValueError(
-          f"{name} has shards called {spelled[split]!r} and others called "
-          f"{word!r}, both of which mean the {split} split; choose one of them "
+          f"{name} has shards named {spelled[split]!r} and others named "
+          f"{word!r}, which both mean the {split} split; select one of them "
           'with a pattern, as in "shards/*-val-*.tar"'
         )
     by_split.setdefault("+".join(sorted(set(words.values()))), []).append(each)
     if "" in words.values():
       raise ValueError(
-        f"{each} sounds like a split, but it is not known which; its name must "
-        f"contain one of {', '.join(splits.NAMES)}, or say what to read with a "
-        'pattern, as in "shards/*-train-*.tar"'
+        f"the split of {each} is ambiguous; its name must contain one of "
+        f"{', '.join(splits.NAMES)}, or select the shards with a pattern, as "
+        'in "shards/*-train-*.tar"'
       )
   if set(by_split) == {""}:
-    _say_if_several(name, found, below)
+    _warn_if_several(name, found, below)
     return {"train": by_split[""]}
   wrong = [
     paths[0] for each, paths in by_split.items() if each not in splits.SPLITS
   ]
   if wrong:
     raise ValueError(
-      f"{wrong[0]} names no split, or several, but other shards of {name} "
-      f"name one; their names must contain one of {', '.join(splits.NAMES)}, "
-      "or none of them may"
+      f"the name of {wrong[0]} contains no split, or several, but names of "
+      f"other shards of {name} contain one; either all names must contain one "
+      f"of {', '.join(splits.NAMES)}, or no name"
     )
   return {each: by_split[each] for each in splits.SPLITS if each in by_split}
 
 
 def _files(path: pathlib.Path, name: str) -> tuple[list[pathlib.Path], bool]:
-  """The shards, and whether they lie in folders below the path."""
+  """The shards, and whether they are in folders below the path."""
   if not path.is_dir():
-    # A name with brackets is a file first, a pattern only if there is none.
+    # A name with brackets is a pattern only if there is no file of this name.
     named = [path] if path.exists() else map(pathlib.Path, glob.glob(name))
     return _some(sorted(named), path), False
   here, below = (_visible(path, pattern) for pattern in ("*", "*/*"))
@@ -88,8 +89,8 @@ def _files(path: pathlib.Path, name: str) -> tuple[list[pathlib.Path], bool]:
   ]
   if packed:
     raise ValueError(
-      f"{packed[0]} ({len(packed)} such files) would be left out: shards are "
-      "files .tar, not compressed; unpack or rename it, or use a pattern"
+      f"{packed[0]} ({len(packed)} such files) would be skipped: shards must "
+      "be uncompressed .tar files; decompress or rename it, or use a pattern"
     )
   return _some(tars[0] or tars[1], path), not tars[0]
 
@@ -111,15 +112,15 @@ def _some(found: list[pathlib.Path], path: pathlib.Path) -> list[pathlib.Path]:
   return found
 
 
-def _say_if_several(
+def _warn_if_several(
   name: str, found: Sequence[pathlib.Path], below: bool
 ) -> None:
-  """A warning where shards of several names are all training data."""
+  """Warns if shards with several kinds of names are all training data."""
   texts = [each.parent.name if below else each.stem for each in found]
   kinds = collections.Counter(_DIGITS.sub("#", text) for text in texts)
   if len(kinds) > 1:
     logging.getLogger(__name__).warning(
-      "the shards of %s have names of %d kinds (%s), none of which names a "
+      "the shards of %s have names of %d kinds (%s), and none contains a "
       "split: all of them are training data",
       name,
       len(kinds),

@@ -1,8 +1,7 @@
 """tensorflow-datasets data sets that are prepared on disk.
 
-TensorFlow is not needed: records are found in array_record or TFRecord files,
-whichever there are, and only the image, which stays encoded for our own
-decoder, and the label are taken out of them.
+TensorFlow is not needed. Records are read from array_record or TFRecord files.
+Only the encoded image, which our own decoder decodes, and the label are parsed.
 """
 
 import dataclasses
@@ -21,7 +20,7 @@ from jaxvision.data.formats import index_file, refusal, tf_example, tfrecords
 from jaxvision.data.sources import prepared, source
 
 _OWN_CLASS = re.compile(r"tensorflow_datasets\.core\.features(\.\w+)+")
-_CHUNK = 256  # records held at once while all labels are read
+_CHUNK = 256  # records in memory while all labels are read
 
 Fetch = Callable[[Sequence[int]], list[bytes]]
 
@@ -54,8 +53,8 @@ class _Records:
     try:
       records = self.fetch([int(index) for index in indices])
       return list(map(self._example, records))
-    # Of the libraries, or of a record that is no Example: like a damaged
-    # image, it is counted, and the others are read one by one.
+    # An error of a library, or a record that is not an Example. It is counted
+    # like a damaged image, and the other records are read one by one.
     except Exception as error:
       if isinstance(error, OSError) and error.filename is not None:
         raise
@@ -64,15 +63,15 @@ class _Records:
       ) from error
 
   def _place(self, indices: Sequence[int]) -> str:
-    """Where records are, for messages."""
+    """The position of records, for messages."""
     shard = int(np.searchsorted(self.ends, indices[0], side="right"))
     more = f" or one of the {len(indices) - 1} after it" * (len(indices) > 1)
     return f"record {self.ids(indices)[0]}{more} in {self.paths[shard]}"
 
   def labels(self) -> np.ndarray:
-    """All labels; the images before them are read once and never again.
+    """All labels; the first call reads all records and stores the labels.
 
-    Records that cannot be read have -1.
+    Unreadable records have the label -1.
     """
     arrays = index_file.load(
       self.paths[0].parent,
@@ -103,8 +102,8 @@ class _Records:
     for key, kind in ((self.image, bytes), (self.label, int)):
       if [type(value) for value in found.get(key, ())] != [kind]:
         raise ValueError(
-          f"the feature {key!r} must be one value of {kind.__name__}, "
-          f"but this record has {len(found.get(key, ()))} values in it"
+          f"the feature {key!r} must be one value of type {kind.__name__}, "
+          f"but this record has {len(found.get(key, ()))} values"
         )
     return found[self.image][0], found[self.label][0]
 
@@ -123,7 +122,7 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
   import tensorflow_datasets as tfds
 
   found = prepared.find(of.name, data_dir=of.data_dir)
-  again = f"prepare it again, or copy {found.directory} from where it was made"
+  again = f"prepare it again, or copy {found.directory} from its source"
   what = f"{found.directory} cannot be opened as a data set of TFDS"
   with refusal.naming(what, remedy=again):
     _check_classes(found.directory / "features.json")
@@ -139,9 +138,10 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
 
 
 def _check_classes(path: pathlib.Path) -> None:
-  """Refuses features of classes that are not those of tensorflow-datasets.
+  """Rejects feature classes that do not belong to tensorflow-datasets.
 
-  It would import any module that the file names, and so run it.
+  tensorflow-datasets would import any module that the file names, and so run
+  it.
   """
   if not path.exists():
     return
@@ -161,7 +161,7 @@ def _check_classes(path: pathlib.Path) -> None:
 def _check_names(
   directory: pathlib.Path, label: str, names: Sequence[str]
 ) -> None:
-  """Whether the file of names has as many as there are classes."""
+  """Checks that the file of class names has the right number of names."""
   path = directory / "features.json"
   if not path.exists():
     return
@@ -173,7 +173,7 @@ def _check_names(
   if count != len(names):
     raise ValueError(
       f"{directory / f'{label}.labels.txt'} has {len(names)} names, but "
-      f"{path} counts {count} classes; copy both from where they were made"
+      f"{path} states {count} classes; copy both again from their source"
     )
 
 
@@ -204,7 +204,7 @@ def _split(
 def _open_array_record(shards: Any) -> Fetch:
   from array_record.python import array_record_data_source
 
-  # With their lengths, so that no file is opened before it is read.
+  # With lengths, so that files are opened only when they are read.
   files = shards.file_instructions
   return functools.partial(
     _fetch_each, array_record_data_source.ArrayRecordDataSource(files)
@@ -212,7 +212,7 @@ def _open_array_record(shards: Any) -> Fetch:
 
 
 def _fetch_each(source: Any, indices: Sequence[int]) -> list[bytes]:
-  # Asked for many at once, it would start threads of its own each time.
+  # One by one, because a request for many would start new threads each time.
   return [source[index] for index in indices]
 
 
@@ -231,7 +231,7 @@ _OPENED: dict[str, Callable[[Any], Fetch]] = {
 
 
 def _only(features: Any, kind: type, preferred: str) -> str:
-  """The key of the feature of this kind; the preferred one among several."""
+  """The key of the feature of a type; if there are several, the preferred."""
   keys = [key for key, each in features.items() if isinstance(each, kind)]
   if preferred in keys:
     return preferred

@@ -160,4 +160,4 @@ def test_what_is_not_there_or_damaged_is_one_error(tmp_path):
 def test_a_folder_that_cannot_be_opened_is_an_error(folder):
   (folder / "train" / "lost.png").write_bytes(b"")
   (found,) = diagnose(folder)
-  assert found.severity == "error" and "lost.png lies beside" in found.text
+  assert found.severity == "error" and "lost.png is beside" in found.text

@@ -39,7 +39,7 @@ def test_numbers_of_any_integer_type(dtype):
     ([np.asarray([0.0])], "labels are float64; expected integers, or text"),
     ([np.asarray([True])], "labels are bool"),
     ([np.asarray([None])], "labels are object"),
-    ([np.asarray([2**64 - 1], np.uint64)], "would make as many classes"),
+    ([np.asarray([2**64 - 1], np.uint64)], "would need as many classes"),
   ],
 )
 def test_labels_of_other_types_are_refused(arrays, message):
@@ -72,9 +72,9 @@ def test_many_classes_in_use_are_many_classes():
 @pytest.mark.parametrize(
   ("names", "message"),
   [
-    (["crane", "bee", "crane"], "classes 0 and 2 are both called 'crane'"),
-    (["\u00e9", "e\u0301"], "both called"),
-    (["a", " a"], "both called"),
+    (["crane", "bee", "crane"], "classes 0 and 2 have the same name 'crane'"),
+    (["\u00e9", "e\u0301"], "have the same name"),
+    (["a", " a"], "have the same name"),
     (["a", ""], "the name of class 1 is ''"),
     (["a\udcff"], "expected text in UTF-8"),
   ],
@@ -87,5 +87,5 @@ def test_names_must_tell_classes_apart(names, message):
 def test_names_in_arrays():
   assert labels.names_of(np.asarray([b"a", b"b"]), where="x") == ("a", "b")
   for wrong in ([["a"], ["b"]], [1.5]):
-    with pytest.raises(ValueError, match=r"expected text of the shape \("):
+    with pytest.raises(ValueError, match=r"expected text of shape \("):
       labels.names_of(np.asarray(wrong), where="x")

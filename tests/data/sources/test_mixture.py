@@ -208,4 +208,4 @@ def test_numbers_beside_names_are_said(tmp_path, caplog):
   second = write(tmp_path, "second", [0, 1])
   cut = mixed((1, "npz", first, "train"), (1, "npz", second, "train"))
   assert data.open_dataset(cut, "train").class_names == ("a", "b", "0", "1")
-  assert "they share no class" in caplog.text
+  assert "they have no class in common" in caplog.text

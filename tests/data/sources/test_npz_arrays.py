@@ -87,9 +87,9 @@ def test_npz_with_splits_and_names(tmp_path):
     ({"labels": np.asarray(["a", ""] * 10)}, "example 1: the label is empty"),
     (
       {"class_names": np.asarray(["crane", "b", "c", "crane"])},
-      "classes 0 and 3 are both called 'crane'",
+      "classes 0 and 3 have the same name 'crane'",
     ),
-    ({"class_names": np.asarray([["a"], ["b"]])}, "expected text of the shape"),
+    ({"class_names": np.asarray([["a"], ["b"]])}, "expected text of shape"),
     ({"class_names": np.asarray([{}])}, "not an .npz file of plain arrays"),
   ],
 )
