@@ -56,7 +56,7 @@ def odd_files(folder):
   return {
     "bomb.jpg": "data.max_pixels",
     "page.jpg": "EPS",
-    "zeros.jpg": "not a regular file",
+    "zeros.jpg": "expected a regular file",
     "huge.jpg": "1,099,511,627,776 bytes",
     "sparse.png": "not an image",
     "gone.jpg": "No such file",
@@ -155,7 +155,7 @@ def test_pieces_of_files_are_bounded_and_of_regular_files(tmp_path):
     pieces.read([0, 1])
   path.unlink()
   os.mkfifo(path)
-  with pytest.raises(OSError, match="not a regular file"):
+  with pytest.raises(OSError, match="expected a regular file"):
     pieces.read([0])
 
 

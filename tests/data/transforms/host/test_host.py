@@ -269,7 +269,7 @@ def test_transforms_follow_rng_alone_and_leave_their_input(call):
     ("resize(0)", "size is 0; it must be a whole number"),
     ("resize((3, 4, 5))", r"it must be a tuple of 2"),
     ("resize(open('x'))", "numbers, text or tuples"),
-    ("resize(**{'size': 3})", r"\*\* is not possible"),
+    ("resize(**{'size': 3})", r"\*\* is not supported"),
     ("os.remove('x')", "is not a call like"),
     ("resize(", "is not a call like"),
     ("random_flip(p=2)", r"p is 2; it must be a number in \[0, 1\]"),
