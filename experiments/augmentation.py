@@ -22,7 +22,6 @@ It is common to all cells, and more seeds do not reduce it.
 """
 
 import argparse
-import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -32,6 +31,7 @@ from scipy import stats
 from sklearn import datasets
 
 import jaxvision
+from jaxvision.runs import metrics_log
 
 QUESTION = "Which augmentation helps a small ResNet that sees few digits?"
 BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "digits.py:resnet")
@@ -153,8 +153,7 @@ def _slug(variant: str) -> str:
 
 def _curve(folder: pathlib.Path) -> Iterator[tuple[int, float]]:
   """Returns steps and test accuracies of the moving average."""
-  for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines():
-    values = json.loads(line)
+  for values in metrics_log.read_metrics(folder):
     if "validation_ema/top1" in values:
       yield values["step"], values["validation_ema/top1"]
 

@@ -17,8 +17,8 @@ Path = pathlib.Path
 # entries of the package.
 FLOORS = (
   ("files", "metrics"),
-  ("downloads", "processes", "user_code", "xla"),
-  ("lookup", "variables"),
+  ("processes", "user_code", "xla"),
+  ("downloads", "lookup", "variables"),
   ("config", "data", "layers", "schedules", "trees"),
   (
     *("checkpoint", "interpret", "losses", "models", "optimizers"),
@@ -58,7 +58,7 @@ ONLY_IN = {
   "optuna": {"sweeps"},
   "optax": {"losses", "optimizers", "training"},
   "requests": {"downloads"},
-  "rich": {"cli", "data", "downloads", "runs", "sweeps"},
+  "rich": {"cli", "processes", "sweeps"},
   "tensorflow": set(),
   "torch": set(),
 }

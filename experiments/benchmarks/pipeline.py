@@ -25,7 +25,6 @@ A loader whose packages are not installed is left out, with a message.
 
 import argparse
 import contextlib
-import json
 import pathlib
 import random
 import statistics
@@ -143,6 +142,7 @@ def scaling_table(folder: pathlib.Path, *, rounds: int) -> list[str]:
 def training_table(folder: pathlib.Path) -> list[str]:
   """Returns Markdown: the share of the time that training waits for data."""
   from jaxvision import training  # this imports jax
+  from jaxvision.runs import metrics_log
 
   at_224 = {
     "model.name": "resnet18",
@@ -170,8 +170,8 @@ def training_table(folder: pathlib.Path) -> list[str]:
       training.train(
         str(_CONFIGS / recipe), workdir=workdir, overrides=overrides
       )
-      written = (workdir / "metrics.jsonl").read_text().splitlines()
-    last = [json.loads(line) for line in written if "data_wait" in line][-1]
+      rows = metrics_log.read_metrics(workdir)
+    last = [row for row in rows if "data_wait" in "".join(row)][-1]
     speed, wait = (
       next(value for key, value in last.items() if key.endswith(ending))
       for ending in ("images_per_second", "data_wait")

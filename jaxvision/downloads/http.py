@@ -6,19 +6,19 @@ file, one downloads it and the others wait.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import pathlib
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from jaxvision import files
 from jaxvision.downloads import redaction
+from jaxvision.files import locks
+from jaxvision.processes import progress
 
 if TYPE_CHECKING:
   import requests
@@ -63,8 +63,7 @@ def download(
       except ValueError:
         file.truncate(0)  # the next attempt must not resume from it
         raise
-      os.fsync(file.fileno())
-      part.replace(path)
+      files.move_written(part, path)
     part.unlink(missing_ok=True)
     version.unlink(missing_ok=True)
 
@@ -96,15 +95,15 @@ def check_sha256(
 @contextlib.contextmanager
 def _locked(part: pathlib.Path, url: str) -> Iterator[BinaryIO]:
   """Opens a file for appending, locked against other processes."""
+
+  def waiting() -> None:
+    _LOGGER.info(
+      "waiting for another process that downloads %s",
+      redaction.without_secrets(url),
+    )
+
   with part.open("ab") as file:
-    try:
-      files.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      _LOGGER.info(
-        "waiting for another process that downloads %s",
-        redaction.without_secrets(url),
-      )
-      files.flock(file.fileno(), fcntl.LOCK_EX)
+    locks.lock(file.fileno(), held=waiting)
     yield file
 
 
@@ -221,7 +220,10 @@ def _receive(
 ) -> None:
   import requests
 
-  with _progress(file.name, total=total, done=file.tell()) as advance:
+  title = pathlib.Path(file.name).name.removesuffix(".part")
+  with progress.open_bar(
+    title, total=total, done=file.tell(), unit="bytes"
+  ) as advance:
     for piece in response.iter_content(_PIECE):
       file.write(piece)
       advance(len(piece))
@@ -310,27 +312,3 @@ def _version(response: "requests.Response") -> str:
   if tag and not tag.startswith("W/"):
     return tag
   return response.headers.get("Last-Modified", "")
-
-
-@contextlib.contextmanager
-def _progress(
-  name: str, *, total: int | None, done: int
-) -> Iterator[Callable[[int], None]]:
-  """Gives advance(bytes), which moves a progress bar on a terminal."""
-  if not sys.stderr.isatty():
-    yield lambda count: None
-    return
-  from rich import console, progress
-
-  columns = (
-    progress.TextColumn("{task.description}"),
-    progress.BarColumn(),
-    progress.DownloadColumn(),
-    progress.TransferSpeedColumn(),
-    progress.TimeRemainingColumn(),
-  )
-  screen = console.Console(stderr=True)
-  with progress.Progress(*columns, console=screen) as bar:
-    title = pathlib.Path(name).name.removesuffix(".part")
-    task = bar.add_task(title, total=total, completed=done)
-    yield lambda count: bar.advance(task, count)

@@ -5,7 +5,7 @@ Standard library only.
 
 from jaxvision.files.atomic import (
   disk_is_full,
-  flock,
+  move_written,
   open_regular,
   read_bytes,
   write_bytes,
@@ -19,8 +19,8 @@ from jaxvision.files.strict_json import read_json, to_json, write_json
 __all__ = [
   "cache_folder",
   "disk_is_full",
-  "flock",
   "locks",
+  "move_written",
   "open_regular",
   "paths",
   "printable",

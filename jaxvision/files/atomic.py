@@ -55,13 +55,27 @@ def writing(path: StrPath, *, mode: int | None = None) -> Iterator[IO[bytes]]:
       file.truncate(0)
       yield file
       file.flush()
-      os.fsync(file.fileno())
-      part.replace(path)
+      move_written(part, path)
     except BaseException as error:
       part.unlink(missing_ok=True)
       if isinstance(error, OSError) and error.errno:
         error.filename = error.filename or str(path)
       raise
+
+
+def move_written(part: Path, path: Path) -> None:
+  """Renames a file that is complete; both steps are synced to the disk.
+
+  Args:
+    part: of the file, under its temporary name in the same folder.
+    path: of the file, under its final name.
+  """
+  descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+  part.replace(path)
   _sync_folder(path.parent)
 
 

@@ -43,23 +43,40 @@ def locked(
   """
   flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
   with open(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
-    try:
-      free = atomic.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+
+    def held() -> None:
       who = file.read(1000).decode("utf-8", "replace").strip()
       who = printable(who or "another process")
       if refusal is not None:
         raise ValueError(refusal.replace("{holder}", who)) from None
       if waiting:
         waiting(who)
-      free = atomic.flock(file.fileno(), fcntl.LOCK_EX)
-    if not free and unlockable:
+
+    if not lock(file.fileno(), held=held) and unlockable:
       unlockable("the file system has no locks")
     note(file, holder())
     try:
       yield file
     finally:
       note(file, "")
+
+
+def lock(descriptor: int, *, held: Callable[[], None]) -> bool:
+  """Locks an open file or folder until it is closed.
+
+  Args:
+    descriptor: of the file or folder.
+    held: called before a wait begins, because another process holds the lock.
+      The wait does not begin if it raises an error.
+
+  Returns:
+    Whether the file system has locks.
+  """
+  try:
+    return atomic.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    held()
+  return atomic.flock(descriptor, fcntl.LOCK_EX)
 
 
 def note(lock: IO[bytes], text: str) -> None:

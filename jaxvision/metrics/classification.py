@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvision.metrics import confusion
+
 Sums = dict[str, Any]
 
 _BINS = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks"
@@ -65,11 +67,11 @@ def sums(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
   predictions = jnp.where(
     is_nan, (labels + 1) % num_classes, jnp.argmax(logits, axis=-1)
   )
-  confusion = jnp.zeros((num_classes, num_classes), jnp.int32)
+  matrix = jnp.zeros((num_classes, num_classes), jnp.int32)
   tree = {
     "count": jnp.sum(counted),
     "top1": jnp.sum(correct),
-    "confusion": confusion.at[labels, predictions].add(counted),
+    "confusion": matrix.at[labels, predictions].add(counted),
     "calibration": _calibration_sums(logits, counted, correct),
   }
   if num_classes > 5:
@@ -117,27 +119,6 @@ def finish(tree: Sums) -> dict[str, float]:
   return metrics
 
 
-def per_class(tree: Sums) -> dict[str, np.ndarray]:
-  """Returns precision, recall and F1 of each class, and its support.
-
-  Args:
-    tree: sums with a `confusion` (k, k).
-
-  Returns:
-    `{precision, recall, f1}`, (k,) float64, 0 where undefined (a class without
-    prediction has precision 0); `support`, (k,) int64, examples with the label.
-  """
-  confusion = np.asarray(tree["confusion"]).astype(np.int64)
-  correct = np.diagonal(confusion)
-  predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
-  return {
-    "precision": correct / np.maximum(predicted, 1),
-    "recall": correct / np.maximum(support, 1),
-    "f1": 2 * correct / np.maximum(predicted + support, 1),
-    "support": support,
-  }
-
-
 def _rank(logits: jax.Array, targets: jax.Array) -> jax.Array:
   """(b,) how many classes come before the label; k if a logit is NaN."""
   labels = jnp.argmax(targets, axis=-1)[:, None]
@@ -163,12 +144,14 @@ def _calibration_sums(
   }
 
 
-def _averages(confusion: np.ndarray) -> dict[str, float]:
-  classes = per_class({"confusion": confusion})
-  occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
-  micro = float(np.trace(confusion)) / float(confusion.sum())
+def _averages(matrix: np.ndarray) -> dict[str, float]:
+  scores = confusion.class_scores(matrix.astype(np.int64))
+  occurs = (matrix.sum(axis=0) + matrix.sum(axis=1)) > 0
+  micro = float(np.trace(matrix)) / float(matrix.sum())
   averages = {}
   for name in ("precision", "recall", "f1"):
-    averages[f"{name}_macro"] = float(classes[name][occurs].mean())
+    # A class without prediction has precision 0.
+    of_each = np.nan_to_num(getattr(scores, name)[occurs])
+    averages[f"{name}_macro"] = float(of_each.mean())
     averages[f"{name}_micro"] = micro
   return averages

@@ -10,5 +10,6 @@ __all__ = [
   "console",
   "exit_codes",
   "preemption",
+  "progress",
   "rendezvous",
 ]

@@ -1,7 +1,6 @@
 """The output of the commands on the terminal."""
 
 import logging
-import os
 import re
 import sys
 import threading
@@ -59,11 +58,12 @@ def _shows_damaged_cache_once(show: Callable[..., None]) -> Callable[..., None]:
       show(message, *place, **options)
     elif not shown:
       shown.append(True)
-      own = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+      import jax
+
       _LOGGER.warning(
         "some compiled programs in %s cannot be read or written, and are "
         "recompiled (%s); if this warning appears again, remove that folder",
-        own or files.cache_folder() / "compiled",
+        jax.config.jax_compilation_cache_dir,
         message,
       )
 

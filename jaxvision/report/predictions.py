@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxvision.report import confusion, figures, html, numbers
+from jaxvision.metrics import confusion
+from jaxvision.report import figures, html, numbers
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 

@@ -5,7 +5,6 @@ __all__ = [
   "metrics_log",
   "network",
   "pages",
-  "progress",
   "reading",
   "sweep_folder",
   "workdir",

@@ -71,7 +71,7 @@ def read_run(workdir: str | pathlib.Path) -> Run:
     ValueError: `config.json` cannot be read.
   """
   workdir = pathlib.Path(workdir)
-  origin = _read_origin(workdir)
+  origin = read_config(workdir)
   result, result_problems = _read_result(workdir / "result.json")
   why = _reason(result)
   environment, environment_problems = _read_starts(workdir / "environment.json")
@@ -90,9 +90,9 @@ def read_run(workdir: str | pathlib.Path) -> Run:
   )
   return Run(
     workdir=workdir,
-    recipe=origin.get("recipe", ""),
-    overrides=origin.get("overrides", {}),
-    overfit=origin.get("overfit", 0),
+    recipe=origin["recipe"],
+    overrides=origin["overrides"],
+    overfit=origin["overfit"],
     config=origin["config"],
     environment=tuple(environment),
     lines=tuple(lines),
@@ -107,6 +107,38 @@ def read_run(workdir: str | pathlib.Path) -> Run:
       *first_layer_problems,
     ),
   )
+
+
+def read_config(workdir: str | pathlib.Path) -> dict[str, Any]:
+  """Reads config.json of a run.
+
+  Raises:
+    FileNotFoundError: the folder is not a run.
+    ValueError: the file is damaged.
+  """
+  workdir = pathlib.Path(workdir)
+  path = workdir / "config.json"
+  if not path.exists():
+    raise FileNotFoundError(f"{workdir} is not a run: {_not_a_run(workdir)}")
+  found = records.read(
+    path,
+    records.ORIGIN,
+    remedy="it defines the run: restore it from a copy, or train in a new "
+    "workdir",
+  )
+  return {"recipe": "", "overrides": {}, "overfit": 0, **found}
+
+
+def _not_a_run(workdir: pathlib.Path) -> str:
+  if not workdir.is_dir():
+    return "there is no such folder; pass the --workdir of a training run"
+  inside = sorted(path.parent.name for path in workdir.glob("*/config.json"))
+  remedy = (
+    f"it contains runs, so pass one of them: {', '.join(inside)}"
+    if inside
+    else "pass a folder that `jaxvision train --workdir` wrote"
+  )
+  return f"it has no config.json; {remedy}"
 
 
 def damaged_arrays(workdir: pathlib.Path) -> list[str]:
@@ -203,30 +235,6 @@ def _plain(value: Any) -> Any:
   if isinstance(value, list | tuple):
     return [_plain(item) for item in value]
   return value
-
-
-def _read_origin(workdir: pathlib.Path) -> Mapping[str, Any]:
-  path = workdir / "config.json"
-  if not path.is_file():
-    raise FileNotFoundError(_not_a_run(workdir))
-  return records.read(
-    path,
-    records.ORIGIN,
-    remedy="it must have the run's recipe, overrides and config: restore it "
-    "from a backup, or start the run again in a new folder",
-  )
-
-
-def _not_a_run(workdir: pathlib.Path) -> str:
-  if not workdir.is_dir():
-    return f"no folder {str(workdir)!r}; pass the --workdir of a training run"
-  inside = sorted(path.parent.name for path in workdir.glob("*/config.json"))
-  remedy = (
-    f"it contains runs, so pass one of them: {', '.join(inside)}"
-    if inside
-    else "pass a folder that `jaxvision train --workdir` wrote"
-  )
-  return f"{str(workdir)!r} is not a run (it has no config.json); {remedy}"
 
 
 def _reason(result: Mapping[str, Any]) -> str:

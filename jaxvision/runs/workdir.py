@@ -25,6 +25,7 @@ from jaxvision import config as configs
 from jaxvision import files, user_code
 from jaxvision.files import locks, records
 from jaxvision.runs import changes, reading
+from jaxvision.runs.reading import read_config
 
 Path = pathlib.Path
 _LOGGER = logging.getLogger(__name__)
@@ -219,28 +220,6 @@ def load_config(
     copies=read_code(workdir),
     owner=str(workdir),
   )
-
-
-def read_config(workdir: str | Path) -> dict[str, Any]:
-  """Reads config.json of a run.
-
-  Raises:
-    FileNotFoundError: the folder is not a run.
-    ValueError: the file is damaged.
-  """
-  path = Path(workdir) / "config.json"
-  if not path.exists():
-    raise FileNotFoundError(
-      f"{workdir} is not a run: it has no config.json; give the --workdir "
-      "of a `jaxvision train`"
-    )
-  found = records.read(
-    path,
-    records.ORIGIN,
-    remedy="it defines the run: restore it from a copy, or train in a new "
-    "workdir",
-  )
-  return {"recipe": "", "overrides": {}, "overfit": 0, **found}
 
 
 def add_environment(

@@ -15,8 +15,8 @@ import jax
 from jaxvision import checkpoint, parallel, trees, user_code
 from jaxvision.config import ConfigDict
 from jaxvision.files import paths
-from jaxvision.processes import agreement, cluster, preemption
-from jaxvision.runs import metrics_log, progress
+from jaxvision.processes import agreement, cluster, preemption, progress
+from jaxvision.runs import metrics_log
 from jaxvision.runs import workdir as workdirs
 from jaxvision.training import setup
 from jaxvision.training.loop import (

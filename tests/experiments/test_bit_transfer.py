@@ -1,23 +1,15 @@
 """The few-shot study: its data, and a run of it that is short."""
 
-import importlib.util
 import json
-import pathlib
-import sys
 
+import experiment_scripts
 import numpy as np
 import pytest
-
-_PATH = pathlib.Path(__file__).parents[2] / "experiments" / "bit_transfer.py"
 
 
 @pytest.fixture(scope="module")
 def study():
-  spec = importlib.util.spec_from_file_location("bit_transfer", _PATH)
-  module = importlib.util.module_from_spec(spec)
-  sys.modules["bit_transfer"] = module
-  spec.loader.exec_module(module)
-  return module
+  return experiment_scripts.load("bit_transfer.py")
 
 
 def test_old_and_new_digits_are_apart(study):

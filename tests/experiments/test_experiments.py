@@ -1,10 +1,9 @@
 """The experiments and benchmarks run, and measure what they say."""
 
 import dataclasses
-import importlib.util
-import pathlib
 import sys
 
+import experiment_scripts
 import jax
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from jaxvision import config as configs
 from jaxvision import data
 
-_EXPERIMENTS = pathlib.Path(__file__).parents[2] / "experiments"
 _NARROW = {
   "model.name": "resnet18",
   "model.options.blocks": (1,),
@@ -20,29 +18,19 @@ _NARROW = {
 }
 
 
-def _script(path):
-  """Imports a script by its path below experiments/."""
-  name = path.replace("/", "_").removesuffix(".py")
-  spec = importlib.util.spec_from_file_location(name, _EXPERIMENTS / path)
-  module = importlib.util.module_from_spec(spec)
-  sys.modules[name] = module  # dataclasses look their module up
-  spec.loader.exec_module(module)
-  return module
-
-
 @pytest.fixture(scope="module")
 def step():
-  return _script("benchmarks/step.py")
+  return experiment_scripts.load("benchmarks/step.py")
 
 
 @pytest.fixture(scope="module")
 def startup():
-  return _script("benchmarks/startup.py")
+  return experiment_scripts.load("benchmarks/startup.py")
 
 
 @pytest.fixture(scope="module")
 def seeds():
-  return _script("digits_seeds.py")
+  return experiment_scripts.load("digits_seeds.py")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -122,7 +110,7 @@ def test_first_step_says_why_there_is_none(startup, tmp_path):
 
 @pytest.mark.slow
 def test_first_step_is_sooner_with_the_cache(startup):
-  recipe = str(_EXPERIMENTS.parent / "configs" / "digits.py")
+  recipe = str(experiment_scripts.FOLDER.parent / "configs" / "digits.py")
   seconds = startup.measure(["--config", recipe], rounds=1)
   cold, cached = seconds["first step, cold"], seconds["first step, cached"]
   assert cached < cold
@@ -154,7 +142,7 @@ def test_table_of_seeds(seeds):
 
 @pytest.mark.slow
 def test_loading_is_measured(monkeypatch, capsys):
-  script = _script("benchmarks/weights.py")
+  script = experiment_scripts.load("benchmarks/weights.py")
   arguments = ["weights.py", "--models", "vit_ti16", "--runs", "1"]
   monkeypatch.setattr(sys, "argv", arguments)
   script.main()
@@ -169,7 +157,7 @@ def test_loading_is_measured(monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def augmentation():
-  return _script("augmentation.py")
+  return experiment_scripts.load("augmentation.py")
 
 
 def test_every_augmentation_can_be_made(augmentation):
@@ -239,7 +227,7 @@ def test_differences_are_of_the_same_seed(augmentation):
 
 
 def test_pictures_show_what_an_augmentation_does(monkeypatch, tmp_path):
-  script = _script("augmentation_pictures.py")
+  script = experiment_scripts.load("augmentation_pictures.py")
   titles = ("image", "CutMix", "RandAugment")
   shown = {title: script.PICTURES[title] for title in titles}
   monkeypatch.setattr(script, "PICTURES", shown)
@@ -256,7 +244,7 @@ def test_pictures_show_what_an_augmentation_does(monkeypatch, tmp_path):
 
 
 def test_cost_of_augmentation_is_measured(monkeypatch, capsys):
-  script = _script("benchmarks/device_augmentation.py")
+  script = experiment_scripts.load("benchmarks/device_augmentation.py")
   cases = {name: script.CASES[name] for name in ("none", "CutMix")}
   monkeypatch.setattr(script, "CASES", cases)
   script.main(["--model", "linear", "--size", "16", "--rounds", "1"])

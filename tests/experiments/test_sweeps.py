@@ -1,24 +1,14 @@
 """The experiments that are sweeps: spaces are taken, tables are right."""
 
-import importlib.util
 import itertools
-import pathlib
 
+import experiment_scripts
 import fake_sweeps
 import pytest
 
 from jaxvision import sweeps
 
-_EXPERIMENTS = pathlib.Path(__file__).parents[2] / "experiments"
 _RATE = "optimizer.learning_rate"
-
-
-def _script(name):
-  path = _EXPERIMENTS / f"{name}.py"
-  spec = importlib.util.spec_from_file_location(name, path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
 
 
 @pytest.mark.parametrize(
@@ -26,13 +16,13 @@ def _script(name):
   [("optimizers", 9 * 7 * 5), ("learning_rate_vs_batch", 8 * 12 * 5)],
 )
 def test_the_config_takes_all_of_the_space(name, trials):
-  experiment = sweeps.load(_EXPERIMENTS / f"{name}.py")
+  experiment = sweeps.load(experiment_scripts.FOLDER / f"{name}.py")
   planned = sweeps.plan(experiment.space, searcher="grid", draws=1)
   assert len(planned) == trials
 
 
 def test_an_optimizer_has_the_rate_that_validates_best(tmp_path, capsys):
-  optimizers = _script("optimizers")
+  optimizers = experiment_scripts.load("optimizers.py")
   # The best by the test split is another: validation minus 0.01, but for sgd.
   values = {("sgd", 0.1): 0.5, ("sgd", 1.0): 0.6, ("adam", 0.01): 0.9}
   trials = [
@@ -56,7 +46,7 @@ def test_an_optimizer_has_the_rate_that_validates_best(tmp_path, capsys):
 
 
 def test_the_rule_is_said_from_the_best_rate_of_one_size(tmp_path, capsys):
-  script = _script("learning_rate_vs_batch")
+  script = experiment_scripts.load("learning_rate_vs_batch.py")
   # The least loss is where the rate is the batch size / 32.
   trials = [
     {

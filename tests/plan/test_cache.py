@@ -23,7 +23,7 @@ FIGURES = compilation.Figures(
 @pytest.fixture
 def ask(monkeypatch, tmp_path):
   """Asks for the figures of some facts; says whether they had to be made."""
-  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+  monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path))
 
   def is_made(facts):
     made = []
@@ -33,8 +33,9 @@ def ask(monkeypatch, tmp_path):
   return is_made
 
 
-def test_the_same_question_is_answered_from_memory(ask):
+def test_the_same_question_is_answered_from_memory(ask, tmp_path):
   assert ask({"config": {"seed": 0}})
+  assert len(list((tmp_path / "plans").glob("*.json"))) == 1
   assert not ask({"config": {"seed": 0}})
   assert ask({"config": {"seed": 1}})
 

@@ -20,7 +20,7 @@ def _started():
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
-  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+  monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import sys
 import types
 import warnings
 
+import jax
+
 import jaxvision
 from jaxvision.processes import console
 
@@ -64,8 +66,6 @@ def test_a_damaged_cache_of_programs_is_one_line(capsys, monkeypatch):
   monkeypatch.setattr(
     warnings, "showwarning", lambda text, *_, **__: others.append(text)
   )
-  monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-  monkeypatch.setenv("JAXVISION_CACHE", "/my/cache")
   console.log_to_screen()
   warnings.showwarning("another", UserWarning, "file.py", 1)
   for name in ("jit_add", "jit_iota"):
@@ -73,7 +73,8 @@ def test_a_damaged_cache_of_programs_is_one_line(capsys, monkeypatch):
     warnings.showwarning(f"{text}: error: -3", UserWarning, "jax.py", 7)
   printed = capsys.readouterr()
   assert printed.out.count("\n") == 1
-  assert "compiled programs in /my/cache/compiled cannot be read" in printed.out
+  folder = jax.config.jax_compilation_cache_dir
+  assert f"compiled programs in {folder} cannot be read" in printed.out
   assert others == ["another"]
 
 
@@ -105,7 +106,7 @@ def test_what_may_hold_names_of_others_is_said_by_one_function():
     "cli/tables.py",
     "processes/cluster.py",
     "processes/console.py",
-    "runs/progress.py",
+    "processes/progress.py",
   }
 
 

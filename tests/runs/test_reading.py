@@ -106,7 +106,7 @@ def test_damaged_records_are_a_problem_not_an_error(workdir, content):
 
 
 def test_no_run_says_what_to_pass(tmp_path):
-  with pytest.raises(FileNotFoundError, match="no folder"):
+  with pytest.raises(FileNotFoundError, match="no such folder"):
     reading.read_run(tmp_path / "missing")
   with pytest.raises(FileNotFoundError, match="jaxvision train --workdir"):
     reading.read_run(tmp_path)

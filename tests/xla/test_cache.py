@@ -22,6 +22,7 @@ def options():
 
 def _forget(monkeypatch):
   """As if the user had chosen nothing."""
+  monkeypatch.delenv("JAXVISION_CACHE", raising=False)
   monkeypatch.delenv(_NAMES[1].upper(), raising=False)
   jax.config.update(_NAMES[0], None)
   jax.config.update(_NAMES[1], 1.0)
@@ -39,6 +40,14 @@ def test_programs_go_to_the_cache_of_the_user(options, monkeypatch, tmp_path):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
   cache.cache_compilations()
   assert options() == (str(tmp_path / "jaxvision" / "compiled"), 0.0)
+
+
+def test_the_cache_folder_of_the_account_rules(options, monkeypatch, tmp_path):
+  _forget(monkeypatch)
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+  monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path / "own"))
+  cache.cache_compilations()
+  assert options()[0] == str(tmp_path / "own" / "compiled")
 
 
 def test_without_xdg_it_is_dot_cache(options, monkeypatch, tmp_path):

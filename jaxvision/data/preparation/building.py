@@ -6,19 +6,19 @@ shuffled, and the order is the same for archives and folders.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
 import pathlib
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jaxvision import files
 from jaxvision.data import dataset
 from jaxvision.data.preparation import encoding, recipe, shards
+from jaxvision.files import locks
+from jaxvision.processes import progress
 
 _LOGGER = logging.getLogger(__name__)
 # The record of the options and problems of the preparation.
@@ -68,7 +68,8 @@ def build(
       _check_counts(of, splits, allow_partial)
       planned = _plan(of, splits, work)
       _check_same(work, planned, options)
-      with _progress(splits, of.name) as advance:
+      total = sum(each.num_examples for each in splits.values())
+      with progress.open_bar(of.name, total=total, unit="examples") as advance:
         written = {
           split: shards.write(
             each, encode=encode, threads=threads, advance=advance
@@ -248,39 +249,15 @@ def _warn(report: Mapping[str, Any], final: pathlib.Path) -> None:
 @contextlib.contextmanager
 def _locked(folder: pathlib.Path) -> Iterator[None]:
   """Creates and locks the folder."""
+
+  def waiting() -> None:
+    _LOGGER.info("waiting for another process that writes %s", folder)
+
   folder.mkdir(parents=True, exist_ok=True)
   opened = os.open(folder, os.O_RDONLY)
   try:
-    try:
-      files.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      _LOGGER.info("waiting for another process that writes %s", folder)
-      files.flock(opened, fcntl.LOCK_EX)
-    folder.mkdir(exist_ok=True)  # the other process may have removed it
+    locks.lock(opened, held=waiting)
+    folder.mkdir(exist_ok=True)  # that process may have removed it
     yield
   finally:
     os.close(opened)
-
-
-@contextlib.contextmanager
-def _progress(
-  splits: recipe.Splits, name: str
-) -> Iterator[Callable[[int], None]]:
-  """Gives advance(examples), which moves a progress bar on a terminal."""
-  if not sys.stderr.isatty():
-    yield lambda count: None
-    return
-  from rich import console, progress
-
-  columns = (
-    progress.TextColumn("{task.description}"),
-    progress.BarColumn(),
-    progress.MofNCompleteColumn(),
-    progress.TimeElapsedColumn(),
-    progress.TimeRemainingColumn(),
-  )
-  screen = console.Console(stderr=True)
-  with progress.Progress(*columns, console=screen) as bar:
-    total = sum(split.num_examples for split in splits.values())
-    task = bar.add_task(name, total=total)
-    yield lambda count: bar.advance(task, count)

@@ -154,7 +154,7 @@ def _write(
   _close(writer, part)
   written = Written(len(sizes), sum(sizes), repaired, left_out)
   files.write_json(shard.notes, dataclasses.asdict(written))
-  part.replace(shard.path)
+  files.move_written(part, shard.path)
   return written
 
 
@@ -190,7 +190,7 @@ def _record(image: bytes, label: int, file_name: str) -> bytes:
 
 
 def _close(writer: Any, path: pathlib.Path) -> None:
-  """Closes a shard and syncs it to the disk.
+  """Closes a shard.
 
   Raises:
     OSError: a write failed; the writer reports this only when it is closed.
@@ -202,5 +202,3 @@ def _close(writer: Any, path: pathlib.Path) -> None:
     known = [code for code in reasons if os.strerror(code) in str(error)]
     code = known[0] if known else errno.EIO
     raise OSError(code, os.strerror(code), os.fspath(path)) from error
-  with path.open("rb") as file:
-    os.fsync(file.fileno())

@@ -1,22 +1,14 @@
 """The benchmark of abandoned processes has two that train until one is gone."""
 
-import importlib.util
-import pathlib
-
+import experiment_scripts
 import pytest
 
 from jaxvision.processes import exit_codes
 
-_PATH = (
-  pathlib.Path(__file__).parents[3] / "experiments/benchmarks/abandoned.py"
-)
-
 
 @pytest.mark.slow
 def test_the_other_process_ends_and_says_so(capsys):
-  spec = importlib.util.spec_from_file_location("abandoned", _PATH)
-  script = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(script)
+  script = experiment_scripts.load("benchmarks/abandoned.py")
   events = ["killed (SIGKILL)", "raised an error"]
   script.main(["--rounds", "1", "--events", *events])
   _, _, *rows = capsys.readouterr().out.splitlines()

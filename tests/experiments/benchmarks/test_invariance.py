@@ -4,24 +4,15 @@ Float tolerance is here 1e-5 of the largest number of an array after 4 steps,
 and 0.02 where the products are of bfloat16, whose numbers have 8 bits.
 """
 
-import importlib.util
-import pathlib
-
+import experiment_scripts
 import jax
 import numpy as np
 import pytest
 
-_PATH = (
-  pathlib.Path(__file__).parents[3] / "experiments/benchmarks/invariance.py"
-)
-
 
 @pytest.fixture(scope="module")
 def script():
-  spec = importlib.util.spec_from_file_location("invariance", _PATH)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
+  return experiment_scripts.load("benchmarks/invariance.py")
 
 
 def _changed(script, case, folder):

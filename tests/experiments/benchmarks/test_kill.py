@@ -4,23 +4,15 @@ Its whole, with two processes and two kills, is a slow test.
 """
 
 import collections
-import importlib.util
 import json
-import pathlib
-import sys
 
+import experiment_scripts
 import pytest
-
-_PATH = pathlib.Path(__file__).parents[3] / "experiments/benchmarks/kill.py"
 
 
 @pytest.fixture(scope="module")
 def script():
-  spec = importlib.util.spec_from_file_location("kill", _PATH)
-  module = importlib.util.module_from_spec(spec)
-  sys.modules["kill"] = module  # dataclasses look their module up
-  spec.loader.exec_module(module)
-  return module
+  return experiment_scripts.load("benchmarks/kill.py")
 
 
 def test_a_plan_is_of_its_seed_and_has_every_phase_equally_often(script):

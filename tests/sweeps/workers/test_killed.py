@@ -1,8 +1,6 @@
 """Workers are killed at random moments; every trial finishes exactly once."""
 
-import importlib.util
-import pathlib
-
+import experiment_scripts
 import postgres
 import pytest
 import tiny_runs
@@ -22,12 +20,7 @@ _OVERRIDES = {
 @pytest.fixture(scope="module")
 def kills():
   """The benchmark."""
-  root = pathlib.Path(__file__).parents[3]
-  path = root / "experiments" / "benchmarks" / "sweep_kills.py"
-  spec = importlib.util.spec_from_file_location("sweep_kills", path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
+  return experiment_scripts.load("benchmarks/sweep_kills.py")
 
 
 @pytest.fixture

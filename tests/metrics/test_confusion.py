@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from jaxvision.report import confusion
+from jaxvision.metrics import confusion
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The progress of a training on screen: a live line, or plain lines."""
+"""Progress on screen: the line of a training, and the bar of a long task."""
 
 import contextlib
 import datetime
@@ -80,3 +80,36 @@ def _time_left(started: datetime.datetime, done: int, left: int) -> str:
     return ""
   each = (datetime.datetime.now() - started).total_seconds() / done
   return f"{datetime.timedelta(seconds=math.ceil(each * left))} left"
+
+
+@contextlib.contextmanager
+def open_bar(
+  title: str, *, total: int | None, unit: str, done: int = 0
+) -> Iterator[Callable[[int], None]]:
+  """Gives advance(count), which moves a bar if stderr is a terminal.
+
+  Args:
+    title: what the bar is called.
+    total: how many there are; None if that is not known.
+    unit: what is counted, "bytes" or "examples".
+    done: how many are done already.
+  """
+  if not sys.stderr.isatty():
+    yield lambda count: None
+    return
+  from rich import console, progress
+
+  counts = {
+    "bytes": (progress.DownloadColumn(), progress.TransferSpeedColumn()),
+    "examples": (progress.MofNCompleteColumn(), progress.TimeElapsedColumn()),
+  }
+  columns = (
+    progress.TextColumn("{task.description}"),
+    progress.BarColumn(),
+    *counts[unit],
+    progress.TimeRemainingColumn(),
+  )
+  screen = console.Console(stderr=True)
+  with progress.Progress(*columns, console=screen) as bar:
+    task = bar.add_task(title, total=total, completed=done)
+    yield lambda count: bar.advance(task, count)

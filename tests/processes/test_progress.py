@@ -1,9 +1,9 @@
-"""Tests of jaxvision.runs.progress: the lines on screen."""
+"""Tests of jaxvision.processes.progress: the lines on screen."""
 
 import io
 import re
 
-from jaxvision.runs import progress
+from jaxvision.processes import progress
 
 
 class Terminal(io.StringIO):
