@@ -1,11 +1,11 @@
-"""The door to the data: open a split, transform its images, make batches.
+"""Data sets, transforms of images, and batches.
 
-A batch is `{image (b, h, w, c) uint8, label (b,) int32, mask (b,) float32}`,
-where mask 0 marks rows that must not count: the padding of the last evaluation
-batch and, in evaluation, images that could not be read.
+A batch is `{image (b, h, w, c) uint8, label (b,) int32, mask (b,) float32}`.
+Rows with mask 0 are ignored: the padding of the last evaluation batch and, in
+evaluation, unreadable images.
 
-Only what transforms batches on the device needs JAX, and it is imported when
-it is asked for, so that listing and inspecting data starts fast.
+Only the device transforms need JAX. They are imported on first use, so that
+listing and inspecting data starts fast.
 """
 
 import importlib

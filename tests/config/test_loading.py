@@ -193,7 +193,7 @@ def test_a_group_of_keys_cannot_be_overridden(tmp_path, value):
 def test_an_option_may_be_of_another_type_than_the_one_of_the_recipe(
   tmp_path, given, value
 ):
-  # Its function says what it may be; M of a recipe may be 1, and 1.5 here.
+  # The function declares the type; M may be 1 in a recipe and 1.5 here.
   for set_there in ("0.1", "3", "(8,)", "'small'", "None"):
     recipe = _recipe(tmp_path, f'config.loss.options = {{"M": {set_there}}}')
     config = configs.load(recipe, {"loss.options.M": given})
@@ -475,7 +475,7 @@ def test_a_duration_longer_than_any_run_is_refused(tmp_path, text):
 @pytest.mark.parametrize(
   ("duration", "batch_size", "num_examples", "expected"),
   [
-    # In binary 0.7 * 90 / 100 and 4.35 * 100 lie below what they are.
+    # In binary, 0.7 * 90 / 100 and 4.35 * 100 are below their decimal values.
     ("8.7 epochs", 10, 50, 44),  # 43.5, rounded to even as 43.50 is
     ("0.145 epochs", 1, 100, 14),  # 14.5: to even
     ("1.005 epochs", 1, 1000, 1005),

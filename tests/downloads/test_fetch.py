@@ -1,4 +1,4 @@
-"""Addresses become paths; what is there already is not fetched again."""
+"""Local paths of addresses; existing files are not downloaded again."""
 
 import hashlib
 import sys

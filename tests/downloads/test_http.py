@@ -1,4 +1,4 @@
-"""Downloads against a server on this machine that breaks off, lies, refuses."""
+"""Downloads from a local server that disconnects, misbehaves or refuses."""
 
 import concurrent.futures
 import contextlib
@@ -46,7 +46,7 @@ def test_broken_connections_are_opened_again_where_they_broke(site, tmp_path):
   assert path.read_bytes() == CONTENT
   starts = [int(r.strip("bytes=-") or 0) for r in site.ranges]
   assert starts[0] == 0
-  # A piece of 64 KiB that did not come whole is asked for again.
+  # An incomplete piece of 64 KiB is requested again.
   assert 300_000 - 2**16 <= starts[1] <= 300_000
   assert starts[1] < starts[2] <= starts[1] + 200_000
 
@@ -175,10 +175,10 @@ OTHER = CONTENT[::-1]
 
 @contextlib.contextmanager
 def _scripted(*answers):
-  """A server whose n-th answer is the n-th; the last goes on for ever.
+  """A server that gives these answers in order, then repeats the last one.
 
-  Each is (status, headers, content), or a function of the first byte that was
-  asked for, None if all was.
+  An answer is (status, headers, content), or a function of the first requested
+  byte, which is None for a request of the complete file.
   """
   asked = []
 
@@ -212,13 +212,13 @@ def _scripted(*answers):
 
 
 def _cut(content, tag, length=500_000):
-  """The beginning of a whole answer."""
+  """The beginning of a complete answer."""
   headers = {"ETag": tag, "Content-Length": len(content)}
   return 200, headers, content[:length]
 
 
 def _rest(content, headers):
-  """The rest of whatever is there now, as servers without If-Range send it."""
+  """The rest of the current version, as from servers without If-Range."""
 
   def answer(first):
     if first is None:

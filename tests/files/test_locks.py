@@ -1,4 +1,4 @@
-"""Locks: one holder, who is named, and who need not tidy up."""
+"""Locks: one named holder, released also after a crash."""
 
 import os
 import socket

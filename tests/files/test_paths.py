@@ -1,4 +1,4 @@
-"""Paths that libraries would misread are given to them under another name."""
+"""Paths that libraries would misread get another name."""
 
 import os
 import pathlib

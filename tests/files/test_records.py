@@ -1,4 +1,4 @@
-"""What JSON files hold is compared with what they should hold."""
+"""Tests of records: the fields of JSON files against their schemas."""
 
 import json
 

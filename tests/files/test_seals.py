@@ -1,4 +1,4 @@
-"""Tests of seals: read is what was written there, or nothing."""
+"""Tests of seals: any change of content or place is detected."""
 
 import contextlib
 import json

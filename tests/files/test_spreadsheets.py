@@ -1,4 +1,4 @@
-"""CSV that spreadsheets show and do not compute."""
+"""CSV without formulas."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Processes on this machine: stand-ins that fail as told, and a training."""
+"""The local launcher: scripts that fail on purpose, and a training."""
 
 import json
 import os
@@ -135,7 +135,7 @@ time.sleep(100)
 """
   assert _launch(tmp_path, code) == 3
   child = int(_said(tmp_path, "child")[1][0])
-  assert not _runs(child)  # nor what they have started themselves
+  assert not _runs(child)  # nor its child processes
 
 
 def _runs(pid):
@@ -248,7 +248,7 @@ def test_shares_are_of_the_gpus_that_were_allotted(
   "allotted", ["4", "", "-1", "4,-1,5", "NoDevFiles", "4,4"]
 )
 def test_too_few_allotted_gpus_are_refused(tmp_path, monkeypatch, allotted):
-  """CUDA ignores what follows the first name that is no device."""
+  """CUDA ignores names after the first one that is not a device."""
   monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allotted)
   with pytest.raises(ValueError, match="together need 2"):
     local.render(_job(tmp_path, ""), local.Options(processes=2, gpus=1))

@@ -1,4 +1,4 @@
-"""Ray: the settings as text, what a worker does, and a real Ray of one host."""
+"""The Ray launcher: settings, workers, and a real cluster of one host."""
 
 import json
 import os

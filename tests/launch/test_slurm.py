@@ -1,4 +1,4 @@
-"""The batch script: as text, run by a shell with stand-ins, and on SLURM."""
+"""The SLURM launcher: its script as text, with fake programs, and on SLURM."""
 
 import dataclasses
 import json
@@ -230,7 +230,7 @@ def test_the_script_restarts_and_requeues(
   calls = json.loads((programs / "calls").read_text())
   assert len(calls) == len(codes)
   ports = [int(port) for port, *_ in calls]
-  # Below those that Linux gives to those who ask for any.
+  # Below the range of ports that Linux assigns automatically.
   assert all(20000 <= port < 32000 for port in ports)
   assert calls[0][1:] == [
     *("--kill-on-bad-exit=1", "/venv/bin/python", "-m", "jaxvision"),
@@ -295,7 +295,7 @@ def cluster(tmp_path_factory):
 
 
 def _arguments(workdir):
-  """A training in two processes, as the launcher is told it."""
+  """The arguments of the launcher for a training in two processes."""
   return [
     *("launch", "slurm", "--tasks", "2", "--grace", "60", "--"),
     *("train", "--config", spawned.recipe("digits.py:mlp")),

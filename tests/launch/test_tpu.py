@@ -1,6 +1,6 @@
-"""Cloud TPU without a cloud: a stand-in for gcloud that runs what it is told.
+"""The Cloud TPU launcher with a fake gcloud that runs the commands.
 
-Its workers are folders; what they are told runs in a shell, as there.
+The workers are folders; their commands run in a local shell.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Tests of options: what each type takes, refuses and converts."""
+"""Tests of options: the values that each type accepts and converts."""
 
 import collections.abc
 import math

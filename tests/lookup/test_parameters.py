@@ -33,7 +33,7 @@ def test_parameters_say_their_types_by_annotation_or_default():
   assert [found[each] for each in "abcdefg"] == [
     *(Any, bool, int | float, float, str, tuple, Any)
   ]
-  # A size stays whole; a factor whose default is whole need not be.
+  # An int stays an int; a parameter with an int default also accepts floats.
   for value in (6, 0.5):
     converted = options.convert(value, found["c"], name="x")
     assert (type(converted), converted) == (type(value), value)

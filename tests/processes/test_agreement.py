@@ -12,7 +12,7 @@ from jaxvision.processes import agreement
 
 @pytest.fixture
 def others(monkeypatch):
-  """others(function): what the three others say when this one says a text."""
+  """others(function): gives the texts of three other processes."""
 
   def speak(function):
     monkeypatch.setattr(agreement.jax, "process_count", lambda: 4)

@@ -1,4 +1,4 @@
-"""Which process this is, by its environment; real starts are in
+"""The position of a process, from its environment; real starts are in
 test_many_processes.py."""
 
 import os

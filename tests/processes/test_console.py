@@ -1,4 +1,4 @@
-"""What reaches the screen, and what does not."""
+"""The output on the terminal."""
 
 import ast
 import io

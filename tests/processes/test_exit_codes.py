@@ -1,4 +1,4 @@
-"""What exit codes mean for those who start processes."""
+"""The meaning of exit codes for launchers."""
 
 import signal
 import subprocess

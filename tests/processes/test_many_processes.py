@@ -43,10 +43,10 @@ _LONG = {
   "checkpoint__every": "300 steps",
   "log__every": "100 steps",
 }
-# The exit codes of a process whose run lost another one.
+# The exit codes of a process after another process of the run has failed.
 _ABANDONED = (exit_codes.ABANDONED, -signal.SIGABRT)
-# How long a survivor may take to notice: the time-out of `start_group`, 20 s,
-# and as much again on a busy machine.
+# Time limit for the detection of a lost process: the time-out of
+# `start_group`, 20 s, doubled for a busy machine.
 _NOTICED_WITHIN = 40
 
 

@@ -1,4 +1,4 @@
-"""Signals, in this one process."""
+"""Signals in a single process."""
 
 import os
 import signal
@@ -92,7 +92,7 @@ def test_an_item_that_never_comes_is_not_waited_for(number):
     assert next(coming) == 1
     with pytest.raises(preemption.Stopped):
       next(coming)
-    # It is noted, too, for whoever asks next.
+    # The request is also stored for the next check.
     assert should_stop()
     if number == signal.SIGINT:
       with pytest.raises(KeyboardInterrupt):

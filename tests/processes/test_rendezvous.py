@@ -1,4 +1,4 @@
-"""Processes that wait for each other: here threads, over real sockets."""
+"""Processes that wait for each other: threads with real sockets."""
 
 import concurrent.futures
 import socket
@@ -10,13 +10,13 @@ from jaxvision.processes import rendezvous
 
 @pytest.fixture
 def address():
-  """Where nobody listens."""
+  """An address without a listener."""
   with socket.create_server(("127.0.0.1", 0)) as free:
     return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 def _answers(address, processes, *, count, timeout):
-  """What each of the processes gets, or the error."""
+  """The result or the error of each process."""
 
   def one(process):
     try:

@@ -1,4 +1,4 @@
-"""Code of one's own: copied, found again, and run only with consent."""
+"""User-defined code: copied, located, and run only with consent."""
 
 import json
 import pathlib
@@ -204,7 +204,7 @@ def test_no_name_in_a_folder_runs_code(run, key, value, monkeypatch, capsys):
   monkeypatch.syspath_prepend(str(folder))
   text = json.dumps(value).replace("{folder}", str(folder))
   _change(run, data__name=f"touch '{mark}'", **{key: json.loads(text)})
-  with user_code.trusting():  # what the run came with
+  with user_code.trusting():  # the code of the run
     user_code.read_copies(
       run, json.loads((run / "config.json").read_text())["code"]
     )
@@ -335,7 +335,7 @@ def test_what_is_no_model_is_refused_in_words(tmp_path, account, body, message):
 
 
 def test_transforms_of_ones_own_in_worker_processes(tmp_path, account):
-  """The workers import the same code, also what it imports beside it."""
+  """Workers import the same code, including the modules beside it."""
   _write(tmp_path)
   tiny_runs.write_data(tmp_path)
   config = tiny_runs.load_config(
@@ -504,7 +504,7 @@ def test_a_sweep_keeps_the_code_that_it_began_with(tmp_path, account, caplog):
 def test_code_that_a_free_key_brings_later_is_copied_too(
   run, account, monkeypatch, capsys
 ):
-  """What is typed is consent, also where the rest of the run asks for it."""
+  """Typing a reference is consent, although the other code needs it."""
   monkeypatch.chdir(run.parent)
   (run.parent / "my_model.py").write_text(
     "def probe():\n  return lambda *_: {'top1': 0.25}\n"

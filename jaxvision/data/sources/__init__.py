@@ -1,11 +1,11 @@
-"""The door to the kinds of data sets: all open into the same `Dataset`.
+"""The kinds of data sets, which all open as the same `Dataset`.
 
 "tfds" is a tensorflow-datasets data set prepared on disk, "folder" a directory
-of images, "webdataset" tar shards, "npz" a file of arrays, "mixture" several of
-them by weights, and "my_data.py:load" a function in a file of the user's own. A
-kind is a function from a `Source` to its whole splits; slicing and checks are
-the same for all and are done here. Nothing here touches the network or imports
-JAX.
+of images, "webdataset" tar shards, "npz" a file of arrays, "mixture" a weighted
+mixture of several data sets, and "my_data.py:load" a user-defined function. A
+kind is a function from a `Source` to its complete splits. Slicing and checks
+are the same for all kinds and are done here. Nothing here uses the network or
+imports JAX.
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ _OWN = "FILE.py:FUNCTION"
 
 
 def kind_of(text: str) -> tuple[str, str]:
-  """Returns `data.kind` and `data.name` for a data set as a command takes it.
+  """Returns `data.kind` and `data.name` for the data argument of a command.
 
   Args:
     text: a folder of images or of tar shards, a pattern of shards, an .npz
@@ -66,21 +66,21 @@ def kind_of(text: str) -> tuple[str, str]:
 
 
 def open_dataset(of: Source, split: str) -> dataset.Dataset:
-  """Opens a part of the data.
+  """Opens a split or a slice of a data set.
 
   Args:
     of: the data set.
-    split: in the slicing syntax of TFDS: "train[:80%]", "train+test". Of a
-      mixture, each source that has it gives this part of its own.
+    split: in the slicing syntax of TFDS: "train[:80%]", "train+test". For a
+      mixture, it is applied to each source that has this split.
 
   Returns:
-    The examples of this split, in an order that never changes.
+    The examples of this split, always in the same order.
 
   Raises:
-    FileNotFoundError: the data are not there; says which file and how to make
-      it.
-    ValueError: unknown kind or split, broken data, or a number of classes
-      other than data.num_classes.
+    FileNotFoundError: the data do not exist; the message names the file and the
+      remedy.
+    ValueError: the kind or split is unknown, the data are damaged, or the
+      number of classes differs from data.num_classes.
   """
   if of.kind != _MIXTURE:
     opened = _cut(_load(of), split)
@@ -91,7 +91,7 @@ def open_dataset(of: Source, split: str) -> dataset.Dataset:
 
 
 def split_sizes(of: Source) -> dict[str, int]:
-  """Examples in each split that exists, before slicing."""
+  """The number of examples of each existing split, before slicing."""
   if of.kind != _MIXTURE:
     members = [_load(of)]
   else:
@@ -104,7 +104,7 @@ def split_sizes(of: Source) -> dict[str, int]:
 
 
 def _load(of: Source) -> Splits:
-  """All splits of a data set that is no mixture."""
+  """All splits of a data set that is not a mixture."""
   kind = of.kind
   if kind not in KINDS and ":" not in kind:
     known = [*KINDS, _MIXTURE, _OWN]
@@ -114,7 +114,7 @@ def _load(of: Source) -> Splits:
 
 
 def _with_clean_names(opened: dataset.Dataset) -> dataset.Dataset:
-  """Also of a data set that a function of the user has made."""
+  """Cleans the class names, also those of a user-defined data set."""
   where = f"{opened.name}, split {opened.split!r}"
   names = labels.check_names(opened.class_names, where=where)
   if names == opened.class_names:
@@ -133,7 +133,7 @@ def _load_sources(of: Source) -> list[tuple[Splits, float]]:
 
 
 def _mixed(members: list[tuple[Splits, float]], split: str) -> dataset.Dataset:
-  """This split of all sources that have it."""
+  """The mixture of this split over all sources that have it."""
   there = [
     (_cut(whole, split), weight)
     for whole, weight in members
@@ -142,7 +142,7 @@ def _mixed(members: list[tuple[Splits, float]], split: str) -> dataset.Dataset:
   if not there:
     known = sorted({name for whole, _ in members for name in whole})
     raise ValueError(lookup.unknown("split of the sources", split, known))
-  # Of all splits, so that those that few sources have share their classes.
+  # The classes of all splits, so that all splits of the mixture agree.
   class_names = mixture.join_classes(
     [each for whole, _ in members for each in (whole["train"], *whole.values())]
   )

@@ -1,4 +1,4 @@
-"""Labels and names of classes as small files hold them: .cls, .txt, .json."""
+"""Small files with labels or class names: .cls, .txt and .json."""
 
 import json
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from jaxvision.data.sources import labels
 
 
 def from_text(content: bytes) -> str:
-  """The label in a .cls or .txt file, clean.
+  """The clean label in a .cls or .txt file.
 
   Raises:
-    ValueError: no UTF-8.
+    ValueError: the content is not UTF-8.
   """
   text = labels.clean(content.decode("utf-8"))
   if text.startswith('"') and text.endswith('"') and len(text) > 1:
@@ -22,11 +22,11 @@ def from_text(content: bytes) -> str:
 
 
 def from_json(content: bytes, keys: Sequence[str]) -> str | None:
-  """The label in a .json file: its value, or that of the first key it has.
+  """The label in a .json file: the value, or the value of the first known key.
 
   Raises:
-    ValueError: no JSON, a key that is there twice, or a value that is neither
-      an integer nor text.
+    ValueError: the content is not JSON, a key is repeated, or the value is
+      neither an integer nor text.
   """
   try:
     found = json.loads(content, object_pairs_hook=_once)
@@ -49,27 +49,27 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
   found: dict[str, object] = {}
   for key, value in pairs:
     if key in found:
-      raise ValueError(f"the key {key!r} is there more than once")
+      raise ValueError(f"the key {key!r} occurs more than once")
     found[key] = value
   return found
 
 
 def read_names(content: bytes, *, where: str) -> tuple[str, ...]:
-  """The names of classes in a text file, one a line, in order.
+  """The class names in a text file, one per line, in order.
 
   Raises:
-    ValueError: no UTF-8, an empty line before the last name, or two names that
-      are the same.
+    ValueError: the content is not UTF-8, a line before the last name is empty,
+      or two names are equal.
   """
   try:
     lines = content.decode("utf-8").lstrip("\ufeff").split("\n")
   except UnicodeDecodeError as error:
-    raise ValueError(f"{where} is no UTF-8 text: {error}") from error
+    raise ValueError(f"{where} is not UTF-8 text: {error}") from error
   while lines and not lines[-1].strip():
     lines.pop()
   if "" in (stripped := [line.strip() for line in lines]):
     raise ValueError(
       f"{where}: line {stripped.index('') + 1} is empty, which would shift the "
-      "names after it; every line names a class"
+      "names after it; remove the empty line"
     )
   return labels.check_names(lines, where=where)

@@ -1,4 +1,4 @@
-"""Every kind of source, read as all processes of a run together read it."""
+"""All kinds of sources, read by all processes of a run together."""
 
 import collections
 import pickle

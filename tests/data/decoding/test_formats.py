@@ -1,4 +1,4 @@
-"""Only the listed formats are decoded, whatever a file is called."""
+"""Only the listed formats are decoded; file names do not matter."""
 
 import os
 import stat

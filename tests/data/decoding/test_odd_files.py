@@ -1,4 +1,4 @@
-"""A run goes on with odd files among its images: threads, workers, tars."""
+"""A run continues with odd files among its images: threads, workers, tars."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""One reading of the orientation, for all formats; Pillow is the oracle."""
+"""The orientation in all formats; Pillow is the oracle."""
 
 import io
 import struct

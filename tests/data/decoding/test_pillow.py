@@ -1,4 +1,4 @@
-"""Each mode of pixels has a rule, or is unreadable with the reason."""
+"""Conversion of each pixel mode to 8 bits, or the reason of its rejection."""
 
 import io
 import subprocess

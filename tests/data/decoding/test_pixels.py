@@ -1,4 +1,4 @@
-"""Grey is luma of what is stored; colours depend on no metadata."""
+"""Grey is the luma of stored values; metadata does not change colours."""
 
 import struct
 import zlib

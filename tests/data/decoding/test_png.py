@@ -1,4 +1,4 @@
-"""Chunks of PNG: what is decoded is there, whole, and nothing else."""
+"""PNG chunks: only complete chunks with pixels are decoded."""
 
 import image_files
 import numpy as np

@@ -1,4 +1,4 @@
-"""Broken colour profiles are found, in all formats; whole ones are not."""
+"""Detection of broken colour profiles in all formats."""
 
 import zlib
 

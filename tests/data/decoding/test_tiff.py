@@ -1,4 +1,4 @@
-"""Directories of TIFF: Pillow is the oracle of what is written."""
+"""TIFF directories; Pillow is the oracle."""
 
 import io
 import struct

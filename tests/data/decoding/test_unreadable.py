@@ -1,4 +1,4 @@
-"""What is too large, or fails in a codec, is unreadable and nothing more."""
+"""Unreadable images: too large, or rejected by a codec."""
 
 import io
 import os

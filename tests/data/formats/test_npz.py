@@ -89,7 +89,7 @@ def test_sizes_beyond_the_memory_are_refused_before_they_are_read(tmp_path):
   entry = content.index(b"PK\x01\x02")
   content[entry + 24 : entry + 28] = struct.pack("<I", 2**31)
   path.write_bytes(content)
-  refused(path, r"states 2\.0 GiB of 208 bytes")
+  refused(path, r"states 2\.0 GiB in 208 bytes")
 
 
 def test_encrypted_and_unknown_compressions_are_refused(tmp_path):

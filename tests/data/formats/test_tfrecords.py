@@ -102,7 +102,7 @@ def test_the_index_is_read_again_and_follows_the_files(tmp_path, monkeypatch):
   path = write(tmp_path / "shard", RECORDS)
   os.utime(path, ns=(10**18, 10**18))
   assert len(locate([path], [6])) == 6
-  monkeypatch.setattr(tfrecords, "_walk", None)
+  monkeypatch.setattr(tfrecords, "_scan", None)
   assert locate([path], [6]).read([2]) == RECORDS[2:3]
   monkeypatch.undo()
   write(path, RECORDS[:2])

@@ -1,4 +1,4 @@
-"""What is wrong with a data set is found, and nothing where nothing is."""
+"""Detection of problems of a data set, without false alarms."""
 
 import types
 

@@ -1,4 +1,4 @@
-"""Shards that are missing, cut or of another data set are found."""
+"""Detection of missing, truncated and foreign shards."""
 
 import dataclasses
 
@@ -44,7 +44,7 @@ def test_shards_that_are_missing(directory):
   assert found.severity == "error"
   assert found.text.startswith("2 of 5 shards of train: ")
   assert f"{shard(directory, 1).name} is missing" in found.text
-  assert "prepare it again" in found.remedy
+  assert "prepare the data set again" in found.remedy
 
 
 @pytest.mark.parametrize("size", [0, 10, -1])

@@ -1,4 +1,4 @@
-"""A survey sees each image once, and says what is wrong with it."""
+"""Surveys: each image is read once, and its problems are recorded."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""Files inside of archives are read where they lie."""
+"""Files in tar archives, read without unpacking."""
 
 import gzip
 import random

@@ -1,4 +1,4 @@
-"""Preparing that is killed, repeated or done by many gives the same bytes."""
+"""Preparation gives equal bytes after kills, repeats and parallel runs."""
 
 import concurrent.futures
 import dataclasses

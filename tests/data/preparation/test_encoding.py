@@ -1,4 +1,4 @@
-"""What is stored of an image, in isolation and in a prepared data set."""
+"""Encoding of stored images, alone and in a prepared data set."""
 
 import io
 

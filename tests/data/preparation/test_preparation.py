@@ -1,4 +1,4 @@
-"""What people have of the published data sets becomes what training reads."""
+"""Preparation of published data sets from archives, folders and TFDS."""
 
 import dataclasses
 import functools

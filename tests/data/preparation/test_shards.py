@@ -1,4 +1,4 @@
-"""Shards are whole or not there, and say what is in them."""
+"""Shards: complete or absent, with a description of their content."""
 
 import errno
 import pathlib

@@ -101,7 +101,7 @@ def break_with_mixed_splits(path):
   [
     (break_with_empty_class, "class 'lynx' has no image"),
     (break_with_image_beside_classes, "cat.png is beside the classes"),
-    (break_with_directory_in_class, "more is a directory inside of a class"),
+    (break_with_directory_in_class, "more is a directory inside a class"),
     (break_with_mixed_splits, r"mixes splits \(train\) with"),
   ],
 )

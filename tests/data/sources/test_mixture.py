@@ -197,9 +197,7 @@ def test_equal_names_of_classes_of_one_source_are_refused(tmp_path):
   first = write(tmp_path, "first", [0, 1, 2], class_names=names)
   second = write(tmp_path, "second", ["bee", "crane"])
   cut = mixed((1, "npz", second, "train"), (1, "npz", first, "train"))
-  with pytest.raises(
-    ValueError, match=r"first\.npz: the classes 0 and 2 are bot"
-  ):
+  with pytest.raises(ValueError, match=r"first\.npz: the classes 0 and 2 have"):
     data.open_dataset(cut, "train")
 
 

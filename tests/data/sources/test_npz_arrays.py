@@ -63,7 +63,7 @@ def test_npz_with_splits_and_names(tmp_path):
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"labels": LABELS - 1}, "example 0: the label is -1; labels count"),
+    ({"labels": LABELS - 1}, "example 0: the label is -1; labels must"),
     ({"labels": LABELS[:5]}, r"labels .* \(5,\).*one per image"),
     ({"labels": LABELS * 1.0}, "labels are float64"),
     ({"images": IMAGES / 255.0}, "images are float64.*astype"),

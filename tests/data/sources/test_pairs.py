@@ -62,10 +62,13 @@ def test_slices_are_stratified():
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"labels": NUMBERS - 1}, "example 0: the label is -1; labels count"),
+    ({"labels": NUMBERS - 1}, "example 0: the label is -1; labels must"),
     ({"labels": NUMBERS[:5]}, r"labels .* \(5,\); .* \(12,\), one per image"),
     ({"labels": NUMBERS * 1.0}, "labels are float64; expected integers, or te"),
-    ({"labels": TEXTS, "class_names": ["dog"]}, r"\['ant', '猫'\] are none of"),
+    (
+      {"labels": TEXTS, "class_names": ["dog"]},
+      r"\['ant', '猫'\] are not among",
+    ),
     ({"class_names": ["a", "b"]}, r"label 2 .*0\.\.1 \(4 such labels\)"),
     ({"images": IMAGES / 255.0}, "images are float64.*astype"),
     ({"images": IMAGES.astype(int) - 1}, r"pixels lie in -1\.\.254; expected"),

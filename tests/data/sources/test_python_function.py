@@ -169,7 +169,7 @@ def test_errors_of_the_function_stay_as_they_are(write):
   [
     ("x, ['1', '0']), 'test': (x, [0, 1])", "train: text, test: numbers"),
     ("x, ['a', '3.0'])", "example 1: the label is '3.0'; expected"),
-    ("x, [0, 10**9])", "example 1: the label 1000000000 would make"),
+    ("x, [0, 10**9])", "example 1: the label 1000000000 would need"),
     ("x, [0, 1], ['crane', 'crane'])", "have the same name 'crane'"),
     ("x, [0, 1], ['\\u00e9', 'e\\u0301'])", "have the same name"),
     ("x, [0, 1], ['a', ''])", "name of class 1 is ''"),

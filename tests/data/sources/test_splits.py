@@ -27,10 +27,10 @@ def test_resolve_reads_the_slicing_syntax(expression, ranges):
   [
     ("tset", "unknown split 'tset'; did you mean 'test'.*known: test, train"),
     ("train+vaildation", "vaildation.*known: test, train"),
-    ("train[:80", "cannot be read"),
+    ("train[:80", "is not a split expression"),
     ("train[:200]", "incompatible with 100"),
     ("train[:0]", "selects no example"),
-    ("", "cannot be read.*train \\(100\\), test \\(20\\)"),
+    ("", "is not a split expression.*train \\(100\\), test \\(20\\)"),
   ],
 )
 def test_resolve_names_what_exists(expression, message):
