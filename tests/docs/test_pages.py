@@ -125,6 +125,14 @@ def _anchors(page: pathlib.Path) -> list[str]:
     re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles
   ]
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_files_that_are_named_exist(path):
+  named = re.findall(
+    r"`((?:jaxvision|tests|experiments|configs|docs)/[\w./]+)`",
+    path.read_text("utf-8"),
+  )
+  assert [name for name in named if not (ROOT / name).exists()] == []
+
 
 if __name__ == "__main__":
   (ROOT / "README.md").write_text(_with_models(README), "utf-8")
