@@ -8,6 +8,7 @@ imports inside functions count.
 import ast
 import functools
 import pathlib
+import sys
 from collections.abc import Iterator
 
 Path = pathlib.Path
@@ -40,7 +41,7 @@ INSIDE = {
     ("inspection", "preparation"),
   ),
   "sweeps": (("experiment",), ("study",), ("workers",), ("vectorized",)),
-  "training": (("step",), ("setup",), ("loop",), ("preview",), ("run",)),
+  "training": (("step",), ("setup",), ("loop",), ("fit", "preview"), ("run",)),
   "evaluation": (("evaluator",), ("probes",)),
 }
 # Folders of things of one kind, which do not know of each other; beside them,
@@ -265,20 +266,26 @@ def libraries(root: Path) -> list[str]:
 READS_CONFIGS = (
   *(("config",), ("cli",), ("plan",), ("sweeps",), ("inference",)),
   *(("runs",), ("report",)),
-  *(("training", "setup"), ("training", "run"), ("training", "preview")),
+  *(
+    ("training", "setup"),
+    ("training", "fit"),
+    ("training", "run"),
+    ("training", "preview"),
+  ),
 )
 
 
-def takes_configs(root: Path) -> list[str]:
+def takes_configs(root: Path, *, anywhere: bool = False) -> list[str]:
   """Functions below the setup, in the step or in the loop that take a config.
 
   A config is a parameter of this name, or one that is annotated so; `.config`
-  of an object is one, too.
+  of an object is one, too. `anywhere` lists those that may, too.
   """
   wrong = []
   for path in modules(root):
     own = parts(path, root)
-    if any(own[: len(room)] == room for room in READS_CONFIGS):
+    allowed = any(own[: len(room)] == room for room in READS_CONFIGS)
+    if allowed and not anywhere:
       continue
     for node in ast.walk(parse(path)):
       if isinstance(node, ast.arg):
@@ -301,3 +308,65 @@ def without_mirror(root: Path, tests: Path) -> list[str]:
     and path.relative_to(tests).parts[0] not in beside
     and not (root / path.parent.relative_to(tests)).is_dir()
   ]
+
+
+MOST_LINES = 300
+LONG_FUNCTION = 40  # lines of code, without the docstring
+MANY_ARGUMENTS = 6
+
+
+def measures(root: Path) -> dict[str, int]:
+  """Sizes of a house: python tests/house.py [FOLDER]."""
+  paths = modules(root)
+  functions = [
+    node
+    for path in paths
+    for node in ast.walk(parse(path))
+    if isinstance(node, ast.FunctionDef)
+  ]
+  lines = [len(path.read_text("utf-8").splitlines()) for path in paths]
+  return {
+    "files": len(paths),
+    "files at the root": len(list(root.glob("*.py"))),
+    "rooms": len({parts(path, root)[0] for path in paths}),
+    "floors": _longest_chain(root),
+    "arrows between rooms": len(arrows(root)),
+    f"files above {MOST_LINES} lines": sum(n > MOST_LINES for n in lines),
+    f"functions above {LONG_FUNCTION} lines": sum(
+      _code_lines(node) > LONG_FUNCTION for node in functions
+    ),
+    f"functions above {MANY_ARGUMENTS} arguments": sum(
+      len(node.args.args) + len(node.args.kwonlyargs) > MANY_ARGUMENTS
+      for node in functions
+    ),
+    "rooms whose functions take a config": len(
+      {line.split("'")[1] for line in takes_configs(root, anywhere=True)}
+    ),
+  }
+
+
+def _code_lines(node: ast.FunctionDef) -> int:
+  """Lines from the signature to the end, without the docstring."""
+  first = node.body[0]
+  documented = ast.get_docstring(node) is not None
+  text = first.end_lineno - first.lineno + 1 if documented else 0
+  return node.end_lineno - node.lineno + 1 - text
+
+
+def _longest_chain(root: Path) -> int:
+  """Rooms in the longest chain of imports: the floors that are needed."""
+  below: dict[str, set[str]] = {}
+  for room, other in arrows(root):
+    below.setdefault(room, set()).add(other)
+
+  @functools.cache
+  def height(room: str) -> int:
+    return 1 + max((height(each) for each in below.get(room, ())), default=0)
+
+  return max(map(height, below))
+
+
+if __name__ == "__main__":
+  _ROOT = Path(__file__).parents[1] / "jaxvision"
+  for _name, _value in measures(Path((sys.argv[1:] or [_ROOT])[0])).items():
+    print(f"{_value:6d}  {_name}")

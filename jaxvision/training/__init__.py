@@ -2,4 +2,4 @@
 
 from jaxvision.training.run import train
 
-__all__ = ["loop", "preview", "setup", "step", "train"]
+__all__ = ["fit", "loop", "preview", "setup", "step", "train"]

@@ -125,6 +125,7 @@ def _anchors(page: pathlib.Path) -> list[str]:
     re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles
   ]
 
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_files_that_are_named_exist(path):
   named = re.findall(

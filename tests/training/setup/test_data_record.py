@@ -309,7 +309,7 @@ def test_many_ids_are_looked_at_in_part(tmp_path, monkeypatch):
 def test_training_goes_on_only_with_its_data(tmp_path, monkeypatch, caplog):
   tiny_runs.write_data(tmp_path)
   tiny_runs.load_config(tmp_path)
-  monkeypatch.setattr(run_module, "_fit", lambda *_, **__: {"final": {}})
+  monkeypatch.setattr(run_module, "fit", lambda *_, **__: {"final": {}})
   run = {"recipe": str(tmp_path / "recipe.py"), "workdir": tmp_path / "run"}
   training.train(**run)
   tiny_runs.write_data(tmp_path, sizes={"train": 20, "validation": 21})
