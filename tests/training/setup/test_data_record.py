@@ -141,7 +141,7 @@ def swap_contents(source):
     (
       "mixture",
       lambda s: add_a_file(s / "images"),
-      r"as many examples \(35\), but others",
+      r"as many examples \(35\), but different ones",
     ),
   ],
 )
@@ -245,7 +245,7 @@ def test_slices_that_overlap_are_said(tmp_path, kind, caplog):
   validation = data.open_dataset(cut, "test")
   splits = {"train": train, "validation": validation, "test": test}
   data_record.check(tmp_path / "run", splits)
-  (warning,) = (each for each in caplog.messages if "little" in each)
+  (warning,) = (each for each in caplog.messages if "are also in train" in each)
   assert warning.startswith(
     f"{len(shared)} of the {test.num_examples} examples of test "
     "('train[50%:]') are also in train ('train[:80%]')"
