@@ -1,11 +1,11 @@
-"""Losses of classifiers, one value per example, with penalties on parameters.
+"""Losses of classifiers, one value per example, and penalties on parameters.
 
-All losses take logits (b, k) and targets (b, k), which are distributions over
-the classes (one-hot, smoothed or mixed), and return (b,) float32, not reduced.
-The cross-entropies and the square loss are linear in the targets: the loss of a
-mixture of labels is the mixture of the labels' losses. The hinges measure their
-margins from the mixture of the labels' scores. Logits may be of lower
-precision; the loss is float32.
+A loss takes logits (b, k) and targets (b, k), which are distributions over the
+classes (one-hot, smoothed or mixed). It returns (b,) float32, not reduced. The
+cross-entropies and the square loss are linear in the targets: the loss of a
+mixture of labels is the mixture of their losses. The hinge losses measure the
+margin from the mixture of the labels' scores. Logits may have lower precision;
+the loss is float32.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,11 +22,10 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def create(name: str, **options: Any) -> Loss:
-  """Returns the loss called `name` with its options bound.
+  """Returns the loss with this name, with its options bound.
 
   Args:
-    name: a key of `LOSSES`, or "FILE.py:FUNCTION" of the user's own, which is
-      such a function, too.
+    name: a key of `LOSSES`, or "FILE.py:FUNCTION" for the user's own loss.
     **options: keyword arguments of the loss.
 
   Raises:
@@ -41,7 +40,7 @@ def create(name: str, **options: Any) -> Loss:
 
 
 def _checked(loss: Loss, name: str) -> Loss:
-  """A loss of the user's own, whose results must be one number an example."""
+  """Wraps the user's own loss with a check of its shape."""
 
   def checked(logits: jax.Array, targets: jax.Array) -> jax.Array:
     losses = loss(logits, targets)
@@ -49,8 +48,8 @@ def _checked(loss: Loss, name: str) -> Loss:
     if shape != logits.shape[:1]:
       raise ValueError(
         f"loss {name} returned the shape {shape} for logits {logits.shape}; "
-        f"expected {logits.shape[:1]}, one number an example: leave the mean "
-        "over the batch out"
+        f"expected {logits.shape[:1]}, one number per example: do not take the "
+        "mean over the batch"
       )
     return losses.astype(jnp.float32)
 
@@ -58,7 +57,7 @@ def _checked(loss: Loss, name: str) -> Loss:
 
 
 def untrained(name: str, options: Mapping[str, Any], num_classes: int) -> float:
-  """Returns the loss at zero logits, where training should start.
+  """Returns the loss at zero logits, the expected loss before training.
 
   It is log C for softmax, C log 2 for sigmoid, C - 1 for hinge.
   """
@@ -97,8 +96,8 @@ def sigmoid(
 ) -> jax.Array:
   """Sigmoid (binary) cross-entropy in nats, summed over the classes.
 
-  The sum, not the mean, as in "Are we done with ImageNet?" (Beyer et al. 2020)
-  and big_vision. Targets may be multi-hot.
+  It is the sum, not the mean, as in "Are we done with ImageNet?" (Beyer et al.
+  2020) and big_vision. Targets may be multi-hot.
 
   Args:
     logits: (b, k).
@@ -125,8 +124,8 @@ def square(
 ) -> jax.Array:
   """Rescaled square loss on raw logits (Hui & Belkin 2021, section 2).
 
-  For the label y of C classes (1/C) [k (f_y - M)^2 + sum_{i != y} f_i^2]. For
-  soft targets its expectation, (1/C) sum_i [t_i k (f_i - M)^2 + (1-t_i) f_i^2].
+  For a label y of C classes: (1/C) [k (f_y - M)^2 + sum_{i != y} f_i^2]. For
+  soft targets: its mean, (1/C) sum_i [t_i k (f_i - M)^2 + (1 - t_i) f_i^2].
   The paper uses k = 1, M = 15 for more than 42 classes, k = 15, M = 30 for
   ImageNet, and k = M = 1 for few classes.
 
@@ -134,7 +133,7 @@ def square(
     logits: (b, C).
     targets: (b, C), distributions.
     k: weight of the true class.
-    M: the value that the logit of the true class should have.
+    M: target value of the logit of the true class.
 
   Returns:
     (b,) float32.
@@ -151,14 +150,14 @@ def hinge(
 ) -> jax.Array:
   """Multiclass hinge loss, sum_{j != y} max(0, s_j - s_y + delta).
 
-  The form of Weston & Watkins (1999), in which every class that comes too near
-  counts. For soft targets sum_j (1 - t_j) max(0, s_j - sum_i t_i s_i + delta);
-  the expectation over the label would take k^2 numbers per example.
+  The form of Weston & Watkins (1999): each class within the margin adds to the
+  loss. For soft targets: sum_j (1 - t_j) max(0, s_j - sum_i t_i s_i + delta).
+  (The mean over labels would need k^2 numbers per example.)
 
   Args:
     logits: (b, k).
     targets: (b, k), distributions.
-    delta: the margin by which the true class must lead.
+    delta: the required margin of the true class.
 
   Returns:
     (b,) float32.
@@ -173,8 +172,8 @@ def squared_hinge(
 
   Args:
     logits: (b, k).
-    targets: (b, k), distributions; soft ones as for `hinge`.
-    delta: the margin by which the true class must lead.
+    targets: (b, k), distributions; soft targets as for `hinge`.
+    delta: the required margin of the true class.
 
   Returns:
     (b,) float32.
@@ -193,16 +192,16 @@ LOSSES: Mapping[str, Callable[..., jax.Array]] = {
 
 
 def smooth(targets: jax.Array, *, rate: float, form: str) -> jax.Array:
-  """Label smoothing: moves a share of the targets to other classes.
+  """Label smoothing: moves a fraction of the targets to other classes.
 
-  The two published forms differ in what the true class keeps. With the rate e:
-    "uniform": (1 - e) t + e / k, all classes share, the true one too (Szegedy
-      et al. 2016, section 7; the form of torchvision, timm and TensorFlow);
+  There are two published forms. With the rate e:
+    "uniform": (1 - e) t + e / k; all classes get a part, with the true class
+      (Szegedy et al. 2016, section 7; torchvision, timm and TensorFlow);
     "others": the true class keeps 1 - e, each other class gets e / (k - 1) (He
       et al. 2019, "Bag of Tricks", eq. 4).
 
   Args:
-    targets: (b, k), distributions; soft ones are smoothed linearly.
+    targets: (b, k), distributions; soft targets are smoothed linearly.
     rate: e, in [0, 1).
     form: "uniform" or "others".
 
@@ -225,23 +224,23 @@ def smooth(targets: jax.Array, *, rate: float, form: str) -> jax.Array:
 
 
 def penalty(params: Any, *, l1: float, l2: float, pattern: str) -> jax.Array:
-  """Returns l1 sum |w| + l2 / 2 sum w^2 over the parameters that match.
+  """Returns l1 sum |w| + l2 / 2 sum w^2 over the matching parameters.
 
-  With the half, the gradient is l2 w, so l2 means what the weight decay of SGD
-  means. (CS231n writes both: l2 sum w^2 in its notes on linear classification,
-  the half in its case study. For the former, double l2 here.)
+  The gradient of the second term is l2 w, so l2 is the weight decay of SGD.
+  (CS231n has l2 sum w^2 in its notes on linear classification, and l2 / 2 in
+  its case study. For the first form, double l2 here.)
 
   Args:
     params: tree of arrays.
     l1: weight of the sum of absolute values.
     l2: weight of half the sum of squares.
-    pattern: regular expression over whole parameter paths, such as ".*kernel".
+    pattern: regular expression for complete paths, such as ".*kernel".
 
   Returns:
     A float32 scalar.
 
   Raises:
-    ValueError: the pattern matches no parameter though a weight is not zero.
+    ValueError: a weight is not zero, but the pattern matches no parameter.
   """
   total = jnp.zeros(())
   if not (l1 or l2):
@@ -256,7 +255,7 @@ def penalty(params: Any, *, l1: float, l2: float, pattern: str) -> jax.Array:
 def _violations(
   logits: jax.Array, targets: jax.Array, delta: float
 ) -> jax.Array:
-  """(b, k): by how much each class comes too near to the targets' score."""
+  """(b, k): by how much each class violates the margin."""
   logits = logits.astype(jnp.float32)
   score = jnp.sum(targets * logits, axis=-1, keepdims=True)
   return jnp.maximum(logits - score + delta, 0.0)

@@ -1,15 +1,15 @@
-"""Schedules of the learning rate: functions of the step, with linear warm-up.
+"""Learning-rate schedules: functions of the step, with linear warm-up.
 
-Of T total steps the first w are the warm-up, in which the rate is peak * s / w
-at step s, so 0 at step 0. At step w it is the peak, and from there the schedule
-of the given name holds. Decays reach their end at step T, which is the first
-step that is not taken; the last one, T - 1, lies just above it. Beyond T the
-rate stays at its end, save for rsqrt, which goes on.
+The first w of T steps are the warm-up: at step s the rate is peak * s / w, so
+it is 0 at step 0. At step w the rate is the peak, and the named schedule
+starts. A decay ends at step T, the step after the last one; at the last step,
+T - 1, the rate is slightly larger. After T the rate is constant, except for
+rsqrt, which continues.
 
-Steps are integers up to 2**31 - 1, and so are all boundaries: they are computed
-here once, from the exact fraction that a number such as 0.2 or 2.4 / 350 stands
-for. One function serves the compiled step and the log; it takes float32 only of
-a difference of steps, so that beyond 2**24 no two steps become the same one.
+Steps and boundaries are integers up to 2**31 - 1. Boundaries are computed once,
+from the exact fraction for a number such as 0.2 or 2.4 / 350. The compiled step
+and the log use the same function. It converts only differences of steps to
+float32, so steps above 2**24 stay distinct.
 """
 
 import fractions
@@ -37,18 +37,18 @@ def create(
   warmup_steps: int = 0,
   **options: Any,
 ) -> Schedule:
-  """Returns the schedule called `name`: step -> learning rate.
+  """Returns the schedule with this name: step -> learning rate.
 
   Args:
-    name: a key of `SCHEDULES`, or "FILE.py:FUNCTION" of the user's own, which
-      takes the same arguments.
+    name: a key of `SCHEDULES`, or "FILE.py:FUNCTION" for the user's own
+      schedule with the same arguments.
     peak: the rate at the end of the warm-up.
-    total_steps: T, how many steps the training takes.
-    warmup_steps: w, fewer than T.
+    total_steps: T, number of training steps.
+    warmup_steps: w, less than T.
     **options: keyword arguments of the schedule.
 
   Raises:
-    ValueError: the name or an option is unknown, or the steps leave no room.
+    ValueError: the name or an option is unknown, or the warm-up does not fit.
   """
   function = lookup.find(name, SCHEDULES, kind="schedule")
   if not 0 <= warmup_steps < total_steps:
@@ -71,7 +71,7 @@ def create(
 
 
 def _checked(schedule: Any, name: str) -> Schedule:
-  """A schedule of the user's own, whose results must be single numbers."""
+  """Wraps the user's own schedule with a check of its results."""
   if not callable(schedule):
     raise ValueError(
       f"schedule {name} returned {type(schedule).__name__}; expected a "
@@ -82,8 +82,8 @@ def _checked(schedule: Any, name: str) -> Schedule:
     rate = jnp.asarray(schedule(step), jnp.float32)
     if rate.shape:
       raise ValueError(
-        f"schedule {name} gave the shape {rate.shape} for a step; expected a "
-        "single number, the learning rate"
+        f"schedule {name} returned the shape {rate.shape} for a step; expected "
+        "a single number, the learning rate"
       )
     return rate
 
@@ -91,12 +91,12 @@ def _checked(schedule: Any, name: str) -> Schedule:
 
 
 def hold(schedule: Schedule, *, steps: int) -> Schedule:
-  """A schedule whose last of so many steps gives the rate of all after it."""
+  """A schedule of `steps` steps that keeps its last rate after them."""
   return lambda step: schedule(jnp.minimum(step, steps - 1))
 
 
 def constant(peak: float, *, total_steps: int, warmup_steps: int) -> Schedule:
-  """The peak, to the end."""
+  """A constant rate, the peak."""
   del total_steps, warmup_steps
   return lambda step: jnp.full(jnp.shape(step), peak, jnp.float32)
 
@@ -108,7 +108,7 @@ def cosine(
   warmup_steps: int,
   final_fraction: ranges.NonNegative = 0.0,
 ) -> Schedule:
-  """Half a cosine from the peak (Loshchilov & Hutter 2017, no restarts).
+  """Cosine decay from the peak (Loshchilov & Hutter 2017, no restarts).
 
   Args:
     peak: the rate at step w.
@@ -126,7 +126,7 @@ def linear(
   warmup_steps: int,
   final_fraction: ranges.NonNegative = 0.0,
 ) -> Schedule:
-  """A straight line from the peak.
+  """Linear decay from the peak.
 
   Args:
     peak: the rate at step w.
@@ -146,10 +146,10 @@ def staircase(
   every: ranges.NonNegative = 0.0,
   factor: ranges.Positive = 0.1,
 ) -> Schedule:
-  """Drops by a factor, at the given times or at regular ones.
+  """Drops by a factor at given times, or at regular times.
 
-  Times are fractions of the whole run, counted from its start. A drop within
-  the warm-up shows when the warm-up is over. The papers' recipes:
+  Times are fractions of the run, from its start. A drop during the warm-up
+  takes effect after the warm-up. The recipes of the papers:
     90 epochs, a tenth at epochs 30, 60 and 80 (He et al. 2016):
       boundaries=(30 / 90, 60 / 90, 80 / 90), factor=0.1;
     350 epochs, times 0.97 every 2.4 epochs (Tan & Le 2019):
@@ -159,11 +159,11 @@ def staircase(
     peak: the rate before the first drop.
     total_steps: T.
     warmup_steps: w; does not shift the drops.
-    boundaries: when to drop; at the step nearest to each fraction of T.
-    every: time between drops; give either this or the boundaries. Each drop
-      shows at the first step that is not before its time, several in a short
-      run at one.
-    factor: by which each drop multiplies the rate.
+    boundaries: times of the drops, rounded to the nearest step.
+    every: time between drops; give either this or `boundaries`. A drop is at
+      the first step at or after its time; in a short run, one step can have
+      several drops.
+    factor: factor of the rate at each drop.
 
   Raises:
     ValueError: both or none of `boundaries` and `every` are given, a time is
@@ -192,13 +192,13 @@ def staircase(
 
 
 def _regular(every: float, total_steps: int) -> list[int]:
-  """The first steps that are not before k * every of the run, k = 1, 2, ..."""
+  """The first steps at or after k * every of the run, k = 1, 2, ..."""
   period = _exact(every) * total_steps
   count = int(total_steps / period)
   if count > _MOST_DROPS:
     raise ValueError(
-      f"staircase with every={every} drops {count:,} times; give at least "
-      f"{1 / _MOST_DROPS}, which drops {_MOST_DROPS:,} times"
+      f"staircase with every={every} has {count:,} drops; give at least "
+      f"{1 / _MOST_DROPS}, for at most {_MOST_DROPS:,} drops"
     )
   return [math.ceil(k * period) for k in range(1, count + 1)]
 
@@ -210,16 +210,16 @@ def rsqrt(
   warmup_steps: int,
   timescale: ranges.Positive = 10_000,
 ) -> Schedule:
-  """peak / sqrt(1 + (s - w) / timescale), which needs no end in advance.
+  """peak / sqrt(1 + (s - w) / timescale), independent of T.
 
-  Normalised to start at the peak, as in the pre-trainings of Zhai et al. 2022,
-  "Scaling Vision Transformers".
+  It starts at the peak, as in the pre-training of Zhai et al. 2022, "Scaling
+  Vision Transformers".
 
   Args:
     peak: the rate at step w.
     total_steps: ignored.
     warmup_steps: w.
-    timescale: in steps; after 3 of them the rate is half of the peak.
+    timescale: in steps; the rate is half of the peak after 3 timescales.
   """
   del total_steps
 
@@ -239,7 +239,7 @@ def warmup_stable_decay(
   shape: str = "linear",
   final_fraction: ranges.NonNegative = 0.0,
 ) -> Schedule:
-  """The peak until the last part of the run, which decays (Hu et al. 2024).
+  """The peak, then a decay in the last part of the run (Hu et al. 2024).
 
   Args:
     peak: the rate from step w on.
@@ -247,8 +247,9 @@ def warmup_stable_decay(
     warmup_steps: w.
     decay_fraction: the length of the decay as a fraction of T; about 0.2 in
       Hägele et al. 2024.
-    shape: of the decay in its progress p: "linear", 1 - p; "sqrt", 1 - sqrt(p),
-      the best of Hägele et al.; "cosine", (1 + cos(pi p)) / 2.
+    shape: shape of the decay over its progress p: "linear", 1 - p; "sqrt",
+      1 - sqrt(p), the best one of Hägele et al.; "cosine",
+      (1 + cos(pi p)) / 2.
     final_fraction: the rate at T as a fraction of the peak.
 
   Raises:
@@ -260,9 +261,9 @@ def warmup_stable_decay(
   start = total_steps - decay_steps
   if not warmup_steps <= start < total_steps:
     raise ValueError(
-      f"a decay over {decay_fraction} of {total_steps} steps is {decay_steps} "
-      f"steps; at least 1 and at most the {total_steps - warmup_steps} steps "
-      "after the warm-up are possible"
+      f"a decay over {decay_fraction} of {total_steps} steps has {decay_steps} "
+      f"steps; give a fraction with at least 1 step and at most the "
+      f"{total_steps - warmup_steps} steps after the warm-up"
     )
 
   return _decay(peak, start, total_steps, shape, final_fraction)
@@ -277,9 +278,9 @@ SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
   "warmup_stable_decay": warmup_stable_decay,
 }
 
-# What is left of the decay by what is left of its steps, both in [0, 1]; each
-# as exact at the end as at the start. With p = 1 - r they are 1 - p,
-# 1 - sqrt(p) and (1 + cos(pi p)) / 2.
+# Remaining decay as a function of the remaining steps r, both in [0, 1], in a
+# form that is precise at both ends. With p = 1 - r they are 1 - p, 1 - sqrt(p)
+# and (1 + cos(pi p)) / 2.
 DECAY_SHAPES: Mapping[str, Callable[[jax.Array], jax.Array]] = {
   "linear": lambda r: r,
   "sqrt": lambda r: r / (1 + jnp.sqrt(1 - r)),
@@ -288,7 +289,7 @@ DECAY_SHAPES: Mapping[str, Callable[[jax.Array], jax.Array]] = {
 
 
 def _after_warmup(peak: float, warmup_steps: int, main: Schedule) -> Schedule:
-  """Not `optax.join_schedules`, which restarts the count of steps at w."""
+  """Adds the warm-up. (`optax.join_schedules` would restart steps at w.)"""
 
   def schedule(step: Any) -> jax.Array:
     step = _whole(step)
@@ -301,7 +302,7 @@ def _after_warmup(peak: float, warmup_steps: int, main: Schedule) -> Schedule:
 def _decay(
   peak: float, start: int, end: int, shape: str, final_fraction: float
 ) -> Schedule:
-  """From the peak at the step `start` to its fraction at `end`, by a shape."""
+  """A decay from the peak at `start` to its fraction at `end`."""
 
   def schedule(step: Any) -> jax.Array:
     left = (end - start) - _between(_whole(step), start, end)
@@ -316,7 +317,7 @@ def _whole(step: Any) -> jax.Array:
 
 
 def _between(step: jax.Array, start: int, end: int | None) -> jax.Array:
-  """Steps since `start`, at most until `end`; int32."""
+  """Steps since `start`, at most up to `end`; int32."""
   return jnp.clip(step, start, end) - start
 
 
@@ -326,9 +327,9 @@ def _steps(fraction: float, total_steps: int) -> int:
 
 
 def _exact(number: float) -> fractions.Fraction:
-  """The simplest fraction that a number stands for: 1/5 for 0.2.
+  """The simplest fraction near a number: 1/5 for 0.2.
 
-  What a few roundings make of a fraction, as in 2.4 / 350, is still that.
+  A few rounding errors, as in 2.4 / 350, do not change the fraction.
   """
   exact = fractions.Fraction(number)
   simple = exact.limit_denominator(10**6)

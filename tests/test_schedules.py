@@ -269,7 +269,7 @@ def test_a_long_warmup_has_every_step():
 @pytest.mark.parametrize(
   ("name", "options", "message"),
   [
-    ("staircase", {"every": 1e-5}, "drops 100,000 times; give at least 0.0001"),
+    ("staircase", {"every": 1e-5}, "has 100,000 drops; give at least 0.0001"),
     ("staircase", {"every": -0.1}, "every is -0.1; it must be a number at"),
     ("staircase", {"every": "0.1"}, "every is '0.1'; it must be a number"),
     ("staircase", {"boundaries": 0.5}, r"boundaries is 0.5; .*as in \(0.5,\)"),

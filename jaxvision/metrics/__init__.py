@@ -1,4 +1,4 @@
-"""Metrics as sums over examples, divided only at the end.
+"""Metrics: sums over examples, divided at the end.
 
 `classification` is imported at its first use: it needs JAX, which a reader of
 a confusion matrix does not need.

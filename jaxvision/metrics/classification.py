@@ -1,13 +1,13 @@
-"""Metrics of classifiers as sums over examples, divided only at the end.
+"""Metrics of classifiers: sums over examples, divided at the end.
 
-`sums` of a batch are integers where they count, so they stay exact while they
-are added (up to 2^31 examples); `merge` adds, `finish` divides on the host in
-float64. Labels are the argmax of the targets (of mixed targets, the larger
-share). Examples whose mask is 0 count nothing, whatever their logits are.
+In `sums`, counts are integers, so their sums are exact (up to 2^31 examples).
+`merge` adds sums. `finish` divides on the host in float64. The label is the
+argmax of the targets (for mixed targets, the largest part). Examples with mask
+0 are not counted, for any logits.
 
 Ties: of equal logits the lower class ranks first, as in `argmax`. An example
-with a NaN among its logits never counts as correct: it is entered as predicted
-to be the class after its label, and makes the calibration error NaN.
+with NaN logits is never correct: its prediction in the confusion matrix is the
+class after its label, and it makes the calibration error NaN.
 """
 
 import operator
@@ -27,7 +27,7 @@ _BINS = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks"
 def training_sums(
   logits: jax.Array, targets: jax.Array, mask: jax.Array
 ) -> Sums:
-  """Returns what every training step counts: the examples, and those correct.
+  """Returns the sums of a training step: examples and correct examples.
 
   Args:
     logits: (b, k).
@@ -43,7 +43,7 @@ def training_sums(
 
 
 def sums(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
-  """Returns all that the metrics of an evaluation need, summed over a batch.
+  """Returns the sums of a batch for all metrics of an evaluation.
 
   Args:
     logits: (b, k).
@@ -54,9 +54,9 @@ def sums(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
     count, top1: int32 scalars;
     top5: likewise; only if there are more than 5 classes;
     confusion: (k, k) int32, rows are labels and columns predictions;
-    calibration: over 15 equal bins of the confidence, the largest softmax
-      probability: correct (15,) int32, the examples predicted rightly, and
-      confidence (15,) float32, the sum of their confidences.
+    calibration: over 15 equal bins of the confidence (the largest softmax
+      probability): correct (15,) int32, the number of correct examples, and
+      confidence (15,) float32, the sum of the confidences.
   """
   counted = mask.astype(jnp.int32)
   num_classes = logits.shape[-1]
@@ -80,23 +80,23 @@ def sums(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
 
 
 def merge(a: Sums, b: Sums) -> Sums:
-  """Returns the sums over the examples of both, on the device or the host."""
+  """Returns the sum of two sums, on the device or the host."""
   return jax.tree.map(operator.add, a, b)
 
 
 def finish(tree: Sums) -> dict[str, float]:
-  """Returns the metrics, all fractions (not percent) save for added sums.
+  """Returns the metrics: fractions (not percent), and means of added sums.
 
   Args:
-    tree: from `sums` or `training_sums`. Other scalars may have been added,
-      such as the sum of the loss: each is divided by the count.
+    tree: from `sums` or `training_sums`. Other scalars can be added, such as
+      the sum of the loss: each is divided by the count.
 
   Returns:
-    The mean of every scalar (top1, top5, loss ...); if there is a confusion
-    matrix, `precision`, `recall` and `f1`, each `_macro` (mean over the classes
-    that occur among the labels or the predictions, as scikit-learn does) and
-    `_micro` (over all examples; with one label per example all three equal
-    top1); and `calibration_error`, the expected calibration error.
+    The mean of each scalar (top1, top5, loss, ...). With a confusion matrix,
+    also `precision`, `recall` and `f1`, each `_macro` (mean over the classes
+    among labels or predictions, as in scikit-learn) and `_micro` (over all
+    examples; with one label per example all three equal top1), and
+    `calibration_error`, the expected calibration error.
 
   Raises:
     ValueError: no example was counted.
@@ -120,7 +120,7 @@ def finish(tree: Sums) -> dict[str, float]:
 
 
 def _rank(logits: jax.Array, targets: jax.Array) -> jax.Array:
-  """(b,) how many classes come before the label; k if a logit is NaN."""
+  """(b,) number of classes that rank before the label; k if a logit is NaN."""
   labels = jnp.argmax(targets, axis=-1)[:, None]
   score = jnp.take_along_axis(logits, labels, axis=-1)
   classes = jnp.arange(logits.shape[-1])[None]
@@ -134,7 +134,7 @@ def _calibration_sums(
 ) -> Sums:
   """Bins (i/15, (i+1)/15] of the largest softmax probability."""
   probabilities = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
-  # where, not a product: padding may hold NaN, which times 0 stays NaN.
+  # `where` instead of a product: NaN in the padding times 0 is NaN.
   confidence = jnp.where(counted > 0, jnp.max(probabilities, axis=-1), 0.0)
   bins = jnp.ceil(jnp.nan_to_num(confidence) * _BINS).astype(jnp.int32) - 1
   bins = jnp.clip(bins, 0, _BINS - 1)

@@ -1,4 +1,4 @@
-"""Optimizers by optax's names, with rules per parameter."""
+"""Optimizers of optax by name, with rules per parameter."""
 
 from jaxvision.optimizers.chain import (
   COUPLED_DECAY,

@@ -1,21 +1,21 @@
-"""Optimizers by optax's names, with rules that say what applies to what.
+"""The chain of an optimizer: optax's optimizer by name, with parameter rules.
 
 Rules are `(pattern, multiplier)` pairs over parameter paths (see
-`trees.match_rules`). Parameters that share their two multipliers form a group;
-each group is optimised by optax's own function, in which
+`trees.match_rules`). Parameters with the same two multipliers form a group.
+Each group has its own optax optimizer, with
 
-  learning rate = multiplier * schedule(step), and None freezes;
+  learning rate = multiplier * schedule(step); None freezes the group;
   weight decay  = multiplier * weight_decay.
 
-Where the decay enters is the optimizer's own matter: adamw, lamb, lars, lion,
-muon and sgdw have one (it is multiplied by the learning rate, so by its
-multiplier too); for sgd, adagrad, rmsprop and adam it is added to the gradient
-first, as an L2 penalty would be (in the papers, and in torch).
+adamw, lamb, lars, lion, muon and sgdw have a weight decay of their own, which
+is multiplied by the learning rate (and its multiplier). For sgd, adagrad,
+rmsprop and adam the decay is added to the gradient, as an L2 penalty, as in the
+papers and in torch.
 
-The order of a step: frozen gradients are set to 0, so that they do not count in
-the norm; the gradient is clipped; each group is updated; each update is
-multiplied by its own factor of the learning rate, if there are such factors.
-Sharpness-aware minimisation goes around all of it.
+The order of a step: frozen gradients are set to 0, so the norm excludes them;
+the gradient is clipped; each group is updated; each update is multiplied by its
+factor of the learning rate, if there are factors. Sharpness-aware minimisation
+wraps the complete chain.
 """
 
 import inspect
@@ -46,13 +46,13 @@ def sgdw(
   accumulator_dtype: Any = None,
   weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-  """SGD whose weight decay does not go through the momentum.
+  """SGD with a weight decay that does not enter the momentum.
 
-  Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization, Algorithm 1;
-  here, as for adamw, the decay is multiplied by the learning rate. With a
-  momentum of 0.9 it takes ten times the decay of sgd to the same effect.
+  Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization, Algorithm 1.
+  As in adamw, the decay is multiplied by the learning rate. With a momentum of
+  0.9, it needs ten times the decay of sgd for the same effect.
   """
-  # At the rate -1 optax.sgd is its momentum alone.
+  # With the rate -1, optax.sgd applies the momentum only.
   return optax.chain(
     optax.sgd(-1.0, momentum, nesterov, accumulator_dtype),
     optax.add_decayed_weights(weight_decay),
@@ -76,7 +76,7 @@ OWN_DECAY: Mapping[str, Callable[..., optax.GradientTransformation]] = {
 }
 
 _FROZEN = "frozen"
-# Of optax's parameters, whose own types say no more than "a number".
+# Types of optax's parameters, more precise than optax's annotations.
 _TYPES = {
   **dict.fromkeys(
     ("b1", "b2", "beta", "decay", "adam_b1", "adam_b2"), ranges.Rate
@@ -116,28 +116,29 @@ def create(
   state_dtype: DTypeLike | None = None,
   options: Mapping[str, Any] | None = None,
 ) -> Optimizer:
-  """Returns the optimizer called `name` for parameters like `params`.
+  """Returns the optimizer with this name for parameters like `params`.
 
-  Its `update` accepts extra arguments. With a `sam_radius` it needs one:
+  Its `update` accepts extra arguments. With `sam_radius` it needs one:
   `update(grads, state, params, grad_fn=grad_fn)`, where grad_fn(params, i) is
-  the gradient of the same batch.
+  the gradient on the same batch.
 
   Args:
-    name: a key of `COUPLED_DECAY` or `OWN_DECAY`; or "FILE.py:FUNCTION" of the
-      user's own, whose decay is its own matter if it takes a `weight_decay`.
+    name: a key of `COUPLED_DECAY` or `OWN_DECAY`; or "FILE.py:FUNCTION" for the
+      user's own optimizer, which applies the decay itself if it has an argument
+      `weight_decay`.
     learning_rate: function of the step.
-    params: tree of arrays or their shapes, of which only paths are read.
+    params: tree of arrays or shapes; only paths are used.
     weight_decay: per step; see above.
     weight_decay_rules: multipliers of the weight decay.
     learning_rate_rules: multipliers of the learning rate; None freezes.
     learning_rate_factors: further multipliers, a tree of numbers like `params`,
       such as `blocks.rate_factors`.
-    gradient_clip: largest global norm of the gradient; 0 is off.
-    sam_radius: rho of Foret et al. 2021, how far along the gradient the second
-      gradient is taken; 0 is off.
-    state_dtype: what arrays of numbers are kept in from step to step, whatever
-      the parameters are; each step computes in float32. None leaves it to
-      optax, which keeps most as it finds the parameters.
+    gradient_clip: largest global norm of the gradient; 0 for no clipping.
+    sam_radius: rho of Foret et al. 2021, the distance along the gradient at
+      which the second gradient is computed; 0 for no SAM.
+    state_dtype: type of the floating-point arrays of the state between steps;
+      each step computes in float32. None for optax's choice, mostly the type of
+      the parameters.
     options: keyword arguments of the optax function. Types such as `mu_dtype`
       may be strings: "bfloat16".
 
@@ -180,7 +181,7 @@ def create(
 
 
 def _checked(optimizer: Any, name: str) -> optax.GradientTransformation:
-  """What a function has made, if it is an optimizer."""
+  """Returns the result of the function, after a check of its type."""
   if not isinstance(optimizer, optax.GradientTransformation):
     found = f"{lookup.as_written(name)} returned {type(optimizer).__name__}"
     raise ValueError(f"optimizer {found}; expected an optax transformation")
@@ -198,7 +199,7 @@ def _groups(
   weight_decay_rules: Rules,
   learning_rate_rules: Rules,
 ) -> tuple[Any, dict[str, tuple[float | None, float]]]:
-  """The label of each parameter, and by label the multiplier and the decay."""
+  """The label of each parameter, and {label: (multiplier, decay)}."""
   decays = trees.match_rules(
     weight_decay_rules, params, where="optimizer.weight_decay_rules"
   )
@@ -211,8 +212,8 @@ def _groups(
   )
   if None in decays:
     raise ValueError(
-      "optimizer.weight_decay_rules: None is no multiplier; write 0.0 for no "
-      "decay, or None in optimizer.learning_rate_rules to freeze"
+      "optimizer.weight_decay_rules: None is not a multiplier; write 0.0 for "
+      "no decay, or None in optimizer.learning_rate_rules to freeze"
     )
   decays = [weight_decay * each for each in decays]
   names = [
@@ -237,7 +238,7 @@ def _for_group(
   rate: float | None,
   decay: float,
 ) -> optax.GradientTransformation:
-  """Optax's optimizer with the rate and decay of one group."""
+  """The optax optimizer with the rate and decay of one group."""
   if rate is None:
     return optax.set_to_zero()
 
@@ -259,9 +260,9 @@ def _for_group(
 
 
 def _multiply(factors: Any) -> optax.GradientTransformation:
-  """Multiplies each update by its factor, after all else.
+  """Multiplies each update by its factor, as the last transformation.
 
-  Groups of their own would cost an optimizer for each factor.
+  Groups instead of factors would need an optimizer per factor.
   """
   return optax.stateless(
     lambda updates, params: jax.tree.map(

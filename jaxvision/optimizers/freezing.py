@@ -1,15 +1,16 @@
-"""Frozen parts of a model: no gradient, and what they do in evaluation.
+"""Frozen parts of a model: no gradient, and the behaviour of evaluation.
 
-What is frozen is said by the rules of the learning rate, of which None freezes
-(see `jaxvision.optimizers`). That the optimizer leaves parameters as they are
-is not enough: a normalisation that is frozen must also keep its running
-averages, and use them, and no dropout or drop path may act inside, or the
-features change although no parameter does. And without gradients below the
-first trained layer, a linear probe costs one forward pass.
+The learning-rate rules define the frozen parameters: None freezes (see
+`jaxvision.optimizers`). It is not sufficient that the optimizer does not change
+these parameters. A frozen normalisation must also keep and use its running
+averages, and dropout and drop path inside frozen modules must be inactive;
+otherwise the features would change. There are no gradients below the first
+trained layer, so a linear probe costs one forward pass.
 
-A dropout has no parameters. It is frozen where all that surrounds it is; where
-only a part of that is, it belongs to the next layer that is called: the dropout
-in front of a trained classifier acts, the one in front of a frozen block not.
+Dropout has no parameters. It is frozen if its parent module is completely
+frozen. If the parent is partly frozen, dropout belongs to the next layer that
+is called: dropout before a trained classifier is active, dropout before a
+frozen block is not.
 """
 
 import contextlib
@@ -25,15 +26,15 @@ from jaxvision import layers, trees
 Tree = Any
 Rules = Sequence[tuple[str, float | None]]
 
-# Modules without parameters that change their input at random in training.
+# Modules without parameters that are random in training.
 _DROPS = (nn.Dropout, layers.DropPath)
 
 
 def frozen(params: Tree, rules: Rules) -> Tree:
-  """Returns which parameters are frozen, a tree of bools like `params`.
+  """Returns a tree of bools like `params`: whether each parameter is frozen.
 
   Args:
-    params: only paths matter.
+    params: tree of parameters; only paths are used.
     rules: `(pattern, factor of the learning rate)`; None freezes.
 
   Raises:
@@ -48,7 +49,7 @@ def frozen(params: Tree, rules: Rules) -> Tree:
 
 
 def stop_gradients(params: Tree, is_frozen: Tree) -> Tree:
-  """Returns the same values, without gradients where they are frozen."""
+  """Returns the parameters, with gradients stopped at frozen ones."""
   return jax.tree.map(
     lambda leaf, stop: jax.lax.stop_gradient(leaf) if stop else leaf,
     params,
@@ -59,37 +60,37 @@ def stop_gradients(params: Tree, is_frozen: Tree) -> Tree:
 def keep_statistics(
   model: nn.Module, is_frozen: Tree
 ) -> contextlib.AbstractContextManager:
-  """In it, what is frozen of the model acts as in evaluation.
+  """A context in which frozen modules behave as in evaluation.
 
-  Frozen batch normalisations use and keep their running averages; a frozen
-  module that is called with `train` is told that it is False; dropout and drop
-  path do nothing there.
+  Frozen batch normalisation uses and keeps its running averages. A frozen
+  module with an argument `train` gets False. Dropout and drop path are inactive
+  in frozen modules.
 
   Args:
-    model: that is applied inside, with its statistics mutable.
-    is_frozen: from `frozen`; a module is if all its parameters are.
+    model: the model that is applied inside, with mutable statistics.
+    is_frozen: from `frozen`; a module is frozen if all its parameters are.
 
   Raises:
-    ValueError: the model is scanned, where modules are not told apart.
+    ValueError: the model is scanned, so its blocks cannot be distinguished.
   """
   modules = _modules(is_frozen)
   if not any(each.frozen for each in modules.values()):
     return contextlib.nullcontext()
   if getattr(model, "scan_layers", False):
     raise ValueError(
-      "optimizer.learning_rate_rules freeze parts of a model that is scanned; "
-      "set model.options.scan_layers to False"
+      "optimizer.learning_rate_rules freeze parts of a scanned model; set "
+      "model.options.scan_layers to False"
     )
   return nn.intercept_methods(_interceptor(modules))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Module:
-  """What is known of a module that has parameters, in it or inside.
+  """A module with parameters, its own or those of submodules.
 
   Attributes:
-    own: of its own parameters, whether each is frozen.
-    all: of all, with those of the modules inside.
+    own: whether each of its own parameters is frozen.
+    all: the same for all parameters, with those of submodules.
   """
 
   own: tuple[bool, ...] = ()
@@ -102,7 +103,7 @@ class _Module:
 
 
 def _modules(is_frozen: Tree) -> dict[str, _Module]:
-  """By path; the model itself is ""."""
+  """{path: module}; the path of the model is ""."""
   found: dict[str, _Module] = {}
   for path, leaf in trees.flatten(is_frozen).items():
     *names, _ = path.split("/")
@@ -115,7 +116,7 @@ def _modules(is_frozen: Tree) -> dict[str, _Module]:
 
 
 def _interceptor(modules: Mapping[str, _Module]) -> Callable[..., Any]:
-  """Makes of each call what it is in evaluation, where that is frozen."""
+  """The interceptor that calls frozen modules as in evaluation."""
   applied: dict[str, Any] = {}
 
   def interceptor(call, args, kwargs, context):
@@ -131,13 +132,13 @@ def _interceptor(modules: Mapping[str, _Module]) -> Callable[..., Any]:
       norm = module.clone(parent=None, name=None, use_running_average=True)
       return norm.apply(module.variables, *args, **kwargs)
     around = modules[_known(path, modules)]
-    is_still = around.frozen
+    is_frozen_here = around.frozen
     if isinstance(module, _DROPS):
-      if not is_still and any(around.all):
+      if not is_frozen_here and any(around.all):
         following = _following(applied, modules).get(path)
-        is_still = bool(following and all(modules[following].own))
-      return args[0] if is_still else call(*args, **kwargs)
-    if is_still and kwargs.get("train"):
+        is_frozen_here = bool(following and all(modules[following].own))
+      return args[0] if is_frozen_here else call(*args, **kwargs)
+    if is_frozen_here and kwargs.get("train"):
       kwargs = {**kwargs, "train": False}
     return call(*args, **kwargs)
 
@@ -145,7 +146,7 @@ def _interceptor(modules: Mapping[str, _Module]) -> Callable[..., Any]:
 
 
 def _known(path: str, modules: Mapping[str, _Module]) -> str:
-  """The innermost module around a path that has parameters, or is the model."""
+  """The innermost module with parameters that contains a path, or the model."""
   while path and path not in modules:
     path = path.rpartition("/")[0]
   return path
@@ -154,7 +155,7 @@ def _known(path: str, modules: Mapping[str, _Module]) -> str:
 def _following(
   applied: dict[str, Any], modules: Mapping[str, _Module]
 ) -> dict[str, str]:
-  """By the path of each module, the next one called with own parameters."""
+  """{path of a module: path of the next called module with own parameters}."""
   if applied["next"] is None:
     model, args, kwargs = applied["model"]
     applied["looks ahead"] = True
@@ -173,7 +174,7 @@ def _following(
 def _called(
   model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> list[str]:
-  """The paths of the modules that a model calls, in order."""
+  """The paths of the modules, in the order of calls."""
   paths: list[str] = []
 
   def observe(call, args, kwargs, context):

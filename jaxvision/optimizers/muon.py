@@ -1,4 +1,4 @@
-"""Muon: the rows and columns of each parameter (Jordan et al. 2024)."""
+"""Muon: the matrix axes of each parameter (Jordan et al. 2024)."""
 
 from typing import Any
 
@@ -8,23 +8,23 @@ import optax.contrib
 
 from jaxvision import trees
 
-# Keller Jordan (2024): embeddings and classifiers are for Adam, as are vectors.
+# Keller Jordan (2024): Adam updates embeddings, classifiers and vectors.
 _MUON_LEAVES_TO_ADAM = ("embedding", "head", "fc")
 
 
 def muon_dimensions(params: Any) -> Any:
-  """Returns which axes of each parameter are the rows and columns of a matrix.
+  """Returns the axes of each parameter that are rows and columns of a matrix.
 
-  Muon makes the updates of matrices orthogonal; optax takes only arrays of rank
-  2 for matrices. Here every `kernel` of rank 2 or more is one, as its layer
-  applies it: dense, in x out; convolution, (h, w, in) x out; of rank 3, in x
-  (units, pieces) for maxout and in x (heads, features) for query, key and value
-  of an attention, but (heads, features) x out for its `out`. None leaves to
-  Adam all others, and the patch embedding and the classifier (`embedding`,
-  `head`, `fc`).
+  Muon orthogonalises the updates of matrices; optax treats only arrays of rank
+  2 as matrices. Here each `kernel` of rank 2 or more is a matrix, as its layer
+  uses it: dense, in x out; convolution, (h, w, in) x out; rank 3, in x (units,
+  pieces) for maxout and in x (heads, features) for query, key and value of an
+  attention, but (heads, features) x out for its `out`. Adam updates all other
+  parameters, and the patch embedding and the classifier (`embedding`, `head`,
+  `fc`); they are None.
 
   Args:
-    params: tree of arrays or their shapes.
+    params: tree of arrays or shapes.
 
   Returns:
     A tree of `optax.contrib.MuonDimensionNumbers` or None.

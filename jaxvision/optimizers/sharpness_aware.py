@@ -9,9 +9,10 @@ import optax.contrib
 def sharpness_aware(
   optimizer: optax.GradientTransformation, radius: float, frozen: Any
 ) -> optax.GradientTransformationExtraArgs:
-  """Steps with the gradient taken `radius` uphill; frozen stay where they are.
+  """SAM: uses the gradient at the distance `radius` along the gradient.
 
-  Not `optax.contrib.normalize`, which divides a gradient of zero by zero.
+  Frozen parameters are not moved. (`optax.contrib.normalize` would divide a
+  zero gradient by zero.)
   """
   uphill = optax.chain(
     optax.freeze(frozen),

@@ -1,4 +1,4 @@
-"""The type in which the state of an optimizer is kept between steps."""
+"""The type of an optimizer's state between steps."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ Optimizer = optax.GradientTransformationExtraArgs
 
 
 def kept_in(optimizer: Optimizer, dtype: DTypeLike) -> Optimizer:
-  """Computes in float32 and keeps the state in `dtype`."""
+  """An optimizer that computes in float32 and stores its state in `dtype`."""
 
   def init(params: Any) -> Any:
     return _cast(optimizer.init(params), dtype)
@@ -27,7 +27,7 @@ def kept_in(optimizer: Optimizer, dtype: DTypeLike) -> Optimizer:
 
 
 def _cast(tree: Any, dtype: DTypeLike) -> Any:
-  """The tree with its arrays of floating-point numbers in another type."""
+  """Casts the floating-point arrays of a tree."""
   return jax.tree.map(
     lambda x: x.astype(dtype) if _holds_numbers(x) else x, tree
   )

@@ -359,7 +359,7 @@ def test_shapes_suffice_to_create():
     ({"options": {"weight_decay": 1}}, "set optimizer.weight_decay"),
     ({"options": {"mask": 1}}, "set optimizer.weight_decay_rules"),
     ({"weight_decay_rules": ((".*kernl", 1.0), (".*", 0.0))}, "'kernel'"),
-    ({"weight_decay_rules": ((".*", None),)}, "None is no multiplier"),
+    ({"weight_decay_rules": ((".*", None),)}, "None is not a multiplier"),
     ({"learning_rate_rules": (("fc/.*", 1.0),)}, "no rule for hidden/kernel"),
     ({"learning_rate_rules": ((".*", None),)}, "freeze every parameter"),
   ],

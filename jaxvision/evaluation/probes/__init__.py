@@ -5,7 +5,7 @@
   fit(features (n, d), labels (n,), *, num_classes, ...) -> tree
   predict(tree, features (m, d)) -> logits (m, num_classes)
 
-and `visual_words` makes features of pixels.
+and `visual_words` computes features from pixels.
 """
 
 from jaxvision.evaluation.probes.probe import make_evaluator, run

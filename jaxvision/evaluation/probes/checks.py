@@ -1,7 +1,7 @@
-"""Checks of features (n, d) and their labels (n,), before a fit to them.
+"""Checks of features (n, d) and labels (n,), before a probe is fitted.
 
-Shapes are always checked. Values are looked at where they exist already; while
-a function is being traced, as under `jax.jit`, they do not, and pass.
+Shapes are always checked. Values are checked if they exist; under tracing, as
+in `jax.jit`, they are not checked.
 """
 
 from typing import Any
@@ -9,21 +9,21 @@ from typing import Any
 import jax
 import numpy as np
 
-_LISTED = 5  # classes in a message
+_LISTED = 5  # maximum number of classes in a message
 
 
 def check(features: Any, labels: Any, *, num_classes: int) -> None:
-  """Raises ValueError for features and labels that nothing can be fitted to.
+  """Raises ValueError for invalid features or labels.
 
   Args:
     features: (n, d), finite numbers.
     labels: (n,), integers in [0, num_classes).
-    num_classes: how many classes there are, at least 2.
+    num_classes: number of classes, at least 2.
   """
   if np.ndim(features) != 2 or 0 in np.shape(features):
     raise ValueError(
       f"features have shape {np.shape(features)}; they must be (n, d) with at "
-      "least one example and one feature: flatten or average what is more"
+      "least one example and one feature: flatten or average other axes"
     )
   if np.shape(labels) != np.shape(features)[:1]:
     raise ValueError(
@@ -31,9 +31,7 @@ def check(features: Any, labels: Any, *, num_classes: int) -> None:
       "there must be one label per example"
     )
   if not np.issubdtype(labels.dtype, np.integer):
-    raise ValueError(
-      f"labels are {labels.dtype}; they must be integers, the classes"
-    )
+    raise ValueError(f"labels are {labels.dtype}; they must be integer classes")
   if num_classes < 2:
     raise ValueError(f"num_classes is {num_classes}; there must be at least 2")
   check_finite(features)
@@ -42,12 +40,12 @@ def check(features: Any, labels: Any, *, num_classes: int) -> None:
     if labels.min() < 0 or labels.max() >= num_classes:
       raise ValueError(
         f"labels are in [{labels.min()}, {labels.max()}], outside the "
-        f"{num_classes} classes, which count from 0; correct num_classes"
+        f"{num_classes} classes, which start at 0; correct num_classes"
       )
 
 
 def check_finite(features: Any) -> None:
-  """Raises ValueError, naming the first example, for NaN and infinity."""
+  """Raises ValueError for NaN and infinity; the message has the first row."""
   if not _has_values(features):
     return
   broken = ~np.isfinite(np.asarray(features)).all(axis=-1)
@@ -60,12 +58,12 @@ def check_finite(features: Any) -> None:
 
 
 def check_classes(labels: Any, *, num_classes: int, at_least: int = 1) -> None:
-  """Raises ValueError, naming them, for classes with too few examples.
+  """Raises ValueError for classes with too few examples; lists the classes.
 
   Args:
     labels: (n,), integers in [0, num_classes).
-    num_classes: how many classes there are.
-    at_least: examples that each class needs.
+    num_classes: number of classes.
+    at_least: minimum number of examples per class.
   """
   if not _has_values(labels):
     return
@@ -76,8 +74,8 @@ def check_classes(labels: Any, *, num_classes: int, at_least: int = 1) -> None:
     rest = ", ..." if len(few) > _LISTED else ""
     raise ValueError(
       f"{len(few)} of {num_classes} classes have fewer than {at_least} "
-      f"examples: class {listed}{rest}; use a larger split, or leave these "
-      "classes out and number the others from 0"
+      f"examples: class {listed}{rest}; use a larger split, or remove these "
+      "classes and number the others from 0"
     )
 
 

@@ -1,14 +1,15 @@
 """Linear and quadratic discriminant analysis, with shrinkage.
 
-Every class is a normal distribution around its mean, as frequent as among the
-examples. In the linear analysis all have one covariance, the mean of those of
-the classes weighted by their frequency; in the quadratic one each has its own.
-Hastie, Tibshirani and Friedman, "The Elements of Statistical Learning", 4.3.
+Each class is a normal distribution around its mean, with the frequency of the
+class in the examples. In the linear analysis, all classes share one covariance:
+the mean over classes, weighted by frequency. In the quadratic analysis, each
+class has its own covariance. Hastie, Tibshirani and Friedman, "The Elements of
+Statistical Learning", 4.3.
 
-Everything is float32, of features whose mean has been subtracted. Covariances
-are summed up over blocks of examples, one class after the other: the time is
-about that of the product X'X. The memory is that of a few copies of the
-features and a few d x d matrices; the quadratic analysis has one per class.
+Computation is in float32, on centred features. Covariances are summed over
+blocks of examples, class by class. The time is about that of the product X'X.
+The memory is a few copies of the features and a few d x d matrices; the
+quadratic analysis has one matrix per class.
 """
 
 import functools
@@ -25,7 +26,7 @@ Tree = Any
 
 KINDS = ("linear", "quadratic")
 
-_BLOCK = 1024  # rows at most
+_BLOCK = 1024  # maximum number of rows
 _EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -42,25 +43,25 @@ def fit(
   Args:
     features: (n, d).
     labels: (n,), integers in [0, num_classes).
-    num_classes: how many classes there are, each with an example at least.
+    num_classes: number of classes; each needs at least one example.
     kind: "linear" or "quadratic".
-    shrinkage: in [0, 1], the share of a covariance that is replaced: in the
-      linear analysis by the same variance, the mean one, in all directions; in
-      the quadratic one by the variance 1 (regularised discriminant analysis
-      with features of that order of magnitude). "ledoit_wolf" estimates it,
-      class by class and for standardised features, in the linear analysis
-      (Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional
-      covariance matrices"). Without shrinkage, directions in which no class
-      varies take no part in the linear analysis.
+    shrinkage: fraction in [0, 1] of a covariance that is replaced. The linear
+      analysis replaces it by the mean variance in all directions; the quadratic
+      analysis by the variance 1 (regularised discriminant analysis for features
+      of this scale). "ledoit_wolf", in the linear analysis only, estimates the
+      fraction for each class on standardised features (Ledoit and Wolf 2004, "A
+      well-conditioned estimator for large-dimensional covariance matrices").
+      Without shrinkage, the linear analysis ignores directions without
+      variance.
 
   Returns:
     linear: {center (d,), kernel (d, k), bias (k,)}; quadratic: {center (d,),
     mean (k, d), factor (k, d, d) lower triangular, bias (k,)}.
 
   Raises:
-    ValueError: a class without examples, features that are not finite, labels
-      outside the classes, an unknown kind or shrinkage; in the quadratic
-      analysis a class that does not vary in some direction.
+    ValueError: a class has no examples, features are not finite, labels are
+      outside the classes, or the kind or shrinkage is unknown; in the quadratic
+      analysis also if a class has no variance in some direction.
   """
   _check_options(kind, shrinkage)
   checks.check(features, labels, num_classes=num_classes)
@@ -100,8 +101,8 @@ def _check_options(kind: str, shrinkage: float | str) -> None:
   if isinstance(shrinkage, str):
     if shrinkage != "ledoit_wolf" or kind == "quadratic":
       raise ValueError(
-        f"shrinkage is {shrinkage!r}; it must be a number in [0, 1] or, in the "
-        'linear analysis, "ledoit_wolf"'
+        f"shrinkage is {shrinkage!r}; it must be a number in [0, 1], or "
+        '"ledoit_wolf" in the linear analysis'
       )
   elif not 0 <= shrinkage <= 1:
     raise ValueError(f"shrinkage is {shrinkage}; it must be in [0, 1]")
@@ -113,8 +114,8 @@ def _check_spread(spread: np.ndarray, size: int, shrinkage: float) -> None:
     raise ValueError(
       f"{len(flat)} of {len(spread)} classes, the first is class {flat[0]}, do "
       "not vary in some direction of the features, with shrinkage "
-      f"{shrinkage}; raise it, to 0.1 perhaps, or give these classes more "
-      "examples than there are features"
+      f"{shrinkage}; raise the shrinkage, for example to 0.1, or use more "
+      "examples of these classes than features"
     )
 
 
@@ -146,7 +147,7 @@ def _fit_linear(features, labels, *, num_classes, shrinkage):
 
 @functools.partial(jax.jit, static_argnames=("num_classes", "shrinkage"))
 def _fit_quadratic(features, labels, *, num_classes, shrinkage):
-  """The tree, and (k,) how far each class is from varying in no direction."""
+  """The tree, and (k,) the smallest relative variance of each class."""
   with jax.default_matmul_precision("highest"):
     sample = _center(features, labels, num_classes)
 
@@ -154,7 +155,7 @@ def _fit_quadratic(features, labels, *, num_classes, shrinkage):
       covariance = _shrink(_covariance(sample, each), shrinkage, 1.0)
       lower = jnp.linalg.cholesky(covariance)
       own = jnp.diagonal(lower) ** 2
-      # What the features before do not explain of each: 0 if collinear.
+      # Variance not explained by the features before; 0 if collinear.
       spread = jnp.min(own / jnp.diagonal(covariance))
       return lower, jnp.sum(jnp.log(own)), spread
 
@@ -173,8 +174,8 @@ def _center(features, labels, num_classes):
 
   Returns:
     {center (d,), mean (k, d) relative to it, count, start (k,) int32, rows
-    (n + block, d), block}: the rows of a class are `count` from `start` on, to
-    be read in blocks of so many.
+    (n + block, d), block}: the rows of a class are `count` rows from `start`,
+    which are read in blocks of `block` rows.
   """
   block = min(_BLOCK, max(8, len(labels) // num_classes))
   features = features.astype(jnp.float32)
@@ -185,24 +186,24 @@ def _center(features, labels, num_classes):
   sample = {"center": center, "count": count, "block": block}
   sample["start"] = jnp.cumsum(count) - count
 
-  def pad(rows):  # A block may reach beyond the last row.
+  def pad(rows):  # A block may extend beyond the last row.
     return jnp.pad(rows, ((0, block), (0, 0)))
 
   sample["rows"] = pad((features - center[None])[order])
   sample["mean"] = jnp.zeros((num_classes, features.shape[1]))
-  # The second time takes away what rounding has left.
+  # The second pass removes the rounding error of the first.
   for _ in range(2):
     more = _means(sample, num_classes)
     sample["mean"] += more
     sample["rows"] -= pad(more[labels])
-  # What is smaller than the last digit of a feature is no variation of it.
+  # Differences below the last digit of a feature are not variance.
   digit = 4 * _EPSILON * (jnp.abs(center)[None] + jnp.abs(sample["mean"]))
   varies = jnp.abs(sample["rows"]) > pad(digit[labels])
   return sample | {"rows": jnp.where(varies, sample["rows"], 0.0)}
 
 
 def _means(sample, num_classes):
-  """(k, d) of the rows as they are."""
+  """(k, d) class means of the present rows."""
   empty = jnp.zeros(sample["rows"].shape[1])
 
   def mean(each):
@@ -213,7 +214,7 @@ def _means(sample, num_classes):
 
 
 def _sum_over(sample, each, term, start):
-  """start + the sum of term(rows) over blocks of the rows of a class."""
+  """start plus the sum of term(rows) over the blocks of a class."""
   first, count = sample["start"][each], sample["count"][each]
   block = sample["block"]
 
@@ -228,16 +229,16 @@ def _sum_over(sample, each, term, start):
 
 
 def _covariance(sample, each):
-  """(d, d), by the number of examples as in maximum likelihood."""
+  """(d, d) maximum-likelihood covariance (divided by n)."""
   empty = jnp.zeros((sample["rows"].shape[1],) * 2)
   scatter = _sum_over(sample, each, lambda rows: rows.T @ rows, empty)
   return scatter / sample["count"][each]
 
 
 def _ledoit_wolf(sample, each, covariance):
-  """A class's covariance, shrunk as its standardised features ask for."""
+  """The covariance of a class, shrunk by the Ledoit-Wolf estimate."""
   variance = jnp.diagonal(covariance)
-  # As scikit-learn: a feature that is constant keeps its unit.
+  # As in scikit-learn: a constant feature is not scaled.
   scale = jnp.where(variance > 0, jnp.sqrt(variance), 1.0)
   standard = covariance / scale[:, None] / scale[None]
   count, size = sample["count"][each], len(variance)
@@ -249,7 +250,7 @@ def _ledoit_wolf(sample, each, covariance):
     0.0,
   )
   squares = jnp.sum(standard**2)
-  # How far the estimate is off, and how far it is from the target.
+  # Error of the estimate, and its distance from the target.
   error = (fourth / count - squares) / count
   distance = jnp.sum((standard - level * jnp.eye(size)) ** 2)
   share = jnp.minimum(error, distance) / jnp.where(distance > 0, distance, 1.0)
@@ -258,15 +259,15 @@ def _ledoit_wolf(sample, each, covariance):
 
 
 def _shrink(covariance, share, level):
-  """Replaces a share of it by the variance `level` in all directions."""
+  """Replaces a fraction of it by the variance `level` in all directions."""
   identity = jnp.eye(len(covariance))
   return (1.0 - share) * covariance + share * level * identity
 
 
 def _solve(covariance, right):
-  """covariance^-1 right, without the directions that have no variance."""
+  """covariance^-1 right, without directions of zero variance."""
   variance = jnp.diagonal(covariance)
-  # As correlations, so that features of any unit count as singular alike.
+  # Correlations, so that the units of features do not affect singularity.
   scale = jnp.where(variance > 0, 1.0 / jnp.sqrt(variance), 0.0)
   values, vectors = jnp.linalg.eigh(covariance * scale[:, None] * scale[None])
   kept = values > _EPSILON * len(values) * values[-1]
@@ -276,7 +277,7 @@ def _solve(covariance, right):
 
 
 def _squared_distance(mean, factor, features):
-  """(m,) from a class's mean, in units of its standard deviations."""
+  """(m,) squared Mahalanobis distances from the mean of a class."""
   white = jax.scipy.linalg.solve_triangular(
     factor, (features - mean[None]).T, lower=True
   )

@@ -1,8 +1,8 @@
-"""What a frozen model makes of the images of a split, read into memory.
+"""Features of a frozen model on a split, in memory.
 
-That is n d float32 numbers: 10 GB for ImageNet's training split and the 2048
-features of a ResNet-50. Rows are in the order of the split, whole in every
-process; every example counts once, those of mask 0 not at all.
+They are n d float32 numbers: 10 GB for ImageNet's training split and the 2048
+features of a ResNet-50. Rows are in the order of the split, and every process
+has all rows. Each example occurs once; padding (mask 0) is removed.
 """
 
 import functools
@@ -55,17 +55,17 @@ def make_reader(
   """read(variables, batches) -> features (n, d) float32, labels (n,) int32.
 
   Args:
-    model: whose features are meant.
+    model: the model.
     image_shape: (h, w, c).
-    normalization: of the pixels.
-    mesh: that the variables lie on, and that shares each batch.
-    layer: None is the input of the last fully connected layer that the model
-      calls; the path of a layer is its output, averaged over positions;
-      "pixels" is the normalised images (n, h, w, c), whatever the model.
+    normalization: normalisation of the pixels.
+    mesh: the mesh of the variables and of each batch.
+    layer: None for the input of the last fully connected layer that the model
+      calls; the path of a layer for its output, averaged over positions;
+      "pixels" for the normalised images (n, h, w, c).
 
   Raises:
-    ValueError: there is no such layer, or none that is fully connected; `read`,
-      of batches that are shuffled.
+    ValueError: the layer does not exist, or no layer is fully connected. `read`
+      raises it for shuffled batches.
   """
   compute = _make_features(model, image_shape, layer)
 
@@ -80,11 +80,11 @@ def make_reader(
 
 
 def check_order(batches: data.Batches) -> None:
-  """Raises ValueError for batches that are made for training."""
+  """Raises ValueError for training batches."""
   if batches.seed is not None:
     raise ValueError(
       f"these batches of {batches.examples.dataset.split!r} are shuffled and "
-      "repeat examples; make them with seed=None to read every example once"
+      "repeat examples; create them with seed=None to read each example once"
     )
 
 
@@ -93,7 +93,7 @@ def _read(measure, mesh: Mesh, variables: Tree, batches: data.Batches):
   parts, pending = [], None
   for batch in batches.iterate(0, batches.num_batches):
     measured = measure(variables, parallel.put_batch(batch, mesh))
-    # Read the batch before this one while this one is being computed.
+    # Fetch the previous batch while this one is computed.
     if pending:
       parts.append(_counted(pending))
     pending = measured
@@ -131,7 +131,7 @@ def _make_features(
 def _last_dense(
   model: nn.Module, image_shape: tuple[int, int, int]
 ) -> tuple[str, ...]:
-  """The path of the fully connected layer that is called last."""
+  """The path of the last fully connected layer in the order of calls."""
   paths = []
 
   def observe(call, args, kwargs, context):
@@ -148,8 +148,8 @@ def _last_dense(
   if not paths:
     names = interpret.layer_names(model, image_shape=image_shape)
     raise ValueError(
-      f"{type(model).__name__} has no fully connected layer whose input could "
-      f"be its features; name a layer, such as {', '.join(names[-5:])}"
+      f"{type(model).__name__} has no fully connected layer, whose input would "
+      f"be the features; give a layer, such as {', '.join(names[-5:])}"
     )
   return paths[-1]
 
@@ -157,7 +157,7 @@ def _last_dense(
 def _input_of(
   path: tuple[str, ...], model: nn.Module, variables: Tree, images: jax.Array
 ) -> jax.Array:
-  """(b, d) float32, what the layer at this path receives."""
+  """(b, d) float32, the input of the layer at this path."""
   received = []
 
   def observe(call, args, kwargs, context):

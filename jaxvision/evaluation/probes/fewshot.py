@@ -1,13 +1,13 @@
 """Few-shot classification by ridge regression in closed form.
 
-The protocol of the BiT and ViT papers, as big_vision's `fewshot_lsr` has it:
+The protocol of the BiT and ViT papers, as in big_vision's `fewshot_lsr`:
 features are standardised by the mean and the standard deviation (plus 1e-5) of
 the shots, a constant feature of 100 is the bias, targets are -1 and 1, and the
 kernel is (X'X + strength I)^-1 X'Y with strength 2^10.
 
-Everything is float32. The constant feature is orthogonal to the others, which
-have mean 0, so its weight is known beforehand, and the singular values of the
-others alone are needed: they lose half as many digits as those of X'X.
+Computation is in float32. The constant feature is orthogonal to the others,
+which have mean 0, so its weight has a closed form. The others use the singular
+values of X, which lose half as many digits as those of X'X.
 """
 
 import functools
@@ -22,8 +22,8 @@ from jaxvision.evaluation.probes import checks
 Tree = Any
 
 STRENGTH = 2.0**10  # big_vision: configs/bit_i21k.py, vit_s16_i1k.py
-# What "leave_one_out" chooses from. Standardised features have singular values
-# of about the root of n: below 1 nothing changes any more.
+# Candidates of "leave_one_out". Singular values of standardised features are
+# about sqrt(n), so strengths below 1 have no effect.
 STRENGTHS = tuple(2.0**i for i in range(21))
 
 _BIAS = 100.0
@@ -32,18 +32,18 @@ _BIAS = 100.0
 def draw(
   labels: np.ndarray, *, shots: int, num_classes: int, seed: int
 ) -> np.ndarray:
-  """Draws examples of every class at random.
+  """Draws random examples of each class.
 
-  With one seed, the examples of few shots are among those of more shots.
+  With the same seed, fewer shots are a subset of more shots.
 
   Args:
     labels: (n,), integers in [0, num_classes).
     shots: examples per class.
-    num_classes: how many classes there are.
-    seed: of the choice.
+    num_classes: number of classes.
+    seed: seed of the draw.
 
   Returns:
-    (num_classes * shots,) int64, rows without repetition, class by class.
+    (num_classes * shots,) int64, unique rows, class by class.
 
   Raises:
     ValueError: a class has fewer examples than shots.
@@ -66,23 +66,23 @@ def fit(
   num_classes: int,
   strength: float | str = STRENGTH,
 ) -> Tree:
-  """Fits the kernel; the number of features may exceed that of examples.
+  """Fits the kernel; there may be more features than examples.
 
   Args:
     features: (n, d).
     labels: (n,), integers in [0, num_classes).
-    num_classes: how many classes there are; some may have no example.
-    strength: of the regularisation, on the sum of squares; "leave_one_out"
-      takes the one of `STRENGTHS` with the least squared error when every
-      example is predicted by all others.
+    num_classes: number of classes; some may have no example.
+    strength: strength of the L2 regularisation. "leave_one_out" selects the
+      value of `STRENGTHS` with the smallest squared error when each example is
+      predicted from all others.
 
   Returns:
     {mean (d,), std (d,), kernel (d, num_classes), bias (num_classes,),
     strength ()}.
 
   Raises:
-    ValueError: features that are not finite, labels outside the classes, a
-      strength that is not positive.
+    ValueError: features are not finite, labels are outside the classes, or the
+      strength is not positive.
   """
   checks.check(features, labels, num_classes=num_classes)
   if strength != "leave_one_out" and not (
@@ -108,8 +108,8 @@ def _fit(features, labels, *, num_classes, strengths):
   with jax.default_matmul_precision("highest"):
     features = features.astype(jnp.float32)
     mean = jnp.mean(features, axis=0, keepdims=True)
-    # Once more, or a constant feature that is off by its last digit is blown
-    # up by the division.
+    # A second time: the division would amplify the rounding error of the mean
+    # of a constant feature.
     mean += jnp.mean(features - mean, axis=0, keepdims=True)
     std = jnp.std(features, axis=0, keepdims=True) + 1e-5
     left, values, right = jnp.linalg.svd(
@@ -134,15 +134,15 @@ def _fit(features, labels, *, num_classes, strengths):
 
 
 def _bias_share(num_examples, strength):
-  """What regularisation leaves of the mean target: almost all."""
+  """The factor of the mean target under regularisation, close to 1."""
   return 1.0 / (1.0 + strength / (num_examples * _BIAS**2))
 
 
 def _left_out_error(left, values, targets, strength):
-  """The mean squared error of each example predicted by all others.
+  """The mean squared error of the prediction of each example from all others.
 
-  That is the residual divided by 1 - h, where h is the weight of an example in
-  its own prediction (Allen's PRESS statistic, 1974).
+  The error is the residual divided by 1 - h, where h is the weight of the
+  example in its own prediction (Allen's PRESS statistic, 1974).
   """
   shares = values**2 / (values**2 + strength)
   fitted = left @ (shares[:, None] * (left.T @ targets))

@@ -1,14 +1,14 @@
-"""Classification by the nearest examples, weighted by their cosine similarity.
+"""k-nearest-neighbour classification, weighted by cosine similarity.
 
-The k examples nearest to a query vote for their classes with the weight
-exp(similarity / temperature) (Wu et al. 2018, "Unsupervised Feature Learning
-via Non-Parametric Instance Discrimination"; k 20 and temperature 0.07 as in
-DINO, Caron et al. 2021). Of equally near examples the first count.
+The k nearest examples vote for their classes with the weight exp(similarity /
+temperature) (Wu et al. 2018, "Unsupervised Feature Learning via Non-Parametric
+Instance Discrimination"; k 20 and temperature 0.07 as in DINO, Caron et al.
+2021). Of equally near examples, the first ones are used.
 
-The search is exact. Each device of a mesh holds its share of the examples and
-finds the k nearest among them, of which the k nearest of all are taken. Beside
-the features and the logits, a device needs n d / devices + 256 (4096 + d)
-numbers: similarities exist for 256 queries and 4096 examples at a time.
+The search is exact. Each device of a mesh has a part of the examples and finds
+its k nearest; the k nearest of these are the result. Besides features and
+logits, a device needs n d / devices + 256 (4096 + d) numbers, because
+similarities are computed for 256 queries and 4096 examples at a time.
 """
 
 import dataclasses
@@ -33,15 +33,15 @@ _EXAMPLES, _QUERIES = 4096, 256
 )
 @dataclasses.dataclass(frozen=True)
 class Bank:
-  """The examples that vote.
+  """The examples of a k-nearest-neighbour classifier.
 
   Attributes:
     examples: (rows, d) float32 of length 1, split over the mesh.
-    labels: (rows,) int32, -1 in rows that only fill up the last share.
-    num_classes: how many classes there are.
-    k: how many examples vote.
-    temperature: of their weights.
-    mesh: that holds the examples.
+    labels: (rows,) int32, -1 in padding rows.
+    num_classes: number of classes.
+    k: number of neighbours.
+    temperature: temperature of the weights.
+    mesh: the mesh of the examples.
   """
 
   examples: jax.Array
@@ -61,24 +61,24 @@ def fit(
   temperature: float = 0.07,
   mesh: Mesh | None = None,
 ) -> Bank:
-  """Lays the examples out over the devices; not to be called under `jit`.
+  """Distributes the examples over the devices; do not call it under `jit`.
 
   Args:
     features: (n, d).
     labels: (n,), integers in [0, num_classes).
-    num_classes: how many classes there are; some may have no example.
-    k: how many examples vote, at most n.
-    temperature: the smaller, the more the nearest of them decide.
-    mesh: that shares the examples; by default of all devices.
+    num_classes: number of classes; some may have no example.
+    k: number of neighbours, at most n.
+    temperature: a smaller value gives more weight to the nearest neighbours.
+    mesh: the mesh; all devices by default.
 
   Raises:
-    ValueError: features that are not finite, labels outside the classes, k
-      outside [1, n], a temperature that is not positive.
+    ValueError: features are not finite, labels are outside the classes, k is
+      outside [1, n], or the temperature is not positive.
   """
   checks.check(features, labels, num_classes=num_classes)
   if not 1 <= k <= len(labels):
     raise ValueError(
-      f"k is {k}, and there are {len(labels)} examples; k must be in "
+      f"k is {k}, but there are {len(labels)} examples; k must be in "
       f"[1, {len(labels)}]"
     )
   if not temperature > 0:
@@ -99,14 +99,14 @@ def fit(
 
 
 def predict(bank: Bank, features: jax.Array) -> jax.Array:
-  """Returns the logarithm of each class's share of the votes.
+  """Returns the logarithm of each class's fraction of the votes.
 
   Args:
     bank: from `fit`.
     features: (m, d).
 
   Returns:
-    (m, num_classes) float32; without votes -87.3, the smallest logarithm.
+    (m, num_classes) float32; -87.3, the smallest logarithm, without votes.
   """
   whole = parallel.replicated(bank.mesh)
   return _predict(bank, jax.device_put(features, whole))
@@ -122,7 +122,7 @@ def _predict(bank, features):
     mesh=bank.mesh,
     in_specs=(shared, shared, PartitionSpec()),
     out_specs=found,
-    # The search begins with constants, which every device has alike.
+    # The initial values are constants, equal on all devices.
     check_vma=False,
   )
   similarities, labels = jax.lax.with_sharding_constraint(
@@ -131,7 +131,7 @@ def _predict(bank, features):
   )
   similarities, chosen = jax.lax.top_k(similarities, bank.k)
   labels = jnp.take_along_axis(labels, chosen, axis=1)
-  # The nearest first, whose weight 1 keeps the others from overflowing.
+  # Relative to the nearest: its weight is 1, so no weight overflows.
   weights = jnp.exp((similarities - similarities[:, :1]) / bank.temperature)
   votes = jnp.zeros((len(features), bank.num_classes))
   votes = votes.at[jnp.arange(len(features))[:, None], labels].add(weights)
@@ -140,7 +140,7 @@ def _predict(bank, features):
 
 
 def _nearest(k, examples, labels, queries):
-  """(m, k) similarities of the nearest among one device's, and their labels."""
+  """(m, k) similarities and labels of the nearest examples of one device."""
   block = min(_EXAMPLES, len(examples))
   blocks = (examples.reshape(-1, block, examples.shape[1]),)
   blocks += (labels.reshape(-1, block),)
@@ -149,13 +149,13 @@ def _nearest(k, examples, labels, queries):
     def update(nearest, block):
       found = jnp.dot(block[0], query, precision="highest")
       found = jnp.where(block[1] < 0, -jnp.inf, found)
-      # Those found before come first, and so win where they are equal.
+      # Earlier examples come first, so they win ties.
       similarities = jnp.concatenate((nearest[0], found))
       similarities, chosen = jax.lax.top_k(similarities, k)
       return (similarities, jnp.concatenate((nearest[1], block[1]))[chosen]), ()
 
-    nobody = (jnp.full(k, -jnp.inf), jnp.full(k, -1, jnp.int32))
-    return jax.lax.scan(update, nobody, blocks)[0]
+    nothing = (jnp.full(k, -jnp.inf), jnp.full(k, -1, jnp.int32))
+    return jax.lax.scan(update, nothing, blocks)[0]
 
   return jax.lax.map(of_one, queries, batch_size=_QUERIES)
 
@@ -167,7 +167,7 @@ def _unit(features: jax.Array) -> jax.Array:
 
 
 def _place(array: np.ndarray, *, rows: int, mesh: Mesh, filling: int):
-  """Gives each device its rows, without a filled-up copy of them all."""
+  """Gives each device its rows, without a padded copy of all rows."""
 
   def share(index: tuple[slice, ...]) -> np.ndarray:
     own = array[index]

@@ -1,11 +1,11 @@
 """Multinomial logistic regression, the linear probe.
 
-Minimises the sum of the cross-entropies plus strength / 2 times the sum of the
-squared weights, biases not among them (scikit-learn's C is 1 / strength), by
-Newton's method on all examples at once: the steps come from conjugate gradients
-on products with the Hessian, which is never stored (Nocedal and Wright,
-"Numerical Optimization", algorithm 7.1), and are halved until the objective
-falls. Memory is that of the features and of a few arrays (n, num_classes).
+The objective is the sum of the cross-entropies plus strength / 2 times the sum
+of squared weights, without biases (scikit-learn's C is 1 / strength). It is
+minimised by Newton's method on all examples. The steps are computed by
+conjugate gradients with Hessian-vector products (Nocedal and Wright, "Numerical
+Optimization", algorithm 7.1), and are halved until the objective decreases. The
+memory is the features and a few arrays (n, num_classes).
 """
 
 import functools
@@ -19,9 +19,9 @@ from jaxvision.evaluation.probes import checks
 
 Tree = Any
 
-_TOLERANCE = 1e-5  # of the objective, that a step expects to gain relatively
+_TOLERANCE = 1e-5  # expected relative decrease of the objective in a step
 _HALVINGS = 20
-_PRODUCTS = 200  # with the Hessian, in a step
+_PRODUCTS = 200  # maximum number of Hessian-vector products in a step
 
 
 def fit(
@@ -32,36 +32,36 @@ def fit(
   strength: float = 1.0,
   max_steps: int = 100,
 ) -> Tree:
-  """Fits kernel and bias; a warning is logged if the steps do not suffice.
+  """Fits kernel and bias; logs a warning if it does not converge.
 
   Args:
-    features: (n, d); of any scale, but strength acts on weights in its units.
+    features: (n, d), of any scale; the regularisation depends on the scale.
     labels: (n,), integers in [0, num_classes).
-    num_classes: how many classes there are, each with an example at least.
-    strength: of the regularisation.
-    max_steps: of Newton's method; some ten are usual.
+    num_classes: number of classes; each needs at least one example.
+    strength: strength of the regularisation.
+    max_steps: maximum number of Newton steps; about ten are usual.
 
   Returns:
     {mean (d,), kernel (d, num_classes), bias (num_classes,)}.
 
   Raises:
-    ValueError: a class without examples, features that are not finite, labels
-      outside the classes, a strength that is not positive.
+    ValueError: a class has no examples, features are not finite, labels are
+      outside the classes, or the strength is not positive.
   """
   checks.check(features, labels, num_classes=num_classes)
   checks.check_classes(labels, num_classes=num_classes)
   if not strength > 0:
     raise ValueError(
-      f"strength is {strength}; it must be positive, or the weights of classes "
-      "that can be told apart grow for ever"
+      f"strength is {strength}; it must be positive: without regularisation "
+      "the weights of separable classes diverge"
     )
   tree, gain = _fit(
     features, labels, strength, num_classes=num_classes, max_steps=max_steps
   )
   if not isinstance(gain, jax.core.Tracer) and gain > _TOLERANCE:
     logging.getLogger(__name__).warning(
-      "logistic regression has not converged in %d steps, of which the last "
-      "gained %.1e of the objective; raise strength or max_steps",
+      "logistic regression has not converged in %d steps; the last step "
+      "decreased the objective by %.1e; raise strength or max_steps",
       max_steps,
       gain,
     )
@@ -77,11 +77,11 @@ def predict(tree: Tree, features: jax.Array) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames=("num_classes", "max_steps"))
 def _fit(features, labels, strength, *, num_classes, max_steps):
-  """The tree, and what the last step was to gain of the objective."""
+  """The tree, and the expected relative decrease of the last step."""
   with jax.default_matmul_precision("highest"):
     features = features.astype(jnp.float32)
     mean = jnp.mean(features, axis=0, keepdims=True)
-    # Neither changes the problem: biases are free, one scale is a unit.
+    # Centring and scaling do not change the problem: biases are free.
     centred = features - mean
     scale = jnp.sqrt(jnp.mean(centred**2))
     scale = jnp.where(scale > 0, scale, 1.0)
@@ -107,11 +107,10 @@ def _objective(features, labels, strength, tree):
   scores = jnp.take_along_axis(logits, labels[:, None], axis=1)
   own = jnp.arange(logits.shape[1])[None] == labels[:, None]
   others = jnp.where(own, -jnp.inf, logits - scores)
-  # log(1 + others): where these are small, log(all) loses their digits, and the
-  # gradient with them.
+  # log(1 + others): for small values, log(all) and its gradient lose precision.
   losses = jax.nn.softplus(jax.nn.logsumexp(others, axis=1))
-  # The mean over the classes decides nothing and is 0 at the minimum; without a
-  # price of its own the Hessian would be singular.
+  # The mean over classes does not affect the loss and is 0 at the minimum; this
+  # term makes the Hessian non-singular.
   free = sum(jnp.sum(jnp.mean(each, axis=-1) ** 2) for each in tree.values())
   weights = jnp.sum(tree["kernel"] ** 2)
   return jnp.mean(losses) + 0.5 * (strength * weights + free)
@@ -121,8 +120,8 @@ def _minimize(objective, start, max_steps):
   """Minimises a convex function by Newton's method, line search included.
 
   Returns:
-    The minimum, and what the last step was to gain, relative to the objective:
-    half of gradient' Hessian^-1 gradient, which no linear map changes.
+    The minimum, and the expected decrease of the last step relative to the
+    objective: half of gradient' Hessian^-1 gradient, invariant to linear maps.
   """
 
   def step(state):
@@ -132,7 +131,7 @@ def _minimize(objective, start, max_steps):
     direction, _ = jax.scipy.sparse.linalg.cg(
       product,
       jax.tree.map(jnp.negative, gradient),
-      # Exact directions pay only near the minimum.
+      # Precise directions are useful only near the minimum.
       tol=jnp.minimum(0.5, gain),
       maxiter=_PRODUCTS,
     )
@@ -148,8 +147,8 @@ def _minimize(objective, start, max_steps):
 
 
 def _search(objective, tree, direction, value, descent):
-  """Goes the largest of 1, 1/2, 1/4 ... of the way that pays (Armijo)."""
-  # Near the minimum the objective differs by less than its last digits.
+  """The largest step of 1, 1/2, 1/4, ... with enough decrease (Armijo)."""
+  # Near the minimum, differences of the objective are rounding errors.
   noise = 4 * jnp.finfo(jnp.float32).eps * value
 
   def moved(halvings):

@@ -1,13 +1,14 @@
-"""Probes: what simple classifiers make of the features of a frozen model.
+"""Probes: simple classifiers on the features of a frozen model.
 
-A probe is written as a call, "knn(k=20)", and works on the input of the model's
-last fully connected layer, its head. "pixels/knn(k=20)" works on normalised
-pixels instead, and "layer4_1/knn(k=20)" on the output of the layer "layer4_1",
-averaged over positions. It is fitted to one split and measured on another.
+A probe is written as a call, "knn(k=20)". Its features are the inputs of the
+model's last fully connected layer, the head. "pixels/knn(k=20)" uses normalised
+pixels instead, and "layer4_1/knn(k=20)" the output of the layer "layer4_1",
+averaged over positions. A probe is fitted to one split and evaluated on
+another.
 
-A probe of the user's own is "my_probe.py:create(k=3)": a function that takes
-the options and returns the probe, (train, test, num_classes, mesh) -> metrics,
-where train and test are pairs of inputs (n, ...) and labels (n,).
+The user's own probe is "my_probe.py:create(k=3)": a function of the options
+that returns the probe, (train, test, num_classes, mesh) -> metrics, where train
+and test are pairs of inputs (n, ...) and labels (n,).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,21 +47,21 @@ def run(
   num_classes: int,
   mesh: Mesh,
 ) -> dict[str, Metrics]:
-  """Fits probes to examples and measures them on others.
+  """Fits probes to examples and evaluates them on other examples.
 
   Args:
-    names: calls, such as "knn(k=20)"; `PROBES` has them all.
-    train: inputs (n, ...) and labels (n,), as `features` gives them.
-    test: likewise.
-    num_classes: how many classes there are.
-    mesh: that shares the work where a probe can.
+    names: calls of the functions in `PROBES`, such as "knn(k=20)".
+    train: inputs (n, ...) and labels (n,), as from `features`.
+    test: as `train`.
+    num_classes: number of classes.
+    mesh: the mesh, for probes that use it.
 
   Returns:
-    By name the metrics, fractions: "top1" and, of more than 5 classes, "top5";
-    of "fewshot" see there.
+    {name: metrics}. Metrics are fractions: "top1", and "top5" for more than 5
+    classes; `_fewshot` has other metrics.
 
   Raises:
-    ValueError: an unknown probe or option, or examples that it cannot take.
+    ValueError: a probe or an option is unknown, or the examples are invalid.
   """
   probes = {name: _parse(name) for name in names}
   for inputs, labels in (train, test):
@@ -82,21 +83,22 @@ def make_evaluator(
   normalization: data.Normalization,
   mesh: Mesh,
 ) -> Callable[[Tree], dict[str, Metrics]]:
-  """evaluate(variables) -> {name: {metric: value}} of probes on a model.
+  """Returns evaluate(variables) -> {name: {metric: value}} of probes.
 
-  Names are checked here, before any time is spent on training.
+  Names are checked here, before the training starts.
 
   Args:
     names: such as "fewshot", "knn(k=20)", "pixels/lda".
-    model: whose features are meant.
-    train: the split that probes are fitted to, in order.
-    test: the split that they are measured on, in order.
-    num_classes: how many classes there are.
-    normalization: of the pixels.
-    mesh: what the variables lie on.
+    model: the model.
+    train: the split for fitting, in order.
+    test: the split for evaluation, in order.
+    num_classes: number of classes.
+    normalization: normalisation of the pixels.
+    mesh: the mesh of the variables.
 
   Raises:
-    ValueError: an unknown probe, option or layer, or shuffled batches.
+    ValueError: a probe, an option or a layer is unknown, or batches are
+      shuffled.
   """
   by_layer = {}
   for name in names:
@@ -132,7 +134,7 @@ def make_evaluator(
 def _split(name: str) -> tuple[str | None, str]:
   """ "block/conv/knn(k=20)" -> "block/conv", "knn(k=20)"."""
   if lookup.is_own(name) and ".py:" in name:
-    return None, name  # in a config, layers are told from paths by then
+    return None, name  # the path of the user's file is not a layer
   before, bracket, options = name.partition("(")
   layer, _, function = before.rpartition("/")
   return layer or None, function + bracket + options
@@ -150,14 +152,14 @@ def _measure(name, probe, train, test, num_classes, mesh) -> Metrics:
     raise ValueError(f"probe {name!r}: {error}") from error
   if not isinstance(found, Mapping):
     raise ValueError(
-      f"probe {name!r} returned {type(found).__name__}; expected metrics by "
-      'name, as {"top1": 0.9}'
+      f"probe {name!r} returned {type(found).__name__}; expected a dictionary "
+      'of metrics, as {"top1": 0.9}'
     )
   return {key: float(value) for key, value in found.items()}
 
 
 def _knn(k: ranges.Count = 20, temperature: ranges.Positive = 0.07) -> Probe:
-  """Weighted vote of the nearest examples by cosine."""
+  """k-nearest neighbours by cosine similarity."""
 
   def probe(train, test, num_classes, mesh):
     options = {"k": k, "temperature": temperature, "mesh": mesh}
@@ -173,14 +175,14 @@ def _fewshot(
 ) -> Probe:
   """Ridge regression on few examples per class.
 
-  The metrics are the mean over the seeds, "1shot_top1", and its sample standard
-  deviation, "1shot_top1_std". Defaults as in big_vision.
+  The metrics are the mean over the seeds, "1shot_top1", and the sample standard
+  deviation, "1shot_top1_std". The defaults are those of big_vision.
   """
   if not shots:
     raise ValueError("shots is empty; give at least one number of examples")
 
   def probe(train, test, num_classes, mesh):
-    del mesh  # Little work: it is done once, wherever jax works by default.
+    del mesh  # Little work: it runs on jax's default device.
     found = {}
     for number in shots:
       values = []
@@ -289,7 +291,7 @@ PROBES: dict[str, Callable[..., Probe]] = {
 
 
 def _of(module, train, test, num_classes, **options) -> Metrics:
-  """The metrics on `test` of a module's `fit` to `train` and `predict`."""
+  """Fits a module's probe to `train` and returns its metrics on `test`."""
   (inputs, labels), (test_inputs, test_labels) = train, test
   tree = module.fit(
     inputs.reshape(len(inputs), -1), labels, num_classes=num_classes, **options

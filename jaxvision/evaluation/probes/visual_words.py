@@ -1,13 +1,14 @@
-"""Bags of visual words: images as histograms of typical patches.
+"""Bags of visual words: histograms of typical patches as image features.
 
-Before networks learnt features this was the baseline: patches on a dense grid,
-their k-means as a vocabulary, and how often each word occurs (Csurka et al.
-2004, "Visual Categorization with Bags of Keypoints"; Fei-Fei and Perona 2005).
-An image may be cut into cells with a histogram each (Lazebnik et al. 2006).
+This was the baseline before learned features: patches on a dense grid, their
+k-means clusters as the vocabulary, and the frequency of each word (Csurka et
+al. 2004, "Visual Categorization with Bags of Keypoints"; Fei-Fei and Perona
+2005). An image can be split into cells, with one histogram per cell (Lazebnik
+et al. 2006).
 
-Patches are raw pixels, minus their mean and divided by their contrast, as in
-Coates et al. 2011. Histograms are square roots of shares, so that the product
-of two is their similarity (Arandjelovic and Zisserman 2012).
+Patches are raw pixels, minus their mean, divided by their contrast, as in
+Coates et al. 2011. Histograms are square roots of frequencies, so the inner
+product of two histograms is their similarity (Arandjelovic and Zisserman 2012).
 """
 
 import dataclasses
@@ -17,22 +18,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_IMAGES = 64  # whose patches exist at a time
-_SAMPLE = 50_000  # patches that the vocabulary is made of
-# Variance below which patches are even, in normalised pixels: the 10 grey
-# levels squared of Coates et al., of a standard deviation of 64.
+_IMAGES = 64  # number of images whose patches are in memory together
+_SAMPLE = 50_000  # maximum number of patches for the vocabulary
+# Variance of nearly uniform patches, in normalised pixels: 10 squared grey
+# levels of Coates et al., for a standard deviation of 64.
 _EVEN = 0.0025
 
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-  """Words, and how images are read.
+  """The words, and the options of the patches.
 
   Attributes:
     words: (num_words, patch * patch * c) float32.
     patch: height and width of a patch in pixels.
     stride: pixels between patches.
-    cells: an image is cut into cells x cells.
+    cells: an image is split into cells x cells.
   """
 
   words: np.ndarray
@@ -50,26 +51,27 @@ def fit(
   cells: int = 2,
   seed: int = 0,
 ) -> Vocabulary:
-  """Finds the words: mini-batch k-means of 50,000 patches at most.
+  """Computes the words by mini-batch k-means of at most 50,000 patches.
 
   Args:
     images: (n, h, w, c), normalised.
     num_words: size of the vocabulary.
     patch: height and width of a patch in pixels.
     stride: pixels between patches.
-    cells: an image is cut into cells x cells.
-    seed: of the choice of patches and the k-means.
+    cells: an image is split into cells x cells.
+    seed: seed of the sample of patches and of k-means.
 
   Raises:
-    ValueError: patches larger than the images, more cells than patches in a
-      row, more words than patches; images that are not finite.
+    ValueError: patches are larger than images, there are more cells than
+      patches in a row, there are more words than patches, or images are not
+      finite.
   """
   from sklearn import cluster
 
   rows, columns = _grid(images, patch, stride)
   if not 1 <= cells <= min(rows, columns):
     raise ValueError(
-      f"cells is {cells}, and patches of {patch} every {stride} pixels make a "
+      f"cells is {cells}, but patches of {patch} every {stride} pixels give a "
       f"grid of {rows} x {columns}; use at most {min(rows, columns)}"
     )
   if not np.isfinite(images).all():
@@ -77,7 +79,7 @@ def fit(
   sample = _sample(images, patch, stride, rows * columns, seed)
   if not 1 <= num_words <= len(sample):
     raise ValueError(
-      f"num_words is {num_words}, and there are {len(sample)} patches; use "
+      f"num_words is {num_words}, but there are {len(sample)} patches; use "
       "fewer words, more images or a smaller stride"
     )
   kmeans = cluster.MiniBatchKMeans(
@@ -90,7 +92,7 @@ def fit(
 def histograms(vocabulary: Vocabulary, images: np.ndarray) -> np.ndarray:
   """Returns (n, cells * cells * num_words) float32 of images (n, h, w, c).
 
-  The square of the length of each cell's histogram is 1.
+  The histogram of each cell has squared length 1.
   """
   rows, columns = _grid(images, vocabulary.patch, vocabulary.stride)
   down, across = (
@@ -111,7 +113,7 @@ def _grid(images: np.ndarray, patch: int, stride: int) -> tuple[int, int]:
   """Rows and columns of patches."""
   if images.ndim != 4:
     raise ValueError(
-      f"images have shape {images.shape}; visual words are made of (n, h, w, c)"
+      f"images have shape {images.shape}; visual words need (n, h, w, c)"
     )
   height, width = images.shape[1:3]
   if not (1 <= patch <= min(height, width) and stride >= 1):
@@ -125,7 +127,7 @@ def _grid(images: np.ndarray, patch: int, stride: int) -> tuple[int, int]:
 def _sample(
   images: np.ndarray, patch: int, stride: int, per_image: int, seed: int
 ) -> np.ndarray:
-  """(at most 50,000, patch * patch * c): the patches of images at random."""
+  """(at most 50,000, patch * patch * c): a random sample of patches."""
   rng = np.random.default_rng(seed)
   number = min(len(images), max(_SAMPLE // per_image, 1))
   chosen = images[np.sort(rng.permutation(len(images))[:number])]
@@ -144,14 +146,14 @@ def _patches(images: np.ndarray, patch: int, stride: int) -> np.ndarray:
 
 
 def _normalize(patches):
-  """(..., d) without its mean and contrast; of numpy or of JAX."""
+  """(..., d) normalised by its mean and contrast; for numpy and JAX."""
   patches = patches - patches.mean(-1, keepdims=True)
   return patches / (patches.var(-1, keepdims=True) + _EVEN) ** 0.5
 
 
 @functools.partial(jax.jit, static_argnames="num_cells")
 def _count(patches, *, words, cells, num_cells):
-  """(n, num_cells * num_words) square roots of the shares of the words."""
+  """(n, num_cells * num_words) square roots of the word frequencies."""
   similar = jnp.dot(_normalize(patches), words.T, precision="highest")
   nearest = jnp.argmin(
     jnp.sum(words**2, axis=1)[None, None] - 2 * similar, axis=-1

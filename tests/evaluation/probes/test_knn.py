@@ -118,7 +118,7 @@ def test_can_be_compiled():
 @pytest.mark.parametrize(
   ("options", "problem"),
   [
-    ({"k": 31}, r"k is 31, and there are 30 examples; k must be in \[1, 30\]"),
+    ({"k": 31}, r"k is 31, but there are 30 examples; k must be in \[1, 30\]"),
     ({"k": 0}, "k is 0"),
     ({"temperature": 0.0}, "temperature is 0.0; it must be positive"),
     ({"num_classes": 4}, r"labels are in \[0, 4\], outside the 4 classes"),

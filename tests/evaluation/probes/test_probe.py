@@ -93,7 +93,7 @@ def test_more_shots_are_better(digits):
   [
     ("kn", "unknown probe 'kn'; did you mean 'knn'"),
     ("knn(n=3)", "has no option 'n'"),
-    ("knn(k=901)", r"probe 'knn\(k=901\)': k is 901, and there are 900"),
+    ("knn(k=901)", r"probe 'knn\(k=901\)': k is 901, but there are 900"),
     ("fewshot(seeds=0)", "seeds is 0; it must be a whole number at least 1"),
     ("fewshot(shots=())", "shots is empty"),
     ("knn(k=true)", "k is True; it must be a whole number"),
@@ -120,7 +120,7 @@ def test_impossible_examples(digits):
   with pytest.raises(ValueError, match=r"1 of 897 examples .* in row 2"):
     _run(["knn"], (train, (broken, labels)))
   flat = [(images.reshape(len(images), -1), y) for images, y in digits]
-  with pytest.raises(ValueError, match=r"visual words are made of \(n, h, w"):
+  with pytest.raises(ValueError, match=r"visual words need \(n, h, w"):
     _run(["visual_words"], flat)
 
 

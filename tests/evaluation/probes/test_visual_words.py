@@ -94,7 +94,7 @@ def test_a_seed_gives_one_vocabulary(digits):
     ({"patch": 9}, "patches of 9 every 2 .* use a patch of at most 8"),
     ({"stride": 0}, "patches of 6 every 0 pixels"),
     ({"cells": 3}, "cells is 3.* grid of 2 x 2; use at most 2"),
-    ({"num_words": 50}, "num_words is 50, and there are 40 patches"),
+    ({"num_words": 50}, "num_words is 50, but there are 40 patches"),
   ],
 )
 def test_impossible_options(digits, options, problem):
