@@ -1,7 +1,7 @@
-"""The door to what networks are built of: layers that several papers share.
+"""Layers that networks of several papers share.
 
-What one paper has is in its file in `models`. Feature maps are (b, h, w, c),
-tokens (b, n, c). Parameters are float32, computation is in `dtype`.
+Layers of a single paper are in its file in `models`. Feature maps are (b, h, w,
+c), tokens (b, n, c). Parameters are float32, computation is in `dtype`.
 """
 
 from jaxvision.layers import (

@@ -1,9 +1,9 @@
-"""The non-linearities that a config can name: (...) to (...), any float dtype.
+"""Activation functions by name: (...) to (...), any float dtype.
 
-docs/activations.md has their formulae and sources, and shows how to write one.
-The two forms of GELU have names of their own, because published weights need
-the one they were trained with: `gelu_tanh` is the approximation of the Flax
-ViT files, `gelu_erf` the exact form of the timm and torchvision files.
+docs/activations.md has the formulae and sources, and shows how to add one. The
+two forms of GELU have separate names, because published weights need the form
+of their training: `gelu_tanh` is the approximation in Flax ViT files,
+`gelu_erf` the exact form in files of timm and torchvision.
 """
 
 import functools
@@ -16,8 +16,8 @@ from jaxvision import lookup
 
 Activation = Callable[[jax.Array], jax.Array]
 
-# Above this, tanh(softplus(x)) is 1 in float64 too, and exp(4 x) is still
-# finite in float32.
+# Above this value tanh(softplus(x)) is 1, also in float64; exp(4 x) is finite
+# in float32.
 _MISH_IS_LINEAR = 20.0
 
 
@@ -25,11 +25,12 @@ _MISH_IS_LINEAR = 20.0
 def mish(x: jax.Array) -> jax.Array:
   """x tanh(softplus(x)); Misra 2019, Mish: A Self Regularized Activation.
 
-  Saves only `x` for the backward pass, where the formula as it is written saves
-  five arrays of that size. Has no forward-mode derivative, as any `custom_vjp`.
+  Saves only `x` for the backward pass; autodiff of the formula would save five
+  arrays of this size. It has no forward-mode derivative, because it is a
+  `custom_vjp`.
 
   Args:
-    x: of any shape and float dtype; computed in float32 at least.
+    x: any shape and float dtype; computed in float32 at least.
   """
   ratio, _ = _mish_parts(x)
   return (x * ratio).astype(x.dtype)
@@ -53,8 +54,8 @@ def _mish_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _mish_backward(x: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
-  # Without the barrier XLA sees that the forward pass has computed the same
-  # parts, and keeps those in memory in place of x.
+  # Without the barrier, XLA reuses the parts of the forward pass and keeps them
+  # in memory instead of x.
   x = jax.lax.optimization_barrier(x)
   ratio, rest = _mish_parts(x)
   return ((cotangent * (ratio + rest)).astype(x.dtype),)
@@ -64,23 +65,23 @@ mish.defvjp(_mish_forward, _mish_backward)
 
 
 def maxout(x: jax.Array, *, pieces: int, axis: int = -1) -> jax.Array:
-  """Returns the largest of every `pieces` neighbours (Goodfellow et al. 2013).
+  """Returns the maximum of each `pieces` neighbours (Goodfellow et al. 2013).
 
-  Not in `ACTIVATIONS`, being no function of single elements.
+  It is not in `ACTIVATIONS`, because it is not elementwise.
 
   Args:
-    x: (..., units * pieces, ...), with the pieces of a unit side by side.
+    x: (..., units * pieces, ...); the pieces of a unit are adjacent.
     pieces: inputs per unit.
-    axis: the one of length units * pieces, which becomes units.
+    axis: axis of length units * pieces; its new length is units.
 
   Raises:
-    ValueError: if the pieces do not divide the axis.
+    ValueError: the pieces do not divide the axis.
   """
   axis %= x.ndim
   if x.shape[axis] % pieces:
     raise ValueError(
       f"{x.shape[axis]} inputs are not a multiple of {pieces} pieces; "
-      "give as many inputs as units * pieces"
+      "give units * pieces inputs"
     )
   shape = (*x.shape[:axis], -1, pieces, *x.shape[axis + 1 :])
   return x.reshape(shape).max(axis=axis + 1)
@@ -103,13 +104,13 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def create(name: str) -> Activation:
-  """Returns the elementwise function called `name`, which keeps the dtype.
+  """Returns the elementwise function with this name; it keeps the dtype.
 
   Args:
-    name: a key of `ACTIVATIONS`, or "FILE.py:FUNCTION" of the user's own.
+    name: a key of `ACTIVATIONS`, or "FILE.py:FUNCTION" for the user's own.
 
   Raises:
-    ValueError: if there is no such activation; names the nearest.
+    ValueError: the activation is unknown; the message has the nearest names.
   """
   found = lookup.find(name, ACTIVATIONS, kind="activation")
   if lookup.is_own(name):
@@ -118,12 +119,12 @@ def create(name: str) -> Activation:
 
 
 def _checked(function: Activation, name: str, x: jax.Array) -> jax.Array:
-  """The result of a function of the user's own, if it is elementwise."""
+  """Applies the user's own function, and checks that it is elementwise."""
   y = function(x)
   if getattr(y, "shape", None) != x.shape or y.dtype != x.dtype:
     found = f"{getattr(y, 'dtype', type(y).__name__)}{getattr(y, 'shape', '')}"
     raise ValueError(
-      f"activation {name} made {found} of {x.dtype}{x.shape}; it must keep "
-      "the shape and the dtype"
+      f"activation {name} returned {found} for {x.dtype}{x.shape}; it must "
+      "keep the shape and the dtype"
     )
   return y

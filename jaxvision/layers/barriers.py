@@ -1,10 +1,10 @@
-"""Where XLA stores a value instead of computing it again for each user.
+"""Optimization barriers: XLA stores a value instead of recomputing it.
 
-XLA:CPU merges elementwise operations into every operation that reads them, so
-that the cotangent of a residual stream is computed from its very beginning by
-each block that it passes: time that grows with the square of the depth.
-Barriers stop it, under the settings of `settings.tune_cpu`; without these,
-XLA:CPU removes all barriers before it merges operations.
+XLA:CPU fuses elementwise operations into each operation that reads them. The
+cotangent of a residual stream would be recomputed from its start in each block,
+so the time would grow with the square of the depth. Barriers prevent this, with
+the settings of `settings.tune_cpu`; without these settings, XLA:CPU removes all
+barriers before fusion.
 """
 
 import jax
@@ -12,10 +12,10 @@ import jax
 
 @jax.custom_jvp
 def settled(x: jax.Array) -> jax.Array:
-  """Returns x, whose derivatives are computed once and stored.
+  """Returns x; its cotangent is computed once and stored.
 
-  For what a sum or a product with a matrix makes: its cotangent has several
-  readers, or one that reads every value many times.
+  Use it for results of sums and matrix products: their cotangent has several
+  readers, or one reader that reads each value many times.
   """
   return x
 

@@ -1,19 +1,20 @@
-"""Batch normalisation: every channel has mean 0 and variance 1 over a batch.
+"""Batch normalisation: each channel has mean 0 and variance 1 over a batch.
 
-Ioffe & Szegedy 2015, Batch Normalization. Feature maps are (b, ..., c); the
-batch is the global one where it is split over devices. Names and values of
-variables are those of `flax.linen.BatchNorm`.
+Ioffe & Szegedy 2015, Batch Normalization. Feature maps are (b, ..., c). If the
+batch is split over devices, statistics are of the global batch. Names and
+values of variables are those of `flax.linen.BatchNorm`.
 
-The variance takes one pass, over what is left when the first example's mean is
-subtracted: E[x^2] - E[x]^2 of x itself cancels where a mean is large. The first
-example is never farther from the mean than the square root of the batch's size,
-in standard deviations, so that the error is that of rounding. Each device takes
-its own first example, and what all have found is combined as Chan et al. 1979,
-Updating Formulae and a Pairwise Algorithm for Computing Sample Variances.
+The variance needs one pass, over x minus the mean of the first example:
+E[x^2] - E[x]^2 of x itself cancels if the mean is large. The distance of the
+first example from the mean is at most sqrt(batch size) standard deviations, so
+the error is a rounding error. Each device uses its own first example, and the
+results are combined as in Chan et al. 1979, Updating Formulae and a Pairwise
+Algorithm for Computing Sample Variances.
 
-Over parts of the batch it is "ghost" batch normalisation (Hoffer et al. 2017,
-Train longer, generalize better, section 4): a large batch is then as noisy as a
-small one, and devices that each hold whole parts exchange nothing.
+With statistics over parts of the batch it is "ghost" batch normalisation
+(Hoffer et al. 2017, Train longer, generalize better, section 4): a large batch
+has the noise of a small one, and devices with complete parts communicate
+nothing.
 """
 
 import functools
@@ -29,18 +30,18 @@ from jaxvision.layers import normalization
 
 
 class BatchNorm(nn.Module):
-  """Normalises by the batch, or in use by running averages over batches.
+  """Normalises by statistics of the batch, or by running averages.
 
   Attributes:
-    use_running_average: whether the averages `mean` and `var` (c,) in the
-      collection `batch_stats` normalise, and not the batch.
-    momentum: share of the running averages that a batch leaves.
+    use_running_average: whether to use the running averages `mean` and `var`
+      (c,) in the collection `batch_stats` instead of the batch.
+    momentum: fraction of the running averages that is kept at each batch.
     epsilon: added to the variance.
-    dtype: of the result; statistics are float32.
-    examples: how many neighbouring ones are normalised by their own statistics,
-      whose means over the batch enter the running averages; 0 is the batch.
-    scale_init: of the parameter `scale`, (c,).
-    bias_init: of the parameter `bias`, (c,).
+    dtype: type of the result; statistics are float32.
+    examples: number of neighbouring examples with common statistics, whose
+      means over the batch update the running averages; 0 for the batch.
+    scale_init: initialiser of the parameter `scale`, (c,).
+    bias_init: initialiser of the parameter `bias`, (c,).
   """
 
   use_running_average: bool
@@ -56,7 +57,7 @@ class BatchNorm(nn.Module):
     """Maps (b, ..., c) to the same shape.
 
     Raises:
-      ValueError: if the batch is no multiple of the examples.
+      ValueError: the batch is not a multiple of the examples.
     """
     c, shape = x.shape[-1:], x.shape
     mean = self.variable("batch_stats", "mean", jnp.zeros, c)
@@ -90,7 +91,7 @@ class BatchNorm(nn.Module):
 
   @property
   def _first(self) -> int:
-    """The axis of the examples that are normalised together."""
+    """The axis of the examples with common statistics."""
     return 1 if self.examples else 0
 
   def moments(
@@ -102,13 +103,13 @@ class BatchNorm(nn.Module):
   ) -> tuple[jax.Array, jax.Array]:
     """Returns the mean and the variance of each channel, with axes of 1.
 
-    Devices that share a batch are told of by an interceptor of this method, see
+    An interceptor of this method passes the devices of the batch, see
     `jaxvision.parallel.sharding`.
 
     Args:
       x: (b, ..., c) or in parts (b / examples, examples, ..., c), float32.
-      devices: how many share the batch, each neighbouring examples.
-      gather: makes an array, of which each device has a part, whole on all.
+      devices: number of devices of the batch, each with neighbouring examples.
+      gather: replicates an array that is split over the devices.
     """
     count = x.shape[self._first]
     each = devices if not self.examples else -(-devices // x.shape[0])
@@ -120,7 +121,7 @@ class BatchNorm(nn.Module):
     )
 
   def _moved(self, running: jax.Array, now: jax.Array) -> jax.Array:
-    """Returns a running average moved towards that of a batch."""
+    """Returns a running average after the update with a batch."""
     now = jax.lax.stop_gradient(now)
     if self.examples:
       now = now.mean(axis=0)
@@ -132,8 +133,8 @@ def _in_parts(x: jax.Array, examples: int) -> jax.Array:
   """Returns (b, ..., c) as (b / examples, examples, ..., c)."""
   if x.shape[0] % examples:
     raise ValueError(
-      f"a batch of {x.shape[0]} is no multiple of the {examples} examples that "
-      "are normalised together; choose a divisor of it: "
+      f"a batch of {x.shape[0]} is not a multiple of the {examples} examples "
+      "with common statistics; choose a divisor of the batch: "
       "norm='ghost_batch_norm(EXAMPLES)'"
     )
   return x.reshape(-1, examples, *x.shape[1:])
@@ -151,7 +152,7 @@ def _moments(
   parts: int,
   gather: Callable[[jax.Array], jax.Array],
 ) -> tuple[jax.Array, jax.Array]:
-  """Mean and variance over the axes from `first` on, by parts of the first."""
+  """Mean and variance over the axes from `first` on, combined from parts."""
   x = jax.lax.stop_gradient(x)
   x = x.reshape(*x.shape[:first], parts, -1, *x.shape[first + 1 :])
   axes = tuple(range(first + 1, x.ndim - 1))

@@ -1,10 +1,10 @@
-"""Cells of searched networks: sums of two operations each, given as a table.
+"""Cells of searched networks, from a table of pairwise sums of operations.
 
 The search space of Zoph et al. 2018, Learning Transferable Architectures for
 Scalable Image Recognition, section 3, as in the authors' code (TensorFlow
-models, slim). A cell reads the outputs of the two cells before it, which it
-makes equally wide: states 0 and 1. Each sum is one more state, of the results
-of two operations on states; some states are concatenated to the output.
+models, slim). A cell reads the outputs of the two previous cells and projects
+them to the same width: states 0 and 1. Each sum of two operations on states is
+a new state. Some states are concatenated to the output.
 
 Layers have the names of timm, with the dot before the last part as underscore:
 `conv_1x1.bn` is `conv_1x1_bn`.
@@ -22,9 +22,9 @@ import jax.numpy as jnp
 from jaxvision.layers import activations, pooling
 
 Layer = Callable[..., Any]  # A partially applied Linen module.
-Operation = tuple[str, int]  # What is done, and with which state.
+Operation = tuple[str, int]  # (operation, state).
 
-# What poolings of stride 2 see beyond the border, and those that see zeros.
+# Name of the border mode -> poolings of stride 2 with zeros at the border.
 BORDERS = {
   "nothing": (),
   "zeros_in_means": ("avg_3",),
@@ -40,7 +40,7 @@ class Wiring:
     sums: the left and the right operation of each sum: "identity", "max_3",
       "avg_3" (poolings of 3x3), or "separable_K" (with KxK kernels).
     outputs: the states that are concatenated.
-    stride: of the operations on states 0 and 1.
+    stride: stride of the operations on states 0 and 1.
   """
 
   sums: tuple[tuple[Operation, Operation], ...]
@@ -50,14 +50,14 @@ class Wiring:
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-  """What all cells of a network are made of.
+  """The building parts of all cells of a network.
 
   Attributes:
     conv: makes a convolution without bias.
     depthwise: makes a depthwise convolution.
     norm: makes a normalisation.
-    activation: before convolutions, except those that follow a pooling.
-    border: what poolings of stride 2 see beyond the border, in `BORDERS`.
+    activation: applied before convolutions, except after a pooling.
+    border: border mode of poolings of stride 2, a key of `BORDERS`.
   """
 
   conv: Layer
@@ -67,12 +67,12 @@ class Parts:
   border: str = "nothing"
 
   def project(self, x: jax.Array, *, features: int, name: str) -> jax.Array:
-    """Returns (b, h, w, c) convolved to (b, h, w, features), and normalised."""
+    """Convolves (b, h, w, c) to (b, h, w, features), and normalises."""
     x = self.conv(features, (1, 1), name=f"{name}_conv")(x)
     return self.norm(name=f"{name}_bn")(x)
 
   def pool(self, x: jax.Array, *, kind: str, stride: int) -> jax.Array:
-    """Returns the maxima or the means of 3x3 windows, "SAME" at the border."""
+    """Returns maxima or means of 3x3 windows, with "SAME" padding."""
     pool = {"avg_3": pooling.avg_pool, "max_3": pooling.max_pool}[kind]
     if stride == 1 or kind not in BORDERS[self.border]:
       return pool(x, 3, stride=stride, padding="SAME")
@@ -81,13 +81,13 @@ class Parts:
 
 
 class Separable(nn.Module):
-  """Activation, depthwise and 1x1 convolution, normalisation; all of it twice.
+  """Activation, depthwise and 1x1 convolution, normalisation; all twice.
 
   Attributes:
     features: channels of the output.
-    kernel_size: of both depthwise convolutions.
-    stride: of the first one.
-    parts: what it is made of.
+    kernel_size: kernel size of both depthwise convolutions.
+    stride: stride of the first one.
+    parts: the building parts.
   """
 
   features: int
@@ -116,9 +116,9 @@ class Cell(nn.Module):
   Attributes:
     wiring: the table.
     features: channels of each state.
-    shrink_previous: whether the output before the last is twice as large as
-      the last.
-    parts: what it is made of.
+    shrink_previous: whether the second-last output has twice the resolution of
+      the last output.
+    parts: the building parts.
   """
 
   wiring: Wiring
@@ -138,12 +138,12 @@ class Cell(nn.Module):
     """Maps (b, h, w, c) to (b, ceil(h/stride), ceil(w/stride), n features).
 
     Args:
-      x: the output of the cell before.
-      previous: that of the one before it; None where there is none, then x
-        itself is state 1, as it is.
-      scales: (sums, 2, b) factors of the left and the right operation of each
-        example, as drop path has them; identities are left alone.
-      train: without it the scales are not used.
+      x: the output of the previous cell.
+      previous: the output of the cell before it; without one (None), x itself
+        is state 1, unchanged.
+      scales: (sums, 2, b) factors of the left and the right operation for each
+        example, for drop path; identities are not scaled.
+      train: whether to use the scales.
     """
     scales = scales if train else None
     states = [
@@ -174,7 +174,7 @@ class Cell(nn.Module):
     *,
     name: str,
   ) -> jax.Array:
-    """Returns the result of an operation on a state, `features` wide."""
+    """Returns the result of an operation on a state, with `features` width."""
     x = states[state]
     stride = self.wiring.stride if state < 2 else 1
     if operation == "identity":
@@ -189,7 +189,7 @@ class Cell(nn.Module):
     return x if fits else self._project(x, name=name)
 
   def _matched(self, previous: jax.Array) -> jax.Array:
-    """Returns the output before the last as large and wide as state 0."""
+    """Returns the second-last output with the size and width of state 0."""
     if self.shrink_previous:
       return self._shrunk(self.parts.activation(previous))
     if self._fits(previous):
@@ -197,7 +197,7 @@ class Cell(nn.Module):
     return self._project(self.parts.activation(previous), name="conv_prev_1x1")
 
   def _shrunk(self, x: jax.Array) -> jax.Array:
-    """Returns half the resolution: every other pixel beside those between."""
+    """Halves the resolution: two paths read alternating pixels."""
     half = functools.partial(self.parts.conv, self.features // 2, (1, 1))
     between = jnp.pad(x[:, 1:, 1:], ((0, 0), (0, 1), (0, 1), (0, 0)))
     paths = [
@@ -216,16 +216,16 @@ class Cell(nn.Module):
 def drop_scales(
   key: jax.Array, *, rate: float | jax.Array, shape: tuple[int, ...]
 ) -> jax.Array:
-  """Returns the `scales` of all cells, 0 where an operation is dropped.
+  """Returns the `scales` of all cells, with 0 for dropped operations.
 
-  One of cell i of n, counted from 1, is kept with probability 1 - rate i / n,
-  for each example, and divided by that. All are drawn together: a generator for
-  each would take most of the time to compile.
+  An operation of cell i of n (from 1) is kept with probability 1 - rate i / n,
+  for each example, and divided by this probability. All scales are drawn
+  together: compiling one generator per cell would be slow.
 
   Args:
-    key: of the random numbers.
-    rate: probability that an operation of the last cell is dropped.
-    shape: (cells, sums, 2, b), that of the result.
+    key: random key.
+    rate: probability to drop an operation of the last cell.
+    shape: (cells, sums, 2, b), the shape of the result.
   """
   depth = jnp.arange(1, shape[0] + 1, dtype=jnp.float32) / shape[0]
   keep = 1 - rate * depth.reshape(-1, 1, 1, 1)

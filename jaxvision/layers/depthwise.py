@@ -1,15 +1,14 @@
-"""The depthwise convolution: every channel with a filter of its own.
+"""The depthwise convolution: one filter per channel.
 
-Images (b, h, w, c), kernels (kh, kw, 1, c) as Flax and lax lay them out.
+Images are (b, h, w, c), kernels (kh, kw, 1, c), as in Flax and lax.
 
-XLA:CPU computes `lax.conv_general_dilated` of as many groups as channels, and
-both of its gradients, ten to two hundred times slower than the arithmetic
-takes. So on a CPU the convolution is a sum over the taps of the kernel: of the
-image, shifted and strided, times one weight per channel. Its gradient for the
-image is the same kind of sum, one for each phase of the stride, so that nothing
-is multiplied by the zeros between strides; the one for the kernel adds products
-of sixteen rows first, which keeps the inner loops long. On other platforms it
-is the convolution of lax.
+On XLA:CPU, `lax.conv_general_dilated` with one group per channel, and both of
+its gradients, are ten to two hundred times slower than the arithmetic. So on
+CPU the convolution is a sum over the taps of the kernel: the shifted and
+strided image times one weight per channel. The gradient of the image is a sum
+of the same form for each phase of the stride, so zeros between strides are not
+multiplied. The gradient of the kernel first adds products of sixteen rows,
+which keeps inner loops long. Other platforms use the convolution of lax.
 """
 
 import functools
@@ -28,16 +27,16 @@ def convolve(
 ) -> jax.Array:
   """Returns the depthwise convolution of (b, h, w, c) with (kh, kw, 1, c).
 
-  Has reverse-mode derivatives only: `jax.grad` and `jax.vjp`, not `jax.jvp`.
+  It has reverse-mode derivatives only: `jax.grad` and `jax.vjp`, not `jax.jvp`.
 
   Args:
     x: images or feature maps.
-    kernel: of the same dtype; one channel of output per channel of input.
-    strides: of rows and of columns.
+    kernel: same dtype; one output channel per input channel.
+    strides: strides of rows and columns.
     padding: "SAME", "VALID", or ((top, bottom), (left, right)).
 
   Returns:
-    (b, h', w', c) of the dtype of x; sums are float32 at least.
+    (b, h', w', c) with the dtype of x; sums are float32 at least.
   """
   if isinstance(padding, str):
     padding = jax.lax.padtype_to_pads(
@@ -54,7 +53,7 @@ def _convolve(
   return _forward(x, kernel, strides, pads)
 
 
-# Jitted: a network has few distinct shapes of it, each is traced once.
+# Jitted: a network has few distinct shapes, and each is traced once.
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _forward(
   x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads
@@ -134,7 +133,7 @@ def _gradients_of_taps(x, kernel, g, *, strides: Pair, pads: Pads):
 
 
 def _gradient_of_kernel(x, kernel, g, *, strides: Pair, pads: Pads):
-  """For each tap, the sum of the image under it times the cotangent."""
+  """For each tap, the sum of the shifted image times the cotangent."""
   x, shape = _padded(x, pads), g.shape[1:3]
   g = g.astype(_wide(g.dtype))
   rows = [
@@ -152,9 +151,9 @@ def _gradient_of_kernel(x, kernel, g, *, strides: Pair, pads: Pads):
 def _sum_by_pairs(products: jax.Array) -> jax.Array:
   """Returns the sum of (b, h, w, c) over all axes but the last.
 
-  Up to sixteen rows are added in one pass, neighbours first, as long as they
-  are on one device, where a batch is spread over all. Longer sums than that
-  spill registers.
+  Up to sixteen neighbouring rows are added in one pass, if they are on one
+  device (the batch is split over all devices). Longer sums would spill
+  registers.
   """
   b, h, *_ = products.shape
   devices = jax.device_count()
@@ -169,10 +168,11 @@ def _sum_by_pairs(products: jax.Array) -> jax.Array:
 
 
 def _gradient_of_image(x, kernel, g, *, strides: Pair, pads: Pads):
-  """Row r + s t of the image, with s the stride, belongs to phase r.
+  """The gradient of the image, one phase of the stride at a time.
 
-  Its gradient gathers the rows t + q, t + q - 1, ... of the cotangent, times
-  the taps f, f + s, ...: every phase is a convolution of stride 1.
+  Row r + s t of the image, with stride s, belongs to phase r. Its gradient sums
+  the rows t + q, t + q - 1, ... of the cotangent times the taps f, f + s, ...,
+  so each phase is a convolution of stride 1.
   """
   b, h, w, c = x.shape
   sizes = [-(-n // s) for n, s in zip((h, w), strides, strict=True)]
@@ -217,7 +217,7 @@ def _gradient_of_image(x, kernel, g, *, strides: Pair, pads: Pads):
 def _phase(
   phase: int, taps: int, stride: int, pad: int
 ) -> tuple[Sequence[int], int]:
-  """Returns the taps that reach a phase, and q of the first of them."""
+  """Returns the taps of a phase, and q of the first tap."""
   first = (phase + pad) % stride
   return range(first, taps, stride), (phase + pad - first) // stride
 
@@ -225,7 +225,7 @@ def _phase(
 def _border(
   phases: Sequence[tuple[Sequence[int], int]], size: int, length: int
 ) -> Pair:
-  """Returns the zeros that a cotangent of `length` rows needs on both ends."""
+  """Returns the zero padding of a cotangent of `length` rows at both ends."""
   reached = [(q - len(taps) + 1, q + size) for taps, q in phases if taps]
   low = min([0, *(first for first, _ in reached)])
   return -low, max([length, *(end for _, end in reached)]) - length
@@ -235,14 +235,14 @@ def _padded(x: jax.Array, pads: Sequence[Pair]) -> jax.Array:
   """Returns x with zeros around it (or cropped, by negative pads)."""
   zero = jnp.zeros((), x.dtype)
   config = ((0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0))
-  # Behind the barrier whatever made x is computed once, and not once per tap.
+  # The barrier makes XLA compute x once, instead of once per tap.
   return jax.lax.optimization_barrier(jax.lax.pad(x, zero, config))
 
 
 def _tap(
   x: jax.Array, row: int, column: int, *, shape: Sequence[int], strides: Pair
 ) -> jax.Array:
-  """Returns what one tap sees: x from (row, column) on, strided."""
+  """Returns the input of one tap: x from (row, column), strided."""
   ends = [
     start + (n - 1) * s + 1
     for start, n, s in zip((row, column), shape, strides, strict=True)

@@ -1,4 +1,4 @@
-"""Stochastic depth: residual branches that are left out in training."""
+"""Stochastic depth: residual branches are dropped at random in training."""
 
 import flax.linen as nn
 import jax
@@ -6,14 +6,14 @@ import jax.numpy as jnp
 
 
 class DropPath(nn.Module):
-  """Drops the whole residual branch of an example, in training.
+  """Drops the residual branch of an example, in training.
 
-  Stochastic depth, Huang et al. 2016. Uses the random stream "dropout".
+  Stochastic depth, Huang et al. 2016. It uses the random stream "dropout".
 
   Attributes:
     rate: probability to drop; a float, or a traced () float32.
-    rescale: whether surviving branches are divided by the probability to
-      survive, so that evaluation sees the mean of training.
+    rescale: whether to divide kept branches by the probability to keep them, so
+      that evaluation is the mean of training.
   """
 
   rate: float | jax.Array

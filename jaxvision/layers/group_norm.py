@@ -1,8 +1,8 @@
-"""Group normalisation: every image has mean 0 and variance 1 in each group.
+"""Group normalisation: each image has mean 0 and variance 1 in each group.
 
-Wu & He 2018, Group Normalization. Feature maps are (b, ..., c); groups are of
-neighbouring channels. The variance takes two passes and does not cancel where
-means are large.
+Wu & He 2018, Group Normalization. Feature maps are (b, ..., c); a group is
+neighbouring channels. The variance needs two passes, without cancellation for
+large means.
 """
 
 import functools
@@ -17,14 +17,14 @@ from jaxvision.layers import normalization
 
 
 class GroupNorm(nn.Module):
-  """Normalises, then scales and shifts each channel by learned amounts.
+  """Normalises, then applies a learned scale and bias per channel.
 
   Attributes:
-    num_groups: must divide the number of channels.
+    num_groups: number of groups; it must divide the number of channels.
     epsilon: added to the variance.
-    dtype: of the result; statistics are float32.
-    scale_init: of the parameter `scale`, (c,).
-    bias_init: of the parameter `bias`, (c,).
+    dtype: type of the result; statistics are float32.
+    scale_init: initialiser of the parameter `scale`, (c,).
+    bias_init: initialiser of the parameter `bias`, (c,).
   """
 
   num_groups: int
@@ -38,13 +38,13 @@ class GroupNorm(nn.Module):
     """Maps (b, ..., c) to the same shape.
 
     Raises:
-      ValueError: if the groups do not divide the channels.
+      ValueError: the groups do not divide the channels.
     """
     c = x.shape[-1:]
     if c[0] % self.num_groups:
       raise ValueError(
         f"{c[0]} channels are not a multiple of {self.num_groups} groups; "
-        "choose the groups by norm='group_norm(GROUPS)'"
+        "choose the groups with norm='group_norm(GROUPS)'"
       )
     scale = self.param("scale", self.scale_init, c)
     bias = self.param("bias", self.bias_init, c)
@@ -67,7 +67,7 @@ class GroupNorm(nn.Module):
 def _average(x: jax.Array, *, num_groups: int) -> jax.Array:
   """Returns the mean of each group, (b, 1..., c).
 
-  First over space: XLA:CPU is faster at means of whole channels.
+  Space is averaged first, because XLA:CPU is faster for means of channels.
   """
   means = x.mean(axis=tuple(range(1, x.ndim - 1)), keepdims=True)
   groups = means.reshape(*means.shape[:-1], num_groups, -1)

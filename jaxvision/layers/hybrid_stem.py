@@ -1,10 +1,10 @@
-"""The ResNet that makes the patches of a hybrid Vision Transformer.
+"""The ResNet before the patches of a hybrid Vision Transformer.
 
 Dosovitskiy et al. 2021, An Image is Worth 16x16 Words, section 3.1: a ResNet
-with group normalisation (32 groups) and standardised kernels, whose epsilons
-are 1e-6 and 1e-5 in the authors' code: normalisation and ReLU behind each
-convolution, the root included; TensorFlow's SAME padding, which is asymmetric
-where the stride is 2; the last scale of each unit starts at 0.
+with group normalisation (32 groups, epsilon 1e-6 in the authors' code) and
+standardised kernels (epsilon 1e-5). Normalisation and ReLU follow each
+convolution, also in the root. Padding is TensorFlow's SAME, which is asymmetric
+for stride 2. The last scale of each unit starts at 0.
 """
 
 import functools
@@ -19,7 +19,7 @@ ROOT_STRIDE = 4
 
 
 def stride(units: tuple[int, ...]) -> int:
-  """Returns how many pixels lie between neighbours of the map."""
+  """Returns the stride of the feature map, in pixels."""
   return ROOT_STRIDE * 2 ** max(0, len(units) - 1)
 
 
@@ -28,14 +28,14 @@ def embed(
 ) -> jax.Array:
   """Maps images (b, h, w, c) to (b, h / stride, w / stride, features).
 
-  To be called in a compact method, whose module gets `conv_root`, `gn_root`,
-  and `block1/unit1` and so on.
+  Call it in a compact method; its module gets the submodules `conv_root`,
+  `gn_root`, `block1/unit1` and so on.
 
   Args:
-    images: normalised.
-    units: number of units of each block, of 256, 512, ... features; without any
-      the map is that of the root, of 64 features and stride 4.
-    dtype: of the computation.
+    images: normalised images.
+    units: number of units of each block, with 256, 512, ... features; () for
+      the root only, with 64 features and stride 4.
+    dtype: type of the computation.
   """
   conv, norm = _layers(dtype)
   x = conv(64, kernel_size=7, stride=2, name="conv_root")(images)
@@ -53,7 +53,7 @@ def embed(
 
 
 def _layers(dtype: DTypeLike) -> tuple[functools.partial, functools.partial]:
-  """Returns what makes a convolution, and what makes a normalisation."""
+  """Returns functions that make a convolution and a normalisation."""
   conv = functools.partial(
     standardized.StandardizedConv,
     padding="SAME",
@@ -66,13 +66,13 @@ def _layers(dtype: DTypeLike) -> tuple[functools.partial, functools.partial]:
 
 
 class Block(nn.Module):
-  """The units of one resolution; the first one may halve it.
+  """The units of one resolution; the first one can halve it.
 
   Attributes:
-    units: how many.
+    units: number of units.
     features: channels of the 3x3 convolutions; the output has four times more.
-    stride: of the first unit.
-    dtype: of the computation.
+    stride: stride of the first unit.
+    dtype: type of the computation.
   """
 
   units: int
@@ -96,7 +96,7 @@ class Block(nn.Module):
 class Unit(nn.Module):
   """1x1, strided 3x3, and 1x1 convolution to four times the features.
 
-  Attributes: as of `Block`.
+  Attributes: as in `Block`.
   """
 
   features: int

@@ -1,15 +1,15 @@
-"""The initialisations that a model can be given by name, as text.
+"""Initialisers by name, as text.
 
-`create("normal(0.01)")` returns a function (key, shape, dtype) -> array, as
-`jax.nn.initializers` makes them. Kernels are (inputs, outputs) or (h, w, inputs
-of one group, outputs): fan_in is the product of all axes but the last, fan_out
-that of all but the one before the last. So the fan_in of a depthwise kernel
-(k, k, 1, c) is k^2, and its fan_out k^2 c, although each input reaches only k^2
-outputs: where a paper divides fan_out by the groups, use the fan_in form.
+`create("normal(0.01)")` returns a function (key, shape, dtype) -> array, as in
+`jax.nn.initializers`. Kernels are (inputs, outputs) or (h, w, inputs of one
+group, outputs). fan_in is the product of all axes except the last, fan_out the
+product of all axes except the second-last. The fan_in of a depthwise kernel (k,
+k, 1, c) is k^2, and its fan_out is k^2 c, although each input reaches only k^2
+outputs: if a paper divides fan_out by the groups, use the fan_in form.
 
-The names that JAX has mean what they mean there: lecun_normal, glorot_normal
-and he_normal are cut off at two standard deviations and rescaled to the
-variance of their formula. All other Gaussians are whole, as in torch.
+Names of JAX have the meaning of JAX: lecun_normal, glorot_normal and he_normal
+are truncated at two standard deviations and rescaled to the variance of their
+formula. All other Gaussians are not truncated, as in torch.
 
 Published choices, kernels of convolutions and then of Dense layers:
 
@@ -34,10 +34,10 @@ from jaxvision.lookup import ranges
 
 Initializer = jax.nn.initializers.Initializer
 
-# Standard deviation of a standard Gaussian that is cut off at -2 and 2.
+# Standard deviation of a standard Gaussian that is truncated at -2 and 2.
 _STD_WITHIN_TWO = 0.87962566103423978
 
-# Values above which drawing takes longer than compiling a generator.
+# Number of values above which drawing is slower than compiling a generator.
 _LARGE = 2**22
 
 # (key, shape, dtype) -> array of mean 0 and variance 1.
@@ -55,11 +55,11 @@ _SAMPLERS = {
 def _draw(
   key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike, *, sampler: str
 ) -> jax.Array:
-  """Returns what the sampler gives for this shape, in less time to compile.
+  """Returns a sample of this shape, with less compilation.
 
-  XLA:CPU compiles a generator of its own for every shape, half a second each
-  if it has many axes. So there we draw a vector, of one of few lengths: element
-  i of a draw depends on the key and on i alone.
+  XLA:CPU compiles a generator for each shape, which takes half a second for
+  many axes. So on CPU this draws a vector with one of few lengths: element i of
+  a sample depends on the key and on i only.
   """
   size = math.prod(shape)
   if jax.default_backend() != "cpu" or size < 2:
@@ -68,7 +68,7 @@ def _draw(
     return _SAMPLERS[sampler](key, (size,), dtype).reshape(shape)
   unit = 1 << max(0, size.bit_length() - 3)  # at most a quarter too much
   values = _SAMPLERS[sampler](key, (-(-size // unit) * unit,), dtype)
-  # Without the barrier the slice becomes a part of the generator again.
+  # Without the barrier, XLA fuses the slice into the generator.
   return jax.lax.optimization_barrier(values)[:size].reshape(shape)
 
 
@@ -79,15 +79,15 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _scaled(sampler: str, std: Callable[..., float]) -> Initializer:
-  """Returns the initialisation whose standard deviation is std(shape)."""
+  """Returns the initialiser with the standard deviation std(shape)."""
 
   def draw(
     key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
   ) -> jax.Array:
     if 0 in shape:
       raise ValueError(
-        f"a kernel of shape {tuple(shape)} has no numbers: the options of the "
-        "model leave a layer without channels; give it more"
+        f"a kernel of shape {tuple(shape)} is empty: with these options of the "
+        "model a layer has no channels; give it more channels"
       )
     values = _draw(key, tuple(shape), dtype, sampler=sampler)
     return values * jnp.asarray(std(shape), dtype)
@@ -96,28 +96,28 @@ def _scaled(sampler: str, std: Callable[..., float]) -> Initializer:
 
 
 def zeros() -> Initializer:
-  """All zero: for biases, and heads that start from equal classes."""
+  """Zeros, for biases, and for heads that start with equal logits."""
   return jax.nn.initializers.zeros
 
 
 def normal(std: ranges.NonNegative = 0.01) -> Initializer:
-  """Gaussian of the given standard deviation, whatever the fans."""
+  """Gaussian with the given standard deviation, independent of the fans."""
   return _scaled("normal", lambda shape: std)
 
 
 def truncated_normal(std: ranges.NonNegative = 0.02) -> Initializer:
-  """Gaussian cut off at two of its standard deviations, then scaled to `std`.
+  """Gaussian truncated at two standard deviations, then scaled to `std`.
 
-  The variance of what remains is `std` squared, as in TensorFlow's
-  VarianceScaling, and not the smaller one of torch's trunc_normal_.
+  The variance after the truncation is `std` squared, as in TensorFlow's
+  VarianceScaling. (torch's trunc_normal_ has a smaller variance.)
   """
   return _scaled("truncated", lambda shape: std)
 
 
 def normal_of_inputs() -> Initializer:
-  """Gaussian of standard deviation 1 / inputs of a group (ShuffleNet's code).
+  """Gaussian with standard deviation 1 / inputs of a group (ShuffleNet's code).
 
-  The inputs are counted once, not once per tap; kernels (..., inputs, outputs).
+  Inputs are counted once, not per tap; kernels are (..., inputs, outputs).
   """
   return _scaled("normal", lambda shape: 1 / shape[-2])
 
@@ -128,7 +128,7 @@ def glorot_normal() -> Initializer:
 
 
 def glorot_uniform() -> Initializer:
-  """The same variance, uniform (equation 16); also called Xavier uniform."""
+  """The same variance, uniform (equation 16); or Xavier uniform."""
   return _scaled("uniform", lambda shape: math.sqrt(2 / sum(_fans(shape))))
 
 
@@ -173,10 +173,10 @@ INITIALIZERS: dict[str, Callable[..., Initializer]] = {
 
 
 def create(text: str) -> Initializer:
-  """Returns the initialisation that `text` calls: "he_normal", "normal(0.1)".
+  """Returns the initialiser of a text: "he_normal", "normal(0.1)".
 
   Raises:
-    ValueError: if there is none of that name, naming the nearest; or its
+    ValueError: the name is unknown (the message has the nearest names), or its
       arguments are wrong.
   """
   return lookup.call(text, functions=INITIALIZERS, kind="initializer")

@@ -1,7 +1,7 @@
 """Layer normalisation: mean 0, variance 1 over the channels of each position.
 
 Ba et al. 2016, Layer Normalization. The mean is subtracted before squares are
-averaged: one pass over x and x^2 cancels where means are large.
+averaged, because one pass over x and x^2 cancels for large means.
 """
 
 import functools
@@ -17,8 +17,8 @@ from jax.typing import DTypeLike
 def normalize(x: jax.Array, epsilon: float) -> jax.Array:
   """Returns x with mean 0 and variance 1 over its last axis.
 
-  Its derivative is given in closed form, of the result alone: what autodiff
-  makes of the formula averages twice as often.
+  Its derivative has a closed form of the result, with half of the averages that
+  autodiff would compute.
 
   Args:
     x: (..., c) float.
@@ -28,7 +28,7 @@ def normalize(x: jax.Array, epsilon: float) -> jax.Array:
 
 
 def _parts(x: jax.Array, epsilon: float) -> tuple[jax.Array, jax.Array]:
-  """Returns x normalised, and what it was multiplied by, (..., 1)."""
+  """Returns the normalised x, and its factor (..., 1)."""
   centred = x - x.mean(axis=-1, keepdims=True)
   variance = jnp.square(centred).mean(axis=-1, keepdims=True)
   inverse = jax.lax.rsqrt(variance + epsilon)
@@ -46,13 +46,13 @@ def _derivative(
 
 
 class LayerNorm(nn.Module):
-  """Normalises, then scales and shifts each channel by learned amounts.
+  """Normalises, then applies a learned scale and bias per channel.
 
   Attributes:
     epsilon: added to the variance.
-    dtype: of the result; statistics are float32.
-    scale_init: of the parameter `scale`, (c,).
-    bias_init: of the parameter `bias`, (c,).
+    dtype: type of the result; statistics are float32.
+    scale_init: initialiser of the parameter `scale`, (c,).
+    bias_init: initialiser of the parameter `bias`, (c,).
   """
 
   epsilon: float = 1e-6

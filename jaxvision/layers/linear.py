@@ -1,4 +1,4 @@
-"""Dense, convolutional and depthwise layers, in the forms that XLA is fast at.
+"""Dense, convolutional and depthwise layers, in forms that are fast in XLA.
 
 Feature maps are (b, h, w, c). Parameters are float32, computation is in
 `dtype`.
@@ -15,24 +15,24 @@ from jaxvision.layers import depthwise, initializers, matmul
 
 Padding = str | int | Sequence[tuple[int, int]]
 
-# As `nn.Dense` and `nn.Conv`.
+# Used as `nn.Dense` and `nn.Conv`.
 Dense = functools.partial(nn.Dense, dot_general=matmul.dot_general)
 Conv = functools.partial(nn.Conv, conv_general_dilated=matmul.convolve)
 
 
 class DepthwiseConv(nn.Module):
-  """A convolution of each channel with one filter of its own, without bias.
+  """A convolution with one filter per channel, without bias.
 
-  The parameter `kernel` is (k, k, 1, c), that of `nn.Conv` with as many groups
-  as channels.
+  The parameter `kernel` is (k, k, 1, c), as in `nn.Conv` with one group per
+  channel.
 
   Attributes:
     kernel_size: side of the square kernel.
-    stride: of rows and columns.
-    padding: "SAME" (TensorFlow's, asymmetric where it must be), an int on all
+    stride: stride of rows and columns.
+    padding: "SAME" (as in TensorFlow, asymmetric if needed), an int for all
       sides, or ((top, bottom), (left, right)).
-    kernel_init: of the kernel; its fan-in is kernel_size squared.
-    dtype: of the computation.
+    kernel_init: initialiser of the kernel; its fan-in is kernel_size squared.
+    dtype: type of the computation.
   """
 
   kernel_size: int

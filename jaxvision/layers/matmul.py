@@ -1,9 +1,9 @@
-"""Products with a matrix: the linear maps of networks, 1x1 convolutions too.
+"""Matrix products for Dense layers and 1x1 convolutions.
 
-XLA:CPU multiplies two matrices faster than arrays of more axes, and the weight
-gradient of a 1x1 convolution far faster as a product of matrices than as a
-convolution, for which it transposes the feature maps value by value. So both
-are one product of two matrices here, on every platform.
+XLA:CPU multiplies two matrices faster than arrays with more axes. It computes
+the weight gradient of a 1x1 convolution much faster as a matrix product than as
+a convolution, for which it transposes feature maps element by element. So both
+are a product of two matrices here, on all platforms.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def dot_general(
   x: jax.Array, kernel: jax.Array, dimension_numbers: Any, **options: Any
 ) -> jax.Array:
-  """`product` in place of `lax.dot_general` in `nn.Dense`."""
+  """`product`, as a replacement of `lax.dot_general` in `nn.Dense`."""
   del dimension_numbers, options
   return product(x, kernel)
 
@@ -37,14 +37,14 @@ def convolve(
   padding: str | Sequence[Pair],
   **options: Any,
 ) -> jax.Array:
-  """Does what `lax.conv_general_dilated` does for images (b, h, w, c).
+  """`lax.conv_general_dilated` for images (b, h, w, c).
 
   Args:
     x: (b, h, w, c).
     kernel: (kh, kw, in, out).
-    window_strides: of rows and of columns.
+    window_strides: strides of rows and columns.
     padding: "SAME", "VALID", or ((top, bottom), (left, right)).
-    **options: of `lax.conv_general_dilated`.
+    **options: options of `lax.conv_general_dilated`.
 
   Returns:
     (b, h', w', out).

@@ -1,4 +1,4 @@
-"""What batch and group normalisation share: a mean, a variance, a derivative.
+"""The normalisation of batch and group norm, with its derivative.
 
 Feature maps are (b, ..., c) float32; scale and bias (1, ..., c).
 """
@@ -23,18 +23,17 @@ def normalize(
 ) -> jax.Array:
   """Returns (x - mean) / sqrt(variance + epsilon) * scale + bias.
 
-  The derivative is that of a mean and a variance which are those of x, in a
-  closed form whose reverse sums twice over space: what autodiff makes of the
-  formula does so six times.
+  The derivative includes that of the mean and the variance of x. It has a
+  closed form whose reverse pass sums twice over space; autodiff of the formula
+  would sum six times.
 
   Args:
     x: (b, ..., c).
     scale: (1, ..., c).
     bias: (1, ..., c).
     mean: `average(x)`.
-    variance: of x around it.
-    average: x -> means that are the same wherever it takes them over,
-      (b or 1, 1..., c).
+    variance: variance of x around `mean`.
+    average: x -> means (b or 1, 1..., c), constant over the averaged values.
     epsilon: added to the variance.
   """
   mean = jax.lax.stop_gradient(mean)
@@ -50,10 +49,10 @@ def _apply(average, x, scale, bias, mean, inverse):
 @_apply.defjvp
 def _derivative(average: Average, primals, tangents):
   x, scale, bias, mean, inverse = primals
-  dx, dscale, dbias, _, _ = tangents  # The others are those of x.
+  dx, dscale, dbias, _, _ = tangents  # mean and inverse depend on x.
   factor = inverse * scale
   normal = (x - mean) * inverse
-  # Each bracket is one array without space: so its cotangent is one sum.
+  # Each bracket has no spatial axes, so its cotangent is one sum.
   shift = dbias - factor * average(dx)
   slope = dscale - factor * average(normal * dx)
   tangent = factor * dx + shift + normal * slope

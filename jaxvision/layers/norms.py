@@ -1,8 +1,8 @@
-"""The normalisations that a model can be given by name, as text.
+"""Normalisations by name, as text.
 
-`create` returns what makes one: called with `name`, and with `scale_init` or
-`bias_init` where the scale does not start at one or the bias at zero, it gives
-a Linen module for (..., c).
+`create` returns a function that makes a Linen module for (..., c). Its
+arguments are `name`, and `scale_init` or `bias_init` if the scale does not
+start at one or the bias at zero.
 """
 
 import functools
@@ -25,24 +25,23 @@ def create(
   epsilon: float = 1e-5,
   momentum: float = 0.9,
 ) -> Callable[..., nn.Module]:
-  """Returns what makes the normalisation that `norm` calls.
+  """Returns a function that makes the normalisation of a text.
 
   Args:
-    norm: "batch_norm" (over the global batch and space; keeps running averages
-      in `batch_stats`), "ghost_batch_norm(32)" (the same over every 32
-      neighbouring examples of the batch; where a device has that many, it is
-      alone with them), "group_norm" (over space and 32 groups of neighbouring
-      channels; "group_norm(8)" has 8) or "layer_norm" (over the channels of
-      each position).
-    train: whether the statistics are those of the batch; of batch_norm.
-    dtype: of the result; statistics are float32.
+    norm: "batch_norm" (over the global batch and space; running averages are in
+      `batch_stats`), "ghost_batch_norm(32)" (the same over each 32 neighbouring
+      examples of the batch; devices with complete parts do not communicate),
+      "group_norm" (over space and 32 groups of neighbouring channels;
+      "group_norm(8)" has 8) or "layer_norm" (over the channels of each
+      position).
+    train: whether batch_norm uses the statistics of the batch.
+    dtype: type of the result; statistics are float32.
     epsilon: added to the variance.
-    momentum: share of the running average that is kept; of batch_norm.
+    momentum: fraction of the running average that batch_norm keeps.
 
   Raises:
-    ValueError: if there is no such normalisation, naming the nearest. What is
-      returned raises one, when it is applied, where the groups do not divide
-      the channels.
+    ValueError: the normalisation is unknown; the message has the nearest names.
+      The module raises ValueError if the groups do not divide the channels.
   """
   shared: dict[str, Any] = {"epsilon": epsilon, "dtype": dtype}
 

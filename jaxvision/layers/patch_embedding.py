@@ -1,4 +1,4 @@
-"""Patches of an image as tokens."""
+"""Patch embedding: the patches of an image as tokens."""
 
 import flax.linen as nn
 import jax
@@ -8,14 +8,14 @@ from jaxvision.layers import initializers, matmul
 
 
 class PatchEmbedding(nn.Module):
-  """A convolution whose stride is its kernel size, as one matrix product.
+  """A convolution with stride equal to its kernel size, as a matrix product.
 
-  The product has a far cheaper gradient than the convolution on CPU.
+  On CPU, the gradient of the product is much faster than of the convolution.
 
   Attributes:
     patch_size: side of the square patches, in pixels.
     features: length of each token.
-    dtype: of the product.
+    dtype: type of the product.
   """
 
   patch_size: int
@@ -27,7 +27,7 @@ class PatchEmbedding(nn.Module):
     """Maps (b, h, w, c) to (b, h/p * w/p, features), patches row by row.
 
     Raises:
-      ValueError: if the patches do not tile the image.
+      ValueError: the image size is not a multiple of the patch size.
     """
     b, h, w, c = images.shape
     p = self.patch_size

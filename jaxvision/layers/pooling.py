@@ -1,4 +1,4 @@
-"""Pooling over windows of (b, h, w, c), in the forms that papers differ in."""
+"""Pooling over windows of (b, h, w, c), in the forms of several papers."""
 
 from collections.abc import Sequence
 
@@ -17,12 +17,12 @@ def max_pool(
   stride: int,
   padding: Padding = "VALID",
 ) -> jax.Array:
-  """Returns the largest value of each window; padding never wins.
+  """Returns the maximum of each window, without padding.
 
   Args:
     x: (b, h, w, c).
     window: side of the square window.
-    stride: of rows and columns.
+    stride: stride of rows and columns.
     padding: "SAME", "VALID", or ((top, bottom), (left, right)), of -inf.
   """
   return nn.max_pool(x, (window, window), (stride, stride), padding)
@@ -35,12 +35,12 @@ def avg_pool(
   stride: int,
   padding: Padding = "VALID",
 ) -> jax.Array:
-  """Returns the mean of each window over the values that are not padding.
+  """Returns the mean of each window, without padding.
 
   Args:
     x: (b, h, w, c).
     window: side of the square window.
-    stride: of rows and columns.
+    stride: stride of rows and columns.
     padding: "SAME", "VALID", or ((top, bottom), (left, right)).
   """
   return nn.avg_pool(
@@ -49,11 +49,11 @@ def avg_pool(
 
 
 def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
-  """Returns means that make a map of any size one of `size` x `size`.
+  """Averages a map of any size to `size` x `size`.
 
-  As torch's: mean i is over the rows from floor(i h / size) up to
-  ceil((i + 1) h / size), so windows overlap where `size` does not divide h, and
-  repeat what they cover where it is larger.
+  As in torch: mean i is over the rows from floor(i h / size) to
+  ceil((i + 1) h / size). Windows overlap if `size` does not divide h, and
+  repeat rows if `size` is larger than h.
 
   Args:
     x: (b, h, w, c).
@@ -69,7 +69,7 @@ def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
 
 
 def _window_means(n: int, size: int) -> np.ndarray:
-  """The (size, n) matrix that maps a line to the means of its windows."""
+  """The (size, n) matrix that averages the windows of a line."""
   matrix = np.zeros((size, n))
   for i in range(size):
     start, stop = i * n // size, -(-(i + 1) * n // size)
@@ -80,8 +80,8 @@ def _window_means(n: int, size: int) -> np.ndarray:
 def blur_pool(x: jax.Array, *, stride: int = 2) -> jax.Array:
   """Returns x low-pass filtered, then subsampled (Zhang 2019, section 3.2).
 
-  The filter is the binomial one of 3 taps, (1, 2, 1) / 4 in each direction,
-  on reflected borders.
+  The filter is binomial with 3 taps, (1, 2, 1) / 4 in each direction, with
+  reflected borders.
   """
   x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
   for axis in (1, 2):

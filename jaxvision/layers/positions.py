@@ -1,8 +1,8 @@
-"""Where a patch lies, told to a network that sees a set of tokens.
+"""Position embeddings of patches: learned, sin-cos and rotary.
 
-A grid is (rows, columns) of patches; tokens are (b, n, width), the patches of
-an image row by row. The fixed tables are float32 arrays of numpy, constants of
-the compiled program.
+A grid is (rows, columns) of patches. Tokens are (b, n, width), with the patches
+of an image row by row. Fixed tables are float32 numpy arrays, which are
+constants of the compiled program.
 """
 
 import flax.linen as nn
@@ -12,8 +12,8 @@ import numpy as np
 
 from jaxvision.layers import initializers
 
-# "learned": a vector for each token, the class token included; of one size.
-# "learned_patches": for each patch. "sincos2d", "rotary": fixed, of any size.
+# "learned": a vector per token, with the class token; for one image size.
+# "learned_patches": a vector per patch. "sincos2d", "rotary": for any size.
 KINDS = ("learned", "learned_patches", "sincos2d", "rotary", "none")
 
 
@@ -22,22 +22,22 @@ def sincos2d(
 ) -> np.ndarray:
   """Returns sines and cosines of columns and rows, (rows * columns, width).
 
-  In the order sin(column), cos(column), sin(row), cos(row), with width / 4
-  frequencies from 1 down to 1 / temperature, the last one included, as in MoCo
-  v3 and in Beyer et al. 2022, Better plain ViT baselines for ImageNet-1k.
+  The order is sin(column), cos(column), sin(row), cos(row), with width / 4
+  frequencies from 1 to 1 / temperature, both included, as in MoCo v3 and in
+  Beyer et al. 2022, Better plain ViT baselines for ImageNet-1k.
 
   Args:
     grid: (rows, columns).
     width: length of each token.
-    temperature: largest wave length over 2 pi, in patches.
+    temperature: largest wave length divided by 2 pi, in patches.
 
   Raises:
-    ValueError: if the width is not a multiple of 4, or less than 8.
+    ValueError: the width is not a multiple of 4, or is less than 8.
   """
   if width % 4 or width < 8:
     raise ValueError(
       f"width {width} has no 2-D sin-cos positions; "
-      "use a multiple of 4, from 8 upwards"
+      "use a multiple of 4 that is at least 8"
     )
   exponents = np.arange(width // 4) / (width // 4 - 1)
   row, column = _angles(grid, frequencies=temperature**-exponents)
@@ -48,19 +48,19 @@ def sincos2d(
 def rotary(
   grid: tuple[int, int], *, head_size: int, temperature: float = 100.0
 ) -> np.ndarray:
-  """Returns by how much to rotate each pair, (rows * columns, head_size / 2).
+  """Returns the rotation of each pair, (rows * columns, head_size / 2).
 
-  Axial: the first half of the pairs turn with the column, the others with the
-  row. Heo et al. 2024, Rotary Position Embedding for Vision Transformer,
-  section 3.2, with its temperature.
+  Axial: the first half of the pairs rotates with the column, the second half
+  with the row. Heo et al. 2024, Rotary Position Embedding for Vision
+  Transformer, section 3.2, with its temperature.
 
   Args:
     grid: (rows, columns).
     head_size: length of the queries and keys of a head.
-    temperature: the frequencies fall from 1 towards 1 / temperature.
+    temperature: frequencies decrease from 1 towards 1 / temperature.
 
   Raises:
-    ValueError: if the size of a head is not a multiple of 4.
+    ValueError: the size of a head is not a multiple of 4.
   """
   if head_size % 4:
     raise ValueError(
@@ -81,11 +81,11 @@ def _angles(
 
 
 def rotate(x: jax.Array, angles: jax.Array | np.ndarray) -> jax.Array:
-  """Returns queries or keys with each pair of neighbours rotated.
+  """Rotates each pair of neighbouring values of queries or keys.
 
   Args:
     x: (b, n, heads, head_size).
-    angles: (n, head_size / 2), in radians; 0 leaves a pair as it is.
+    angles: (n, head_size / 2), in radians.
   """
   cos, sin = (f(angles)[None, :, None] for f in (jnp.cos, jnp.sin))
   pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
@@ -102,7 +102,7 @@ class LearnedPositions(nn.Module):
     """Maps (b, n, width) to the same shape.
 
     Raises:
-      ValueError: if the parameter is there, for another number of tokens.
+      ValueError: the parameter has another number of tokens.
     """
     name, shape = "pos_embedding", (1, *x.shape[1:])
     if self.has_variable("params", name):
@@ -113,8 +113,8 @@ class LearnedPositions(nn.Module):
   def _check(self, own: tuple[int, ...], shape: tuple[int, ...]) -> None:
     if own[1] != shape[1]:
       raise ValueError(
-        f"the learned positions are for {own[1]} tokens, and the images make "
-        f"{shape[1]}; use images of the size that the parameters were made "
-        "for, interpolate the positions, or train with positions='sincos2d' "
-        "or 'rotary', which fit any size"
+        f"the learned positions are for {own[1]} tokens, but the images have "
+        f"{shape[1]}; use images of the size of the parameters, interpolate "
+        "the positions, or train with positions='sincos2d' or 'rotary', which "
+        "fit any size"
       )

@@ -1,10 +1,10 @@
-"""Equal blocks one after another: written out, or scanned over.
+"""A sequence of equal blocks: a Python loop, or a scan.
 
-Scanned blocks are compiled once instead of once each. Their variables stay
-where they are, each block's under its own name, and are stacked inside the
-computation: a checkpoint, a rule over parameter paths or an optimizer cannot
-tell whether a model is scanned. What is sown or captured inside scanned blocks
-is lost; whoever wants to look inside turns the scan off.
+Scanned blocks are compiled once instead of once each. Each block keeps its
+variables under its own name; they are stacked inside the computation. So
+checkpoints, rules over parameter paths and optimizers are the same with and
+without a scan. Values that are sown or captured inside scanned blocks are lost;
+turn the scan off to get them.
 """
 
 import dataclasses
@@ -23,15 +23,15 @@ _LINEN_FIELDS = ("parent", "name")
 def apply(
   blocks: Sequence[nn.Module], x: jax.Array, *, scan: bool, **options: Any
 ) -> jax.Array:
-  """Returns the result of all blocks, each called with that of the one before.
+  """Applies all blocks in sequence.
 
   Args:
-    blocks: bound modules with equal variables; their attributes may differ in
-      numbers, such as a rate, which the block then gets as a traced array.
-    x: input of the first; every block keeps its shape and dtype.
-    scan: whether to scan over the blocks. Random streams then differ from those
-      of blocks written out.
-    **options: further arguments of every block.
+    blocks: bound modules with equal variables. Their attributes may differ in
+      numbers, such as a rate; in a scan these numbers are traced arrays.
+    x: input of the first block; each block keeps its shape and dtype.
+    scan: whether to scan over the blocks. The random streams then differ from
+      those of the loop.
+    **options: further arguments of each block.
   """
   if not scan or len(blocks) < 2 or blocks[0].is_initializing():
     for block in blocks:
@@ -60,7 +60,7 @@ def _is_state(block: nn.Module, collection: str) -> bool:
 
 
 def _numbers(blocks: Sequence[nn.Module]) -> dict[str, jax.Array]:
-  """Returns the attributes in which the blocks differ, (n,) each."""
+  """Returns the attributes that differ between blocks, (n,) each."""
   values = {
     field.name: [getattr(block, field.name) for block in blocks]
     for field in dataclasses.fields(blocks[0])
@@ -81,7 +81,7 @@ def _keys(blocks: Sequence[nn.Module]) -> dict[str, jax.Array]:
 
 
 def _write(blocks: Sequence[nn.Module], updates: Tree) -> None:
-  """Gives every block its part of the updated collections."""
+  """Writes the updated collections back to each block."""
   for i, block in enumerate(blocks):
     for collection, variables in updates.items():
       for name, value in variables.items():

@@ -1,4 +1,4 @@
-"""Gates on channels, from what all channels are on average."""
+"""Squeeze-and-excitation: gates of channels from the mean of all channels."""
 
 import functools
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from jaxvision.layers import initializers, linear
 class SqueezeExcite(nn.Module):
   """Scales each channel by a gate computed from the mean of all channels.
 
-  Hu et al. 2018, Squeeze-and-Excitation Networks. The 1x1 convolutions are
-  called `conv_reduce` and `conv_expand` and have biases.
+  Hu et al. 2018, Squeeze-and-Excitation Networks. The 1x1 convolutions
+  `conv_reduce` and `conv_expand` have biases.
 
   Attributes:
     features: channels between the two convolutions.
-    activation: between them.
-    kernel_init: of both kernels.
-    dtype: of the computation.
+    activation: activation between them.
+    kernel_init: initialiser of both kernels.
+    dtype: type of the computation.
   """
 
   features: int

@@ -1,7 +1,7 @@
-"""Weight standardisation: a convolution whose filters have mean 0, variance 1.
+"""Weight standardisation: convolutions with filters of mean 0 and variance 1.
 
 Qiao et al. 2019, Micro-Batch Training with Batch-Channel Normalization and
-Weight Standardization. The published networks differ in where they add epsilon.
+Weight Standardization. Published networks add epsilon in two different places.
 """
 
 import functools
@@ -27,11 +27,11 @@ def standardize(
 
   Args:
     kernel: float32.
-    epsilon: small, against division by zero.
+    epsilon: a small number that prevents a division by zero.
     added_to: "variance" or "deviation".
 
   Raises:
-    ValueError: if epsilon is added to something else.
+    ValueError: `added_to` is unknown.
   """
   if added_to not in RULES:
     raise ValueError(lookup.unknown("epsilon rule", added_to, RULES))
@@ -43,7 +43,7 @@ def standardize(
 def _normalize(x: jax.Array, epsilon: float, added_to: str) -> jax.Array:
   """Returns (n, c) with mean 0 and variance 1 per column.
 
-  Its derivative in closed form takes half the means that autodiff would.
+  Its derivative has a closed form, with half of the means of autodiff.
   """
   return _parts(x, epsilon, added_to)[0]
 
@@ -78,19 +78,19 @@ def _derivative(epsilon, added_to, primals, tangents):
 
 
 class StandardizedConv(nn.Module):
-  """A convolution without bias, by its standardised kernel.
+  """A convolution with a standardised kernel, without bias.
 
-  The parameter `kernel` (h, w, in, out) is the one before standardisation.
+  The parameter `kernel` (h, w, in, out) is the kernel before standardisation.
 
   Attributes:
     features: channels of the output.
     kernel_size: side of the square kernel.
-    stride: of rows and columns.
-    padding: "SAME", an int on all sides, or ((top, bottom), (left, right)).
-    epsilon: of the standardisation.
-    added_to: what epsilon is added to, "variance" or "deviation".
-    kernel_init: of the kernel.
-    dtype: of the convolution; the standardisation is float32.
+    stride: stride of rows and columns.
+    padding: "SAME", an int for all sides, or ((top, bottom), (left, right)).
+    epsilon: epsilon of the standardisation.
+    added_to: where epsilon is added, "variance" or "deviation".
+    kernel_init: initialiser of the kernel.
+    dtype: type of the convolution; the standardisation is float32.
   """
 
   features: int

@@ -1,8 +1,8 @@
 """The encoder of a Vision Transformer: attention and MLPs over tokens.
 
 Vaswani et al. 2017, Attention Is All You Need, with the normalisation before
-each part, as Dosovitskiy et al. 2021 have it. Tokens are (b, n, width);
-parameters are float32, computation is in `dtype`, softmax in float32.
+each part, as in Dosovitskiy et al. 2021. Tokens are (b, n, width). Parameters
+are float32, computation is in `dtype`, softmax in float32.
 
 Names and shapes of parameters are those of the published ViT: `query`, `key`
 and `value` have kernels (width, heads, head_size), `out` (heads, head_size,
@@ -32,15 +32,17 @@ from jaxvision.layers import (
 
 
 class Projection(nn.Module):
-  """A linear map of tokens into heads or out of them.
+  """A linear map of tokens into heads, or of heads to tokens.
 
-  Its product is made outside: one for several maps of the same tokens.
+  The product is computed outside, in one product for several maps of the same
+  tokens.
 
   Attributes:
-    inputs: axes of what is mapped, (width,) or (heads, head_size).
+    inputs: axes of the input, (width,) or (heads, head_size).
     outputs: axes of the result, the other of the two.
-    initializer: of the kernel, a name in `jaxvision.layers.initializers`.
-    dtype: of the computation.
+    initializer: initialiser of the kernel, a name in
+      `jaxvision.layers.initializers`.
+    dtype: type of the computation.
   """
 
   inputs: tuple[int, ...]
@@ -53,7 +55,7 @@ class Projection(nn.Module):
     self.bias = self.param("bias", nn.initializers.zeros, self.outputs)
 
   def _draw(self, key: jax.Array) -> jax.Array:
-    """Returns one random matrix for all heads, with its axes split."""
+    """Draws one matrix for all heads, and splits its axes."""
     shape = (math.prod(self.inputs), math.prod(self.outputs))
     matrix = initializers.create(self.initializer)(key, shape)
     return matrix.reshape(*self.inputs, *self.outputs)
@@ -64,18 +66,19 @@ class Projection(nn.Module):
     return self.kernel.reshape(shape).astype(self.dtype)
 
   def __call__(self, product: jax.Array) -> jax.Array:
-    """Splits (b, n, outputs) into the axes of the result, adds the bias."""
+    """Splits (b, n, outputs) into the axes of the result, and adds the bias."""
     product = product.reshape(*product.shape[:2], *self.outputs)
     return product + self.bias.astype(self.dtype)[None, None]
 
 
 class MultiHeadDotProductAttention(nn.Module):
-  """Each query looks up a mean of values, weighted by how well keys match.
+  """Attention: each query gets a mean of values, weighted by matching keys.
 
   Attributes:
-    num_heads: must divide the width of the tokens.
-    initializer: of the kernels, a name in `jaxvision.layers.initializers`.
-    dtype: of the computation.
+    num_heads: number of heads; it must divide the width of the tokens.
+    initializer: initialiser of the kernels, a name in
+      `jaxvision.layers.initializers`.
+    dtype: type of the computation.
   """
 
   num_heads: int
@@ -93,13 +96,13 @@ class MultiHeadDotProductAttention(nn.Module):
     """Maps tokens (b, n, width) to (b, m, width).
 
     Args:
-      x: makes the keys, the values, and without a probe the queries.
-      probe: (b, m, width), makes the queries.
-      angles: rotates queries and keys, see `positions.rotate`; (n, head_size /
-        2), without a probe only.
+      x: tokens for keys and values, and for queries without a probe.
+      probe: (b, m, width), tokens for queries.
+      angles: rotations of queries and keys, see `positions.rotate`; (n,
+        head_size / 2); only without a probe.
 
     Raises:
-      ValueError: if the heads do not divide the width.
+      ValueError: the heads do not divide the width.
     """
     width = x.shape[-1]
     if width % self.num_heads:
@@ -126,9 +129,9 @@ class MultiHeadDotProductAttention(nn.Module):
 
 
 def _products(x: jax.Array, *maps: Projection) -> list[jax.Array]:
-  """Returns what the maps make of tokens (b, n, width), by one product.
+  """Applies several maps to tokens (b, n, width), with one matrix product.
 
-  Of matrices: XLA:CPU multiplies those faster than arrays of more axes.
+  XLA:CPU multiplies matrices faster than arrays with more axes.
   """
   matrix = jnp.concatenate([each.matrix() for each in maps], axis=1)
   joined = matmul.product(x.astype(matrix.dtype), matrix)
@@ -140,11 +143,12 @@ class MlpBlock(nn.Module):
   """Two Dense layers on each token, (b, n, width) to the same shape.
 
   Attributes:
-    mlp_dim: width between the layers.
-    dropout: rate after each layer, in training.
-    activation: between the layers, a name in `jaxvision.layers.activations`.
-    initializer: of the kernels, a name in `jaxvision.layers.initializers`.
-    dtype: of the computation.
+    mlp_dim: width of the hidden layer.
+    dropout: dropout rate after each layer, in training.
+    activation: a name in `jaxvision.layers.activations`.
+    initializer: initialiser of the kernels, a name in
+      `jaxvision.layers.initializers`.
+    dtype: type of the computation.
   """
 
   mlp_dim: int
@@ -168,9 +172,9 @@ class MlpBlock(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-  """Self-attention and an MLP, each on normalised tokens, each added.
+  """Self-attention and an MLP, both pre-norm and residual.
 
-  Attributes: as of `Encoder`, with `drop_path` the rate of this block.
+  Attributes: as in `Encoder`; `drop_path` is the rate of this block.
   """
 
   mlp_dim: int
@@ -208,14 +212,17 @@ class Encoder(nn.Module):
     depth: number of blocks.
     mlp_dim: width of the hidden layer of each block's MLP.
     num_heads: attention heads of each block; must divide the width.
-    dropout: rate after the attention and each Dense of the MLP, in training.
-    drop_path: rate at which the last block's branches are dropped, in training;
-      falls linearly to 0 at the first block.
-    activation: of the MLPs, a name in `jaxvision.layers.activations`.
+    dropout: dropout rate after the attention and after each Dense layer of the
+      MLP, in training.
+    drop_path: stochastic-depth rate of the last block, in training; it
+      increases linearly from 0 in the first block.
+    activation: activation of the MLPs, a name in
+      `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of the kernels, a name in `jaxvision.layers.initializers`.
-    scan_layers: compile one block and scan over all.
-    dtype: of the computation.
+    initializer: initialiser of the kernels, a name in
+      `jaxvision.layers.initializers`.
+    scan_layers: compile one block and scan over all blocks.
+    dtype: type of the computation.
   """
 
   depth: int
@@ -233,7 +240,7 @@ class Encoder(nn.Module):
     self.posembed_input = positions.LearnedPositions()
 
   def add_positions(self, x: jax.Array) -> jax.Array:
-    """Adds learned positions to tokens; published files have them in here."""
+    """Adds learned positions to tokens; in published files they belong here."""
     return self.posembed_input(x)
 
   @nn.compact
@@ -244,13 +251,12 @@ class Encoder(nn.Module):
 
     Args:
       x: tokens.
-      train: whether to drop.
-      angles: rotates queries and keys, see `positions.rotate`; (n, head_size /
-        2).
+      train: whether dropout and stochastic depth are active.
+      angles: rotations of queries and keys, see `positions.rotate`; (n,
+        head_size / 2).
 
     Raises:
-      ValueError: if a name does not exist, or the heads do not divide the
-        width.
+      ValueError: a name is unknown, or the heads do not divide the width.
     """
     blocks = [
       EncoderBlock(

@@ -1,10 +1,10 @@
-"""The door to all models: create one by name, look up what a name stands for.
+"""Models by name: creation, options and published facts.
 
 A model is a Linen module whose `__call__(images, *, train)` maps normalised
-images (b, h, w, c) to float32 logits (b, num_classes). Each file here is one
-paper and ends with its table of variants; the door only joins the tables. A
-model of the user's own is named "my_model.py:create": a Linen module, or a
-function that returns one, which takes `num_classes` and the options.
+images (b, h, w, c) to float32 logits (b, num_classes). Each file is one paper
+and ends with its table of variants; this file joins the tables. The name of the
+user's own model is "my_model.py:create": a Linen module, or a function that
+returns one, with the arguments `num_classes` and the options.
 """
 
 import dataclasses
@@ -49,21 +49,22 @@ VARIANTS = {
 
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
-  """What a name stands for as published.
+  """The published facts of a model.
 
   Attributes:
-    name: as `create` takes it.
+    name: as for `create`.
     image_size: native height and width, in pixels.
     mean: per channel (RGB), in units of pixels in [0, 1].
     std: per channel (RGB), in units of pixels in [0, 1].
-    crop_fraction: image_size / size of the image it is cropped from at
+    crop_fraction: image_size / size of the image before the crop, in
       evaluation.
-    parameters: trainable ones, with 1000 classes at the native size in RGB.
-    gmacs: billions of multiply-accumulates of one image's forward pass, with
-      1000 classes at the native size.
-    paper: where the hyper-parameters are from.
+    parameters: number of trainable parameters, with 1000 classes at the native
+      size in RGB.
+    gmacs: billions of multiply-accumulates of the forward pass of one image,
+      with 1000 classes at the native size.
+    paper: source of the hyper-parameters.
     top1: published accuracy on ImageNet's validation split, in percent.
-    top1_source: who published it, of which weights.
+    top1_source: source of the accuracy, and the weights.
   """
 
   name: str
@@ -79,16 +80,17 @@ class ModelSpec:
 
 
 def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:
-  """Returns the model called `name`.
+  """Returns the model with this name.
 
   Args:
     name: one of `names()`, or "FILE.py:FUNCTION".
     num_classes: length of the logits.
-    **options: attributes of the model's Linen module, in place of the
-      variant's; `dtype="bfloat16"` for one.
+    **options: attributes of the model's Linen module that replace those of the
+      variant, such as `dtype="bfloat16"`.
 
   Raises:
-    ValueError: if the model or an option does not exist; names the nearest.
+    ValueError: the model or an option is unknown; the message has the nearest
+      names.
   """
   if lookup.is_own(name):
     return _own(name, num_classes, options)
@@ -109,7 +111,7 @@ def options(name: str) -> dict[str, Any]:
     name: as for `create`.
 
   Raises:
-    ValueError: if there is no such model; names the nearest.
+    ValueError: the model is unknown; the message has the nearest names.
   """
   if lookup.is_own(name):
     return lookup.defaults(lookup.find(name, {}, kind="model"))
@@ -118,16 +120,16 @@ def options(name: str) -> dict[str, Any]:
 
 
 def spec(name: str) -> ModelSpec:
-  """Returns what is known of the model called `name`.
+  """Returns the published facts of a model.
 
   Raises:
-    ValueError: if there is no such model, and names the nearest; or if it is
-      the user's own, of which nothing was published.
+    ValueError: the model is unknown (the message has the nearest names), or it
+      is the user's own model, without published facts.
   """
   if lookup.is_own(name):
     raise ValueError(
-      f"nothing is known of {lookup.as_written(name)}, a model of your own: "
-      "no image size, mean or std; state them where they are asked for"
+      f"{lookup.as_written(name)} is your own model, without a published "
+      "image size, mean or std; give these values"
     )
   return ModelSpec(name=name, **_variant(name)["spec"])
 
@@ -138,7 +140,7 @@ def names(pattern: str = "*") -> list[str]:
 
 
 def _own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
-  """A model that a function of the user makes, as far as it can be checked."""
+  """Creates the user's own model, and checks its type and arguments."""
   written = f"model {lookup.as_written(name)}"
   make = lookup.bind(
     lookup.find(name, {}, kind="model"),
@@ -169,10 +171,10 @@ def _own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
 
 
 def describe_options(name: str) -> list[tuple[str, str, str]]:
-  """Returns (option, type, default) of each option that `create` takes.
+  """Returns (option, type, default) of each option of `create`.
 
   Raises:
-    ValueError: if there is no such model; names the nearest.
+    ValueError: the model is unknown; the message has the nearest names.
   """
   if lookup.is_own(name):
     make, chosen = lookup.find(name, {}, kind="model"), {}
@@ -192,7 +194,7 @@ def describe_options(name: str) -> list[tuple[str, str, str]]:
 
 
 def _type_name(kind: Any) -> str:
-  """Returns "int" or "tuple[int, ...] | None", as one would write it."""
+  """Returns a type as text: "int" or "tuple[int, ...] | None"."""
   if kind is Any:
     return "any"
   if kind == DTypeLike:
@@ -203,7 +205,7 @@ def _type_name(kind: Any) -> str:
 
 
 def _written(default: Any) -> str:
-  return "none, it must be given" if default is _NO_DEFAULT else repr(default)
+  return "none, it is required" if default is _NO_DEFAULT else repr(default)
 
 
 def _variant(name: str) -> dict[str, Any]:

@@ -1,21 +1,22 @@
-"""AlexNet: five convolutions and three Dense layers; one tower, or two.
+"""AlexNet: five convolutions and three Dense layers, with one or two towers.
 
 `AlexNet2012` is the network of Krizhevsky et al. 2012, ImageNet Classification
-with Deep Convolutional Neural Networks: its two towers are two groups of
-channels, which meet in the third convolution and in the Dense layers only. It
-needs images of 227 pixels (the paper says 224, which leaves no 55x55 map).
-Layers have the names of the published Caffe file, `conv1` to `fc8`.
+with Deep Convolutional Neural Networks. Its two towers are two groups of
+channels, which are connected only in the third convolution and in the Dense
+layers. It needs images of 227 pixels (the paper has 224, which does not give a
+55x55 map). Layers have the names of the published Caffe file, `conv1` to `fc8`.
 
-`AlexNet` is the one tower of Krizhevsky 2014, One weird trick for parallelizing
-convolutional neural networks, as torchvision has it: averaged to 6x6 positions,
-so that the size of the images is free. Parameter names are torchvision's, with
-`features.0` written `features_0`; where torchvision flattens the map in the
-order (channel, row, column), the order here is (row, column, channel), so the
-inputs of `classifier_1/kernel` are permuted. Biases start at zero.
+`AlexNet` is the single tower of Krizhevsky 2014, One weird trick for
+parallelizing convolutional neural networks, as in torchvision: the map is
+averaged to 6x6 positions, so any image size is possible. Parameter names are
+torchvision's, with `features.0` written `features_0`. torchvision flattens the
+map in the order (channel, row, column), this module in the order (row, column,
+channel), so the inputs of `classifier_1/kernel` are permuted. Biases start at
+zero.
 
-With `stem="small"` both fit images of about 32 pixels: the first convolution is
-padded by 5, poolings are 2x2 without overlap, and the only Dense layer is the
-classifier, on the mean over space.
+With `stem="small"` both are for images of about 32 pixels: the first
+convolution is padded by 5, poolings are 2x2 without overlap, and the only Dense
+layer is the classifier, on the mean over space.
 """
 
 import functools
@@ -34,11 +35,11 @@ from jaxvision.lookup import ranges
 Layer = Callable[..., jax.Array]
 STEMS = ("imagenet", "small")
 
-# Sides of the kernels, the first of which has stride 4. Poolings follow the
-# first, the second and the last.
+# Sides of the kernels; the first one has stride 4. Poolings follow the first,
+# the second and the last.
 _KERNELS = (11, 5, 3, 3, 3)
 _POOLED = (0, 1, 4)
-_MAP = 6  # Side of the map that the Dense layers read.
+_MAP = 6  # Side of the map before the Dense layers.
 
 
 def local_response_norm(
@@ -47,13 +48,13 @@ def local_response_norm(
   """Divides by a power of the squares of neighbouring channels.
 
   x / (k + alpha * sum of the squares of `size` channels)^0.75, section 3.3 of
-  the paper. (Caffe and torch divide alpha by `size`, and have k = 1.) Channels
-  beyond the first and the last are zero; the towers are neighbours.
+  the paper. (Caffe and torch divide alpha by `size`, and use k = 1.) Channels
+  before the first and after the last are zero; the towers are adjacent.
 
   Args:
     x: (..., c); computed in float32 at least.
-    size: odd number of channels, the one that is divided in the middle.
-    k: what keeps the divisor from zero.
+    size: odd number of channels around the divided channel.
+    k: constant that keeps the divisor positive.
     alpha: weight of the squares.
   """
   wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
@@ -61,7 +62,7 @@ def local_response_norm(
   padding = [(0, 0)] * (x.ndim - 1) + [(reach, reach)]
   squares = jnp.pad(jnp.square(wide), padding)
   total = sum(squares[..., i : i + channels] for i in range(size))
-  # Two roots are several times as fast as a power.
+  # Two roots are several times faster than a power.
   root = jax.lax.rsqrt(k + alpha * total)
   return (wide * root * jnp.sqrt(root)).astype(x.dtype)
 
@@ -69,20 +70,20 @@ def local_response_norm(
 def _convolutions(
   x: jax.Array, *, layer: Layer, stem: str, padding: int
 ) -> jax.Array:
-  """Passes x through layer(x, i, kernel_size=, ...) and the poolings.
+  """Applies layer(x, i, kernel_size=, ...) and the poolings.
 
   Args:
     x: (b, h, w, c).
-    layer: a convolution and what comes before the pooling.
+    layer: a convolution with everything before the pooling.
     stem: one of `STEMS`.
-    padding: of the first convolution, with the stem "imagenet".
+    padding: padding of the first convolution, with the stem "imagenet".
   """
   first = {"strides": 4, "padding": 5 if stem == "small" else padding}
   for i, kernel in enumerate(_KERNELS):
     options = first if i == 0 else {"padding": kernel // 2}
     x = layer(x, i, kernel_size=(kernel, kernel), **options)
     if i in _POOLED and stem == "small":
-      # "SAME", so that one position stays one, however small the images are.
+      # "SAME" keeps at least one position for small images.
       x = pooling.max_pool(x, 2, stride=2, padding="SAME")
     elif i in _POOLED:
       x = pooling.max_pool(x, 3, stride=2)
@@ -90,7 +91,7 @@ def _convolutions(
 
 
 def _side(size: int, *, padding: int) -> int:
-  """Returns the side of the last map, of an image with the stem "imagenet"."""
+  """Returns the side of the last map, with the stem "imagenet"."""
   side = (size + 2 * padding - _KERNELS[0]) // 4 + 1
   for _ in _POOLED:
     side = (side - 3) // 2 + 1
@@ -103,14 +104,16 @@ class AlexNet(nn.Module):
   Attributes:
     num_classes: length of the logits.
     features: channels of each convolution.
-    hidden: width of each Dense layer before the classifier; there are none with
-      the stem "small".
-    stem: "imagenet" or "small", for images of about 32 pixels.
-    norm: after each convolution: "none", or as `layers.norms` takes it.
+    hidden: width of each Dense layer before the classifier; not used with the
+      stem "small".
+    stem: "imagenet", or "small" for images of about 32 pixels.
+    norm: normalisation after each convolution: "none", or as for
+      `jaxvision.layers.norms`.
     activation: a name in `jaxvision.layers.activations`.
-    initializer: of all kernels, as `jaxvision.layers.initializers` takes it.
-    dropout: rate before each hidden Dense layer, in training.
-    dtype: of the computation; parameters and logits are float32.
+    initializer: initialiser of all kernels, as for
+      `jaxvision.layers.initializers`.
+    dropout: dropout rate before each hidden Dense layer, in training.
+    dtype: type of the computation; parameters and logits are float32.
   """
 
   num_classes: ranges.Count
@@ -128,7 +131,7 @@ class AlexNet(nn.Module):
     """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
 
     Raises:
-      ValueError: if there is no such stem, or the image is too small for it.
+      ValueError: the stem is unknown, or the image is too small for it.
     """
     _check_stem(self.stem)
     size = min(images.shape[1:3])
@@ -185,13 +188,13 @@ class AlexNet2012(nn.Module):
   """Two towers with local response normalisation (2012).
 
   Biases of the second, fourth and fifth convolution and of the hidden Dense
-  layers start at one (section 5 of the paper; at 0.1 in the Caffe file).
+  layers start at one (section 5 of the paper; 0.1 in the Caffe file).
 
-  Attributes: as of `AlexNet`, and
-    groups: of the second, fourth and fifth convolution: the towers.
+  Attributes: as in `AlexNet`, and
+    groups: groups (towers) of the second, fourth and fifth convolution.
     norm: "local_response" (after the activation of the first two convolutions),
-      "none", or as `jaxvision.layers.norms` takes it (after each convolution).
-    dropout: rate after each hidden Dense layer, in training.
+      "none", or as for `jaxvision.layers.norms` (after each convolution).
+    dropout: dropout rate after each hidden Dense layer, in training.
   """
 
   num_classes: ranges.Count
@@ -210,17 +213,17 @@ class AlexNet2012(nn.Module):
     """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
 
     Raises:
-      ValueError: if there is no such stem, or the image does not give the 6x6
-        positions that the Dense layers read.
+      ValueError: the stem is unknown, or the image does not give the 6x6
+        positions for the Dense layers.
     """
     _check_stem(self.stem)
     for size in images.shape[1:3]:
       side = _side(size, padding=0)
       if self.stem == "imagenet" and side != _MAP:
         raise ValueError(
-          f"image size {size} gives a map of side {max(side, 0)}, where fc6 "
-          "reads 6x6 positions; use 227 (up to 258 fit), or stem='small', or "
-          "the model alexnet, which takes any size from 63"
+          f"image size {size} gives a map of side {max(side, 0)}, but fc6 "
+          "needs 6x6 positions; use 227 to 258, or stem='small', or the model "
+          "alexnet, which accepts any size from 63"
         )
     layer = functools.partial(self._layer, train=train)
     x = _convolutions(images, layer=layer, stem=self.stem, padding=0)
@@ -300,7 +303,7 @@ VARIANTS = {
     "spec": {
       "image_size": 227,
       "mean": (0.485, 0.456, 0.406),
-      # Only the mean is taken from the pixels, which are in [0, 255].
+      # Pixels are in [0, 255], and only the mean is subtracted.
       "std": (1 / 255, 1 / 255, 1 / 255),
       "crop_fraction": 227 / 256,
       "parameters": 60_965_224,

@@ -2,12 +2,12 @@
 
 Kolesnikov et al. 2020, Big Transfer (BiT): General Visual Representation
 Learning, section 2 and appendix A: ResNet-v2 with group normalisation (32
-groups, epsilon 1e-5) and weight standardisation (epsilon 1e-10 in the root) in
-place of batch normalisation. As in the released networks the root has neither
-normalisation nor ReLU, and its max-pooling sees a border of zeros, which win
-over negative values.
+groups, epsilon 1e-5) and weight standardisation (epsilon 1e-10 in the root)
+instead of batch normalisation. As in the released networks, the root has no
+normalisation and no ReLU, and its max-pooling has a border of zeros, which are
+larger than negative values.
 
-Parameter names are those of the files in the layout of big_vision:
+Parameter names are those of files in the layout of big_vision:
 `root_block/conv_root`, `block1/unit01/{gn1,conv1,...,conv_proj}`,
 `norm-pre-head`, `head`.
 """
@@ -40,12 +40,13 @@ class Unit(nn.Module):
 
   Attributes:
     features: channels of the 3x3 convolution; the output has four times more.
-    stride: of the 3x3 convolution and of the projection.
+    stride: stride of the 3x3 convolution and of the projection.
     activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of the kernels, a name in `jaxvision.layers.initializers`.
-    epsilon: of the weight standardisation.
-    dtype: of the computation.
+    initializer: initialiser of the kernels, a name in
+      `jaxvision.layers.initializers`.
+    epsilon: epsilon of the weight standardisation.
+    dtype: type of the computation.
   """
 
   features: int
@@ -79,11 +80,11 @@ class Unit(nn.Module):
 
 
 class Block(nn.Module):
-  """The units of one resolution; the first one may halve it.
+  """The units of one resolution; the first one can halve it.
 
-  Attributes: as of `Unit`, and
-    units: how many.
-    scan: whether to scan over all units but the first.
+  Attributes: as in `Unit`, and
+    units: number of units.
+    scan: whether to scan over all units except the first.
   """
 
   units: int
@@ -116,14 +117,14 @@ class Block(nn.Module):
 
 
 class Root(nn.Module):
-  """The convolution that reads the pixels, and the pooling after it.
+  """The first convolution, and the pooling after it.
 
   Attributes:
     features: channels of the output.
     stem: "imagenet" or "small".
-    initializer: of the kernel.
-    epsilon: of the weight standardisation.
-    dtype: of the computation.
+    initializer: initialiser of the kernel.
+    epsilon: epsilon of the weight standardisation.
+    dtype: type of the computation.
   """
 
   features: int
@@ -137,7 +138,7 @@ class Root(nn.Module):
     """Maps (b, h, w, c) to (b, h/4, w/4, features), or (b, h, w, features).
 
     Raises:
-      ValueError: if there is no such stem.
+      ValueError: the stem is unknown.
     """
     if self.stem not in STEMS:
       raise ValueError(lookup.unknown("stem", self.stem, STEMS))
@@ -162,18 +163,20 @@ class BiT(nn.Module):
   Attributes:
     num_classes: length of the logits.
     units: number of units of each block.
-    width: factor of all widths, of which the first is 64.
+    width: factor of all widths; the first width is 64.
     stem: "imagenet" (7x7 convolution of stride 2, 3x3 max-pooling of stride 2)
       or "small" (3x3 convolution of stride 1; for images of up to 64 pixels).
     activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of the convolutions, a name in `jaxvision.layers.initializers`.
-    head_bias: where the biases of the classifier start; its kernel starts at 0.
-      With a sigmoid loss over many classes a negative one, such as -10, starts
-      from the truth that an image has few of them.
-    standardization_epsilon: of the weights; timm and Hugging Face have 1e-8.
+    initializer: initialiser of the convolutions, a name in
+      `jaxvision.layers.initializers`.
+    head_bias: initial biases of the classifier; its kernel starts at 0. For a
+      sigmoid loss over many classes use a negative value, such as -10, because
+      an image has few of the classes.
+    standardization_epsilon: epsilon of the weight standardisation; 1e-8 in timm
+      and Hugging Face.
     scan_layers: compile equal units once and scan over them.
-    dtype: of the computation; parameters and logits are float32.
+    dtype: type of the computation; parameters and logits are float32.
   """
 
   num_classes: ranges.Count
@@ -193,7 +196,7 @@ class BiT(nn.Module):
     """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
 
     Raises:
-      ValueError: if a stem, activation, norm or initializer does not exist.
+      ValueError: a stem, activation, norm or initializer is unknown.
     """
     shared = {
       "initializer": self.initializer,

@@ -1,12 +1,13 @@
-"""EfficientNet: a mobile network scaled in width, depth and resolution at once.
+"""EfficientNet: a mobile network, scaled in width, depth and resolution.
 
 Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Neural
-Networks. Table 1 is B0; B1 to B7 scale it by the coefficients of the authors'
-code, which are not powers of those in the paper's section 3.3. From that code
-too: TensorFlow's "SAME" padding (asymmetric where the stride is 2), batch
-normalisation of epsilon 1e-3 whose running averages keep 0.99 of their value,
-drop connect that grows linearly to 0.2, and the initialisation. torchvision's
-weights need `padding="symmetric"`, and up to B4 `norm_epsilon=1e-5`.
+Networks. Table 1 is B0. B1 to B7 are scaled by the coefficients of the authors'
+code, which are not powers of those in section 3.3 of the paper. The code is
+also the source of TensorFlow's "SAME" padding (asymmetric for stride 2), batch
+normalisation with epsilon 1e-3 and running averages that keep 0.99 of their
+value, drop connect that increases linearly to 0.2, and the initialisation.
+torchvision's weights need `padding="symmetric"`, and up to B4
+`norm_epsilon=1e-5`.
 
 Parameter names are timm's, with `blocks.0.0` written `blocks_0_0`.
 """
@@ -52,21 +53,21 @@ def round_features(features: int, *, width: float) -> int:
 class MBConv(nn.Module):
   """Expansion, depthwise convolution, squeeze-and-excite, linear projection.
 
-  The input is added where it has the shape of the output.
+  The input is added if it has the shape of the output.
 
   Attributes:
     features: channels of the output.
-    kernel_size: of the depthwise convolution.
-    stride: of the depthwise convolution.
+    kernel_size: kernel size of the depthwise convolution.
+    stride: stride of the depthwise convolution.
     expansion: channels of the depthwise convolution per channel of the input;
       with 1 there is no expanding convolution, and the names are those of
       timm's separable block.
-    drop_rate: probability to drop all but the input.
+    drop_rate: probability to drop the residual branch.
     conv: makes a 1x1 convolution without bias.
     depthwise: makes a depthwise convolution.
     norm: makes a normalisation.
-    squeeze_excite: makes the gate; a quarter of the input's channels wide.
-    activation: after each normalisation but the last.
+    squeeze_excite: makes the gate, with a quarter of the input's channels.
+    activation: applied after each normalisation except the last.
   """
 
   features: int
@@ -105,20 +106,20 @@ class EfficientNet(nn.Module):
     num_classes: length of the logits.
     width: factor of the features of all layers (`round_features`).
     depth: factor of the repeats of all stages, rounded up.
-    dropout: rate before the classifier, in training.
-    drop_connect: rate at which the last block would be dropped if there were
-      one more; block i of n has rate drop_connect * i / n.
-    stages: repeats, kernel size, stride, expansion and features of each, before
-      they are scaled.
+    dropout: dropout rate before the classifier, in training.
+    drop_connect: stochastic-depth rate; block i of n, from 0, has the rate
+      drop_connect * i / n.
+    stages: repeats, kernel size, stride, expansion and features of each stage,
+      before scaling.
     stem: "imagenet" (its 3x3 convolution has stride 2) or "small" (stride 1;
       for images of up to 64 pixels).
     padding: "same" (TensorFlow's) or "symmetric" (torchvision's).
     activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
     norm_epsilon: added to the variances.
-    initializer: of the kernels of all convolutions, a name in
+    initializer: initialiser of all convolutions, a name in
       `jaxvision.layers.initializers`.
-    dtype: of the computation; parameters, batch statistics and logits are
+    dtype: type of the computation; parameters, batch statistics and logits are
       float32.
   """
 
@@ -149,12 +150,11 @@ class EfficientNet(nn.Module):
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
     """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
 
-    With `train` the statistics are those of the batch, over all devices, the
-    collection `batch_stats` must be mutable, and the random stream "dropout" is
-    used.
+    With `train`, statistics are of the batch over all devices, the collection
+    `batch_stats` must be mutable, and the random stream "dropout" is used.
 
     Raises:
-      ValueError: if a name is unknown; names the nearest.
+      ValueError: a name is unknown; the message has the nearest names.
     """
     self._check_names()
     parts = self._parts(train=train)
@@ -189,7 +189,7 @@ class EfficientNet(nn.Module):
     return round_features(features, width=self.width)
 
   def _blocks(self) -> dict[str, dict[str, Any]]:
-    """Returns the attributes in which the blocks differ, by name."""
+    """Returns {name of the block: its specific attributes}."""
     blocks = {}
     for i, (repeats, kernel_size, stride, expansion, features) in enumerate(
       self.stages
@@ -206,7 +206,7 @@ class EfficientNet(nn.Module):
     return blocks
 
   def _parts(self, *, train: bool) -> dict[str, Layer]:
-    """Returns what all blocks are made of."""
+    """Returns the common parts of all blocks."""
     kernel_init = initializers.create(self.initializer)
     activation = activations.create(self.activation)
     return {
@@ -252,7 +252,7 @@ def _of_each_channel(
 ) -> initializers.Initializer:
   """Draws depthwise kernels (k, k, 1, c) channel by channel.
 
-  So that the fans are those of one channel, k * k, as in the authors' code.
+  The fans are then those of one channel, k * k, as in the authors' code.
   """
 
   def draw(

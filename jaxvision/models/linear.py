@@ -15,15 +15,16 @@ from jaxvision.lookup import ranges
 
 
 class Linear(nn.Module):
-  """Softmax regression (or a linear SVM: the loss decides).
+  """Softmax regression, or a linear SVM, depending on the loss.
 
-  By default the kernel starts at zero: the problem is convex, so nothing has to
-  be broken by chance, and the templates contain nothing but what was learned.
+  By default the kernel starts at zero. The problem is convex, so no random
+  values are needed, and the templates show only what was learned.
 
   Attributes:
     num_classes: length of the logits.
-    initializer: of the kernel, as `jaxvision.layers.initializers` takes it.
-    dtype: of the matrix product; parameters and logits are float32.
+    initializer: initialiser of the kernel, as for
+      `jaxvision.layers.initializers`.
+    dtype: type of the matrix product; parameters and logits are float32.
   """
 
   num_classes: ranges.Count
@@ -33,7 +34,7 @@ class Linear(nn.Module):
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
     """Maps (b, h, w, c) normalised pixels to (b, num_classes) logits."""
-    del train  # Nothing here differs between training and evaluation.
+    del train  # Training and evaluation are the same.
     pixels = images.reshape(images.shape[0], -1)
     logits = nn.Dense(
       self.num_classes,

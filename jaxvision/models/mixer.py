@@ -1,13 +1,13 @@
 """MLP-Mixer: perceptrons across patches, then across channels, no attention.
 
 Tolstikhin et al. 2021, MLP-Mixer: An all-MLP Architecture for Vision, section 2
-and Table 1, in the layout of its published files: normalisation before each
-perceptron with epsilon 1e-6, the tanh form of GELU, a classifier that starts at
-zero. Parameter names are those of the files, such as `stem`,
+and Table 1, as in its published files: normalisation with epsilon 1e-6 before
+each perceptron, the tanh form of GELU, a classifier that starts at zero.
+Parameter names are those of the files, such as `stem`,
 `MixerBlock_0/token_mixing/Dense_0`, `pre_head_layer_norm` and `head`.
 
-The perceptron across patches has weights for one number of patches, so that the
-parameters belong to one image size.
+The weights of the perceptron across patches are for one number of patches, so
+the parameters are for one image size.
 """
 
 import functools
@@ -30,13 +30,14 @@ from jaxvision.lookup import ranges
 
 
 class Mlp(nn.Module):
-  """Two Dense layers on the last axis, whose length stays.
+  """Two Dense layers on the last axis; its length is unchanged.
 
   Attributes:
-    width: of the hidden layer.
+    width: width of the hidden layer.
     activation: a name in `jaxvision.layers.activations`.
-    initializer: of the kernels, a name in `jaxvision.layers.initializers`.
-    dtype: of the computation.
+    initializer: initialiser of the kernels, a name in
+      `jaxvision.layers.initializers`.
+    dtype: type of the computation.
   """
 
   width: int
@@ -60,13 +61,14 @@ class MixerBlock(nn.Module):
   """Mixes the patches of each channel, then the channels of each patch.
 
   Attributes:
-    tokens_dim: width of the hidden layer of the perceptron across patches.
-    channels_dim: width of that across channels.
-    activation: of both, a name in `jaxvision.layers.activations`.
+    tokens_dim: hidden width of the perceptron across patches.
+    channels_dim: hidden width of the perceptron across channels.
+    activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of both, a name in `jaxvision.layers.initializers`.
-    drop_path: rate at which each perceptron is left out for an example.
-    dtype: of the computation.
+    initializer: initialiser of the kernels, a name in
+      `jaxvision.layers.initializers`.
+    drop_path: stochastic-depth rate of each perceptron.
+    dtype: type of the computation.
   """
 
   tokens_dim: int
@@ -108,13 +110,14 @@ class Mixer(nn.Module):
     channels_dim: hidden width of the perceptrons across channels.
     activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`, with epsilon 1e-6.
-    initializer: of the perceptrons, a name in `jaxvision.layers.initializers`.
-    drop_path: rate of stochastic depth in the last block, in training; it grows
-      linearly from 0 in the first. As in the authors' code what survives is not
-      divided by the probability to survive.
-    head_bias: where the biases of the classifier start; its kernel starts at 0.
-    scan_layers: compile one block and scan over all of them.
-    dtype: of the computation; parameters and logits are float32.
+    initializer: initialiser of the perceptrons, a name in
+      `jaxvision.layers.initializers`.
+    drop_path: stochastic-depth rate of the last block, in training; it
+      increases linearly from 0 in the first block. As in the authors' code,
+      kept branches are not divided by the probability to keep them.
+    head_bias: initial biases of the classifier; its kernel starts at 0.
+    scan_layers: compile one block and scan over all blocks.
+    dtype: type of the computation; parameters and logits are float32.
   """
 
   num_classes: ranges.Count
@@ -136,8 +139,8 @@ class Mixer(nn.Module):
     """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
 
     Raises:
-      ValueError: if the patches do not tile the image, or the parameters are
-        those for another number of patches.
+      ValueError: the image size is not a multiple of the patch size, or the
+        parameters are for another number of patches.
     """
     x = layers.PatchEmbedding(
       self.patch_size, features=self.width, dtype=self.dtype, name="stem"
@@ -168,7 +171,7 @@ class Mixer(nn.Module):
     )(x.mean(axis=1))
 
   def _check_tokens(self, tokens: int) -> None:
-    """Explains parameters that were made for images of another size."""
+    """Raises ValueError for parameters of another image size."""
     if self.is_initializing() or not self.depth:
       return
     block = self.variables["params"]["MixerBlock_0"]
@@ -176,8 +179,8 @@ class Mixer(nn.Module):
     if made_for != tokens:
       raise ValueError(
         f"these parameters mix {made_for} patches of {self.patch_size} pixels, "
-        f"but the images have {tokens}; resize the images to the size that the "
-        "parameters were made for, or initialise the model for this size"
+        f"but the images have {tokens}; resize the images to the size of the "
+        "parameters, or initialise the model for this size"
       )
 
 
@@ -190,7 +193,7 @@ _SIZES = {
 }
 
 
-# Where the pre-training was: top-1 is that of the paper at 224 pixels.
+# Data of the pre-training; top-1 is that of the paper at 224 pixels.
 _JFT = "paper, pre-trained on JFT-300M"
 _I21K = "paper, pre-trained on ImageNet-21k"
 # Name -> size, patch_size, parameters, GMACs, top-1 and its source.

@@ -1,7 +1,7 @@
-"""Multilayer perceptrons on pixels: with an activation, or with maxout.
+"""Multilayer perceptrons on pixels, with an activation or with maxout.
 
-Both flatten the image in the order (row, column, channel), pass it through
-`hidden_0`, `hidden_1`, ... and end in the Dense layer `head`.
+Both flatten the image in the order (row, column, channel), apply the layers
+`hidden_0`, `hidden_1`, ... and then the Dense layer `head`.
 """
 
 import flax.linen as nn
@@ -14,16 +14,16 @@ from jaxvision.lookup import ranges
 
 
 class Mlp(nn.Module):
-  """Fully connected layers with one elementwise non-linearity.
+  """Fully connected layers with an elementwise activation.
 
   Attributes:
     num_classes: length of the logits.
     hidden: width of each hidden layer, first to last; () is a linear model.
     activation: a name in `jaxvision.layers.activations`.
-    initializer: of the hidden kernels, as `jaxvision.layers.initializers` takes
-      it.
-    dropout: rate after every hidden layer, in training.
-    dtype: of the computation; parameters and logits are float32.
+    initializer: initialiser of the hidden kernels, as for
+      `jaxvision.layers.initializers`.
+    dropout: dropout rate after each hidden layer, in training.
+    dtype: type of the computation; parameters and logits are float32.
   """
 
   num_classes: ranges.Count
@@ -50,20 +50,20 @@ class Mlp(nn.Module):
 
 
 class MaxoutMlp(nn.Module):
-  """Hidden units that take the largest of several affine maps of the input.
+  """Hidden units that are the maximum of several affine maps of the input.
 
-  The paper trains it with dropout and with the norm of each unit's incoming
-  weights bounded; only the network and the dropout are here.
+  The paper uses dropout and a bound on the norm of each unit's incoming
+  weights; this module has only the network and the dropout.
 
   Attributes:
     num_classes: length of the logits.
     hidden: number of maxout units of each hidden layer, first to last.
-    pieces: affine maps per unit; kernels are (inputs, units * pieces), with the
-      pieces of a unit side by side.
-    initializer: of the hidden kernels, as `jaxvision.layers.initializers` takes
-      it.
-    dropout: rate after every hidden layer, in training.
-    dtype: of the computation; parameters and logits are float32.
+    pieces: affine maps per unit; kernels are (inputs, units * pieces), where
+      the pieces of a unit are adjacent.
+    initializer: initialiser of the hidden kernels, as for
+      `jaxvision.layers.initializers`.
+    dropout: dropout rate after each hidden layer, in training.
+    dtype: type of the computation; parameters and logits are float32.
   """
 
   num_classes: ranges.Count

@@ -1,16 +1,16 @@
-"""NASNet-A: normal and reduction cells of five sums of two operations each.
+"""NASNet-A: normal and reduction cells, each with five sums of two operations.
 
 Zoph et al. 2018, Learning Transferable Architectures for Scalable Image
 Recognition, Figure 4 and Tables 1 to 3, as in the authors' code (TensorFlow
-models, slim). "N @ P" is N normal cells in each of three stages, and P = 24
+models, slim). "N @ P" means N normal cells in each of three stages, and P = 24
 features at the end.
 
-Published numbers of parameters are those without the auxiliary head, which only
-helps training: recipes turn it on with `auxiliary=True`.
+Published numbers of parameters exclude the auxiliary head, which is for
+training only: recipes enable it with `auxiliary=True`.
 
-Parameter names are timm's, with the dot before the layer as an underscore:
-`cell_0.conv_1x1.bn` is `cell_0/conv_1x1_bn`. Kernels start as in the authors'
-code: of variance 2 / fan_out, that of the classifier too.
+Parameter names are timm's, with an underscore instead of the dot before the
+layer: `cell_0.conv_1x1.bn` is `cell_0/conv_1x1_bn`. Kernels are initialised as
+in the authors' code, with variance 2 / fan_out, also in the classifier.
 """
 
 import functools
@@ -54,18 +54,18 @@ REDUCTION = Wiring(
   outputs=(3, 4, 5, 6),
   stride=2,
 )
-# Reduction cells of each stem.
+# Number of reduction cells of each stem.
 STEMS = {"imagenet": 2, "small": 0}
 
 
 class AuxiliaryHead(nn.Module):
-  """A classifier of a map in the middle of the network.
+  """A classifier of a feature map in the middle of the network.
 
-  Its second convolution is as large as its map, so that its parameters depend
-  on the size of the images.
+  The kernel of its second convolution has the size of the map, so its
+  parameters depend on the image size.
 
   Attributes:
-    parts: what it is made of.
+    parts: the building parts.
     classifier: makes the Dense layer.
   """
 
@@ -77,7 +77,7 @@ class AuxiliaryHead(nn.Module):
     """Maps (b, h, w, c) to float32 logits (b, num_classes).
 
     Raises:
-      ValueError: if the map is smaller than the window of its pooling.
+      ValueError: the map is smaller than the window of the pooling.
     """
     if min(x.shape[1:3]) < 5:
       raise ValueError(
@@ -97,37 +97,39 @@ class NasNetA(nn.Module):
 
   Attributes:
     num_classes: length of the logits.
-    repeats: normal cells of each stage.
-    features: of the states in the first stage; each next stage has twice as
-      many, and the two cells of the stem have 1/4 and 1/2.
-    stages: of normal cells, with a reduction cell between each two.
+    repeats: number of normal cells of each stage.
+    features: features of the states in the first stage; they double in each
+      stage, and the two cells of the stem have 1/4 and 1/2 of them.
+    stages: number of stages of normal cells, with reduction cells between them.
     stem: "imagenet" (3x3 convolution of stride 2, two reduction cells) or
       "small" (3x3 convolution of stride 1, as for CIFAR).
-    stem_multiplier: of the features of the stem's convolution, which are 32, or
-      with the stem "small" `features`, times this.
-    skip_reduction: whether the first cell after a reduction cell reads, beside
-      its output, the older one of its two inputs; else the newer one.
+    stem_multiplier: factor of the features of the stem's convolution, which are
+      32, or `features` with the stem "small".
+    skip_reduction: whether the first cell after a reduction cell reads the
+      older one of the reduction cell's two inputs as its second input; else it
+      reads the newer one.
     drop_path: probability to drop an operation of the last cell at the end of
-      the training; it grows linearly with the depth, and with the training
-      step, which is counted in the collection `progress`.
-    total_steps: of the training; 0 has the last probabilities from the start.
-    dropout: rate before the classifier, in training.
-    auxiliary: whether there is the auxiliary head. Its logits are sown into the
-      collection `auxiliary`, in training and if that is mutable.
-    border: what poolings of stride 2 see beyond the border: "nothing" (the
-      authors' code), "zeros_in_means" (timm) or "zeros" (Keras).
+      the training; it increases linearly with the depth and with the training
+      step, which the collection `progress` counts.
+    total_steps: number of training steps; 0 for the final probabilities from
+      the start.
+    dropout: dropout rate before the classifier, in training.
+    auxiliary: whether the network has the auxiliary head. In training, its
+      logits are sown into the collection `auxiliary`, if it is mutable.
+    border: border mode of poolings of stride 2: "nothing" (authors' code),
+      "zeros_in_means" (timm) or "zeros" (Keras).
     activation: a name in `jaxvision.layers.activations`.
-    initializer: of the kernels of convolutions, a name in
+    initializer: initialiser of convolutions, a name in
       `jaxvision.layers.initializers`.
-    depthwise_initializer: of the kernels of depthwise convolutions; by fan_in,
-      as that is their fan_out per channel.
-    dense_initializer: of the classifiers; the published one gives large logits
-      where there are few classes.
+    depthwise_initializer: initialiser of depthwise convolutions; use fan_in,
+      which is their fan_out per channel.
+    dense_initializer: initialiser of the classifiers; the published one gives
+      large logits for few classes.
     norm: a name in `jaxvision.layers.norms`.
     norm_epsilon: added to the variances.
-    norm_momentum: share of the running averages that is kept at each step; the
-      published one of ImageNet needs thousands of steps.
-    dtype: of the computation; parameters, batch statistics and logits are
+    norm_momentum: fraction of the running averages that is kept at each step;
+      the published value for ImageNet needs thousands of steps.
+    dtype: type of the computation; parameters, batch statistics and logits are
       float32.
   """
 
@@ -156,12 +158,12 @@ class NasNetA(nn.Module):
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
     """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
 
-    With `train` the statistics are those of the batch, over all devices, the
-    collection `batch_stats` must be mutable, and the random stream "dropout" is
-    used.
+    With `train`, statistics are of the batch over all devices, the collection
+    `batch_stats` must be mutable, and the random stream "dropout" is used.
 
     Raises:
-      ValueError: if a name is unknown, naming the nearest; or sizes do not fit.
+      ValueError: a name is unknown (the message has the nearest names), or the
+        sizes do not fit.
     """
     self._check()
     parts = self._parts(train=train)
@@ -178,7 +180,7 @@ class NasNetA(nn.Module):
     if self.stem == "imagenet" and self.features % 4:
       raise ValueError(
         f"features {self.features} is not a multiple of 4, which the cells of "
-        'the stem divide it by; use one, or stem="small"'
+        'the stem need; use a multiple of 4, or stem="small"'
       )
 
   def _parts(self, *, train: bool) -> Parts:
@@ -214,7 +216,7 @@ class NasNetA(nn.Module):
     )
 
   def _stem(self, images: jax.Array, parts: Parts) -> jax.Array:
-    """Returns the images convolved and normalised."""
+    """Applies the first convolution and normalisation."""
     small = self.stem == "small"
     if not small and min(images.shape[1:3]) < 3:
       raise ValueError(
@@ -231,7 +233,7 @@ class NasNetA(nn.Module):
     return parts.norm(name="conv0_bn")(x)
 
   def _layout(self) -> list[tuple[str, Wiring, int]]:
-    """Returns the name, the wiring and the features of every cell, in order."""
+    """Returns (name, wiring, features) of each cell, in order."""
     count = STEMS[self.stem]
     cells = [
       (f"cell_stem_{i}", REDUCTION, self.features // 2 ** (count - i))
@@ -265,10 +267,10 @@ class NasNetA(nn.Module):
   def _drop_scales(
     self, cells: int, *, batch: int, train: bool
   ) -> jax.Array | list[None]:
-    """Returns those of each cell at this step, which it counts."""
+    """Returns the scales of each cell, and counts the training step."""
     if self.drop_path == 0:
       return [None] * cells
-    # A float, so that averages of all variables can be taken.
+    # A float, so that all variables can be averaged.
     step = self.variable("progress", "step", jnp.zeros, ())
     if not train:
       return [None] * cells

@@ -1,12 +1,12 @@
-"""ResNet v1.5 and the A, B, C and D of the Bag of Tricks.
+"""ResNet v1.5, and the variants A, B, C and D of the Bag of Tricks.
 
 He et al. 2016, Deep Residual Learning for Image Recognition, Table 1, with the
-stride of a bottleneck on its 3x3 convolution ("v1.5", which is B) and the
+stride of a bottleneck in its 3x3 convolution ("v1.5", variant B) and the
 padding, normalisation and initialisation of torchvision: symmetric padding (3,
-3) and (1, 1) also where the stride is 2, epsilon 1e-5, running averages that
-keep 0.9 of their value, normal kernels of variance 2 / fan_out. One difference:
-the running variance is the biased one (torchvision's has n - 1). C and D are of
-He et al. 2019, Bag of Tricks for Image Classification with CNNs, section 4.
+3) and (1, 1), also for stride 2; epsilon 1e-5; running averages that keep 0.9
+of their value; normal kernels with variance 2 / fan_out. One difference: the
+running variance is biased (torchvision divides by n - 1). C and D are from He
+et al. 2019, Bag of Tricks for Image Classification with CNNs, section 4.
 
 Parameter names are torchvision's, with `layer1.0` written `layer1_0`,
 `downsample.0` `downsample_conv` and `downsample.1` `downsample_bn`; the deep
@@ -41,13 +41,13 @@ SHORTCUTS = ("conv", "pool")
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-  """What all blocks of a network have in common; strings are as in `ResNet`.
+  """The common parts of all blocks; strings are as in `ResNet`.
 
   Attributes:
     conv: makes a convolution without bias.
     norm: makes a normalisation.
     activation: elementwise function.
-    last_scale: initialises the scale of a branch's last normalisation.
+    last_scale: initialiser of the scale of a branch's last normalisation.
   """
 
   conv: Callable[..., nn.Module]
@@ -63,7 +63,7 @@ class Style:
 def _strided(
   x: jax.Array, features: int, *, stride: int, bn: str, conv: str, style: Style
 ) -> jax.Array:
-  """3x3 convolution, norm and activation; filtered before it is subsampled."""
+  """3x3 convolution, norm and activation; "blur" filters and subsamples."""
   blur = style.stride == "blur" and stride > 1
   y = style.conv(
     features,
@@ -95,7 +95,7 @@ def _bottleneck(
   return style.norm(scale_init=style.last_scale, name="bn3")(y)
 
 
-# Name -> the branch, and how many times its features come out of it.
+# Name -> (branch, factor of its output features).
 BLOCKS = {"basic": (_basic, 1), "bottleneck": (_bottleneck, 4)}
 
 
@@ -107,8 +107,8 @@ class ResidualBlock(nn.Module):
       (1x1, strided 3x3, and 1x1 convolution to four times the features).
     features: channels of the 3x3 convolutions.
     stride: 1 or 2.
-    style: what all blocks share.
-    drop_path: probability to leave out the branch of an example, in training.
+    style: the common parts of all blocks.
+    drop_path: probability to drop the branch of an example, in training.
   """
 
   block: str
@@ -132,7 +132,7 @@ class ResidualBlock(nn.Module):
     return style.activation(barriers.settled(y + x))
 
   def _shortcut(self, x: jax.Array, features: int) -> jax.Array:
-    """Returns `x`, projected by a 1x1 convolution where its shape changes."""
+    """Returns `x`, projected by a 1x1 convolution if its shape changes."""
     stride, style = self.stride, self.style
     if stride == 1 and x.shape[-1] == features:
       return x
@@ -154,26 +154,27 @@ class ResNet(nn.Module):
     block: "basic" or "bottleneck".
     features: width of the first stage.
     stem: "imagenet" (7x7 convolution of stride 2, 3x3 max-pooling of stride 2),
-      "deep" (three 3x3 convolutions in place of the 7x7: C of the Bag of
-      Tricks) or "small" (3x3 convolution of stride 1; for images of up to 64
-      pixels).
-    stride: what halves the resolution in a block: "3x3" (its first 3x3
-      convolution: B), "1x1" (its first 1x1 convolution, as in the original
-      bottleneck: A) or "blur" (a low-pass filter behind the 3x3 convolution and
-      the max-pooling, Zhang 2019, section 3.2; shortcuts stay as they are).
-    shortcut: where the shape changes: "conv" (1x1 convolution of that stride)
-      or "pool" (2x2 average, then 1x1 convolution: D of the Bag of Tricks).
+      "deep" (three 3x3 convolutions instead of the 7x7: C of the Bag of Tricks)
+      or "small" (3x3 convolution of stride 1; for images of up to 64 pixels).
+    stride: the layer that halves the resolution in a block: "3x3" (its first
+      3x3 convolution: B), "1x1" (its first 1x1 convolution, as in the original
+      bottleneck: A) or "blur" (a low-pass filter after the 3x3 convolution and
+      after the max-pooling, Zhang 2019, section 3.2; shortcuts are unchanged).
+    shortcut: shortcut of blocks that change the shape: "conv" (strided 1x1
+      convolution) or "pool" (2x2 average, then 1x1 convolution: D of the Bag of
+      Tricks).
     squeeze_excite: factor by which the gate of each branch reduces its
-      channels, such as 16 (Hu et al. 2018); 0 is no gate.
+      channels, such as 16 (Hu et al. 2018); 0 for no gate.
     zero_gamma: start the last normalisation of each block with scale 0, so that
-      every block starts as the identity (Goyal et al. 2017, section 5.1).
-    drop_path: rate of stochastic depth in the last block, in training; it grows
-      linearly from 0 in the first.
+      each block starts as the identity (Goyal et al. 2017, section 5.1).
+    drop_path: stochastic-depth rate of the last block, in training; it
+      increases linearly from 0 in the first block.
     activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of the convolutions, a name in `jaxvision.layers.initializers`.
+    initializer: initialiser of the convolutions, a name in
+      `jaxvision.layers.initializers`.
     scan_layers: compile equal blocks of a stage once and scan over them.
-    dtype: of the computation; parameters, batch statistics and logits are
+    dtype: type of the computation; parameters, batch statistics and logits are
       float32.
   """
 
@@ -197,11 +198,12 @@ class ResNet(nn.Module):
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
     """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
 
-    With `train` the statistics are those of the batch, over all devices, and
-    the collection `batch_stats` must be mutable.
+    With `train`, statistics are of the batch over all devices, and the
+    collection `batch_stats` must be mutable.
 
     Raises:
-      ValueError: if an option has no such value; names the nearest.
+      ValueError: the value of an option is unknown; the message has the nearest
+        values.
     """
     self._check_names()
     style = self._style(train=train)
@@ -222,7 +224,7 @@ class ResNet(nn.Module):
       x = scan_blocks.apply(stage[1:], x, scan=self.scan_layers, train=train)
     return nn.Dense(
       self.num_classes,
-      # torchvision's kernel, but the bias starts at 0.
+      # The kernel is initialised as in torchvision; the bias starts at 0.
       kernel_init=initializers.create("torch_uniform"),
       dtype=jnp.float32,
       name="fc",
@@ -283,7 +285,7 @@ class ResNet(nn.Module):
     return pooling.blur_pool(x, stride=2)
 
 
-# Depth -> blocks of each stage, kind of block, parameters, GMACs, and top-1 of
+# Depth -> blocks of each stage, type of block, parameters, GMACs, and top-1 of
 # torchvision's first weights.
 _DEPTHS = {
   18: ((2, 2, 2, 2), "basic", 11_689_512, 1.814, 69.758),
@@ -292,14 +294,14 @@ _DEPTHS = {
   101: ((3, 4, 23, 3), "bottleneck", 44_549_160, 7.801, 77.374),
   152: ((3, 8, 36, 3), "bottleneck", 60_192_808, 11.514, 78.312),
 }
-# Letter -> options, what they add to the parameters and GMACs.
+# Letter -> options, additional parameters and GMACs.
 _TWEAKS = {
   "": ({}, 0, 0.0),
   "b": ({}, 0, 0.0),
   "c": ({"stem": "deep"}, 19_232, 0.24),
   "d": ({"stem": "deep", "shortcut": "pool"}, 19_232, 0.24),
 }
-# GluonCV's, by the authors of the Bag of Tricks.
+# Top-1 of GluonCV, by the authors of the Bag of Tricks.
 _GLUON = {
   "50b": 77.67,
   "50c": 78.03,

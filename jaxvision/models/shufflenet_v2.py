@@ -1,18 +1,17 @@
-"""ShuffleNet v2: half of the channels pass by each unit, in ever new pairings.
+"""ShuffleNet v2: each unit transforms half of the channels, then shuffles.
 
 Ma et al. 2018, ShuffleNet V2: Practical Guidelines for Efficient CNN
-Architecture Design, Table 5. Two networks go by that name. The paper's, whose
-complexity Table 5 gives, is that of the authors' code: a unit of stride 2 keeps
-the number of its input channels in the projected branch, units of stride 1 take
-the even and the odd channels apart, and the classifier has no bias. That of
-torchvision makes both branches equally wide, shuffles at the end of every unit
-and splits into halves, and its classifier has a bias. The initialisation is the
-authors'; images are normalised as for torchvision's weights, while the authors
-feed BGR in [0, 255].
+Architecture Design, Table 5. Two networks have this name. The network of the
+authors' code has the complexity of Table 5: in a unit of stride 2, the
+projected branch keeps the number of input channels; units of stride 1 split
+even and odd channels; the classifier has no bias. In torchvision's network both
+branches have equal width, units split into halves and shuffle at their end, and
+the classifier has a bias. The initialisation is that of the authors. Images are
+normalised as for torchvision's weights; the authors use BGR in [0, 255].
 
 Parameter names are torchvision's in both layouts, with `stage2.0.branch1.0`
-written `stage2_0/branch1_0`. The numbers are those of a branch's layers, ReLUs
-counted too: depthwise convolutions are `branch1_0` and `branch2_3`.
+written `stage2_0/branch1_0`. The numbers count the layers of a branch with
+ReLUs: depthwise convolutions are `branch1_0` and `branch2_3`.
 """
 
 import functools
@@ -47,7 +46,7 @@ def interleave(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 class Unit(nn.Module):
-  """A branch that transforms, beside one that passes (stride 1) or projects.
+  """A transformed branch, and an identity (stride 1) or projected branch.
 
   Attributes:
     features: channels of the output.
@@ -56,7 +55,7 @@ class Unit(nn.Module):
     conv: makes a 1x1 convolution without bias.
     depthwise: makes a depthwise 3x3 convolution.
     norm: makes a normalisation.
-    activation: after each normalisation but those of depthwise convolutions.
+    activation: after normalisations, except those of depthwise convolutions.
   """
 
   features: int
@@ -100,22 +99,22 @@ class Unit(nn.Module):
 class ShuffleNetV2(nn.Module):
   """Stem, stages of units, 1x1 convolution, mean over space, classifier `fc`.
 
-  Each stage begins with a unit of stride 2.
+  Each stage starts with a unit of stride 2.
 
   Attributes:
     num_classes: length of the logits.
-    features: channels of each stage; even, and more than those before.
+    features: channels of each stage; even and increasing.
     head_features: channels of the last convolution.
-    repeats: units of each stage.
-    dropout: rate before the classifier, in training.
+    repeats: number of units of each stage.
+    dropout: dropout rate before the classifier, in training.
     layout: "paper" or "torchvision".
     stem: "imagenet" (3x3 convolution of stride 2, 3x3 max-pooling of stride 2)
       or "small" (3x3 convolution of stride 1; for images of up to 64 pixels).
     activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of the kernels of all convolutions but the first, a name in
+    initializer: initialiser of all convolutions except the first, a name in
       `jaxvision.layers.initializers`.
-    dtype: of the computation; parameters, batch statistics and logits are
+    dtype: type of the computation; parameters, batch statistics and logits are
       float32.
   """
 
@@ -135,12 +134,13 @@ class ShuffleNetV2(nn.Module):
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
     """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
 
-    With `train` the statistics are those of the batch, over all devices, and
-    the collection `batch_stats` must be mutable; with `dropout` the random
-    stream "dropout" is used.
+    With `train`, statistics are of the batch over all devices, and the
+    collection `batch_stats` must be mutable; with `dropout`, the random stream
+    "dropout" is used.
 
     Raises:
-      ValueError: if a name is unknown, or a stage too narrow or odd.
+      ValueError: a name is unknown, or the features of a stage are odd or do
+        not increase.
     """
     self._check()
     parts = self._parts(train=train)
@@ -175,9 +175,9 @@ class ShuffleNetV2(nn.Module):
       raise ValueError(lookup.unknown("stem", self.stem, STEMS))
     if len(self.features) != len(self.repeats):
       raise ValueError(
-        f"features {self.features} are of {len(self.features)} stages, but "
-        f"repeats {self.repeats} of {len(self.repeats)}; give both the same "
-        "number"
+        f"features {self.features} has {len(self.features)} stages, but "
+        f"repeats {self.repeats} has {len(self.repeats)}; give the same number "
+        "of stages"
       )
     for old, new in itertools.pairwise((STEM_FEATURES, *self.features)):
       if new <= old or new % 2:
@@ -187,7 +187,7 @@ class ShuffleNetV2(nn.Module):
         )
 
   def _parts(self, *, train: bool) -> dict[str, Layer]:
-    """Returns what all units are made of."""
+    """Returns the common parts of all units."""
     kernel_init = initializers.create(self.initializer)
     norm = norms.create(self.norm, train=train, dtype=self.dtype)
     return {

@@ -2,18 +2,19 @@
 
 Simonyan and Zisserman 2015, Very Deep Convolutional Networks for Large-Scale
 Image Recognition, Table 1, columns A, B, D and E (11, 13, 16 and 19 layers),
-with the initialisation of torchvision: convolutions of variance 2 / fan_out,
-Dense layers of standard deviation 0.01. (The paper draws the smallest net with
-variance 0.01 and starts the deeper ones from it.) The `_bn` variants, which are
-torchvision's, normalise after each convolution, which keeps its bias.
+with the initialisation of torchvision: variance 2 / fan_out for convolutions,
+standard deviation 0.01 for Dense layers. (The paper draws the smallest network
+with variance 0.01 and initialises the deeper ones from it.) The `_bn` variants
+of torchvision normalise after each convolution, which keeps its bias.
 
-Images of other sizes are pooled to the same 7x7 map, as in torchvision; for
-those of 32 pixels `pool_size=1, hidden=()` is the usual network, whose only
+Images of other sizes are pooled to the same 7x7 map, as in torchvision. For
+images of 32 pixels `pool_size=1, hidden=()` is the usual network, whose only
 Dense layer is the classifier.
 
 Parameter names are torchvision's, with `features.0` written `features_0`. The
-map is flattened in the order (row, column, channel), torchvision's in the order
-(channel, row, column): the inputs of `classifier_0/kernel` are permuted.
+map is flattened in the order (row, column, channel), in torchvision in the
+order (channel, row, column), so the inputs of `classifier_0/kernel` are
+permuted.
 """
 
 from typing import Any
@@ -34,17 +35,18 @@ class Vgg(nn.Module):
   Attributes:
     num_classes: length of the logits.
     blocks: number of convolutions of each stage.
-    features: width of the first stage; each next one has twice as many, up to
-      eight times.
-    pool_size: side of the map that the convolutions' output is averaged to.
+    features: width of the first stage; it doubles in each stage, up to eight
+      times.
+    pool_size: side of the averaged map before the Dense layers.
     hidden: width of each Dense layer before the classifier.
-    norm: after each convolution: "none", or as `layers.norms` takes it.
+    norm: normalisation after each convolution: "none", or as for
+      `jaxvision.layers.norms`.
     activation: a name in `jaxvision.layers.activations`.
-    initializer: of the convolutions, as `jaxvision.layers.initializers` takes
-      it.
-    dense_initializer: of the Dense layers.
-    dropout: rate after each hidden Dense layer, in training.
-    dtype: of the computation; parameters, batch statistics and logits are
+    initializer: initialiser of the convolutions, as for
+      `jaxvision.layers.initializers`.
+    dense_initializer: initialiser of the Dense layers.
+    dropout: dropout rate after each hidden Dense layer, in training.
+    dtype: type of the computation; parameters, batch statistics and logits are
       float32.
   """
 
@@ -68,7 +70,7 @@ class Vgg(nn.Module):
     mutable.
 
     Raises:
-      ValueError: if the image is smaller than the stages can halve.
+      ValueError: the image is too small for the number of stages.
     """
     smallest = 2 ** len(self.blocks)
     if min(images.shape[1:3]) < smallest:
@@ -82,7 +84,7 @@ class Vgg(nn.Module):
 
   def _stages(self, x: jax.Array, *, train: bool) -> jax.Array:
     activation = activations.create(self.activation)
-    layer = 0  # As torchvision counts: activations and poolings too.
+    layer = 0  # torchvision's count includes activations and poolings.
     for i, count in enumerate(self.blocks):
       for _ in range(count):
         x = layers.Conv(

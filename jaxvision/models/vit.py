@@ -1,9 +1,9 @@
 """Vision Transformer: an image as a sequence of patches.
 
-Dosovitskiy et al. 2021, An Image is Worth 16x16 Words, in the layout of its
-published files: a class token that is part of the n + 1 learned positions,
-pre-norm blocks with epsilon 1e-6, the tanh form of GELU, a classifier that
-starts at zero. Parameter names and shapes are those of the files too:
+Dosovitskiy et al. 2021, An Image is Worth 16x16 Words, as in its published
+files: n + 1 learned positions with one for the class token, pre-norm blocks
+with epsilon 1e-6, the tanh form of GELU, a classifier that starts at zero.
+Parameter names and shapes are also those of the files:
 `embedding/kernel` (patch, patch, c, width), `cls` (1, 1, width),
 `Transformer/posembed_input/pos_embedding` (1, n + 1, width), and attention
 kernels (width, heads, width / heads), with `out` (heads, width / heads, width).
@@ -32,18 +32,19 @@ POOLS = ("token", "mean", "map")
 
 
 class MAPHead(nn.Module):
-  """Attention pooling: one learned query looks at all tokens, then an MLP.
+  """Attention pooling: one learned query attends to all tokens, then an MLP.
 
-  Zhai et al. 2022, Scaling Vision Transformers, section 3.2. Called `MAPHead_0`
-  with the names inside of the published files.
+  Zhai et al. 2022, Scaling Vision Transformers, section 3.2. Its name is
+  `MAPHead_0`, and inner names are those of the published files.
 
   Attributes:
-    num_heads: of the attention.
+    num_heads: number of attention heads.
     mlp_dim: width of the hidden layer of the MLP.
-    activation: of the MLP, a name in `jaxvision.layers.activations`.
+    activation: activation of the MLP, a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
-    initializer: of the kernels, a name in `jaxvision.layers.initializers`.
-    dtype: of the computation.
+    initializer: initialiser of the kernels, a name in
+      `jaxvision.layers.initializers`.
+    dtype: type of the computation.
   """
 
   num_heads: int
@@ -75,35 +76,36 @@ class ViT(nn.Module):
 
   Attributes:
     num_classes: length of the logits.
-    patch_size: side of the square patches, in pixels; of a hybrid, in positions
-      of the map that its ResNet makes.
+    patch_size: side of the square patches, in pixels; in a hybrid, in positions
+      of the ResNet's feature map.
     width: length of each token.
     depth: number of encoder blocks.
     mlp_dim: width of the hidden layer of each block's MLP.
     num_heads: attention heads of each block; must divide the width.
-    stem_units: makes a hybrid, with that many units in each block of its
-      ResNet; () is the root of the ResNet alone.
-    pool: "token" (a class token goes along, and is classified), or without a
-      class token "mean" (of the patches) or "map" (multi-head attention
-      pooling).
+    stem_units: for a hybrid, the number of units in each block of its ResNet;
+      () for the root of the ResNet only; None for no ResNet.
+    pool: "token" (classify a class token), or, without a class token, "mean"
+      (mean of the patches) or "map" (multi-head attention pooling).
     positions: "learned" (one vector per patch and for the class token),
-      "learned_patches" (none for the class token, as big_vision has it),
-      "sincos2d", "rotary" (in every attention, between patches) or "none".
-    registers: how many learned tokens without position go along and are then
-      dropped (Darcet et al. 2024, Vision Transformers Need Registers).
-    representation_size: width of a Dense layer and tanh, `pre_logits`, before
-      the classifier, as in the pre-training of the paper; None is without.
-    dropout: rate after the positions, the attention and each Dense of the MLP,
-      in training.
-    drop_path: rate at which the branches of the last block are dropped, in
-      training; falls linearly to 0 at the first block.
-    activation: of the MLPs, a name in `jaxvision.layers.activations`.
+      "learned_patches" (not for the class token, as in big_vision), "sincos2d",
+      "rotary" (in each attention, between patches) or "none".
+    registers: number of additional learned tokens without position; they are
+      removed after the encoder (Darcet et al. 2024, Vision Transformers Need
+      Registers).
+    representation_size: width of a Dense layer with tanh, `pre_logits`, before
+      the classifier, as in the pre-training of the paper; None for no layer.
+    dropout: dropout rate after the positions, the attention and each Dense
+      layer of the MLP, in training.
+    drop_path: stochastic-depth rate of the last block, in training; it
+      increases linearly from 0 in the first block.
+    activation: activation of the MLPs, a name in
+      `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`, with epsilon 1e-6.
-    initializer: of the encoder's kernels, a name in
+    initializer: initialiser of the encoder's kernels, a name in
       `jaxvision.layers.initializers`.
-    head_bias: where the biases of the classifier start; its kernel starts at 0.
-    scan_layers: compile one block and scan over all.
-    dtype: of the computation; parameters and logits are float32.
+    head_bias: initial biases of the classifier; its kernel starts at 0.
+    scan_layers: compile one block and scan over all blocks.
+    dtype: type of the computation; parameters and logits are float32.
   """
 
   num_classes: ranges.Count
@@ -131,8 +133,8 @@ class ViT(nn.Module):
     """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
 
     Raises:
-      ValueError: if the patches do not tile the image, the parameters are for
-        another number of tokens, or a name is unknown.
+      ValueError: the image size is not a multiple of the patch size, the
+        parameters are for another number of tokens, or a name is unknown.
     """
     self._check()
     shared = {
@@ -195,14 +197,14 @@ class ViT(nn.Module):
     return embedding(images), (h // self.patch_size, w // self.patch_size)
 
   def _map(self, images: jax.Array, *, units: tuple[int, ...]) -> jax.Array:
-    """Returns what the ResNet of a hybrid makes of the images."""
+    """Returns the feature map of a hybrid's ResNet."""
     features = hybrid_stem.embed(images, units=units, dtype=self.dtype)
     if any(side % self.patch_size for side in features.shape[1:3]):
       h, w = images.shape[1:3]
       multiple = hybrid_stem.stride(units) * self.patch_size
       raise ValueError(
-        f"patches do not tile what the ResNet makes of an image of {h}x{w}; "
-        f"use sizes that are multiples of {multiple}"
+        f"the ResNet's feature map of an image of {h}x{w} is not a multiple of "
+        f"the patch size; use image sizes that are multiples of {multiple}"
       )
     return features
 
@@ -213,7 +215,7 @@ class ViT(nn.Module):
     grid: tuple[int, int],
     encoder: transformer.Encoder,
   ) -> jax.Array:
-    """Returns the patches with their positions, behind the class token."""
+    """Adds positions to the patches, and prepends the class token."""
     if self.positions == "learned_patches":
       x = encoder.add_positions(x)
     if self.positions == "sincos2d":
@@ -226,17 +228,17 @@ class ViT(nn.Module):
     return encoder.add_positions(x) if self.positions == "learned" else x
 
   def _with_registers(self, x: jax.Array) -> jax.Array:
-    """Returns the tokens with the registers behind them."""
+    """Appends the registers to the tokens."""
     if not self.registers:
       return x
     shape = (1, self.registers, self.width)
-    # Not zeros: registers that start equal would stay equal.
+    # Random, because registers with equal initial values would stay equal.
     tokens = self.param("registers", initializers.normal(0.02), shape)
     tokens = jnp.broadcast_to(tokens, (x.shape[0], *shape[1:]))
     return jnp.concatenate([x, tokens.astype(x.dtype)], axis=1)
 
   def _angles(self, grid: tuple[int, int]) -> np.ndarray | None:
-    """Returns the rotation of each token, none of those without a place."""
+    """Returns the rotation of each token; 0 for tokens without a position."""
     if self.positions != "rotary":
       return None
     angles = positions.rotary(grid, head_size=self.width // self.num_heads)

@@ -107,7 +107,7 @@ def test_fixed_positions_tell_the_order_at_any_size(kind):
 
 def test_learned_positions_fit_one_size():
   model = _create()
-  with pytest.raises(ValueError, match="for 7 tokens, and the images make 17"):
+  with pytest.raises(ValueError, match="for 7 tokens, but the images have 17"):
     model.apply(_variables(model), _images(1, 16, 16, 2), train=False)
 
 
