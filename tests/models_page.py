@@ -16,30 +16,32 @@ _HEAD = """# Models
 `PYTHONPATH=tests python tests/docs/test_pages.py` writes this page from the
 code. Edit the code instead.
 
-`models.create(name, num_classes=10, **options)` makes a model,
-`--config.model.name` and `--config.model.options.KEY=VALUE` choose one for a
-training. Images are (b, h, w, c) and normalised, logits (b, num_classes)
-float32; parameters are float32, also where `dtype="bfloat16"` is computed in.
-`jaxvision models NAME` prints the layers of a model with their output shapes,
-parameters and multiply-accumulates.
+`models.create(name, num_classes=10, **options)` creates a model.
+`--config.model.name` and `--config.model.options.KEY=VALUE` choose the model of
+a training. Images are (b, h, w, c) and normalised; logits are (b, num_classes)
+float32. Parameters are float32, also with `dtype="bfloat16"`, the type of the
+computation. `jaxvision models NAME` prints the layers of a model with their
+output shapes, parameters and multiply-accumulates.
 
-- Parameters and GMACs (10^9 multiply-accumulates of one image's forward pass)
-  are those with 1000 classes at the native size. Parameters are exactly, and
-  GMACs within 0.5 %, what was counted by what the last column names, in
-  [counts.csv](../tests/golden/counts.csv).
-- Top-1 is what others published of their own weights, in percent of ImageNet's
-  validation split. Nothing here was trained to it.
-- Options that are "by name" are what makes the difference between the names.
+- Parameters and GMACs (10^9 multiply-accumulates of the forward pass of one
+  image) are for 1000 classes at the native size. The last column names the
+  public implementation that was counted, in
+  [counts.csv](../tests/golden/counts.csv): parameters are equal, and GMACs are
+  equal within 0.5 %.
+- Top-1 is the published accuracy of published weights on ImageNet's validation
+  split, in percent. It is not a result of a training here.
+- The default "by name" means that the value differs between the names.
   [activations.md](activations.md) lists the activations.
-- [Beside public implementations](#beside-public-implementations) shows how far
-  the logits are from theirs.
+- [Beside public implementations](#beside-public-implementations) has the
+  differences of the logits.
 """
 _PARITY = """## Beside public implementations
 
-Random weights and images are given to a public implementation and to ours, in
-float32 on a CPU. The difference is the largest one between their logits, over
-the largest logit. `make test-parity` compares again, and asks for less than
-1e-4; `make test` compares some of the cases with logits that were stored.
+A public implementation and the model here get the same random weights and
+images, in float32 on a CPU. The difference is the largest difference between
+their logits, divided by the largest logit. `make test-parity` repeats the
+comparison and requires less than 1e-4. `make test` compares some of the cases
+with stored logits.
 """
 
 
@@ -141,7 +143,7 @@ def _option_table(module: type, names: Sequence[str]) -> str:
 def _meanings(module: type) -> dict[str, str]:
   """{attribute: meaning} by the docstring, and the class it refers to."""
   text = inspect.getdoc(module).partition("\nAttributes:")[2]
-  referred = re.match(r" as of `(\w+)`", text)
+  referred = re.match(r" as in `(\w+)`", text)
   known = {}
   if referred:
     known = _meanings(getattr(sys.modules[module.__module__], referred[1]))

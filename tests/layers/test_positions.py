@@ -104,5 +104,5 @@ def test_learned_positions_are_one_vector_per_token():
 def test_learned_positions_of_another_size_say_what_to_do():
   module = positions.LearnedPositions()
   variables = module.init(jax.random.key(0), _tokens(1, 5, 8))
-  with pytest.raises(ValueError, match=r"for 5 tokens.*make 10.*interpolate"):
+  with pytest.raises(ValueError, match=r"for 5 tokens.*have 10.*interpolate"):
     module.apply(variables, _tokens(1, 10, 8))
