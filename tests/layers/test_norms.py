@@ -245,7 +245,7 @@ def test_ghosts_have_the_gradient_of_their_definition():
 
 
 def test_ghosts_that_do_not_divide_the_batch_are_an_error():
-  with pytest.raises(ValueError, match="batch of 4 is not a multiple of the 3 ex"):
+  with pytest.raises(ValueError, match="batch of 4 is not a multiple of the 3"):
     _train_apply("ghost_batch_norm(3)", _images())
   # In evaluation there are none.
   _train_apply("ghost_batch_norm(3)", _images(), train=False)
