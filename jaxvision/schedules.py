@@ -185,7 +185,7 @@ def staircase(
   rates = np.float32(peak * np.power(float(factor), range(len(drops) + 1)))
 
   def schedule(step: Any) -> jax.Array:
-    count = jnp.searchsorted(drops, _whole(step), side="right")
+    count = jnp.searchsorted(drops, _as_integer(step), side="right")
     return jnp.asarray(rates)[count]
 
   return schedule
@@ -224,7 +224,7 @@ def rsqrt(
   del total_steps
 
   def schedule(step: Any) -> jax.Array:
-    time = _between(_whole(step), warmup_steps, None) / timescale
+    time = _between(_as_integer(step), warmup_steps, None) / timescale
     return peak / jnp.sqrt(1 + time)
 
   return schedule
@@ -292,7 +292,7 @@ def _after_warmup(peak: float, warmup_steps: int, main: Schedule) -> Schedule:
   """Adds the warm-up. (`optax.join_schedules` would restart steps at w.)"""
 
   def schedule(step: Any) -> jax.Array:
-    step = _whole(step)
+    step = _as_integer(step)
     rise = peak * (step.astype(jnp.float32) / warmup_steps)
     return jnp.where(step < warmup_steps, rise, main(step))
 
@@ -305,14 +305,14 @@ def _decay(
   """A decay from the peak at `start` to its fraction at `end`."""
 
   def schedule(step: Any) -> jax.Array:
-    left = (end - start) - _between(_whole(step), start, end)
+    left = (end - start) - _between(_as_integer(step), start, end)
     remaining = DECAY_SHAPES[shape](left.astype(jnp.float32) / (end - start))
     return peak * (final_fraction + (1 - final_fraction) * remaining)
 
   return schedule
 
 
-def _whole(step: Any) -> jax.Array:
+def _as_integer(step: Any) -> jax.Array:
   return jnp.asarray(step, jnp.int32)
 
 

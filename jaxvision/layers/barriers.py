@@ -11,7 +11,7 @@ import jax
 
 
 @jax.custom_jvp
-def settled(x: jax.Array) -> jax.Array:
+def cotangent_barrier(x: jax.Array) -> jax.Array:
   """Returns x; its cotangent is computed once and stored.
 
   Use it for results of sums and matrix products: their cotangent has several
@@ -20,7 +20,7 @@ def settled(x: jax.Array) -> jax.Array:
   return x
 
 
-@settled.defjvp
-def _settled_jvp(primals, tangents):
+@cotangent_barrier.defjvp
+def _barrier_jvp(primals, tangents):
   (x,), (tangent,) = primals, tangents
   return x, jax.lax.optimization_barrier(tangent)

@@ -114,4 +114,4 @@ class Unit(nn.Module):
     if self.stride > 1 or x.shape[-1] != 4 * self.features:
       x = conv(4 * self.features, stride=self.stride, name="conv_proj")(x)
       x = norm(name="gn_proj")(x)
-    return nn.relu(barriers.settled(x + y))
+    return nn.relu(barriers.cotangent_barrier(x + y))

@@ -19,7 +19,7 @@ Pair = tuple[int, int]
 def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
   """Returns the product of (..., i) with (i, o), which is (..., o)."""
   y = x.reshape(-1, x.shape[-1]) @ kernel
-  return barriers.settled(y).reshape(*x.shape[:-1], kernel.shape[-1])
+  return barriers.cotangent_barrier(y).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def dot_general(
@@ -60,4 +60,4 @@ def convolve(
   y = jax.lax.conv_general_dilated(
     x, kernel, window_strides, padding, **options
   )
-  return barriers.settled(y)
+  return barriers.cotangent_barrier(y)

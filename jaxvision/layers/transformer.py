@@ -195,12 +195,14 @@ class EncoderBlock(nn.Module):
     y = norm(name="LayerNorm_0")(x)
     y = MultiHeadDotProductAttention(self.num_heads, **shared)(y, angles=angles)
     y = nn.Dropout(self.dropout, deterministic=not train)(y)
-    x = barriers.settled(x + drop_path.DropPath(self.drop_path)(y, train=train))
+    x = barriers.cotangent_barrier(
+      x + drop_path.DropPath(self.drop_path)(y, train=train)
+    )
     y = norm(name="LayerNorm_1")(x)
     y = MlpBlock(
       self.mlp_dim, dropout=self.dropout, activation=self.activation, **shared
     )(y, train=train)
-    return barriers.settled(
+    return barriers.cotangent_barrier(
       x + drop_path.DropPath(self.drop_path)(y, train=train)
     )
 

@@ -76,7 +76,7 @@ class Unit(nn.Module):
     y = act(norm(name="gn2")(y))
     y = conv(self.features, 3, self.stride, padding=1, name="conv2")(y)
     y = act(norm(name="gn3")(y))
-    return barriers.settled(x + conv(features, name="conv3")(y))
+    return barriers.cotangent_barrier(x + conv(features, name="conv3")(y))
 
 
 class Block(nn.Module):

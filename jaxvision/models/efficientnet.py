@@ -96,7 +96,9 @@ class MBConv(nn.Module):
     y = self.norm(name="bn3" if expands else "bn2")(y)
     if self.stride > 1 or channels != self.features:
       return y
-    return barriers.settled(x + layers.DropPath(self.drop_rate)(y, train=train))
+    return barriers.cotangent_barrier(
+      x + layers.DropPath(self.drop_rate)(y, train=train)
+    )
 
 
 class EfficientNet(nn.Module):

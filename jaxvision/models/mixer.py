@@ -92,10 +92,10 @@ class MixerBlock(nn.Module):
     norm = norms.create(self.norm, train=train, dtype=self.dtype, epsilon=1e-6)
     y = norm(name="LayerNorm_0")(x).swapaxes(1, 2)
     y = mlp(self.tokens_dim, name="token_mixing")(y).swapaxes(1, 2)
-    x = barriers.settled(x + drop()(y, train=train))
+    x = barriers.cotangent_barrier(x + drop()(y, train=train))
     y = norm(name="LayerNorm_1")(x)
     y = mlp(self.channels_dim, name="channel_mixing")(y)
-    return barriers.settled(x + drop()(y, train=train))
+    return barriers.cotangent_barrier(x + drop()(y, train=train))
 
 
 class Mixer(nn.Module):

@@ -129,7 +129,7 @@ class ResidualBlock(nn.Module):
       )(y)
     y = layers.DropPath(self.drop_path)(y, train=train)
     x = self._shortcut(x, expansion * self.features)
-    return style.activation(barriers.settled(y + x))
+    return style.activation(barriers.cotangent_barrier(y + x))
 
   def _shortcut(self, x: jax.Array, features: int) -> jax.Array:
     """Returns `x`, projected by a 1x1 convolution if its shape changes."""

@@ -31,7 +31,7 @@ from jaxvision import lookup, trees
 from jaxvision.lookup import ranges
 from jaxvision.optimizers.muon import muon_dimensions
 from jaxvision.optimizers.sharpness_aware import sharpness_aware
-from jaxvision.optimizers.state_dtype import kept_in
+from jaxvision.optimizers.state_dtype import with_state_dtype
 from jaxvision.schedules import Schedule
 
 Optimizer = optax.GradientTransformationExtraArgs
@@ -177,7 +177,7 @@ def create(
   if sam_radius:
     optimizer = sharpness_aware(optimizer, sam_radius, frozen)
   optimizer = optax.with_extra_args_support(optimizer)
-  return kept_in(optimizer, state_dtype) if state_dtype else optimizer
+  return with_state_dtype(optimizer, state_dtype) if state_dtype else optimizer
 
 
 def _checked(optimizer: Any, name: str) -> optax.GradientTransformation:

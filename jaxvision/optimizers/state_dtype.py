@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 Optimizer = optax.GradientTransformationExtraArgs
 
 
-def kept_in(optimizer: Optimizer, dtype: DTypeLike) -> Optimizer:
+def with_state_dtype(optimizer: Optimizer, dtype: DTypeLike) -> Optimizer:
   """An optimizer that computes in float32 and stores its state in `dtype`."""
 
   def init(params: Any) -> Any:

@@ -55,28 +55,28 @@ def _sizes(
   count: int, slices: int, replica: int, data: int, fsdp: int
 ) -> tuple[int, int, int]:
   """The sizes of the mesh, with inferred values for 0."""
-  asked = f"mesh.replica {replica} x mesh.data {data} x mesh.fsdp {fsdp}"
+  given = f"mesh.replica {replica} x mesh.data {data} x mesh.fsdp {fsdp}"
   if min(replica, data, fsdp) < 0 or data == fsdp == 0:
     raise ValueError(
-      f"{asked}: give positive sizes; one of data and fsdp may be 0, for the "
+      f"{given}: give positive sizes; one of data and fsdp may be 0, for the "
       f"remaining devices of {count}"
     )
   replica = replica or slices
   if replica % slices:
     raise ValueError(
-      f"{asked}: the devices are in {slices} slices, and mesh.replica must be "
+      f"{given}: the devices are in {slices} slices, and mesh.replica must be "
       f"a multiple of this number; set it to {slices}, or to 0"
     )
   known = replica * (data or 1) * (fsdp or 1)
   if count % known:
     raise ValueError(
-      f"{asked} needs a multiple of {known} devices, but there are {count}; "
+      f"{given} needs a multiple of {known} devices, but there are {count}; "
       f"choose sizes whose product divides {count}"
     )
   left = count // known
   if data and fsdp and left > 1:
     raise ValueError(
-      f"{asked} uses {known} of the {count} devices; set mesh.data or "
+      f"{given} uses {known} of the {count} devices; set mesh.data or "
       "mesh.fsdp to 0, to use the remaining devices"
     )
   return replica, data or left, fsdp or left
@@ -89,7 +89,7 @@ def describe(mesh: Mesh) -> str:
 
 def idle_accelerators() -> list[str]:
   """The device files of accelerators that jax does not use."""
-  asked_for_cpu = "cpu" in os.environ.get("JAX_PLATFORMS", "")
-  if jax.default_backend() != "cpu" or asked_for_cpu:
+  cpu_requested = "cpu" in os.environ.get("JAX_PLATFORMS", "")
+  if jax.default_backend() != "cpu" or cpu_requested:
     return []
   return settings.accelerator_files()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from jaxvision.plan import advice, compilation, planning
 
-_HELD = {
+_STATE = {
   "parameters": "parameters",
   "optimizer": "optimizer",
   "average": "moving average",
@@ -46,7 +46,7 @@ def _subject(plan: planning.Plan) -> Iterator[str]:
 
 def _memory(figures: compilation.Figures) -> Iterator[str]:
   yield _line("memory of a device", "MiB")
-  for key, name in _HELD.items():
+  for key, name in _STATE.items():
     if figures.state[key]:
       yield _line(f"  {name}", _mib(figures.state[key]))
   if figures.padding >= 2**16:

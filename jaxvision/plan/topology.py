@@ -84,24 +84,24 @@ def version() -> str:
   Raises:
     ValueError: it is not installed, or jax needs another version.
   """
-  wanted = _wanted()
-  remedy = f"pip install 'libtpu{wanted}'"
+  required = _required()
+  remedy = f"pip install 'libtpu{required}'"
   if importlib.util.find_spec("libtpu") is None:
     raise ValueError(
       "compiling for TPUs needs libtpu, which is not installed: "
       f"{remedy}, or pip install 'jaxvision[tpu-plan]'"
     )
   found = importlib.metadata.version("libtpu")
-  if not fnmatch.fnmatch(found, wanted.removeprefix("==") or "*"):
+  if not fnmatch.fnmatch(found, required.removeprefix("==") or "*"):
     jax_version = importlib.metadata.version("jax")
     raise ValueError(
       f"libtpu {found} is installed, but jax {jax_version} needs libtpu"
-      f"{wanted}: {remedy}"
+      f"{required}: {remedy}"
     )
   return found
 
 
-def _wanted() -> str:
+def _required() -> str:
   """The version of libtpu that jax[tpu] pins, as "==0.0.42.*"."""
   for requirement in importlib.metadata.requires("jax") or ():
     if found := re.match(r"libtpu\s*(==[\w.*]+)", requirement):

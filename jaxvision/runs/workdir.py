@@ -140,7 +140,7 @@ def claim(
   workdir = Path(workdir)
   changes.check_finite(config)
   if (workdir / "config.json").exists():
-    _claim_again(
+    _update_claim(
       workdir,
       config,
       recipe=recipe,
@@ -171,7 +171,7 @@ def claim(
   return workdir
 
 
-def _claim_again(workdir: Path, config: Mapping[str, Any], **how: Any) -> None:
+def _update_claim(workdir: Path, config: Mapping[str, Any], **how: Any) -> None:
   found, code = read_config(workdir), user_code.used(config)
   config = user_code.as_written(config)
   differences = changes.check(workdir, found, config, **how)

@@ -84,7 +84,7 @@ def _misfit(
     rows = shape[-2] if len(shape) > 1 else 0
     return "" if rows and math.prod(shape) == rows * width else wrong
   if leaf in _kernels(file.found.layout, template) and len(shape) == 4:
-    shape = _ours(place, shape)
+    shape = _own_order(place, shape)
     new = template[leaf].shape
     embedding = leaf == f"params/{file.found.layout.embedding}/kernel"
     misfits = _kernel_misfits(shape, new, embedding=embedding)
@@ -120,7 +120,7 @@ def _kernels(
   return {*[each for each in stems if each in template][:1], *embedding}
 
 
-def _ours(place: Place, shape: Shape) -> Shape:
+def _own_order(place: Place, shape: Shape) -> Shape:
   """The shape of a kernel in jaxvision's order: (h, w, in, out)."""
   return tuple(shape[i] for i in np.argsort(place.order))
 
@@ -209,7 +209,7 @@ def _explain(
     for leaf, place, why in problems[:_LISTED]:
       near = difflib.get_close_matches(place.key, left, n=1)
       hint = f"; unused: {files.printable(near[0])}" if near else ""
-      lines.append(f"  {leaf}: {place.key} {place.whole()} {why}{hint}")
+      lines.append(f"  {leaf}: {place.key} {place.full_shape()} {why}{hint}")
   if left:
     lines.append(f"{len(left)} arrays are unused:")
     for key in left[:_LISTED]:

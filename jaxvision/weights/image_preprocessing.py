@@ -182,8 +182,8 @@ def of_row(row: published.PublishedFile) -> Preprocessing:
   )
 
 
-def write_beside(path: str | os.PathLike[str], of: Preprocessing) -> str:
-  """Writes the preprocessing next to a weight file, where `beside` reads it.
+def write_stored(path: str | os.PathLike[str], of: Preprocessing) -> str:
+  """Writes the preprocessing next to a weight file, for `read_stored`.
 
   Returns:
     The path of the file, STEM.preprocessing.json.
@@ -216,7 +216,7 @@ def keep(
     The path of the preprocessing file; "" if none is needed.
   """
   _own(pathlib.Path(path)).unlink(missing_ok=True)
-  return "" if means(implied()) == means(of) else write_beside(path, of)
+  return "" if means(implied()) == means(of) else write_stored(path, of)
 
 
 def means(of: Preprocessing) -> tuple:
@@ -224,7 +224,7 @@ def means(of: Preprocessing) -> tuple:
   return of.image_size, transforms(of), of.mean, of.std
 
 
-def beside(path: str | os.PathLike[str]) -> Preprocessing | None:
+def read_stored(path: str | os.PathLike[str]) -> Preprocessing | None:
   """Reads the preprocessing file next to weights; None if there is none.
 
   The files are STEM.preprocessing.json (jaxvision), config.json (timm) and
@@ -235,7 +235,7 @@ def beside(path: str | os.PathLike[str]) -> Preprocessing | None:
   """
   path = pathlib.Path(path)
   readers = {
-    _own(path): _ours,
+    _own(path): _jaxvision,
     path.with_name("config.json"): _timm,
     path.with_name("preprocessor_config.json"): _hugging_face,
   }
@@ -267,7 +267,7 @@ def _read(
     ) from error
 
 
-def _ours(value: Mapping[str, Any]) -> dict[str, Any]:
+def _jaxvision(value: Mapping[str, Any]) -> dict[str, Any]:
   height, width = map(int, value["image_size"])
   calls = tuple(map(str, value["eval_transforms"]))
   data.make_host_transform(calls)

@@ -153,13 +153,13 @@ def _stated(
   """The preprocessing published for this file, or in a file next to it."""
   row = published_row(path_or_url, path)
   listed = records.of_row(row) if row and row.model == name else None
-  beside = records.beside(path) or _on_hub(os.fspath(path_or_url), listed)
-  if listed is None or beside is None:
-    return listed or beside
-  if records.means(listed) == records.means(beside):
+  stored = records.read_stored(path) or _on_hub(os.fspath(path_or_url), listed)
+  if listed is None or stored is None:
+    return listed or stored
+  if records.means(listed) == records.means(stored):
     return listed
   note = f"contradicted by published.csv: {records.describe(listed)}"
-  return records.with_notes(beside, note)
+  return records.with_notes(stored, note)
 
 
 def _on_hub(address: str, listed: Preprocessing | None) -> Preprocessing | None:
@@ -172,7 +172,7 @@ def _on_hub(address: str, listed: Preprocessing | None) -> Preprocessing | None:
       fetched = fetch.local_path(f"hf-hub:{repository}:{each}")
     except (OSError, ValueError):
       continue
-    if found := records.beside(fetched):
+    if found := records.read_stored(fetched):
       return found
   return None
 

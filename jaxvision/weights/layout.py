@@ -54,7 +54,7 @@ class Place:
   part: int = 0
   parts: int | None = 1
 
-  def whole(self, length: int = 0) -> Shape:
+  def full_shape(self, length: int = 0) -> Shape:
     """Returns the shape of the complete array in the file.
 
     `length` is its first axis if the number of parts is unknown.
@@ -75,10 +75,10 @@ class Place:
     Axes of length 1 can be absent, but not at another position: (c, 1, 1, 3) is
     not (c, 1, 3, 1).
     """
-    whole = self.whole(shape[0] if shape else 0)
-    alike = len(shape) != len(whole) and _long(shape) == _long(whole)
-    if shape != whole and not alike:
-      raise ValueError(f"{shape} instead of {whole}")
+    full = self.full_shape(shape[0] if shape else 0)
+    alike = len(shape) != len(full) and _long(shape) == _long(full)
+    if shape != full and not alike:
+      raise ValueError(f"{shape} instead of {full}")
 
   def from_file(self, array: np.ndarray, shape: Shape) -> np.ndarray:
     """Converts the complete array of the file to the array of jaxvision.
@@ -147,7 +147,7 @@ def same(key: str, shape: Shape) -> Place:
   return Place(key, shape, shape, range(len(shape)))
 
 
-def as_ours(path: str, shape: Shape) -> Place:
+def with_own_path(path: str, shape: Shape) -> Place:
   """The place of an array under jaxvision's path, without its collection."""
   return same(path.partition("/")[2], shape)
 

@@ -227,5 +227,5 @@ def implied_options(
     return run_folder.implied_options(path)
   file = opened.open_weights(path, name)
   return opened.options(
-    file, name, given={}, image_size=image_size, whole=False
+    file, name, given={}, image_size=image_size, complete=False
   )

@@ -100,7 +100,7 @@ def options(
   *,
   given: Mapping[str, Any],
   image_size: Size | None,
-  whole: bool = True,
+  complete: bool = True,
 ) -> dict[str, Any]:
   """Returns the model options that a file implies.
 
@@ -109,7 +109,7 @@ def options(
     name: name of the model.
     given: options of the caller, which have priority.
     image_size: image size that the file is loaded for, if stated.
-    whole: whether an ambiguous option is an error; else it is not included.
+    complete: whether an ambiguous option is an error; else it is not included.
 
   Raises:
     ValueError: the shapes are invalid or ambiguous.
@@ -127,7 +127,7 @@ def options(
   try:
     found["positions"] = _positions(opened, name, found, image_size)
   except ValueError:
-    if whole:
+    if complete:
       raise
     del found["positions"]
   return found

@@ -23,7 +23,7 @@ LAYOUTS: tuple[Layout, ...] = (
   *convnets.LAYOUTS,
 )
 # Not counted as parameters: running averages, and positions (as patches vary).
-_LEFT_OUT = re.compile(
+_NOT_COUNTED = re.compile(
   r".*(running_mean|running_var|/mean|/var|pos_emb\w*|position_emb\w*)$"
 )
 _CLASSES = 1000  # classes in the parameter count of a ModelSpec
@@ -164,7 +164,7 @@ def candidates(found: Recognized) -> list[tuple[str, int]]:
   body = sum(
     array.size
     for key, array in found.arrays.items()
-    if key not in head and not _LEFT_OUT.match(key)
+    if key not in head and not _NOT_COUNTED.match(key)
   )
   kernel, bias = (found.arrays.get(key) for key in head)
   # Number of inputs of the classifier.

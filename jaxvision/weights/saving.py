@@ -124,7 +124,7 @@ def _check(
     )
   places = {leaf: chosen.place(leaf, a.shape) for leaf, a in stored.items()}
   shaped = {
-    place.key: np.broadcast_to(np.float32(0), place.whole(1))
+    place.key: np.broadcast_to(np.float32(0), place.full_shape(1))
     for place in places.values()
   }
   implied = chosen.options(shaped, name)

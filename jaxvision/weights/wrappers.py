@@ -26,7 +26,7 @@ _AVERAGES = (
   "shadow",
   "shadow_params",
 )
-_WORDS = (
+_PREFIXES = (
   *_AVERAGES,
   "module",
   "model",
@@ -41,7 +41,7 @@ _WORDS = (
   "_forward_module",
   "_fsdp_wrapped_module",
 )
-_ORDERED = "|".join(sorted(_WORDS, key=len, reverse=True))
+_ORDERED = "|".join(sorted(_PREFIXES, key=len, reverse=True))
 _PREFIX = re.compile(rf"(?:(?:{_ORDERED})[./])+")
 # Counters that averaging wrappers store next to the network.
 _COUNTERS = re.compile(

@@ -11,7 +11,7 @@ from jaxvision.layers import barriers
 
 def _chain(x, *, depth=6):
   for _ in range(depth):
-    x = barriers.settled(x + jnp.tanh(x.mean(-1, keepdims=True)) * x)
+    x = barriers.cotangent_barrier(x + jnp.tanh(x.mean(-1, keepdims=True)) * x)
   return x
 
 
@@ -20,12 +20,12 @@ def test_changes_no_value_and_no_derivative():
   plain = jax.jit(lambda x: (x * 3, jax.grad(lambda x: (x**3).sum())(x)))
   settled = jax.jit(
     lambda x: (
-      barriers.settled(x * 3),
-      jax.grad(lambda x: barriers.settled(x**3).sum())(x),
+      barriers.cotangent_barrier(x * 3),
+      jax.grad(lambda x: barriers.cotangent_barrier(x**3).sum())(x),
     )
   )
   jax.tree.map(np.testing.assert_array_equal, settled(x), plain(x))
-  _, tangent = jax.jvp(barriers.settled, (x,), (x,))
+  _, tangent = jax.jvp(barriers.cotangent_barrier, (x,), (x,))
   np.testing.assert_array_equal(tangent, x)
   assert np.isfinite(jax.grad(lambda x: _chain(x).sum())(x)).all()
 

@@ -112,7 +112,7 @@ def _beside(folder, **contents):
   for name, content in contents.items():
     text = content if isinstance(content, str) else json.dumps(content)
     (folder / f"{name}.json").write_text(text, "utf-8")
-  return image_preprocessing.beside(folder / "model.safetensors")
+  return image_preprocessing.read_stored(folder / "model.safetensors")
 
 
 def test_timms_config_beside_a_file(tmp_path):
@@ -182,8 +182,8 @@ def test_what_is_written_is_read(tmp_path):
     std=(0.2,),
     eval_transforms=("resize((20, 30))",),
   )
-  path = image_preprocessing.write_beside(tmp_path / "model.npz", of)
-  found = image_preprocessing.beside(tmp_path / "model.npz")
+  path = image_preprocessing.write_stored(tmp_path / "model.npz", of)
+  found = image_preprocessing.read_stored(tmp_path / "model.npz")
   assert path in found.source
   assert (found.image_size, found.mean, found.std) == ((20, 30), (0.1,), (0.2,))
   assert found.eval_transforms == of.eval_transforms

@@ -222,7 +222,7 @@ def test_published_sizes_are_recognized(name):
   )
   for leaf, shape in template.items():
     place = layout.place(leaf, shape.shape)
-    arrays[place.key] = np.broadcast_to(np.float32(0), place.whole())
+    arrays[place.key] = np.broadcast_to(np.float32(0), place.full_shape())
   found = recognition.recognize(arrays, source="it")
   assert found.layout is layout
   assert recognition.candidates(found)[0] == (name, 0)

@@ -39,7 +39,7 @@ class Study:
     space: the search space.
     seed: seed of the draws.
     beat: seconds between heartbeats.
-    alone: a context in which no other worker changes the study.
+    exclusive: a context in which no other worker changes the study.
   """
 
   handle: Any
@@ -47,7 +47,7 @@ class Study:
   space: Space
   seed: int
   beat: float
-  alone: Callable[[], contextlib.AbstractContextManager[Any]]
+  exclusive: Callable[[], contextlib.AbstractContextManager[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,8 +139,8 @@ def open_study(
     handle.enqueue_trial(picks, user_attrs=attributes)
   # Optuna relies on row locks, which SQLite lacks: two workers could claim the
   # same trial. Workers with SQLite share one machine, so a file lock works.
-  alone = lock if storage.is_sqlite(url) else contextlib.nullcontext
-  return Study(handle, opened, search_space, seed, beat, alone)
+  exclusive = lock if storage.is_sqlite(url) else contextlib.nullcontext
+  return Study(handle, opened, search_space, seed, beat, exclusive)
 
 
 def claim(study: Study) -> Trial | None:
@@ -173,14 +173,14 @@ def _take(study: Study, key: int) -> bool:
   """Claims a trial; False if another worker has claimed it."""
   # Send a heartbeat first: a running trial must never be without one.
   study.storage.record_heartbeat(key)
-  with study.alone():
+  with study.exclusive():
     return study.storage.set_trial_state_values(key, _state("RUNNING"))
 
 
 def requeue_dead(study: Study) -> None:
   """Marks the trials of dead workers as failed, and queues them again."""
   optuna = storage.import_optuna()
-  with storage.without_warnings(), study.alone():
+  with storage.without_warnings(), study.exclusive():
     optuna.storages.fail_stale_trials(study.handle)
   for frozen in _latest(study.handle.get_trials(deepcopy=False)):
     if frozen.state.name != "FAIL" or "reason" in frozen.user_attrs:
@@ -290,7 +290,7 @@ def _if_running(study: Study) -> Iterator[list[bool]]:
   """Yields a list: [True], or [] if the trial had ended before the change."""
   optuna, mine = storage.import_optuna(), [True]
   try:
-    with study.alone():
+    with study.exclusive():
       yield mine
   except optuna.exceptions.UpdateFinishedTrialError:
     mine.clear()

@@ -40,13 +40,13 @@ def locked(workdir: Path) -> Iterator[None]:
 
 
 def claim(
-  workdir: Path, asked: Experiment, *, file: str, **how: Any
+  workdir: Path, experiment: Experiment, *, file: str, **how: Any
 ) -> dict[str, Any]:
   """Writes sweep.json, or checks that the folder belongs to the same sweep.
 
   Args:
     workdir: the sweep's folder.
-    asked: the experiment.
+    experiment: the experiment.
     file: the experiment file.
     **how: searcher, draws, seed and number of trials.
 
@@ -58,8 +58,8 @@ def claim(
   """
   content = {
     "experiment": file,
-    **dataclasses.asdict(dataclasses.replace(asked, copies={})),
-    "space": space.describe(asked.space),
+    **dataclasses.asdict(dataclasses.replace(experiment, copies={})),
+    "space": space.describe(experiment.space),
     **how,
   }
   del content["copies"]
@@ -71,9 +71,9 @@ def claim(
     return found
   title = files.printable(workdir.resolve().name)
   content[_NAME] = f"{title}-{uuid.uuid4().hex[:8]}"
-  for bundle in asked.copies.values():
+  for bundle in experiment.copies.values():
     user_code.allow(bundle)
-  content["code"] = user_code.write_copies(workdir, asked.copies)
+  content["code"] = user_code.write_copies(workdir, experiment.copies)
   files.write_json(path, content)
   return content
 

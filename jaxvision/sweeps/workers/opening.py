@@ -77,8 +77,8 @@ def open_sweep(
     )
   copies = user_code.read_copies(workdir, content.get("code", {}))
   for written, bundle in copies.items():
-    asked = experiment.copies.get(written)
-    if asked and asked.digest != bundle.digest:
+    given = experiment.copies.get(written)
+    if given and given.digest != bundle.digest:
       _LOGGER.warning(
         "%s has changed since the start of the sweep; the sweep uses the copy "
         "in %s; to use the new file, give another --workdir",

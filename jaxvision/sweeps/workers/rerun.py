@@ -37,8 +37,8 @@ def rerun_best(
   """
   workdir = pathlib.Path(workdir)
   content = sweep_folder.read_definition(workdir)
-  asked = content["objective"]
-  aim = Objective(asked["metric"], asked["goal"], asked["at"])
+  stored = content["objective"]
+  aim = Objective(stored["metric"], stored["goal"], stored["at"])
   settings = _best_settings(workdir, aim)[:top]
   if not settings:
     raise ValueError(f"no trial of {workdir} is complete; run the sweep first")

@@ -221,8 +221,8 @@ def make_watch_all(sweep: Sweep, trials: Sequence[Trial]) -> WatchAll:
     progress = pruning.progress(step, total)
     passes = bool(rules) and pruning.passes(rules, curves[i], progress)
     curves[i][progress] = values[aim.metric]
-    waits = _REPORT_SECONDS * len(trials)
-    if not passes and time.monotonic() - stored_at[i] < waits:
+    interval = _REPORT_SECONDS * len(trials)
+    if not passes and time.monotonic() - stored_at[i] < interval:
       return True
     stored_at[i] = time.monotonic()
     return study.report(sweep.study, trials[i], progress, curves[i][progress])

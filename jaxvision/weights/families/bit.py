@@ -110,7 +110,7 @@ LAYOUTS = (
     "big_vision",
     ".npz",
     sign=r"root_block/conv_root/kernel",
-    place=layout.as_ours,
+    place=layout.with_own_path,
     clean=_unwrapped,
     options=functools.partial(_options, stem="root_block/conv_root/kernel"),
     **_BIT,

@@ -45,7 +45,7 @@ LAYOUTS = (
     "authors",
     ".npz",
     sign=re.escape("MixerBlock_0/token_mixing/Dense_0/kernel"),
-    place=layout.as_ours,
+    place=layout.with_own_path,
     clean=_clean,
     **_MIXER,
   ),

@@ -289,7 +289,7 @@ LAYOUTS = (
   Layout(
     "big_vision",
     sign=r"Transformer/encoderblock_0/MlpBlock_0/Dense_0/kernel",
-    place=layout.as_ours,
+    place=layout.with_own_path,
     options=functools.partial(_npz_options, learned=grids.UNDECIDED),
     **_NPZ,
   ),
