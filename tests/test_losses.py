@@ -83,7 +83,7 @@ def test_a_loss_is_per_example(name):
 
 @pytest.mark.parametrize("name", ["softmax", "sigmoid", "square"])
 def test_the_loss_of_a_mixture_is_the_mixture_of_the_losses(name):
-  """What mixup relies on."""
+  """The property that mixup needs."""
   loss = losses.create(name)
   logits, _, first = _random()
   second = np.roll(first, 2, axis=1)

@@ -1,6 +1,6 @@
 """Tests of checkpoints: exact, verified, and never the last one lost.
 
-Nothing here starts a process; what a killed one leaves is written by hand.
+No test starts a process; files of killed processes are written by the tests.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _RECORD = {"step": 1, "seconds": 2.5, "window": {"loss": 0.1}, "best": None}
 
 @pytest.fixture
 def collect():
-  """So that it tells of them here, and not in the middle of another test."""
+  """Collects garbage here, so warnings do not appear in another test."""
   yield
   gc.collect()
 
@@ -123,7 +123,7 @@ def test_a_state_moves_to_another_mesh(tmp_path, devices, later):
 @pytest.mark.parametrize("devices", [4, 1])
 @pytest.mark.parametrize("split", ["before", "after", "both"])
 def test_a_state_moves_to_another_layout(tmp_path, split, devices):
-  """From 8 devices on, split along "fsdp" or whole on each."""
+  """On 8 devices, split along "fsdp" or replicated."""
   state, saved = _state(7), jax.tree.map(np.asarray, _state(7))
   rules = ((".*", "fsdp(min_size=1)"),)
 
@@ -169,7 +169,7 @@ def test_a_state_may_be_donated_while_it_is_being_saved(tmp_path):
 
 
 def test_the_record_may_change_while_it_is_being_saved(tmp_path, monkeypatch):
-  """What the thread that writes it is given is a copy, to the bottom."""
+  """The writing thread gets a deep copy of the record."""
   record, given = {"window": {"loss": 1.0}}, []
   with checkpoint.open_manager(tmp_path) as manager:
     monkeypatch.setattr(
@@ -212,7 +212,7 @@ def test_the_best_survives_a_restart(tmp_path):
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_a_score_that_comes_later_counts_as_well(tmp_path, restarts):
-  """Of step 2 it is told when it is on disk, perhaps by another process."""
+  """The score of step 2 is added after the save, also by another process."""
   state, scores = _on(_MESH, _state()), [0.3, None, 0.2, None, None]
   with contextlib.ExitStack() as stack:
     manager = stack.enter_context(checkpoint.open_manager(tmp_path, keep=1))

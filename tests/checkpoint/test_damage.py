@@ -1,6 +1,6 @@
 """A checkpoint of which any bit was flipped is refused, or read as it was.
 
-The oracle is what was saved. Files that nobody reads may hold anything.
+The oracle is the saved state. Files that are not read may have any content.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ def _save(folder, *steps):
 
 
 def _read(folder, step=2):
-  """Its state, record and whether it is the best, or None if refused."""
+  """(state, record, is it the best) of a checkpoint; None if refused."""
   try:
     with checkpoint.open_saved(folder) as manager:
       state, record = checkpoint.restore_step(manager, step, _TEMPLATE)
@@ -64,7 +64,7 @@ def _read(folder, step=2):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-  """A workdir with one checkpoint, and what is read of it."""
+  """A workdir with one checkpoint, and its content."""
   folder = tmp_path_factory.mktemp("saved")
   _save(folder, 2)
   yield folder, _read(folder)
@@ -143,7 +143,7 @@ def test_a_score_that_is_no_json_does_not_block_the_run(tmp_path, text):
     assert checkpoint.restore(manager, _TEMPLATE)[1]["step"] == 2
 
 
-# What orbax fails on; the others it takes as if there were no note.
+# Damage that orbax refuses; it ignores the metadata file in other cases.
 _NOTES = (
   '{"init_timestamp_nsecs": "x"}',
   '{"custom_metadata": {"a": 1}, "unknown": 1}',

@@ -1,4 +1,4 @@
-"""`jaxvision launch`: what it takes apart, and how it explains mistakes."""
+"""`jaxvision launch`: parsing of the command, and error messages."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _TRAIN = ("train", "--config", _RECIPE, "--workdir", "/shared/run")
 
 
 def _shown(capsys, *words):
-  """What a dry run prints."""
+  """The output of a dry run."""
   assert cli.main(["launch", *words]) == 0
   return capsys.readouterr().out
 
@@ -54,7 +54,7 @@ def test_all_after_the_options_is_the_command(separator, tmp_path, capsys):
   ],
 )
 def test_dry_runs_leave_nothing(words, tmp_path, capsys, monkeypatch):
-  monkeypatch.setenv("PATH", "")  # no engine is asked
+  monkeypatch.setenv("PATH", "")  # no launcher is called
   train = ["train", "--config", _RECIPE, "--workdir", str(tmp_path / "run")]
   shown = _shown(capsys, *words, "--dry-run", "--", *train)
   assert str(tmp_path / "run" / "launch") in shown
@@ -89,7 +89,7 @@ def test_the_password_of_a_storage_is_shown_nowhere(
 
 
 def test_local_processes_have_the_storage_in_their_environment(tmp_path):
-  """A program in the place of Python says what it was given."""
+  """A program instead of Python prints its arguments."""
   job = launch.job.Job(
     command=("sweep", "--workdir", "w"),
     folder=tmp_path / "launch",
@@ -224,6 +224,6 @@ def test_wrong_arguments_show_the_usage(words, expected, capsys):
 
 
 def test_the_exit_code_is_that_of_the_run(tmp_path):
-  """`jaxvision` says 2 where the processes do."""
+  """`jaxvision` exits with 2 if the processes do."""
   words = [f"--logs={tmp_path}", "--", "report", str(tmp_path / "none")]
   assert cli.main(["launch", "local", "--processes=1", *words]) == 2

@@ -18,7 +18,7 @@ from jaxvision.cli.main import make_parser
 from jaxvision.processes import exit_codes
 
 _DIGITS = spawned.recipe("digits.py:linear")
-# What starts fast must not import these.
+# Commands that start fast must not import these.
 _HEAVY = (
   "numpy",
   "jax",
@@ -186,7 +186,7 @@ def test_wrong_arguments_show_the_usage(arguments, expected, capsys):
   assert expected in capsys.readouterr().err
 
 
-# Options that are paths, wherever they stand.
+# Options that are paths, in any position.
 _PATHS = {
   *("class_names", "config", "data", "data_dir", "experiment", "file"),
   *("images", "json", "logs", "output", "rerun", "runs", "sheet", "source"),
@@ -416,7 +416,7 @@ def test_no_memory_is_said_in_words(monkeypatch, capsys, error):
 def test_dead_data_workers_end_a_run_as_their_signal_would(
   status, code, again, monkeypatch, capsys
 ):
-  """So that a launcher starts the command again, which may then go on."""
+  """A launcher then starts the command again, which can resume."""
 
   def fail(*_):
     raise data.WorkerDied("data worker 7 was ended", status)

@@ -54,12 +54,12 @@ def test_list_in_a_terminal_fits_and_is_cut_nowhere(columns):
   for spec in map(models.spec, models.names("vgg1?")):
     assert f"{spec.parameters:,}" in words
     assert set(spec.top1_source.split()) <= set(words)
-  # Models of one paper stand together below it.
+  # Models of one paper are listed below it.
   assert " ".join(words).count(models.spec("vgg16").paper) == 1
 
 
 def _in_terminal(arguments, columns):
-  """Returns what is printed in a terminal so wide."""
+  """Returns the output in a terminal of this width."""
   terminal, theirs = pty.openpty()
   size = struct.pack("HHHH", 50, columns, 0, 0)
   fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
@@ -87,7 +87,7 @@ def _read(terminal):
 
 
 def _layers(capsys):
-  """The table of layers, below which the options stand."""
+  """The table of layers, with the options below."""
   rows = _rows(capsys)
   return rows[: next(i for i, row in enumerate(rows) if row[0] == "options,")]
 

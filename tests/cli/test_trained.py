@@ -17,7 +17,7 @@ SIDE = 8
 
 
 def _images(count, *, seed):
-  """Images (n, 8, 8, 3) whose colour tells their class, and labels."""
+  """Images (n, 8, 8, 3) with one colour per class, and labels."""
   rng = np.random.default_rng(seed)
   labels = np.arange(count) % 3
   images = rng.integers(0, 120, (count, SIDE, SIDE, 3))
@@ -157,7 +157,7 @@ def test_predictions_as_csv(trained, tmp_path, capsys):
   ]
   named = [each for image in expected for each in image.get("top", ())]
   for row, each in zip(rows, named, strict=False):
-    # A spreadsheet would compute what begins with "=".
+    # A spreadsheet would compute a cell that starts with "=".
     assert row["class"].removeprefix("'") == each["class"]
     assert not row["class"].startswith("=")
     assert float(row["probability"]) == each["probability"]

@@ -13,7 +13,7 @@ from jaxvision.weights import class_names
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-  """A whole ViT-Ti/16 of random weights, for images of 32 pixels."""
+  """A complete ViT-Ti/16 with random weights, for images of 32 pixels."""
   path = tmp_path_factory.mktemp("weights") / "vit.npz"
   model = models.create("vit_ti16", num_classes=1000)
   weights.save(path, "vit_ti16", random_variables(model, 32))

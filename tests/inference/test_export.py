@@ -1,4 +1,4 @@
-"""Exported models compute what the models do, where this package is not."""
+"""Exported models give the model's outputs without jaxvision."""
 
 import pathlib
 import re
@@ -36,7 +36,7 @@ MODELS = {
 
 
 def _model(name, *, channels=3):
-  """Returns a small model and variables none of which is as it started."""
+  """Returns a small model and variables that differ from initial values."""
   model = models.create(name, num_classes=5, **MODELS[name])
   shapes = jax.eval_shape(
     lambda: model.init(
@@ -75,7 +75,7 @@ def test_probabilities_are_those_of_the_model(name, tmp_path):
   assert artifact.platforms == ("cpu", "cuda", "tpu")
   for batch in (1, 3):
     images = _images(batch)
-    # Pixels rounded otherwise would differ by more than what is compared.
+    # Other rounding of pixels would exceed the tolerance.
     pixels = data.normalize(jnp.asarray(images), data.Normalization(MEAN, STD))
     logits = jax.jit(model.apply, static_argnames="train")(
       variables, pixels, train=False

@@ -1,4 +1,4 @@
-"""What a trained run says is what its model says."""
+"""Inference with a run gives the outputs of its model."""
 
 import dataclasses
 import os
@@ -276,7 +276,7 @@ def test_a_state_that_is_not_finite_is_refused_by_all(
     assert cli.main([*words]) == cli.DIVERGED, words
     error = capsys.readouterr().err
     assert f"checkpoints/4 has NaN or infinity in {part}/" in error
-  # The one before it is good, and can be asked for.
+  # The previous checkpoint is intact and can be chosen.
   assert inference.load_run(copy, which="2").step == 2
 
 

@@ -1,4 +1,4 @@
-"""Cells: what is dropped, what is projected, what an unknown input needs."""
+"""Cells: dropped operations, projections, unknown names."""
 
 import functools
 

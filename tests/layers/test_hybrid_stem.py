@@ -31,7 +31,7 @@ def test_map_has_the_stride_and_the_features_of_its_last_block(
 ):
   assert hybrid_stem.stride(units) == stride
   init = _Stem(units).init_with_output
-  for size in (64, 50):  # SAME: also what is left over makes a position
+  for size in (64, 50):  # SAME: a remainder gives one more position
     shape, _ = jax.eval_shape(init, jax.random.key(0), _images(size))
     side = -(-size // stride)
     assert shape.shape == (1, side, side, features)
@@ -49,7 +49,7 @@ def test_names_are_those_of_the_published_files():
 
 
 def test_units_start_as_the_identity():
-  """Their last scale starts at 0; what comes in is not negative."""
+  """The last scale starts at 0, and the input is not negative."""
   images = _images(32)
   init = jax.jit(_Stem((1,)).init_with_output)
   one, variables = init(jax.random.key(0), images)

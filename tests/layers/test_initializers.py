@@ -93,7 +93,7 @@ def test_what_does_not_exist_is_an_error(text, message):
     initializers.create(text)
 
 
-# What jax.nn.initializers has of them.
+# The same initialisers in jax.nn.initializers.
 SAME_AS_JAX = {
   "glorot_normal": jax.nn.initializers.glorot_normal(),
   "glorot_uniform": jax.nn.initializers.glorot_uniform(),

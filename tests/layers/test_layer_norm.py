@@ -1,4 +1,4 @@
-"""Layer normalisation beside the formula in float64 and beside Flax's."""
+"""Layer normalisation against the formula in float64 and against Flax."""
 
 import functools
 

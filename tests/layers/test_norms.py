@@ -23,7 +23,7 @@ def _images(*, mean=0.5):
 
 
 def _affine():
-  """Scale and bias, as none of them starts."""
+  """Scale and bias that differ from their initial values."""
   rng = np.random.default_rng(1)
   scale = rng.uniform(0.5, 2, 6).astype(np.float32)
   return {"scale": scale, "bias": rng.normal(size=6).astype(np.float32)}
@@ -78,7 +78,7 @@ DEFINITIONS = {
   "group_norm(2)": _group_norm,
   "layer_norm": _layer_norm,
 }
-# Means that are large beside the deviations, which must not cancel.
+# Means are large compared with the deviations; there must be no cancellation.
 MEAN = 3e3
 
 every_norm = pytest.mark.parametrize("norm", DEFINITIONS)
@@ -144,7 +144,7 @@ def _odd_one_out():
 )
 @pytest.mark.parametrize("norm", ["batch_norm", "ghost_batch_norm(2)"])
 def test_the_variance_does_not_cancel(norm, x, devices):
-  """In float64 of numpy; from the first step on, whatever the averages are."""
+  """Against numpy in float64, from the first step, for any averages."""
   mesh = parallel.make_mesh(jax.devices()[:devices])
   module = _create(norm, momentum=0.0)
   variables = module.init(jax.random.key(0), x)
@@ -247,7 +247,7 @@ def test_ghosts_have_the_gradient_of_their_definition():
 def test_ghosts_that_do_not_divide_the_batch_are_an_error():
   with pytest.raises(ValueError, match="batch of 4 is not a multiple of the 3"):
     _train_apply("ghost_batch_norm(3)", _images())
-  # In evaluation there are none.
+  # Evaluation has no batch statistics.
   _train_apply("ghost_batch_norm(3)", _images(), train=False)
 
 

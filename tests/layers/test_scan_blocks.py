@@ -1,4 +1,4 @@
-"""Scanned blocks compute what the same blocks written out compute."""
+"""Scanned blocks give the same results as a loop over the blocks."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""The encoder: attention beside Flax's, and what is dropped where."""
+"""The encoder: attention against Flax, dropout and stochastic depth."""
 
 import functools
 
@@ -92,7 +92,7 @@ def test_a_tap_of_the_query_sees_the_queries():
 
 
 def test_rotary_attention_sees_displacements_only():
-  """Turning every token further, alike, changes nothing; one alone does."""
+  """Rotating all tokens equally changes nothing; rotating one token does."""
   x = _tokens(2, 6)
   variables = _variables(_attention(), x)
   angles = positions.rotary((2, 3), head_size=4)

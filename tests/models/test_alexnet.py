@@ -70,7 +70,7 @@ def test_response_norm_equals_loops():
   rng = np.random.default_rng(0)
   x = (100 * rng.normal(size=(2, 3, 7))).astype(np.float32)
   expected = _response_norm_by_loops(x)
-  # The squares matter: without them every value would be divided alike.
+  # The squares matter: without them all values would have the same divisor.
   assert np.std(expected / x) > 0.01
   actual = alexnet.local_response_norm(jnp.asarray(x))
   np.testing.assert_allclose(actual, expected, rtol=1e-5)

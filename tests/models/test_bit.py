@@ -1,4 +1,4 @@
-"""BiT: what sets it apart from a ResNet; its logits are compared elsewhere."""
+"""BiT: its differences from a ResNet; parity tests compare its logits."""
 
 import functools
 

@@ -173,7 +173,7 @@ def test_initial_kernels_have_the_variance_of_the_authors_code():
 
   assert np.sqrt(2 / (9 * 32)) == std(params["conv_stem"]["kernel"])
   assert np.sqrt(2 / 256) == std(block["conv_pwl"]["kernel"])
-  # Two over the taps of one channel, whatever the number of channels.
+  # Two over the taps of one channel, for any number of channels.
   assert np.sqrt(2 / 25) == std(block["conv_dw"]["kernel"])
   channels = np.asarray(block["conv_dw"]["kernel"]).reshape(25, -1)
   assert np.abs(np.corrcoef(channels.T) - np.eye(96)).max() < 0.9

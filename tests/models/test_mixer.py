@@ -1,4 +1,4 @@
-"""MLP-Mixer: what mixes with what, its sizes, and its stochastic depth."""
+"""MLP-Mixer: mixing of patches and channels, sizes, stochastic depth."""
 
 import functools
 
@@ -47,7 +47,7 @@ def test_classifier_starts_at_its_bias():
 
 
 def test_patches_can_be_relabelled_together_with_the_token_weights():
-  """Only the perceptron across patches knows where a patch is."""
+  """Only the perceptron across patches depends on the positions."""
   model = _model()
   variables = _variables(model)
   rows = IMAGES.reshape(3, 3, 4, 12, 3)  # three rows of patches

@@ -1,4 +1,4 @@
-"""The door, and what every model must do, on a small variant of each.
+"""Creation of models, and properties of all models, on small variants.
 
 To rewrite the golden texts after an intended change, run this file as a script.
 """
@@ -277,8 +277,8 @@ def test_gradients_reach_every_parameter(name):
 def _silent(gradient):
   """Returns the paths of zeros that the network's mathematics does not imply.
 
-  A bias of all keys shifts every attention logit alike, which softmax cancels;
-  a bias of all channels of a token is what LayerNorm subtracts.
+  A bias of all keys shifts all attention logits equally, so softmax cancels it.
+  LayerNorm subtracts a bias of all channels of a token.
   """
   gradient = trees.flatten(gradient)
   for path, leaf in gradient.items():
@@ -293,7 +293,7 @@ def _silent(gradient):
 
 @quick_small
 def test_loss_falls_from_the_initialisation(name):
-  """Below what the classifier's biases can reach, so the images matter."""
+  """Below the loss of the classifier's biases alone, so the images matter."""
   model, images = _small(name)[0], _images(64, 16, 16, 3)
   init = _jit(functools.partial(model.init, train=False))
   variables = init(jax.random.key(0), images[:1])

@@ -210,7 +210,7 @@ def test_training_steps_are_counted_and_nothing_else():
   )
   step = updated["progress"]["step"]
   assert (step.dtype, step.shape, float(step)) == (jnp.float32, (), 8)
-  # Nor does a moving average of the counter harm, as evaluation reads none.
+  # A moving average of the counter has no effect: evaluation does not use it.
   logits = _logits(model, variables, images)
   variables["progress"] = {"step": np.float32(1e9)}
   np.testing.assert_array_equal(_logits(model, variables, images), logits)

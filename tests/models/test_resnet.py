@@ -1,4 +1,4 @@
-"""ResNet against a slow plain version, and what makes it v1.5."""
+"""ResNet against a slow plain version, and the properties of v1.5."""
 
 import functools
 
@@ -180,7 +180,7 @@ def test_bottleneck_strides_on_its_3x3_convolution():
 
 
 def _output_shapes(model, *, size):
-  """Returns the shape of what each module returns, by its path and a slash."""
+  """Returns {path of a module with a slash: shape of its output}."""
   image_shape = (size, size, 3)
   variables = variable_shapes(model, image_shape=image_shape)
   run = functools.partial(

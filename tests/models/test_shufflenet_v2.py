@@ -1,4 +1,4 @@
-"""ShuffleNet v2: what passes each unit, in both layouts, and how it starts."""
+"""ShuffleNet v2: channels of each unit in both layouts, initialisation."""
 
 import functools
 

@@ -153,7 +153,7 @@ def test_representation_is_a_tanh_before_the_classifier():
   variables = _variables(model)
   params = variables["params"]
   images = _images(2, 8, 12, 2)
-  # The classifier of the plain model can hand on what it classifies.
+  # The classifier of the plain model can be an identity.
   identity = {"kernel": np.eye(12), "bias": np.zeros(12)}
   token = _logits(
     models.create("vit_ti16", num_classes=12, **SMALL),

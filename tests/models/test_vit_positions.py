@@ -1,4 +1,4 @@
-"""What tells a ViT where its patches lie, and what does not."""
+"""Position embeddings of a ViT, and models without positions."""
 
 import functools
 

@@ -63,7 +63,7 @@ def _assert_equal(a, b):
 
 
 def _optax(name, decay, mask):
-  """Optax's own way to decay only what the mask says."""
+  """Optax's decay with a mask."""
   if name == "sgdw":  # Without momentum it is SGD.
     name = "sgd"
   if name in optimizers.COUPLED_DECAY:
@@ -86,7 +86,7 @@ def _optax(name, decay, mask):
 def test_steps_equal_those_of_optax(name):
   """Two groups here, one masked optimizer there."""
   mask = jax.tree.map(lambda x: x.ndim > 1, PARAMS)
-  if name == "muon":  # Optax has no mask for what it leaves to Adam.
+  if name == "muon":  # Optax has no mask for the parameters of Adam.
     mask["fc"]["kernel"] = False
     rules = (("fc/kernel", 0.0), *ON_KERNELS)
   else:
@@ -287,7 +287,7 @@ def _cs231n(name, x, dx, lr, steps):
   [
     ("momentum", "sgd", {"momentum": 0.9}),
     ("nesterov", "sgd", {"momentum": 0.9, "nesterov": True}),
-    # Optax starts the accumulator at 0.1 unless told otherwise ...
+    # Optax starts the accumulator at 0.1 by default ...
     ("adagrad", "adagrad", {"initial_accumulator_value": 0.0}),
     # ... and adds rmsprop's epsilon inside the root, as TensorFlow does.
     ("rmsprop", "rmsprop", {"eps_in_sqrt": False}),

@@ -140,7 +140,7 @@ _VIT = {
   "drop_path": 0.5,
 }
 _FIRST = r"(embedding|Transformer/(posembed|encoderblock_[01])).*|cls"
-# Model, its options, what is frozen, the last layers that are all frozen.
+# Model, options, frozen parameters, last layers that are completely frozen.
 _DROPPING = {
   "vit": ("vit_ti16", _VIT, r"(?!head).*", "Transformer"),
   "vit without class token": (
@@ -214,7 +214,7 @@ def _applied(model, variables, rules, key):
 
 
 def _trained(model, variables, pattern):
-  """What each layer returns in training, by its path, for two keys."""
+  """{path of a layer: its outputs in training for two keys}."""
   run = jax.jit(
     lambda variables, key: _applied(
       model, variables, ((pattern, None), (".*", 1.0)), key

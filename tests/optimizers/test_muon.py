@@ -1,4 +1,4 @@
-"""Tests of what Muon takes for matrices in jaxvision.optimizers.chain."""
+"""Tests of the matrices of Muon in jaxvision.optimizers."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Tests of sharding: where a state lies, and what moves for it."""
+"""Tests of sharding: placement of a state, and communication."""
 
 import re
 
@@ -178,7 +178,7 @@ def _sizes(text):
     yield np.prod([int(axis) for axis in axes.split(",") if axis])
 
 
-# No size of a parameter has this factor: what has it is of the batch.
+# No parameter size has this factor, so a size with it belongs to the batch.
 MARK = 7
 VIT = {"patch_size": 4, "width": 64, "depth": 2, "mlp_dim": 256, "num_heads": 4}
 MODELS = {

@@ -1,4 +1,4 @@
-"""Tests of jaxvision.plan.advice: what is tried, on a model of the memory."""
+"""Tests of jaxvision.plan.advice: the trials, with a memory model."""
 
 import jax
 import pytest
@@ -138,7 +138,7 @@ def test_the_largest_batch_is_found_where_memory_is_linear(
 
 
 def test_where_it_is_not_linear_halves_are_taken(config):
-  """Of a compiler that squeezes what it must: 40 a device fit, 41 do not."""
+  """A compiler that reduces memory: 40 examples per device fit, 41 do not."""
   tried = []
 
   def measure(config):

@@ -22,7 +22,7 @@ FIGURES = compilation.Figures(
 
 @pytest.fixture
 def ask(monkeypatch, tmp_path):
-  """Asks for the figures of some facts; says whether they had to be made."""
+  """Gets the figures of some facts; returns whether they were computed."""
   monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path))
 
   def is_made(facts):

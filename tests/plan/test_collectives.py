@@ -1,4 +1,4 @@
-"""Tests of jaxvision.plan.collectives: bytes, against what must be sent."""
+"""Tests of jaxvision.plan.collectives: bytes against the minimum."""
 
 import jax
 import jax.numpy as jnp

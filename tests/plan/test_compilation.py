@@ -80,7 +80,7 @@ def test_whole_state_sends_two_gradients(folder, devices):
 def test_split_state_gathers_parameters_and_nothing_else(folder):
   """For the forward and, but for the first layer, the backward pass.
 
-  XLA:CPU has no reduce-scatter: it reduces gradients whole.
+  XLA:CPU has no reduce-scatter: it all-reduces gradients.
   """
   sent = _measure(folder, mesh__fsdp=8, mesh__rules=_EVERY).sent
   gathered = sent["all-gather"]["bytes"] / (4 * _KERNELS * 7 / 8)

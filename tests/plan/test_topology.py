@@ -74,7 +74,7 @@ def test_another_libtpu_than_that_of_jax_is_refused(monkeypatch):
 
 
 def test_jax_says_which_libtpu_it_wants():
-  """What the messages rest on."""
+  """The facts of the messages."""
   wanted = topology._wanted()
   assert wanted.startswith("==")
   assert wanted.count(".") >= 2

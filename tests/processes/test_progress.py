@@ -7,7 +7,7 @@ from jaxvision.processes import progress
 
 
 class Terminal(io.StringIO):
-  """A stream that says it is a terminal."""
+  """A stream that reports to be a terminal."""
 
   def isatty(self):
     return True

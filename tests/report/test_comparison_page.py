@@ -1,4 +1,4 @@
-"""The comparison ranks runs, names what differs, and averages over seeds."""
+"""The comparison ranks runs, lists differences, and averages over seeds."""
 
 import json
 import statistics

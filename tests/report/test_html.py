@@ -1,4 +1,4 @@
-"""Plain text stays plain text wherever it goes; tables sort by value."""
+"""Plain text is escaped everywhere; tables sort by value."""
 
 import pytest
 

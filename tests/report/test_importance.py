@@ -1,4 +1,4 @@
-"""Importance finds what the values follow from, and nothing where none is."""
+"""Importance finds the settings that affect the values, and no others."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _NOISE = _RNG.uniform(0, 1, 80).tolist()
 
 
 def test_an_optimum_in_the_middle_is_seen():
-  # No correlation: the rate matters on both sides alike.
+  # No correlation: the effect of the rate is symmetric.
   values = -np.square(_RATES)
   columns = {"noise": _NOISE, "rate": _RATES, "name": _NAMES}
   found = importance.importances(columns, values)

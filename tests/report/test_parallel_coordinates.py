@@ -1,4 +1,4 @@
-"""Parallel coordinates put each value where its axis says."""
+"""Parallel coordinates place each value correctly on its axis."""
 
 import re
 

@@ -10,7 +10,7 @@ import pytest
 from jaxvision.report import html, provenance
 from jaxvision.runs import reading
 
-# What each start says of itself, beside what a test is about.
+# Fields of each start that a test does not set.
 _START = {"started": "2026-01-31T12:00:00+00:00", "step": 0}
 
 

@@ -1,4 +1,4 @@
-"""The report states the facts of its run, whatever state the run is in."""
+"""The report has the facts of its run, in any state of the run."""
 
 import base64
 import io
@@ -174,7 +174,7 @@ def test_what_differs_from_the_defaults_is_marked(page):
 
 
 def test_the_end_of_the_name_of_a_mistake_is_never_cut(page, workdir):
-  """Names are paths, which begin alike: what does not fit is cut in front."""
+  """Names are paths with equal starts, so a long name is cut at its start."""
   identity = str(_arrays(workdir)["mistake_ids"][0])
   assert f'><bdi dir="ltr">{identity}</bdi></small>' in page.source
   rule = re.search(r"\.pictures small \{(.*?)\}", page.source, re.S)[1]

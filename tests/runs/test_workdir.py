@@ -169,7 +169,7 @@ def test_a_run_began_when_it_was_started_first(tmp_path):
     workdir.add_environment(
       tmp_path, step=step, devices="", backend="", ago=ago
     )
-    # Its file has whole seconds.
+    # The file has integer seconds.
     assert before - 101 <= workdir.began(tmp_path) <= time.time() - 100
   path = tmp_path / "environment.json"
   starts = json.loads(path.read_text())

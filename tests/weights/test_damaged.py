@@ -1,4 +1,4 @@
-"""Damaged and hostile files of weights, beside what the libraries refuse.
+"""Damaged and hostile weight files, compared with refusals of the libraries.
 
 Whether the safetensors package loads a header is stored here; it was asked by
 
@@ -74,7 +74,7 @@ def _refused_by_numpy(path):
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_every_flipped_bit_that_numpy_notices_is_noticed(compressed, tmp_path):
-  """In contents, headers and the list of members alike."""
+  """In contents, headers and the list of members."""
   path = tmp_path / "some.npz"
   save = np.savez_compressed if compressed else np.savez
   save(path, a=np.arange(20, dtype=np.float32), b=np.ones((2, 3)))

@@ -1,4 +1,4 @@
-"""Files of arrays, beside numpy's and safetensors' own readers."""
+"""Files of arrays, against the readers of numpy and safetensors."""
 
 import io
 import pathlib

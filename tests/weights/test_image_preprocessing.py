@@ -128,7 +128,7 @@ def test_timms_config_beside_a_file(tmp_path):
 
 
 def test_hugging_faces_processor_beside_a_file(tmp_path):
-  """transformers' config.json says nothing of images."""
+  """config.json of transformers has nothing about images."""
   found = _beside(
     tmp_path, config={"hidden_size": 3}, preprocessor_config=HUGGING_FACE
   )

@@ -188,7 +188,7 @@ def test_small_stems_are_of_no_published_file(tmp_path):
 def test_repositories_of_the_hub_that_are_not_listed(
   reached, tmp_path, monkeypatch
 ):
-  """Their config.json is fetched; where it cannot be, that is said."""
+  """Their config.json is fetched; a failure gives a note."""
   path = write(tmp_path / "model.safetensors", KEYS["vit timm"])
   beside = tmp_path / "elsewhere"
   beside.mkdir()

@@ -1,4 +1,4 @@
-"""What `weights.load` makes of files that are well, and of others."""
+"""`weights.load` with intact files and with others."""
 
 import jax
 import numpy as np

@@ -203,7 +203,7 @@ def test_logits_are_those_of_the_library(name, tmp_path):
   loaded, variables = weights.load(path, model, image_size=size, **options)
   actual = _logits(loaded, variables, images)
   np.testing.assert_allclose(actual, LOGITS[name], rtol=1e-4, atol=1e-4)
-  # And back: as it was written, with what the file does not tell.
+  # Saving it again gives the same file, with options that it does not imply.
   again = tmp_path / "again.safetensors"
   weights.save(again, model, variables, model=loaded, image_size=size)
   twice, same = weights.load(again, model)
@@ -257,7 +257,7 @@ def test_squares_are_taken_for_squares_with_a_warning(tmp_path, caplog):
   weights.load(path, "vit_ti16", image_size=96, **VIT)
   assert "64 patches are used as a grid of 8x8" in caplog.text
   caplog.clear()
-  # 14x14 is what the model is published for, at any size that is wanted.
+  # 14x14 is a published grid of the model, for any target size.
   weights.load(_vit(tmp_path, 196), "vit_ti16", image_size=(64, 96), **VIT)
   assert not caplog.text
 
@@ -283,7 +283,7 @@ def test_squares_are_taken_for_squares_with_a_warning(tmp_path, caplog):
   ],
 )
 def test_rectangles_of_every_family_and_layout(name, options, layout, tmp_path):
-  """Of 2x4 patches or tokens; the file of the second half tells its size."""
+  """2x4 patches or tokens; files of the second half state their size."""
   model = models.create(name, num_classes=3, **options)
   size = (64, 128) if name == "vit_r_ti16" else (32, 64)
   variables = random_variables(model, size)

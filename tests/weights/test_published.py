@@ -1,4 +1,4 @@
-"""The table of published files says nothing that is not so."""
+"""The table of published files is correct."""
 
 import re
 
@@ -11,7 +11,7 @@ from jaxvision.downloads import fetch
 from jaxvision.weights import published
 
 ROWS = published.rows()
-# What decides how many parameters a file has.
+# Options that affect the number of parameters.
 NETWORKS = {
   (r.model, tuple(r.options.items()), r.num_classes, r.image_size): r.parameters
   for r in ROWS

@@ -1,4 +1,4 @@
-"""What a layout does not imply of a model is brought back, or refused."""
+"""Options that a layout does not imply are restored, or refused."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ BIT = {"units": (1, 1)}
 SHUFFLE = {"features": (48, 96), "repeats": (1, 1)}
 NASNET = {"repeats": 1, "features": 12, "stages": 1}
 
-# (model, options that shapes tell, options that a layout may not).
+# (model, options that shapes imply, options that a layout may not imply).
 CASES = (
   ("vit_ti16", VIT, {"positions": "rotary"}),
   ("vit_ti16", VIT, {"positions": "sincos2d"}),
@@ -58,7 +58,7 @@ CASES = (
   ("alexnet", {"hidden": (8, 8)}, {"activation": "swish"}),
   ("vgg11", {"hidden": (8, 8), "features": 4}, {"activation": "swish"}),
 )
-# What no file of a layout can have.
+# Models that no layout supports.
 REFUSED = (
   ("alexnet", {"stem": "small"}, "classifier of alexnet at classifier_6"),
   ("vgg11", {"hidden": (8,), "features": 4}, "at classifier_6"),
@@ -82,7 +82,7 @@ def _logits(model, variables, images):
 
 
 def _function(model):
-  """The attributes that decide what is computed."""
+  """The attributes that affect the outputs."""
   return {
     field.name: getattr(model, field.name)
     for field in dataclasses.fields(model)
@@ -143,7 +143,7 @@ def test_other_readers_have_to_be_told_which_is_said(tmp_path, caplog):
   assert "activation='gelu_tanh'" in caplog.text
   assert weights.inspect(path).options["activation"] == "gelu_tanh"
   caplog.clear()
-  # As a whole name it would be another network.
+  # As a complete name it would be another network.
   with pytest.raises(ValueError, match="load it as vit_ti16"):
     weights.load(path, "vit_s16")
 
@@ -184,7 +184,7 @@ def test_a_layer_behind_the_classifier_is_refused(layout, classes, tmp_path):
 def test_without_the_model_what_is_implied_is_said(
   name, options, layout, said, tmp_path, caplog
 ):
-  """No array tells which GELU it is, or whether a shortcut pools."""
+  """No array shows the variant of GELU, or the pooling of a shortcut."""
   model = models.create(name, num_classes=5, **options)
   path = tmp_path / f"file{weights.layouts(name)[layout]}"
   weights.save(path, name, random_variables(model, 32), layout=layout)
@@ -215,7 +215,7 @@ def test_variables_of_another_model_are_refused(tmp_path):
   with pytest.raises(ValueError, match=r"encoderblock_1.*give model="):
     weights.save(path, "vit_ti16", random_variables(vit, 32), model=deeper)
   heads = random_variables(vit.clone(num_heads=6), 32)
-  weights.save(path, "vit_ti16", heads)  # Their shape tells how many.
+  weights.save(path, "vit_ti16", heads)  # Their shape gives the number.
   loaded, _ = weights.load(path, "vit_ti16", depth=1, width=24, mlp_dim=32)
   assert loaded.num_heads == 6
 

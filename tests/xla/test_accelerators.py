@@ -1,4 +1,4 @@
-"""What devices can compute, against what the makers say in other words."""
+"""Peak FLOP/s of devices, against the data sheets in other units."""
 
 import pytest
 

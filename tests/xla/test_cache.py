@@ -21,7 +21,7 @@ def options():
 
 
 def _forget(monkeypatch):
-  """As if the user had chosen nothing."""
+  """An environment without settings of the user."""
   monkeypatch.delenv("JAXVISION_CACHE", raising=False)
   monkeypatch.delenv(_NAMES[1].upper(), raising=False)
   jax.config.update(_NAMES[0], None)

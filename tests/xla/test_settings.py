@@ -27,7 +27,7 @@ print(os.environ.get("XLA_FLAGS"), len(called))
 
 
 def _tuned(**environment):
-  """What a fresh process prints whose user has chosen nothing but this."""
+  """The output of a new process with only these settings of the user."""
   kept = {
     name: value
     for name, value in os.environ.items()
@@ -45,7 +45,7 @@ def _tuned(**environment):
 
 
 def test_cpu_is_tuned_where_nothing_was_chosen():
-  """The installed XLA knows the flags: one that it does not know aborts."""
+  """The installed XLA has the flags: an unknown flag aborts."""
   assert _tuned() == f"{FLAGS} 1"
 
 

@@ -108,7 +108,7 @@ def test_digits_from_raw_pixels(kind, shrinkage):
 
 
 def test_linear_analysis_needs_no_units():
-  """Without shrinkage it does not matter what features are measured in."""
+  """Without shrinkage, the units of features do not matter."""
   features, labels = _examples()
   units = np.asarray([1e-3, 1e3, 1, 7, 1e-2, 1e2], np.float32)
   found = [

@@ -71,7 +71,7 @@ def test_every_example_once(split, pixels, devices, batch_size):
 
 
 def test_the_head_receives_them(split, pixels):
-  """What the last layer makes of them are the logits."""
+  """The last layer maps the features to the logits."""
   model = models.create("mlp", num_classes=3, hidden=(8, 5))
   variables = _init(model)
   found, labels = _read(split, model, variables)

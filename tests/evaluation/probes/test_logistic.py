@@ -28,7 +28,7 @@ def _oracle(features, labels, strength):
 @pytest.mark.parametrize("strength", [1e-2, 1.0, 100.0])
 @pytest.mark.parametrize(("n", "d"), [(120, 6), (24, 60)])
 def test_equals_scikit_learn(n, d, strength):
-  """Also with classes that are easily told apart."""
+  """Also for classes that are easy to separate."""
   features, labels = _examples(n, d)
   new, _ = _examples(n, d, seed=1)
   tree = logistic.fit(features, labels, num_classes=4, strength=strength)
@@ -44,7 +44,7 @@ def test_equals_scikit_learn(n, d, strength):
 
 
 def test_two_classes():
-  """Two columns share what scikit-learn gives to one: it is half as long."""
+  """Two columns share the weight of scikit-learn's one: each has half."""
   features, labels = _examples(k=2)
   tree = logistic.fit(features, labels, num_classes=2, strength=1.0)
   expected = _oracle(features, labels, 0.5)

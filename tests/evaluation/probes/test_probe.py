@@ -150,7 +150,7 @@ def test_probes_of_a_model_its_layers_and_the_pixels(parts):
 
 
 def test_other_variables_have_other_features(parts):
-  """Variables are arguments, not part of what was compiled."""
+  """Variables are arguments, not constants of the compiled program."""
   evaluate = _make_evaluator(["knn(k=3)"], parts)
   variables = parts.init().variables
   zero = jax.tree.map(lambda each: 0 * each, variables)

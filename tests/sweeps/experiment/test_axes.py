@@ -1,4 +1,4 @@
-"""Axes cover their ranges evenly, and refuse what says nothing."""
+"""Axes cover their ranges evenly; invalid axes are refused."""
 
 import collections
 
