@@ -1,5 +1,6 @@
 """What all tests share: eight virtual devices, strict shapes, one cache."""
 
+import gc
 import logging
 import os
 import pathlib
@@ -11,13 +12,18 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("MPLBACKEND", "agg")
-# As the commands run, barriers hold (jaxvision/xla/settings.py). Compiling is
-# most of the time of the tests, and LLVM's optimisation half of that: only
-# `make test-slow` has it.
+# The workers of pytest share the cores: a BLAS with threads of its own spins.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+  os.environ.setdefault(_name, "1")
+# Barriers hold, as in the commands (jaxvision/xla/settings.py). Compilation
+# takes most of the time of the tests, so they do without LLVM's optimisation,
+# MLIR's emitters and parallel code generation. `make test-slow` has all three.
 os.environ.setdefault(
   "XLA_FLAGS",
   "--xla_disable_hlo_passes=cse_barrier_expander "
-  "--xla_backend_optimization_level=0",
+  "--xla_backend_optimization_level=0 "
+  "--xla_cpu_use_fusion_emitters=false "
+  "--xla_cpu_parallel_codegen_split_count=1",
 )
 # What else is kept for an account is kept for the tests apart.
 os.environ.setdefault(
@@ -42,6 +48,13 @@ def _screen_as_before():
   ours.setLevel(levels[0])
   absl.setLevel(levels[1])
   sys.unraisablehook = hook
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collections_see_new_objects_only():
+  """A worker keeps millions of objects, which take seconds to look through."""
+  gc.collect()
+  gc.freeze()
 
 
 @pytest.fixture(scope="session")
