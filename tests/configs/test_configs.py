@@ -116,7 +116,27 @@ def test_all_arguments_of_digits_are_here():
   assert {f":{name}" for name in listed} | {""} == set(RECIPES["digits.py"])
 
 
-@pytest.mark.parametrize("recipe", _all_recipes())
+# Recipes that differ in size alone from others that are quick, and NASNet, of
+# which a small form stands for it below.
+SLOW = {
+  "configs/bit_pretrain_i1k.py:paper",
+  "configs/bit_pretrain_i21k.py:paper",
+  "configs/bit_transfer.py:50000,32x32",
+  "configs/nasnet_a_mobile_i1k.py",
+  "configs/shufflenet_v2_i1k.py:x0_5",
+  "configs/shufflenet_v2_i1k.py:x1_5",
+  "configs/shufflenet_v2_i1k.py:x2_0",
+  "configs/vit_transfer.py:cifar10",
+}
+
+
+@pytest.mark.parametrize(
+  "recipe",
+  [
+    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+    for name in _all_recipes()
+  ],
+)
 def test_a_recipe_can_be_run(recipe, monkeypatch):
   """Model, optimizer, schedule and loss fit together, on abstract arrays."""
   monkeypatch.chdir(ROOT)

@@ -1,5 +1,6 @@
 """Folders with damaged files: other files are shown, damage is named."""
 
+import functools
 import json
 
 import fake_runs
@@ -9,14 +10,20 @@ import pytest
 from jaxvision import report
 from jaxvision.runs import reading, sweep_folder
 
-_DAMAGES = ["", "[]", "{}", "null", "3", '"text"', '{"step": ', "[[]]", "[3]"]
+# Each takes the half of a second of a report; the slow ones are of the kinds of
+# the others.
+_slow = functools.partial(pytest.param, marks=[pytest.mark.slow])
+_DAMAGES = [
+  *("", "[]", "{}", '{"step": '),
+  *map(_slow, ("null", "3", '"text"', "[[]]", "[3]")),
+]
 _LINES = [
   "null",
-  "{}",
-  "[]",
+  _slow("{}"),
+  _slow("[]"),
   '{"step": "7"}',
-  '{"step": true}',
-  '{"step": 7, "train/loss": "high"}',
+  _slow('{"step": true}'),
+  _slow('{"step": 7, "train/loss": "high"}'),
   '{"step": 7, "train/loss": [1]}',
   '{"step": 1e400}',
   "[" * 5000,

@@ -49,9 +49,17 @@ def test_large_operations_stay_alone(monkeypatch):
   test_values_are_those_of_the_function()
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vit_ti16"])
-def test_a_model_starts_as_without_grouping(name):
-  model = models.create(name, num_classes=3)
+@pytest.mark.parametrize(
+  ("name", "options"),
+  [
+    ("resnet18", {"blocks": (1, 1)}),
+    ("vit_ti16", {"depth": 2}),
+    pytest.param("resnet18", {}, marks=[pytest.mark.slow]),
+    pytest.param("vit_ti16", {}, marks=[pytest.mark.slow]),
+  ],
+)
+def test_a_model_starts_as_without_grouping(name, options):
+  model = models.create(name, num_classes=3, **options)
 
   def init():
     return model.init(jax.random.key(1), jnp.ones((1, 32, 32, 3)), train=False)

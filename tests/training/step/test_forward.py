@@ -43,6 +43,8 @@ COMBINATIONS = [
   for count in range(1, len(SWITCHES) + 1)
   for on in itertools.combinations(SWITCHES, count)
 ]
+# Each switch alone, and all together; the others are slow tests.
+QUICK = [on for on in COMBINATIONS if len(on) in (1, len(SWITCHES))]
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,14 @@ def _plain(folder, model, compute):
 @pytest.mark.parametrize(
   ("compute", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02)]
 )
-@pytest.mark.parametrize("on", COMBINATIONS, ids="+".join)
+@pytest.mark.parametrize(
+  "on",
+  [
+    pytest.param(on, marks=[] if on in QUICK else [pytest.mark.slow])
+    for on in COMBINATIONS
+  ],
+  ids="+".join,
+)
 def test_switches_change_nothing_alone_and_together(
   folder, on, compute, tolerance
 ):
