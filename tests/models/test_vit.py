@@ -117,13 +117,13 @@ def test_patch_embedding_is_a_strided_convolution():
     padding="VALID",
     dimension_numbers=("NHWC", "HWIO", "NHWC"),
   ).reshape(2, 6, 12)
-  state = model.apply(
-    _variables(model),
-    images,
+  capture = functools.partial(
+    model.apply,
     train=False,
     capture_intermediates=lambda module, _: module.name == "embedding",
     mutable=["intermediates"],
-  )[1]
+  )
+  state = jax.jit(capture)(_variables(model), images)[1]
   (actual,) = state["intermediates"]["embedding"]["__call__"]
   np.testing.assert_allclose(
     actual, expected + params["bias"][None, None], rtol=1e-4, atol=1e-4

@@ -1,5 +1,6 @@
 """Tests of jaxvision.data.transforms.device.mixing."""
 
+import functools
 import re
 
 import jax
@@ -24,8 +25,13 @@ def batch():
   return {"image": image, "targets": jnp.eye(B), "mask": jnp.ones(B)}
 
 
+@functools.cache
+def _compiled(call):
+  return jax.jit(make_device_transform((call,)))
+
+
 def _mixed(call, batch, seed=0):
-  out = jax.jit(make_device_transform((call,)))(jax.random.key(seed), batch)
+  out = _compiled(call)(jax.random.key(seed), batch)
   return {name: np.asarray(value) for name, value in out.items()}
 
 
