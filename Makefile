@@ -1,7 +1,8 @@
 # Everything a fresh machine needs is Python 3.11 or later, and make.
 #
 #   make demo        trains a digit classifier, leaves runs/demo/report.html
-#   make test        runs the tests (make test-slow: the long ones)
+#   make test        runs the tests, and prints the slowest
+#   make test-slow   runs the long tests, all of them; every night
 #   make test-parity compares with torch, torchvision, timm and keras, which it
 #                    installs beside the rest; TORCH_INDEX= for the GPU wheels
 #   make lint        ruff, check and format
@@ -21,7 +22,8 @@ CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; \
   "$(PYTHON) is %d.%d; try make PYTHON=python3.12" % v[:2])'
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # The tests use virtual devices and their own cache, see tests/conftest.py.
-PYTEST := $(BIN)/python -m pytest -n auto
+# A worker without work takes tests from the other one.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 .PHONY: demo test test-slow test-parity lint lock
 
