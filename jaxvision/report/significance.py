@@ -54,12 +54,12 @@ def pairwise(settings: Sequence[Mapping[int, float]]) -> np.ndarray:
   ]
   raw = [p_value(settings[i], settings[j]) for i, j in pairs]
   table = np.full((len(settings), len(settings)), np.nan)
-  for (i, j), value in zip(pairs, _holm(raw), strict=True):
+  for (i, j), value in zip(pairs, holm(raw), strict=True):
     table[i, j] = table[j, i] = value
   return table
 
 
-def _holm(values: Sequence[float]) -> list[float]:
+def holm(values: Sequence[float]) -> list[float]:
   """Holm's step-down: the k-th smallest of m is multiplied by m - k + 1.
 
   A corrected value is at least as large as the corrected values before it.

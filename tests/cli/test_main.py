@@ -13,6 +13,7 @@ import time
 import pytest
 import spawned
 
+import jaxvision
 from jaxvision import cli, data
 from jaxvision.cli.main import make_parser
 from jaxvision.processes import exit_codes
@@ -229,7 +230,7 @@ def test_a_bug_is_not_hidden_behind_one_line(monkeypatch):
   def fail(_):
     raise TypeError("a bug")
 
-  monkeypatch.setattr(cli.models, "_models", fail)
+  monkeypatch.setattr(jaxvision.models, "names", fail)
   with pytest.raises(TypeError, match="a bug"):
     cli.main(["models"])
 
@@ -241,7 +242,7 @@ def test_a_full_disk_is_no_wrong_argument(error, code, monkeypatch, capsys):
   def fail(_):
     raise OSError(error, os.strerror(error))
 
-  monkeypatch.setattr(cli.models, "_models", fail)
+  monkeypatch.setattr(jaxvision.models, "names", fail)
   assert cli.main(["models"]) == code
   assert os.strerror(error) in capsys.readouterr().err
 
@@ -394,16 +395,14 @@ def _read(terminal):
 def test_no_memory_is_said_in_words(monkeypatch, capsys, error):
   import jax
 
-  from jaxvision.cli import models
-
-  def fail(options):
+  def fail(pattern):
     if error == "host":
       raise MemoryError("Unable to allocate 9.31 GiB")
     raise jax.errors.JaxRuntimeError(
       "RESOURCE_EXHAUSTED: Out of memory allocating 256 bytes.\nmore"
     )
 
-  monkeypatch.setattr(models, "_models", fail)
+  monkeypatch.setattr(jaxvision.models, "names", fail)
   assert cli.main(["models"]) == 1
   message = capsys.readouterr().err
   assert message.startswith("jaxvision: out of memory (")

@@ -6,7 +6,7 @@ import os
 import jax
 import pytest
 
-from jaxvision import cli
+from jaxvision import cli, models
 from jaxvision.processes import cluster
 
 _OWN = {
@@ -172,7 +172,7 @@ def test_without_another_process_there_is_one_line_and_no_traceback(
 
   monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
   monkeypatch.setattr(cluster.os, "_exit", leave)
-  monkeypatch.setattr(cli.models, "_models", fail)
+  monkeypatch.setattr(models, "names", fail)
   with pytest.raises(Left, match="134"):
     cli.main(["models"])
   first, second = capsys.readouterr().err.splitlines()

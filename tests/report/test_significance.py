@@ -45,10 +45,10 @@ def test_without_spread_or_seeds_there_is_no_division_by_zero():
 
 
 def test_pairs_are_corrected_as_holm_does():
-  assert significance._holm([0.01, 0.04, 0.03]) == pytest.approx(
+  assert significance.holm([0.01, 0.04, 0.03]) == pytest.approx(
     [0.03, 0.06, 0.06]
   )
-  assert significance._holm([0.5, math.nan, 0.9])[0] == 1.0
+  assert significance.holm([0.5, math.nan, 0.9])[0] == 1.0
   settings = [dict(enumerate(np.arange(5.0) ** k)) for k in (0, 1, 2)]
   table = significance.pairwise(settings)
   assert np.isnan(np.diag(table)).all()

@@ -75,7 +75,7 @@ def interleave(
   most = np.ceil(stop * shares).astype(np.int64) + 1
   draws = [np.arange(i, j) for i, j in zip(least, most, strict=True)]
   times = [
-    (each + _jitter(seed, part, each)) / shares[part]
+    (each + jitter(seed, part, each)) / shares[part]
     for part, each in enumerate(draws)
   ]
   owners = np.repeat(np.arange(len(draws)), [len(each) for each in draws])
@@ -87,7 +87,7 @@ def interleave(
   return owners[chosen], draws[chosen]
 
 
-def _jitter(seed: int, part: int, draws: np.ndarray) -> np.ndarray:
+def jitter(seed: int, part: int, draws: np.ndarray) -> np.ndarray:
   """(n,) float64 in [0, 1), uniform and independent."""
   key = _mix(np.asarray([seed], np.uint64), part + 1)
   hashed = _mix(key ^ _mix(draws.astype(np.uint64), 0), 1)

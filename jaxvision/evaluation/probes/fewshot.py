@@ -119,7 +119,7 @@ def _fit(features, labels, *, num_classes, strengths):
     strengths = jnp.asarray(strengths)
     strength = strengths[0]
     if len(strengths) > 1:
-      errors = functools.partial(_left_out_error, left, values, targets)
+      errors = functools.partial(left_out_error, left, values, targets)
       strength = strengths[jnp.argmin(jax.lax.map(errors, strengths))]
     shrunk = values / (values**2 + strength)
     kernel = right.T @ (shrunk[:, None] * (left.T @ targets))
@@ -138,7 +138,9 @@ def _bias_share(num_examples, strength):
   return 1.0 / (1.0 + strength / (num_examples * _BIAS**2))
 
 
-def _left_out_error(left, values, targets, strength):
+def left_out_error(
+  left: jax.Array, values: jax.Array, targets: jax.Array, strength: float
+) -> jax.Array:
   """The mean squared error of the prediction of each example from all others.
 
   The error is the residual divided by 1 - h, where h is the weight of the

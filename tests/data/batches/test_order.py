@@ -18,7 +18,7 @@ def slow_interleaving(seed, weights, count):
   times = sorted(
     ((draw + jitter) / share, part, draw)
     for part, share in enumerate(shares)
-    for draw, jitter in enumerate(order._jitter(seed, part, np.arange(count)))
+    for draw, jitter in enumerate(order.jitter(seed, part, np.arange(count)))
   )
   return [(part, draw) for _, part, draw in times[:count]]
 
@@ -77,12 +77,12 @@ def test_places_follow_no_pattern():
 
 
 def test_jitter_is_uniform_and_independent():
-  jitter = order._jitter(0, 0, np.arange(100_000))
+  jitter = order.jitter(0, 0, np.arange(100_000))
   counts, _ = np.histogram(jitter, bins=100, range=(0, 1))
   # Chi squared of 99 degrees of freedom: 148 in one of 1000 cases.
   assert ((counts - 1000) ** 2 / 1000).sum() < 148
-  others = [order._jitter(1, 0, np.arange(100_000)), jitter[1:]]
-  others.append(order._jitter(0, 1, np.arange(100_000)))
+  others = [order.jitter(1, 0, np.arange(100_000)), jitter[1:]]
+  others.append(order.jitter(0, 1, np.arange(100_000)))
   for other in others:
     length = len(other)
     assert abs(np.corrcoef(jitter[:length], other)[0, 1]) < 0.013

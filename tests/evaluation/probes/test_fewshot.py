@@ -70,7 +70,7 @@ def test_left_out_errors_are_those_of_leaving_out():
     oracle.fit(with_bias[rest], targets[rest])
     errors.append(oracle.predict(with_bias[i : i + 1])[0] - targets[i])
   left, values, _ = np.linalg.svd(design, full_matrices=False)
-  found = fewshot._left_out_error(left, values, targets, 3.0)
+  found = fewshot.left_out_error(left, values, targets, 3.0)
   np.testing.assert_allclose(found, np.square(errors).mean(), rtol=1e-5)
 
 

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 
+import optuna
 import pytest
 import sweep_cases
 
@@ -133,9 +134,9 @@ def test_a_follower_waits_for_the_point_of_its_leader(open_study):
   opened = open_study(space, searcher="tpe", draws=1)
   # A worker that died between its claim and its first proposal.
   key = opened.storage.get_trial_id_from_study_id_trial_number(1, 0)
-  opened.storage.set_trial_state_values(key, study._state("RUNNING"))
+  opened.storage.set_trial_state_values(key, optuna.trial.TrialState.RUNNING)
   assert study.claim(opened) is None
-  opened.storage.set_trial_state_values(key, study._state("FAIL"))
+  opened.storage.set_trial_state_values(key, optuna.trial.TrialState.FAIL)
   leader = study.claim(opened)
   follower = study.claim(opened)
   assert (leader.number, follower.number) == (0, 1)

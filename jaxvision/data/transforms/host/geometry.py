@@ -155,7 +155,7 @@ def random_resized_crop(
       raise ValueError(f"{name} is {(low, high)}; it must be 0 < low <= high")
 
   def region(rng: np.random.Generator, shape: Pair) -> resizing.Region:
-    box = _random_box(rng, shape, area, ratio)
+    box = random_box(rng, shape, area, ratio)
     return resizing.Region(*box, size=pair)
 
   return resizing.Resampling(region, method)
@@ -174,7 +174,7 @@ def random_flip(*, p: ranges.Probability = 0.5) -> Transform:
   return transform
 
 
-def _random_box(
+def random_box(
   rng: np.random.Generator,
   shape: Pair,
   area: tuple[ranges.Positive, ranges.Positive],

@@ -106,7 +106,7 @@ def test_boxes_have_the_area_and_ratio_asked_for():
   # A square: others have no room for the tallest or the widest large boxes.
   generator, areas, ratios = rng(), [], []
   for _ in range(2000):
-    top, left, height, width = geometry._random_box(
+    top, left, height, width = geometry.random_box(
       generator, (1000, 1000), (0.08, 1.0), (3 / 4, 4 / 3)
     )
     assert min(top, left) >= 0
@@ -122,7 +122,7 @@ def test_areas_are_uniform_and_ratios_log_uniform():
   # Up to half of a square, where every ratio fits and no draw is thrown away.
   generator, areas, ratios = rng(), [], []
   for _ in range(4000):
-    _, _, height, width = geometry._random_box(
+    _, _, height, width = geometry.random_box(
       generator, (4000, 4000), (0.08, 0.5), (3 / 4, 4 / 3)
     )
     areas.append(height * width / 16e6)
@@ -136,7 +136,7 @@ def test_areas_are_uniform_and_ratios_log_uniform():
 def test_boxes_lie_anywhere():
   generator, places = rng(), []
   for _ in range(4000):
-    top, left, side, _ = geometry._random_box(
+    top, left, side, _ = geometry.random_box(
       generator, (1000, 1000), (0.2, 0.4), (1, 1)
     )
     # Whole places become uniform numbers in [0, 1).
@@ -174,7 +174,7 @@ def test_random_apply_applies_with_its_probability():
 
 def test_an_impossible_box_is_the_central_one():
   # A strip of 10 x 1000 has no part of at least 90 % with these ratios.
-  box = geometry._random_box(rng(), (10, 1000), (0.9, 1), (0.75, 1.25))
+  box = geometry.random_box(rng(), (10, 1000), (0.9, 1), (0.75, 1.25))
   assert box == (0, 494, 10, 12)
 
 
