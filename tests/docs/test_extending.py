@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
   for block in blocks:
     name = re.match(r"# (my_\w+\.py)\n", block)[1]
     (folder / name).write_text(block)
-  assert len(list(folder.iterdir())) == len(blocks) == 11
+  assert len(list(folder.iterdir())) == len(blocks) == 12
   return folder
 
 
@@ -42,6 +42,7 @@ def test_the_commands_run_on_all_kinds_of_own_code(folder, monkeypatch, capsys):
   assert set(saved["code"]) == {
     *("my_model.py", "my_activation.py", "my_loss.py", "my_schedule.py"),
     *("my_optimizer.py", "my_transforms.py", "my_probe.py", "my_data.py"),
+    "my_task.py",
   }
   assert set(saved["code"]["my_model.py"]["files"]) == {
     "my_model.py",
