@@ -199,6 +199,10 @@ def _data() -> ConfigDict:
   data.test = "test"
   # 0 infers it from the data. Another number must agree with the data.
   data.num_classes = 0
+  # What the label of an image is. "classes": one class. "sets": any number of
+  # classes, also none. "numbers": one or several real numbers. docs/data.md
+  # says how each kind of data holds them.
+  data.labels = "classes"
   # 3: all images are converted to RGB. 1: to grey.
   data.channels = 3
   # Applied to each image on the host: ("random_resized_crop(224)",

@@ -51,6 +51,7 @@ TYPES: Mapping[str, Any] = {
   "data.validation": str,
   "data.test": str,
   "data.num_classes": Whole,
+  "data.labels": str,
   "data.channels": Count,
   "data.train_transforms": Text,
   "data.eval_transforms": Text,

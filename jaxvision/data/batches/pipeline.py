@@ -42,8 +42,10 @@ class Batches:
   """All batches of a split; created by `make_batches`.
 
   A batch is `{image (rows, h, w, c) uint8, label (rows,) int32, mask (rows,)
-  float32}`. Rows with mask 0 are zero: padding and, in evaluation, unreadable
-  images. In training, unreadable images are replaced, see filling.py.
+  float32}`; of sets of classes the label is (rows, k) uint8 of 0 and 1, of
+  numbers (rows, t) float32. Rows with mask 0 are zero: padding and, in
+  evaluation, unreadable images. In training, unreadable images are replaced,
+  see filling.py.
 
   Attributes:
     examples: the transformed examples.
@@ -97,7 +99,7 @@ class Batches:
 
   def at(self, step: int) -> Batch:
     """The rows of batch `step` that belong to this process."""
-    batch = filling.empty(self._layout())
+    batch = filling.empty(self._layout(self._rows()))
     self.examples.count(self.fill(step, slice(None), batch))
     return batch
 
@@ -134,7 +136,7 @@ class Batches:
     made = worker_processes.fill_ahead(
       dataclasses.replace(self, examples=fresh).fill,
       steps,
-      layout=self._layout(),
+      layout=self._layout(self._rows()),
       workers=self.workers,
     )
     with contextlib.closing(made):
@@ -156,7 +158,7 @@ class Batches:
     """
     self.check_resident()
     rows = np.arange(self.num_examples + 1) if rows is None else rows
-    kept = filling.empty(filling.layout(len(rows), self.image_shape))
+    kept = filling.empty(self._layout(len(rows)))
 
     def add(start: int) -> None:
       part = slice(start, start + _BLOCK)
@@ -194,9 +196,12 @@ class Batches:
         "data.placement='host'"
       )
 
-  def _layout(self) -> filling.Layout:
-    rows = len(self._positions(0)[self.rows])
-    return filling.layout(rows, self.image_shape)
+  def _rows(self) -> int:
+    """Rows of this process in a batch."""
+    return len(self._positions(0)[self.rows])
+
+  def _layout(self, rows: int) -> filling.Layout:
+    return filling.layout(rows, self.image_shape, self.examples.dataset)
 
   def _positions(self, step: int) -> np.ndarray:
     return step * self.batch_size + np.arange(self.batch_size)

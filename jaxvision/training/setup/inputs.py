@@ -21,6 +21,7 @@ def make_source(config: ConfigDict) -> data.Source:
     name=of.name,
     data_dir=of.data_dir,
     num_classes=of.num_classes,
+    labels=of.labels,
     sources=of.sources,
   )
 
