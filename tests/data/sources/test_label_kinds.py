@@ -1,6 +1,5 @@
 """Labels that are sets of classes or numbers, of every kind of data."""
 
-import dataclasses
 import json
 import pickle
 
@@ -125,17 +124,16 @@ def test_workers_and_devices_see_the_same_labels(kind, tmp_path):
 
 @pytest.mark.parametrize("kind", ["sets", "numbers"])
 def test_other_labels_are_other_data(kind, tmp_path):
-  source = write_npz(tmp_path, kind)
-  opened = data.open_dataset(source, "train")
-  changed = opened.labels().copy()
-  changed[0, 0] = 1 - changed[0, 0]
-  other = dataclasses.replace(
-    opened,
-    content=changed.tobytes,
-  )
-  then, now = (data.identify({"train": each})[0] for each in (opened, other))
-  (found,) = data.differences(then, now)
-  assert "other labels" in found
+  source, records = write_npz(tmp_path, kind), []
+  with np.load(source.name) as arrays:
+    changed = dict(arrays)
+  for _ in range(2):
+    opened = data.open_dataset(source, "train")
+    records.append(data.identify({"train": opened})[0])
+    changed["labels"] = 1 - changed["labels"]
+    np.savez(source.name, **changed)
+  (found,) = data.differences(*records)
+  assert "other" in found
 
 
 def test_slices_have_the_rare_classes_in_their_proportions(tmp_path):
@@ -207,7 +205,7 @@ def test_sets_of_numbers_count_their_classes(tmp_path):
     (
       "sets",
       "file,labels,split\n0.png,a,often\n",
-      "'often' in the column|the s",
+      "has the split 'often'",
     ),
     ("sets", "file,labels\n0.png,1.5\n", "the label is '1.5'"),
     ("numbers", "file,age\n0.png,old\n", "has 'old' in the column 'age'"),
@@ -280,16 +278,15 @@ def test_a_function_must_return_the_labels_that_are_asked_for(tmp_path):
     "def load(name):\n"
     "  return data.open_dataset(data.Source('npz', name), 'train')\n"
   )
-  np.savez(
-    tmp_path / "a.npz", images=np.zeros((2, 1, 1, 1), int), labels=[0, 1]
-  )
+  images = np.zeros((2, 1, 1, 1), int)
+  np.savez(tmp_path / "a.npz", images=images, labels=[0, 1])
   source = config(f"{path}:load", tmp_path / "a.npz", labels="sets")
-  with pytest.raises(ValueError, match="label_kind 'classes'.*'sets'"):
+  with pytest.raises(ValueError, match=r"label_kind 'classes'.*'sets'"):
     data.open_dataset(source, "train")
 
 
 def test_prepared_data_sets_have_classes_only():
-  with pytest.raises(ValueError, match='with data.labels="classes" only'):
+  with pytest.raises(ValueError, match=r'with data\.labels="classes" only'):
     data.open_dataset(config("tfds", "digits", labels="sets"), "train")
 
 
