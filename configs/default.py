@@ -205,6 +205,11 @@ def _data() -> ConfigDict:
   data.labels = "classes"
   # 3: all images are converted to RGB. 1: to grey.
   data.channels = 3
+  # What training draws equally often. "uniform": each example. "balanced": each
+  # class. Of sets of classes, an image is drawn for each of its classes, and
+  # images without a class count as one class. An epoch is as many examples as
+  # the split has.
+  data.sampling = "uniform"
   # Applied to each image on the host: ("random_resized_crop(224)",
   # "random_flip").
   # The two may give different sizes if the model takes images of any size, as
@@ -246,11 +251,15 @@ def _data() -> ConfigDict:
 
 def _loss() -> ConfigDict:
   loss = ConfigDict()
-  # softmax, sigmoid, square, hinge or squared_hinge.
+  # One class per image: softmax, sigmoid, square, hinge, squared_hinge,
+  # softmax_focal or sigmoid_focal. Sets of classes: sigmoid or sigmoid_focal.
+  # Numbers: squared_error or huber.
   loss.name = "softmax"
   # softmax, sigmoid: label_smoothing, smoothing_form. square: k, M. hinge,
-  # squared_hinge: delta. label_smoothing is in [0, 1), k and M are above 0,
-  # delta is at least 0.
+  # squared_hinge: delta. softmax_focal: gamma. sigmoid_focal: gamma, alpha.
+  # huber: delta. label_smoothing is in [0, 1), k, M and the delta of huber are
+  # above 0, the delta of the hinges and gamma are at least 0, alpha is in
+  # [0, 1] or None.
   loss.options = ConfigDict()
   # Factor of the loss of the auxiliary classifier, if the model has one:
   # nasnet_a_* have one with model.options {"auxiliary": True}.

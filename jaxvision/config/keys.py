@@ -52,6 +52,7 @@ TYPES: Mapping[str, Any] = {
   "data.test": str,
   "data.num_classes": Whole,
   "data.labels": str,
+  "data.sampling": str,
   "data.channels": Count,
   "data.train_transforms": Text,
   "data.eval_transforms": Text,

@@ -26,6 +26,7 @@ from jaxvision.data.batches import (
   filling,
   order,
   prefetch,
+  sampling_groups,
   worker_processes,
 )
 from jaxvision.data.decoding import unreadable
@@ -55,6 +56,8 @@ class Batches:
     threads: number of threads that prefetch batches; 0 makes them on demand.
     workers: number of processes that replace the threads; 0 uses threads.
     image_shape: (h, w, c) after the transforms.
+    groups: the examples of each class, (n_i,) int64, which training draws
+      equally often; () draws each example equally often.
   """
 
   examples: examples.Examples
@@ -64,6 +67,7 @@ class Batches:
   threads: int
   workers: int
   image_shape: tuple[int, int, int]
+  groups: tuple[np.ndarray, ...] = ()
 
   @property
   def num_examples(self) -> int:
@@ -211,6 +215,10 @@ class Batches:
     if self.seed is None:
       indices = np.minimum(positions, self.num_examples)
       return indices, np.zeros_like(indices)
+    if self.groups:
+      return order.balanced_line_up(
+        positions, seed=self.seed, groups=self.groups
+      )
     parts = self.examples.dataset.mixture or ((self.num_examples, 1.0),)
     return order.line_up(positions, seed=self.seed, parts=parts)
 
@@ -227,6 +235,7 @@ def make_batches(
   workers: int = 0,
   max_unreadable: float = 0.01,
   max_pixels: int = unreadable.MAX_PIXELS,
+  sampling: str = "uniform",
 ) -> Batches:
   """Makes the batches of a split.
 
@@ -242,6 +251,8 @@ def make_batches(
     workers: number of processes that replace the threads; 0 uses threads.
     max_unreadable: maximum fraction of unreadable images.
     max_pixels: maximum number of pixels of an image before its transforms.
+    sampling: what training draws equally often: "uniform", each example;
+      "balanced", each class.
 
   Raises:
     ValueError: random transforms in evaluation, rows outside the batch, or
@@ -268,6 +279,7 @@ def make_batches(
     threads=threads,
     workers=workers,
     image_shape=filling.image_shape(source),
+    groups=() if seed is None else sampling_groups.make(dataset, sampling),
   )
 
 

@@ -80,6 +80,7 @@ def make_batches(
     workers=config.data.workers,
     max_unreadable=config.data.max_unreadable,
     max_pixels=config.data.max_pixels,
+    sampling=config.data.sampling,
   )
 
 
