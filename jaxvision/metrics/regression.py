@@ -25,8 +25,8 @@ def sums(outputs: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
 
   Returns:
     count: int32 scalar; of each of the t numbers (t,) float32: absolute and
-    squared, the sums of the errors; mean, of the targets; scatter, the sum of
-    the squares of the targets around it.
+    squared, the sums of the errors; mean and mean_rest, whose sum is the mean
+    of the targets; scatter, the sum of the squares of the targets around it.
   """
   counted = (mask > 0)[:, None]
   count = jnp.sum(counted.astype(jnp.int32))
@@ -35,11 +35,15 @@ def sums(outputs: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
   errors = jnp.where(counted, outputs.astype(jnp.float32) - targets, 0.0)
   mean = jnp.sum(targets, axis=0) / jnp.maximum(count, 1)
   around = jnp.where(counted, targets - mean[None], 0.0)
+  # What float32 cannot hold of the mean.
+  rest = jnp.sum(around, axis=0) / jnp.maximum(count, 1)
+  around = jnp.where(counted, around - rest[None], 0.0)
   return {
     "count": count,
     "absolute": jnp.sum(jnp.abs(errors), axis=0),
     "squared": jnp.sum(jnp.square(errors), axis=0),
     "mean": mean,
+    "mean_rest": rest,
     "scatter": jnp.sum(jnp.square(around), axis=0),
   }
 
@@ -49,10 +53,11 @@ def merge(a: Sums, b: Sums) -> Sums:
   count = a["count"] + b["count"]
   # The share of b; of 0 examples both means are 0.
   share = (b["count"] / np.maximum(count, 1))[..., None]
-  distance = b["mean"] - a["mean"]
+  distance = b["mean"] - a["mean"] + b["mean_rest"] - a["mean_rest"]
   between = np.square(distance) * share * a["count"][..., None]
   return {name: a[name] + b[name] for name in a} | {
     "mean": a["mean"] + distance * share,
+    "mean_rest": a["mean_rest"],
     "scatter": a["scatter"] + b["scatter"] + between,
   }
 
