@@ -47,7 +47,7 @@ INSIDE = {
 # the files that all of them may import.
 INTERCHANGEABLE = {
   "models": (),
-  "tasks": ("contract",),
+  "tasks": ("contract", "supervised"),
   "evaluation/probes": ("checks",),
   "weights/families": (),
 }

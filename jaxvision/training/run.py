@@ -128,7 +128,9 @@ def train(
       data_record.check(workdir, opened, changed=data_changed)
       result = _fit(run, workdir, profile, watch)
   if overfit:
-    sanity.judge_overfit(result["final"]["metrics"], overfit)
+    sanity.judge_overfit(
+      result["final"]["metrics"], overfit, learnt=run.parts.task.learnt
+    )
   return result
 
 
