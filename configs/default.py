@@ -147,7 +147,8 @@ def _task() -> ConfigDict:
   # The kind of training. "classification": one class per image. "multilabel":
   # sets of classes, with data.labels = "sets" and loss.name = "sigmoid".
   # "regression": real numbers, with data.labels = "numbers" and loss.name =
-  # "squared_error". Or your own function, "my_task.py:make", see jaxvision/tasks.
+  # "squared_error". Or your own function, "my_task.py:make", see
+  # jaxvision/tasks.
   task.name = "classification"
   # Keyword arguments of the task.
   task.options = ConfigDict()
@@ -263,10 +264,10 @@ def _loss() -> ConfigDict:
   # above 0, the delta of the hinges and gamma are at least 0, alpha is in
   # [0, 1] or None.
   loss.options = ConfigDict()
-  # Factors of the loss by class. (): none. "balanced": n / (k n_c) for the class
-  # with n_c of the n training examples of k classes, whose mean over the
-  # examples is 1. Or a number above 0 for each class. The mean over a batch is
-  # divided by its examples, not by the sum of their weights.
+  # Factors of the loss by class. (): none. "balanced": n / (k n_c) for a class
+  # with n_c of the n training examples of k classes; the mean factor of the
+  # examples is 1. Or a number above 0 for each class. The loss of a batch is
+  # divided by the number of its examples, not by the sum of their factors.
   loss.class_weights = ()
   # Factor of the loss of the auxiliary classifier, if the model has one:
   # nasnet_a_* have one with model.options {"auxiliary": True}.

@@ -92,7 +92,8 @@ def _artifacts(
         note="Images with the largest mean absolute error.",
         images=np.stack([each.image for each in evaluation.examples]),
         captions=[
-          f"label: {_values(each.label)}\noutput: {_values(each.answer)}\n{name}"
+          f"label: {_values(each.label)}\n"
+          f"output: {_values(each.answer)}\n{name}"
           for each, name in zip(evaluation.examples, ids, strict=True)
         ],
       )

@@ -82,7 +82,7 @@ def check_labels(
     task: of the config.
     dataset: the training split.
   """
-  shape, kind = task.batch.get("label", ((), None))
+  _, kind = task.batch.get("label", ((), None))
   found = data.LABEL_TYPES[dataset.label_kind]
   if kind is not None and np.dtype(kind) != np.dtype(found):
     wanted = [k for k, v in data.LABEL_TYPES.items() if v == np.dtype(kind)]
