@@ -144,8 +144,11 @@ def _precision() -> ConfigDict:
 
 def _task() -> ConfigDict:
   task = ConfigDict()
-  # The kind of training. "classification": one class per image. Or your own
-  # function, "my_task.py:make", see jaxvision/tasks.
+  # The kind of training. "classification": one class per image. "multilabel":
+  # sets of classes, with data.labels = "sets" and loss.name = "sigmoid".
+  # "regression": real numbers, with data.labels = "numbers" and loss.name =
+  # "squared_error". Or your own function, "my_task.py:make", see
+  # jaxvision/tasks.
   task.name = "classification"
   # Keyword arguments of the task.
   task.options = ConfigDict()
@@ -199,8 +202,17 @@ def _data() -> ConfigDict:
   data.test = "test"
   # 0 infers it from the data. Another number must agree with the data.
   data.num_classes = 0
+  # What the label of an image is. "classes": one class. "sets": any number of
+  # classes, also none. "numbers": one or several real numbers. docs/data.md
+  # says how each kind of data holds them.
+  data.labels = "classes"
   # 3: all images are converted to RGB. 1: to grey.
   data.channels = 3
+  # What training draws equally often. "uniform": each example. "balanced": each
+  # class. Of sets of classes, an image is drawn for each of its classes, and
+  # images without a class count as one class. An epoch is as many examples as
+  # the split has.
+  data.sampling = "uniform"
   # Applied to each image on the host: ("random_resized_crop(224)",
   # "random_flip").
   # The two may give different sizes if the model takes images of any size, as
@@ -242,12 +254,21 @@ def _data() -> ConfigDict:
 
 def _loss() -> ConfigDict:
   loss = ConfigDict()
-  # softmax, sigmoid, square, hinge or squared_hinge.
+  # One class per image: softmax, sigmoid, square, hinge, squared_hinge,
+  # softmax_focal or sigmoid_focal. Sets of classes: sigmoid or sigmoid_focal.
+  # Numbers: squared_error or huber.
   loss.name = "softmax"
   # softmax, sigmoid: label_smoothing, smoothing_form. square: k, M. hinge,
-  # squared_hinge: delta. label_smoothing is in [0, 1), k and M are above 0,
-  # delta is at least 0.
+  # squared_hinge: delta. softmax_focal: gamma. sigmoid_focal: gamma, alpha.
+  # huber: delta. label_smoothing is in [0, 1), k, M and the delta of huber are
+  # above 0, the delta of the hinges and gamma are at least 0, alpha is in
+  # [0, 1] or None.
   loss.options = ConfigDict()
+  # Factors of the loss by class. (): none. "balanced": n / (k n_c) for a class
+  # with n_c of the n training examples of k classes; the mean factor of the
+  # examples is 1. Or a number above 0 for each class. The loss of a batch is
+  # divided by the number of its examples, not by the sum of their factors.
+  loss.class_weights = ()
   # Factor of the loss of the auxiliary classifier, if the model has one:
   # nasnet_a_* have one with model.options {"auxiliary": True}.
   loss.auxiliary_weight = 0.4

@@ -1,14 +1,16 @@
-"""Losses of classifiers, one value per example, and penalties on parameters.
+"""Losses, one value per example, with penalties on parameters.
 
-A loss takes logits (b, k) and targets (b, k), which are distributions over the
-classes (one-hot, smoothed or mixed). It returns (b,) float32, not reduced. The
-cross-entropies and the square loss are linear in the targets: the loss of a
-mixture of labels is the mixture of their losses. The hinge losses measure the
-margin from the mixture of the labels' scores. Logits may have lower precision;
-the loss is float32.
+The losses of classes take logits (b, k) and targets (b, k), which are
+distributions over the classes (one-hot, smoothed or mixed), and return (b,)
+float32, not reduced. The cross-entropies and the square loss are linear in the
+targets: the loss of a mixture of labels is the mixture of the labels' losses.
+The hinges measure their margins from the mixture of the labels' scores. The
+sigmoid losses also take sets of classes, targets (b, k) of 0 and 1. The losses
+of numbers take outputs (b, t) and targets (b, t). Logits and outputs may be of
+lower precision; the loss is float32.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -182,13 +184,181 @@ def squared_hinge(
   return jnp.sum((1 - targets) * violations, axis=-1)
 
 
+def softmax_focal(
+  logits: jax.Array,
+  targets: jax.Array,
+  *,
+  gamma: ranges.NonNegative = 2.0,
+) -> jax.Array:
+  """Focal loss of one class, -sum_i t_i (1 - p_i)^gamma log p_i, in nats.
+
+  p is the softmax of the logits. The form of Lin et al. (2017), "Focal Loss for
+  Dense Object Detection", equation 4, with the softmax in place of the sigmoid.
+  gamma = 0 is `softmax`.
+
+  Args:
+    logits: (b, k).
+    targets: (b, k), distributions.
+    gamma: how much less the examples count that are classified well.
+
+  Returns:
+    (b,) float32.
+  """
+  log_p = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
+  # log(1 - p) by the sum of the others would be exact, but p near 1 is where
+  # the factor is 0 anyway.
+  factor = _power(-jnp.expm1(log_p), gamma)
+  return -jnp.sum(targets * factor * log_p, axis=-1)
+
+
+def sigmoid_focal(
+  logits: jax.Array,
+  targets: jax.Array,
+  *,
+  gamma: ranges.NonNegative = 2.0,
+  alpha: ranges.Probability | None = 0.25,
+) -> jax.Array:
+  """Focal loss of a set of classes in nats, summed over the classes.
+
+  For each class -a (1 - q)^gamma log q, where q is the probability of what the
+  target says (p if the class is there, 1 - p if not), and a is alpha if it is
+  there, else 1 - alpha: Lin et al. (2017), equation 5; their table 1b finds
+  gamma = 2, alpha = 0.25 best. Without alpha (None) a is 1.
+
+  Args:
+    logits: (b, k).
+    targets: (b, k) in [0, 1]; of targets between, the mixture of both losses.
+    gamma: how much less the classes count that are predicted well.
+    alpha: the weight of the classes that are there.
+
+  Returns:
+    (b,) float32.
+  """
+  logits = logits.astype(jnp.float32)
+
+  def term(signed: jax.Array) -> jax.Array:
+    missed = jax.nn.sigmoid(-signed)
+    return -_power(missed, gamma) * jax.nn.log_sigmoid(signed)
+
+  there, absent = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+  losses = there * targets * term(logits)
+  losses += absent * (1 - targets) * term(-logits)
+  return jnp.sum(losses, axis=-1)
+
+
+def squared_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+  """Returns (1/t) sum_i (f_i - y_i)^2, the mean over the numbers: (b,) float32.
+
+  Args:
+    outputs: (b, t).
+    targets: (b, t).
+  """
+  return jnp.mean(jnp.square(_errors(outputs, targets)), axis=-1)
+
+
+def huber(
+  outputs: jax.Array, targets: jax.Array, *, delta: ranges.Positive = 1.0
+) -> jax.Array:
+  """Huber loss (1964), the mean over the numbers.
+
+  An error e costs e^2 / 2 up to delta, and delta (|e| - delta / 2) beyond it.
+
+  Args:
+    outputs: (b, t).
+    targets: (b, t).
+    delta: where the loss becomes linear, in the units of the numbers.
+
+  Returns:
+    (b,) float32.
+  """
+  size = jnp.abs(_errors(outputs, targets))
+  near = jnp.minimum(size, delta)
+  return jnp.mean(0.5 * near**2 + delta * (size - near), axis=-1)
+
+
 LOSSES: Mapping[str, Callable[..., jax.Array]] = {
   "softmax": softmax,
   "sigmoid": sigmoid,
   "square": square,
   "hinge": hinge,
   "squared_hinge": squared_hinge,
+  "softmax_focal": softmax_focal,
+  "sigmoid_focal": sigmoid_focal,
+  "squared_error": squared_error,
+  "huber": huber,
 }
+# The losses that fit each kind of labels, see `data.labels` of a config.
+LOSSES_OF_LABELS: Mapping[str, tuple[str, ...]] = {
+  "classes": (
+    *("softmax", "sigmoid", "square", "hinge", "squared_hinge"),
+    *("softmax_focal", "sigmoid_focal"),
+  ),
+  "sets": ("sigmoid", "sigmoid_focal"),
+  "numbers": ("squared_error", "huber"),
+}
+
+
+def check_labels(name: str, labels: str) -> None:
+  """Raises ValueError for a loss that does not fit the kind of the labels.
+
+  Args:
+    name: of the loss; a loss of the user's own fits all.
+    labels: "classes", "sets" or "numbers".
+  """
+  fitting = LOSSES_OF_LABELS[labels]
+  if name in LOSSES and name not in fitting:
+    raise ValueError(
+      f"loss.name is {name!r}, and data.labels is {labels!r}; expected one of "
+      f"{', '.join(fitting)}"
+    )
+
+
+def weighted(loss: Loss, weights: Sequence[float]) -> Loss:
+  """The loss times the weight of the class of each example.
+
+  Returns w L per example, where w = sum_i t_i w_i is the weight of its class,
+  of mixed targets the mixture of the weights. The mean over a batch is
+  (1/b) sum w L, as scikit-learn's class_weight; it is not divided by the sum
+  of the weights of the batch, as torch does, so that the gradient of an
+  example does not depend on the others in its batch.
+
+  Args:
+    loss: (logits (b, k), targets (b, k)) -> (b,).
+    weights: (k,), of the classes.
+  """
+
+  def of_batch(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    if len(weights) != targets.shape[-1]:
+      raise ValueError(
+        f"loss.class_weights has {len(weights)} numbers for "
+        f"{targets.shape[-1]} classes; give one for each class"
+      )
+    factors = jnp.sum(targets * jnp.asarray(weights, jnp.float32)[None], -1)
+    return factors * loss(logits, targets)
+
+  return of_batch
+
+
+def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
+  """Returns n / (k n_c) for each class, of n examples and k classes.
+
+  The mean weight of the examples is 1, as scikit-learn's "balanced" weights.
+
+  Args:
+    counts: n_c, the examples of each class.
+
+  Raises:
+    ValueError: a class without an example has no such weight.
+  """
+  empty = [number for number, count in enumerate(counts) if not count]
+  if empty:
+    raise ValueError(
+      f"loss.class_weights is 'balanced', and {len(empty)} classes have no "
+      f"example in the training split, such as class {empty[0]}; give numbers, "
+      "or remove these classes"
+    )
+  total = sum(counts)
+  return tuple(total / (len(counts) * count) for count in counts)
 
 
 def smooth(targets: jax.Array, *, rate: float, form: str) -> jax.Array:
@@ -250,6 +420,17 @@ def penalty(params: Any, *, l1: float, l2: float, pattern: str) -> jax.Array:
     leaf = leaf.astype(jnp.float32)
     total += l1 * jnp.sum(jnp.abs(leaf)) + l2 / 2 * jnp.sum(jnp.square(leaf))
   return total
+
+
+def _power(base: jax.Array, exponent: float) -> jax.Array:
+  """base^exponent for base >= 0, whose gradient at 0 is finite."""
+  if not exponent:
+    return jnp.ones_like(base)
+  return jnp.maximum(base, jnp.finfo(base.dtype).tiny) ** exponent
+
+
+def _errors(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+  return outputs.astype(jnp.float32) - targets.astype(jnp.float32)
 
 
 def _violations(

@@ -48,7 +48,7 @@ INSIDE = {
 # the files that all of them may import.
 INTERCHANGEABLE = {
   "models": (),
-  "tasks": ("contract",),
+  "tasks": ("contract", "supervised"),
   "evaluation/probes": ("checks",),
   "weights/families": (),
 }

@@ -53,7 +53,9 @@ def test_a_step_of_ones_own_takes_mean_and_std():
     mean=(0.5,),
     std=(0.5,),
   )
-  variables = model.init(jax.random.key(0), jnp.zeros((1, 2, 2, 1)), train=False)
+  variables = model.init(
+    jax.random.key(0), jnp.zeros((1, 2, 2, 1)), train=False
+  )
   batch = {
     "image": np.zeros((4, 2, 2, 1), np.uint8),
     "label": np.arange(4) % 3,
@@ -69,10 +71,14 @@ def test_a_step_of_ones_own_takes_mean_and_std():
 
 def test_an_export_takes_mean_and_std(tmp_path):
   model = models.create("linear", num_classes=3)
-  variables = model.init(jax.random.key(0), jnp.zeros((1, 2, 2, 1)), train=False)
+  variables = model.init(
+    jax.random.key(0), jnp.zeros((1, 2, 2, 1)), train=False
+  )
   shape = (2, 2, 1)
   path, other = tmp_path / "a.jax", tmp_path / "b.jax"
-  export.save(path, model, variables, image_shape=shape, mean=(0.2,), std=(0.3,))
+  export.save(
+    path, model, variables, image_shape=shape, mean=(0.2,), std=(0.3,)
+  )
   normalization = data.Normalization((0.2,), (0.3,))
   export.save(
     other, model, variables, image_shape=shape, normalization=normalization

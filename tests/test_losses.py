@@ -226,3 +226,109 @@ def test_errors_name_the_remedy():
     losses.smooth(ONE_HOT, rate=0.1, form="other")
   with pytest.raises(ValueError, match=r"1\.5 is not in \[0, 1\)"):
     losses.smooth(ONE_HOT, rate=1.5, form="uniform")
+
+
+def test_focal_losses_equal_their_formulas():
+  logits, labels, targets = _random()
+  p = np.exp(logits - logits.max(-1, keepdims=True)).astype(np.float64)
+  p = (p / p.sum(-1, keepdims=True))[np.arange(len(labels)), labels]
+  np.testing.assert_allclose(
+    losses.softmax_focal(logits, targets, gamma=1.5),
+    -((1 - p) ** 1.5) * np.log(p),
+    rtol=1e-4,
+    atol=1e-6,
+  )
+  several = np.minimum(targets + np.roll(targets, 2, axis=1), 1)
+  expected = optax.sigmoid_focal_loss(logits, several, alpha=0.3, gamma=1.5)
+  np.testing.assert_allclose(
+    losses.sigmoid_focal(logits, several, gamma=1.5, alpha=0.3),
+    expected.sum(-1),
+    rtol=1e-5,
+  )
+
+
+def test_focal_losses_without_focus_are_cross_entropies():
+  logits, _, targets = _random(seed=3)
+  np.testing.assert_allclose(
+    losses.softmax_focal(logits, targets, gamma=0),
+    losses.softmax(logits, targets),
+    rtol=1e-6,
+  )
+  np.testing.assert_allclose(
+    losses.sigmoid_focal(logits, targets, gamma=0, alpha=None),
+    losses.sigmoid(logits, targets),
+    rtol=1e-6,
+  )
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_losses_of_extreme_logits_have_finite_gradients(gamma):
+  logits = jnp.asarray([[-200.0, 0.0, 200.0], [200.0, -200.0, 0.0]])
+  targets = jnp.asarray([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+  for loss in (losses.softmax_focal, losses.sigmoid_focal):
+    value, gradient = jax.value_and_grad(
+      lambda x, f=loss: f(x, targets, gamma=gamma).sum()
+    )(logits)
+    assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+def test_the_losses_of_numbers_equal_their_formulas():
+  rng = np.random.default_rng(0)
+  outputs, targets = rng.normal(0, 2, (2, 9, 3)).astype(np.float32)
+  np.testing.assert_allclose(
+    losses.squared_error(outputs, targets),
+    np.mean((outputs - targets) ** 2, axis=1),
+    rtol=1e-5,
+  )
+  for delta in (0.1, 1.0, 10.0):
+    np.testing.assert_allclose(
+      losses.huber(outputs, targets, delta=delta),
+      optax.huber_loss(outputs, targets, delta).mean(-1),
+      rtol=1e-5,
+    )
+
+
+def test_weights_multiply_the_losses_of_their_classes():
+  logits, labels, targets = _random()
+  weights = tuple(range(1, 8))
+  loss = losses.weighted(losses.softmax, weights)
+  np.testing.assert_allclose(
+    loss(logits, targets),
+    np.take(weights, labels) * np.asarray(losses.softmax(logits, targets)),
+    rtol=1e-6,
+  )
+  mixed = 0.25 * targets + 0.75 * np.roll(targets, 1, axis=0)
+  factors = 0.25 * np.take(weights, labels)
+  factors = factors + 0.75 * np.take(weights, np.roll(labels, 1))
+  np.testing.assert_allclose(
+    loss(logits, mixed),
+    factors * np.asarray(losses.softmax(logits, mixed)),
+    rtol=1e-5,
+  )
+  with pytest.raises(ValueError, match="has 7 numbers for 3 classes"):
+    loss(SCORES, ONE_HOT)
+
+
+def test_balanced_weights_are_those_of_scikit_learn():
+  from sklearn.utils import class_weight
+
+  labels = np.repeat([0, 1, 2], [50, 3, 7])
+  expected = class_weight.compute_class_weight(
+    "balanced", classes=np.arange(3), y=labels
+  )
+  found = losses.balanced_weights(np.bincount(labels).tolist())
+  np.testing.assert_allclose(found, expected, rtol=1e-12)
+  assert np.mean(np.take(found, labels)) == pytest.approx(1)
+  with pytest.raises(ValueError, match=r"1 classes have no example.*class 1"):
+    losses.balanced_weights([4, 0])
+
+
+def test_losses_must_fit_the_labels():
+  losses.check_labels("sigmoid", "sets")
+  losses.check_labels("my_loss.py:mine", "numbers")
+  with pytest.raises(
+    ValueError, match=r"'softmax'.*'sets'; expected .*sigmoid"
+  ):
+    losses.check_labels("softmax", "sets")
+  fitting = {name for each in losses.LOSSES_OF_LABELS.values() for name in each}
+  assert fitting == set(losses.LOSSES)

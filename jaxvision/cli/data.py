@@ -38,6 +38,13 @@ def add(commands) -> None:
   doctor.add_argument(
     "--all", action="store_true", help="check all images of large splits too"
   )
+  for command in (inspect, doctor):
+    command.add_argument(
+      "--labels",
+      choices=("classes", "sets", "numbers"),
+      default="classes",
+      help="what labels are, as data.labels of a config (classes)",
+    )
   for command in (listing, inspect, doctor, _add_prepare(actions)):
     command.add_argument(
       "--data_dir",
@@ -178,7 +185,9 @@ def _source(options: argparse.Namespace):
   from jaxvision import data
 
   kind, name = data.kind_of(options.name)
-  return data.Source(kind=kind, name=name, data_dir=options.data_dir)
+  return data.Source(
+    kind=kind, name=name, data_dir=options.data_dir, labels=options.labels
+  )
 
 
 def _print_summary(summary) -> None:
@@ -186,6 +195,10 @@ def _print_summary(summary) -> None:
   console.say(f"{summary.split}: {count}, {_sizes(summary.sizes)}")
   for name, count in summary.counts.items():
     console.say(f"  {count:>8,}  {files.printable(name)}")
+  for name, (least, mean, most) in summary.numbers.items():
+    console.say(
+      f"  {files.printable(name)}: {least:.4g} to {most:.4g}, mean {mean:.4g}"
+    )
   for name, reason in list(summary.unreadable.items())[:_LISTED]:
     console.say(
       f"  unreadable: {files.printable(name)}: {files.printable(reason)}"

@@ -146,8 +146,8 @@ def _csv(found: Sequence[Mapping[str, Any]]) -> str:
     if "error" in each:
       rows.append((each["image"], "", "", "", each["error"]))
     for rank, named in enumerate(each.get("top", ()), start=1):
-      name, probability = named["class"], named["probability"]
-      rows.append((each["image"], rank, name, probability, ""))
+      value = named.get("probability", named.get("value"))
+      rows.append((each["image"], rank, named["class"], value, ""))
   return spreadsheets.to_csv(rows)
 
 
@@ -157,7 +157,10 @@ def _print_prediction(prediction: dict) -> None:
     console.say(f"  {files.printable(prediction['error'])}")
   for each in prediction.get("top", ()):
     name = files.printable(each["class"])
-    console.say(f"  {each['probability']:7.2%}  {name}")
+    if "probability" in each:
+      console.say(f"  {each['probability']:7.2%}  {name}")
+    else:
+      console.say(f"  {each['value']:8.5g}  {name}")
 
 
 def _add_report(commands) -> None:

@@ -152,6 +152,7 @@ def _export(options: argparse.Namespace) -> None:
     image_shape=run.input_shape,
     normalization=run.normalization,
     class_names=run.class_names,
+    answer=run.task.answer,
   )
   of_run = f" ({inference.describe(run)})" if options.workdir else ""
   console.say(f"exported: {options.target}{of_run}")

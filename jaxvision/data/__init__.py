@@ -13,7 +13,7 @@ from typing import Any
 
 from jaxvision.data.batches.pipeline import Batches, make_batches
 from jaxvision.data.batches.worker_processes import Died as WorkerDied
-from jaxvision.data.dataset import Dataset, relabel
+from jaxvision.data.dataset import LABEL_TYPES, Dataset, relabel
 from jaxvision.data.decoding import UnreadableImage, decode, read_image
 from jaxvision.data.decoding.image_files import list_images
 from jaxvision.data.decoding.unreadable import reason_of
@@ -32,6 +32,7 @@ from jaxvision.data.sources.prepared import Prepared, list_datasets
 from jaxvision.data.transforms.host import HostTransform, make_host_transform
 
 __all__ = [
+  "LABEL_TYPES",
   "Batches",
   "Dataset",
   "Finding",

@@ -12,7 +12,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-Example = tuple[bytes | np.ndarray, int]
+# An image and its label; the label as `Dataset.label_kind` says.
+Example = tuple[bytes | np.ndarray, int | np.ndarray]
+
+# label_kind -> type of the labels in a batch.
+LABEL_TYPES = {"classes": "int32", "sets": "uint8", "numbers": "float32"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,18 +26,24 @@ class Dataset:
   Attributes:
     name: of the data set: "digits", or the path of the folder or file.
     split: what was asked for, such as "train[:80%]".
-    class_names: the name of each label, in the order of the labels.
+    class_names: the name of each class, in the order of the labels; of each
+      number, where labels are numbers.
     num_examples: how many examples there are.
     ids: indices -> one name per example: its file, or "split/number".
-    labels: () -> (num_examples,) int64, all labels; may read the whole split.
+    labels: () -> all labels; may read the whole split. By `label_kind`:
+      (num_examples,) int64, (num_examples, k) uint8 or float32.
     read: indices -> (image, label) per example. The image is a file's content,
-      or a (h, w, c) uint8 array. Raises OSError if a file cannot be read.
+      or a (h, w, c) uint8 array. The label is an int, or an array (k,). Raises
+      OSError if a file cannot be read.
     mixture: (number of examples, weight) of each source of a weighted mixture,
       whose examples come one source after the other; otherwise empty.
     ranges: (data set, first example, one past the last) of each part that this
       one was joined from, one after the other; otherwise empty.
     content: () -> bytes that are others when examples of the same ids are, such
       as their labels; empty bytes if ids tell all. None: some are read.
+    label_kind: "classes": a label is the number of a class. "sets": (k,) of 0
+      and 1, whether the image has each of the k classes. "numbers": (k,) real
+      numbers.
   """
 
   name: str
@@ -46,9 +56,20 @@ class Dataset:
   mixture: tuple[tuple[int, float], ...] = ()
   ranges: tuple[tuple["Dataset", int, int], ...] = ()
   content: Callable[[], bytes] | None = None
+  label_kind: str = "classes"
 
 
 Range = tuple[Dataset, int, int]
+
+
+def label_shape(of: Dataset) -> tuple[int, ...]:
+  """The shape of one label: () for a class, else (k,)."""
+  return () if of.label_kind == "classes" else (len(of.class_names),)
+
+
+def each_label(labels: np.ndarray) -> list[int] | list[np.ndarray]:
+  """The labels of examples one by one, as `Dataset.read` returns them."""
+  return labels.tolist() if labels.ndim == 1 else list(labels)
 
 
 def join(parts: Sequence[Range], *, split: str) -> Dataset:
@@ -89,16 +110,29 @@ def relabel(dataset: Dataset, *, class_names: tuple[str, ...]) -> Dataset:
   Args:
     dataset: a split.
     class_names: all of its classes and perhaps others, in any order.
+
+  Raises:
+    ValueError: labels are numbers of other names.
   """
   if dataset.class_names == class_names:
     return dataset
+  if dataset.label_kind == "numbers":
+    raise ValueError(
+      f"{dataset.name} has the numbers {', '.join(dataset.class_names)}; "
+      f"expected {', '.join(class_names)}: name them alike, in one order"
+    )
   numbers = {name: number for number, name in enumerate(class_names)}
   labels = np.asarray([numbers[name] for name in dataset.class_names], np.int64)
+  renumber = functools.partial(
+    _moved if dataset.label_kind == "sets" else _renumbered,
+    labels,
+    len(class_names),
+  )
   return dataclasses.replace(
     dataset,
     class_names=class_names,
-    labels=functools.partial(_relabelled, dataset, labels),
-    read=functools.partial(_read_relabelled, dataset, labels),
+    labels=functools.partial(_relabelled, dataset, renumber),
+    read=functools.partial(_read_relabelled, dataset, renumber),
   )
 
 
@@ -123,17 +157,38 @@ def _labels(ranges: Sequence[Range]) -> np.ndarray:
   return np.concatenate([each.labels()[i:j] for each, i, j in ranges])
 
 
-def _relabelled(dataset: Dataset, labels: np.ndarray) -> np.ndarray:
-  # A label outside the classes stays so, to be found by those who read it.
-  found = dataset.labels()
-  known = (found >= 0) & (found < len(labels))
-  return np.where(known, labels[np.where(known, found, 0)], -1)
+def _relabelled(
+  dataset: Dataset, renumber: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+  return renumber(dataset.labels())
 
 
 def _read_relabelled(
-  dataset: Dataset, labels: np.ndarray, indices: Sequence[int]
+  dataset: Dataset,
+  renumber: Callable[[np.ndarray], np.ndarray],
+  indices: Sequence[int],
 ) -> list[Example]:
-  return [
-    (image, int(labels[label]) if 0 <= label < len(labels) else -1)
-    for image, label in dataset.read(indices)
-  ]
+  examples = dataset.read(indices)
+  if not examples:
+    return []
+  labels = renumber(np.asarray([label for _, label in examples]))
+  images = [image for image, _ in examples]
+  return list(zip(images, each_label(labels), strict=True))
+
+
+def _renumbered(
+  numbers: np.ndarray, num_classes: int, labels: np.ndarray
+) -> np.ndarray:
+  """Classes by their new numbers; a label outside the classes becomes -1."""
+  del num_classes
+  known = (labels >= 0) & (labels < len(numbers))
+  return np.where(known, numbers[np.where(known, labels, 0)], -1)
+
+
+def _moved(
+  numbers: np.ndarray, num_classes: int, labels: np.ndarray
+) -> np.ndarray:
+  """Sets by the new numbers of their classes."""
+  found = np.zeros((len(labels), num_classes), labels.dtype)
+  found[:, numbers] = labels
+  return found

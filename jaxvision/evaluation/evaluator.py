@@ -12,7 +12,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from jaxvision import data, parallel
-from jaxvision.metrics import Evaluation, Example
+from jaxvision.metrics import Evaluation, Example, add
 
 Tree = Any
 MOST_EXAMPLES = 24
@@ -27,6 +27,7 @@ def make_evaluator(
   *,
   finish: Callable[[Tree], dict[str, float]],
   rank: Rank,
+  merge: Callable[[Tree, Tree], Tree] = add,
   placement: str = "host",
   interruptible: Callable[[Iterator[Tree]], Iterator[Tree]] = iter,
 ) -> Callable[..., Evaluation]:
@@ -41,6 +42,7 @@ def make_evaluator(
     finish: sums -> metrics by name.
     rank: the scores of the examples that the report may show, the highest
       first; a score that is not finite excludes an example.
+    merge: (sums, sums) of numpy arrays -> the sums over the examples of both.
     placement: "host" makes and sends the batches for each evaluation, "device"
       for the first one only; then they stay, divided over the devices.
     interruptible: iterates over the batches; an exception of it ends the
@@ -63,10 +65,10 @@ def make_evaluator(
       measured = measure(variables, on_devices)
       # Reads the batch before this one while this one is computed.
       if pending:
-        total = _collect(total, best, rank, *pending)
+        total = _collect(total, best, rank, merge, *pending)
       positions = number * batches.batch_size + rows
       pending = (positions, batch, measured)
-    total = _collect(total, best, rank, *pending)
+    total = _collect(total, best, rank, merge, *pending)
     examples = _of_all_processes(
       [item[2] for item in best], rank, batch, _own(measured, positions)
     )
@@ -88,14 +90,16 @@ def _feed(
     yield batch, parallel.put_batch(batch, mesh)
 
 
-def _collect(total, best, rank: Rank, positions, batch, measured) -> Tree:
+def _collect(
+  total, best, rank: Rank, merge, positions, batch, measured
+) -> Tree:
   """Adds a batch to the sums and keeps the examples with the highest scores."""
   sums = jax.tree.map(_widen, jax.device_get(measured[0]))
   scores, answers = rank(_own(measured, positions), batch)
   _keep_examples(best, scores, answers, batch, positions)
   if total is None:
     return sums
-  return jax.tree.map(np.add, total, sums)
+  return merge(total, sums)
 
 
 def _own(measured, positions: np.ndarray) -> np.ndarray:

@@ -60,7 +60,12 @@ def measure(
     _LOGGER.info("evaluated: the moving average of the parameters")
   task = setup.surround(run.config, run.task, run.model, run.mesh)
   evaluate_all = evaluator.make_evaluator(
-    task.evaluate, batches, run.mesh, finish=task.finish, rank=task.rank
+    task.evaluate,
+    batches,
+    run.mesh,
+    finish=task.finish,
+    merge=task.merge,
+    rank=task.rank,
   )
   measured = evaluate_all(run.variables)
   split = batches.examples.dataset.split

@@ -6,7 +6,7 @@ It contains weights and normalisation. docs/export.md has the code to use it.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -35,8 +35,11 @@ def save(
   variables: Tree,
   *,
   image_shape: tuple[int, int, int],
-  normalization: data.Normalization,
+  normalization: data.Normalization | None = None,
   class_names: Sequence[str] = (),
+  answer: Callable[[jax.Array], jax.Array] = jax.nn.softmax,
+  mean: Sequence[float] = (),
+  std: Sequence[float] = (),
 ) -> None:
   """Writes a model, and a text file with its class names.
 
@@ -46,12 +49,13 @@ def save(
   Args:
     path: path of the file, such as model.jax. The class names are written to
       the same path with the suffix .txt, one per line.
-    model: maps normalised images to logits. The output of the artifact is their
-      softmax.
+    model: maps normalised images to logits.
     variables: the model's variables, on any devices of this process.
     image_shape: (h, w, c) of the input.
-    normalization: normalisation of the pixels.
+    normalization: normalisation of the pixels; None for that of mean and std.
     class_names: class names in the order of the logits; empty for no text file.
+    answer: logits float32 -> the output of the artifact, as of a task.
+    mean, std: per channel, in place of `normalization`.
 
   Raises:
     ValueError: the number of names differs from the number of logits; the
@@ -60,6 +64,7 @@ def save(
   """
   path = pathlib.Path(path)
   check_path(path)
+  normalization = normalization or data.Normalization(mean, std)
   variables = jax.device_get(variables)
   size = sum(leaf.nbytes for leaf in jax.tree.leaves(variables))
   if size > _LARGEST:
@@ -71,7 +76,7 @@ def save(
   def probabilities(images: jax.Array) -> jax.Array:
     pixels = data.normalize(images, normalization)
     logits = model.apply(variables, pixels, train=False)
-    return jax.nn.softmax(logits.astype(jnp.float32))
+    return answer(logits.astype(jnp.float32))
 
   (batch,) = jax.export.symbolic_shape("b")
   exported = jax.export.export(jax.jit(probabilities), platforms=PLATFORMS)(

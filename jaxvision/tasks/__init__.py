@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxvision import lookup
-from jaxvision.tasks import classification
+from jaxvision.tasks import classification, multilabel, regression
 from jaxvision.tasks.contract import Components, Task
 
 TASKS: Mapping[str, Callable[..., Task]] = {
   "classification": classification.make,
+  "multilabel": multilabel.make,
+  "regression": regression.make,
 }
 
 __all__ = [

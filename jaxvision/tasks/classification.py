@@ -14,12 +14,11 @@ from flax import linen as nn
 
 from jaxvision import data, metrics
 from jaxvision.metrics import classification
-from jaxvision.optimizers import freezing
+from jaxvision.tasks import supervised
 from jaxvision.tasks.contract import (
   Artifacts,
   Batch,
   Components,
-  Evaluate,
   Task,
   TaskLoss,
 )
@@ -31,16 +30,22 @@ def make(components: Components) -> Task:
   """Returns the task of classification; the targets are distributions."""
   num_classes = components.model.num_classes
   names = _measured(num_classes)
+
+  def targets(label: jax.Array) -> jax.Array:
+    return jax.nn.one_hot(label, num_classes)
+
   return Task(
     batch={
       "image": (components.image_shape, np.uint8),
       "label": ((), np.int32),
       "mask": ((), np.float32),
     },
-    init=_make_init(components),
-    inputs=_make_inputs(components),
-    loss=_make_loss(components),
-    evaluate=_make_evaluate(components),
+    init=supervised.make_init(components),
+    inputs=supervised.make_inputs(components, targets),
+    loss=supervised.make_loss(
+      components, targets, classification.training_sums
+    ),
+    evaluate=supervised.make_evaluate(components, targets, classification.sums),
     finish=classification.finish,
     logged=("loss", "top1"),
     measured=(*names, "loss"),
@@ -70,89 +75,6 @@ def make_task_loss(
   """
   normalization = data.Normalization(mean, std)
   return make(Components(model, loss, normalization, **components)).loss
-
-
-def _make_init(components: Components):
-  def init(key: jax.Array) -> Tree:
-    images = jnp.zeros((1, *components.image_shape), jnp.float32)
-    return components.model.init(key, images, train=False)
-
-  return init
-
-
-def _make_inputs(components: Components):
-  """The batch as evaluation sees it, and what training makes of it."""
-
-  def inputs(batch: Batch, key: jax.Array) -> tuple[Batch, Batch]:
-    transform_key, _ = jax.random.split(key)
-    given = _with_targets(batch, components)
-    return given, components.device_transform(transform_key, given)
-
-  return inputs
-
-
-def _make_loss(components: Components) -> TaskLoss:
-  """The masked mean of the loss, with auxiliary losses, plus the penalty.
-
-  The sums are those of the model's logits. top1 compares with the labels as
-  they were before the transform on the device.
-  """
-  model, inputs = components.model, _make_inputs(components)
-
-  def task_loss(params, model_state, batch, key):
-    given, batch = inputs(batch, key)
-    _, dropout_key = jax.random.split(key)
-    is_frozen = freezing.frozen(params, components.learning_rate_rules)
-    params = freezing.stop_gradients(params, is_frozen)
-    with freezing.keep_statistics(model, is_frozen):
-      logits, model_state = model.apply(
-        {"params": params, **model_state},
-        batch["image"],
-        train=True,
-        mutable=[*model_state, "auxiliary"],
-        rngs={"dropout": dropout_key},
-      )
-    model_state = dict(model_state)
-    auxiliary = model_state.pop("auxiliary", {})
-    sums = classification.training_sums(logits, given["targets"], given["mask"])
-    sums["loss"] = _loss_sum(components, logits, batch)
-    minimised = sums["loss"] + components.auxiliary_weight * sum(
-      _loss_sum(components, each, batch) for each in jax.tree.leaves(auxiliary)
-    )
-    mean_loss = minimised / jnp.maximum(sums["count"], 1)
-    return mean_loss + components.penalty(params), (model_state, sums)
-
-  return task_loss
-
-
-def _make_evaluate(components: Components) -> Evaluate:
-  """(variables, batch) -> (sums of all metrics, logits (b, k))."""
-
-  def evaluate(variables: Tree, batch: Batch) -> tuple[Tree, jax.Array]:
-    batch = _with_targets(batch, components)
-    logits = components.model.apply(variables, batch["image"], train=False)
-    sums = classification.sums(logits, batch["targets"], batch["mask"])
-    sums["loss"] = _loss_sum(components, logits, batch)
-    return sums, logits.astype(jnp.float32)
-
-  return evaluate
-
-
-def _with_targets(batch: Batch, components: Components) -> Batch:
-  num_classes = components.model.num_classes
-  return {
-    "image": data.normalize(batch["image"], components.normalization),
-    "targets": jax.nn.one_hot(batch["label"], num_classes),
-    "mask": batch["mask"],
-  }
-
-
-def _loss_sum(
-  components: Components, logits: jax.Array, batch: Batch
-) -> jax.Array:
-  losses = components.loss(logits.astype(jnp.float32), batch["targets"])
-  # where, not a product: the image of a masked example may give NaN.
-  return jnp.sum(jnp.where(batch["mask"] > 0, losses, 0.0))
 
 
 def _measured(num_classes: int) -> list[str]:

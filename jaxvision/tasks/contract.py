@@ -63,11 +63,16 @@ class Task:
     loss: the function that the step minimises. Its sums have "loss" and
       "count"; the log divides every sum by the count.
     evaluate: the sums of a batch in evaluation, and the outputs.
+    merge: (sums, sums) of numpy arrays -> the sums over the examples of both;
+      element by element where a task does not say otherwise. All arrays may
+      have a leading axis, of several runs.
     finish: sums -> metrics by name.
     logged: names of the sums of `loss` that are logged.
     measured: names of the metrics of `finish`.
     best: the metrics that may select the best checkpoint, the default first:
       name -> 1 where larger is better, -1 where smaller is.
+    learnt: the metric that tells whether examples are memorised, and the value
+      that it has then.
     untrained: () -> the loss of a model that knows nothing; None where
       unknown.
     answer: outputs -> the numbers that predictions and exports contain, such
@@ -96,6 +101,8 @@ class Task:
   artifacts: Callable[
     [metrics.Evaluation, Sequence[str], Sequence[str]], "Artifacts"
   ]
+  merge: Callable[[Tree, Tree], Tree] = metrics.add
+  learnt: tuple[str, float] = ("top1", 1.0)
 
 
 @dataclasses.dataclass(frozen=True)

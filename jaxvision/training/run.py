@@ -96,7 +96,8 @@ def train(
       data_record.check(folder, run.opened, changed=data_changed)
       result = fit(run, folder, profile, watch)
   if run.overfit:
-    sanity.judge_overfit(result["final"]["metrics"], run.overfit)
+    learnt = run.parts.task.learnt
+    sanity.judge_overfit(result["final"]["metrics"], run.overfit, learnt=learnt)
   return result
 
 

@@ -23,8 +23,9 @@ _CACHE_BYTES = 2**28
 _READ = 8
 _NAMED = 5  # unreadable images in the message of the error
 
+Label = int | np.ndarray
 # The image, or the reason why it is unreadable, and the label.
-Fetched = tuple[np.ndarray | decoding.UnreadableImage, int]
+Fetched = tuple[np.ndarray | decoding.UnreadableImage, Label]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Examples:
   max_unreadable: float
   max_pixels: int = unreadable.MAX_PIXELS
   unreadable: dict[int, str] = dataclasses.field(default_factory=dict)
-  cache: dict[int, tuple[np.ndarray, int]] = dataclasses.field(
+  cache: dict[int, tuple[np.ndarray, Label]] = dataclasses.field(
     default_factory=dict, repr=False
   )
 
@@ -117,7 +118,7 @@ class Examples:
 
   def _read(
     self, indices: list[int]
-  ) -> list[tuple[bytes | np.ndarray | OSError | MemoryError, int]]:
+  ) -> list[tuple[bytes | np.ndarray | OSError | MemoryError, Label]]:
     """Reads files; an unreadable file is replaced by its error."""
     if not indices:
       return []
@@ -132,17 +133,12 @@ class Examples:
     self,
     index: int,
     image: bytes | np.ndarray | OSError | MemoryError,
-    label: int,
+    label: Label,
     rng: np.random.Generator | None,
   ) -> Fetched:
     if isinstance(image, OSError | MemoryError):
       return unreadable.from_failure(image), 0
-    if not 0 <= label < len(self.dataset.class_names):
-      raise ValueError(
-        f"{self._id(index)} has the label {label}, outside the "
-        f"{len(self.dataset.class_names)} classes; if the labels of this split "
-        "are not published, use another split"
-      )
+    self._check_label(index, label)
     try:
       return self._decoded(index, image, label, rng), label
     except Exception as error:
@@ -152,11 +148,26 @@ class Examples:
         raise ValueError(f"{self._id(index)}: {error}") from error
       raise
 
+  def _check_label(self, index: int, label: Label) -> None:
+    count = len(self.dataset.class_names)
+    if self.dataset.label_kind == "classes":
+      if not 0 <= label < count:
+        raise ValueError(
+          f"{self._id(index)} has the label {label}, outside the {count} "
+          "classes; if the labels of this split are not published, choose "
+          "another split"
+        )
+    elif np.shape(label) != (count,) or not np.isfinite(label).all():
+      raise ValueError(
+        f"{self._id(index)} has the label {label!r}; expected an array of "
+        f"{count} finite numbers, one for each of {self.dataset.class_names}"
+      )
+
   def _decoded(
     self,
     index: int,
     image: bytes | np.ndarray,
-    label: int,
+    label: Label,
     rng: np.random.Generator | None,
   ) -> np.ndarray:
     """The transformed image; caches the decoded image if it is small."""

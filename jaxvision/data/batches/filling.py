@@ -8,7 +8,7 @@ In evaluation, there is no replacement: the row is masked.
 
 import numpy as np
 
-from jaxvision.data import decoding
+from jaxvision.data import dataset, decoding
 from jaxvision.data.batches import examples
 
 Batch = dict[str, np.ndarray]
@@ -19,11 +19,14 @@ Layout = dict[str, tuple[tuple[int, ...], str]]
 _TRANSFORM = 2
 
 
-def layout(rows: int, image_shape: tuple[int, int, int]) -> Layout:
-  """The shapes and types of the arrays of a batch."""
+def layout(
+  rows: int, image_shape: tuple[int, int, int], of: dataset.Dataset
+) -> Layout:
+  """The shapes and types of the arrays of a batch of a data set."""
+  kind = dataset.LABEL_TYPES[of.label_kind]
   return {
     "image": ((rows, *image_shape), "uint8"),
-    "label": ((rows,), "int32"),
+    "label": ((rows, *dataset.label_shape(of)), kind),
     "mask": ((rows,), "float32"),
   }
 
@@ -106,7 +109,7 @@ def _next(
   index: int,
   rng: np.random.Generator | None,
   unreadable: dict[int, str],
-) -> tuple[np.ndarray, int]:
+) -> tuple[np.ndarray, int | np.ndarray]:
   """The next readable example; adds unreadable ones to `unreadable`.
 
   Within a source of a mixture, the first example follows the last one.

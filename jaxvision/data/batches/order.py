@@ -8,6 +8,9 @@ part, j). All draws are sorted by time. So every range of positions contains
 each part in the proportion of its weight, up to a few draws, at irregular
 positions. The example at any position is computed directly, without counting
 from the start.
+
+Balanced sampling is such a mixture: its parts are the classes, with equal
+weights. Each class repeats an example only after all of its examples.
 """
 
 import functools
@@ -37,16 +40,35 @@ def line_up(
   weights = [weight for _, weight in parts]
   owners, draws = interleave(positions, seed=seed, weights=weights)
   indices, epochs = np.empty_like(draws), np.empty_like(draws)
-  first = 0
+  first, orders = 0, _orders(seed, tuple(size for size, _ in parts))
   for part, (size, _) in enumerate(parts):
-    epoch_order = _orders(seed, part, size)
     mine = np.flatnonzero(owners == part)
     epochs[mine], places = np.divmod(draws[mine], size)
     for epoch in np.unique(epochs[mine]).tolist():
       there = epochs[mine] == epoch
-      indices[mine[there]] = first + epoch_order(epoch)[places[there]]
+      indices[mine[there]] = first + orders[part](epoch)[places[there]]
     first += size
   return indices, epochs
+
+
+def balanced_line_up(
+  positions: np.ndarray, *, seed: int, groups: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+  """The same, where each group of examples is drawn equally often.
+
+  Args:
+    positions, seed: as for `line_up`.
+    groups: the examples of each, (n_i,) int64, none empty; an example may be in
+      several.
+
+  Returns:
+    The numbers of the examples, and how often their group was drawn whole
+    before, (n,) int64 each.
+  """
+  members = np.concatenate(groups)
+  parts = [(len(group), 1.0) for group in groups]
+  places, epochs = line_up(positions, seed=seed, parts=parts)
+  return members[places], epochs
 
 
 def interleave(
@@ -105,9 +127,14 @@ def _mix(values: np.ndarray, stream: int) -> np.ndarray:
 # Several threads make consecutive batches, so the orders of two epochs of each
 # part are cached.
 @functools.lru_cache(maxsize=32)
-def _orders(seed: int, part: int, size: int) -> Callable[[int], np.ndarray]:
-  order = functools.partial(_permutation, seed, part, size)
-  return functools.lru_cache(maxsize=2)(order)
+def _orders(
+  seed: int, sizes: tuple[int, ...]
+) -> tuple[Callable[[int], np.ndarray], ...]:
+  orders = (
+    functools.partial(_permutation, seed, part, size)
+    for part, size in enumerate(sizes)
+  )
+  return tuple(map(functools.lru_cache(maxsize=2), orders))
 
 
 def _permutation(seed: int, part: int, size: int, epoch: int) -> np.ndarray:

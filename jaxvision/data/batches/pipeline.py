@@ -26,6 +26,7 @@ from jaxvision.data.batches import (
   filling,
   order,
   prefetch,
+  sampling_groups,
   worker_processes,
 )
 from jaxvision.data.decoding import unreadable
@@ -42,8 +43,10 @@ class Batches:
   """All batches of a split; created by `make_batches`.
 
   A batch is `{image (rows, h, w, c) uint8, label (rows,) int32, mask (rows,)
-  float32}`. Rows with mask 0 are zero: padding and, in evaluation, unreadable
-  images. In training, unreadable images are replaced, see filling.py.
+  float32}`; of sets of classes the label is (rows, k) uint8 of 0 and 1, of
+  numbers (rows, t) float32. Rows with mask 0 are zero: padding and, in
+  evaluation, unreadable images. In training, unreadable images are replaced,
+  see filling.py.
 
   Attributes:
     examples: the transformed examples.
@@ -53,6 +56,8 @@ class Batches:
     threads: number of threads that prefetch batches; 0 makes them on demand.
     workers: number of processes that replace the threads; 0 uses threads.
     image_shape: (h, w, c) after the transforms.
+    groups: the examples of each class, (n_i,) int64, which training draws
+      equally often; () draws each example equally often.
   """
 
   examples: examples.Examples
@@ -62,6 +67,7 @@ class Batches:
   threads: int
   workers: int
   image_shape: tuple[int, int, int]
+  groups: tuple[np.ndarray, ...] = ()
 
   @property
   def num_examples(self) -> int:
@@ -97,7 +103,7 @@ class Batches:
 
   def at(self, step: int) -> Batch:
     """The rows of batch `step` that belong to this process."""
-    batch = filling.empty(self._layout())
+    batch = filling.empty(self._layout(self._rows()))
     self.examples.count(self.fill(step, slice(None), batch))
     return batch
 
@@ -134,7 +140,7 @@ class Batches:
     made = worker_processes.fill_ahead(
       dataclasses.replace(self, examples=fresh).fill,
       steps,
-      layout=self._layout(),
+      layout=self._layout(self._rows()),
       workers=self.workers,
     )
     with contextlib.closing(made):
@@ -156,7 +162,7 @@ class Batches:
     """
     self.check_resident()
     rows = np.arange(self.num_examples + 1) if rows is None else rows
-    kept = filling.empty(filling.layout(len(rows), self.image_shape))
+    kept = filling.empty(self._layout(len(rows)))
 
     def add(start: int) -> None:
       part = slice(start, start + _BLOCK)
@@ -194,9 +200,12 @@ class Batches:
         "data.placement='host'"
       )
 
-  def _layout(self) -> filling.Layout:
-    rows = len(self._positions(0)[self.rows])
-    return filling.layout(rows, self.image_shape)
+  def _rows(self) -> int:
+    """Rows of this process in a batch."""
+    return len(self._positions(0)[self.rows])
+
+  def _layout(self, rows: int) -> filling.Layout:
+    return filling.layout(rows, self.image_shape, self.examples.dataset)
 
   def _positions(self, step: int) -> np.ndarray:
     return step * self.batch_size + np.arange(self.batch_size)
@@ -206,6 +215,10 @@ class Batches:
     if self.seed is None:
       indices = np.minimum(positions, self.num_examples)
       return indices, np.zeros_like(indices)
+    if self.groups:
+      return order.balanced_line_up(
+        positions, seed=self.seed, groups=self.groups
+      )
     parts = self.examples.dataset.mixture or ((self.num_examples, 1.0),)
     return order.line_up(positions, seed=self.seed, parts=parts)
 
@@ -222,6 +235,7 @@ def make_batches(
   workers: int = 0,
   max_unreadable: float = 0.01,
   max_pixels: int = unreadable.MAX_PIXELS,
+  sampling: str = "uniform",
 ) -> Batches:
   """Makes the batches of a split.
 
@@ -237,6 +251,8 @@ def make_batches(
     workers: number of processes that replace the threads; 0 uses threads.
     max_unreadable: maximum fraction of unreadable images.
     max_pixels: maximum number of pixels of an image before its transforms.
+    sampling: what training draws equally often: "uniform", each example;
+      "balanced", each class.
 
   Raises:
     ValueError: random transforms in evaluation, rows outside the batch, or
@@ -263,6 +279,7 @@ def make_batches(
     threads=threads,
     workers=workers,
     image_shape=filling.image_shape(source),
+    groups=() if seed is None else sampling_groups.make(dataset, sampling),
   )
 
 

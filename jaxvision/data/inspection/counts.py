@@ -11,6 +11,7 @@ from jaxvision.data import decoding, sources
 from jaxvision.data.decoding import profiles, resizing, unreadable
 
 _SHOWN = 640  # maximum side of a sample image in pixels
+_SHOWN_NUMBERS = 4  # times as many images as of a class
 _MEASURED = 256  # images per split whose sizes are measured
 
 
@@ -22,7 +23,9 @@ class SplitSummary:
     name: of the data set.
     split: the split expression, such as "train[:80%]".
     num_examples: number of examples.
-    counts: class name -> number of examples, in the order of the labels.
+    counts: class name -> number of examples, in the order of the labels; empty
+      where labels are numbers.
+    numbers: name -> (least, mean, greatest) of each number that is a label.
     sizes: (height, width) -> number of images, the most frequent size first;
       for at most 256 images, evenly spaced over the split.
     unreadable: id -> reason, among these 256 images.
@@ -36,6 +39,9 @@ class SplitSummary:
   sizes: dict[tuple[int, int], int]
   unreadable: dict[str, str]
   broken_profiles: tuple[str, ...] = ()
+  numbers: dict[str, tuple[float, float, float]] = dataclasses.field(
+    default_factory=dict
+  )
 
 
 def inspect(
@@ -67,22 +73,49 @@ def sample(
     channels: 3 or 1.
 
   Returns:
-    Images (h, w, channels) uint8, at most 640 pixels a side, and the class name
-    of each. Unreadable images are skipped.
+    Images (h, w, channels) uint8, at most 640 pixels a side, and the label of
+    each in words. Unreadable images are skipped. An image with a set of classes
+    appears once. Of numbers, the images go from the least to the greatest.
   """
   labels = dataset.labels()
-  chosen = [
-    index
-    for label in range(len(dataset.class_names))
-    for index in np.flatnonzero(labels == label)[:per_class].tolist()
-  ]
+  chosen = _chosen(dataset, labels, per_class)
   images, titles = [], []
   for index in chosen:
     _, image = _read(dataset, index, channels)
     if isinstance(image, np.ndarray):
       images.append(_reduced(image))
-      titles.append(dataset.class_names[labels[index]])
+      titles.append(_title(dataset, labels[index]))
   return images, titles
+
+
+def _chosen(
+  dataset: records.Dataset, labels: np.ndarray, per_class: int
+) -> list[int]:
+  if dataset.label_kind == "numbers":
+    ranked = np.argsort(labels[:, 0], kind="stable")
+    count = min(per_class * _SHOWN_NUMBERS, len(ranked))
+    places = np.linspace(0, len(ranked) - 1, count).astype(int)
+    return ranked[places].tolist()
+  by_class = (
+    np.flatnonzero(
+      labels == label if labels.ndim == 1 else labels[:, label] == 1
+    )
+    for label in range(len(dataset.class_names))
+  )
+  # dict: each image once, in order.
+  return list(
+    dict.fromkeys(i for rows in by_class for i in rows[:per_class].tolist())
+  )
+
+
+def _title(dataset: records.Dataset, label: np.ndarray) -> str:
+  names = dataset.class_names
+  if dataset.label_kind == "classes":
+    return names[label]
+  if dataset.label_kind == "sets":
+    return " + ".join(names[i] for i in np.flatnonzero(label)) or "no class"
+  pairs = zip(names, label.tolist(), strict=True)
+  return ", ".join(f"{name} {value:.4g}" for name, value in pairs)
 
 
 def _reduced(image: np.ndarray) -> np.ndarray:
@@ -95,7 +128,33 @@ def _reduced(image: np.ndarray) -> np.ndarray:
 
 
 def _summarize(dataset: records.Dataset, channels: int) -> SplitSummary:
+  counts, numbers, nameless = _count(dataset, channels)
+  sizes, wrong, broken = _measure(dataset, channels)
+  return SplitSummary(
+    name=dataset.name,
+    split=dataset.split,
+    num_examples=dataset.num_examples,
+    counts=dict(zip(dataset.class_names, counts, strict=bool(counts))),
+    sizes=sizes,
+    unreadable=nameless | wrong,
+    broken_profiles=broken,
+    numbers=numbers,
+  )
+
+
+def _count(
+  dataset: records.Dataset, channels: int
+) -> tuple[list[int], dict[str, tuple[float, float, float]], dict[str, str]]:
+  """Counts of classes, ranges of numbers, unreadable records without label."""
   labels = dataset.labels()
+  if dataset.label_kind == "sets":
+    return labels.sum(axis=0, dtype=np.int64).tolist(), {}, {}
+  if dataset.label_kind == "numbers":
+    columns = zip(dataset.class_names, labels.T.astype(float), strict=True)
+    ranges = {
+      name: (each.min(), each.mean(), each.max()) for name, each in columns
+    }
+    return [], ranges, {}
   num_classes = len(dataset.class_names)
   outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
   # Unreadable records have no label.
@@ -108,16 +167,7 @@ def _summarize(dataset: records.Dataset, channels: int) -> SplitSummary:
       f"such labels in the split {dataset.split!r})"
     )
   counts = np.bincount(np.delete(labels, outside), minlength=num_classes)
-  sizes, wrong, broken = _measure(dataset, channels)
-  return SplitSummary(
-    name=dataset.name,
-    split=dataset.split,
-    num_examples=dataset.num_examples,
-    counts=dict(zip(dataset.class_names, counts.tolist(), strict=True)),
-    sizes=sizes,
-    unreadable=nameless | wrong,
-    broken_profiles=broken,
-  )
+  return counts.tolist(), {}, nameless
 
 
 def _unreadable(

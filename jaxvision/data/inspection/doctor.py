@@ -104,8 +104,10 @@ def check_labels(surveys: Surveys) -> list[Finding]:
   findings = []
   for each in surveys:
     names = each.split.class_names
+    if each.split.label_kind == "numbers":
+      continue
     wrong = np.flatnonzero((each.labels < 0) | (each.labels >= len(names)))
-    if wrong.size:
+    if each.split.label_kind == "classes" and wrong.size:
       first = each.split.ids(wrong[:1].tolist())[0]
       text = (
         f"{wrong.size} examples of {each.split.split} have labels outside the "
@@ -130,6 +132,8 @@ def check_balance(surveys: Surveys) -> list[Finding]:
   """Classes with many more examples than others."""
   findings = []
   for each in surveys:
+    if each.split.label_kind == "numbers":
+      continue
     counts = _counts(each)
     there = counts[counts > 0]
     least, most = there.min(initial=counts.sum()), there.max(initial=0)
@@ -204,7 +208,8 @@ def _check_repeated(each: survey.Survey) -> list[Finding]:
   )
   first = first[places]
   again = (first != np.arange(len(first))) & (each.num_bytes > 0)
-  contradicts = again & (labels != labels[first])
+  differs = (labels != labels[first]).reshape(len(first), -1).any(axis=1)
+  contradicts = again & differs
   if not again.any():
     return []
   name = each.split.split
@@ -251,6 +256,8 @@ CHECKS: tuple[Callable[[Surveys], list[Finding]], ...] = (
 def _counts(each: survey.Survey) -> np.ndarray:
   """(k,) number of examples of each class; ignores labels outside of them."""
   names = each.split.class_names
+  if each.split.label_kind == "sets":
+    return each.labels.sum(axis=0, dtype=np.int64)
   known = each.labels[(each.labels >= 0) & (each.labels < len(names))]
   return np.bincount(known, minlength=len(names))
 

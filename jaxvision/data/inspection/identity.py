@@ -187,7 +187,9 @@ def _read(leaf: dataset.Dataset, index: int) -> bytes:
     ((image, label),) = leaf.read([index])
   except OSError:
     return b"unreadable"
-  digest = hashlib.sha256(f"{label}\0".encode())
+  # An array is written shortened as text.
+  written = f"{label}" if np.ndim(label) == 0 else np.asarray(label).tolist()
+  digest = hashlib.sha256(f"{written}\0".encode())
   if isinstance(image, bytes):
     digest.update(image)
   else:

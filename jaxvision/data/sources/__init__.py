@@ -104,7 +104,10 @@ def split_sizes(of: Source) -> dict[str, int]:
 
 
 def _load(of: Source) -> Splits:
-  """All splits of a data set that is not a mixture."""
+  """All splits of a data set that is no mixture."""
+  if of.labels not in dataset.LABEL_TYPES:
+    known = list(dataset.LABEL_TYPES)
+    raise ValueError(lookup.unknown("data.labels", of.labels, known))
   kind = of.kind
   if kind not in KINDS and ":" not in kind:
     known = [*KINDS, _MIXTURE, _OWN]

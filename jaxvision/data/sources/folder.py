@@ -1,12 +1,13 @@
-"""Folders of images, with one directory per class.
+"""Folders of images: one directory per class, or a table of labels.
 
 The layout is either PATH/CLASS/IMAGE, which is one split "train" that can be
 sliced, or PATH/SPLIT/CLASS/IMAGE with the splits train, val (or validation) and
-test. Labels follow the class names, sorted by their characters. Other names of
-splits ("dev", "Training") are also recognised, see `splits`. Hidden files
-(".DS_Store") are ignored. Files without an image suffix ("notes.txt") are
-skipped with one warning. An image beside the classes, a folder inside a class
-and a class without images are errors; all of them are reported together.
+test. Labels follow the class names, sorted by their characters. Sets of classes
+and numbers come from a table, see `label_table`. Other names of splits ("dev",
+"Training") are also recognised, see `splits`. Hidden files (".DS_Store") are
+ignored. Files without an image suffix ("notes.txt") are skipped with one
+warning. An image beside the classes, a folder inside a class and a class
+without images are errors; all of them are reported together.
 
 The list of files is computed once and stored beside the classes (`index_file`).
 It is recomputed when the modification time of a class directory changes, which
@@ -30,7 +31,7 @@ from jaxvision.data import dataset
 from jaxvision.data.batches import prefetch
 from jaxvision.data.decoding import image_files
 from jaxvision.data.formats import index_file, packed_names
-from jaxvision.data.sources import source, splits
+from jaxvision.data.sources import label_table, source, splits
 
 # Directories are listed in parallel, because network file systems have latency.
 _THREADS = 16
@@ -104,6 +105,8 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
     ValueError: an empty folder or class, an image that is in no class, a class
       that the training split does not have, or whose name is no UTF-8.
   """
+  if of.labels != "classes":
+    return label_table.load(of)
   path = pathlib.Path(of.name).expanduser()
   if not path.is_dir():
     raise FileNotFoundError(

@@ -45,6 +45,33 @@ def from_json(content: bytes, keys: Sequence[str]) -> str | None:
   return labels.clean(str(found))
 
 
+def list_from_json(content: bytes, keys: Sequence[str]) -> list | None:
+  """The list in a .json file: its value, or that of the first key it has.
+
+  A value that is no list counts as a list of one.
+
+  Raises:
+    ValueError: no JSON, a key that is there twice, or an element that is
+      neither a number nor text.
+  """
+  try:
+    found = json.loads(content, object_pairs_hook=_once)
+  except RecursionError as error:
+    raise ValueError("it is nested too deeply") from error
+  if isinstance(found, dict):
+    there = [found[key] for key in keys if found.get(key) is not None]
+    if not there:
+      return None
+    found = there[0]
+  found = found if isinstance(found, list) else [found]
+  for each in found:
+    if isinstance(each, bool) or not isinstance(each, int | float | str):
+      raise ValueError(
+        f"the label has {json.dumps(each)[:40]}; expected numbers or names"
+      )
+  return found
+
+
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
   found: dict[str, object] = {}
   for key, value in pairs:

@@ -5,7 +5,8 @@ or `train_images`, `train_labels`, `validation_images` and so on for any names
 of splits. `image` and `label` are understood too. Images are (n, h, w, c) or
 (n, h, w), integers in 0..255; labels (n,) integers from 0, or text.
 `class_names` is an optional array of text; without it classes are called by
-their number, or by the text.
+their number, or by the text. Labels that are sets of classes are (n, k) of 0
+and 1, those that are numbers (n,) or (n, t).
 """
 
 import functools
@@ -43,13 +44,14 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
   arrays = _read_file(path, path.stat().st_mtime_ns)
   where = os.fspath(path)
   splits = _splits(arrays, path)
-  found = labels.unify(
-    {split: each for split, (_, each) in splits.items()}, where=where
-  )
+  found = {split: each for split, (_, each) in splits.items()}
+  if of.labels == "classes":
+    found = labels.unify(found, where=where)
   named = arrays.get("class_names")
   class_names = (
-    labels.name_classes(
+    pairs.name_classes(
       found,
+      label_kind=of.labels,
       num_classes=of.num_classes,
       locate=lambda split, row: f"{where}, split {split!r}, example {row}",
     )
@@ -58,7 +60,12 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
   )
   return {
     split: pairs.from_arrays(
-      images, found[split], class_names=class_names, name=where, split=split
+      images,
+      found[split],
+      class_names=class_names,
+      name=where,
+      split=split,
+      label_kind=of.labels,
     )
     for split, (images, _) in splits.items()
   }

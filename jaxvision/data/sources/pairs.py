@@ -1,21 +1,24 @@
 """Pairs of images and labels as a data set: arrays in memory, paths of files.
 
 Images in memory are (n, h, w, c) or (n, h, w), integers in 0..255. Labels are
-(n,) integers from 0, or text, which names the classes. Examples come in a
-fixed, stratified order, so that slices of a split are stratified too.
+(n,) integers from 0, or text, which names the classes; or sets of classes as in
+`label_sets`; or numbers as in `label_numbers`. Examples come in a fixed order.
+It is stratified by the class, or by the rarest class of each set, so that
+slices of a split are stratified too; for numbers it is a shuffle.
 """
 
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from jaxvision.data import dataset
 from jaxvision.data.decoding import image_files
 from jaxvision.data.formats import packed_names
-from jaxvision.data.sources import labels, splits
+from jaxvision.data.sources import label_numbers, label_sets, labels, splits
 
 _COMPARED = 1 << 26  # bytes of images that tell arrays apart
 
@@ -46,7 +49,8 @@ class _Arrays:
 
   def read(self, indices: Sequence[int]) -> list[dataset.Example]:
     rows = self.order[np.asarray(indices, np.int64)]
-    return list(zip(self.images[rows], self.labels[rows].tolist(), strict=True))
+    found = dataset.each_label(self.labels[rows])
+    return list(zip(self.images[rows], found, strict=True))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +71,10 @@ class _Files:
     return self.all_labels().tobytes()
 
   def read(self, indices: Sequence[int]) -> list[dataset.Example]:
-    examples = []
-    for index in indices:
-      row = int(self.order[index])
-      content = image_files.read(self.paths[row])
-      examples.append((content, int(self.labels[row])))
-    return examples
+    rows = self.order[np.asarray(indices, np.int64)]
+    contents = [image_files.read(self.paths[row]) for row in rows.tolist()]
+    found = dataset.each_label(self.labels[rows])
+    return list(zip(contents, found, strict=True))
 
 
 def from_arrays(
@@ -82,47 +84,50 @@ def from_arrays(
   class_names: Sequence[str] = (),
   name: str = "arrays",
   split: str = "train",
+  label_kind: str = "classes",
 ) -> dataset.Dataset:
   """Images in memory as a data set.
 
   Args:
     images: (n, h, w, c) or (n, h, w), integers in 0..255.
-    labels: (n,) integers from 0, or text.
+    labels: see above.
     class_names: in the order of the labels; () is as `labels.name_classes`.
     name: of the data set, for messages.
     split: its name, for messages.
+    label_kind: "classes", "sets" or "numbers".
 
   Raises:
     ValueError: arrays of other shapes or types, or a label outside the classes.
   """
   where = f"{name}, split {split!r}"
   images = _pixels(np.asarray(images), where)
-  labels, known = _numbered(
+  labels, known = _LABELLED[label_kind](
     labels, class_names, len(images), name=name, split=split
   )
-  rows = _Arrays(split, images, labels, splits.stratified_order(labels))
-  return _dataset(rows, name, split, known)
+  rows = _Arrays(split, images, labels, _order(labels, label_kind))
+  return _dataset(rows, name, split, known, label_kind)
 
 
 def from_files(
   paths: Sequence[str | os.PathLike],
-  labels: Sequence[int] | Sequence[str],
+  labels: Sequence[Any] | np.ndarray,
   *,
   class_names: Sequence[str] = (),
   name: str = "files",
   split: str = "train",
+  label_kind: str = "classes",
 ) -> dataset.Dataset:
   """Image files as a data set.
 
   Args:
     paths: of the files; they are opened when they are read.
-    labels: one for each, integers from 0 or text.
-    class_names, name, split: as in `from_arrays`.
+    labels: one for each, see above.
+    class_names, name, split, label_kind: as in `from_arrays`.
 
   Raises:
     ValueError: not one label per path, or a label outside the classes.
   """
-  labels, known = _numbered(
+  labels, known = _LABELLED[label_kind](
     labels,
     class_names,
     len(paths),
@@ -131,12 +136,38 @@ def from_files(
     locate=lambda row: os.fspath(paths[row]),
   )
   packed = packed_names.pack([os.fsencode(path) for path in paths])
-  rows = _Files(packed, labels, splits.stratified_order(labels))
-  return _dataset(rows, name, split, known)
+  rows = _Files(packed, labels, _order(labels, label_kind))
+  return _dataset(rows, name, split, known, label_kind)
+
+
+def name_classes(
+  given: Mapping[str, Any],
+  *,
+  label_kind: str,
+  locate: labels.Locate,
+  num_classes: int = 0,
+) -> tuple[str, ...]:
+  """The names of the classes of all splits, where nobody has named them.
+
+  Args:
+    given: the labels of each split; classes as from `labels.unify`.
+    label_kind: "classes", "sets" or "numbers"; numbers are () here, and are
+      called by their places.
+    locate: (split, row) -> where that label stands, for messages.
+    num_classes: of labels that are numbers of classes; 0 counts them.
+  """
+  if label_kind == "numbers":
+    return ()
+  naming = labels if label_kind == "classes" else label_sets
+  return naming.name_classes(given, locate=locate, num_classes=num_classes)
 
 
 def _dataset(
-  rows: _Arrays | _Files, name: str, split: str, class_names: tuple[str, ...]
+  rows: _Arrays | _Files,
+  name: str,
+  split: str,
+  class_names: tuple[str, ...],
+  label_kind: str,
 ) -> dataset.Dataset:
   return dataset.Dataset(
     name=name,
@@ -147,7 +178,16 @@ def _dataset(
     labels=rows.all_labels,
     read=rows.read,
     content=rows.content,
+    label_kind=label_kind,
   )
+
+
+def _order(found: np.ndarray, label_kind: str) -> np.ndarray:
+  if label_kind == "sets":
+    return splits.stratified_order(label_sets.strata(found))
+  if label_kind == "numbers":
+    return splits.stratified_order(np.zeros(len(found), np.int64))
+  return splits.stratified_order(found)
 
 
 def _pixels(images: np.ndarray, where: str) -> np.ndarray:
@@ -199,3 +239,60 @@ def _numbered(
     found[split], class_names=known, where=where, locate=locate
   )
   return numbers, known
+
+
+def _in_sets(
+  given: Any,
+  class_names: Sequence[str],
+  count: int,
+  *,
+  name: str,
+  split: str,
+  locate: Callable[[int], str] = "example {}".format,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+  """The labels as (count, k) uint8, and the names of the classes."""
+  where = f"{name}, split {split!r}"
+  _check_count(given, count, where)
+  known = (
+    labels.check_names(class_names, where=where)
+    if len(class_names)
+    else label_sets.name_classes(
+      {split: given}, locate=lambda _, row: f"{where}, {locate(row)}"
+    )
+  )
+  found = label_sets.indicators(
+    given, class_names=known, where=where, locate=locate
+  )
+  return found, known
+
+
+def _in_numbers(
+  given: Any,
+  class_names: Sequence[str],
+  count: int,
+  *,
+  name: str,
+  split: str,
+  locate: Callable[[int], str] = "example {}".format,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+  """The labels as (count, t) float32, and the names of the numbers."""
+  where = f"{name}, split {split!r}"
+  _check_count(given, count, where)
+  found = label_numbers.columns(given, where=where, locate=locate)
+  known = labels.check_names(
+    class_names if len(class_names) else map(str, range(found.shape[1])),
+    where=where,
+  )
+  label_numbers.check_names(known, found, where=where)
+  return found, known
+
+
+def _check_count(given: Any, count: int, where: str) -> None:
+  if not hasattr(given, "__len__") or len(given) != count:
+    number = len(given) if hasattr(given, "__len__") else "none"
+    raise ValueError(
+      f"{where}: {number} labels for {count} images; give one for each image"
+    )
+
+
+_LABELLED = {"classes": _numbered, "sets": _in_sets, "numbers": _in_numbers}

@@ -9,7 +9,9 @@ the splits:
 
 A split is a pair (images, labels) or a triple (images, labels, class_names):
 images are an array (n, h, w, c), integers in 0..255, or the paths of n files;
-labels are integers from 0, or text. Or it is a `jaxvision.data.Dataset`, which
+labels are integers from 0, or text; with data.labels="sets" an array (n, k) of
+0 and 1, or n lists of names or numbers of classes; with "numbers" (n,) or
+(n, t) real numbers. Or it is a `jaxvision.data.Dataset`, which
 can read from anywhere. A single split may come without the dictionary and is
 then "train". Worker processes get what was returned, so that what it reads
 with must survive pickling; they have the file, too.
@@ -57,14 +59,15 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
   splits = returned if isinstance(returned, Mapping) else {"train": returned}
   if not splits or not all(isinstance(split, str) for split in splits):
     raise _wrong(kind, f"the keys {list(splits)}")
-  named = _named(kind, splits, of.num_classes)
+  named = _named(kind, splits, of)
   return {
-    split: _dataset(kind, split, each, named) for split, each in splits.items()
+    split: _dataset(kind, split, each, named, of.labels)
+    for split, each in splits.items()
   }
 
 
 def _named(
-  kind: str, splits: Mapping[str, Any], num_classes: int
+  kind: str, splits: Mapping[str, Any], of: source.Source
 ) -> tuple[str, ...]:
   """The classes of the splits that come without names: one list for all."""
   tuples = {
@@ -78,10 +81,14 @@ def _named(
   if not tuples:
     return ()
   try:
-    arrays = {split: np.asarray(each[1]) for split, each in tuples.items()}
-    return labels.name_classes(
-      labels.unify(arrays, where=kind),
-      num_classes=num_classes,
+    given = {split: each[1] for split, each in tuples.items()}
+    if of.labels == "classes":
+      arrays = {split: np.asarray(each) for split, each in given.items()}
+      given = labels.unify(arrays, where=kind)
+    return pairs.name_classes(
+      given,
+      label_kind=of.labels,
+      num_classes=of.num_classes,
       locate=functools.partial(_locate, kind, tuples),
     )
   except (TypeError, ValueError) as error:
@@ -97,9 +104,19 @@ def _locate(
 
 
 def _dataset(
-  kind: str, split: str, returned: Any, class_names: tuple[str, ...]
+  kind: str,
+  split: str,
+  returned: Any,
+  class_names: tuple[str, ...],
+  label_kind: str,
 ) -> dataset.Dataset:
   if isinstance(returned, dataset.Dataset):
+    if returned.label_kind != label_kind:
+      raise ValueError(
+        f"data.kind {kind!r} returned a Dataset of label_kind "
+        f"{returned.label_kind!r} for the split {split!r}, and data.labels is "
+        f"{label_kind!r}; make both the same"
+      )
     return returned
   if not isinstance(returned, tuple | list) or len(returned) not in (2, 3):
     raise _wrong(kind, f"{_shape(returned)} for the split {split!r}")
@@ -116,6 +133,7 @@ def _dataset(
     class_names=names[0] if names else class_names,
     name=kind,
     split=split,
+    label_kind=label_kind,
   )
 
 

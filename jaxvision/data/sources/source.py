@@ -17,6 +17,8 @@ class Source:
       or a pattern. mixture: any text. FILE.py:FUNCTION: its argument.
     data_dir: tfds: the folder of the data sets; None is the usual one.
     num_classes: 0 infers it; another number must agree with the data.
+    labels: what the label of an image is: "classes", one class; "sets", any
+      number of classes; "numbers", one or several real numbers.
     sources: mixture: (weight, kind, name, split) of each source.
   """
 
@@ -24,4 +26,5 @@ class Source:
   name: str = ""
   data_dir: str | os.PathLike | None = None
   num_classes: int = 0
+  labels: str = "classes"
   sources: Sequence[Any] = ()

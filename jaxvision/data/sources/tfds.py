@@ -119,6 +119,12 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
     ValueError: prepared in a format that cannot be read, a shard that is cut
       or damaged, or features without one image and label.
   """
+  if of.labels != "classes":
+    raise ValueError(
+      f"data.labels is {of.labels!r}, and data sets of TFDS are read with "
+      'data.labels="classes" only; write a function "FILE.py:FUNCTION" that '
+      "returns the images and their labels"
+    )
   import tensorflow_datasets as tfds
 
   found = prepared.find(of.name, data_dir=of.data_dir)

@@ -4,7 +4,9 @@ Members of one name up to the first dot of its last part belong together:
 "n01/7.jpg", "n01/7.cls". An example is one image and its label, which is, of
 those that are there: .cls, a number or the name of a class; .json, its value
 "label" (or "cls"); .txt, as .cls. Numbers are named by a file classnames.txt
-beside the shards, one name per line.
+beside the shards, one name per line. Where labels are sets of classes, .json
+has a list "labels" of names or numbers of classes; where they are real numbers,
+"numbers", one or a list.
 
 Shards are PATH/*.tar, PATH/SPLIT/*.tar, one file, or what a pattern like
 "PATH/*-train-*.tar" finds. Those of PATH belong to the split that their names
@@ -16,6 +18,7 @@ any image is read at once. Examples are in a fixed, stratified order.
 
 import dataclasses
 import functools
+import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -34,6 +37,8 @@ from jaxvision.data.formats import (
 )
 from jaxvision.data.sources import (
   label_files,
+  label_numbers,
+  label_sets,
   labels,
   source,
   splits,
@@ -45,9 +50,12 @@ _LABELS = ("cls", "json", "txt")
 _LARGEST_LABEL = {"cls": 1 << 16, "json": 1 << 26, "txt": 1 << 16}  # bytes
 _LARGEST_NAMES = 1 << 30  # bytes
 _JSON_KEYS = ("label", "cls")
+_LIST_KEYS = {"sets": ("labels", "label"), "numbers": ("numbers", "label")}
 _CLASS_NAMES = "classnames.txt"
 _IMAGES = frozenset(each[1:] for each in image_files.EXTENSIONS)
 _THREADS = 16
+# Of the names of the indexes, by the kind of the labels.
+_ENDINGS = {"classes": "", "sets": "-sets", "numbers": "-numbers"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +78,8 @@ class _Samples:
 
   def read(self, indices: Sequence[int]) -> list[dataset.Example]:
     rows = self.order[np.asarray(indices, np.int64)]
-    labels = self.labels[rows].tolist()
-    return list(zip(self.images.read(rows), labels, strict=True))
+    found = dataset.each_label(self.labels[rows])
+    return list(zip(self.images.read(rows), found, strict=True))
 
   def _name(self, row: int) -> str:
     return f"{self.images.paths[self.images.files[row]]}/{self.keys[row]}"
@@ -102,28 +110,64 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
   indexes = {
     split: index_file.load(
       paths[0].parent,
-      f"{split}-tar",
+      f"{split}-tar" + _ENDINGS[of.labels],
       of=paths,
-      build=functools.partial(_list_all, paths),
+      build=functools.partial(_list_all, paths, of.labels),
     )
     for split, paths in shards.items()
   }
-  found, class_names = _classes(shards, indexes, of.num_classes)
+  name_labels = _classes if of.labels == "classes" else _lists
+  found, class_names = name_labels(shards, indexes, of)
   return {
     split: _split(
       of.name,
       split,
       _samples(shards[split], indexes[split], texts),
       class_names,
+      of.labels,
     )
     for split, texts in found.items()
   }
 
 
+def _lists(
+  shards: Mapping[str, Sequence[pathlib.Path]],
+  indexes: Mapping[str, index_file.Arrays],
+  of: source.Source,
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+  """Each different list of labels as a row, and the names of the columns."""
+
+  def locate(split: str, text: int) -> str:
+    row = int(np.flatnonzero(indexes[split]["codes"] == text)[0])
+    return _place(shards[split], indexes[split], row)
+
+  given = {
+    split: [json.loads(text) for text in arrays["texts"].tolist()]
+    for split, arrays in indexes.items()
+  }
+  names = _names_beside(next(iter(shards.values()))[0])
+  if of.labels == "sets" and not names:
+    names = label_sets.name_classes(
+      given, locate=locate, num_classes=of.num_classes
+    )
+  found = {}
+  for split, each in given.items():
+    where, place = f"split {split!r}", functools.partial(locate, split)
+    if of.labels == "sets":
+      found[split] = label_sets.indicators(
+        each, class_names=names, where=where, locate=place
+      )
+    else:
+      found[split] = label_numbers.columns(each, where=where, locate=place)
+      names = names or tuple(map(str, range(found[split].shape[1])))
+      label_numbers.check_names(names, found[split], where=where)
+  return found, names
+
+
 def _classes(
   shards: Mapping[str, Sequence[pathlib.Path]],
   indexes: Mapping[str, index_file.Arrays],
-  num_classes: int,
+  of: source.Source,
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
   """The class of each different label of each split, and the classes' names."""
 
@@ -140,7 +184,7 @@ def _classes(
     found = labels.numerals(texts, locate=locate)
   if not class_names:
     class_names = labels.name_classes(
-      found, locate=locate, num_classes=num_classes
+      found, locate=locate, num_classes=of.num_classes
     )
   numbers = {
     split: labels.number(
@@ -203,27 +247,42 @@ def _place(
 
 
 def _split(
-  name: str, split: str, samples: _Samples, class_names: tuple[str, ...]
+  name: str,
+  split: str,
+  samples: _Samples,
+  class_names: tuple[str, ...],
+  label_kind: str,
 ) -> dataset.Dataset:
+  order = samples.order
+  if label_kind == "sets":
+    strata = label_sets.strata(samples.labels)
+    samples = dataclasses.replace(
+      samples, order=splits.stratified_order(strata)
+    )
   return dataset.Dataset(
     name=name,
     split=split,
     class_names=class_names,
-    num_examples=len(samples.order),
+    num_examples=len(order),
     ids=samples.ids,
     labels=samples.all_labels,
     read=samples.read,
     content=samples.content,
+    label_kind=label_kind,
   )
 
 
-def _list_all(paths: Sequence[pathlib.Path]) -> index_file.Arrays:
-  listed = list(prefetch.make_ahead(_list, paths, threads=_THREADS))
+def _list_all(
+  paths: Sequence[pathlib.Path], label_kind: str
+) -> index_file.Arrays:
+  look = functools.partial(_list, label_kind)
+  listed = list(prefetch.make_ahead(look, paths, threads=_THREADS))
   keys = packed_names.concatenate([each.keys for each in listed])
   texts, codes = np.unique(
     [text for each in listed for text in each.labels], return_inverse=True
   )
   counts = [len(each.labels) for each in listed]
+  strata = codes if label_kind == "classes" else np.zeros_like(codes)
   return {
     "files": np.repeat(np.arange(len(paths), dtype=np.int32), counts),
     "offsets": np.concatenate([each.places[:, 0] for each in listed]),
@@ -232,20 +291,25 @@ def _list_all(paths: Sequence[pathlib.Path]) -> index_file.Arrays:
     "ends": keys.ends,
     "texts": texts,
     "codes": codes.astype(np.int32),
-    "order": splits.stratified_order(codes).astype(np.uint32),
+    "order": splits.stratified_order(strata).astype(np.uint32),
   }
 
 
-def _list(path: pathlib.Path) -> _Shard:
+def _list(label_kind: str, path: pathlib.Path) -> _Shard:
   """The examples of one shard."""
   places, texts, keys = [], [], []
+  read_label = (
+    _label
+    if label_kind == "classes"
+    else functools.partial(_label_list, _LIST_KEYS[label_kind])
+  )
   with files.open_regular(path) as buffered:
     opened = buffered.raw
     for key, members in tar_groups.read(path, opened):
       where = f"{path}, example {key!r}"
       image = _image(members, where)
       places.append(members[image])
-      texts.append(_label(members, opened.fileno(), where))
+      texts.append(read_label(members, opened.fileno(), where))
       keys.append(os.fsencode(f"{key}.{image}"))
   if not places:
     raise ValueError(f"{path} contains no file; remove it")
@@ -299,3 +363,28 @@ def _label(
     f"{where} has no label among its files {sorted(members)}; expected .cls, "
     ".json with a value 'label', or .txt"
   )
+
+
+def _label_list(
+  keys: Sequence[str],
+  members: Mapping[str, tar_groups.Place],
+  descriptor: int,
+  where: str,
+) -> str:
+  """The list of labels of an example, as JSON."""
+  if "json" not in members:
+    raise ValueError(
+      f"{where} has no label among its files {sorted(members)}; expected .json "
+      f"with a value {keys[0]!r}"
+    )
+  offset, size = members["json"]
+  try:
+    if size > _LARGEST_LABEL["json"]:
+      raise ValueError(f"it has {size:,} bytes; expected at most 2**26")
+    content = os.pread(descriptor, size, offset)
+    found = label_files.list_from_json(content, keys)
+    if found is None:
+      raise ValueError(f"there is no value {keys[0]!r}")
+  except ValueError as error:
+    raise ValueError(f"{where}, .json: {error}") from error
+  return json.dumps(found)

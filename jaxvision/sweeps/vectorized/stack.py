@@ -221,11 +221,11 @@ def _evaluate(
 
 def _sums(shared: _Shared, variables: Tree, role: str) -> Tree:
   """The sums over a split, (n, ...) arrays in 64 bits: counts stay exact."""
-  total = None
+  total, merge = None, shared.trials[0].parts.task.merge
   for batch in shared.evaluated[role]:
     sums = shared.programs.sums(shared.numbers["sums"], variables, batch)
     sums = jax.tree.map(_widen, jax.device_get(sums))
-    total = sums if total is None else jax.tree.map(np.add, total, sums)
+    total = sums if total is None else merge(total, sums)
   return total
 
 

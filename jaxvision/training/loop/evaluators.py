@@ -36,6 +36,7 @@ def make_evaluators(
       batches,
       parts.mesh,
       finish=parts.task.finish,
+      merge=parts.task.merge,
       rank=parts.task.rank,
       placement=parts.placement,
       interruptible=interruptible,

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxvision import lookup, parallel, tasks, user_code
+from jaxvision import data, lookup, losses, parallel, tasks, user_code
 from jaxvision.config import ConfigDict
 from jaxvision.training.setup import precision
 from jaxvision.training.step import remat
@@ -70,6 +70,28 @@ def check_logits(
       f"model {user_code.as_written(config.model.name)} made {shown} of 2 "
       f"images; expected logits of the shape {(2, model.num_classes)}"
     )
+
+
+def check_labels(
+  config: ConfigDict, task: tasks.Task, dataset: data.Dataset
+) -> None:
+  """Raises ValueError unless the task and the loss fit the labels of the data.
+
+  Args:
+    config: of the run.
+    task: of the config.
+    dataset: the training split.
+  """
+  _, kind = task.batch.get("label", ((), None))
+  found = data.LABEL_TYPES[dataset.label_kind]
+  if kind is not None and np.dtype(kind) != np.dtype(found):
+    wanted = [k for k, v in data.LABEL_TYPES.items() if v == np.dtype(kind)]
+    raise ValueError(
+      f"task.name is {user_code.as_written(config.task.name)!r}, whose labels "
+      f"are {wanted[0] if wanted else kind!r}, and data.labels is "
+      f"{dataset.label_kind!r}; set data.labels or task.name"
+    )
+  losses.check_labels(config.loss.name, dataset.label_kind)
 
 
 def best(config: ConfigDict, task: tasks.Task) -> tuple[str, int] | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
 
@@ -44,13 +45,23 @@ def make_task(
   *,
   image_shape: tuple[int, int, int],
   class_names: Sequence[str],
+  train: data.Dataset | None = None,
 ) -> tasks.Task:
-  """The task of a config, without what surrounds the model: see `surround`."""
+  """The task of a config, without what surrounds the model: see `surround`.
+
+  Args:
+    config: of the run.
+    model: of the config.
+    image_shape: (h, w, c) of the training images.
+    class_names: in the order of the outputs.
+    train: the training split, whose classes "balanced" weights count; without
+      it the loss has no such weights.
+  """
   components = tasks.Components(
     model=model,
     image_shape=tuple(image_shape),
     class_names=tuple(class_names),
-    loss=losses.create(config.loss.name, **config.loss.options.to_dict()),
+    loss=_make_loss(config, train),
     normalization=data.Normalization(config.data.mean, config.data.std),
     auxiliary_weight=config.loss.auxiliary_weight,
     penalty=functools.partial(
@@ -64,6 +75,28 @@ def make_task(
   )
   options = config.task.options.to_dict()
   return tasks.create(config.task.name, components, **options)
+
+
+def _make_loss(config: ConfigDict, train: data.Dataset | None) -> losses.Loss:
+  loss = losses.create(config.loss.name, **config.loss.options.to_dict())
+  weights = config.loss.class_weights
+  if not weights or (weights == "balanced" and train is None):
+    return loss
+  if config.data.labels != "classes":
+    raise ValueError(
+      f"loss.class_weights is {weights!r}, and data.labels is "
+      f"{config.data.labels!r}; weights are for classes: use the loss "
+      'sigmoid_focal, or data.sampling="balanced", for sets'
+    )
+  if weights == "balanced":
+    counts = np.bincount(train.labels(), minlength=len(train.class_names))
+    weights = losses.balanced_weights(counts.tolist())
+  elif isinstance(weights, str):
+    raise ValueError(
+      f"loss.class_weights is {weights!r}; expected (), 'balanced' or a number "
+      "above 0 for each class"
+    )
+  return losses.weighted(loss, weights)
 
 
 def surround(

@@ -21,6 +21,7 @@ def make_source(config: ConfigDict) -> data.Source:
     name=of.name,
     data_dir=of.data_dir,
     num_classes=of.num_classes,
+    labels=of.labels,
     sources=of.sources,
   )
 
@@ -79,6 +80,7 @@ def make_batches(
     workers=config.data.workers,
     max_unreadable=config.data.max_unreadable,
     max_pixels=config.data.max_pixels,
+    sampling=config.data.sampling,
   )
 
 

@@ -112,8 +112,13 @@ def prepare(
   )
   shape = batches["train"].image_shape
   task = from_config.make_task(
-    config, model, image_shape=shape, class_names=train.class_names
+    config,
+    model,
+    image_shape=shape,
+    class_names=train.class_names,
+    train=train,
   )
+  checks.check_labels(config, task, train)
   parts = Parts(
     name=user_code.as_written(config.model.name),
     data_name=config.data.name,

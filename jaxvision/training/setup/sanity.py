@@ -132,18 +132,30 @@ def check_first_loss(config: ConfigDict, parts: Parts, loss: float) -> None:
   )
 
 
-def judge_overfit(metrics: Mapping[str, float], num_examples: int) -> None:
-  """Says whether the examples were learnt by heart."""
-  learnt = metrics["top1"] == 1
+def judge_overfit(
+  metrics: Mapping[str, float],
+  num_examples: int,
+  *,
+  learnt: tuple[str, float] = ("top1", 1.0),
+) -> None:
+  """Says whether the examples were memorised.
+
+  Args:
+    metrics: of the examples, after the training.
+    num_examples: how many they are.
+    learnt: the metric that tells it, and the least value that it has then.
+  """
+  name, least = learnt
+  memorised = metrics[name] >= least
   _LOGGER.log(
-    logging.INFO if learnt else logging.WARNING,
-    "overfit: loss %.4g and accuracy %.2f%% on the %d examples it was trained "
-    "on: %s",
+    logging.INFO if memorised else logging.WARNING,
+    "overfit: loss %.4g and %s %.2f%% on the %d examples it was trained on: %s",
     metrics["loss"],
-    100 * metrics["top1"],
+    "accuracy" if name == "top1" else name,
+    100 * metrics[name],
     num_examples,
     "the model, the loss and the step can learn."
-    if learnt
+    if memorised
     else "it did not learn them by heart. Look for a learning rate that is too "
     "low or too high, labels that do not belong to their images, dropout, or "
     "a bug.",
