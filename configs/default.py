@@ -264,9 +264,9 @@ def _loss() -> ConfigDict:
   # above 0, the delta of the hinges and gamma are at least 0, alpha is in
   # [0, 1] or None.
   loss.options = ConfigDict()
-  # Factors of the loss by class. (): none. "balanced": n / (k n_c) for a class
-  # with n_c of the n training examples of k classes; the mean factor of the
-  # examples is 1. Or a number above 0 for each class. The loss of a batch is
+  # Factors of the loss by class. (): none. ("balanced",): n / (k n_c) for a
+  # class with n_c of the n training examples of k classes; the mean factor of
+  # the examples is 1. Or a number above 0 for each class. The loss of a batch is
   # divided by the number of its examples, not by the sum of their factors.
   loss.class_weights = ()
   # Factor of the loss of the auxiliary classifier, if the model has one:

@@ -32,9 +32,9 @@ def get_config():
   config.optimizer.learning_rate = 0.003
   config.train.batch_size = 64
   config.train.steps_per_dispatch = 20
-  config.train.duration = "400 steps"
-  config.evaluate.every = "400 steps"
-  config.checkpoint.every = "400 steps"
+  config.train.duration = "1000 steps"
+  config.evaluate.every = "1000 steps"
+  config.checkpoint.every = "1000 steps"
   return config
 """
 

@@ -283,7 +283,7 @@ def test_the_losses_of_numbers_equal_their_formulas():
   for delta in (0.1, 1.0, 10.0):
     np.testing.assert_allclose(
       losses.huber(outputs, targets, delta=delta),
-      optax.huber_loss(outputs, targets, delta).mean(-1),
+      optax.huber_loss(outputs, targets, delta=delta).mean(-1),
       rtol=1e-5,
     )
 

@@ -65,7 +65,7 @@ TYPES: Mapping[str, Any] = {
   "data.max_unreadable": Probability,
   "data.max_pixels": Count,
   "loss.name": str,
-  "loss.class_weights": str | tuple[Positive, ...],
+  "loss.class_weights": tuple[str | Positive, ...],
   "loss.auxiliary_weight": NonNegative,
   "loss.l1": NonNegative,
   "loss.l2": NonNegative,

@@ -21,7 +21,7 @@ _TINTS = (0.1, 0.55)
 
 def parts(run: Run) -> list[tuple[str, str, str]]:
   """The sections `(title, HTML, note)` of the final evaluation."""
-  if not run.evaluation:
+  if "confusion" not in run.evaluation:
     return []
   split, _ = reading.final(run)
   return [

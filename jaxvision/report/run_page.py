@@ -16,6 +16,7 @@ from jaxvision.report import (
   predictions,
   provenance,
   speed,
+  task_pages,
 )
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
@@ -77,6 +78,7 @@ def _document(run: Run) -> str:
       ("Learning curves", _curves(run), _curves_note(run)),
       ("Metrics", predictions.metrics(run), ""),
       *predictions.parts(run),
+      *task_pages.parts(run),
       ("First-layer filters", *_filters(run)),
       speed.section(run),
       *provenance.parts(run),

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxvision import files
 from jaxvision.files import records
-from jaxvision.runs import metrics_log
+from jaxvision.runs import metrics_log, pages
 
 ABSENT = "<absent>"  # the value of a missing key in comparisons
 
@@ -47,6 +47,7 @@ class Run:
     result: the record of `result.json`.
     evaluation: the arrays of `evaluation.npz`.
     first_layer: the arrays of `first_layer.npz`.
+    pages: sections that the task has written for the report.
     problems: sentences about missing or damaged files, with the reason.
   """
 
@@ -60,6 +61,7 @@ class Run:
   result: Mapping[str, Any]
   evaluation: Mapping[str, np.ndarray]
   first_layer: Mapping[str, np.ndarray]
+  pages: tuple[pages.Page, ...]
   problems: tuple[str, ...]
 
 
@@ -78,7 +80,7 @@ def read_run(workdir: str | pathlib.Path) -> Run:
   lines, line_problems = _read_lines(workdir / "metrics.jsonl", why)
   evaluation, evaluation_problems = _read_arrays(
     workdir / "evaluation.npz",
-    required=_EVALUATION,
+    required=_evaluation_arrays(origin["config"]),
     shows="confusion matrix, per-class table and mistakes",
     why=why,
   )
@@ -99,6 +101,7 @@ def read_run(workdir: str | pathlib.Path) -> Run:
     result=result,
     evaluation=evaluation,
     first_layer=first_layer,
+    pages=tuple(pages.read(workdir)),
     problems=(
       *result_problems,
       *environment_problems,
@@ -143,13 +146,20 @@ def _not_a_run(workdir: pathlib.Path) -> str:
 
 def damaged_arrays(workdir: pathlib.Path) -> list[str]:
   """The names of the .npz files that exist but cannot be read."""
-  required = {"evaluation.npz": _EVALUATION, "first_layer.npz": _FIRST_LAYER}
+  evaluation = _evaluation_arrays(read_config(workdir)["config"])
+  required = {"evaluation.npz": evaluation, "first_layer.npz": _FIRST_LAYER}
   return [
     name
     for name, keys in required.items()
     if (workdir / name).exists()
     and not _read_arrays(workdir / name, required=keys, shows="", why="")[0]
   ]
+
+
+def _evaluation_arrays(config: Mapping[str, Any]) -> tuple[str, ...]:
+  """The arrays that evaluation.npz must have; other tasks have others."""
+  task = config.get("task", {}).get("name", "classification")
+  return _EVALUATION if task == "classification" else ()
 
 
 def series(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from jaxvision import (
 )
 from jaxvision.checkpoint import fingerprint
 from jaxvision.parallel import sharding
-from jaxvision.training.step import train_step
+from jaxvision.training.step import init_state
 
 # After the first file that it cannot read, orbax leaves the other reads to
 # fail unseen; Python tells of them when it collects them.
@@ -63,7 +63,7 @@ def _template(training):
     **arguments,
   )
   state = jax.eval_shape(
-    lambda drawn: train_step.init_state(drawn, chain, **of_state), shapes
+    lambda drawn: init_state(drawn, chain, **of_state), shapes
   )
   mesh = parallel.make_mesh(fsdp=4)
   rules = ((".*", "fsdp(min_size=1)"),)

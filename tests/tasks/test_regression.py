@@ -88,6 +88,6 @@ def test_predictions_and_the_exported_model_are_the_numbers(
 def test_numbers_cannot_be_trained_as_classes(tmp_path):
   path = labelled_digits.write_numbers(tmp_path / "digits.npz")
   with pytest.raises(
-    ValueError, match=r"labels are classes, and data\.labels is"
+    ValueError, match=r"labels are 'classes', and data\.labels is"
   ):
     labelled_digits.train(path, tmp_path / "run", data__labels="numbers")

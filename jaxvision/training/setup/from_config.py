@@ -80,7 +80,8 @@ def make_task(
 def _make_loss(config: ConfigDict, train: data.Dataset | None) -> losses.Loss:
   loss = losses.create(config.loss.name, **config.loss.options.to_dict())
   weights = config.loss.class_weights
-  if not weights or (weights == "balanced" and train is None):
+  balanced = weights == ("balanced",)
+  if not weights or (balanced and train is None):
     return loss
   if config.data.labels != "classes":
     raise ValueError(
@@ -88,13 +89,13 @@ def _make_loss(config: ConfigDict, train: data.Dataset | None) -> losses.Loss:
       f"{config.data.labels!r}; weights are for classes: use the loss "
       'sigmoid_focal, or data.sampling="balanced", for sets'
     )
-  if weights == "balanced":
+  if balanced:
     counts = np.bincount(train.labels(), minlength=len(train.class_names))
     weights = losses.balanced_weights(counts.tolist())
-  elif isinstance(weights, str):
+  elif any(isinstance(each, str) for each in weights):
     raise ValueError(
-      f"loss.class_weights is {weights!r}; expected (), 'balanced' or a number "
-      "above 0 for each class"
+      f"loss.class_weights is {weights!r}; expected (), ('balanced',) or a "
+      "number above 0 for each class"
     )
   return losses.weighted(loss, weights)
 
