@@ -266,8 +266,8 @@ def _loss() -> ConfigDict:
   loss.options = ConfigDict()
   # Factors of the loss by class. (): none. ("balanced",): n / (k n_c) for a
   # class with n_c of the n training examples of k classes; the mean factor of
-  # the examples is 1. Or a number above 0 for each class. The loss of a batch is
-  # divided by the number of its examples, not by the sum of their factors.
+  # the examples is 1. Or a number above 0 for each class. The loss of a batch
+  # is divided by the number of its examples, not by the sum of their factors.
   loss.class_weights = ()
   # Factor of the loss of the auxiliary classifier, if the model has one:
   # nasnet_a_* have one with model.options {"auxiliary": True}.
