@@ -170,7 +170,7 @@ def _check_same(
       key for key in {**begun, **plan} if begun.get(key) != plan.get(key)
     ]
     raise ValueError(
-      f"{work} was started with another {' and '.join(change)} (before "
+      f"{work} was started with different {' and '.join(change)} (before "
       f"{begun['options']}, now {plan['options']}); give the same options and "
       "source, or remove this folder to start again"
     )

@@ -126,5 +126,7 @@ def test_the_shape_is_that_of_the_first_readable_image():
 
 
 def test_other_shapes_name_the_example_and_the_remedy():
-  with pytest.raises(ValueError, match=r'file1 is \(3, 4, 3\).*"resize\(SIZE'):
+  with pytest.raises(
+    ValueError, match=r'file1 has the shape \(3, 4, 3\).*"resize\(SIZE'
+  ):
     fill(make([1, 1]), [1], shape=(3, 5, 3))

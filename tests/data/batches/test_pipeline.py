@@ -215,7 +215,7 @@ def test_a_batch_may_hold_few_examples_many_times(dataset, caplog):
   seen = [batches.indices(step) for step in range(2)]
   counts = np.bincount(np.concatenate(seen), minlength=N)
   assert set(counts) == {6, 7} and counts.sum() == 2 * (3 * N + 2)
-  assert "a batch of 71 holds each of the 23 examples" in caplog.text
+  assert "a batch of 71 contains the 23 examples" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_images_of_several_shapes_name_the_transform_to_add(tmp_path):
   Image.new("RGB", (7, 5)).save(tmp_path / "a" / "larger.png")
   dataset = data.open_dataset(config, "train")
   batches = data.make_batches(dataset, batch_size=11, seed=0, threads=2)
-  with pytest.raises(ValueError, match=r'\.png is .* add "resize\(SIZE\)"'):
+  with pytest.raises(ValueError, match=r'\.png has .* add "resize\(SIZE\)"'):
     list(batches.iterate(0, 1))
   resized = data.make_batches(
     dataset, batch_size=11, seed=0, transforms=("resize(4)",)

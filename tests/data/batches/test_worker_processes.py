@@ -181,7 +181,9 @@ def test_a_worker_that_cannot_start_is_an_error(capfd):
     def __reduce__(self):
       return exec, ("1 / 0",)
 
-  with pytest.raises(RuntimeError, match="ended with exit code 1; its message"):
+  with pytest.raises(
+    RuntimeError, match="ended with exit code 1; see its message"
+  ):
     next(filled(Unloadable()))
   assert "ZeroDivisionError" in capfd.readouterr().err
 

@@ -86,7 +86,9 @@ def test_compressed_files_are_decompressed_once(archive, tmp_path):
 def test_compressed_files_that_are_cut_off(archive, tmp_path):
   packed = tmp_path / "packed.tar.gz"
   packed.write_bytes(gzip.compress(archive.read_bytes())[:-20])
-  with pytest.raises(ValueError, match=r"cannot be decompressed: .*fetch it"):
+  with pytest.raises(
+    ValueError, match=r"cannot be decompressed: .*download it"
+  ):
     archives.decompressed(packed, scratch=tmp_path)
   assert not (tmp_path / "packed.tar").exists()
 

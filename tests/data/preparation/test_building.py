@@ -116,7 +116,10 @@ def test_a_killed_preparation_goes_on(small_imagenet, source, tmp_path):
 
 @pytest.mark.parametrize(
   ("change", "message"),
-  [({"quality": 50}, "other options"), ({"source": "less"}, "other train")],
+  [
+    ({"quality": 50}, "different options"),
+    ({"source": "less"}, "different train"),
+  ],
 )
 def test_going_on_needs_the_same_source_and_options(
   change, message, source, tmp_path, monkeypatch
@@ -135,9 +138,7 @@ def test_going_on_needs_the_same_source_and_options(
       prepare("imagenet2012", source, tmp_path / "data")
   if "source" in change:
     change = {"source": less}
-  with pytest.raises(
-    ValueError, match=f"started with another {message}.*remove this"
-  ):
+  with pytest.raises(ValueError, match=f"started with {message}.*remove this"):
     prepare(
       "imagenet2012", **{"source": source, **change}, data_dir=tmp_path / "data"
     )

@@ -166,7 +166,7 @@ def test_images_that_are_not_what_they_seem_are_encoded_again(
     "n01440764_0.JPEG": "was PNG",
     "n01440764_1.JPEG": "was CMYK",
   }
-  assert "2 images had to be encoded again" in caplog.text
+  assert "2 images were re-encoded" in caplog.text
   found = stored(directory)["train"]
   for name, original in replaced.items():
     content = found[name][1]

@@ -114,5 +114,5 @@ def test_random_translation_is_uniform():
 
 
 def test_a_fill_of_other_channels_is_an_error():
-  with pytest.raises(ValueError, match="of 2 channels, but the image has 3"):
+  with pytest.raises(ValueError, match="has 2 channels, but the image has 3"):
     affine.rotate(3, fill=(1, 2))(None, NOISE)

@@ -64,5 +64,5 @@ def test_components_are_orthonormal():
 
 
 def test_lighting_refuses_grey():
-  with pytest.raises(ValueError, match=r"random_lighting is of RGB.*has 1 ch"):
+  with pytest.raises(ValueError, match=r"random_lighting needs RGB.*has 1 ch"):
     color.random_lighting()(np.random.default_rng(0), IMAGE[..., :1])

@@ -65,7 +65,7 @@ def test_resize_small_sets_the_shorter_side():
 
 @pytest.mark.parametrize("crop", ["center_crop", "random_crop"])
 def test_crops_refuse_smaller_images(crop):
-  message = r'32x32 of an image of 30x40.*put "resize_small\(32\)" before'
+  message = r'32x32 exceeds an image of 30x40.*add "resize_small\(32\)" before'
   with pytest.raises(ValueError, match=message):
     make_host_transform((f"{crop}(32)",))(rng(), IMAGE)
 

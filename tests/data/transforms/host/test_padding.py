@@ -24,5 +24,5 @@ def test_constant_has_its_colour():
 
 
 def test_an_image_is_reflected_once_at_most():
-  with pytest.raises(ValueError, match="6x8 pixels cannot be reflected 6"):
+  with pytest.raises(ValueError, match="6x8 pixels is too small to reflect 6"):
     padding.pad(6, mode="reflect")(None, IMAGE)
