@@ -116,7 +116,7 @@ def test_a_killed_preparation_goes_on(small_imagenet, source, tmp_path):
 
 @pytest.mark.parametrize(
   ("change", "message"),
-  [({"quality": 50}, "other options"), ({"source": "less"}, "other train")],
+  [({"quality": 50}, "options"), ({"source": "less"}, "train")],
 )
 def test_going_on_needs_the_same_source_and_options(
   change, message, source, tmp_path, monkeypatch
