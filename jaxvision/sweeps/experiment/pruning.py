@@ -6,6 +6,11 @@ included. No run waits for others (the asynchronous form: Li et al. 2020, "A
 System for Massively Parallel Hyperparameter Tuning", algorithm 2). Progress is
 measured in thousandths of a run, so that runs with different numbers of steps
 are comparable.
+
+The decisions are those of optuna's SuccessiveHalvingPruner (a test compares
+them). That pruner cannot replace this file: it judges the latest value of one
+trial of a storage. Here the trials of a stack are judged together, the best
+value can count, and a resumed trial keeps its curve under another number.
 """
 
 import dataclasses

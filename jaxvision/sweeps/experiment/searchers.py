@@ -4,6 +4,11 @@ A plan is a list with the known picks of each trial. `grid`, `random` and
 `quasi_random` know all picks before the sweep starts: a trial is the same on
 any worker, and the plan can be printed first. With `tpe`, Optuna draws the
 other picks, and learns from the trials that have ended.
+
+Optuna's GridSampler, RandomSampler and QMCSampler do not replace the first
+three: they draw at the start of a trial, and so the picks depend on which
+worker is first. `quasi_random` uses the Sobol sequence of scipy, as QMCSampler
+does.
 """
 
 import dataclasses

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+import optuna
 import pytest
 
 from jaxvision import sweeps
@@ -26,6 +28,34 @@ def test_the_best_half_survives():
   assert _survivors([3, 8, 1], aim=sweeps.minimize("loss")) == [1]
   nine = sweeps.halving(3, first=0.25)
   assert _survivors(range(9), rules=nine) == [6, 7, 8]
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+@pytest.mark.parametrize("goal", ["maximize", "minimize"])
+def test_the_decisions_are_those_of_optuna(goal, factor):
+  """Runs reach their rungs in any order, and their values often tie."""
+  optuna.logging.set_verbosity(optuna.logging.WARNING)
+  rng = np.random.default_rng(factor)
+  rules = sweeps.halving(factor, first=0.1)
+  rungs = [100, 100 * factor, 100 * factor**2]
+  pruner = optuna.pruners.SuccessiveHalvingPruner(100, factor, 0)
+  study = optuna.create_study(direction=goal, pruner=pruner)
+  aim = getattr(sweeps, goal)("metric")
+  trials = [study.ask() for _ in range(40)]
+  curves, running = [{} for _ in trials], set(range(40))
+  decisions = []
+  while running:
+    number = rng.choice(sorted(running))
+    curve, others = curves[number], curves[:number] + curves[number + 1 :]
+    progress, value = rungs[len(curve)], float(rng.integers(8))
+    curve[progress] = value
+    trials[number].report(value, progress)
+    decisions.append(pruning.survives(rules, aim, curve, others))
+    assert decisions[-1] != trials[number].should_prune()
+    if not decisions[-1] or len(curve) == len(rungs):
+      running.remove(number)
+  assert 40 < len(decisions) < 120
+  assert {True, False} == set(decisions)
 
 
 def test_the_first_run_survives_and_nan_never_does():
