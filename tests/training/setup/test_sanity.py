@@ -274,7 +274,7 @@ def test_there_must_be_so_many_examples(folder, count, message):
   ("top1", "level", "words"),
   [
     (1.0, logging.INFO, "can learn"),
-    (0.95, logging.WARNING, "95.00% .* did not learn them by heart"),
+    (0.95, logging.WARNING, "95.00% .* did not memorise them"),
   ],
 )
 def test_the_verdict(caplog, top1, level, words):
