@@ -1,7 +1,7 @@
-"""Classification: images in, a distribution over classes out.
+"""The classification task: images -> a distribution over classes.
 
 Batches are {image (b, h, w, c) uint8, label (b,) int32, mask (b,) float32}.
-Sums are over the examples of mask 1.
+Sums are over the examples with mask 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ Tree = Any
 
 
 def make(components: Components) -> Task:
-  """Returns the task of classification; the targets are distributions."""
+  """Returns the classification task. The targets are distributions."""
   num_classes = components.model.num_classes
   names = _measured(num_classes)
   return Task(
@@ -61,12 +61,12 @@ def make_task_loss(
   std: Sequence[float],
   **components: Any,
 ) -> TaskLoss:
-  """The loss of the task, by the arguments of earlier versions.
+  """The loss of the task, with the arguments of earlier versions.
 
   Args:
     model, loss: as in `Components`.
     mean, std: of the channels, for pixels in [0, 1].
-    **components: others of `Components`.
+    **components: the other attributes of `Components`.
   """
   normalization = data.Normalization(mean, std)
   return make(Components(model, loss, normalization, **components)).loss
@@ -81,7 +81,7 @@ def _make_init(components: Components):
 
 
 def _make_inputs(components: Components):
-  """The batch as evaluation sees it, and what training makes of it."""
+  """Makes (batch, key) -> (batch for evaluation, batch for training)."""
 
   def inputs(batch: Batch, key: jax.Array) -> tuple[Batch, Batch]:
     transform_key, _ = jax.random.split(key)
@@ -94,8 +94,8 @@ def _make_inputs(components: Components):
 def _make_loss(components: Components) -> TaskLoss:
   """The masked mean of the loss, with auxiliary losses, plus the penalty.
 
-  The sums are those of the model's logits. top1 compares with the labels as
-  they were before the transform on the device.
+  The sums are computed from the logits. top1 uses the labels before the device
+  transforms.
   """
   model, inputs = components.model, _make_inputs(components)
 
@@ -126,7 +126,7 @@ def _make_loss(components: Components) -> TaskLoss:
 
 
 def _make_evaluate(components: Components) -> Evaluate:
-  """(variables, batch) -> (sums of all metrics, logits (b, k))."""
+  """Makes (variables, batch) -> (sums of all metrics, logits (b, k))."""
 
   def evaluate(variables: Tree, batch: Batch) -> tuple[Tree, jax.Array]:
     batch = _with_targets(batch, components)
@@ -151,7 +151,7 @@ def _loss_sum(
   components: Components, logits: jax.Array, batch: Batch
 ) -> jax.Array:
   losses = components.loss(logits.astype(jnp.float32), batch["targets"])
-  # where, not a product: the image of a masked example may give NaN.
+  # `where` instead of a product: the loss of a masked example may be NaN.
   return jnp.sum(jnp.where(batch["mask"] > 0, losses, 0.0))
 
 
@@ -174,7 +174,7 @@ def _rank(logits: np.ndarray, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
   """The confidence of wrong predictions, and the predicted classes."""
   finite = np.where(np.isfinite(logits), logits, -np.inf)
   predictions = finite.argmax(-1)
-  with np.errstate(invalid="ignore"):  # an infinite logit has no confidence
+  with np.errstate(invalid="ignore"):  # an infinite logit gives NaN
     shifted = np.exp(logits - logits.max(-1, keepdims=True))
     confidences = shifted.max(-1) / shifted.sum(-1)
   wrong = predictions != batch["label"]

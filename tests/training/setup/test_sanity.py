@@ -47,7 +47,7 @@ def test_the_first_loss_must_be_that_of_ignorance(
     assert not _warnings(folder, caplog, factor * expected, **overrides)
   for factor in (0.4, 2.1):
     text = _warnings(folder, caplog, factor * expected, **overrides)
-    assert f"has {expected:.4g}. Larger: look at the normalisation" in text
+    assert f"has {expected:.4g}. If it is larger, check the norm" in text
     assert f"the first loss is {factor * expected:.4g}" in text
 
 
