@@ -1,4 +1,4 @@
-"""Evaluates a task on a whole split, every example exactly once."""
+"""The evaluation of a task on a complete split, each example exactly once."""
 
 import dataclasses
 import functools
@@ -31,16 +31,16 @@ def make_evaluator(
   placement: str = "host",
   interruptible: Callable[[Iterator[Tree]], Iterator[Tree]] = iter,
 ) -> Callable[..., Evaluation]:
-  """evaluate(variables, limit=None) -> Evaluation of all of `batches`.
+  """Makes evaluate(variables, limit=None) -> Evaluation.
 
-  With a limit it ends after so many batches.
+  The evaluation ends after `limit` batches; None means all batches.
 
   Args:
     evaluate_batch: (variables, batch) -> (sums, outputs (b, ...)).
     batches: a split in order; its last batch is padded with mask 0.
     mesh: of the variables.
     finish: sums -> metrics by name.
-    rank: the scores of the examples that the report may show, the highest
+      rank: the scores of the examples that the report may show, the highest
       first; a score that is not finite excludes an example.
     merge: (sums, sums) of numpy arrays -> the sums over the examples of both.
     placement: "host" makes and sends the batches for each evaluation, "device"
@@ -63,7 +63,7 @@ def make_evaluator(
     total, best, pending = None, [], None
     for number, (batch, on_devices) in enumerate(interruptible(feed(limit))):
       measured = measure(variables, on_devices)
-      # Reads the batch before this one while this one is computed.
+      # Reads the results of the previous batch during the current computation.
       if pending:
         total = _collect(total, best, rank, merge, *pending)
       positions = number * batches.batch_size + rows
@@ -85,7 +85,7 @@ def make_evaluator(
 def _feed(
   batches: data.Batches, mesh: Mesh, limit: int | None
 ) -> Iterator[tuple[Tree, Tree]]:
-  """Each batch: this process's rows here, and all of it on the devices."""
+  """Each batch: the rows of this process, and the batch on the devices."""
   for batch in batches.iterate(0, limit or batches.num_batches):
     yield batch, parallel.put_batch(batch, mesh)
 
@@ -109,7 +109,7 @@ def _own(measured, positions: np.ndarray) -> np.ndarray:
 
 
 def _widen(array: np.ndarray) -> np.ndarray:
-  """Sums of many batches: 64 bits, so that counts stay exact."""
+  """The array in 64 bits, so that the counts of many batches stay exact."""
   kind = np.int64 if np.issubdtype(array.dtype, np.integer) else np.float64
   return np.asarray(array, kind)
 
@@ -119,7 +119,7 @@ def _keep_examples(
 ) -> None:
   """Updates a heap of (score, -position, Example) in place.
 
-  Images are copied: a view would keep the whole batch in memory.
+  Images are copied: a view would keep the complete batch in memory.
   """
   found = np.flatnonzero(np.isfinite(scores) & (batch["mask"] > 0))
   order = np.argsort(-scores[found], kind="stable")
@@ -141,10 +141,11 @@ def _keep_examples(
 def _of_all_processes(
   examples: list[Example], rank: Rank, batch: Tree, outputs: np.ndarray
 ) -> list[Example]:
-  """The examples of all processes; each has kept those of its own rows.
+  """The examples of all processes, without duplicates.
 
-  Rows of two processes may overlap. The batch and its outputs are any of this
-  process: they give the shapes of padding.
+  A process keeps the examples of its own rows. The rows of two processes may
+  overlap. `batch` and `outputs` are from any batch of this process. Only their
+  shapes are used, for padding.
   """
   if jax.process_count() == 1:
     return examples
@@ -153,7 +154,7 @@ def _of_all_processes(
   padded = examples + [blank] * (MOST_EXAMPLES - len(examples))
   names = [field.name for field in dataclasses.fields(Example)]
   columns = [np.stack([getattr(e, name) for e in padded]) for name in names]
-  # As bytes: the devices would make floats and integers narrower.
+  # As bytes: on the devices, 64-bit numbers would become 32-bit numbers.
   gathered = [_gather(column) for column in columns]
   found = [
     Example(float(score), int(position), *row)
@@ -164,7 +165,7 @@ def _of_all_processes(
 
 
 def _gather(column: np.ndarray) -> np.ndarray:
-  """(n, ...) of each process -> (n processes, ...), of the same type."""
+  """(n, ...) of each process -> (n * processes, ...), of the same type."""
   content = np.ascontiguousarray(column).view(np.uint8)
   gathered = multihost_utils.process_allgather(content)
   return gathered.reshape(-1, *content.shape[1:]).view(column.dtype)

@@ -1,7 +1,7 @@
-"""Classification: images in, a distribution over classes out.
+"""The classification task: images -> a distribution over classes.
 
 Batches are {image (b, h, w, c) uint8, label (b,) int32, mask (b,) float32}.
-Sums are over the examples of mask 1.
+Sums are over the examples with mask 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ Tree = Any
 
 
 def make(components: Components) -> Task:
-  """Returns the task of classification; the targets are distributions."""
+  """Returns the classification task. The targets are distributions."""
   num_classes = components.model.num_classes
   names = _measured(num_classes)
 
@@ -66,12 +66,12 @@ def make_task_loss(
   std: Sequence[float],
   **components: Any,
 ) -> TaskLoss:
-  """The loss of the task, by the arguments of earlier versions.
+  """The loss of the task, with the arguments of earlier versions.
 
   Args:
     model, loss: as in `Components`.
     mean, std: of the channels, for pixels in [0, 1].
-    **components: others of `Components`.
+    **components: the other attributes of `Components`.
   """
   normalization = data.Normalization(mean, std)
   return make(Components(model, loss, normalization, **components)).loss
@@ -96,7 +96,7 @@ def _rank(logits: np.ndarray, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
   """The confidence of wrong predictions, and the predicted classes."""
   finite = np.where(np.isfinite(logits), logits, -np.inf)
   predictions = finite.argmax(-1)
-  with np.errstate(invalid="ignore"):  # an infinite logit has no confidence
+  with np.errstate(invalid="ignore"):  # an infinite logit gives NaN
     shifted = np.exp(logits - logits.max(-1, keepdims=True))
     confidences = shifted.max(-1) / shifted.sum(-1)
   wrong = predictions != batch["label"]

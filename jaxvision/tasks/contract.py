@@ -1,8 +1,8 @@
-"""The contract of a task: all that differs between kinds of training.
+"""The contract of a task: everything that differs between kinds of training.
 
 A task is a record of pure functions. The step, the loop, the evaluation, the
-report and the commands take it and know no task by name. A new task is one file
-beside this one and one line in the door.
+report and the commands use this record and do not depend on a specific task. A
+new task needs one file in this folder and one line in its `__init__.py`.
 """
 
 import dataclasses
@@ -26,17 +26,18 @@ Evaluate = Callable[[Tree, Batch], tuple[Tree, jax.Array]]
 
 @dataclasses.dataclass(frozen=True)
 class Components:
-  """The objects that a task is made of.
+  """The objects from which a task is made.
 
   Attributes:
     model: called as model(images, train=...) -> outputs (b, k).
     loss: (outputs (b, k), targets) -> (b,).
     normalization: of the pixels.
     image_shape: (h, w, c) of the training images.
-    class_names: in the order of the outputs.
+    class_names: the classes in the order of the outputs.
     auxiliary_weight: factor of the loss of each auxiliary classifier.
-    penalty: of the parameters, added to the mean loss.
-    learning_rate_rules: None freezes, see `jaxvision.optimizers.freezing`.
+    penalty: parameters -> scalar, which is added to the mean loss.
+    learning_rate_rules: None freezes parameters, see
+      `jaxvision.optimizers.freezing`.
     device_transform: (key, batch) -> batch, after normalisation.
   """
 
@@ -53,36 +54,36 @@ class Components:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """What differs between kinds of training.
+  """A kind of training, as a record of pure functions.
 
   Attributes:
     batch: the fields of a batch: name -> (shape of one example, type). All
-      have "image" and "mask", which is 1 for examples that count.
+      have "image" and "mask". The mask is 1 for examples that count, else 0.
     init: key -> the variables of all networks that are trained.
-    inputs: (batch, key) -> the batch as evaluation and as training sees it.
+    inputs: (batch, key) -> (batch for evaluation, batch for training).
     loss: the function that the step minimises. Its sums have "loss" and
-      "count"; the log divides every sum by the count.
+        "count"; the log divides every sum by the count.
     evaluate: the sums of a batch in evaluation, and the outputs.
     merge: (sums, sums) of numpy arrays -> the sums over the examples of both;
       element by element where a task does not say otherwise. All arrays may
       have a leading axis, of several runs.
-    finish: sums -> metrics by name.
+      finish: sums -> metrics by name.
     logged: names of the sums of `loss` that are logged.
     measured: names of the metrics of `finish`.
     best: the metrics that may select the best checkpoint, the default first:
-      name -> 1 where larger is better, -1 where smaller is.
+        name -> 1 where larger is better, -1 where smaller is.
     learnt: the metric that tells whether examples are memorised, and the value
       that it has then.
     untrained: () -> the loss of a model that knows nothing; None where
       unknown.
-    answer: outputs -> the numbers that predictions and exports contain, such
+      answer: outputs -> the numbers that predictions and exports contain, such
       as probabilities, (b, k) float32.
     rank: (outputs, batch) of numpy arrays -> (scores (b,), answers (b, ...));
       the report shows the examples with the highest finite scores.
-    predictions: (answers (k,), class names, how many) -> the prediction of one
-      image, for people and JSON.
+    predictions: (answers (k,), class names, number of classes to list) -> the
+      prediction of one image, for the screen and for JSON.
     artifacts: (evaluation, class names, ids of its examples) -> the content of
-      the report beside curves.
+      the report except the curves.
   """
 
   batch: Mapping[str, tuple[tuple[int, ...], Any]]
@@ -107,7 +108,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Artifacts:
-  """What a task leaves in the folder of a run for its report.
+  """The files of a task in the folder of a run, for its report.
 
   Attributes:
     arrays: the content of evaluation.npz.

@@ -1,4 +1,4 @@
-"""Trains a run that is ready: compiles, restores or draws, loops, finishes."""
+"""The training of a prepared run: compile, restore, loop, write results."""
 
 import contextlib
 import dataclasses
@@ -34,16 +34,17 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """A run that is ready to be compiled.
+  """A prepared run, whose step is not compiled yet.
 
   Attributes:
     config, parts: of the run.
-    opened: the splits of its data, as they were opened.
+    opened: the splits of the data, before those of an overfitting check.
     overfit: the number of examples of an overfitting check; 0 for none.
-    origin: the recipe, the overrides and others that config.json keeps.
+    origin: the fields of config.json beside the config, such as the recipe
+      and the overrides.
     evaluators, measures: from `evaluators`.
     terminated: whether SIGTERM has arrived.
-    started: the start of this process, seconds of `time.monotonic`.
+    started: the start of this process, in seconds of `time.monotonic`.
   """
 
   config: ConfigDict
@@ -63,7 +64,11 @@ def fit(
   profile: range,
   watch: Callable[..., str],
 ) -> dict[str, Any]:
-  """Compiles the step, restores or draws the state, and trains to the end."""
+  """Trains a run to its end and returns the content of result.json.
+
+  The state is restored from the newest checkpoint. Without a checkpoint it is
+  initialised.
+  """
   parts = run.parts
   with without_state("the step was compiled"):
     step, feed, memory = compilation.compile_step(parts)
@@ -75,7 +80,7 @@ def fit(
     agreement.first(lambda: _begin(run, folder, facts, record["step"]))
     traced = profiling.traced(
       step,
-      # Process 0 alone: all do the same.
+      # Only process 0 is profiled: all processes do the same.
       steps=profile if agreement.is_first() else range(0),
       first=record["step"],
       block=parts.steps_per_call,
@@ -85,7 +90,7 @@ def fit(
       with (
         traced as step,
         _open_outputs(run, folder, record) as (write, show),
-        # There was no state until here: SIGINT ended the process at once.
+        # Until this line there is no state to save: SIGINT ends the process.
         preemption.interruptible(run.terminated) as should_stop,
       ):
         record["spent"]["starting"] += time.monotonic() - run.started
@@ -112,7 +117,7 @@ def fit(
 
 @contextlib.contextmanager
 def without_state(action: str) -> Iterator[None]:
-  """A long action before there is a state: SIGTERM ends it at once."""
+  """A context without a state to save: SIGTERM ends it immediately."""
   try:
     with preemption.ended_by([signal.SIGTERM]):
       yield
@@ -128,7 +133,7 @@ def _stops_written(
   facts: Mapping[str, Any],
   record: Mapping[str, Any],
 ) -> Iterator[None]:
-  """Writes result.json of a run that stops before its end."""
+  """Writes result.json if the run stops before its end."""
   write = functools.partial(
     results.write_stopped, folder, facts=facts, record=record
   )
@@ -150,7 +155,7 @@ def _stops_written(
 def _restore(
   manager: checkpoint.Manager, run: Run
 ) -> tuple[TrainState, dict[str, Any]]:
-  """The newest state and its record, or those before the first step."""
+  """The state and the record of the newest checkpoint, else initial ones."""
   fresh = train_loop.empty_record()
   restored = checkpoint.restore(
     manager,
@@ -170,7 +175,7 @@ def _restore(
 def _begin(
   run: Run, folder: pathlib.Path, facts: Mapping[str, Any], step: int
 ) -> None:
-  """Notes this start in the folder."""
+  """Records this start in the run's folder."""
   if step:
     _LOGGER.info("resuming from step %d of %s", step, folder)
   workdirs.add_environment(
@@ -254,7 +259,10 @@ def _settings(
 def _open_outputs(
   run: Run, folder: pathlib.Path, record: Mapping[str, Any]
 ) -> Iterator[tuple[Callable[..., None], Callable[..., None]]]:
-  """write and show of the loop; only process 0 writes and shows lines."""
+  """The functions `write` and `show` of the loop.
+
+  Only process 0 writes and shows lines.
+  """
   if not agreement.is_first():
     yield (lambda step, values: None,) * 2
     return

@@ -1,7 +1,8 @@
-"""A picture of what a model really sees: after all transforms, with targets.
+"""A preview of the inputs of a model: images after all transforms, and targets.
 
-The batches are those of the training, byte for byte, and so are the functions
-that normalise and transform them inside the step, with the keys of the steps.
+The batches are identical to those of the training, byte for byte. The functions
+that normalise and transform them are those of the step, and the random keys are
+those of the steps.
 """
 
 import os
@@ -17,9 +18,9 @@ from jaxvision import data, report
 from jaxvision.training import setup
 from jaxvision.training.step import step_key
 
-_SHOWN = 16  # images of a batch
+_SHOWN = 16  # images per batch
 _PARTS = 3  # classes in a title
-_VISIBLE = 0.005  # the least share of a class that a title names
+_VISIBLE = 0.005  # a title names the classes with a larger share
 
 Sheet = tuple[list[np.ndarray], list[str]]
 
@@ -31,19 +32,19 @@ def write_preview(
   overrides: Mapping[str, Any] | None = None,
   batches: int = 2,
 ) -> pathlib.Path:
-  """Draws the first images of training and evaluation beside each other.
+  """Draws the first training and evaluation images side by side.
 
   Args:
     recipe: "configs/digits.py" or "configs/digits.py:mlp".
     path: of the PNG.
     overrides: by dotted key, as {"data.device_transforms": ()}.
-    batches: how many batches, the first 16 images of each.
+    batches: number of batches; the first 16 images of each are drawn.
 
   Returns:
     The path.
 
   Raises:
-    ValueError, FileNotFoundError: the config or the data do not allow it.
+    ValueError, FileNotFoundError: the config or the data are invalid.
   """
   if batches < 1:
     raise ValueError(f"batches is {batches}; draw at least 1")
@@ -67,18 +68,18 @@ def look(
   train: bool,
   batches: int,
 ) -> Sheet:
-  """What the model sees of a split.
+  """The first images of a split as the model receives them.
 
   Args:
     config: of the run.
-    split: of its data.
-    train: whether it is trained on it, or evaluated.
-    batches: how many batches from the first one on.
+    split: of the data of the run.
+    train: True for the transforms of training, False for those of evaluation.
+    batches: number of batches, from the first.
 
   Returns:
-    Images (h, w, c) uint8, no longer normalised, and a title for each: its
-    class, or as in "0.70 cat + 0.30 dog" the classes that are mixed in it.
-    Images that cannot be read, and padding, are left out.
+    Images (h, w, c) uint8, with the normalisation undone, and a title for each
+    image: its class, or the mixed classes, as in "0.70 cat + 0.30 dog". Padding
+    and unreadable images are left out.
   """
   source = setup.make_batches(config, split, train=train)
   model = setup.make_model(config, len(split.class_names))
@@ -102,7 +103,10 @@ def look(
 
 
 def _title(targets: np.ndarray, class_names: Sequence[str]) -> str:
-  """The classes that have more than what label smoothing gives to all."""
+  """The classes whose target exceeds the smallest target.
+
+  The smallest target is the share that label smoothing gives to each class.
+  """
   order = np.argsort(-targets, kind="stable")[:_PARTS].tolist()
   strong = [i for i in order if targets[i] - targets.min() > _VISIBLE]
   if len(strong) == 1 and targets[strong[0]] > 1 - _VISIBLE:

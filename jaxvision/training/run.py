@@ -1,4 +1,4 @@
-"""A whole run: from a config to a folder with a report."""
+"""A complete run: from a config to a folder with a report."""
 
 import contextlib
 import functools
@@ -40,38 +40,40 @@ def train(
   """Trains the run of a recipe, or resumes it.
 
   Args:
-    recipe: "configs/digits.py" or "configs/digits.py:mlp"; None resumes the
-      run in the folder with its own config.
-    workdir: the run's folder; the same call resumes the run. All processes of
+    recipe: "configs/digits.py" or "configs/digits.py:mlp". None resumes the
+      run in the folder with the config of the folder.
+    workdir: the run's folder. The same call resumes the run. All processes of
       a run share the folder.
     overrides: by dotted key, as {"optimizer.learning_rate": 0.1}.
-    overfit: train on this many examples only, without augmentation and
-      regularisation: a check that the model can memorise them.
+    overfit: number of examples of an overfitting check; 0 for none. The run
+      trains only on these examples, without augmentation and regularisation,
+      to check that the model can memorise them.
     data_changed: "accept" resumes with data that differ from the first start.
     profile: the steps to trace, into WORKDIR/profile.
-    watch: (step, steps in all, values of an evaluation) -> the reason to stop
+    watch: (step, total steps, values of an evaluation) -> the reason to stop
       the run early, "" for none.
-    claimed: the folder was given to this process by another authority, such as
-      the storage of a sweep: see `workdir.held`.
-    extend: the new total duration of the run in the folder, longer than
-      before: "40 epochs". Without a recipe.
+    claimed: True if the folder is already reserved for this process, such as
+      by the storage of a sweep: see `workdir.held`.
+    extend: the new total duration of the run in the folder, such as "40
+      epochs". It is longer than before. It requires that recipe is None.
     extend_schedule: the schedule of an extended run: "stretch" or "constant",
-      see `jaxvision.training.setup.extension`; "" means "stretch".
-    copies: of the user's own code, in place of the files that a recipe names;
-      copies in the folder take precedence.
-    trust: run code in the folder that this account has never typed.
+      see `jaxvision.training.setup.extension`. "" means "stretch".
+    copies: of the user's code, used instead of the files that a recipe names.
+      Copies in the folder take precedence.
+    trust: allow code in the folder that this account has not trusted before.
 
   Returns:
-    The content of WORKDIR/result.json. A finished run does not change.
+    The content of WORKDIR/result.json. A finished run is not changed.
 
   Raises:
     ValueError, FileNotFoundError, OSError: the config, the data or the workdir
-      do not allow it, or another process trains there; nothing was trained.
-    roll_call.Missing: some processes of the run did not come.
-    train_loop.Preempted: SIGTERM came, or SIGINT during the training; the
-      state is saved.
-    train_loop.Diverged: the loss is not finite; says what is kept.
-    train_loop.Ended: `watch` has said so.
+      is invalid, or another process trains in the workdir. Nothing was trained.
+    roll_call.Missing: some processes of the run did not connect.
+    train_loop.Preempted: the process received SIGTERM, or SIGINT during the
+      training. The state is saved.
+    train_loop.Diverged: a loss or a state is not finite. The message names the
+      last good checkpoint.
+    train_loop.Ended: `watch` stopped the run early.
     checkpoint.CheckpointError: a checkpoint could not be written or read.
   """
   started = time.monotonic()
@@ -105,7 +107,10 @@ def train(
 def _process(
   trust: bool,
 ) -> Iterator[tuple[preemption.Stopping, contextlib.ExitStack]]:
-  """Notes SIGTERM, trusts code of the folder, and holds locks until the end."""
+  """The context of a run: SIGTERM flag, trust in code, and the run's locks.
+
+  The locks are released at the end.
+  """
   with (
     preemption.requested([signal.SIGTERM]) as terminated,
     contextlib.ExitStack() as held,
@@ -130,7 +135,7 @@ def _prepare(
     origin: the recipe, the overrides and `overfit`, for config.json.
     extend: the new duration and the schedule of an extended run, or "".
     terminated: whether SIGTERM has arrived.
-    started: the start of this process, seconds of `time.monotonic`.
+    started: the start of this process, in seconds of `time.monotonic`.
   """
   with without_state("the data were opened"):
     splits = opened = setup.open_splits(config)

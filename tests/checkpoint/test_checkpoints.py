@@ -358,7 +358,7 @@ def test_where_damaged_ones_cannot_go_the_words_say_it(tmp_path):
     _restore(tmp_path)
   text = str(caught.value)
   assert f"{tmp_path}/checkpoints/3 cannot be moved to {tmp_path}/dama" in text
-  assert "must be a folder" in text
+  assert "must be a writable folder" in text
 
 
 def test_nothing_is_touched_when_all_are_damaged(tmp_path):

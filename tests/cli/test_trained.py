@@ -206,7 +206,7 @@ def test_endings_that_say_another_format(path, passes):
   if passes:
     suffixes.check(path, ".html", ".htm", what="HTML")
     return
-  with pytest.raises(ValueError, match=r"call it page\.html"):
+  with pytest.raises(ValueError, match=r"name it page\.html"):
     suffixes.check(path, ".html", ".htm", what="HTML")
 
 

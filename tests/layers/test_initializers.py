@@ -85,7 +85,7 @@ def test_draws_differ_by_key_and_have_the_dtype_asked_for():
   [
     ("he_norml", "unknown initializer 'he_norml'; did you mean 'he_normal'"),
     ("normal(sdt=1)", "no option 'sdt'; did you mean 'std'.*std"),
-    ("he_normal(2)", r"it is he_normal\("),
+    ("he_normal(2)", r"the signature is he_normal\("),
   ],
 )
 def test_what_does_not_exist_is_an_error(text, message):

@@ -216,7 +216,7 @@ def test_sigterm_before_the_first_step_ends_without_one(whole, tmp_path):
   command = _start("mlp", workdir)
   begun = (workdir / "config.json").exists
   assert command.end_when(signal.SIGTERM, begun) == cli.PREEMPTED
-  assert "stopped where it began, at step 0" in _printed(workdir)
+  assert "stopped without a new step, at step 0" in _printed(workdir)
   assert _steps(workdir) == []
   assert _start("mlp", workdir).wait() == 0
   assert _same(workdir, whole("mlp"))

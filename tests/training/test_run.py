@@ -258,7 +258,7 @@ def test_a_rate_of_nothing_learns_nothing_by_heart(
     tmp_path / "run", blobs, overfit=16, optimizer__learning_rate=1e-9
   )
   assert result["final"]["metrics"]["top1"] < 1
-  assert "it did not learn them by heart" in caplog.text
+  assert "it did not memorise them" in caplog.text
 
 
 def test_divergence_stops_names_the_checkpoint_and_reports(

@@ -1,4 +1,4 @@
-"""The door to the trials of a sweep: each is a run, alone or with others."""
+"""The trials of a sweep, trained alone or together."""
 
 from jaxvision.sweeps.vectorized.objective import check_objective
 from jaxvision.sweeps.vectorized.trials import run, run_together

@@ -1,10 +1,10 @@
-"""Programs that differ in nothing but numbers, as one on a batch of them.
+"""One batched program for several programs that differ only in numbers.
 
-A hyper-parameter is a Python float to whatever takes it: it may be compared,
-inverted, or left out where it is 0, and what reaches the device is a number in
-the traced program. So each program is traced with its own, the traces are laid
-side by side, and the numbers in which they differ become an argument. Nothing
-has to know of it, and programs that differ in more are found out.
+A hyper-parameter is a Python float. The code may compare it, invert it, or skip
+an operation if it is 0. On the device it is a number in the traced program.
+Therefore each program is traced with its own numbers, and the traces are
+compared. The numbers that differ become an argument of one program. The traced
+code needs no changes. Programs with other differences are detected.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-# Calls of another program, and which of their parameters it is.
+# Primitives that call another program -> the parameter with that program.
 _CALLS = {
   "jit": "jaxpr",
   "pjit": "jaxpr",
@@ -29,12 +29,12 @@ _CALLS = {
   "checkpoint": "jaxpr",
   "remat2": "jaxpr",
 }
-# Where an array lies, which is said anew for the batch.
+# Primitives that place an array; the placement of the batch replaces them.
 _PLACES = ("sharding_constraint", "device_put")
 
 
 class Different(Exception):
-  """Programs differ in more than numbers; the message says in what."""
+  """Programs differ in more than numbers; the message tells the difference."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Lifted:
   """One program for several.
 
   Attributes:
-    numbers: arrays (n, ...), those in which the n programs differ.
-    call: (one row of each of the numbers, flat arguments) -> flat results.
+    numbers: arrays (n, ...), the numbers that differ between the n programs.
+    call: (one row of each array of `numbers`, flat arguments) -> flat results.
   """
 
   numbers: tuple[np.ndarray, ...]
@@ -51,13 +51,13 @@ class Lifted:
 
 
 def lift(programs: Sequence[core.ClosedJaxpr]) -> Lifted:
-  """Makes one program of several that differ in numbers alone.
+  """Makes one program from several programs that differ only in numbers.
 
   Args:
     programs: from `jax.make_jaxpr`, at least one.
 
   Raises:
-    Different: they do other things, or on other shapes.
+    Different: the programs have different operations or shapes.
   """
   numbers: list[np.ndarray] = []
   places: dict[int, int] = {}
@@ -84,7 +84,7 @@ def _side_by_side(
 ) -> Iterator[tuple[Any, ...]]:
   """Yields the constants and literals of all programs, place by place.
 
-  In the order in which `_evaluate` asks for them.
+  The order is that of `_evaluate`.
   """
   yield from zip(*(program.consts for program in programs), strict=True)
   jaxprs = [program.jaxpr for program in programs]
@@ -126,7 +126,8 @@ def _of_parameters(
     _require([len(part) for part in parts], key)
     for programs in zip(*parts, strict=True):
       for found in _side_by_side(programs):
-        # A loop's body could not be given them without another loop.
+        # The numbers in the body of a loop cannot become arguments: the loop
+        # itself would have to change.
         _require([np.asarray(value).tobytes() for value in found], key)
 
 
@@ -145,7 +146,7 @@ def _closed(program: core.ClosedJaxpr | core.Jaxpr) -> core.ClosedJaxpr:
 
 
 def _named(atoms: Sequence[Any], known: dict[core.Var, int]) -> list[str]:
-  """What stands there, with variables by the order of their appearance."""
+  """The atoms as text; variables are numbered by their first appearance."""
   return [
     f"{atom.aval}"
     if isinstance(atom, core.Literal)
@@ -175,9 +176,9 @@ def _evaluate(
   arguments: Sequence[Any],
   number: Callable[[Any], Any],
 ) -> list[Any]:
-  """The results of a program whose numbers come from `number(own)`."""
+  """Evaluates a program with `number(value)` in place of each number."""
   jaxpr, values = program.jaxpr, {}
-  # Before the arguments, as `_side_by_side` has them.
+  # Constants come before arguments, in the order of `_side_by_side`.
   constants = [number(value) for value in program.consts]
   for names, given in ((jaxpr.constvars, constants), (jaxpr.invars, arguments)):
     values.update(zip(names, given, strict=True))
@@ -207,7 +208,7 @@ def _compute(
   if name in _PLACES:
     return inputs
   if name == "conv_general_dilated" and jax.default_backend() == "cpu":
-    return [_apart(equation)(*inputs)]
+    return [_unbatched(equation)(*inputs)]
   return _bind(equation, equation.params, inputs)
 
 
@@ -215,7 +216,7 @@ def _bind(
   equation: core.JaxprEqn, params: Mapping[str, Any], inputs: Sequence[Any]
 ) -> Sequence[Any]:
   found = equation.primitive.get_bind_params(params)
-  if isinstance(found, tuple):  # older jax: functions apart
+  if isinstance(found, tuple):  # older jax: functions are separate
     functions, named = found
     outputs = equation.primitive.bind(*functions, *inputs, **named)
   else:
@@ -223,11 +224,11 @@ def _bind(
   return outputs if equation.primitive.multiple_results else [outputs]
 
 
-def _apart(equation: core.JaxprEqn) -> Callable[..., jax.Array]:
-  """The operation, which on a batch stays one for each of its elements.
+def _unbatched(equation: core.JaxprEqn) -> Callable[..., jax.Array]:
+  """The operation, applied separately to each element of a batch.
 
-  As one it would be a convolution of groups, whose gradients XLA:CPU computes
-  as if each group saw all channels.
+  A batched convolution would be a grouped convolution. XLA:CPU computes its
+  gradients at the cost of a convolution in which each group has all channels.
   """
 
   @jax.custom_batching.custom_vmap

@@ -1,4 +1,4 @@
-"""Whether the trials of a sweep measure what it is after."""
+"""The check that the trials of a sweep log the metric of its objective."""
 
 import json
 from collections.abc import Mapping
@@ -14,13 +14,14 @@ _GROUPS = ("data.", "ema.", "evaluate.")
 
 
 def check_objective(experiment: sweeps.Experiment) -> None:
-  """Whether every trial will measure the objective.
+  """Checks that every trial logs the metric of the objective.
 
-  A trial whose data cannot be opened is left to fail by itself, unless they all
-  are like that.
+  A trial whose data cannot be opened is not checked: it fails when it starts.
+  If this is true for all trials, the error is raised here.
 
   Raises:
-    ValueError, OSError: a trial will not, or no trial has its data.
+    ValueError, OSError: a trial does not log the metric, or the data of no
+      trial can be opened.
   """
   metric, problems, opened = experiment.objective.metric, [], 0
   for overrides in _variants(experiment):
@@ -42,7 +43,7 @@ def check_objective(experiment: sweeps.Experiment) -> None:
 
 
 def _task(config: configs.ConfigDict, train: data.Dataset) -> tasks.Task:
-  """The task of a trial; its model is neither traced nor run."""
+  """The task of a trial. Its model is neither traced nor run."""
   return setup.make_task(
     config,
     setup.make_model(config, len(train.class_names)),
@@ -52,7 +53,7 @@ def _task(config: configs.ConfigDict, train: data.Dataset) -> tasks.Task:
 
 
 def _variants(experiment: sweeps.Experiment) -> list[dict[str, Any]]:
-  """The overrides of trials that may differ in the names of their metrics."""
+  """Overrides of one trial for each possible set of metric names."""
   found: dict[str, dict[str, Any]] = {}
   for point in sweeps.corners(experiment.space):
     overrides = {**experiment.overrides, **point.overrides}

@@ -1,7 +1,7 @@
-"""The programs of runs that differ only in numbers, each program as one.
+"""The shared programs of runs that differ only in numbers.
 
-The states of the runs are stacked in arrays (n, ...). Several devices share the
-runs; nothing is sent from one device to another.
+The states of the runs are stacked in arrays (n, ...). The runs are divided over
+the devices. No data are sent between devices.
 """
 
 import dataclasses
@@ -26,11 +26,11 @@ AXIS = "runs"
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
-  """The programs of one run, with its own numbers in them.
+  """The traced programs of one run, with its own numbers.
 
   Attributes:
     programs: by name: "init", "step", "sums".
-    results: the structure of what each returns, in shapes.
+    results: the shapes of the results of each program, by name.
   """
 
   programs: Mapping[str, Any]
@@ -39,14 +39,14 @@ class Trace:
 
 @dataclasses.dataclass(frozen=True)
 class Programs:
-  """The programs of n runs, and the numbers in which the runs differ.
+  """The programs of n runs, and the numbers that differ between the runs.
 
   Attributes:
     init: (numbers) -> states.
     steps: (numbers, states, rows (k, n, b) int32, examples) -> (states after k
-      steps, sums (k, n)); the states are donated.
+      steps, sums (k, n)). The states are donated.
     sums: (numbers, variables, batch) -> the sums of an evaluation (n, ...).
-    numbers: by the name of the program, arrays (n, ...).
+    numbers: arrays (n, ...), by the name of the program.
   """
 
   init: Callable[[Numbers], Tree]
@@ -111,10 +111,10 @@ def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
 
   Args:
     traces: of the runs.
-    mesh: `mesh_of` their number.
+    mesh: `mesh_of` the number of runs.
 
   Raises:
-    jaxpr.Different: they differ in more.
+    jaxpr.Different: the runs differ in more than numbers.
   """
   lifted = {
     name: jaxpr.lift([each.programs[name] for each in traces])
@@ -128,7 +128,7 @@ def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
   }
   runs, whole = PartitionSpec(AXIS), PartitionSpec()
   divide = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
-  # The numbers do not show it where the runs differ in none.
+  # `numbers` is empty if the runs do not differ, so it cannot give the size.
   here = len(traces) // mesh.size
 
   def init(numbers):
@@ -161,14 +161,17 @@ def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
 
 
 def mesh_of(count: int) -> Mesh:
-  """The devices that share `count` runs: the most that divide the count."""
+  """A mesh for `count` runs: the most devices whose number divides `count`."""
   devices = jax.devices()
   size = max(n for n in range(1, len(devices) + 1) if count % n == 0)
   return Mesh(np.asarray(devices[:size]), (AXIS,))
 
 
 def put(tree: Tree, mesh: Mesh, *, axis: int | None = 0) -> Tree:
-  """Sends arrays with the runs along an axis; None: one array for all runs."""
+  """Puts arrays on the mesh, with the runs along `axis`.
+
+  If the axis is None, all runs share the arrays.
+  """
   spec = (
     PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS)
   )

@@ -1,7 +1,8 @@
-"""Trials whose states are stacked, and the program that the loop runs on them.
+"""A stack of trials: their stacked state, and its program for the loop.
 
-A step that takes a fraction of a millisecond leaves a machine idle: the call
-costs more than the computation. Here one call takes a step of all trials.
+If a step takes a fraction of a millisecond, the call costs more than the
+computation, and the machine is mostly idle. Here one call computes a step of
+all trials.
 
 Arrays by trial have a leading axis of the trials of the stack, in their order.
 """
@@ -24,7 +25,7 @@ from jaxvision.training.setup import Parts
 
 Tree = Any
 
-# Keys of the data that are numbers in the traces.
+# Keys of `data` whose values are numbers in the traces.
 _TRACED = ("device_transforms", "mean", "std")
 
 
@@ -33,7 +34,7 @@ class Trial:
   """A run before its first step.
 
   Attributes:
-    config: frozen.
+    config: of the run.
     parts: of the config.
     trace: of the parts.
   """
@@ -52,8 +53,8 @@ class _Shared:
     mesh: of the devices that share the trials.
     programs: of all trials.
     numbers: of the programs, (n, ...), on the mesh.
-    examples: of the training split, on every device.
-    evaluated: by role, the batches of a split, on every device.
+    examples: the training split as one batch, on every device.
+    evaluated: the batches of the other splits by role, on every device.
   """
 
   trials: Sequence[Trial]
@@ -65,7 +66,7 @@ class _Shared:
 
 
 def why_alone(config: ConfigDict) -> str:
-  """Why a run cannot be trained with others; "" if it can."""
+  """The reason why a run cannot be trained with others; "" if there is none."""
   reasons = {
     "it has several processes": jax.process_count() > 1,
     'its data.placement is not "device"': config.data.placement != "device",
@@ -76,7 +77,7 @@ def why_alone(config: ConfigDict) -> str:
 
 
 def groups(trials: Mapping[int, Trial]) -> list[list[int]]:
-  """The keys of trials that can be in one stack, at least two in a group."""
+  """Groups of at least two trials that can be in one stack, by their keys."""
   found: list[list[int]] = []
   for key, trial in trials.items():
     for group in found:
@@ -91,8 +92,8 @@ def groups(trials: Mapping[int, Trial]) -> list[list[int]]:
 def _can_share(a: Trial, b: Trial) -> bool:
   """Whether two trials can be in one stack.
 
-  They have the same splits, do the same at the same steps, and their programs
-  differ only in numbers. Numbers of the transforms on the device are traced.
+  They need the same splits, the same durations and settings of training, and
+  programs that differ only in numbers. Numbers of device transforms are traced.
   """
   return (
     a.parts.steps == b.parts.steps
@@ -103,7 +104,7 @@ def _can_share(a: Trial, b: Trial) -> bool:
 
 
 def _data(trial: Trial) -> tuple[Any, ...]:
-  """What the trials of a stack have in common of their data."""
+  """The data settings that must be equal in a stack."""
   keys = trial.config.data.to_dict()
   sizes = [each.batch_size for each in trial.parts.batches.values()]
   return {k: v for k, v in keys.items() if k not in _TRACED}, sizes
@@ -115,12 +116,13 @@ def make_program(
   states: Sequence[Tree] | None = None,
   data_of: _Shared | None = None,
 ) -> tuple[train_loop.Program, Tree]:
-  """Makes the program of some trials, and their stacked state.
+  """Makes the program of trials that can share it, and their stacked state.
 
   Args:
-    trials: that can share it.
-    states: of the trials, of numpy arrays; None draws those of step 0.
-    data_of: a stack with the same data, which are used where they are.
+    trials: of the stack.
+    states: of the trials, in numpy arrays; None initialises them for step 0.
+    data_of: a stack with the same data. Its arrays are reused if its mesh is
+      equal.
   """
   mesh = programs.mesh_of(len(trials))
   shared = programs.share([each.trace for each in trials], mesh)
@@ -143,7 +145,7 @@ def make_program(
 def _put_data(
   parts: Parts, mesh: Mesh
 ) -> tuple[Tree, Mapping[str, tuple[Tree, ...]]]:
-  """The examples of the training split, and the batches of the others."""
+  """Puts the training split and the batches of the other splits on a mesh."""
   put = functools.partial(programs.put, mesh=mesh, axis=None)
   evaluated = {
     role: tuple(map(put, batches.iterate(0, batches.num_batches)))
@@ -178,7 +180,7 @@ def _program(shared: _Shared) -> train_loop.Program:
 
 
 def _feed(total: int, count: int, first: int) -> Iterator[tuple[int, range]]:
-  """The steps of each call; the program finds the rows of its trials."""
+  """The range of steps of each call; `_step` computes the rows from it."""
   for step in range(first, total, count):
     yield step + count, range(step, step + count)
 
@@ -202,7 +204,7 @@ def _evaluate(
 ) -> list[dict[str, Evaluation]]:
   """The evaluations on a split: {"role": ..., "role_ema": ...} by trial.
 
-  They have no examples: the programs do not return the outputs.
+  The evaluations have no examples: the programs do not return the outputs.
   """
   found: list[dict[str, Evaluation]] = [{} for _ in shared.trials]
   if role not in shared.evaluated:
@@ -247,11 +249,11 @@ def _keep(
 
 
 def _split(shared: _Shared, state: Tree) -> list[Tree]:
-  """The state of each trial, of numpy arrays, as that of a single run."""
+  """The state of each trial in numpy arrays, in the form of a single run."""
   leaves = jax.tree.leaves(jax.device_get(state))
   return [
     jax.tree.unflatten(
-      # Names in the optimizer's state contain numbers of the trial.
+      # The tree structure of an optimizer state depends on the trial's numbers.
       jax.tree.structure(each.parts.template),
       [np.asarray(leaf[place]) for leaf in leaves],
     )

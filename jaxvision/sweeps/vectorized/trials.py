@@ -1,10 +1,10 @@
 """The trials of a sweep, trained alone or in groups, and their outcomes.
 
-The trials of a group are a stack. Each has a folder with its metrics, its last
-checkpoint and its result, so another process can resume it alone. A group does
-not save the best checkpoints, because a save takes longer than many steps of a
-small model. It writes no reports and no arrays for them: these take seconds for
-each trial.
+The trials of a group are a stack. Each trial has a folder with its metrics, its
+last checkpoint and its result, so another process can resume it alone. A group
+does not save the best checkpoints, because a save takes longer than many steps
+of a small model. A group writes neither reports nor the arrays of reports,
+because they take seconds for each trial.
 """
 
 import contextlib
@@ -28,34 +28,34 @@ from jaxvision.training.loop import results, train_loop
 from jaxvision.training.setup import data_record
 from jaxvision.xla import cache
 
-# {trial: (step, steps in all, values of an evaluation)} -> {trial: the reason
-# to stop it early}.
+# {trial: (step, total steps, values of an evaluation)} -> {trial: the reason to
+# stop it early}.
 Watch = Callable[
   [Mapping[int, tuple[int, int, Mapping[str, float]]]], Mapping[int, str]
 ]
 
-# The text of XLA's errors when a device has no memory left.
+# Texts of XLA's errors when a device is out of memory.
 _NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory")
 _LONGEST_REASON = 500  # characters
-# The least seconds between two saves: shorter groups save only at their end.
+# Minimum seconds between two saves. Shorter groups save only at their end.
 _SAVE_SECONDS = 60.0
 _LOGGER = logging.getLogger(__name__)
 
 
 def run(recipe: str, **arguments: Any) -> sweeps.Outcome:
-  """Trains a trial alone; a failure is an outcome, too.
+  """Trains a trial alone and returns its outcome, also after a failure.
 
   Args:
-    recipe: of `training.train`.
-    **arguments: of `training.train`.
+    recipe: as in `training.train`.
+    **arguments: as in `training.train`.
 
   Raises:
     train_loop.Preempted: the process is preempted, and the run is saved.
     sweeps.Lost: the trial was given to another worker.
-    Exception: the disk is full, which is no failure of the trial.
+    Exception: the disk is full. This does not count as a failure of the trial.
   """
   try:
-    # The storage has given the trial to this worker only.
+    # The storage has reserved the trial for this worker.
     training.train(recipe, claimed=True, **arguments)
   except train_loop.Ended as end:
     return sweeps.Outcome("pruned", str(end))
@@ -82,13 +82,13 @@ def run_together(
   Args:
     recipe: of all trials.
     workdirs, overrides: of each trial.
-    watch: receives the evaluations of a group, and may stop trials early. A
-      trial is its place in these lists.
-    copies: of the code of the sweep, as for `training.train`.
+    watch: receives the evaluations of a group, and may stop trials early. The
+      key of a trial is its place in these lists.
+    copies: of the code of the sweep, as in `training.train`.
 
   Returns:
-    The outcome of each trial; None for a trial that must be run alone. Its run
-    finds the reason again, and reports it.
+    The outcome of each trial; None for a trial that must be run alone. Such a
+    trial may still fail, and its own run reports the error.
 
   Raises:
     train_loop.Preempted: the process is preempted; all trials are saved.
@@ -108,7 +108,7 @@ def run_together(
       except jax.errors.JaxRuntimeError as error:
         if not _is_out_of_memory(error):
           raise
-        _LOGGER.warning("no memory for %d trials at once", len(group))
+        _LOGGER.warning("out of memory for %d trials together", len(group))
         continue
       for i in group:
         outcomes[i] = _outcome(left.get(i))
@@ -137,7 +137,7 @@ def _prepare(
 
 
 def _claim(trial: stack.Trial, folder: pathlib.Path, **origin: Any) -> None:
-  """Makes the folder of a trial."""
+  """Creates the folder of a trial and records its data and environment."""
   workdirs.claim(folder, config=trial.config.to_dict(), **origin)
   data_record.check(folder, trial.parts.splits)
   workdirs.add_environment(
@@ -154,7 +154,7 @@ def _train(
   watch: Watch,
   should_stop: preemption.Stopping,
 ) -> dict[int, Exception]:
-  """Trains a group and writes its results; the errors of unfinished trials.
+  """Trains a group, writes its results, and returns errors by trial.
 
   Raises:
     train_loop.Preempted: the process is preempted; all trials are saved.
@@ -191,10 +191,12 @@ def _train(
 def _watch_members(
   watch: Watch,
   members: Mapping[train_loop.Member, int],
-  told: Mapping[train_loop.Member, tuple[int, int, Mapping[str, float]]],
+  evaluations: Mapping[train_loop.Member, tuple[int, int, Mapping[str, float]]],
 ) -> dict[train_loop.Member, str]:
   """`watch`, for the members of the loop."""
-  reasons = watch({members[member]: each for member, each in told.items()})
+  reasons = watch(
+    {members[member]: each for member, each in evaluations.items()}
+  )
   return {member: reasons[i] for member, i in members.items() if reasons.get(i)}
 
 
@@ -205,8 +207,8 @@ def _member(
   lines = metrics_log.open_metrics(folder, first_step=0, tensorboard=False)
   keep = trial.config.checkpoint.keep
 
-  # A trial with a folder of checkpoints is resumed alone, so the folder is made
-  # by the first save.
+  # A trial with a checkpoint folder is resumed alone. Therefore the first save
+  # creates the folder.
   @functools.cache
   def manager() -> checkpoint.Manager:
     return opened.enter_context(checkpoint.open_manager(folder, keep=keep))

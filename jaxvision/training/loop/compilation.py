@@ -1,4 +1,4 @@
-"""The step, compiled ahead of time."""
+"""Ahead-of-time compilation of the training step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,9 +22,10 @@ def compile_step(
     parts: of the run.
 
   Returns:
-    step(state, batch) -> (state, sums with a leading axis of steps), with the
-    state donated; feed(first step) -> iterator of (step after it, batch); the
-    memory that the step needs on a device, in bytes, or None.
+    step: (state, batch) -> (state, sums with a leading axis of steps). The
+      state is donated.
+    feed: first step -> iterator of (step after the batch, batch).
+    memory: of the step on one device, in bytes; None if unknown.
   """
   resident = parts.placement == "device"
   constants = (feed.put_resident(parts),) if resident else ()
@@ -37,11 +38,11 @@ def compile_step(
 
 
 def trace_step(parts: Parts, *constants: Tree) -> jax.stages.Traced:
-  """The step before it is compiled; its devices need not be here.
+  """The traced step, not compiled; its devices need not be attached.
 
   Args:
     parts: of the run.
-    *constants: the training split or its template, where the data are on the
+    *constants: the training split or its template, if the data are on the
       device.
   """
   if parts.placement == "device":
@@ -57,7 +58,7 @@ def trace_step(parts: Parts, *constants: Tree) -> jax.stages.Traced:
 def _steps_of_line_up(
   parts: Parts,
 ) -> Callable[..., tuple[TrainState, Tree]]:
-  """steps(state, line-up, examples): the steps of one call."""
+  """steps(state, line-up, examples) -> (state, sums): the steps of a call."""
   block = parts.steps_per_call
   platform = parts.mesh.devices.flat[0].platform
   steps = scan_steps(parts.step, platform=platform)
@@ -71,7 +72,7 @@ def _steps_of_line_up(
 
 
 def _memory_bytes(compiled: jax.stages.Compiled) -> int | None:
-  """The memory of a compiled step per device, where the backend knows it."""
+  """The memory of a compiled step per device, in bytes; None if unknown."""
   memory = compiled.memory_analysis()
   if memory is None:
     return None

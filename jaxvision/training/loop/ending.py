@@ -1,4 +1,4 @@
-"""How a run leaves the loop before its last step."""
+"""The reasons why a run leaves the loop before its last step."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,14 @@ from jaxvision import trees
 
 
 class Preempted(Exception):
-  """The run was preempted; its state is saved, and it can resume."""
+  """The run was preempted. Its state is saved, and it can be resumed."""
 
 
 class Diverged(trees.NotFinite):
-  """A number of the loss or of the state is not finite.
+  """The loss, the gradient, a metric or the state is not finite.
 
   Attributes:
-    good: the last step whose checkpoint is known to be good, where known.
+    good: the last step whose checkpoint is known to be good; None if unknown.
   """
 
   def __init__(self, message: str, *, good: int | None = None):
@@ -23,7 +23,7 @@ class Diverged(trees.NotFinite):
 
 
 class Ended(Exception):
-  """The run was stopped early by its watcher; the message gives the reason."""
+  """The run was stopped early by `watch`. The message gives the reason."""
 
 
 def diverged_step(sums: Mapping[str, float], step: int) -> Diverged | None:
@@ -38,7 +38,7 @@ def diverged_step(sums: Mapping[str, float], step: int) -> Diverged | None:
     return None
   return Diverged(
     f"step {step}: the loss is {loss} and the norm of its gradient {norm}",
-    # A loss is that of the state before the step.
+    # The loss is computed from the state before the step.
     good=step - (1 if math.isfinite(loss) else 2),
   )
 
@@ -46,8 +46,8 @@ def diverged_step(sums: Mapping[str, float], step: int) -> Diverged | None:
 def diverged_state(paths: Sequence[str], step: int) -> Diverged | None:
   """The error of a state after a step; None if it is finite.
 
-  The loss shows it one step later. It does not show an infinite state of the
-  optimizer, or the effect of the last step.
+  The loss shows such a state only one step later. It shows neither an infinite
+  optimizer state nor the effect of the last step.
 
   Args:
     paths: of the leaves that are not finite.
@@ -57,7 +57,7 @@ def diverged_state(paths: Sequence[str], step: int) -> Diverged | None:
     return None
   more = f" and {len(paths) - 3} more arrays" if len(paths) > 3 else ""
   return Diverged(
-    f"step {step}: the update has made NaN or infinity of "
+    f"step {step}: the update produced NaN or infinity in "
     f"{', '.join(paths[:3])}{more}",
     good=step - 1,
   )

@@ -1,4 +1,4 @@
-"""The evaluations of the loop: measure, write, keep the best, stop early."""
+"""The evaluations of the loop: metrics, best checkpoint, early stopping."""
 
 import logging
 import math
@@ -21,10 +21,10 @@ _LOGGER = logging.getLogger(__name__)
 def evaluate(
   stack: Stack, settings: Settings, clock: timing.Clock
 ) -> tuple[Stack, dict[Member, float]]:
-  """Evaluates all members and writes what was measured.
+  """Evaluates all members and writes their metrics.
 
-  If a preemption interrupts the evaluation, nothing is written and the records
-  say so.
+  If a preemption interrupts the evaluation, nothing is written, and
+  "unevaluated" becomes True in the records.
 
   Args:
     stack: of the loop.
@@ -32,9 +32,9 @@ def evaluate(
     clock: of the loop.
 
   Returns:
-    The stack without the members that are stopped early; the scores of the
-    members whose evaluation is their best until now, none where the best is
-    not saved.
+    The stack without the members that are stopped early, and the scores of the
+    members whose evaluation is their best so far. There are no scores if the
+    best states are not saved.
   """
   own = records(stack)
   try:
@@ -45,18 +45,18 @@ def evaluate(
     return stack, {}
   finally:
     timing.spend("evaluating", clock, own)
-  told, scores = {}, {}
+  evaluations, scores = {}, {}
   for place, member in stack.members.items():
     member.record["unevaluated"] = False
     values = _flat(measured[place])
     if values:
       step = member.record["step"]
-      told[member] = (step, settings.steps.total, values)
+      evaluations[member] = (step, settings.steps.total, values)
       _write(member, step, values)
       score = _best(member, values)
       if score is not None and not settings.save_seconds:
         scores[member] = score
-  reasons = settings.watch(told) if told else {}
+  reasons = settings.watch(evaluations) if evaluations else {}
   left = {member: ending.Ended(reason) for member, reason in reasons.items()}
   return without(stack, left), scores
 
@@ -72,7 +72,8 @@ def _flat(measured: Mapping[str, Values]) -> dict[str, float]:
 def _write(member: Member, step: int, values: Values) -> None:
   member.write(step, values)
   member.show(step, values)
-  # An evaluation may overflow while the running averages are still young.
+  # An evaluation may overflow in the first steps, while the running averages
+  # are far from their final values.
   broken = [name for name, value in values.items() if not math.isfinite(value)]
   if broken:
     _LOGGER.warning(
@@ -85,7 +86,11 @@ def _write(member: Member, step: int, values: Values) -> None:
 
 
 def _best(member: Member, values: Values) -> float | None:
-  """Updates the best of a record; the score if these values are the best."""
+  """Updates the best evaluation of a record.
+
+  Returns:
+    The score if these values are the best so far, else None.
+  """
   if not member.best:
     return None
   (metric, sign), best = member.best, member.record["best"]

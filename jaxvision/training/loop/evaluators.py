@@ -1,8 +1,8 @@
-"""The evaluations of a run, by the name that their metrics have.
+"""The evaluations of a run, by the prefix of their metrics.
 
-"validation" and "test" evaluate the task on that split; "..._ema" does the same
-with the moving average. Probes of the features belong to the validation split,
-and to the average where there is one: a run is judged by it.
+"validation" and "test" evaluate the task on that split. "validation_ema" and
+"test_ema" evaluate the moving average. Probes evaluate the features on the
+validation split, with the moving average if the run has one.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,10 +22,11 @@ def make_evaluators(
   *,
   interruptible: Callable[[Iterator[Any]], Iterator[Any]] = iter,
 ) -> Evaluators:
-  """By name: "validation", "test", and "..._ema" where there is an average.
+  """The evaluations by name: "validation", "test", and "..._ema" if averaged.
 
-  Each takes a state, and `limit`: how many batches, all by default. The batches
-  come through `interruptible`; an exception of it ends the evaluation.
+  An evaluation takes a state and `limit`, the number of batches; None means
+  all. `interruptible` iterates over the batches. If it raises an exception, the
+  evaluation ends.
   """
   found = {}
   for role, batches in parts.batches.items():
@@ -48,24 +49,24 @@ def make_evaluators(
 
 
 def _of(name: str, evaluate: Callable[..., metrics.Evaluation]):
-  """Evaluates these variables of a state."""
+  """The evaluation of one attribute of the state: "variables" or "ema"."""
   return lambda state, limit=None: evaluate(getattr(state, name), limit)
 
 
 def warm_up(evaluators: Evaluators, state: TrainState) -> None:
   """Compiles the regular evaluations by evaluating one batch.
 
-  A compilation may take minutes and cannot be interrupted, so it comes early,
-  while little is unsaved. Too little memory is noticed then, too.
+  A compilation may take minutes and cannot be interrupted. It is done early,
+  when little progress is unsaved. A lack of memory is also found early.
   """
   for evaluate in _of_validation(evaluators).values():
     evaluate(state, limit=1)
 
 
 def make_measures(parts: Parts, evaluators: Evaluators) -> Measures:
-  """The regular measurements: by name, state -> metrics.
+  """The regular evaluations by name: state -> metrics.
 
-  They are the evaluations of the validation split, and the probes, which are
+  They are the evaluations on the validation split, and the probes. A probe is
   fitted to the training split without augmentation.
 
   Raises:

@@ -1,7 +1,8 @@
-"""The stream of batches that the compiled step is fed.
+"""The stream of batches for the compiled step.
 
-With the data on the device, only the indices of the examples are sent: those of
-a thousand batches together, the line-up. The step finds its own indices in it.
+If the data are on the device, only the indices of the examples are sent. A
+line-up contains the indices of about a thousand batches. The step selects its
+own indices from the line-up.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ _LINE_UP_STEPS = 1024  # steps whose indices are sent together
 
 
 def resident_template(parts: Parts) -> Tree:
-  """The shapes of the training split where it lies on each device, whole."""
+  """The shapes of the training split, replicated on each device."""
   rows = parts.batches["train"].num_examples + 1
   whole = parallel.replicated(parts.mesh)
   return jax.tree.map(
@@ -33,7 +34,10 @@ def resident_template(parts: Parts) -> Tree:
 
 
 def put_resident(parts: Parts) -> Tree:
-  """The training split, whole on each device; a process reads a part of it."""
+  """The training split, replicated on each device.
+
+  Each process reads a part of the split.
+  """
   batches, mesh = parts.batches["train"], parts.mesh
   whole = parallel.replicated(mesh)
   if jax.process_count() == 1:
@@ -47,7 +51,7 @@ def put_resident(parts: Parts) -> Tree:
 
 
 def _line_up_steps(parts: Parts) -> int:
-  """Steps in a line-up: a multiple of those in a call."""
+  """Steps in a line-up, a multiple of the steps in a call."""
   block = parts.steps_per_call
   return block * max(1, min(_LINE_UP_STEPS, parts.steps.total) // block)
 
@@ -63,7 +67,7 @@ def line_up_template(parts: Parts) -> jax.ShapeDtypeStruct:
 def feed_batches(
   parts: Parts,
 ) -> Callable[[int], Iterator[tuple[int, Tree]]]:
-  """feed(step): the batches from there to the end, sent to the devices."""
+  """feed(step) -> the batches after this step, on the devices."""
 
   def feed(step: int):
     batches = parts.batches["train"].iterate(step, parts.steps.total)
@@ -77,9 +81,9 @@ def feed_batches(
 def feed_line_up(
   parts: Parts,
 ) -> Callable[[int], Iterator[tuple[int, Tree]]]:
-  """feed(step): the line-up that the step is in, sent once.
+  """feed(step) -> the line-up of each call; a line-up is sent once.
 
-  Line-ups begin at multiples of their length, wherever the run begins.
+  Line-ups begin at multiples of their length, also in a resumed run.
   """
   block, length = parts.steps_per_call, _line_up_steps(parts)
   batches, total = parts.batches["train"], parts.steps.total

@@ -1,9 +1,11 @@
-"""A trace of some steps, for a viewer: WORKDIR/profile.
+"""A profiler trace of some steps, in WORKDIR/profile.
+
+It shows the activity of the devices and of the host threads, step by step. View
+it with
 
   pip install xprof; xprof --logdir WORKDIR/profile
 
-or TensorBoard with the same package. It shows what the devices and the threads
-of the host did, step by step.
+or with TensorBoard and the same package.
 """
 
 import contextlib
@@ -18,17 +20,19 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def parse(text: str) -> range:
-  """range(10, 15) of "steps=10:15", which begins when 10 steps were taken.
+  """Parses the steps to trace: "steps=10:15" is range(10, 15).
+
+  The trace begins after 10 steps.
 
   Raises:
-    ValueError: it says something else.
+    ValueError: the text has another form, or the range is empty.
   """
   found = re.fullmatch(r"steps=(\d+):(\d+)", text)
   steps = range(*map(int, found.groups())) if found else range(0)
   if not steps:
     raise ValueError(
-      f"--profile {text} names no steps; as in --profile steps=10:15, which "
-      "are the five after step 10"
+      f"--profile {text} is not a range of steps; expected a form such as "
+      "--profile steps=10:15, the five steps after step 10"
     )
   return steps
 
@@ -37,15 +41,15 @@ def parse(text: str) -> range:
 def traced(
   step: Step, *, steps: range, first: int, block: int, folder: pathlib.Path
 ) -> Iterator[Step]:
-  """Gives the same step, which writes a trace while it is at `steps`.
+  """A context with the same step, which writes a trace of `steps`.
 
   Args:
     step: (state, batch) -> (state, sums), `block` steps in one call.
-    steps: begins and ends with the calls that contain its ends; where there are
-      none, the step is given as it is.
-    first: how many steps were taken before the first call.
+    steps: to trace; all calls that contain one of them are traced. If it is
+      empty, the step is returned unchanged.
+    first: number of steps before the first call.
     block: steps in a call.
-    folder: the trace goes into its subfolder plugins/profile.
+    folder: the trace is written into its subfolder plugins/profile.
   """
   if not steps:
     yield step
@@ -55,7 +59,7 @@ def traced(
   def traced_step(state: Any, batch: Any) -> tuple[Any, Any]:
     nonlocal taken, tracing
     if not tracing and taken < steps.stop and taken + block > steps.start:
-      # What was sent before belongs to other steps.
+      # Work that is still queued belongs to earlier steps.
       jax.block_until_ready(state)
       jax.profiler.start_trace(folder)
       tracing = True

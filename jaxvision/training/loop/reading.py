@@ -1,7 +1,7 @@
-"""Reads the sums of the steps, and writes the lines of the log.
+"""The sums of the steps, and the lines of the log.
 
-The sums of the steps since the last line are a window in each member's record;
-a line is the means over the window.
+A window contains the sums of the steps since the last line. It is a part of
+each member's record. A line contains the means over the window.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from jaxvision.training.loop.stack import (
   without,
 )
 
-# Sums of a window that are not over its examples.
+# Entries of a window that are not sums over its examples.
 _NOT_OF_EXAMPLES = ("count", "gradient_norm", "steps")
 
 
@@ -31,13 +31,13 @@ def read(
   sums: Mapping[str, Any],
   clock: timing.Clock,
 ) -> Stack:
-  """Adds the sums of one call to the windows, and writes the lines due.
+  """Adds the sums of one call to the windows and writes the lines that are due.
 
   Args:
     stack: of the loop.
     settings: of the loop.
     last_step: the last step of the call.
-    sums: of its steps; waits for them.
+    sums: of its steps, on the devices; the function waits for them.
     clock: of the loop.
 
   Returns:
@@ -53,7 +53,7 @@ def read(
     rows = {name: rows[i] for name, rows in columns.items()}
     stack = without(stack, _add(stack, step, rows))
     if step in lines and stack.members:
-      # Only the last line of a call has speeds: its steps end together.
+      # Only the last line of a call has speeds: all its steps end together.
       _log(stack, settings, step, clock if step == lines[-1] else None)
   return stack
 
@@ -65,7 +65,7 @@ def _is_line(steps: durations.Durations, step: int) -> bool:
 def _add(
   stack: Stack, step: int, rows: Mapping[str, Sequence[float]]
 ) -> dict[Member, Exception]:
-  """Adds a step to the windows; returns the members that diverged."""
+  """Adds a step to the windows and returns the errors of diverged members."""
   diverged = {}
   for place, member in stack.members.items():
     sums = {name: row[place] for name, row in rows.items()}
@@ -85,9 +85,9 @@ def _log(
   step: int,
   clock: timing.Clock | None,
 ) -> None:
-  """Writes a line of each member and begins new windows.
+  """Writes a line for each member and begins new windows.
 
-  Without a clock the line has no speeds.
+  Without a clock the lines have no speeds.
   """
   shared = {"epoch": step * settings.batch_size / settings.num_examples}
   if clock:
@@ -114,7 +114,7 @@ def _log(
 
 
 def window_means(window: Mapping[str, float]) -> dict[str, float]:
-  """Means over the examples, and of the norm of the gradient over the steps."""
+  """The means over the examples, and the mean gradient norm over the steps."""
   count = max(window["count"], 1)
   means = {
     f"train/{name}": total / count

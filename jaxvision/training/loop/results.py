@@ -29,11 +29,11 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def describe(parts: Parts, memory: int | None) -> dict[str, Any]:
-  """The part of result.json that is known before the first step.
+  """The fields of result.json that are known before the first step.
 
   Args:
     parts: of the run.
-    memory: that a step needs on a device, in bytes; None where unknown.
+    memory: of a step on one device, in bytes; None if unknown.
   """
   return {
     "total_steps": parts.steps.total,
@@ -55,7 +55,7 @@ def announce(parts: Parts, facts: Mapping[str, Any]) -> None:
     _LOGGER.warning(
       "RUNNING ON THE CPU although this machine has an accelerator (%s): jax "
       "was installed without support for it. Install jax[cuda13] or jax[tpu], "
-      "or set JAX_PLATFORMS=cpu if the CPU is meant.",
+      "or set JAX_PLATFORMS=cpu to use the CPU.",
       ", ".join(idle),
     )
   sizes = [f"{s.num_examples:,} {role}" for role, s in parts.splits.items()]
@@ -80,7 +80,7 @@ def announce(parts: Parts, facts: Mapping[str, Any]) -> None:
 
 
 def _evaluated_shape(parts: Parts) -> tuple[int, int, int]:
-  """(h, w, c) of the images of the evaluation, else of the training."""
+  """(h, w, c) of the evaluation images; without them, of training images."""
   evaluated = [
     batches.image_shape
     for role, batches in parts.batches.items()
@@ -90,18 +90,18 @@ def _evaluated_shape(parts: Parts) -> tuple[int, int, int]:
 
 
 def read_finished(folder: pathlib.Path, *, total: int) -> dict[str, Any]:
-  """The results of a finished run, {} of one that is to be trained.
+  """The results of a finished run; {} if the run is not finished.
 
-  A report that is missing or torn is written again. Where the results
-  themselves are damaged the run goes on from its last checkpoint, which
-  measures it again.
+  A missing or incomplete report is rewritten. If the results are damaged, {} is
+  returned too: the run then resumes from its last checkpoint and is evaluated
+  again.
 
   Args:
     folder: of the run.
-    total: the steps that it shall take.
+    total: number of steps of the complete run.
   """
   try:
-    result = workdirs.read_result(folder, remedy="it is made anew")
+    result = workdirs.read_result(folder, remedy="it is rebuilt")
   except ValueError as error:
     _LOGGER.warning("%s", error)
     return {}
@@ -109,7 +109,7 @@ def read_finished(folder: pathlib.Path, *, total: int) -> dict[str, Any]:
     return {}
   if missing := {"final", "class_names"} - set(result):
     _LOGGER.warning(
-      "result.json of %s lacks %s; it is made anew",
+      "result.json of %s lacks %s; it is rebuilt",
       folder,
       " and ".join(sorted(missing)),
     )
@@ -120,13 +120,13 @@ def read_finished(folder: pathlib.Path, *, total: int) -> dict[str, Any]:
       "%s of %s: damaged; %s",
       " and ".join(damaged),
       folder,
-      "made anew" if again else "lost, as its last checkpoint is not there",
+      "rebuilt" if again else "lost, because its last checkpoint is missing",
     )
     if again:
       return {}
   _LOGGER.info(
-    "%s is finished already: nothing to train. Remove it, or give another "
-    "workdir, to train again.",
+    "%s is finished already: nothing to train. To train again, remove it or "
+    "give another workdir.",
     folder,
   )
   if not report.is_whole(folder / "report.html"):
@@ -146,12 +146,12 @@ def write_stopped(
   record: Mapping[str, Any],
   status: str,
 ) -> None:
-  """Writes the results and the report of a run that did not reach its end."""
+  """Writes the results and the report of a run that stopped early."""
   _write(folder, {**facts, "status": status}, record)
 
 
 def final_split(parts: Parts) -> tuple[str, str]:
-  """The split of the last evaluation: its role, and the name of its metrics."""
+  """The role and the metrics prefix of the final evaluation's split."""
   role = "test" if "test" in parts.splits else "validation"
   return role, f"{role}_ema" if parts.averaged else role
 
@@ -163,7 +163,7 @@ def finished(
   state: TrainState,
   evaluation: metrics.Evaluation | None,
 ) -> dict[str, Any]:
-  """The part of result.json that a finished run has, without its record.
+  """The fields of result.json of a finished run, without those of its record.
 
   Args:
     parts: of the run.
@@ -197,12 +197,15 @@ def write_finished(
   record: Mapping[str, Any],
   evaluation: metrics.Evaluation | None,
 ) -> dict[str, Any]:
-  """Writes the results and the report of a finished run; returns the results.
+  """Writes the results and the report of a finished run.
 
   Args:
     folder: of the run.
-    parts, facts, state, evaluation: of `finished`.
+    parts, facts, state, evaluation: as in `finished`.
     record: of the run.
+
+  Returns:
+    The content of result.json.
 
   Raises:
     train_loop.Diverged: a metric is not finite.
@@ -219,7 +222,7 @@ def _write_artifacts(
   evaluation: metrics.Evaluation,
   parts: Parts,
 ) -> None:
-  """The arrays and pages of the task, for the report."""
+  """Writes the arrays and pages of the task, for the report."""
   role, _ = final_split(parts)
   positions = [each.position for each in evaluation.examples]
   ids = parts.splits[role].ids(positions)
@@ -247,12 +250,12 @@ def _write_filters(
 def explain_divergence(
   manager: checkpoint.Manager | None, error: train_loop.Diverged
 ) -> str:
-  """The status of a run that diverged; keeps only good checkpoints.
+  """The status of a diverged run, after its bad checkpoints are set aside.
 
   Checkpoints that are known to be bad are moved to WORKDIR/damaged.
 
   Args:
-    manager: of the checkpoints; None for a run without any.
+    manager: of the checkpoints; None for a run without checkpoints.
     error: of the loop.
   """
   kept = "none yet"
@@ -268,7 +271,7 @@ def explain_divergence(
 def _good_steps(
   manager: checkpoint.Manager, error: train_loop.Diverged
 ) -> list[int]:
-  """The steps of the checkpoints, after the bad ones are set aside."""
+  """Sets bad checkpoints aside and returns the steps of the others."""
   with contextlib.suppress(checkpoint.CheckpointError):
     checkpoint.wait(manager)
   for step in manager.all_steps(read=True):
@@ -291,7 +294,11 @@ def _check_finite(name: str, metrics: Mapping[str, float], step: int) -> None:
 def _write(
   folder: pathlib.Path, result: Mapping[str, Any], record: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Writes results and report; all return what process 0 has written."""
+  """Writes the results and the report on process 0.
+
+  Returns:
+    The results, in all processes.
+  """
 
   def write() -> dict[str, Any]:
     written = write_result(folder, result, record)
@@ -304,11 +311,11 @@ def _write(
 def write_result(
   folder: pathlib.Path, result: Mapping[str, Any], record: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Writes result.json, with the part that the record contains.
+  """Writes result.json, with the fields from the record.
 
   Args:
     folder: of the run.
-    result: its other part, such as that of `finished`.
+    result: the other fields, such as those of `finished`.
     record: of the run.
 
   Returns:

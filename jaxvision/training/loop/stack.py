@@ -1,7 +1,8 @@
-"""What the loop trains: a stack of runs that take their steps together.
+"""A stack of runs that take their steps together: the input of the loop.
 
-The runs are the members of the stack; a place is the position of a member in
-it. A single run is a stack of one, and its arrays have no axis of members.
+The runs are the members of the stack. A place is the position of a member in
+the stack. A single run is a stack of one member, and its arrays have no axis of
+members.
 """
 
 import dataclasses
@@ -30,15 +31,15 @@ class Program:
       that `keep` returns take the same batches.
     measure: state -> list of {split: {metric: value}}; a split has a name such
       as "validation_ema". It may raise `preemption.Stopped`.
-    final: state -> list of the evaluations that the results of the runs have,
-      None without a split to evaluate.
+    final: state -> list of the evaluations for the results of the runs; None
+      without a split to evaluate.
     not_finite: state -> list of the paths of leaves that are not finite.
-    split: state -> list of the states, each as that of a single run.
-    places: how many there are.
-    keep: (state, places) -> (program, state) of the members at these places.
-      None: a single run is never divided.
-    warm_up: takes the state after the first call of this start, while little
-      is unsaved: compiles what `measure` needs.
+    split: state -> list of the states, each in the form of a single run.
+    places: the number of places.
+    keep: (state, places) -> (program, state) of the members at these places;
+      None for a single run, which is never divided.
+    warm_up: (state) compiles the programs of `measure`. The loop calls it once
+      after the first call of the step, when little progress is unsaved.
   """
 
   step: Callable[[Tree, Tree], tuple[Tree, Mapping[str, Any]]]
@@ -59,17 +60,17 @@ class Member:
   Attributes:
     record: from `empty_record` or from a checkpoint; the loop updates it.
     schedule: step -> learning rate.
-    write: (step, values), to disk.
-    save: (step, state, record, score=None), a checkpoint; it does not wait. Of
-      the scores the largest is the best.
+    write: (step, values) writes a line to disk.
+    save: (step, state, record, score=None) starts a checkpoint and does not
+      wait for it. The largest score is the best.
     wait: returns when all checkpoints are on disk.
-    add_score: (step, score), of a checkpoint that was saved without a score.
-    show: (step, values), to the screen.
-    check_first: takes the loss of the first step.
+    add_score: (step, score) adds the score of a checkpoint without one.
+    show: (step, values) shows a line on the screen.
+    check_first: (loss) checks the loss of the first step.
     best: the metric that selects the best checkpoint, and 1 where larger is
       better or -1 where smaller is; None for none.
-    began: when the run was started first, seconds of `time.time`; None leaves
-      out the goodput.
+    began: the first start of the run, in seconds of `time.time`; None if
+      unknown: the goodput is then not logged.
   """
 
   record: Record
@@ -99,29 +100,29 @@ class Settings:
     steps: the durations.
     batch_size: examples in a step of one member.
     num_examples: examples in an epoch.
-    peak: images per second that the devices could compute; None is unknown.
+    peak: peak images per second of the devices; None if unknown.
     watch: receives each evaluation, and may stop members early.
-    save_seconds: the least time between two saves; a preemption and the end
-      do not wait for it. Unless it is 0, a new best is not saved either.
+    save_seconds: minimum time between two saves, in seconds. A preemption and
+      the last step are always saved. If it is not 0, a new best is not saved.
   """
 
   steps: durations.Durations
   batch_size: int
   num_examples: int
   peak: float | None = None
-  watch: Watch = lambda told: {}
+  watch: Watch = lambda evaluations: {}
   save_seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Stack:
-  """Members that have taken the same number of steps.
+  """The members that have taken the same number of steps, and their state.
 
   Attributes:
-    program: of the members that have a place.
-    state: of these members.
-    members: by place, without those that have left the loop.
-    left: why the others left the loop before the last step.
+    program: of all places.
+    state: of all places.
+    members: by place, without the members that have left the loop.
+    left: the reasons why members left the loop before the last step.
   """
 
   program: Program
@@ -150,12 +151,17 @@ def without(stack: Stack, left: Mapping[Member, Exception]) -> Stack:
 
 
 def empty_record() -> Record:
-  """What a checkpoint contains beside the state, before the first step.
+  """The record of a run before its first step.
 
-  step: of the state; seconds: in the loop, over all restarts; spent: seconds by
-  `timing.KINDS`; window: the sums since the last line of the log, so that a
-  resumed run writes the same lines; best: the best evaluation until now;
-  unevaluated: whether the evaluation that is due after this step is missing.
+  A checkpoint contains the record beside the state. Its keys:
+
+    step: of the state.
+    seconds: in the loop, over all restarts.
+    spent: seconds by `timing.KINDS`.
+    window: the sums since the last line of the log. With them, a resumed run
+      writes the same lines.
+    best: the best evaluation so far.
+    unevaluated: whether the evaluation that is due after this step is missing.
   """
   return {
     "step": 0,

@@ -1,34 +1,42 @@
-"""How fast a run goes, and on what its time is spent.
+"""The speed of a run, and the use of its time.
 
-A clock is a dict of the loop: the seconds and steps since the last line of the
-log. The record of a run contains `record["spent"]`, the seconds by what they
-were spent on. It is saved with each checkpoint, so work that was lost in a
-crash is not counted.
+A clock is a dict of the loop with the seconds and steps since the last line of
+the log. The record of a run contains `record["spent"]`, the seconds by their
+use, see `KINDS`. The record is saved with each checkpoint, so work that was
+lost in a crash is not counted.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-# What the seconds of a run are spent on; only those in steps are useful.
+# The uses of the seconds of a run. Only "steps" counts as useful.
 KINDS = ("starting", "steps", "evaluating", "saving")
 
 Clock = dict[str, Any]
 Record = dict[str, Any]
 
 
-# Clocks that are kept right are moved by so little.
+# Clock synchronisation moves the system clock by less than this.
 _CLOCK_SECONDS = 1.0
 
 
 def start_clock(step: int) -> Clock:
   """The clock of a loop that begins after a step.
 
-  Its keys, times in seconds of `time.monotonic`: since, of the last line, as if
-  there were neither evaluations nor checkpoints, and step, its number; spent,
-  the end of the time that the records contain; asked, when the feed was asked
-  for the batch; saved, of the last save. Sums since the last line: waited, for
-  the feed; saving, for checkpoints; and the seconds of each step.
+  Times, in seconds of `time.monotonic`:
+
+    since: of the last line, later by the pauses for evaluations and
+      checkpoints.
+    spent: the end of the time that the records contain.
+    asked: when the loop began to wait for the batch.
+    saved: of the last save.
+
+  step is the step of the last line. Seconds since the last line:
+
+    waited: for the feed.
+    saving: for checkpoints.
+    seconds: the list of the seconds of each step.
   """
   now = time.monotonic()
   return {
@@ -46,7 +54,10 @@ def start_clock(step: int) -> Clock:
 def timed(
   feed: Iterator[tuple[int, Any]], clock: Clock
 ) -> Iterator[tuple[int, Any]]:
-  """The same batches; the clock learns how long each took to come and go."""
+  """The same batches; the clock records the time of each.
+
+  It records the wait for each batch and the seconds of its steps.
+  """
   before = clock["step"]
   for step, batch in feed:
     clock["waited"] += time.monotonic() - clock["asked"]
@@ -60,12 +71,12 @@ def spend(kind: str, clock: Clock, records: Sequence[Record]) -> float:
   """Adds the time since the last call to the records, in equal shares.
 
   Args:
-    kind: of `KINDS`, what the time was spent on.
+    kind: one of `KINDS`.
     clock: of the loop.
     records: of the runs that were trained in this time, at least one.
 
   Returns:
-    The seconds, not divided.
+    The seconds, before the division.
   """
   now = time.monotonic()
   seconds, clock["spent"] = now - clock["spent"], now
@@ -76,7 +87,7 @@ def spend(kind: str, clock: Clock, records: Sequence[Record]) -> float:
 
 
 def skip(seconds: float, clock: Clock) -> None:
-  """Leaves out of all speeds a time in which no steps were taken."""
+  """Excludes a pause without steps from all speeds."""
   clock["since"] += seconds
   clock["asked"] += seconds
 
@@ -84,19 +95,22 @@ def skip(seconds: float, clock: Clock) -> None:
 def values(
   step: int, clock: Clock, *, batch_size: int, peak: float | None
 ) -> dict[str, float]:
-  """The speeds since the last line; a new line begins.
+  """The speeds since the last line; resets the clock for the next line.
 
   Args:
-    step: that the line is written after.
+    step: of the line.
     clock: of the loop.
     batch_size: examples in a step.
-    peak: images per second that the devices could compute; None is unknown.
+    peak: peak images per second of the devices; None if unknown.
 
   Returns:
-    images_per_second; step_seconds_p50 and _p95, percentiles over the steps, of
-    those of one call their mean; data_wait, the share of the time in which the
-    loop waited for its batch, in [0, 1]; saving_seconds, per step, in which it
-    waited for checkpoints; mfu, the share of the peak, where that is known.
+    images_per_second: over the time without pauses.
+    step_seconds_p50, step_seconds_p95: percentiles over the steps. All steps of
+      a call have their mean.
+    data_wait: the share of the time that the loop waited for its batches, in
+      [0, 1].
+    saving_seconds: per step, the time that the loop waited for checkpoints.
+    mfu: the share of the peak, if the peak is known.
   """
   now = time.monotonic()
   elapsed, steps = max(now - clock["since"], 1e-9), step - clock["step"]
@@ -115,7 +129,7 @@ def values(
 
 
 def _percentiles(ordered: list[float]) -> dict[str, float]:
-  """The smallest values that half and 95 % of them do not exceed."""
+  """The smallest values that 50 % and 95 % of the values do not exceed."""
   return {
     f"step_seconds_p{percent}": ordered[-(-len(ordered) * percent // 100) - 1]
     for percent in (50, 95)
@@ -128,21 +142,23 @@ def goodput(spent: Mapping[str, float], began: float | None) -> float | None:
 
   Args:
     spent: of the record.
-    began: the first start of the run, seconds of `time.time`; None is lost.
+    began: the first start of the run, in seconds of `time.time`; None if
+      unknown.
 
   Returns:
-    The share, in [0, 1]; None where it is not known: the first start is lost,
-    or less time than was spent has passed since, for the clock was set back.
+    The share, in [0, 1]. None if the first start is unknown, or if the system
+    clock was set back: then the time since the start is less than the time
+    spent.
   """
   wall = _wall(spent, began)
   return None if wall is None else spent["steps"] / max(wall, 1e-9)
 
 
 def summary(spent: Mapping[str, float], began: float | None) -> dict[str, Any]:
-  """What result.json says: goodput, and the seconds that make it up.
+  """The fields of result.json on time: goodput, and the seconds by their use.
 
-  "other" are processes that start, that are down, and work done twice; None
-  where that is not known: see `goodput`.
+  "other" is the time of process starts, of downtime and of lost work. It is
+  None if unknown: see `goodput`.
   """
   wall = _wall(spent, began)
   other = None if wall is None else wall - sum(spent.values())
@@ -153,7 +169,7 @@ def summary(spent: Mapping[str, float], began: float | None) -> dict[str, Any]:
 
 
 def _wall(spent: Mapping[str, float], began: float | None) -> float | None:
-  """Seconds since the first start, none of which were spent twice."""
+  """Seconds since the first start, at least the time spent; None if unknown."""
   if began is None:
     return None
   wall, least = time.time() - began, sum(spent.values())

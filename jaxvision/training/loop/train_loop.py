@@ -1,13 +1,15 @@
 """The only loop: step, log, evaluate, save, stop.
 
-It counts steps. The position of the data, the order of the examples and all
-randomness are functions of the step. So a run that was killed at any moment
-and resumed ends with the same parameters, bit for bit, as one that was not.
+The loop counts steps. The data position, the order of the examples and all
+randomness are functions of the step. Therefore a run that is killed at any
+moment and resumed ends with the same parameters, bit for bit, as a run without
+interruption.
 
-It trains one run or a stack of runs, see `jaxvision.training.loop.stack`.
+The loop trains one run or a stack of runs, see `jaxvision.training.loop.stack`.
 
-The host does not wait for the step that it has just sent: it reads the sums of
-step n after it has sent step n + 1. Only evaluations and checkpoints wait.
+The host does not wait for the step that it has dispatched last. It reads the
+sums of step n after it has dispatched step n + 1. Only evaluations and
+checkpoints wait.
 """
 
 import contextlib
@@ -44,8 +46,8 @@ __all__ = [
 
 Tree = Any
 
-# A stack of which at most this share has not left the loop is made anew: that
-# costs a compilation, but each member that has left costs a share of each step.
+# The stack is rebuilt when at most this share of its members remains. A rebuild
+# costs a compilation. A member that has left costs its share of each step.
 _FULL = 0.75
 
 
@@ -57,21 +59,21 @@ def run_loop(
   settings: Settings,
   should_stop: preemption.Stopping,
 ) -> Stack:
-  """Trains from the state's step to the last.
+  """Trains from the step of the state to the last step.
 
   Args:
     program: of the members.
     state: fresh or restored; it is donated.
-    members: of the stack, by place; their records are of the same step.
+    members: of the stack, by place. Their records are of the same step.
     settings: of the loop.
-    should_stop: whether the process is preempted.
+    should_stop: () -> whether the process is preempted.
 
   Returns:
     The stack at the end. Its members have taken all steps, and their states are
-    saved. It says of all others why they left the loop:
+    saved. `left` contains the reasons why the others left the loop:
       Preempted: the state is saved.
-      Diverged: the loss or the state is not finite; such a state is neither
-        evaluated nor saved, and the checkpoints before it are kept.
+      Diverged: the loss or the state is not finite. Such a state is neither
+        evaluated nor saved. The checkpoints before it are kept.
       Ended: `settings.watch` stopped it early.
 
   Raises:
@@ -81,7 +83,7 @@ def run_loop(
   step = first = saved = members[0].record["step"]
   clock = timing.start_clock(first)
   if should_stop():
-    return _preempted(stack, f"stopped where it began, at step {first}")
+    return _preempted(stack, f"stopped without a new step, at step {first}")
   if _is_unevaluated(stack):
     stack = _evaluate_late(stack, settings, clock)
     if not stack.members:
@@ -110,7 +112,7 @@ def run_loop(
         stack, scores = evaluation.evaluate(stack, settings, clock)
     if not stack.members:
       return stack
-    # An evaluation may take long enough for a preemption.
+    # A preemption may arrive during the evaluation.
     stops = _is_unevaluated(stack) or (should_stop() and not last)
     if saves or stops or scores:
       _save(stack, step, scores)
@@ -133,14 +135,17 @@ def run_loop(
   if step != saved:
     _save(stack, step, {})
   _wait(stack)
-  where = "where it began," if step == first else "and saved"
+  where = "without a new step," if step == first else "and saved"
   return _preempted(stack, f"stopped {where} at step {step}")
 
 
 def _feed(
   stack: Stack, clock: timing.Clock, should_stop: preemption.Stopping
 ) -> Iterator[tuple[int, Tree]]:
-  """Batches until the end, or a preemption, which ends the wait for one."""
+  """Batches until the end or a preemption.
+
+  A preemption also ends the wait for a batch.
+  """
   with contextlib.suppress(preemption.Stopped):
     yield from preemption.until_stopped(
       timing.timed(stack.program.feed(clock["step"]), clock),
@@ -167,12 +172,12 @@ def _is_save_due(settings: Settings, step: int, clock: timing.Clock) -> bool:
 def _evaluate_late(
   stack: Stack, settings: Settings, clock: timing.Clock
 ) -> Stack:
-  """Makes the evaluation that a preemption interrupted, of the same state."""
+  """Repeats the evaluation of the state that a preemption interrupted."""
   paused = time.monotonic()
   stack, scores = evaluation.evaluate(stack, settings, clock)
   if _is_unevaluated(stack):
     step = records(stack)[0]["step"]
-    return _preempted(stack, f"stopped where it began, at step {step}")
+    return _preempted(stack, f"stopped without a new step, at step {step}")
   for member, score in scores.items():
     member.add_score(member.record["step"], score)
   timing.skip(time.monotonic() - paused, clock)
@@ -180,9 +185,9 @@ def _evaluate_late(
 
 
 def _warm_up(stack: Stack, clock: timing.Clock) -> None:
-  """Compiles for the evaluations; this is no time of the steps."""
+  """Compiles the evaluations. This time counts as "starting", not "steps"."""
   timing.spend("steps", clock, records(stack))
-  with contextlib.suppress(preemption.Stopped):  # the loop asks again
+  with contextlib.suppress(preemption.Stopped):  # the loop checks it again
     stack.program.warm_up(stack.state)
   timing.skip(timing.spend("starting", clock, records(stack)), clock)
 
@@ -194,7 +199,7 @@ def _check(
   sums: Mapping[str, Any],
   clock: timing.Clock,
 ) -> Stack:
-  """Reads the last call; the stack without the members that diverged."""
+  """Reads the last call and returns the stack without diverged members."""
   stack = reading.read(stack, settings, step, sums, clock)
   if not stack.members:
     return stack
@@ -207,7 +212,7 @@ def _check(
 
 
 def _save(stack: Stack, step: int, scores: Mapping[Member, float]) -> None:
-  """Begins a checkpoint of each member."""
+  """Starts a checkpoint of each member."""
   states = stack.program.split(stack.state)
   for place, member in stack.members.items():
     score = scores.get(member)
@@ -220,7 +225,7 @@ def _wait(stack: Stack) -> None:
 
 
 def _keep(stack: Stack) -> Stack:
-  """The stack, made anew if many members have left it."""
+  """The stack, rebuilt if many members have left it."""
   places = list(stack.members)
   if len(places) > _FULL * stack.program.places:
     return stack
@@ -232,6 +237,6 @@ def _keep(stack: Stack) -> Stack:
 
 
 def _preempted(stack: Stack, text: str) -> Stack:
-  """The stack that all members have left, with their states saved."""
+  """The stack after all members have left it with `Preempted`."""
   error = Preempted(text)
   return without(stack, dict.fromkeys(stack.members.values(), error))

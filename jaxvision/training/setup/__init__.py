@@ -1,4 +1,4 @@
-"""A config becomes objects, here and nowhere else."""
+"""The setup of a run: the only code that turns a config into objects."""
 
 from jaxvision.training.setup.from_config import (
   draw_state,

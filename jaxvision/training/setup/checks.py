@@ -1,4 +1,4 @@
-"""What of a config can be wrong together, said before anything is compiled."""
+"""The checks of a config that run before the first compilation."""
 
 import functools
 import math
@@ -19,7 +19,7 @@ from jaxvision.training.step import remat
 Tree = Any
 PLACEMENTS = ("host", "device")
 _DEFAULT_BEST = "validation/top1"
-# The metrics that the loop writes beside evaluations and the sums of the task.
+# The metrics of the log that are neither evaluations nor sums of the task.
 _LOGGED = (
   *("gradient_norm", "learning_rate", "epoch", "seconds", "goodput", "mfu"),
   *("images_per_second", "step_seconds_p50", "step_seconds_p95"),
@@ -28,7 +28,11 @@ _LOGGED = (
 
 
 def check(config: ConfigDict, mesh: Mesh) -> None:
-  """Raises ValueError for batches that the mesh cannot share, and bad names."""
+  """Checks batch sizes, placement, rematerialisation and precision.
+
+  Raises:
+    ValueError: the mesh cannot divide a batch, or a value is invalid.
+  """
   train = config.train
   parallel.check_batch_size(
     train.batch_size, mesh, key="train.batch_size", parts=train.accumulate
@@ -67,8 +71,8 @@ def check_logits(
   if getattr(found, "shape", None) != (2, model.num_classes):
     shown = getattr(found, "shape", type(found).__name__)
     raise ValueError(
-      f"model {user_code.as_written(config.model.name)} made {shown} of 2 "
-      f"images; expected logits of the shape {(2, model.num_classes)}"
+      f"model {user_code.as_written(config.model.name)} returned {shown} for "
+      f"2 images; expected logits of shape {(2, model.num_classes)}"
     )
 
 
@@ -95,13 +99,13 @@ def check_labels(
 
 
 def best(config: ConfigDict, task: tasks.Task) -> tuple[str, int] | None:
-  """The metric of checkpoint.best, and 1 where larger is better, else -1.
+  """The metric of checkpoint.best, and 1 if larger is better, else -1.
 
-  The default of the key is a metric of classification. For a task without it,
-  the default means the metric that the task names first.
+  The default of the key is a metric of classification. If a task does not have
+  this metric, the default means the first metric of `task.best`.
 
   Raises:
-    ValueError: the metric is not measured, or cannot select a checkpoint.
+    ValueError: the metric is not computed, or cannot select a checkpoint.
   """
   known = {
     f"{role}/{name}": sign
@@ -113,8 +117,8 @@ def best(config: ConfigDict, task: tasks.Task) -> tuple[str, int] | None:
     name = f"validation/{next(iter(task.best))}"
   if name and name not in known:
     raise ValueError(
-      lookup.unknown("metric of which larger is better", name, known)
-      + "; correct checkpoint.best (validation_ema is there with an ema.decay)"
+      lookup.unknown("metric for the best checkpoint", name, known)
+      + "; correct checkpoint.best (validation_ema needs ema.decay)"
     )
   return (name, known[name]) if name else None
 
@@ -125,7 +129,7 @@ def check_measured(name: str, config: ConfigDict, task: tasks.Task) -> None:
   known = {*_LOGGED, *(f"train/{each}" for each in task.logged)}
   for role in validation:
     known |= {f"{role}/{each}" for each in task.measured}
-  # The last role is the moving average where the run has one.
+  # The last role is the moving average if the run has one.
   probes = [
     f"{validation[-1]}/{user_code.as_written(each)}/"
     for each in config.evaluate.probes
@@ -133,8 +137,8 @@ def check_measured(name: str, config: ConfigDict, task: tasks.Task) -> None:
   if name not in known and not name.startswith(tuple(probes)):
     raise ValueError(
       lookup.unknown("metric", name, [*known, *(f"{p}..." for p in probes)])
-      + " (validation_ema is there with an ema.decay, both with a "
-      "data.validation)"
+      + " (validation needs data.validation; validation_ema also needs "
+      "ema.decay)"
     )
 
 
@@ -150,16 +154,16 @@ def check_evaluated_size(
   evaluated: tuple[int, int, int],
   role: str,
 ) -> None:
-  """Raises ValueError where a model cannot take the images of an evaluation.
+  """Raises ValueError if a model cannot process the evaluation images.
 
-  Convolutional networks that end with a mean over space, and transformers
-  without learned positions, take images of any size; others one size alone.
+  Convolutional networks with global average pooling, and transformers without
+  learned positions, accept images of any size. Other models accept one size.
 
   Args:
     model: of the run.
     variables: of the model, or their shapes.
-    trained: (h, w, c) of the images that it is trained on.
-    evaluated: likewise, of the split.
+    trained: (h, w, c) of the training images.
+    evaluated: (h, w, c) of the images of the split.
     role: of the split, "validation" or "test".
   """
   if trained == evaluated:
@@ -172,18 +176,18 @@ def check_evaluated_size(
     size, other = ("x".join(map(str, each)) for each in (evaluated, trained))
     raise ValueError(
       f"the images of data.{role} are {size}, those of data.train {other}, and "
-      f"{type(model).__name__} takes only the size that it was trained on; let "
-      "data.eval_transforms end with the size of data.train_transforms "
+      f"{type(model).__name__} accepts only the size of its training images; "
+      "let data.eval_transforms end with the size of data.train_transforms "
       f"({str(error).splitlines()[0]})"
     ) from error
 
 
 def check_memory(state: Tree, mesh: Mesh) -> None:
-  """Raises ValueError where a state alone is larger than the devices' memory.
+  """Raises ValueError if the state alone exceeds the memory of the devices.
 
   Args:
     state: arrays or their shapes, with shardings.
-    mesh: of the devices, which are those of this machine.
+    mesh: of devices that are attached.
   """
   device = mesh.local_devices[0]
   limit = (device.memory_stats() or {}).get("bytes_limit")
@@ -196,8 +200,8 @@ def check_memory(state: Tree, mesh: Mesh) -> None:
   )
   if limit is not None and needed > limit:
     raise ValueError(
-      "the parameters, what the optimizer keeps of them and their average take "
+      "the parameters, the optimizer state and the moving average need "
       f"{needed / 2**30:,.1f} GiB on each device, which has "
-      f"{limit / 2**30:,.1f} GiB; take a smaller model, or split them with "
-      "mesh.fsdp"
+      f"{limit / 2**30:,.1f} GiB; use a smaller model, or shard the state "
+      "with mesh.fsdp"
     )

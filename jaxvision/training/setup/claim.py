@@ -1,4 +1,4 @@
-"""Which run a training is: its config and folder, alike in all processes."""
+"""The config and the folder of a run, equal in all processes."""
 
 import importlib.metadata
 import pathlib
@@ -14,7 +14,7 @@ from jaxvision.processes import agreement
 from jaxvision.runs import workdir as workdirs
 from jaxvision.training.setup import initial_state
 
-# What must be the same in all processes, beside the code and the config.
+# Packages whose versions must be equal in all processes.
 _ALIKE = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -25,19 +25,19 @@ def load_config(
   copies: Mapping[str, user_code.Bundle] | None,
   extend: str,
 ) -> configs.ConfigDict:
-  """The config that a recipe, or else the run's folder, says.
+  """The config of a recipe; without a recipe, that of the run's folder.
 
   Args:
-    recipe, workdir, overrides, copies, extend: of `training.train`.
+    recipe, workdir, overrides, copies, extend: as in `training.train`.
 
   Raises:
-    ValueError, OSError: as `training.train`.
+    ValueError, OSError: as in `training.train`.
   """
   if recipe is None:
     return workdirs.load_config(workdir, overrides)
   if extend:
     raise ValueError(
-      f"--extend goes on with the config of {workdir}; leave --config out"
+      f"--extend uses the config of {workdir}; leave --config out"
     )
   copies = {**(copies or {}), **workdirs.read_code(workdir)}
   config = configs.load(recipe, overrides, copies=copies)
@@ -45,12 +45,15 @@ def load_config(
 
 
 def overfit(recipe: str | None, workdir: str | pathlib.Path) -> int:
-  """How many examples a run goes on to overfit if no recipe is given."""
+  """The number of overfitting examples of a run resumed without a recipe.
+
+  It is 0 with a recipe.
+  """
   return 0 if recipe else workdirs.read_config(workdir)["overfit"]
 
 
 def check_alike(config: configs.ConfigDict) -> None:
-  """Raises a ValueError unless all processes would compute the same."""
+  """Raises ValueError unless versions, code and config are equal everywhere."""
   if jax.process_count() > 1:
     versions = {name: importlib.metadata.version(name) for name in _ALIKE}
     agreement.agree(
@@ -64,7 +67,7 @@ def check_alike(config: configs.ConfigDict) -> None:
 
 
 def claim(workdir: str | pathlib.Path, **origin: Any) -> pathlib.Path:
-  """The run's folder, claimed by process 0 and seen by all."""
+  """The run's folder, claimed by process 0 and visible to all processes."""
   folder = pathlib.Path(workdir)
   agreement.first(lambda: str(workdirs.claim(folder, **origin)))
   agreement.check_shared(folder)

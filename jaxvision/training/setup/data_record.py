@@ -1,11 +1,11 @@
-"""The data of a run: WORKDIR/data.json says which they were, and checks them.
+"""The record of a run's data, WORKDIR/data.json, and its comparison.
 
-A run that goes on, or is measured, with other data than it began with would
-give wrong results without a word: permuted labels, another schedule, images of
-the test split that were trained on.
+A run that is resumed or evaluated with other data would give wrong results
+without an error: permuted labels, another schedule, test images that were
+trained on.
 
-train_ids.npy has a number for each image that was trained on, (n,) uint64,
-sorted, so that images which have since moved into another split are found.
+train_ids.npy contains a number for each training image, (n,) uint64, sorted.
+The numbers show training images that have moved into another split.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ from jaxvision.processes import agreement
 
 Splits = Mapping[str, data.Dataset]
 
-# What to do about data that have changed, as a command takes it.
+# The values of --data-changed.
 CHOICES = ("refuse", "accept")
 _RECORD = "data.json"
 _IDS = "train_ids.npy"
 _MOVED = (
-  "\nThe classes no longer have the numbers that the model has learned. Give "
-  "them the names that they had, or train anew in another --workdir."
+  "\nThe class indices differ from those that the model has learned. Restore "
+  "the old class names, or train a new run in another --workdir."
 )
 _LOGGER = logging.getLogger(__name__)
 
@@ -37,18 +37,18 @@ _LOGGER = logging.getLogger(__name__)
 def check(
   workdir: pathlib.Path, splits: Splits, *, changed: str = "refuse"
 ) -> None:
-  """Compares the data with those that the run began with, or notes them.
+  """Compares the data with the record of the run; writes a missing record.
 
-  Warns of examples that are in two of the splits. Every process calls it.
+  Warns of examples that are in two splits. Every process calls this function.
 
   Args:
-    workdir: the run's folder; one of before this check gets its record now.
+    workdir: the run's folder. A folder of an older version has no record yet.
     splits: by role.
-    changed: "accept" goes on with other data, and notes them.
+    changed: "accept" accepts changed data and records them.
 
   Raises:
-    ValueError: they have changed, or are others in another process; says how,
-      and what to do.
+    ValueError: the data have changed, or differ between processes. The message
+      tells the differences and the remedy.
   """
   now, keys = data.identify(splits)
   agreement.first(lambda: _check(workdir, splits, now, keys, changed))
@@ -73,7 +73,7 @@ def _check(
   if found and not data.keeps_classes(then, now):
     raise ValueError(_explained(workdir, found) + _MOVED)
   if found:
-    _judge(workdir, found, changed, "--workdir=OTHER to train anew, or ")
+    _judge(workdir, found, changed, "--workdir=OTHER to train a new run, or ")
     now["before"] = [*then.pop("before", []), then]
     for role in splits.keys() - {"train"}:
       _say_trained_on(workdir, splits[role], keys[role])
@@ -95,19 +95,20 @@ def check_role(
   changed: str = "refuse",
   warn: bool = True,
 ) -> None:
-  """Compares one split with what it was when the run was trained.
+  """Compares one split with the record of the run.
 
-  Warns of examples of it that were trained on.
+  Warns of examples of the split that were trained on.
 
   Args:
-    workdir: the run's folder; one without a record is not compared.
+    workdir: the run's folder. Without a record, nothing is compared.
     role: train, validation or test.
-    split: that is to be measured.
-    changed: "accept" measures it all the same.
+    split: to evaluate.
+    changed: "accept" accepts a changed split.
     warn: whether to look for examples that were trained on.
 
   Raises:
-    ValueError: it has changed; says how, and what to do.
+    ValueError: the split has changed. The message tells the differences and the
+      remedy.
   """
   now, keys = data.identify({role: split})
   if role != "train" and warn:
@@ -130,8 +131,8 @@ def _say_trained_on(
   count = len(np.intersect1d(keys, _trained_on(workdir)))
   if count:
     _LOGGER.warning(
-      "%d of the %d examples of %r were trained on: what is measured on them "
-      "says little",
+      "%d of the %d examples of %r were trained on: metrics on them do not "
+      "measure generalisation",
       count,
       split.num_examples,
       split.split,
@@ -143,25 +144,25 @@ def _judge(
 ) -> None:
   if changed not in CHOICES:
     raise ValueError(
-      f"data that have changed are to be {changed!r}; expected refuse or accept"
+      f"--data-changed is {changed!r}; expected refuse or accept"
     )
   text = _explained(workdir, found)
   if changed == "accept":
-    _LOGGER.warning("%s\nThey are accepted as they are.", text)
+    _LOGGER.warning("%s\nThe changed data are accepted.", text)
     return
   raise ValueError(
-    f"{text}\nRestore the data, or use {others}--data-changed=accept to go on "
-    "with them as they are."
+    f"{text}\nRestore the data, or use {others}--data-changed=accept to "
+    "continue with the changed data."
   )
 
 
 def _explained(workdir: pathlib.Path, found: list[str]) -> str:
   listed = "".join(f"\n  {each}" for each in found)
-  return f"the data of {workdir} are not those it was trained on:{listed}"
+  return f"the data of {workdir} differ from its training data:{listed}"
 
 
 def _read(workdir: pathlib.Path) -> dict[str, Any]:
-  """The record of a run; {} where it has none, or a damaged one."""
+  """The record of a run; {} if it is missing or damaged."""
   path = workdir / _RECORD
   if not path.exists():
     return {}
@@ -188,7 +189,7 @@ def _trained_on(workdir: pathlib.Path) -> np.ndarray:
     return found.astype(np.uint64, casting="safe")
   except Exception as error:
     _LOGGER.warning(
-      "%s is damaged (%s): images that were trained on are not looked for",
+      "%s is damaged (%s): images that were trained on cannot be found",
       path,
       error,
     )

@@ -1,8 +1,9 @@
-"""Goes on with a run for longer than it was planned.
+"""The extension of a run to a longer duration.
 
-What is trained until then stays as it is. The schedule of the learning rate is
-either stretched, to what it is in a run of the new duration, so that the rate
-jumps where the run goes on; or it stays, and the rate of its last step with it.
+Steps that are already taken do not change. The learning rate schedule is either
+"stretch" or "constant". "stretch" uses the schedule of a run of the new
+duration, so the rate jumps at the step where the run is extended. "constant"
+keeps the old schedule, and after its end the rate of its last step.
 """
 
 import functools
@@ -31,22 +32,22 @@ def extend(
   workdir: str | pathlib.Path,
   num_examples: int,
 ) -> tuple[Config, dict[str, Any] | None]:
-  """The config of a run that lasts longer.
+  """The config of an extended run.
 
   Args:
     config: of the run.
-    duration: how long it shall last in all, as train.duration; "" is as long
-      as it does.
-    schedule: one of `SCHEDULES`; "" is "stretch".
+    duration: the new total duration, in the form of train.duration. "" does not
+      extend the run.
+    schedule: one of `SCHEDULES`; "" means "stretch".
     workdir: the run's folder.
-    num_examples: in an epoch.
+    num_examples: examples in an epoch.
 
   Returns:
-    The config, and what config.json is to note; None where the run lasts that
-    long already, because the command is given again.
+    The config, and the fields to add to config.json. They are None if the run
+    already has this duration, because the command is repeated.
 
   Raises:
-    ValueError: the duration is shorter than that of the run, or is none.
+    ValueError: the duration is shorter than that of the run, or invalid.
   """
   if not duration:
     return config, None
@@ -54,7 +55,7 @@ def extend(
     raise ValueError(lookup.unknown("--extend-schedule", schedule, SCHEDULES))
   if workdirs.read_config(workdir)["overfit"]:
     raise ValueError(
-      f"{files.printable(workdir)} is an --overfit run, a check that is not "
+      f"{files.printable(workdir)} is an --overfit run, which cannot be "
       "extended; train without --overfit"
     )
   longer = _longer(config, duration, schedule or SCHEDULES[0])
@@ -67,12 +68,12 @@ def extend(
     raise ValueError(
       f"--extend {duration!r} is {new.total} steps in all, but "
       f"{files.printable(workdir)} lasts {config.train.duration!r}, "
-      f"{old.total} steps, already; give the whole duration from the first step"
+      f"{old.total} steps, already; give the total duration from the first step"
     )
   if new.total == old.total:
     _check_repeated(config, schedule)
     return config, None
-  _say(config, longer, old, new, workdir, schedule or SCHEDULES[0])
+  _log_extension(config, longer, old, new, workdir, schedule or SCHEDULES[0])
   note = {
     "from_steps": old.total,
     "to_steps": new.total,
@@ -90,7 +91,7 @@ def _longer(config: Config, duration: str, schedule: str) -> Config:
 
 
 def _check_repeated(config: Config, schedule: str) -> None:
-  """Whether the same extension is asked for once more."""
+  """Raises ValueError unless a repeated extension has the same schedule."""
   now = "constant" if config.schedule.duration else "stretch"
   if schedule not in ("", now):
     raise ValueError(
@@ -100,7 +101,7 @@ def _check_repeated(config: Config, schedule: str) -> None:
     )
 
 
-def _say(
+def _log_extension(
   config: Config,
   longer: Config,
   old: durations.Durations,
@@ -108,7 +109,7 @@ def _say(
   workdir: str | pathlib.Path,
   schedule: str,
 ) -> None:
-  """Tells from where to where, and what becomes of the learning rate."""
+  """Logs the old and the new duration, and the change of the learning rate."""
   step = min(checkpoint.newest(workdir) or 0, old.total)
   rates = [
     from_config.make_schedule(each, steps)
@@ -116,7 +117,7 @@ def _say(
   ]
   before, after = float(rates[0](max(step - 1, 0))), float(rates[1](step))
   kept = float(rates[0](old.total - 1))
-  words = {
+  effects = {
     "stretch": f"stretched over {new.total} steps. With --extend-schedule "
     f"constant it would end as planned, and then stay at {kept:.4g}",
     "constant": f"as planned until step {old.total}, and then constant at "
@@ -133,7 +134,7 @@ def _say(
   _LOGGER.info(
     "the schedule %s is %s. %s",
     user_code.as_written(config.schedule.name),
-    words[schedule],
+    effects[schedule],
     f"The learning rate was {before:.4g} in step {step}, and is {after:.4g} in "
     "the next"
     if step

@@ -1,7 +1,7 @@
-"""The model, task, schedule and optimizer that a config names.
+"""The model, task, schedule and optimizer of a config.
 
-Each function reads its part of the config and fails early: an error comes
-before anything is compiled.
+Each function reads its part of the config. Errors are raised before the first
+compilation.
 """
 
 import functools
@@ -27,9 +27,9 @@ Tree = Any
 def make_model(
   config: ConfigDict, num_classes: int, *, total_steps: int = 0
 ) -> nn.Module:
-  """The model of a config for so many classes.
+  """The model of a config for a number of classes.
 
-  A model that changes over the training has an option `total_steps`; it is set
+  A model that changes during training has an option `total_steps`. It is set
   here unless the config sets it.
   """
   options = precision.model_options(config)
@@ -103,7 +103,7 @@ def _make_loss(config: ConfigDict, train: data.Dataset | None) -> losses.Loss:
 def surround(
   config: ConfigDict, task: tasks.Task, model: nn.Module, mesh: Mesh | None
 ) -> tasks.Task:
-  """The task with its model on a mesh, as the config says."""
+  """The task with its model in the surroundings of the config, on a mesh."""
   surroundings = forward.Surroundings(
     mesh=mesh,
     rules=config.mesh.rules,
@@ -116,7 +116,7 @@ def surround(
 def make_schedule(
   config: ConfigDict, steps: durations.Durations
 ) -> schedules.Schedule:
-  """The learning rate of a config by step."""
+  """The learning rate schedule of a config: step -> learning rate."""
   length = steps.schedule or steps.total
   schedule = schedules.create(
     config.schedule.name,
@@ -137,9 +137,10 @@ def make_optimizer(
   *,
   factors: Tree = None,
 ) -> optimizers.Optimizer:
-  """The optimizer of a config; only names and shapes of `params` are read.
+  """The optimizer of a config.
 
-  The factors are those of the learning rate, from `layer_factors`.
+  Only the names and shapes of `params` are read. `factors` multiply the
+  learning rate, see `layer_factors`.
   """
   return optimizers.create(
     config.optimizer.name,
@@ -159,7 +160,7 @@ def make_optimizer(
 def layer_factors(
   config: ConfigDict, model: nn.Module, image_shape: tuple[int, int, int]
 ) -> Tree:
-  """The factors of the learning rate by optimizer.layer_decay; None if off."""
+  """The learning rate factors of optimizer.layer_decay; None if it is 1."""
   decay = config.optimizer.layer_decay
   if decay == 1:
     return None
@@ -176,10 +177,10 @@ def state_functions(
 ) -> tuple[
   optimizers.Optimizer, Callable[[], state.TrainState], state.TrainState
 ]:
-  """The optimizer, the function that draws a state, and the state's template.
+  """The optimizer, the function that initialises a state, and a template.
 
-  The template has shapes, types and shardings but no arrays. A checkpoint is
-  restored into it.
+  The template has the shapes, types and shardings of the state, but no arrays.
+  A checkpoint is restored into it.
 
   Args:
     config: of the run.
@@ -187,7 +188,7 @@ def state_functions(
     init: of the task: key -> variables.
     schedule: of the learning rate.
     image_shape: (h, w, c).
-    mesh: that holds the state.
+    mesh: of the state.
   """
   variables = jax.eval_shape(lambda: init(jax.random.key(config.seed)))
   factors = layer_factors(config, model, image_shape)
@@ -214,7 +215,7 @@ def draw_state(
   init: Callable[[jax.Array], Tree],
   optimizer: optimizers.Optimizer,
 ) -> Callable[[], state.TrainState]:
-  """draw() -> the state before the first step, by the seed of the config."""
+  """Makes draw() -> the state before the first step, from the config's seed."""
 
   def draw() -> state.TrainState:
     variables = init(jax.random.key(config.seed))
@@ -226,7 +227,7 @@ def draw_state(
 def init_state(
   config: ConfigDict, variables: Tree, optimizer: optimizers.Optimizer
 ) -> state.TrainState:
-  """The state before the first step; call it under jit with shardings."""
+  """The state before the first step; call this under jit with shardings."""
   return state.init_state(
     variables,
     optimizer,

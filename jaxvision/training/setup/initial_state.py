@@ -1,4 +1,4 @@
-"""Where a training starts: at drawn variables, or at those of a file."""
+"""The initial state of a training: random variables, or weights of a file."""
 
 import functools
 import logging
@@ -25,11 +25,11 @@ _LOGGER = logging.getLogger(__name__)
 def with_implied_options(
   config: config_dict.FrozenConfigDict,
 ) -> config_dict.FrozenConfigDict:
-  """Adds what the weights imply: options of the model, and normalisation.
+  """Adds the model options and the normalisation that the weights imply.
 
-  The mean and std of the weights are taken where the config leaves them empty;
-  where it states others, a warning says so. They stand in the config of the
-  run, which then no longer needs the file.
+  An empty mean or std of the config is replaced by that of the weights. If the
+  config has a different value, a warning is logged. The values become a part of
+  the run's config, so a resumed run does not need the file.
   """
   if not config.model.weights:
     return config
@@ -43,8 +43,8 @@ def with_implied_options(
 def _normalization(
   config: config_dict.FrozenConfigDict,
 ) -> dict[str, tuple[float, ...]]:
-  """data.mean and data.std: as the config states, else as the weights imply."""
-  # The size of the images is the recipe's.
+  """data.mean and data.std of the config; if empty, those of the weights."""
+  # The image size has no effect here: the recipe sets it.
   implied = weights.preprocessing(
     config.model.weights, config.model.name, image_size=(1, 1)
   )
@@ -58,26 +58,26 @@ def _normalization(
       _LOGGER.info("data.%s is %s: %s", key, found[key], implied.source)
     elif not _same(stated, theirs):
       _LOGGER.warning(
-        "data.%s is %s, but the weights are for %s (%s): data.%s=() takes that",
+        "data.%s is %s, but the weights are for %s (%s): data.%s=() uses that",
         *(key, tuple(stated), theirs, implied.source, key),
       )
   return found
 
 
 def _same(some: Sequence[float], others: Sequence[float]) -> bool:
-  """Whether both are equal, where one number stands for all channels."""
+  """Whether both are equal; one number means all channels."""
   lengths = {1, len(some), len(others)}
   return len(lengths) <= 2 and bool(np.all(np.equal(some, others)))
 
 
 def make_state(config: ConfigDict, parts: Parts) -> TrainState:
-  """Returns the state of step 0: drawn, or with the weights of a file.
+  """The state of step 0: random, or with the weights of a file.
 
   The classifier of a file is replaced by zeros.
 
   Raises:
-    ValueError: the positions of the file are others than the model's.
-    trees.NotFinite: the file holds a NaN or an infinity.
+    ValueError: the position embeddings of the file have another type.
+    trees.NotFinite: the file contains NaN or infinity.
   """
   model = config.model
   if not model.weights:
@@ -110,12 +110,15 @@ def make_state(config: ConfigDict, parts: Parts) -> TrainState:
 
 
 def _check_positions(loaded: nn.Module, parts: Parts, *, source: str) -> None:
-  """Only the size of the images tells some files' positions from others."""
+  """Raises ValueError unless file and model have the same type of positions.
+
+  For some files, the type can be found only from the image size.
+  """
   found = getattr(loaded, "positions", None)
   own = getattr(parts.model, "positions", None)
   if found != own:
     raise ValueError(
       f"at {parts.image_shape[0]}x{parts.image_shape[1]} pixels the positions "
-      f"of {source} are {found!r}, and the model has {own!r}: say "
+      f"of {source} are {found!r}, but the model has {own!r}; set "
       f"--config.model.options.positions={found}"
     )

@@ -1,4 +1,4 @@
-"""The splits that a config names, and their batches."""
+"""The data splits of a config, and their batches."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ ROLES = ("train", "validation", "test")
 
 
 def make_source(config: ConfigDict) -> data.Source:
-  """The data set that a config names."""
+  """The data set of a config."""
   of = config.data
   return data.Source(
     kind=of.kind,
@@ -27,7 +27,7 @@ def make_source(config: ConfigDict) -> data.Source:
 
 
 def open_splits(config: ConfigDict) -> dict[str, data.Dataset]:
-  """The splits that a config names, by role: train, validation, test.
+  """The splits of a config by role: train, validation, test.
 
   Raises:
     ValueError: a split is missing, or two of them have different classes.
@@ -62,8 +62,8 @@ def make_batches(
   Args:
     config: of the run.
     dataset: the split.
-    train: whether for training or for evaluation.
-    mesh: its devices in this process decide which rows are made; None makes
+    train: True for training, False for evaluation.
+    mesh: only the rows of its devices in this process are loaded. None loads
       all rows.
   """
   size = batch_size(config, train=train)
@@ -85,14 +85,14 @@ def make_batches(
 
 
 def batch_size(config: ConfigDict, *, train: bool) -> int:
-  """Examples in a batch, over all devices and processes."""
+  """The examples in a batch, over all devices and processes."""
   if train:
     return config.train.batch_size
   return config.evaluate.batch_size or config.train.batch_size
 
 
 def batch_template(task: Task, size: int, mesh: Mesh) -> Tree:
-  """The shapes, types and shardings of a batch of so many examples."""
+  """The shapes, types and shardings of a batch of `size` examples."""
   split = parallel.batch_sharding(mesh)
   return {
     name: jax.ShapeDtypeStruct((size, *shape), kind, sharding=split)

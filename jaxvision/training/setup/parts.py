@@ -1,4 +1,4 @@
-"""The parts of a run: the objects that its config names."""
+"""The parts of a run: the objects that are made from its config."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -29,13 +29,13 @@ class Parts:
     mesh: of all devices.
     model: for the classes of the data.
     image_shape: (h, w, c) of the training images.
-    steps: the durations.
+    steps: the durations, in steps.
     schedule: step -> learning rate.
-    task: with its model on the mesh.
+    task: with the surroundings of its model.
     optimizer: of the parameters.
     step: (state, batch) -> (state, sums), not compiled.
     draw: () -> the state before the first step, not compiled.
-    init: the same on the mesh, compiled when it is called.
+    init: the same, with the state on the mesh; compiled in the first call.
     template: of the state: shapes, types and shardings.
     batch: the template of a training batch.
     steps_per_call: steps in one compiled call.
@@ -43,7 +43,7 @@ class Parts:
     averaged: whether the state has a moving average.
     best: the metric that selects the best checkpoint, and 1 where larger is
       better or -1 where smaller is; None for none.
-    probes: their names.
+    probes: the names of the probes.
     normalization: of the pixels.
   """
 
@@ -73,7 +73,7 @@ class Parts:
 
   @property
   def class_names(self) -> tuple[str, ...]:
-    """In the order of the outputs."""
+    """The classes in the order of the outputs."""
     return self.splits["train"].class_names
 
 
@@ -85,17 +85,17 @@ def prepare(
 ) -> Parts:
   """Makes the parts of a run.
 
-  The loss is traced: an error of the model, the loss, the transforms or the
-  optimizer comes from here.
+  The loss is traced. Errors in the model, the loss, the transforms or the
+  optimizer are raised here.
 
   Args:
     config: of the run.
     splits: from `inputs.open_splits`.
-    devices: to run on, which need not be here; None means all that are here.
+    devices: of the run; they need not be attached. None means all attached
+      devices.
 
   Raises:
-    ValueError: the config names something that does not exist, or things that
-      do not fit together.
+    ValueError: the config contains unknown names or incompatible values.
   """
   mesh = parallel.make_mesh(
     devices,
@@ -147,7 +147,7 @@ def prepare(
 def _make_batches(
   config: ConfigDict, splits: dict[str, data.Dataset], mesh: Mesh
 ) -> dict[str, data.Batches]:
-  # Without a split to evaluate only `jaxvision predict` reads these.
+  # Checks these transforms even if there is no evaluation split.
   data.make_host_transform(config.data.eval_transforms)
   return {
     role: inputs.make_batches(config, split, train=role == "train", mesh=mesh)
@@ -171,7 +171,7 @@ def _optimization(
   shape: tuple[int, int, int],
   mesh: Mesh,
 ) -> dict[str, Any]:
-  """The parts that the optimizer decides."""
+  """The parts that depend on the optimizer."""
   schedule = from_config.make_schedule(config, steps)
   optimizer, init, template = from_config.state_functions(
     config, model, task.init, schedule, shape, mesh
@@ -198,7 +198,7 @@ def _make_step(config: ConfigDict, parts: Parts) -> Step:
 
 
 def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
-  """The checks that need shapes: memory, logits, loss, sizes of images."""
+  """The checks that need shapes: memory, logits, loss, image sizes."""
   state = parts.template
   if here:
     checks.check_memory(state, parts.mesh)

@@ -1,10 +1,10 @@
-"""The types in which a run keeps and computes its numbers, from its config.
+"""The floating-point types of a run, from its config.
 
-`precision.parameters` is the type of the parameters between two steps. In
-bfloat16, with 8 bits, small updates of large parameters are lost.
+`precision.parameters` is the type of the parameters between two steps. bfloat16
+has 8 significant bits, so small updates of large parameters are lost.
 `precision.compute` is the type of all products and activations. Batch
 statistics, softmax, classifier and loss stay float32. `precision.output` is the
-type of the logits, `precision.optimizer` the type of the optimizer's state
+type of the logits. `precision.optimizer` is the type of the optimizer's state
 between two steps. Moving averages are float32.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from jaxvision import lookup
 from jaxvision.config import ConfigDict
 
-# Without float16, which needs a scaled loss.
+# float16 is excluded: it needs loss scaling.
 TYPES = ("float32", "bfloat16")
 
 
@@ -25,7 +25,7 @@ def check(config: ConfigDict) -> None:
 
 
 def model_options(config: ConfigDict) -> dict[str, Any]:
-  """The options of a config's model, with the type of its computation.
+  """The options of a config's model, with its `dtype`.
 
   Raises:
     ValueError: model.options has another `dtype` than precision.compute.
@@ -42,6 +42,6 @@ def model_options(config: ConfigDict) -> dict[str, Any]:
 
 
 def optimizer_state(config: ConfigDict) -> str | None:
-  """The type of the optimizer's state; None where all is float32 anyway."""
+  """The type of the optimizer's state; None if all types are float32."""
   kept, parameters = config.precision.optimizer, config.precision.parameters
   return None if kept == parameters == "float32" else kept

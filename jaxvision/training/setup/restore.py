@@ -1,4 +1,4 @@
-"""A trained run read back from its folder: config, model and variables."""
+"""The trained run of a folder: config, model and variables."""
 
 import dataclasses
 import math
@@ -57,7 +57,7 @@ class TrainedRun:
 
   @property
   def normalization(self) -> data.Normalization:
-    """Of the pixels."""
+    """The normalisation of the pixels."""
     return data.Normalization(self.config.data.mean, self.config.data.std)
 
 

@@ -1,4 +1,4 @@
-"""The checks that the field teaches before any long training."""
+"""Sanity checks before a long training: overfitting, and the first loss."""
 
 import dataclasses
 import logging
@@ -14,8 +14,7 @@ from jaxvision.training.setup.parts import Parts
 _LOGGER = logging.getLogger(__name__)
 
 _STEPS = 500
-# What hinders learning by heart, and what few steps on few examples leave no
-# room for.
+# Options that prevent memorisation, or that need more steps or examples.
 _OVERFIT = {
   "loss.l1": 0.0,
   "loss.l2": 0.0,
@@ -32,22 +31,23 @@ _OVERFIT = {
   "log.every": "10 steps",
   "checkpoint.best": "validation/top1",
 }
-# Running averages of the statistics that follow within that many steps.
+# With this momentum the running averages converge within `_STEPS` steps.
 _MOMENTUM = 0.9
 
 
 def overfit(
   config: ConfigDict, splits: dict[str, data.Dataset], num_examples: int
 ) -> tuple[ConfigDict, dict[str, data.Dataset]]:
-  """A config and splits for learning a few examples by heart.
+  """A config and splits to overfit a few examples.
 
-  The same examples to train and validate on, no augmentation, regularisation,
-  averaging, warm-up, accumulation or probes, a constant learning rate, 500
-  steps. Every option of the model whose name has "drop" in it is 0. A model
-  and a step that are right reach a loss near zero.
+  Training and validation use the same examples, for 500 steps at a constant
+  learning rate. Augmentation, regularisation, averaging, warm-up, accumulation
+  and probes are off. Model options with "drop" in their name are 0. A correct
+  model and a correct step reach a loss near zero.
 
   Raises:
-    ValueError: there are not so many examples, or more devices than that.
+    ValueError: the split has fewer examples, or there are more devices than
+      examples.
   """
   train = splits["train"]
   devices = jax.device_count()
@@ -92,7 +92,7 @@ def overfit(
 
 
 def _without_chance(config: ConfigDict) -> dict[str, float]:
-  """The options that switch off dropout, drop path and slow statistics."""
+  """Options that turn off dropout, drop path and slow running averages."""
   options = models.options(config.model.name) | config.model.options.to_dict()
   rates = {
     name: 0.0
@@ -105,7 +105,7 @@ def _without_chance(config: ConfigDict) -> dict[str, float]:
 
 
 def _fit_steps(train: ConfigDict, num_examples: int, devices: int) -> None:
-  """Whole batches of few examples, no larger than what the recipe computes."""
+  """Sets a batch size for few examples, at most that of the recipe's parts."""
   part = train.batch_size // train.accumulate
   most = min(part, num_examples)
   train.batch_size = max(most - most % devices, devices)
@@ -116,15 +116,18 @@ def _fit_steps(train: ConfigDict, num_examples: int, devices: int) -> None:
 
 
 def check_first_loss(config: ConfigDict, parts: Parts, loss: float) -> None:
-  """Warns where an untrained model does not have the loss of ignorance."""
+  """Warns if the first loss is not near that of an untrained model.
+
+  The loss is near if it is within a factor of two.
+  """
   expected = parts.task.untrained()
   if expected is None or 0.5 * expected <= loss <= 2 * expected:
     return
   _LOGGER.warning(
-    "the first loss is %.4g, but a %s classifier that knows nothing of %d "
-    "classes has %.4g. Larger: look at the normalisation (data.mean, "
-    "data.std) and at the initial scale of the last layer. Smaller: the "
-    "labels may be constant, or visible in the images.",
+    "the first loss is %.4g, but an untrained %s classifier of %d classes "
+    "has %.4g. If it is larger, check the normalisation (data.mean, data.std) "
+    "and the initial scale of the last layer. If it is smaller, the labels may "
+    "be constant, or visible in the images.",
     loss,
     user_code.as_written(config.loss.name),
     len(parts.class_names),

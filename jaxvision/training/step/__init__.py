@@ -1,4 +1,4 @@
-"""The step of a training: a state and a batch in, the next state out."""
+"""The training step: (state, batch) -> the next state."""
 
 from jaxvision.training.step.state import TrainState, init_state
 from jaxvision.training.step.train_step import (

@@ -1,18 +1,18 @@
-"""The gradient of a large batch, from parts of it that fit into memory.
+"""Gradient accumulation: the gradient of a large batch, computed in parts.
 
-The parts are computed one after another and their gradients added up, each with
-the share of the examples that it has, so that the sum is the gradient of the
-mean over all examples that count, as if they had been computed together.
+The parts are computed one after another, to save memory. The gradient of a part
+is weighted by its share of the examples with mask 1. The sum is equal to the
+gradient of the mean over all examples with mask 1.
 
 Part i of n has the examples i, i + n, i + 2n, ... A device that holds
-neighbouring examples has its share of each part, and the parts are the same
-whatever the number of devices.
+neighbouring examples has its share of each part. The parts do not depend on the
+number of devices.
 
-Two things are of a part and not of the batch. What is random is drawn for each
-part anew, by `fold_in(key, part)`; mixup finds its partners in the part. And
-batch normalisation normalises by the statistics of the part: it becomes "ghost"
-batch normalisation. All parts begin with the same running averages; the mean of
-what they make of them is kept, so that a step moves them once.
+Two things differ from one large batch. Random numbers are drawn separately for
+each part, by `fold_in(key, part)`, and mixup mixes examples of the same part.
+Batch normalisation uses the statistics of the part: it becomes "ghost" batch
+normalisation. All parts start with the same running averages. The mean of their
+new running averages is kept, so a step updates them once.
 """
 
 from collections.abc import Callable
@@ -32,12 +32,12 @@ Gradient = Callable[[Tree, Tree, Batch, jax.Array], tuple[Tree, Tree]]
 def make_gradient(
   task_loss: TaskLoss, *, parts: int = 1, platform: str | None = None
 ) -> Gradient:
-  """Returns the gradient of a task loss by its parameters.
+  """Returns the function that computes the gradient of a task loss.
 
   Args:
-    task_loss: a mean over the examples of mask 1, plus what does not depend on
-      them, such as a penalty.
-    parts: in which a batch is taken; must divide it.
+    task_loss: a mean over the examples with mask 1, plus terms that do not
+      depend on the examples, such as a penalty.
+    parts: number of parts of a batch; it must divide the batch size.
     platform: see `scans.scan`.
   """
   gradient = jax.grad(task_loss, has_aux=True)
@@ -50,7 +50,7 @@ def make_gradient(
       gradients, (new_state, sums) = gradient(
         params, model_state, part, jax.random.fold_in(key, number)
       )
-      # The product with a share is float32 whatever the parameters are.
+      # The share is float32, so the product is float32 for all parameter types.
       return _times(gradients, share), (_times(new_state, 1 / parts), sums)
 
     split = jax.tree.map(lambda x: _split(x, parts), batch)
@@ -71,15 +71,15 @@ def make_gradient(
 
 
 def _split(x: jax.Array, parts: int) -> jax.Array:
-  """Returns (b, ...) as (parts, b / parts, ...)."""
+  """(b, ...) -> (parts, b / parts, ...)."""
   return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
 
 
 def _shares(mask: jax.Array) -> jax.Array:
-  """Returns the share of the examples that each part has, (parts,)."""
+  """The share of the examples with mask 1 in each part, (parts,)."""
   counts = mask.sum(axis=1)
   total = counts.sum()
-  # Without examples there is still what does not depend on them.
+  # A batch without examples still has the terms that do not depend on them.
   return jnp.where(total > 0, counts / jnp.maximum(total, 1), 1 / len(mask))
 
 

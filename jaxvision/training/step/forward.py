@@ -1,16 +1,16 @@
-"""What surrounds a model when it runs, in order, for training and evaluation.
+"""The surroundings of a model in training and evaluation.
 
-A model knows nothing of devices, memory or the type of its logits. From the
-outside to the inside, this file adds
+The code of a model does not depend on devices, on memory or on the type of the
+logits. This file adds, from the outside to the inside,
 
-  1. sharding: the parameters, and so their gradients, are split over the mesh;
-     statistics of batch normalisation are computed device by device; with split
-     parameters the batch stays split in every layer;
+  1. sharding: the parameters and their gradients are split over the mesh;
+     batch statistics are computed device by device; if parameters are split,
+     the batch is split in every layer;
   2. the type of the logits;
-  3. rematerialisation, in training: which activations are recomputed in the
-     backward pass.
+  3. rematerialisation, in training: the choice of the activations that are
+     recomputed in the backward pass.
 
-Names, values and random numbers are those of the model alone.
+Names, values and random numbers stay those of the model alone.
 """
 
 import contextlib
@@ -29,12 +29,12 @@ Tree = Any
 
 @dataclasses.dataclass(frozen=True)
 class Surroundings:
-  """How a model runs.
+  """The surroundings of a model.
 
   Attributes:
-    mesh: the devices that hold the state; None is one device.
+    mesh: the devices that hold the state; None means one device.
     rules: of the mesh, see `jaxvision.parallel.sharding`.
-    logits: their type.
+    logits: the type of the logits.
     remat: "none", or a key of `remat.POLICIES`.
   """
 
@@ -45,7 +45,7 @@ class Surroundings:
 
 
 def surround(task: Task, model: nn.Module, surroundings: Surroundings) -> Task:
-  """The task with its model in these surroundings.
+  """The same task, with its model in the surroundings.
 
   Args:
     task: whose loss and evaluation run the model.
@@ -56,7 +56,7 @@ def surround(task: Task, model: nn.Module, surroundings: Surroundings) -> Task:
   def loss(params, model_state, batch, key):
     shape = batch["image"].shape
     if surroundings.mesh is not None:
-      # So is the gradient: no device ever holds all of it.
+      # The gradient is split too: no device holds the complete gradient.
       rules = surroundings.rules
       params = sharding.split(params, surroundings.mesh, rules=rules)
     with (

@@ -1,12 +1,13 @@
-"""What the forward pass keeps for the backward pass, and what is done again.
+"""Rematerialisation: activations that the backward pass recomputes.
 
-"blocks" keeps the input of each block of the model and computes all inside
-again: memory for the activations of one block, a third more of the products.
-"products" also keeps the results of products with weights, of Dense layers and
-convolutions, and computes the rest again: normalisations, activations and
-attention, which cost little. Blocks are those of `jaxvision.summary.blocks`.
+The policy "blocks" keeps only the input of each block of the model. All
+activations inside a block are recomputed. It needs the memory for the
+activations of one block, and a third more products. The policy "products" also
+keeps the outputs of Dense layers and convolutions. Normalisations, activation
+functions and attention are recomputed, at a low cost. The blocks are those of
+`jaxvision.summary.blocks`.
 
-Names, values and random numbers are those of the model without it.
+Names, values and random numbers do not change.
 """
 
 import contextlib
@@ -32,7 +33,7 @@ def _is_product(
   return dots(primitive, *_, **params)
 
 
-# What may be kept of the inside of a block; None: nothing.
+# The activations that are kept inside a block; None keeps nothing.
 POLICIES: dict[str, Policy] = {"blocks": None, "products": _is_product}
 
 
@@ -46,22 +47,22 @@ def check(policy: str) -> None:
 def applied(
   model: nn.Module, policy: str, *, image_shape: tuple[int, int, int]
 ) -> contextlib.AbstractContextManager:
-  """In it, the model is differentiated by a policy of `POLICIES`.
+  """A context in which the model is differentiated with a policy.
 
   Args:
-    model: that is applied inside; of one without blocks "products" takes the
-      whole.
-    policy: "blocks" or "products".
+    model: that is applied inside. For a model without blocks, "products"
+      treats the complete model as one block.
+    policy: a key of `POLICIES`, "blocks" or "products".
     image_shape: (h, w, c).
 
   Raises:
-    ValueError: "blocks" of a model that has none.
+    ValueError: the policy is "blocks" and the model has no blocks.
   """
   kinds = _kinds(model, image_shape)
   if not kinds and policy == "blocks":
     raise ValueError(
-      f"train.remat is 'blocks', but {type(model).__name__} has no blocks, of "
-      "which only the inputs could be kept; use 'products'"
+      f"train.remat is 'blocks', but {type(model).__name__} has no "
+      "blocks; use 'products'"
     )
   kinds = kinds or {type(model)}
   inside = []
@@ -73,7 +74,8 @@ def applied(
       return call(*args, **kwargs)
     inside.append(module)
     try:
-      # A module without path is scanned: what a loop does is not merged.
+      # A module without a path is inside a scan. XLA does not merge (CSE) the
+      # operations of a loop body with those outside of it.
       rematerialized = nn.remat(
         lambda module, *args: module(*args, **kwargs),
         policy=POLICIES[policy],

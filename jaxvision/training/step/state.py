@@ -1,4 +1,4 @@
-"""The state of a training between two steps."""
+"""The state of a training run between two steps."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ Tree = Any
 
 @flax.struct.dataclass
 class TrainState:
-  """All of a training between two steps.
+  """The complete state of a training run between two steps.
 
   Attributes:
-    step: () int32, how many steps were taken.
+    step: () int32, the number of steps taken.
     params: the model's parameters.
     model_state: its other variables: {"batch_stats": ...} or {}.
     opt_state: the optimizer's state.
-    ema: moving average of {"params": ..., **model_state}, or {} without.
+    ema: the moving average of {"params": ..., **model_state}; {} if off.
   """
 
   step: jax.Array
@@ -42,12 +42,12 @@ def init_state(
   ema: bool,
   dtype: DTypeLike = "float32",
 ) -> TrainState:
-  """The state before the first step; call it under jit with shardings.
+  """The state before the first step; call this under jit with shardings.
 
   Args:
     variables: of the model, float32.
-    optimizer: optax's.
-    ema: whether a moving average is kept, in float32.
+    optimizer: of the parameters.
+    ema: whether the state has a moving average, in float32.
     dtype: of the parameters.
   """
   params = jax.tree.map(lambda x: x.astype(dtype), variables["params"])

@@ -1,8 +1,8 @@
-"""The step of every training: a state and a batch in, the next state out.
+"""The training step of all tasks: (state, batch) -> the next state.
 
-A step is a pure function. Its randomness is `fold_in(key(seed), state.step)`,
-so a restored state needs no saved key. The loss it minimises, and everything
-that is special about a kind of training, is a `task_loss`:
+A step is a pure function. Its random key is `fold_in(key(seed), state.step)`.
+Therefore a restored state needs no saved key. The step minimises a `task_loss`,
+which contains everything that is specific to a task:
 
   task_loss(params, model_state, batch, key) -> (scalar, (model_state, sums))
 """
@@ -31,21 +31,21 @@ def make_train_step(
   accumulate: int = 1,
   platform: str | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Tree]]:
-  """step(state, batch) -> (next state, sums); the caller compiles it.
+  """Makes step(state, batch) -> (next state, sums); the caller compiles it.
 
   Args:
-    task_loss: what is minimised, see above.
-    optimizer: optax's; it may evaluate the gradient again at other parameters
-      (sharpness-aware minimisation) through the extra argument `grad_fn`.
+    task_loss: the function to minimise, see above.
+    optimizer: from optax. Its extra argument `grad_fn` computes the gradient at
+      other parameters, for sharpness-aware minimisation.
     seed: of the randomness in `task_loss`.
-    ema_decay: of the moving average; 0 keeps none.
-    accumulate: parts in which the gradient of a batch is computed, see
+    ema_decay: of the moving average; 0 for no average.
+    accumulate: number of parts of a batch for gradient accumulation, see
       `jaxvision.training.step.accumulation`.
-    platform: that it is compiled for, see `jaxvision.xla.scans`.
+    platform: for which the step is compiled, see `jaxvision.xla.scans`.
 
   Returns:
-    The step. `sums` are those of the task, and "gradient_norm" () float32, the
-    global norm of the gradient before clipping.
+    The step. `sums` are the sums of the task and "gradient_norm", () float32,
+    the global norm of the gradient before clipping.
   """
   gradient = accumulation.make_gradient(
     task_loss, parts=accumulate, platform=platform
@@ -83,12 +83,16 @@ def make_train_step(
 
 
 def step_key(seed: int, step: int | jax.Array) -> jax.Array:
-  """The key of all that is random in a step."""
+  """The key of all random numbers in a step."""
   return jax.random.fold_in(jax.random.key(seed), step)
 
 
 def _average(ema: Tree, variables: Tree, step: jax.Array, decay: float) -> Tree:
-  """One step of the moving average; early steps forget the initial values."""
+  """One update of the moving average.
+
+  The decay is at most (1 + step) / (10 + step), so the weight of the initial
+  values falls fast.
+  """
   keep = jnp.minimum(decay, (1 + step) / (10 + step))
   return jax.tree.map(
     lambda old, new: old + (1 - keep) * (new - old), ema, variables
@@ -98,7 +102,7 @@ def _average(ema: Tree, variables: Tree, step: jax.Array, decay: float) -> Tree:
 def single_step(
   step: Callable[[TrainState, Batch], tuple[TrainState, Tree]],
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Tree]]:
-  """One step whose sums have a leading axis of 1, as those of `scan_steps`."""
+  """One step in the form of `scan_steps`: its sums have a leading axis of 1."""
 
   def steps(state: TrainState, batch: Batch) -> tuple[TrainState, Tree]:
     state, sums = step(state, batch)
@@ -112,15 +116,15 @@ def scan_steps(
   *,
   platform: str | None = None,
 ) -> Callable[[TrainState, jax.Array, Batch], tuple[TrainState, Tree]]:
-  """Several steps in one compiled call, on data that lie on the device.
+  """Several steps in one compiled call, with the data on the device.
 
   Args:
     step: from `make_train_step`.
-    platform: that it is compiled for, see `jaxvision.xla.scans`.
+    platform: for which the steps are compiled, see `jaxvision.xla.scans`.
 
   Returns:
     steps(state, indices (k, b) int32, examples) -> (state after k steps, sums
-    with a leading axis of k), where `examples` is a whole split as one batch.
+    with a leading axis of k). `examples` is a complete split as one batch.
   """
 
   def steps(state: TrainState, indices: jax.Array, examples: Batch):

@@ -178,7 +178,7 @@ def test_a_state_that_is_not_finite_is_not_saved(saves):
   )
   world.loop()
   assert str(world.left["c"]) == (
-    "step 4: the update has made NaN or infinity of ema/kernel"
+    "step 4: the update produced NaN or infinity in ema/kernel"
   )
   assert [step for step, _ in world.saves["c"]] == [2]
   assert [step for step, _ in world.saves["d"]] == [2, 4, 6]

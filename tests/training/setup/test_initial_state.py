@@ -140,7 +140,7 @@ def test_a_mean_that_contradicts_the_weights_is_said(torchvisions, caplog):
     torchvisions, model__name="vit_b32", data__mean=(0.5,), data__std=(0.5,)
   )
   assert found.mean == found.std == (0.5,)
-  assert "data.mean=() takes that" in caplog.text
+  assert "data.mean=() uses that" in caplog.text
   caplog.clear()
   _config(
     torchvisions,

@@ -47,7 +47,7 @@ def test_the_first_loss_must_be_that_of_ignorance(
     assert not _warnings(folder, caplog, factor * expected, **overrides)
   for factor in (0.4, 2.1):
     text = _warnings(folder, caplog, factor * expected, **overrides)
-    assert f"has {expected:.4g}. Larger: look at the normalisation" in text
+    assert f"has {expected:.4g}. If it is larger, check the norm" in text
     assert f"the first loss is {factor * expected:.4g}" in text
 
 
@@ -274,7 +274,7 @@ def test_there_must_be_so_many_examples(folder, count, message):
   ("top1", "level", "words"),
   [
     (1.0, logging.INFO, "can learn"),
-    (0.95, logging.WARNING, "95.00% .* did not learn them by heart"),
+    (0.95, logging.WARNING, "95.00% .* did not memorise them"),
   ],
 )
 def test_the_verdict(caplog, top1, level, words):
