@@ -150,7 +150,7 @@ def test_the_untrained_loss_is_known_where_labels_do_not_matter():
       "whose labels are 'classes', and data.labels is 'sets'",
     ),
     (
-      {"loss__name": "sigmoid", "loss__class_weights": "balanced"},
+      {"loss__name": "sigmoid", "loss__class_weights": ("balanced",)},
       "weights are for classes",
     ),
   ],
