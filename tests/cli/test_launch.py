@@ -169,7 +169,7 @@ def test_what_ray_calls_is_what_the_command_says(tmp_path, capsys):
     ),
     (
       ["tpu", *_TPU, "--", *_TRAIN[:-1], "runs/x"],
-      "--workdir runs/x would lie on the workers",
+      "--workdir runs/x is a folder on each worker",
     ),
   ],
 )
