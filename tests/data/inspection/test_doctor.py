@@ -126,6 +126,7 @@ def test_large_splits_are_sampled_unless_all_is_asked_for(folder, monkeypatch):
 def test_labels_outside_of_the_classes():
   split = types.SimpleNamespace(
     split="test",
+    label_kind="classes",
     class_names=("a", "b"),
     ids=lambda rows: [f"#{i}" for i in rows],
   )
