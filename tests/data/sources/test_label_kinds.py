@@ -133,7 +133,7 @@ def test_other_labels_are_other_data(kind, tmp_path):
     changed["labels"] = 1 - changed["labels"]
     np.savez(source.name, **changed)
   (found,) = data.differences(*records)
-  assert "with different labels or contents" in found
+  assert found.startswith("train: ") and "but" in found and "different" in found
 
 
 def test_slices_have_the_rare_classes_in_their_proportions(tmp_path):
