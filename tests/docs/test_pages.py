@@ -120,7 +120,7 @@ def test_python_runs(in_clone, capsys):
   accuracy, parameters = printed[0].split()[-2:]
   assert 0.5 < float(accuracy) <= 1
   assert int(parameters) == 11_689_512
-  assert printed[1] == "(192, 3) gelu_erf\n"
+  assert printed[1].splitlines()[-1] == "(192, 3) gelu_erf"  # after the log
   assert printed[2] == "(1, 4, 4, 512)\n"
 
 

@@ -198,7 +198,7 @@ def test_hybrid_takes_sizes_that_its_patches_tile():
     tokens = 1 + (-(-size // 8)) ** 2
     positions = shapes["params"]["Transformer"]["posembed_input"]
     assert positions["pos_embedding"].shape == (1, tokens, 12)
-  with pytest.raises(ValueError, match=r"image of 20x16; .* multiples of 8"):
+  with pytest.raises(ValueError, match=r"image of 20x16 .* multiples of 8"):
     variable_shapes(model, image_shape=(20, 16, 3))
 
 

@@ -138,7 +138,7 @@ def test_can_be_compiled():
 
 def test_a_class_that_varies_too_little():
   features, labels = _examples(d=30)
-  with pytest.raises(ValueError, match=r"shrinkage 0.0; raise it"):
+  with pytest.raises(ValueError, match=r"shrinkage 0.0; raise the shrinkage"):
     discriminant.fit(features, labels, num_classes=3, kind="quadratic")
   features[labels == 1, 4] = 2.0
   with pytest.raises(ValueError, match="the first is class 1, do not vary"):
