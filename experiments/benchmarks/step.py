@@ -247,6 +247,7 @@ def make_loop(
         step=step,
         feed=feed,
         measure=lambda state: [{}],
+        final=lambda state: [None],
         not_finite=lambda state: [trees.not_finite(state)],
       )
       member = train_loop.Member(
