@@ -117,7 +117,7 @@ def test_without_the_data_their_shape_is_assumed(recipe, capsys):
 def test_data_that_lie_on_the_device_must_be_here(recipe, capsys):
   words = ["--config.data.name=no.npz", "--config.data.num_classes=7"]
   assert _command(recipe, *words, "--config.data.placement=device") == 2
-  assert "cannot be known without it" in capsys.readouterr().err
+  assert "the plan needs the data set 'no.npz'" in capsys.readouterr().err
 
 
 def test_a_batch_too_large_for_the_warm_up_is_left_out(recipe, capsys):

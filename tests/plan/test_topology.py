@@ -40,7 +40,7 @@ def test_how_topologies_are_written(name, expected):
     ("v5e", "'v5e': give a shape with 2 sides"),
     ("cpu:eight", "'cpu:eight': give a shape with 1 sides, as cpu:8"),
     ("2xcpu:8", "'2xcpu:8': give a shape with 1 sides"),
-    ("cpu:800", "cpu:800 needs 800 devices of the CPU, but jax has started"),
+    ("cpu:800", "cpu:800 needs 800 CPU devices, but jax has started"),
   ],
 )
 def test_others_are_explained(name, message):
@@ -73,11 +73,10 @@ def test_another_libtpu_than_that_of_jax_is_refused(monkeypatch):
   assert topology.version() == "0.0.42.1"
 
 
-def test_jax_says_which_libtpu_it_wants():
-  """The facts of the messages."""
-  wanted = topology._wanted()
-  assert wanted.startswith("==")
-  assert wanted.count(".") >= 2
+def test_the_remedy_names_the_version_that_jax_pins(monkeypatch):
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+  with pytest.raises(ValueError, match=r"pip install 'libtpu==\d+\.\d+\.\d+"):
+    topology.version()
 
 
 @pytest.mark.slow

@@ -177,7 +177,7 @@ def test_what_cannot_be_extended_is_refused_in_words(recipe, tmp_path, capsys):
 
     assert re.search(message, error), error
   assert cli.main(["train", "--workdir", str(tmp_path / "none")]) == 2
-  assert "is not a run: it has no config.json" in capsys.readouterr().err
+  assert "is not a run: there is no such folder" in capsys.readouterr().err
   assert "history" not in workdirs.read_config(run)
 
 
