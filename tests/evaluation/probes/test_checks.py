@@ -21,7 +21,12 @@ def test_nothing_to_object_to():
     (np.ones((4, 2, 1)), LABELS, 3, r"features have shape \(4, 2, 1\)"),
     (np.ones((0, 2)), LABELS[:0], 3, r"at least one example"),
     (FEATURES, LABELS[:3], 3, r"labels have shape \(3,\), features \(4, 2\)"),
-    (FEATURES, LABELS * 1.0, 3, "labels are float64; they must be integer classes"),
+    (
+      FEATURES,
+      LABELS * 1.0,
+      3,
+      "labels are float64; they must be integer classes",
+    ),
     (FEATURES, LABELS, 2, r"in \[0, 2\], outside the 2 classes"),
     (FEATURES, LABELS - 1, 3, r"in \[-1, 1\], outside the 3 classes"),
     (FEATURES, LABELS * 0, 1, "num_classes is 1; there must be at least 2"),

@@ -89,7 +89,7 @@ def test_a_probe_trains_the_classifier_alone(file, tmp_path):
 def test_weights_of_another_model_end_before_anything_is_written(
   file, tmp_path
 ):
-  with pytest.raises(ValueError, match="holds no resnet18"):
+  with pytest.raises(ValueError, match="is not a resnet18"):
     _train(tmp_path, file[0], **{"model.name": "resnet18", "model.options": {}})
   assert not (tmp_path / "run").exists()
 
