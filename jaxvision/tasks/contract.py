@@ -62,21 +62,21 @@ class Task:
     init: key -> the variables of all networks that are trained.
     inputs: (batch, key) -> (batch for evaluation, batch for training).
     loss: the function that the step minimises. Its sums have "loss" and
-        "count"; the log divides every sum by the count.
+      "count"; the log divides every sum by the count.
     evaluate: the sums of a batch in evaluation, and the outputs.
     merge: (sums, sums) of numpy arrays -> the sums over the examples of both;
       element by element where a task does not say otherwise. All arrays may
       have a leading axis, of several runs.
-      finish: sums -> metrics by name.
+    finish: sums -> metrics by name.
     logged: names of the sums of `loss` that are logged.
     measured: names of the metrics of `finish`.
     best: the metrics that may select the best checkpoint, the default first:
-        name -> 1 where larger is better, -1 where smaller is.
+      name -> 1 where larger is better, -1 where smaller is.
     learnt: the metric that tells whether examples are memorised, and the value
       that it has then.
     untrained: () -> the loss of a model that knows nothing; None where
       unknown.
-      answer: outputs -> the numbers that predictions and exports contain, such
+    answer: outputs -> the numbers that predictions and exports contain, such
       as probabilities, (b, k) float32.
     rank: (outputs, batch) of numpy arrays -> (scores (b,), answers (b, ...));
       the report shows the examples with the highest finite scores.

@@ -159,7 +159,7 @@ def judge_overfit(
     num_examples,
     "the model, the loss and the step can learn."
     if memorised
-    else "it did not learn them by heart. Look for a learning rate that is too "
+    else "it did not memorise them. Look for a learning rate that is too "
     "low or too high, labels that do not belong to their images, dropout, or "
     "a bug.",
   )

@@ -162,7 +162,7 @@ def test_other_data_are_refused_with_the_difference(
   assert "--data-changed=accept" in str(caught.value)
   before = json.loads((workdir / "data.json").read_text("utf-8"))
   data_record.check(workdir, opened(cut), changed="accept")
-  assert "They are accepted" in caplog.text
+  assert "The changed data are accepted" in caplog.text
   after = json.loads((workdir / "data.json").read_text("utf-8"))
   assert after["before"] == [before]
   data_record.check(workdir, opened(cut))
@@ -223,7 +223,7 @@ def test_images_that_were_trained_on_are_found_among_those_to_measure(
   text = f"{shared} of the 25 examples of 'train[50%:]' were trained on"
   assert text in caplog.text
   data_record.check_role(tmp_path, "test", tested, changed="accept")
-  assert "They are accepted" in caplog.text
+  assert "The changed data are accepted" in caplog.text
   caplog.clear()
   trained = data.open_dataset(cut, "train[:50%]")
   splits = {"train": trained, "test": tested}
@@ -317,7 +317,7 @@ def test_training_goes_on_only_with_its_data(tmp_path, monkeypatch, caplog):
     training.train(**run)
   with caplog.at_level(logging.WARNING):
     training.train(**run, data_changed="accept")
-  assert "They are accepted" in caplog.text
+  assert "The changed data are accepted" in caplog.text
   training.train(**run)
   (tmp_path / "run" / "data.json").unlink()  # as runs of before had none
   training.train(**run)
