@@ -85,7 +85,7 @@ def open_sweep(
   )
 
 
-def stop_hearts(workdir: pathlib.Path) -> None:
+def stop_heartbeats(workdir: pathlib.Path) -> None:
   """Sets the heartbeats of all claimed trials to an hour ago."""
   with sqlite3.connect(workdir / "sweep.db") as database:
     database.execute(

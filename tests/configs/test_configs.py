@@ -224,7 +224,7 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("recipe", TRAINED)
-def test_a_recipe_learns_a_few_examples_by_heart(recipe, tmp_path, monkeypatch):
+def test_a_recipe_memorises_a_few_examples(recipe, tmp_path, monkeypatch):
   """With its warm-up, accumulation and probes, as --overfit makes it."""
   monkeypatch.chdir(ROOT)
   config = _small_config(

@@ -55,7 +55,7 @@ def test_train_command_survives_the_shell(run_with):
   assert rules == (("head.*", 1.0), (".*", None))
 
 
-def test_train_command_has_the_examples_to_learn_by_heart(tmp_path):
+def test_train_command_has_the_examples_to_memorise(tmp_path):
   """Without --overfit the folder would belong to another config."""
   origin = {"recipe": "c.py", "overrides": {}, "config": {}, "overfit": 16}
   fake_runs.write_json(tmp_path / "config.json", origin)

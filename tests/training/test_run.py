@@ -239,9 +239,7 @@ def test_sam_and_clipping_and_frozen_layers_train(
   assert measured[-1] < measured[0]
 
 
-def test_a_few_examples_are_learnt_by_heart(
-  tmp_path, blobs, without_report, caplog
-):
+def test_a_few_examples_are_memorised(tmp_path, blobs, without_report, caplog):
   caplog.set_level(logging.INFO, "jaxvision")
   result = _train(
     tmp_path / "run", blobs, overfit=16, optimizer__learning_rate=0.01
@@ -251,7 +249,7 @@ def test_a_few_examples_are_learnt_by_heart(
   assert "the model, the loss and the step can learn" in caplog.text
 
 
-def test_a_rate_of_nothing_learns_nothing_by_heart(
+def test_a_rate_of_zero_memorises_nothing(
   tmp_path, blobs, without_report, caplog
 ):
   result = _train(

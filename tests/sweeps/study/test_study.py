@@ -52,7 +52,7 @@ def test_the_trial_of_a_dead_worker_is_resumed(open_study, tmp_path):
   study.claim(alive)
   study.claim(alive)
   assert study.claim(alive) is None  # the worker may be alive
-  sweep_cases.stop_hearts(tmp_path)
+  sweep_cases.stop_heartbeats(tmp_path)
   again = study.claim(alive)
   assert (again.number, again.attempt) == (trial.number, 2)
   assert again.point == trial.point
@@ -65,7 +65,7 @@ def test_a_worker_without_heartbeats_has_lost_its_trial(open_study, tmp_path):
   dead, alive = open_study(), open_study()
   trial = study.claim(dead)
   assert study.is_running(dead, trial)
-  sweep_cases.stop_hearts(tmp_path)
+  sweep_cases.stop_heartbeats(tmp_path)
   again = study.claim(alive)
   assert not study.is_running(dead, trial)
   assert not study.report(dead, trial, 500, 0.9)

@@ -51,7 +51,7 @@ def test_all_that_a_run_writes_may_be_the_objective(tmp_path):
     ("top1", {}, "unknown metric 'top1'"),
     ("validation_ema/top1", {}, "did you mean 'validation/top1'"),
     ("validation/top5", {}, "unknown metric 'validation/top5'"),  # 3 classes
-    ("validation/top1", {"data__validation": ""}, "with a data.validation"),
+    ("validation/top1", {"data__validation": ""}, "needs data.validation"),
     ("validation/lda/top1", {}, "unknown metric 'validation/lda/top1'"),
   ],
 )

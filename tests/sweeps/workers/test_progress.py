@@ -64,7 +64,7 @@ def test_it_is_over_when_all_have_ended(opened):
   worker.take(opened, study.claim(opened.study), lambda *_, **__: done)
   with sweeps.open_view(opened, stream=io.StringIO()) as look:
     assert not look()
-    sweep_cases.stop_hearts(opened.workdir)
+    sweep_cases.stop_heartbeats(opened.workdir)
     worker.take(opened, study.claim(opened.study), sweep_cases.run)
     assert look()
 

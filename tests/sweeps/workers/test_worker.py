@@ -108,7 +108,7 @@ def test_a_trial_that_ended_before_the_storage_knew_is_not_rerun(tmp_path):
   sweep_cases.write_metrics(run_folder, **{"validation/top1": 0.8})
   worker.end(dead, trial, sweeps.Outcome("complete"))
   # The worker is killed here, before it reports to the storage.
-  sweep_cases.stop_hearts(tmp_path)
+  sweep_cases.stop_heartbeats(tmp_path)
   numbers = []
 
   def run(recipe, **arguments):
@@ -126,7 +126,7 @@ def test_a_lost_trial_is_left_to_its_new_worker(tmp_path, caplog):
 
   def run(recipe, **arguments):
     if not taken:
-      sweep_cases.stop_hearts(tmp_path)
+      sweep_cases.stop_heartbeats(tmp_path)
       taken.append(study.claim(alive.study))
       worker.take(alive, taken[0], sweep_cases.run)
     return sweep_cases.run(recipe, **arguments)
@@ -142,7 +142,7 @@ def test_a_trial_fails_after_too_many_killed_workers(tmp_path):
   opened = _open(tmp_path, {sweep_cases.RATE: sweeps.grid(0.1)})
   for attempt in range(1, study.MOST_ATTEMPTS + 1):
     assert study.claim(opened.study).attempt == attempt
-    sweep_cases.stop_hearts(tmp_path)
+    sweep_cases.stop_heartbeats(tmp_path)
   _work(opened)
   assert _states(opened) == ["failed"]
   assert folder.read_trial(tmp_path, 0)["reason"] == "its workers died 5 times"

@@ -71,7 +71,7 @@ def _overfit(folder, count, **overrides):
   return sanity.overfit(before, setup.open_splits(before), count)
 
 
-def test_learning_by_heart_turns_off_what_hinders_it(folder):
+def test_memorising_turns_off_what_hinders_it(folder):
   after, _ = _overfit(
     folder,
     20,
