@@ -356,4 +356,4 @@ def test_workdir_that_cannot_be_written(place, tmp_path, capsys):
   assert cli.main(_arguments("mlp", workdir)) == 2
   error = capsys.readouterr().err
   assert f"cannot write the workdir {workdir}" in error
-  assert "give --workdir a folder that you may write" in error
+  assert "give --workdir a writable folder" in error

@@ -193,8 +193,8 @@ def test_placement_does_not_change_the_result(tmp_path, blobs, without_report):
     )
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
-def test_every_loss_trains(name, tmp_path, blobs, without_report):
+@pytest.mark.parametrize("name", losses.LOSSES_OF_LABELS["classes"])
+def test_every_loss_of_classes_trains(name, tmp_path, blobs, without_report):
   result = _train(
     tmp_path / "run",
     blobs,
