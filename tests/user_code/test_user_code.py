@@ -484,7 +484,7 @@ def test_a_sweep_keeps_the_code_that_it_began_with(tmp_path, account, caplog):
   assert set(first) == {str(tmp_path / "recipe.py"), "my_model.py"}
   (tmp_path / "later.py").write_text("def times(n):\n  return 3 * n\n")
   again = opened().experiment.copies
-  assert "my_model.py has changed since the sweep began" in caplog.text
+  assert "my_model.py has changed since the start of the sweep" in caplog.text
   assert again["my_model.py"].files == first["my_model.py"].files
   # A trial, as a worker runs it: of the copy, which it has, too.
   training.train(

@@ -80,8 +80,8 @@ def test_what_a_user_says_stands_and_is_noted():
   assert image_preprocessing.changed(of, mean=of.mean).notes == ()
   new = image_preprocessing.changed(of, mean=(0.5,), image_size=(96, 96))
   assert new.mean == (0.5,) and new.image_size == (96, 96)
-  assert "in place of (0.485, 0.456, 0.406)" in "".join(new.notes)
-  assert "in place of (224, 224)" in "".join(new.notes)
+  assert "instead of (0.485, 0.456, 0.406)" in "".join(new.notes)
+  assert "instead of (224, 224)" in "".join(new.notes)
   assert (
     "resize_small(109" in image_preprocessing.transforms(new)[0]
   )  # 96 / 0.875
@@ -171,7 +171,9 @@ def test_the_scale_of_pixels_is_followed(tmp_path, scaled, low, high):
   ],
 )
 def test_a_damaged_file_is_named(tmp_path, content):
-  with pytest.raises(ValueError, match=r"config\.json .*repair or remove it"):
+  with pytest.raises(
+    ValueError, match=r"config\.json .*repair it, or remove it"
+  ):
     _beside(tmp_path, config=content)
 
 

@@ -102,7 +102,7 @@ def test_torchvisions_large_images_are_not_cropped(
 def test_what_does_not_decide_is_said(tmp_path):
   path = write(tmp_path / "model.safetensors", KEYS["resnet"])
   (note,) = weights.preprocessing(path, "resnet50").notes
-  assert "timm and torchvision write this network alike" in note
+  assert "timm and torchvision use the same layout for this network" in note
   path = write(tmp_path / "model.safetensors", KEYS["mixer timm"])
   (note,) = weights.preprocessing(path, "mixer_b16").notes
   assert "timm/mixer_b16_224.miil_in21k_ft_in1k" in note
@@ -181,7 +181,7 @@ def test_small_stems_are_of_no_published_file(tmp_path):
   keys = KEYS["resnet"] | {"conv1.weight": (8, 3, 3, 3)}
   path = write(tmp_path / "model.safetensors", keys)
   (*_, note) = weights.preprocessing(path, "resnet18").notes
-  assert "state --image_size, --mean and --std" in note
+  assert "give --image_size, --mean and --std" in note
 
 
 @pytest.mark.parametrize("reached", [True, False])
