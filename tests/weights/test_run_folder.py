@@ -106,7 +106,9 @@ def test_preprocessing_and_options_are_those_of_the_config(run):
 def test_a_run_that_has_not_begun_has_no_weights(run, tmp_path):
   shutil.copy(run / "config.json", tmp_path)
   for read in (weights.load, weights.preprocessing, weights.implied_options):
-    with pytest.raises(FileNotFoundError, match="the run has not started to train"):
+    with pytest.raises(
+      FileNotFoundError, match="the run has not started to train"
+    ):
       read(tmp_path, "vit_ti16")
   shutil.copy(run / "result.json", tmp_path)
   for read in (weights.load, weights.implied_options):
