@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from jaxvision.data.sources import labels
 
@@ -28,15 +29,10 @@ def from_json(content: bytes, keys: Sequence[str]) -> str | None:
     ValueError: the content is not JSON, a key is repeated, or the value is
       neither an integer nor text.
   """
-  try:
-    found = json.loads(content, object_pairs_hook=_once)
-  except RecursionError as error:
-    raise ValueError("it is nested too deeply") from error
-  if isinstance(found, dict):
-    there = [found[key] for key in keys if found.get(key) is not None]
-    if not there:
-      return None
-    found = there[0]
+  there = _values(content, keys)
+  if not there:
+    return None
+  found = there[0]
   if isinstance(found, bool) or not isinstance(found, int | str):
     raise ValueError(
       f"the label is {json.dumps(found)[:40]}; expected an integer from 0 or "
@@ -48,28 +44,33 @@ def from_json(content: bytes, keys: Sequence[str]) -> str | None:
 def list_from_json(content: bytes, keys: Sequence[str]) -> list | None:
   """The list in a .json file: its value, or that of the first key it has.
 
-  A value that is no list counts as a list of one.
+  A single value is a list of one.
 
   Raises:
-    ValueError: no JSON, a key that is there twice, or an element that is
+    ValueError: the content is not JSON, a key is repeated, or an element is
       neither a number nor text.
   """
-  try:
-    found = json.loads(content, object_pairs_hook=_once)
-  except RecursionError as error:
-    raise ValueError("it is nested too deeply") from error
-  if isinstance(found, dict):
-    there = [found[key] for key in keys if found.get(key) is not None]
-    if not there:
-      return None
-    found = there[0]
-  found = found if isinstance(found, list) else [found]
+  there = _values(content, keys)
+  if not there:
+    return None
+  found = there[0] if isinstance(there[0], list) else [there[0]]
   for each in found:
     if isinstance(each, bool) or not isinstance(each, int | float | str):
       raise ValueError(
         f"the label has {json.dumps(each)[:40]}; expected numbers or names"
       )
   return found
+
+
+def _values(content: bytes, keys: Sequence[str]) -> list[Any]:
+  """The value; of an object the values of the known keys, in their order."""
+  try:
+    found = json.loads(content, object_pairs_hook=_once)
+  except RecursionError as error:
+    raise ValueError("it is nested too deeply") from error
+  if isinstance(found, dict):
+    return [found[key] for key in keys if found.get(key) is not None]
+  return [found]
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
