@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision.metrics import confusion
+from jaxvision.metrics import confusion, evaluation
 
 Sums = dict[str, Any]
 
@@ -102,20 +102,13 @@ def finish(tree: Sums) -> dict[str, float]:
     ValueError: no example was counted.
   """
   tree = jax.tree.map(np.asarray, tree)
-  count = int(tree["count"])
-  if not count:
-    raise ValueError("metrics of 0 examples; is the split empty or all masked?")
-  metrics = {
-    name: float(value) / count
-    for name, value in tree.items()
-    if name != "count" and not isinstance(value, dict) and value.ndim == 0
-  }
+  metrics = evaluation.means(tree)
   if "confusion" in tree:
     metrics |= _averages(tree["confusion"])
   if "calibration" in tree:
     bins = tree["calibration"]
     gaps = np.abs(bins["confidence"].astype(np.float64) - bins["correct"])
-    metrics["calibration_error"] = float(gaps.sum()) / count
+    metrics["calibration_error"] = float(gaps.sum()) / int(tree["count"])
   return metrics
 
 

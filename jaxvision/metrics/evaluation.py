@@ -1,6 +1,7 @@
 """The result of an evaluation: metrics, their sums, and examples to show."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,25 @@ def add(a: Any, b: Any) -> Any:
   import jax
 
   return jax.tree.map(np.add, a, b)
+
+
+def means(sums: Mapping[str, Any]) -> dict[str, float]:
+  """Returns each scalar of the sums, divided by the count.
+
+  Args:
+    sums: numpy arrays or dictionaries of them; "count" is the examples.
+
+  Raises:
+    ValueError: no example was counted.
+  """
+  count = int(sums["count"])
+  if not count:
+    raise ValueError("metrics of 0 examples; is the split empty or all masked?")
+  return {
+    name: float(value) / count
+    for name, value in sums.items()
+    if name != "count" and not isinstance(value, dict) and value.ndim == 0
+  }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,11 +17,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvision.metrics import evaluation
+
 Sums = dict[str, Any]
 
 # Sums by class.
 _COUNTS = ("true_positives", "predicted", "support")
-# What is kept of each example, with the axis of the examples.
+# The values kept for each example, and the axis of the examples.
 _ROWS = {"logits": -2, "targets": -2, "mask": -1}
 
 
@@ -107,14 +109,7 @@ def finish(tree: Sums) -> dict[str, float]:
     ValueError: no example was counted.
   """
   tree = jax.tree.map(np.asarray, tree)
-  count = int(tree["count"])
-  if not count:
-    raise ValueError("metrics of 0 examples; is the split empty or all masked?")
-  metrics = {
-    name: float(value) / count
-    for name, value in tree.items()
-    if name != "count" and value.ndim == 0
-  }
+  metrics = evaluation.means(tree)
   if "support" not in tree:
     return metrics
   return metrics | _averages(tree)

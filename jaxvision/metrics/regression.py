@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvision.metrics import evaluation
+
 Sums = dict[str, Any]
 
 
@@ -94,14 +96,7 @@ def finish(tree: Sums) -> dict[str, float]:
     ValueError: no example was counted.
   """
   tree = jax.tree.map(np.asarray, tree)
-  count = int(tree["count"])
-  if not count:
-    raise ValueError("metrics of 0 examples; is the split empty or all masked?")
-  metrics = {
-    name: float(value) / count
-    for name, value in tree.items()
-    if name != "count" and value.ndim == 0
-  }
+  metrics = evaluation.means(tree)
   return metrics | {k: float(v.mean()) for k, v in per_number(tree).items()}
 
 
