@@ -53,7 +53,7 @@ def make(components: Components) -> Task:
     untrained=lambda: _untrained(components.loss, num_classes),
     answer=lambda logits: jax.nn.softmax(logits.astype(jnp.float32)),
     rank=_rank,
-    predictions=_predictions,
+    predictions=supervised.most_probable,
     artifacts=_artifacts,
   )
 
@@ -101,17 +101,6 @@ def _rank(logits: np.ndarray, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     confidences = shifted.max(-1) / shifted.sum(-1)
   wrong = predictions != batch["label"]
   return np.where(wrong, confidences, np.nan), predictions
-
-
-def _predictions(
-  probabilities: np.ndarray, class_names: Sequence[str], top: int
-) -> list[dict[str, Any]]:
-  """The most probable classes."""
-  best = np.argsort(-probabilities, kind="stable")[:top]
-  return [
-    {"class": class_names[i], "probability": float(probabilities[i])}
-    for i in best
-  ]
 
 
 def _artifacts(

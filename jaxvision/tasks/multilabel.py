@@ -5,7 +5,6 @@ An image has any number of classes, so that each logit is a decision of its own
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,9 +34,13 @@ def make(components: Components) -> Task:
       "mask": ((), np.float32),
     },
     init=supervised.make_init(components),
-    inputs=supervised.make_inputs(components, _targets),
-    loss=supervised.make_loss(components, _targets, multilabel.training_sums),
-    evaluate=supervised.make_evaluate(components, _targets, multilabel.sums),
+    inputs=supervised.make_inputs(components, supervised.as_float),
+    loss=supervised.make_loss(
+      components, supervised.as_float, multilabel.training_sums
+    ),
+    evaluate=supervised.make_evaluate(
+      components, supervised.as_float, multilabel.sums
+    ),
     merge=multilabel.merge,
     finish=multilabel.finish,
     logged=("loss", "subset_accuracy", "hamming_loss"),
@@ -47,13 +50,9 @@ def make(components: Components) -> Task:
     untrained=lambda: _untrained(components.loss, num_classes),
     answer=lambda logits: jax.nn.sigmoid(logits.astype(jnp.float32)),
     rank=_rank,
-    predictions=_predictions,
+    predictions=supervised.most_probable,
     artifacts=_artifacts,
   )
-
-
-def _targets(label: jax.Array) -> jax.Array:
-  return label.astype(jnp.float32)
 
 
 def _untrained(loss, num_classes: int) -> float | None:
@@ -70,17 +69,6 @@ def _rank(logits: np.ndarray, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
   wrong = predicted != batch["label"]
   distance = np.where(wrong, np.abs(logits), -np.inf).max(-1)
   return np.where(wrong.any(-1), distance, np.nan), predicted
-
-
-def _predictions(
-  probabilities: np.ndarray, class_names: Sequence[str], top: int
-) -> list[dict[str, Any]]:
-  """The most probable classes; those above 0.5 are the predicted set."""
-  best = np.argsort(-probabilities, kind="stable")[:top]
-  return [
-    {"class": class_names[i], "probability": float(probabilities[i])}
-    for i in best
-  ]
 
 
 def _artifacts(

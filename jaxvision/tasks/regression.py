@@ -8,7 +8,6 @@ order of 1: initial outputs are near 0.
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -31,9 +30,13 @@ def make(components: Components) -> Task:
       "mask": ((), np.float32),
     },
     init=supervised.make_init(components),
-    inputs=supervised.make_inputs(components, _targets),
-    loss=supervised.make_loss(components, _targets, regression.training_sums),
-    evaluate=supervised.make_evaluate(components, _targets, regression.sums),
+    inputs=supervised.make_inputs(components, supervised.as_float),
+    loss=supervised.make_loss(
+      components, supervised.as_float, regression.training_sums
+    ),
+    evaluate=supervised.make_evaluate(
+      components, supervised.as_float, regression.sums
+    ),
     merge=regression.merge,
     finish=regression.finish,
     logged=("loss", "mean_absolute_error"),
@@ -46,10 +49,6 @@ def make(components: Components) -> Task:
     predictions=_predictions,
     artifacts=_artifacts,
   )
-
-
-def _targets(label: jax.Array) -> jax.Array:
-  return label.astype(jnp.float32)
 
 
 def _rank(outputs: np.ndarray, batch: Batch) -> tuple[np.ndarray, np.ndarray]:

@@ -4,11 +4,12 @@ Batches are {image (b, h, w, c) uint8, label (b, ...), mask (b,) float32}. Sums
 are over the examples of mask 1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxvision import data
 from jaxvision.optimizers import freezing
@@ -19,6 +20,22 @@ Tree = Any
 Targets = Callable[[jax.Array], jax.Array]
 # (outputs (b, k), targets (b, k), mask (b,)) -> sums
 Sums = Callable[[jax.Array, jax.Array, jax.Array], Tree]
+
+
+def as_float(label: jax.Array) -> jax.Array:
+  """Labels that are the targets, as float32."""
+  return label.astype(jnp.float32)
+
+
+def most_probable(
+  probabilities: np.ndarray, class_names: Sequence[str], top: int
+) -> list[dict[str, Any]]:
+  """The `top` classes with the highest probabilities (k,), highest first."""
+  best = np.argsort(-probabilities, kind="stable")[:top]
+  return [
+    {"class": class_names[i], "probability": float(probabilities[i])}
+    for i in best
+  ]
 
 
 def make_init(components: Components) -> Callable[[jax.Array], Tree]:
