@@ -39,7 +39,7 @@ class Run:
   Attributes:
     config, parts: of the run.
     opened: the splits of the data, before those of an overfitting check.
-    overfit: the number of examples of an overfitting check; 0 for none.
+    overfit: the number of examples of an overfitting check; 0 without one.
     origin: the fields of config.json beside the config, such as the recipe
       and the overrides.
     evaluators, measures: from `evaluators`.

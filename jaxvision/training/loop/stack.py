@@ -68,7 +68,7 @@ class Member:
     show: (step, values) shows a line on the screen.
     check_first: (loss) checks the loss of the first step.
     best: the metric that selects the best checkpoint, and 1 where larger is
-      better or -1 where smaller is; None for none.
+      better or -1 where smaller is better; None without one.
     began: the first start of the run, in seconds of `time.time`; None if
       unknown: the goodput is then not logged.
   """

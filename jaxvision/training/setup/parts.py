@@ -42,7 +42,7 @@ class Parts:
     placement: of the data, "host" or "device".
     averaged: whether the state has a moving average.
     best: the metric that selects the best checkpoint, and 1 where larger is
-      better or -1 where smaller is; None for none.
+      better or -1 where smaller is better; None without one.
     probes: the names of the probes.
     normalization: of the pixels.
   """
