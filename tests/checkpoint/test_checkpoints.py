@@ -95,7 +95,7 @@ def _restore(folder):
     return checkpoint.restore(manager, _template(_state()))
 
 
-def test_what_is_restored_is_what_was_saved(tmp_path):
+def test_the_restored_state_equals_the_saved_state(tmp_path):
   _saved(tmp_path, steps=[3])
   state, record = _restore(tmp_path)
   _assert_bitwise(state, _state(3))
@@ -238,7 +238,7 @@ def test_a_step_that_is_there_is_left_as_it_is(tmp_path):
   _assert_bitwise(_restore(tmp_path)[0], _state(1))
 
 
-def test_what_a_killed_process_left_unfinished_is_removed(tmp_path):
+def test_unfinished_checkpoints_of_a_killed_process_are_removed(tmp_path):
   _saved(tmp_path, steps=[1])
   left = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp"
   shutil.copytree(tmp_path / "checkpoints" / "1", left)

@@ -268,7 +268,7 @@ def test_evaluate_names_the_checkpoints_there_are(which, trained, capsys):
   assert "48; give last, best or a number" in error
 
 
-def test_commands_on_what_is_no_run(tmp_path, capsys):
+def test_a_folder_that_is_not_a_run_is_an_error(tmp_path, capsys):
   for command in (["evaluate", "--workdir"], ["report"]):
     assert cli.main([*command, str(tmp_path)]) == 2
     error = capsys.readouterr().err

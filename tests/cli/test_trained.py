@@ -118,7 +118,7 @@ def test_unknown_classes_are_refused(trained, tmp_path, capsys):
     (["--image_size", "8"], "--image_size needs --weights"),
   ],
 )
-def test_what_does_not_go_together(trained, words, message, capsys):
+def test_inconsistent_flags_are_an_error(trained, words, message, capsys):
   assert cli.main(["evaluate", "--workdir", str(trained), *words]) == 2
   assert message in capsys.readouterr().err
 
@@ -183,7 +183,7 @@ def test_an_export_that_would_be_called_otherwise(
   assert not list(tmp_path.iterdir())
 
 
-def test_an_export_says_what_it_takes(trained, tmp_path, capsys):
+def test_export_prints_the_input_shape(trained, tmp_path, capsys):
   target = str(tmp_path / "model.jax")
   assert cli.main(["export", target, "--workdir", str(trained)]) == 0
   said = capsys.readouterr().out
@@ -210,7 +210,7 @@ def test_endings_that_say_another_format(path, passes):
     suffixes.check(path, ".html", ".htm", what="HTML")
 
 
-def test_pages_and_pictures_are_called_what_they_are(trained, tmp_path, capsys):
+def test_outputs_need_the_right_extension(trained, tmp_path, capsys):
   runs = [str(trained)] * 2
   page = str(tmp_path / "both.pdf")
   assert cli.main(["report", *runs, "--output", page]) == 2

@@ -31,14 +31,14 @@ def test_every_duration_is_in_steps(convert):
   )
 
 
-def test_what_happens_never_happens_at_the_end(convert):
+def test_an_interval_of_0_means_once_at_the_end(convert):
   found = convert(
     train__duration="7 steps", evaluate__every="0", checkpoint__every="0"
   )
   assert (found.evaluate, found.checkpoint) == (7, 7)
 
 
-def test_what_recurs_does_so_between_compiled_calls(convert):
+def test_intervals_are_rounded_up_to_compiled_calls(convert):
   found = convert(
     train__duration="10 steps",
     train__steps_per_dispatch=4,

@@ -50,7 +50,7 @@ def test_a_recipe_takes_an_argument(tmp_path):
   assert configs.load(f"{recipe}:linear").model.name == "linear"
 
 
-def test_what_a_recipe_does_not_change_is_the_default(tmp_path):
+def test_keys_not_set_by_a_recipe_keep_their_defaults(tmp_path):
   config = configs.load(_recipe(tmp_path))
   assert config.optimizer.learning_rate == 0.25
   assert config.train.batch_size == 128
@@ -510,7 +510,7 @@ def test_text_of_a_version_that_took_it_for_true_stays_true(text, caplog):
   assert changes.find(saved, now) == [change]
 
 
-def test_text_of_this_version_is_what_it_says():
+def test_text_saved_by_this_version_stays_text():
   saved = default.get_config().to_dict()
   saved["optimizer"]["options"] = {"nesterov": "false"}
   assert configs.complete(saved)["optimizer"]["options"]["nesterov"] == "false"

@@ -102,7 +102,7 @@ def test_bit_transfers_without_decay_and_flips_at_random():
     ("bit_pretrain_i21k.py:bv", "'code' or 'paper'"),
   ],
 )
-def test_wrong_arguments_say_what_is_right(recipe, message):
+def test_wrong_arguments_are_explained(recipe, message):
   with pytest.raises(ValueError, match=message):
     configs.load(f"configs/{recipe}")
 

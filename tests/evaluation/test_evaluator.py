@@ -1,4 +1,4 @@
-"""Tests of jaxvision.evaluation.classification; scikit-learn is the oracle."""
+"""Tests of jaxvision.evaluation.evaluator; scikit-learn is the oracle."""
 
 import dataclasses
 

@@ -226,7 +226,7 @@ def test_differences_are_of_the_same_seed(augmentation):
   assert mixup == "| mixup | 80.00% ± 254.12% | +10.00 ± 0.00 |"
 
 
-def test_pictures_show_what_an_augmentation_does(monkeypatch, tmp_path):
+def test_pictures_show_the_effect_of_an_augmentation(monkeypatch, tmp_path):
   script = experiment_scripts.load("augmentation_pictures.py")
   titles = ("image", "CutMix", "RandAugment")
   shown = {title: script.PICTURES[title] for title in titles}

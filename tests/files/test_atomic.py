@@ -21,7 +21,7 @@ def test_written_files_are_whole_and_leave_no_other(tmp_path):
   assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path):
+def test_a_failed_write_keeps_the_old_file(tmp_path):
   path = tmp_path / "a.txt"
   path.write_text("old")
   with pytest.raises(KeyError), files.writing(path) as file:
@@ -31,7 +31,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
   assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_a_killed_write_leaves_what_was_there_and_the_next_succeeds(tmp_path):
+def test_a_killed_write_keeps_the_old_file_and_the_next_succeeds(tmp_path):
   path = tmp_path / "a.txt"
   path.write_text("old")
   code = (

@@ -14,7 +14,7 @@ def _read(text, place="here"):
   return seals.verified(json.loads(text), place=place, unsealed=("step",))
 
 
-def test_what_was_sealed_comes_back():
+def test_sealed_content_is_read_back():
   text = json.dumps(seals.sealed(_CONTENT, place="here"))
   assert _read(text) == _CONTENT
   with pytest.raises(
@@ -38,7 +38,7 @@ def test_every_single_bit_counts():
   assert same < 0.05 * 8 * len(text)
 
 
-def test_what_older_versions_wrote_has_no_seal():
+def test_files_of_older_versions_have_no_seal():
   assert _read('{"step": 3}') == {"step": 3}
   with pytest.raises(ValueError, match=r"no seal, but .* sebl"):
     _read('{"step": 3, "sebl": "0123"}')

@@ -197,7 +197,7 @@ def test_a_run_that_has_not_begun(tmp_path, run):
   assert not (tmp_path / "checkpoints").exists()
 
 
-def test_what_a_training_is_saving_is_left_alone(run):
+def test_a_checkpoint_being_saved_is_not_removed(run):
   workdir, _ = run
   saving = workdir / "checkpoints" / "9.orbax-checkpoint-tmp"
   saving.mkdir()

@@ -57,7 +57,7 @@ def _said(folder, word):
   }
 
 
-def test_each_process_is_told_who_it_is(tmp_path, capfd):
+def test_each_process_gets_its_number(tmp_path, capfd):
   code = """
 count = os.environ["JAXVISION_NUM_PROCESSES"]
 devices = os.environ["JAX_NUM_CPU_DEVICES"]
@@ -108,7 +108,7 @@ def test_restarts_have_an_end(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 130])
-def test_what_would_fail_again_is_not_started_again(code, tmp_path, caplog):
+def test_a_permanent_failure_is_not_started_again(code, tmp_path, caplog):
   """Not even if the others have ended before, because of it."""
   text = f"""
 if number == 1:

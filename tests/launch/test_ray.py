@@ -160,9 +160,7 @@ def worker(monkeypatch):
   monkeypatch.setattr(os, "chdir", lambda _: None)
 
 
-def test_what_would_fail_again_is_kept_from_the_next_attempt(
-  tmp_path, monkeypatch, worker
-):
+def test_a_permanent_failure_is_not_retried(tmp_path, monkeypatch, worker):
   calls = []
 
   def fail(**options):
@@ -180,7 +178,7 @@ def test_what_would_fail_again_is_kept_from_the_next_attempt(
   }
 
 
-def test_what_may_go_on_leaves_no_note(tmp_path, monkeypatch, worker):
+def test_a_resumable_end_leaves_no_note(tmp_path, monkeypatch, worker):
   from jaxvision.training.loop import train_loop
 
   def stop(**_):

@@ -38,7 +38,7 @@ def _directives(script):
   return re.findall(r"^#SBATCH (.*)$", script, re.MULTILINE)
 
 
-def test_what_is_not_given_is_left_to_slurm(tmp_path):
+def test_unset_options_are_left_to_slurm(tmp_path):
   assert _directives(_script(tmp_path)) == [
     "--job-name=run",
     "--nodes=1",
@@ -50,7 +50,7 @@ def test_what_is_not_given_is_left_to_slurm(tmp_path):
   ]
 
 
-def test_what_is_given_is_said(tmp_path):
+def test_given_options_become_directives(tmp_path):
   script = _script(
     tmp_path,
     nodes=4,

@@ -121,7 +121,7 @@ def test_a_run_from_the_request_to_the_deletion(cloud, capfd, caplog):
   assert not (at / "state").exists()
 
 
-def test_the_workers_get_what_git_does_not_ignore(cloud, tmp_path):
+def test_workers_get_all_files_that_git_does_not_ignore(cloud, tmp_path):
   pathlib.Path("configs/größe \n.py").write_text("# git writes it in quotes\n")
   at = cloud(
     """
@@ -202,7 +202,7 @@ def test_a_run_that_can_go_on_does_so_on_the_same_slice(code, cloud):
 
 
 @pytest.mark.parametrize("code", [1, 2, 3])
-def test_what_would_fail_again_ends_the_launch(code, cloud, capfd):
+def test_a_permanent_failure_ends_the_launch(code, cloud, capfd):
   at = cloud(f"print('why', worker); sys.exit({code} if worker == '1' else 0)")
   _foresee(at, ("ACTIVE", "READY"))
   assert _launch() == code

@@ -88,7 +88,7 @@ def test_draws_differ_by_key_and_have_the_dtype_asked_for():
     ("he_normal(2)", r"the signature is he_normal\("),
   ],
 )
-def test_what_does_not_exist_is_an_error(text, message):
+def test_an_unknown_initializer_is_an_error(text, message):
   with pytest.raises(ValueError, match=message):
     initializers.create(text)
 

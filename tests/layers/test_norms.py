@@ -302,6 +302,6 @@ def test_groups_that_do_not_divide_the_channels_are_an_error():
     ("group_norm(group=4)", r"no option 'group'; did you mean 'groups'"),
   ],
 )
-def test_what_does_not_exist_is_an_error(norm, message):
+def test_an_unknown_norm_is_an_error(norm, message):
   with pytest.raises(ValueError, match=message):
     _create(norm)

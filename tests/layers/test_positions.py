@@ -82,7 +82,7 @@ def test_heads_without_rotary():
     positions.rotary(GRID, head_size=6)
 
 
-def test_rotate_keeps_dtype_and_what_has_no_angle():
+def test_rotate_by_zero_keeps_values_and_dtype():
   x = _tokens(2, 6, 1, 4).astype(jnp.bfloat16)
   rotated = positions.rotate(x, np.zeros((6, 2), np.float32))
   assert rotated.dtype == jnp.bfloat16
@@ -101,7 +101,7 @@ def test_learned_positions_are_one_vector_per_token():
   )
 
 
-def test_learned_positions_of_another_size_say_what_to_do():
+def test_learned_positions_of_another_size_are_explained():
   module = positions.LearnedPositions()
   variables = module.init(jax.random.key(0), _tokens(1, 5, 8))
   with pytest.raises(ValueError, match=r"for 5 tokens.*have 10.*interpolate"):

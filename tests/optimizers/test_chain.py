@@ -194,7 +194,7 @@ def test_the_decay_of_sgdw_does_not_go_through_the_momentum(nesterov):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_factors_do_what_multipliers_of_the_rate_do(name):
+def test_factors_equal_multipliers_of_the_learning_rate(name):
   settings = {"weight_decay": 0.1, "weight_decay_rules": ON_KERNELS}
   rules = (("layer1_0/.*", 0.25), ("hidden/.*", 0.5), (".*", 1.0))
   of = {"layer1_0": 0.25, "hidden": 0.5, "fc": 1.0}

@@ -59,7 +59,7 @@ def test_a_linear_probe_sees_the_features_of_the_evaluation(small):
     assert (np.abs(gradient).max() > 0) == path.startswith("fc/"), path
 
 
-def test_only_what_is_frozen_keeps_its_statistics(small):
+def test_only_frozen_layers_keep_their_statistics(small):
   model, variables = small
   rules = (("layer1_0/.*", None), (".*", 1.0))
   _, state, gradients = _train(model, variables, rules)
@@ -230,7 +230,7 @@ def _trained(model, variables, pattern):
     for case in _DROPPING
   ],
 )
-def test_what_is_frozen_drops_nothing(case):
+def test_frozen_layers_apply_no_dropout(case):
   """Two keys give one answer up to there: that of the evaluation."""
   name, options, pattern, last = _DROPPING[case]
   model = models.create(name, num_classes=3, **options)

@@ -75,7 +75,7 @@ def test_the_first_rule_decides_and_one_may_write_ones_own():
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "adagrad", "muon", "lars"])
-def test_what_belongs_to_a_parameter_lies_as_it_does(name):
+def test_optimizer_state_is_sharded_like_its_parameter(name):
   params = jax.tree.map(lambda x: jnp.zeros(x.shape), PARAMS)
   optimizer = optimizers.create(
     name,
@@ -97,7 +97,7 @@ def test_what_belongs_to_a_parameter_lies_as_it_does(name):
   assert found["step"] == P()
 
 
-def test_what_has_another_shape_than_its_parameter_is_whole():
+def test_state_of_another_shape_than_its_parameter_is_replicated():
   rows = {"rows": {"conv": {"kernel": _shape(128)}}}
   assert _specs(rows, SMALL, fsdp=8) == {"rows/conv/kernel": P()}
 

@@ -127,8 +127,8 @@ def _macs(layer):
   return pixels * sum(int(np.prod(each.shape)) for each in kernels)
 
 
-def _means_of_what_is_there(module):
-  """Makes strided means of timm's those of the authors' code, at the border."""
+def _exclude_padding_from_means(module):
+  """Excludes the padding from strided means, as in the authors' code."""
   import torch
 
   class Mean(torch.nn.Module):
@@ -152,7 +152,7 @@ def _timm_network(*, features=168, exact=False, classes=1000):
   network = torch_side.import_timm().models.nasnet.NASNetALarge(
     num_classes=classes, num_features=24 * features
   )
-  return _means_of_what_is_there(network) if exact else network
+  return _exclude_padding_from_means(network) if exact else network
 
 
 def _first_cell(inputs, features):
@@ -253,7 +253,7 @@ def _cifar_network(*, repeats=6, features=32, classes=1000):
         previous, x = x, self.get_submodule(name)(x, previous)
       return self.last_linear(torch.relu(x).mean((2, 3)))
 
-  network = _means_of_what_is_there(Network())
+  network = _exclude_padding_from_means(Network())
   for module in network.modules():
     if isinstance(module, nn.BatchNorm2d):
       module.eps = 1e-5

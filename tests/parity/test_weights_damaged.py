@@ -95,6 +95,6 @@ def test_the_same_damage_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("name", weight_files.HEADERS)
-def test_what_is_stored_is_what_the_package_says(name):
+def test_expected_results_equal_those_of_the_package(name):
   header, length, right = weight_files.HEADERS[name]
   assert _loads(weight_files.content(header, length)) == right

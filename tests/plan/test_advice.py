@@ -70,7 +70,7 @@ def test_changes_are_added_until_it_fits(config):
   }
 
 
-def test_what_saves_nothing_is_left_out(config):
+def test_a_change_that_saves_nothing_is_left_out(config):
   """Rematerialisation of this model saves nothing."""
   measure = _measure(500)
   trials = advice.until_it_fits(config, measure(config), measure, tries=9)

@@ -48,7 +48,7 @@ def _refuse(*_, **__):
   raise AssertionError("compiled")
 
 
-def test_what_fits_says_so(recipe, capsys, tmp_path):
+def test_a_plan_that_fits_is_reported(recipe, capsys, tmp_path):
   path = tmp_path / "plan.json"
   assert _command(recipe, "--json", str(path)) == 0
   printed = capsys.readouterr().out
@@ -60,7 +60,7 @@ def test_what_fits_says_so(recipe, capsys, tmp_path):
   assert written["devices"] == 8
 
 
-def test_what_does_not_fit_is_advised_until_it_does(recipe, capsys):
+def test_advice_is_given_until_the_plan_fits(recipe, capsys):
   """Parameters take 160 KB, their gradient as much; a device has 210."""
   wide = "--config.model.options={'hidden': (2048,)}"
   code = _command(recipe, wide, "--memory", "0.0002", "--tries", "2")

@@ -31,7 +31,7 @@ def test_alone_it_is_first_and_agrees_with_itself(tmp_path):
   agreement.check_shared(tmp_path / "not there")
 
 
-def test_alone_an_error_stays_what_it_is():
+def test_a_single_process_raises_the_original_error():
   def fail():
     raise FileNotFoundError("gone")
 
@@ -50,7 +50,7 @@ def test_of_many_an_error_of_the_first_is_that_of_all(others):
   assert isinstance(caught.value.__cause__, OSError)
 
 
-def test_who_differs_and_how(others):
+def test_the_error_names_the_processes_that_differ(others):
   versions = {1: "0.10.2", 2: "0.12.0", 3: "0.10.2"}
   others(lambda n: json.dumps({"jax": versions[n], "config": "f00d"}))
   with pytest.raises(agreement.Agreed) as caught:
@@ -61,7 +61,7 @@ def test_who_differs_and_how(others):
   ]
 
 
-def test_who_does_not_see_the_folder(others, tmp_path):
+def test_the_error_names_the_processes_without_the_folder(others, tmp_path):
   others(lambda process: "no" if process == 2 else "yes")
   with pytest.raises(agreement.Agreed, match="process 2 does not see"):
     agreement.check_shared(tmp_path)

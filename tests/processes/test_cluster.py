@@ -52,11 +52,11 @@ def test_our_own_variables(found):
   assert found(_OWN) == cluster.Place("10.0.0.1:1234", 4, 3)
 
 
-def test_those_of_torchrun(found):
+def test_variables_of_torchrun_are_used(found):
   assert found(_TORCHRUN) == cluster.Place("host-0:29500", 2, 0)
 
 
-def test_what_jax_detects(found):
+def test_clusters_detected_by_jax_are_used(found):
   """jax takes the first node, a port of the job, and a device a process."""
   place = found(_SLURM)
   assert place == cluster.Place(f"node3:{61440 + 7}", 2, 1, [0])
@@ -82,7 +82,7 @@ def test_incomplete_variables_of_torchrun_are_refused(found, missing):
   assert all(f"{name}={value}" in str(e.value) for name, value in some.items())
 
 
-def test_what_jax_detects_completes_variables_of_torchrun_if_it_agrees(found):
+def test_jax_completes_variables_of_torchrun_if_both_agree(found):
   address = {"MASTER_ADDR": "host-0", "MASTER_PORT": "29500"}
   assert found(_SLURM | address).address == f"node3:{61440 + 7}"
   assert found(_SLURM | {"WORLD_SIZE": "2", "RANK": "1"}).process == 1

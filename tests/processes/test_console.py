@@ -85,7 +85,7 @@ def test_no_message_moves_the_cursor(capsys):
   assert capsys.readouterr().out == "a\\x1b[2J\\u202e\\xff.png:\n\tis odd\n"
 
 
-def test_a_terminal_without_all_characters_shows_what_it_can():
+def test_unsupported_characters_are_replaced():
   stream = io.TextIOWrapper(io.BytesIO(), "ascii")
   console.say("Zürich \u6cb9 \x1b", stream=stream)
   assert stream.buffer.getvalue() == b"Z\\xfcrich \\u6cb9 \\x1b\n"
@@ -99,7 +99,7 @@ def _prints():
         yield path.relative_to(root).as_posix()
 
 
-def test_what_may_hold_names_of_others_is_said_by_one_function():
+def test_only_known_files_print_directly():
   """These files print by themselves, but only numbers and words of ours."""
   assert set(_prints()) == {
     "cli/main.py",

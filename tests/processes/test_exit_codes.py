@@ -25,7 +25,7 @@ from jaxvision.processes import exit_codes
     (255, False),  # of ssh, and of programs that return -1
   ],
 )
-def test_what_is_started_again(code, again):
+def test_resumable_exit_codes(code, again):
   assert exit_codes.is_resumable(code) is again
 
 

@@ -44,7 +44,7 @@ def test_signals_are_left_alone_outside_the_main_thread():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_either_signal_stops_what_can_be_interrupted(number):
+def test_either_signal_stops_an_interruptible_part(number):
   with (
     preemption.requested([signal.SIGTERM]) as terminated,
     preemption.interruptible(terminated) as should_stop,
@@ -55,7 +55,7 @@ def test_either_signal_stops_what_can_be_interrupted(number):
     assert terminated() == (number == signal.SIGTERM)
 
 
-def test_a_signal_ends_at_once_what_saves_nothing():
+def test_a_signal_ends_a_part_that_saves_nothing_at_once():
   with preemption.requested([signal.SIGTERM]) as should_stop:
     outer = signal.getsignal(signal.SIGTERM)
     with (

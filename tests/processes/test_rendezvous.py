@@ -38,7 +38,7 @@ def test_all_know_all_and_the_port_is_free(address, order):
   socket.create_server(rendezvous.split(address)).close()
 
 
-def test_who_is_missing_is_said_everywhere(address):
+def test_every_process_reports_the_missing_processes(address):
   answers = _answers(address, (0, 2), count=5, timeout=0.5)
   host = socket.gethostname()
   for error in answers:
@@ -101,5 +101,5 @@ def test_addresses_of_both_kinds():
     ("host", False),
   ],
 )
-def test_what_is_this_machine_alone(host, alone):
+def test_loopback_addresses(host, alone):
   assert rendezvous.is_loopback(host) == alone

@@ -58,7 +58,7 @@ def _page(workdirs, tmp_path):
   return parsed_page.Page(path)
 
 
-def test_runs_are_sorted_best_first_with_what_differs(workdirs, tmp_path):
+def test_runs_are_sorted_best_first_with_their_differences(workdirs, tmp_path):
   page = _page(workdirs, tmp_path)
   rows = page.table("run", "accuracy", "optimizer.learning_rate", "seed")
   best_first = sorted(ACCURACIES, key=ACCURACIES.get, reverse=True)

@@ -26,7 +26,7 @@ def test_labels_matter_where_the_values_follow_from_them():
   assert found["name"] > 0.95
 
 
-def test_what_is_missing_is_a_value_of_its_own():
+def test_a_missing_value_is_a_separate_value():
   column = [None if name == "sgd" else 0.5 for name in _NAMES]
   values = np.array([float(name == "sgd") for name in _NAMES])
   found = importance.importances({"beta": column, "noise": _NOISE}, values)

@@ -153,7 +153,7 @@ def test_config_is_whole_and_overrides_are_marked(page):
   assert "▸ seed" in page.text
 
 
-def test_what_differs_from_the_defaults_is_marked(page):
+def test_changed_config_values_are_marked(page):
   """By the defaults as `configs/default.py` has them."""
   usual = default.get_config()
   shown = {
@@ -242,7 +242,7 @@ def test_names_are_escaped(tmp_path):
   assert str(workdir) in page.text
 
 
-def test_run_that_has_just_begun_says_what_is_missing(bare):
+def test_the_page_of_a_new_run_names_the_missing_parts(bare):
   page = parsed_page.Page(report.write_report(bare))
   assert "No accuracy yet" in page.text
   assert "unfinished" in page.text

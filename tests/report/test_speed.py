@@ -66,7 +66,7 @@ def test_speeds_are_medians_and_checkpoints_a_mean(bare):
   assert [row[2] for row in rows][1:] == ["6.67%", "1.67%", "16.67%", "25.00%"]
 
 
-def test_what_is_not_known_is_left_out(bare):
+def test_unknown_figures_are_left_out(bare):
   page = _page(bare, [_line(1), _line(2)], {})
   assert "Step time" in page.text
   for name in ("MFU", "goodput", "Goodput"):

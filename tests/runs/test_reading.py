@@ -105,7 +105,7 @@ def test_damaged_records_are_a_problem_not_an_error(workdir, content):
   assert any(p.startswith("result.json ") for p in run.problems)
 
 
-def test_no_run_says_what_to_pass(tmp_path):
+def test_a_missing_run_is_explained(tmp_path):
   with pytest.raises(FileNotFoundError, match="no such folder"):
     reading.read_run(tmp_path / "missing")
   with pytest.raises(FileNotFoundError, match="jaxvision train --workdir"):

@@ -211,7 +211,7 @@ def test_training_updates_the_statistics_and_drops_units():
   assert found[0][0] != found[1][0]
 
 
-def test_what_is_frozen_gets_no_gradient_and_keeps_its_statistics():
+def test_frozen_layers_get_no_gradient_and_keep_their_statistics():
   model = Norm()
   (params, state), batch = _init(model), _batch()
   state = jax.tree.map(lambda x: x + 1.0, state)
@@ -235,7 +235,7 @@ def test_evaluation_neither_updates_nor_drops():
 
 
 @pytest.mark.parametrize("masked", [0, 3])
-def test_evaluation_sums_what_counts(masked):
+def test_evaluation_sums_unmasked_examples(masked):
   model = models.create("linear", num_classes=3)
   (params, _), batch = _init(model), _batch(masked)
   sums, logits = _evaluate(model)({"params": params}, batch)

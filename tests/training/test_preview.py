@@ -99,7 +99,7 @@ def test_evaluation_images_are_those_of_the_data(tmp_path):
     ([0.001, 0.999, 0, 0], "cat"),
   ],
 )
-def test_titles_name_what_is_mixed(targets, title):
+def test_titles_name_the_mixed_classes(targets, title):
   names = ("dog", "cat", "cow", "ant")
   assert preview._title(np.asarray(targets), names) == title
 

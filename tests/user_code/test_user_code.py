@@ -128,7 +128,7 @@ def _change(run, **keys):
   path.write_text(json.dumps(content))
 
 
-def test_the_run_has_what_its_code_imports_and_no_more(trained):
+def test_the_run_keeps_only_the_imported_files(trained):
   found = json.loads((trained / "run" / "config.json").read_text())["code"]
   names = {"my_model.py", "parts.py", "later.py"}
   names |= {"shapes/__init__.py", "shapes/flat.py", "shapes/more.py"}
@@ -237,7 +237,7 @@ def test_a_copy_that_was_changed_is_refused(run, capsys):
 
 
 @pytest.mark.parametrize("where", ["../..", "/etc"])
-def test_a_record_cannot_name_what_is_outside(run, where, capsys):
+def test_a_record_cannot_name_files_outside_the_run(run, where, capsys):
   path = run / "config.json"
   content = json.loads(path.read_text())
   content["code"]["my_model.py"]["folder"] = where
@@ -306,7 +306,9 @@ def test_paths_start_in_the_folder_of_the_recipe_or_here(
     ("craete", "has no function 'craete'; it has .*did you mean 'create'"),
   ],
 )
-def test_only_what_the_file_defines_is_called(tmp_path, account, name, message):
+def test_only_functions_defined_in_the_file_are_called(
+  tmp_path, account, name, message
+):
   _write(tmp_path)
   with pytest.raises(ValueError, match=message):
     models.create(f"{tmp_path}/my_model.py:{name}", num_classes=3)
@@ -328,7 +330,9 @@ def test_only_what_the_file_defines_is_called(tmp_path, account, name, message):
     ),
   ],
 )
-def test_what_is_no_model_is_refused_in_words(tmp_path, account, body, message):
+def test_an_object_that_is_not_a_model_is_an_error(
+  tmp_path, account, body, message
+):
   (tmp_path / "m.py").write_text(f"import flax.linen as nn\n{body}\n")
   with pytest.raises(ValueError, match=message):
     models.create(f"{tmp_path}/m.py:create", num_classes=3)

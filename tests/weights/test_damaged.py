@@ -207,7 +207,7 @@ def _in_little_memory(command):
   )
 
 
-def test_what_inflates_too_far_is_refused(tmp_path, monkeypatch):
+def test_too_large_decompressed_data_is_refused(tmp_path, monkeypatch):
   from jaxvision.weights import npz
 
   monkeypatch.setattr(npz, "_ALWAYS_INFLATED", 1 << 20)

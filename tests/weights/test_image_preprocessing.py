@@ -74,7 +74,7 @@ def test_values_that_cannot_be(changes, message):
     image_preprocessing.changed(of, **changes)
 
 
-def test_what_a_user_says_stands_and_is_noted():
+def test_user_values_take_precedence_and_are_noted():
   (row,) = published.rows("timm/resnet34d.ra2_in1k")
   of = image_preprocessing.of_row(row)
   assert image_preprocessing.changed(of, mean=of.mean).notes == ()
@@ -177,7 +177,7 @@ def test_a_damaged_file_is_named(tmp_path, content):
     _beside(tmp_path, config=content)
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_written_preprocessing_is_read_back(tmp_path):
   of = image_preprocessing.Preprocessing(
     image_size=(20, 30),
     mean=(0.1,),

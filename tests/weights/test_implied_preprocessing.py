@@ -44,7 +44,9 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize(("kind", "name"), EXPECTED)
-def test_a_layout_implies_what_its_library_does(kind, name, tmp_path):
+def test_a_layout_implies_the_preprocessing_of_its_library(
+  kind, name, tmp_path
+):
   path = write(tmp_path / "model.safetensors", KEYS[kind])
   found = weights.preprocessing(path, name)
   mean, larger, size, method = EXPECTED[kind, name]
@@ -99,7 +101,7 @@ def test_torchvisions_large_images_are_not_cropped(
   assert found.image_size == (side, side)
 
 
-def test_what_does_not_decide_is_said(tmp_path):
+def test_an_ambiguous_layout_is_noted(tmp_path):
   path = write(tmp_path / "model.safetensors", KEYS["resnet"])
   (note,) = weights.preprocessing(path, "resnet50").notes
   assert "timm and torchvision use the same layout for this network" in note
@@ -139,7 +141,7 @@ def test_published_files_are_known_by_their_names(tmp_path):
   assert found == image_preprocessing.of_row(row)
 
 
-def test_what_lies_beside_a_file_decides(tmp_path):
+def test_a_config_file_beside_the_weights_takes_precedence(tmp_path):
   path = write(tmp_path / "model.safetensors", KEYS["vit timm"])
   config = {
     "mean": IMAGENET,

@@ -111,7 +111,9 @@ def test_the_same_model_comes_back_without_being_told(
 
 
 @pytest.mark.parametrize("name, options, words", REFUSED)
-def test_what_a_layout_cannot_have_is_refused(name, options, words, tmp_path):
+def test_a_variant_that_a_layout_cannot_store_is_refused(
+  name, options, words, tmp_path
+):
   model = models.create(name, num_classes=5, **options)
   path = tmp_path / "file.safetensors"
   variables = random_variables(model, 96)
@@ -120,7 +122,7 @@ def test_what_a_layout_cannot_have_is_refused(name, options, words, tmp_path):
   assert not path.exists()
 
 
-def test_what_is_implied_is_not_written_beside(tmp_path):
+def test_implied_options_are_not_written(tmp_path):
   """A file of the network that the library has is as the library writes it."""
   for name, options, layout in (
     ("vit_ti16", {**VIT, "pool": "mean"}, "timm"),
@@ -181,7 +183,7 @@ def test_a_layer_behind_the_classifier_is_refused(layout, classes, tmp_path):
     ("resnet18", RESNET, "timm, torchvision", ""),
   ],
 )
-def test_without_the_model_what_is_implied_is_said(
+def test_without_the_model_implied_options_are_logged(
   name, options, layout, said, tmp_path, caplog
 ):
   """No array shows the variant of GELU, or the pooling of a shortcut."""
@@ -193,7 +195,7 @@ def test_without_the_model_what_is_implied_is_said(
 
 @pytest.mark.parametrize("positions", ["rotary", "sincos2d", "none"])
 @pytest.mark.parametrize("layout", weights.layouts("vit_ti16"))
-def test_without_the_model_what_arrays_do_not_tell_is_refused(
+def test_without_the_model_ambiguous_arrays_are_refused(
   positions, layout, tmp_path
 ):
   options = {**VIT, "positions": positions}

@@ -58,7 +58,7 @@ def test_cpu_is_tuned_where_nothing_was_chosen():
   ],
   ids=str,
 )
-def test_what_the_user_chose_stays(chosen, expected):
+def test_settings_of_the_user_are_kept(chosen, expected):
   assert _tuned(**chosen) == expected.strip()
 
 

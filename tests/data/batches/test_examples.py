@@ -121,7 +121,7 @@ def test_want_of_memory_is_a_matter_of_the_image():
   assert "memory" in str(images[1]) and "memory" in str(images[2])
 
 
-def test_what_opencv_refuses_is_a_matter_of_the_image_mistakes_are_not():
+def test_errors_of_opencv_mean_unreadable_and_other_errors_are_raised():
   def refuse(rng, image):
     return cv2.remap(image, np.zeros((1, 40000), np.float32), None, 1)
 

@@ -87,7 +87,7 @@ def test_in_evaluation_nothing_stands_in():
   assert list(unreadable) == [1] and "not an image" in unreadable[1]
 
 
-def test_what_stands_in_is_transformed_as_the_missing_one():
+def test_a_replacement_gets_the_transforms_of_the_missing_image():
   noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
   source = make([0, 1], transforms=("random_crop(4)",))
   found = []

@@ -109,7 +109,7 @@ def test_sets_are_drawn_for_each_of_their_classes(tmp_path):
   assert drawn[:, 1].sum() >= 98
 
 
-def test_what_cannot_be_balanced_is_refused(split, tmp_path):
+def test_unsupported_balancing_is_refused(split, tmp_path):
   with pytest.raises(
     ValueError, match=r"unknown data\.sampling 'balance'; did"
   ):

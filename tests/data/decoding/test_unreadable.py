@@ -201,7 +201,7 @@ def test_a_thread_is_not_made_a_sheet(shape):
     MemoryError(),
   ],
 )
-def test_whatever_a_codec_raises_is_unreadable(error, monkeypatch):
+def test_any_error_of_a_codec_means_unreadable(error, monkeypatch):
   def fail(*arguments, **options):
     raise error
 

@@ -141,7 +141,7 @@ def prepared_config(data_dir):
   return data.Source(kind="tfds", name="mnist", data_dir=data_dir)
 
 
-def test_what_is_not_there_or_damaged_is_one_error(tmp_path):
+def test_missing_or_damaged_data_are_one_error(tmp_path):
   (missing,) = data.diagnose(prepared_config(tmp_path), channels=1)
   assert missing.severity == "error"
   assert "jaxvision data prepare mnist --source=FOLDER" in missing.text

@@ -105,7 +105,7 @@ def break_with_mixed_splits(path):
     (break_with_mixed_splits, r"mixes splits \(train\) with"),
   ],
 )
-def test_broken_folders_say_what_is_wrong(folder, damage, message):
+def test_broken_folders_are_explained(folder, damage, message):
   damage(folder)
   with pytest.raises(ValueError, match=message):
     open_folder(folder)

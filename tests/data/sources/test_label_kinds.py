@@ -290,7 +290,7 @@ def test_prepared_data_sets_have_classes_only():
     data.open_dataset(config("tfds", "digits", labels="sets"), "train")
 
 
-def test_inspection_says_what_labels_are(tmp_path):
+def test_inspection_reports_the_kind_of_labels(tmp_path):
   (summary,) = data.inspect(
     write_npz(tmp_path, "sets"), splits=["train"], channels=1
   )

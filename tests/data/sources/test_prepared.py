@@ -68,7 +68,7 @@ def test_the_newest_version_is_taken(tmp_path):
   assert prepared.find("mnist:9.0.0", data_dir=tmp_path).version == "9.0.0"
 
 
-def test_list_shows_what_is_there_and_what_can_be_made(tmp_path):
+def test_list_shows_existing_and_preparable_datasets(tmp_path):
   write_info(tmp_path / "mnist" / "3.0.1")
   write_info(tmp_path / "c100" / "fine" / "1.0.0", file_format="parquet")
   (tmp_path / "downloads").mkdir()

@@ -106,7 +106,7 @@ def test_a_function_of_a_package(tmp_path, monkeypatch):
     opened("shop.none:load")
 
 
-def test_worker_processes_get_what_a_file_returned(write):
+def test_worker_processes_get_the_returned_source(write):
   """Other processes cannot import a module that is no package's."""
   kind = write("""
     def load(name):
@@ -144,7 +144,7 @@ def test_worker_processes_get_what_a_file_returned(write):
     ("return np.zeros((1, 4, 4), int), [{}]", "labels that cannot be read"),
   ],
 )
-def test_other_results_say_what_was_expected(write, body, message):
+def test_other_results_are_explained(write, body, message):
   kind = write(f"def load(name):\n  {body}\n")
   with pytest.raises(ValueError, match=f"my_data.*{message}"):
     opened(kind)

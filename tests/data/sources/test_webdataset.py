@@ -156,7 +156,7 @@ def test_slices_are_stratified(tmp_path):
     ([], "contains no file"),
   ],
 )
-def test_broken_examples_say_what_is_wrong(tmp_path, members, message):
+def test_broken_examples_are_explained(tmp_path, members, message):
   write_tar(tmp_path / "0.tar", members)
   with pytest.raises(ValueError, match=message):
     opened(tmp_path)
@@ -214,7 +214,9 @@ def test_numbers_or_names_is_one_decision_for_all_splits(
     *("nan", "a\nb", "x" * 2000, "a\x1b[31m"),
   ],
 )
-def test_what_is_no_label_is_refused_with_its_file(tmp_path, label, extension):
+def test_the_error_of_an_invalid_label_names_the_file(
+  tmp_path, label, extension
+):
   shard(tmp_path / "0.tar", ["dog", label, "cat"], extension=extension)
   with pytest.raises(ValueError, match=r"0\.tar.*001.*expected"):
     opened(tmp_path)

@@ -54,7 +54,7 @@ def test_a_key_or_value_that_the_config_does_not_take(tmp_path, space, message):
     sweeps.load(_write(tmp_path, space))
 
 
-def test_what_is_missing_is_named(tmp_path):
+def test_a_missing_part_is_named(tmp_path):
   with pytest.raises(ValueError, match="OBJECTIVE is None; it is required"):
     sweeps.load(_write(tmp_path, OBJECTIVE=None))
   with pytest.raises(FileNotFoundError, match="no experiment"):

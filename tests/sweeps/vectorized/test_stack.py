@@ -152,7 +152,7 @@ def test_devices_share_the_runs(recipe, tmp_path):
   _assert_same(workdirs[4], _alone(recipe, tmp_path / "alone", overrides[4]))
 
 
-def test_who_ends_early_leaves_and_the_others_go_on(recipe, tmp_path):
+def test_a_pruned_member_leaves_and_the_others_continue(recipe, tmp_path):
   overrides = _overrides(_NUMBERS)
   seen = []
 
@@ -171,7 +171,7 @@ def test_who_ends_early_leaves_and_the_others_go_on(recipe, tmp_path):
   _assert_same(workdirs[2], _alone(recipe, tmp_path / "alone", overrides[2]))
 
 
-def test_who_diverges_leaves_and_says_where(recipe, tmp_path):
+def test_a_diverged_member_leaves_and_reports_its_step(recipe, tmp_path):
   settings = [{"optimizer.learning_rate": rate} for rate in (0.1, 1e30)]
   overrides = _overrides(settings, **{"optimizer.name": "sgd"})
   (first, _), outcomes = _together(recipe, tmp_path, overrides)
@@ -258,7 +258,7 @@ def test_preempted_each_trial_is_resumed_alone(recipe, tmp_path):
   _assert_same(workdir, _alone(recipe, tmp_path / "alone", overrides[1]))
 
 
-def test_what_cannot_be_shared_is_left_to_run_alone(recipe, tmp_path, caplog):
+def test_trials_that_cannot_share_a_stack_run_alone(recipe, tmp_path, caplog):
   settings = [
     {"seed": 0},
     {"seed": 1},

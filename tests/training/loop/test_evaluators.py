@@ -104,7 +104,7 @@ def test_probes_see_the_average_and_the_whole_training_split(blobs):
 
 
 @pytest.mark.parametrize("placement", ["host", "device"])
-def test_what_was_warmed_up_is_not_compiled_again(blobs, placement, compiled):
+def test_evaluators_compile_only_in_warm_up(blobs, placement, compiled):
   parts, _ = _measures(blobs, ema__decay=0.5, data__placement=placement)
   found = evaluators.make_evaluators(parts)
   state = parts.init()

@@ -14,7 +14,7 @@ def test_steps_as_text():
 @pytest.mark.parametrize(
   "text", ["10:15", "steps=15:10", "steps=5:5", "steps=a:b", ""]
 )
-def test_what_names_no_steps(text):
+def test_text_without_a_range_of_steps_is_an_error(text):
   with pytest.raises(ValueError, match="--profile steps=10:15"):
     profiling.parse(text)
 

@@ -62,7 +62,7 @@ def test_a_line_forgets_the_one_before(now):
   assert "mfu" not in third
 
 
-def test_what_is_skipped_slows_nothing(now):
+def test_skipped_time_does_not_lower_the_throughput(now):
   clock = timing.start_clock(0)
   for _ in timing.timed(_feed(now, [0.0, 0.0], 1), clock):
     now[0] += 1.0

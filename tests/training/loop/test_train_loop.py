@@ -471,7 +471,7 @@ def test_goodput_counts_from_the_first_start_on():
   assert world.lines[-1]["goodput"] == pytest.approx(0.5, abs=0.01)
 
 
-def test_what_a_step_costs_in_checkpoints_is_written(monkeypatch):
+def test_checkpoint_seconds_per_step_are_logged(monkeypatch):
   now = [0.0]
   monkeypatch.setattr(time, "monotonic", lambda: now[0])
 

@@ -211,7 +211,7 @@ def test_preparing_compiles_nothing(folder, compiled):
 @pytest.mark.parametrize(
   "best", ["", "validation/f1_macro", "validation_ema/top1"]
 )
-def test_what_may_be_best(folder, best):
+def test_metrics_that_may_select_the_best_checkpoint(folder, best):
   parts = tiny_runs.prepare(folder, ema__decay=0.9, checkpoint__best=best)
   assert parts.best == ((best, 1) if best else None)
 

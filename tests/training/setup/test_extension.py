@@ -157,7 +157,7 @@ def test_the_schedule_may_stay_and_keep_its_last_rate(recipe, tmp_path, capsys):
   assert "lasts '7 steps' already, with --extend-sch" in capsys.readouterr().err
 
 
-def test_what_cannot_be_extended_is_refused_in_words(recipe, tmp_path, capsys):
+def test_an_impossible_extension_is_an_error(recipe, tmp_path, capsys):
   _train(recipe, tmp_path / "run")
   run = str(tmp_path / "run")
   for words, message in (

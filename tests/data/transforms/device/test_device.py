@@ -214,6 +214,6 @@ def test_keeps_shapes_and_types_of_one_grey_image(name):
     ),
   ],
 )
-def test_wrong_calls_say_what_is_right(call, message):
+def test_wrong_calls_are_explained(call, message):
   with pytest.raises(ValueError, match=message):
     make_device_transform((call,))

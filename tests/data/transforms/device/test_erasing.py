@@ -110,7 +110,7 @@ def test_erasing_covers_with_probability_p():
   assert abs(found - 0.25 * N) < 5 * np.sqrt(0.25 * 0.75 * N)
 
 
-def test_what_never_fits_is_left_out():
+def test_a_rectangle_that_never_fits_is_left_out():
   covered = _covered("random_erasing(p=1, scale=(1, 1), fill=0)", (8, 8))
   assert not covered.any()
 

@@ -120,7 +120,7 @@ def test_cutmix_has_the_areas_of_the_paper():
   assert scipy.stats.ks_2samp(found, paper).pvalue > 0.01
 
 
-def test_cutmix_loses_what_the_border_cuts_off():
+def test_cutmix_boxes_are_clipped_at_the_border():
   """A side s loses s^2 / 4 of 1, so the area is 1/2 - 1/5 + 1/48 on average."""
   found = 1 - _shares("random_cutmix(1.0)", 10000, shape=(1000, 1000))
   error = found.std() / np.sqrt(len(found))
@@ -151,7 +151,7 @@ def test_images_and_targets_agree(batch, call):
 
 @pytest.mark.parametrize("partners", ["mirror", "permutation"])
 @pytest.mark.parametrize("call", MIXTURES)
-def test_nothing_of_what_does_not_count_is_mixed_in(batch, call, partners):
+def test_masked_examples_are_not_mixed_in(batch, call, partners):
   masked = np.arange(B) % 3 == 1
   shape = (-1, 1, 1, 1)
   given = {

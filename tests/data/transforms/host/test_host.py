@@ -301,6 +301,6 @@ def test_transforms_follow_rng_alone_and_leave_their_input(call):
     ),
   ],
 )
-def test_wrong_calls_say_what_is_right(call, message):
+def test_wrong_calls_are_explained(call, message):
   with pytest.raises(ValueError, match=message):
     make_host_transform((call,))

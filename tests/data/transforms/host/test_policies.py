@@ -67,7 +67,9 @@ MEANT = (
 
 
 @pytest.mark.parametrize(("version", "magnitude", "name", "values"), MEANT)
-def test_magnitudes_mean_what_they_should(version, magnitude, name, values):
+def test_magnitudes_map_to_the_published_values(
+  version, magnitude, name, values
+):
   draws = drawn(version, magnitude=magnitude, n=1, images=1500)
   seen = collections.Counter(
     round(value, 9) for each in draws for other, value in each if other == name
@@ -167,7 +169,7 @@ def test_operations_are_applied_in_order():
   assert (together != swapped).any()
 
 
-def test_randaugment_applies_what_it_draws():
+def test_randaugment_applies_the_drawn_transforms():
   transform = policies.random_randaugment(3, magnitude=6)
   for seed in range(20):
     steps = policies.draw_randaugment(
@@ -204,6 +206,6 @@ def test_3augment_draws_each_of_three_equally_often():
     ({"fill": 300}, r"fill is 300; it must be a whole number in \[0, 255\]"),
   ],
 )
-def test_wrong_arguments_say_what_is_right(options, message):
+def test_wrong_arguments_are_explained(options, message):
   with pytest.raises(ValueError, match=message):
     lookup.bind(policies.random_randaugment, options, "here")()

@@ -33,7 +33,7 @@ def test_posterize_to_no_bits_is_black():
   assert not tone.posterize(0)(None, NOISE).any()
 
 
-def test_solarize_add_lifts_what_is_dark():
+def test_solarize_add_brightens_dark_pixels():
   values = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
   out = tone.solarize_add(100, threshold=200)(None, values).ravel()
   np.testing.assert_array_equal(out[:155], np.arange(100, 255))
