@@ -9,19 +9,19 @@ SAMPLINGS = ("uniform", "balanced")
 
 
 def make(of: dataset.Dataset, sampling: str) -> tuple[np.ndarray, ...]:
-  """Returns the examples of each class, (n_i,) int64; () is all of them alike.
+  """Returns the examples of each class, (n_i,) int64; () for uniform sampling.
 
-  Of sets of classes, an example is in the group of each of its classes, and
-  those without a class are a group of their own. Classes without an example
-  have no group.
+  If labels are sets of classes, an example is in the group of each of its
+  classes, and the examples without a class form one more group. Classes
+  without an example have no group.
 
   Args:
     of: the split; all of its labels are read.
     sampling: "uniform" or "balanced".
 
   Raises:
-    ValueError: another sampling; balanced, and labels are numbers, or the split
-      is a mixture.
+    ValueError: the sampling is unknown; or it is "balanced", and labels are
+      numbers or the split is a mixture.
   """
   if sampling not in SAMPLINGS:
     raise ValueError(lookup.unknown("data.sampling", sampling, SAMPLINGS))

@@ -24,8 +24,8 @@ class SplitSummary:
     split: the split expression, such as "train[:80%]".
     num_examples: number of examples.
     counts: class name -> number of examples, in the order of the labels; empty
-      where labels are numbers.
-    numbers: name -> (least, mean, greatest) of each number that is a label.
+      if labels are numbers.
+    numbers: name -> (smallest, mean, largest) label, if labels are numbers.
     sizes: (height, width) -> number of images, the most frequent size first;
       for at most 256 images, evenly spaced over the split.
     unreadable: id -> reason, among these 256 images.
@@ -74,8 +74,8 @@ def sample(
 
   Returns:
     Images (h, w, channels) uint8, at most 640 pixels a side, and the label of
-    each in words. Unreadable images are skipped. An image with a set of classes
-    appears once. Of numbers, the images go from the least to the greatest.
+    each image as text. Unreadable images are skipped. An image with several
+    classes appears once. If labels are numbers, images are sorted by them.
   """
   labels = dataset.labels()
   chosen = _chosen(dataset, labels, per_class)
