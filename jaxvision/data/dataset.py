@@ -89,9 +89,9 @@ def join(parts: Sequence[Range], *, split: str) -> Dataset:
     if each.class_names != ranges[0][0].class_names:
       raise ValueError(
         f"{split!r} joins {ranges[0][0].split!r} and {each.split!r} of "
-        f"{each.name}, whose classes are not the same in the same order: "
+        f"{each.name}, but their classes or the orders of the classes differ: "
         f"{', '.join(ranges[0][0].class_names[:5])}, ... and "
-        f"{', '.join(each.class_names[:5])}, ...; give them one list of classes"
+        f"{', '.join(each.class_names[:5])}, ...; use one list of classes"
       )
   return dataclasses.replace(
     ranges[0][0],
@@ -120,7 +120,7 @@ def relabel(dataset: Dataset, *, class_names: tuple[str, ...]) -> Dataset:
   if dataset.label_kind == "numbers":
     raise ValueError(
       f"{dataset.name} has the numbers {', '.join(dataset.class_names)}; "
-      f"expected {', '.join(class_names)}: name them alike, in one order"
+      f"expected {', '.join(class_names)}: use the same names in the same order"
     )
   numbers = {name: number for number, name in enumerate(class_names)}
   labels = np.asarray([numbers[name] for name in dataset.class_names], np.int64)

@@ -29,12 +29,12 @@ def make(of: dataset.Dataset, sampling: str) -> tuple[np.ndarray, ...]:
     return ()
   if of.mixture:
     raise ValueError(
-      "data.sampling is 'balanced', and data.kind is 'mixture', whose weights "
-      "decide what is drawn; use data.sampling='uniform'"
+      "data.sampling is 'balanced', and data.kind is 'mixture', which draws "
+      "examples by its weights; use data.sampling='uniform'"
     )
   if of.label_kind == "numbers":
     raise ValueError(
-      "data.sampling is 'balanced', and data.labels is 'numbers', which have "
+      "data.sampling is 'balanced', and data.labels is 'numbers', so there are "
       "no classes; use data.sampling='uniform'"
     )
   labels = of.labels()

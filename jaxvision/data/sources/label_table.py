@@ -80,7 +80,7 @@ def _read(table: pathlib.Path) -> tuple[list[str], list[Row]]:
     text = content.decode("utf-8-sig")
   except UnicodeDecodeError as error:
     raise ValueError(
-      f"{table} is no UTF-8 text ({error.reason}); write it as UTF-8"
+      f"{table} is not UTF-8 text ({error.reason}); write it as UTF-8"
     ) from error
   first, *rest = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
   columns = [labels.clean(name) for name in first]

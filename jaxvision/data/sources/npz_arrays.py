@@ -108,7 +108,7 @@ def _splits(
   if len({split.lower() for split in found}) < len(found):
     raise ValueError(
       f"{path} has the splits {', '.join(found)}, some of which differ only in "
-      "capitals; give them names that differ"
+      "capitals; give them different names"
     )
   if not found:
     raise ValueError(f"{path} has no images; expected arrays images, labels")

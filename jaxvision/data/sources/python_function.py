@@ -115,7 +115,7 @@ def _dataset(
       raise ValueError(
         f"data.kind {kind!r} returned a Dataset of label_kind "
         f"{returned.label_kind!r} for the split {split!r}, and data.labels is "
-        f"{label_kind!r}; make both the same"
+        f"{label_kind!r}; use the same value for both"
       )
     return returned
   if not isinstance(returned, tuple | list) or len(returned) not in (2, 3):

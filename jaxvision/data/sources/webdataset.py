@@ -209,8 +209,8 @@ def _refuse_ambiguous(
     if used and labels.is_number(name) and int(name) != number:
       raise ValueError(
         f"the label {name!r} is the name of class {number} in {_CLASS_NAMES} "
-        "and, as a number, another class; call the classes by words, or number "
-        "them from 0 in their order"
+        "and, as a number, another class; use words as class names, or number "
+        "the classes from 0 in their order"
       )
 
 
@@ -349,8 +349,8 @@ def _label(
       )
     except UnicodeDecodeError as error:
       raise ValueError(
-        f"{where}, .{extension} is no UTF-8 text ({error.reason}); write it as "
-        "UTF-8"
+        f"{where}, .{extension} is not UTF-8 text ({error.reason}); write it "
+        "as UTF-8"
       ) from error
     except ValueError as error:
       raise ValueError(f"{where}, .{extension}: {error}") from error

@@ -163,7 +163,7 @@ def test_mixtures_join_classes_of_sets_and_refuse_other_numbers(tmp_path):
   assert mixed.labels().sum(axis=0).tolist() == [2, 4, 2]
   assert all(label.shape == (3,) for _, label in mixed.read(range(8)))
   numbers = config("mixture", sources=parts, labels="numbers")
-  with pytest.raises(ValueError, match="name them alike"):
+  with pytest.raises(ValueError, match="use the same names in"):
     data.open_dataset(numbers, "train")
 
 

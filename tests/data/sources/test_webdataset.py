@@ -144,11 +144,11 @@ def test_slices_are_stratified(tmp_path):
   [
     ([("1.cls", b"0")], r"0\.tar, example '1' has 0 images among .*'cls'"),
     ([("1.png", b""), ("1.jpg", b""), ("1.cls", b"0")], "has 2 images"),
-    ([("1.png", b""), ("1.cls", b"caf\xe9")], "no UTF-8 text .*write it as"),
-    ([("1.png", b""), ("1.json", b'{"label": "\xe9"}')], "no UTF-8 text"),
+    ([("1.png", b""), ("1.cls", b"caf\xe9")], "is not UTF-8 text .*write it as"),
+    ([("1.png", b""), ("1.json", b'{"label": "\xe9"}')], "is not UTF-8 text"),
     ([("1.png", b"")], r"no label among its files \['png'\]; expected \.cls"),
     ([("1.png", b""), ("1.json", b"{")], r"example '1', \.json: Expecting"),
-    ([("1.png", b""), ("1.txt", b"\xff")], r"example '1', \.txt is no UTF-8"),
+    ([("1.png", b""), ("1.txt", b"\xff")], r"example '1', \.txt is not UTF-8"),
     (
       [("1.png", b""), ("1.cls", b"-1")],
       r"1\.png: the label is -1;",
