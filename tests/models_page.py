@@ -32,10 +32,10 @@ output shapes, parameters and multiply-accumulates.
   split, in percent. It is not a result of a training here.
 - The default "by name" means that the value differs between the names.
   [activations.md](activations.md) lists the activations.
-- [Beside public implementations](#beside-public-implementations) has the
-  differences of the logits.
+- [A comparison](#comparison-with-public-implementations) has the differences of
+  the logits.
 """
-_PARITY = """## Beside public implementations
+_PARITY = """## Comparison with public implementations
 
 A public implementation and the model here get the same random weights and
 images, in float32 on a CPU. The difference is the largest difference between
@@ -166,7 +166,7 @@ def _parity_table() -> str:
         f"{difference:.0e}",
       )
     )
-  header = ("case", "model", ">image", "beside", ">difference")
+  header = ("case", "model", ">image", "reference", ">difference")
   return _table(header, rows)
 
 

@@ -144,7 +144,10 @@ def test_slices_are_stratified(tmp_path):
   [
     ([("1.cls", b"0")], r"0\.tar, example '1' has 0 images among .*'cls'"),
     ([("1.png", b""), ("1.jpg", b""), ("1.cls", b"0")], "has 2 images"),
-    ([("1.png", b""), ("1.cls", b"caf\xe9")], "is not UTF-8 text .*write it as"),
+    (
+      [("1.png", b""), ("1.cls", b"caf\xe9")],
+      "is not UTF-8 text .*write it",
+    ),
     ([("1.png", b""), ("1.json", b'{"label": "\xe9"}')], "is not UTF-8 text"),
     ([("1.png", b"")], r"no label among its files \['png'\]; expected \.cls"),
     ([("1.png", b""), ("1.json", b"{")], r"example '1', \.json: Expecting"),
