@@ -1,4 +1,4 @@
-"""A gcloud that knows queued resources and their workers, for tests.
+"""A fake gcloud with queued resources and their workers, for tests.
 
 Slices live in files: in STATE each line is what the next question after the
 state of the resource is answered with, the last one for ever; so for NODE.
@@ -80,7 +80,7 @@ elif verb == "ssh":
 else:
   sys.exit(f"ERROR: (gcloud) {{kind}} {{verb}}")
 """
-# In place of the system's: makes the environment, with a python of the test.
+# Replaces the system's python3: creates the environment with a test python.
 _PYTHON3 = """
 import pathlib, shutil, sys
 if sys.argv[3:4] == ["venv"]:

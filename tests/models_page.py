@@ -1,4 +1,4 @@
-"""docs/models.md, and the table of models in the README, made from the code."""
+"""docs/models.md and the table of models in the README, from the code."""
 
 import dataclasses
 import inspect
@@ -52,7 +52,7 @@ def page() -> str:
 
 
 def readme_table() -> str:
-  """Returns a row per family: its models, their parameters, its papers."""
+  """Returns a row per family: models, parameters and papers."""
   rows = []
   for family in _families():
     specs = [models.spec(name) for name in family.VARIANTS]
@@ -128,7 +128,7 @@ def _papers(family: ModuleType) -> str:
 
 
 def _option_table(module: type, names: Sequence[str]) -> str:
-  """A row per attribute; with its default, if all of `names` have that."""
+  """A row per attribute, with its default if it is the same for all names."""
   meanings = _meanings(module)
   chosen = {key for name in names for key in models.VARIANTS[name]["options"]}
   rows = []

@@ -127,7 +127,7 @@ def test_a_vit_starts_from_one_of_the_rates_of_the_paper(dataset):
 def test_a_decay_that_only_the_schedule_scales_is_ported(
   recipe, published, batch_size
 ):
-  """There a step takes schedule * decay off, here rate * schedule * decay."""
+  """The authors use schedule * decay; here it is rate * schedule * decay."""
   config = importlib.import_module(f"jaxvision.configs.{recipe}").get_config()
   rate, decay = config.optimizer.learning_rate, config.optimizer.weight_decay
   assert rate * decay == pytest.approx(published)

@@ -1,4 +1,4 @@
-"""The experiments and benchmarks run, and measure what they say."""
+"""The experiments and benchmarks run and give the stated measurements."""
 
 import dataclasses
 import sys
@@ -86,7 +86,7 @@ def test_benchmark_gives_every_variant_every_round(step):
 
 
 def test_benchmark_compares_within_rounds(step):
-  # The second round met a busy machine, which says nothing of the loop.
+  # The second round was on a busy machine, which must not affect the result.
   plain = np.array([[1.0, 2.0], [10.0, 2.0], [1.0, 2.0]])
   seconds = {"plain": plain, "ours": plain * [[1.1, 1.05]]}
   _, row = step.table_rows("net", seconds, steps=10, batch_size=4)

@@ -1,4 +1,4 @@
-"""Tests of jaxvision.files.atomic: a file is whole or unchanged."""
+"""Tests of jaxvision.files.atomic: a file is complete or unchanged."""
 
 import errno
 import os
@@ -114,7 +114,7 @@ def test_no_more_than_the_limit_is_read(tmp_path):
     files.read_bytes(path, limit=1000)
 
 
-def test_names_that_are_no_unicode_can_be_written_as_text(tmp_path):
+def test_names_that_are_not_unicode_can_be_written_as_text(tmp_path):
   files.write_text(tmp_path / "a", os.fsdecode(b"caf\xe9\n"))
   assert (tmp_path / "a").read_text("utf-8") == "caf\\xe9\n"
 

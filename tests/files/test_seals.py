@@ -24,13 +24,13 @@ def test_sealed_content_is_read_back():
 
 
 def test_every_single_bit_counts():
-  """A flip that JSON does not notice, or reads as the same, is no damage."""
+  """A flip that does not change the JSON value is not damage."""
   text = json.dumps(seals.sealed(_CONTENT, place="here")).encode()
   same = 0
   for place in range(8 * len(text)):
     damaged = bytearray(text)
     damaged[place // 8] ^= 1 << place % 8
-    # Also JSON's errors, and those of bytes that are no text.
+    # Also errors of JSON and of the decoding of bytes.
     with contextlib.suppress(ValueError):
       assert _read(bytes(damaged)) == _CONTENT
       same += 1

@@ -142,7 +142,7 @@ def test_json_is_strict():
   assert "é" in text
 
 
-def test_names_that_are_no_unicode_come_back_from_json(tmp_path):
+def test_names_that_are_not_unicode_are_restored_from_json(tmp_path):
   name = os.fsdecode(b"caf\xe9/\xff.png")
   path = tmp_path / "a.json"
   files.write_json(path, {name: [name]})

@@ -1,4 +1,4 @@
-"""The local launcher: scripts that fail on purpose, and a training."""
+"""The local launcher, with scripts that fail and with a training."""
 
 import json
 import os
@@ -100,7 +100,7 @@ if start < 3:
   assert "restarting all 3 processes: restart 2 of 2" in caplog.text
 
 
-def test_restarts_have_an_end(tmp_path, caplog):
+def test_restarts_are_limited(tmp_path, caplog):
   code = "os.kill(os.getpid(), signal.SIGKILL)"
   assert _launch(tmp_path, code, restarts=2) == 137
   assert {len(each) for each in _said(tmp_path, "start").values()} == {3}
@@ -109,7 +109,7 @@ def test_restarts_have_an_end(tmp_path, caplog):
 
 @pytest.mark.parametrize("code", [1, 2, 3, 130])
 def test_a_permanent_failure_is_not_started_again(code, tmp_path, caplog):
-  """Not even if the others have ended before, because of it."""
+  """Also if the other processes have ended before, because of it."""
   text = f"""
 if number == 1:
   wait("gone", 0)
@@ -172,7 +172,7 @@ time.sleep(100)
   assert signal.getsignal(number) is before
 
 
-def test_the_grace_period_has_an_end(tmp_path):
+def test_processes_are_killed_after_the_grace_period(tmp_path):
   code = """
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 say("ready")
@@ -309,6 +309,6 @@ def test_a_training_whose_process_is_killed_ends_as_if_it_was_not(tmp_path):
   assert [each["step"] > 0 for each in starts] == [False, True]
 
 
-def test_launchers_have_one_face():
+def test_launchers_have_the_same_interface():
   for module in launch.LAUNCHERS.values():
     assert {"Options", "render", "launch"} <= set(vars(module))

@@ -35,7 +35,7 @@ def _mish_as_written(x):
 
 
 def _mish_slope(x):
-  """The derivative as the paper has it."""
+  """The derivative, as in the paper."""
   e = np.exp(x)
   omega = 4 * (x + 1) + 4 * e**2 + e**3 + e * (4 * x + 6)
   return e * omega / (2 * e + e**2 + 2) ** 2
@@ -55,7 +55,7 @@ def test_values(name):
 
 @every_activation
 def test_slopes_are_those_of_differences(name):
-  # Between the kinks, which are at -3, 0 and 3.
+  # Away from the kinks at -3, 0 and 3.
   x = np.linspace(-4.1, 4.3, 29)
   formula, step = _formula(name), 1e-6
   expected = [(formula(v + step) - formula(v - step)) / (2 * step) for v in x]

@@ -43,7 +43,7 @@ def _tokens(*shape, seed=0):
 
 
 def test_rotary_equals_complex_numbers():
-  """A pair is a number in the plane; half of them turn with the column."""
+  """A pair is a complex number; half of the pairs rotate with the column."""
   x = _tokens(1, 6, 2, 8)
   actual = positions.rotate(x, positions.rotary(GRID, head_size=8))
   for row in range(2):
@@ -62,8 +62,8 @@ def test_rotary_equals_complex_numbers():
           )
 
 
-def test_rotary_tells_how_far_apart_two_patches_are():
-  """Products of a query and a key depend on their displacement alone."""
+def test_rotary_products_depend_on_the_displacement():
+  """Products of a query and a key depend only on their displacement."""
   query, key = (_tokens(1, 1, 1, 8, seed=seed) for seed in (0, 1))
   angles = positions.rotary((4, 5), head_size=8)
   queries, keys = (

@@ -1,4 +1,4 @@
-"""EfficientNet: how it scales, pads, drops and starts."""
+"""EfficientNet: scaling, padding, dropout and initial values."""
 
 import functools
 

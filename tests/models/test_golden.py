@@ -1,4 +1,4 @@
-"""Our logits are those of public implementations, as they were stored.
+"""Our logits equal the stored logits of public implementations.
 
 `PYTHONPATH=tests python tests/parity/test_models.py` stores them where those
 implementations are installed.

@@ -110,7 +110,7 @@ def test_stochastic_depth_of_rate_one_silences_the_last_block_only(scan):
 
 
 def test_surviving_branches_are_not_rescaled():
-  """As in the authors' code: of a rate too small to act nothing is left."""
+  """As in the authors' code: a rate near 0 does not change the output."""
   model = _model(drop_path=1e-6)
   variables = _variables(model)
   train = jax.jit(functools.partial(model.apply, train=True))

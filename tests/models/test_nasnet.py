@@ -14,7 +14,7 @@ from jaxvision.variables import variable_shapes
 
 SMALL = {"repeats": 1, "features": 4, "stages": 2, "stem": "small"}
 
-# Most of the time here is that of compiling; this halves it.
+# Most of the time is compilation; this halves it.
 _jit = functools.partial(
   jax.jit, compiler_options={"xla_backend_optimization_level": 0}
 )

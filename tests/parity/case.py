@@ -25,7 +25,7 @@ CLASSES = 10
 
 
 def require(*packages: str) -> None:
-  """Ends a script that needs what this environment does not have."""
+  """Ends a script whose packages are not installed in this environment."""
   missing = [each for each in packages if not importlib.util.find_spec(each)]
   if missing:
     sys.exit(
@@ -64,7 +64,7 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Count:
-  """What a public implementation counts, for 1000 classes.
+  """The counts of a public implementation, for 1000 classes.
 
   Attributes:
     source: package, version, and the name there; or the arithmetic.
@@ -81,7 +81,7 @@ def create(case: Case) -> nn.Module:
 
 
 def draw(case: Case) -> Tree:
-  """Returns random variables, none of them zero or one as at the start."""
+  """Returns random variables, without the zeros and ones of the start."""
   size = case.image_size
   shapes = variable_shapes(create(case), image_shape=(size, size, 3))
   draw = functools.partial(_draw, gain=case.gain)
@@ -125,7 +125,7 @@ def difference(actual: np.ndarray, expected: np.ndarray) -> float:
   """Returns the largest difference relative to the largest logit.
 
   Raises:
-    AssertionError: the logits say nothing, being equal for both images.
+    AssertionError: the logits are equal for both images.
   """
   assert actual.shape == expected.shape
   scale = np.abs(expected).max()

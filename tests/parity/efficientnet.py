@@ -1,4 +1,4 @@
-"""EfficientNet beside timm's and torchvision's."""
+"""EfficientNet compared with timm's and torchvision's."""
 
 import functools
 

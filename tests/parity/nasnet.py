@@ -1,4 +1,4 @@
-"""NASNet-A beside Keras' and timm's.
+"""NASNet-A compared with Keras' and timm's.
 
 The CIFAR network, which neither has, is made of timm's cells, except for its
 first one. They pool otherwise than the authors' code at the border; where ours
@@ -59,7 +59,7 @@ def _keras_network(
 
 
 def _cell(identifier, repeats):
-  """Our name of a cell of Keras', which counts the first reduction cell."""
+  """Our name of a cell of Keras, which counts the first reduction cell."""
   if identifier.startswith("stem_"):
     return f"cell_stem_{int(identifier[-1]) - 1}"
   if identifier.startswith("reduce_"):
@@ -70,7 +70,7 @@ def _cell(identifier, repeats):
 
 
 def _path(layer, repeats):
-  """Our path of a layer of Keras'."""
+  """Our path of a layer of Keras."""
   path = layer
   for pattern, replacement in _KERAS_RULES:
     path = re.sub(pattern, replacement, path)
@@ -79,7 +79,7 @@ def _path(layer, repeats):
 
 
 def _weights(layer, ours, repeats):
-  """Our arrays, taken out of `ours`, in the order and layout of a layer's."""
+  """Takes the arrays of a layer out of `ours`, in its order and layout."""
   path = _path(layer.name, repeats)
   kind = type(layer).__name__
   if layer.name.startswith("adjust_bn_"):
@@ -156,7 +156,7 @@ def _timm_network(*, features=168, exact=False, classes=1000):
 
 
 def _first_cell(inputs, features):
-  """The normal cell that reads the CIFAR stem twice; timm has none such."""
+  """The normal cell that reads the CIFAR stem twice; timm has no such cell."""
   import torch
 
   from parity import torch_side

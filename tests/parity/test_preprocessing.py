@@ -1,4 +1,4 @@
-"""What torchvision and timm state of the input of their weights.
+"""The preprocessing that torchvision and timm state for their weights.
 
 Every row of published.csv that is of timm, every network of torchvision's, and
 pixels as their transforms give them. Needs `requirements-parity.txt`.
@@ -32,7 +32,7 @@ def _image(height, width):
 
 
 def _same_pixels(found, transform):
-  """Whether an image becomes the same input by both, for three shapes."""
+  """Whether both give the same input, for images of three shapes."""
   ours = data.make_host_transform(image_preprocessing.transforms(found))
   for shape in SIZES:
     image = _image(*shape)
@@ -98,7 +98,7 @@ def test_rows_of_timm():
 
 
 def test_pixels_of_timm():
-  """One row of each kind, as timm makes its input of an image."""
+  """One row of each kind, compared with the transforms of timm."""
   import timm.data
 
   kinds = {}
@@ -131,7 +131,7 @@ def test_pixels_of_timm():
   ],
 )
 def test_files_of_timm_by_their_layout(theirs, ours, tmp_path):
-  """A file of timm's default weights, of which nothing tells the name."""
+  """A file of timm's default weights under another name."""
   import timm
 
   module = timm.create_model(theirs)
@@ -145,7 +145,7 @@ def test_files_of_timm_by_their_layout(theirs, ours, tmp_path):
 
 
 def test_predictions_are_those_of_torchvision(tmp_path):
-  """A whole file, from the image to the most probable class."""
+  """The complete path from an image file to the most probable class."""
   import torch
   from torchvision import models as theirs
 

@@ -1,4 +1,4 @@
-"""Random damage to .safetensors: what the package refuses is refused here."""
+"""Random damage to .safetensors: this package refuses the same files."""
 
 import json
 import struct
@@ -29,7 +29,7 @@ def _right(rng):
 
 
 def _change(rng, header):
-  """Changes one thing in place."""
+  """Changes one part in place."""
   name = list(header)[rng.integers(len(header))]
   entry = header[name]
   value = _VALUES[rng.integers(len(_VALUES))]
@@ -82,7 +82,7 @@ def _reads(path):
   return True
 
 
-def test_the_same_damage_is_noticed(tmp_path):
+def test_the_same_damage_is_detected(tmp_path):
   rng = np.random.default_rng(0)
   path = tmp_path / "some.safetensors"
   accepted = 0

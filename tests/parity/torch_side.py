@@ -18,7 +18,7 @@ Tree = Any
 # (regular expression of their key, replacement that gives our path)
 Rules = Sequence[tuple[str, str]]
 
-# What batch normalisation is called there and here.
+# The names of the variables of batch normalisation in torch and here.
 _LEAVES = (
   (r"\.running_mean$", "/mean"),
   (r"\.running_var$", "/var"),

@@ -53,7 +53,7 @@ def test_the_size_of_the_state_follows_from_the_shapes(folder):
   count = _KERNELS + _BIASES
   assert figures.state["parameters"] == 4 * count
   assert figures.state["average"] == 4 * count
-  # Two moments, and a step or two.
+  # Two moments, and one or two step counters.
   assert 0 <= figures.state["optimizer"] - 2 * 2 * count <= 16
   assert figures.state["batch"] == 16 // 8 * (16 + 4 + 4)
 
@@ -78,7 +78,7 @@ def test_whole_state_sends_two_gradients(folder, devices):
 
 
 def test_split_state_gathers_parameters_and_nothing_else(folder):
-  """For the forward and, but for the first layer, the backward pass.
+  """For the forward pass and, except in the first layer, the backward pass.
 
   XLA:CPU has no reduce-scatter: it all-reduces gradients.
   """

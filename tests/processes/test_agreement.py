@@ -1,6 +1,6 @@
 """One process alone; several real ones are in test_many_processes.py.
 
-What many say is put in their mouths here.
+Here the texts of several processes are simulated.
 """
 
 import json
@@ -12,7 +12,7 @@ from jaxvision.processes import agreement
 
 @pytest.fixture
 def others(monkeypatch):
-  """others(function): gives the texts of three other processes."""
+  """others(function): the function gives the texts of three other processes."""
 
   def speak(function):
     monkeypatch.setattr(agreement.jax, "process_count", lambda: 4)
@@ -23,7 +23,7 @@ def others(monkeypatch):
   return speak
 
 
-def test_alone_it_is_first_and_agrees_with_itself(tmp_path):
+def test_a_single_process_is_first_and_agrees(tmp_path):
   assert agreement.is_first()
   assert agreement.texts("a") == ["a"]
   assert agreement.first(lambda: (1, 2)) == (1, 2)
@@ -39,7 +39,7 @@ def test_a_single_process_raises_the_original_error():
     agreement.first(fail)
 
 
-def test_of_many_an_error_of_the_first_is_that_of_all(others):
+def test_all_processes_raise_the_error_of_the_first(others):
   others(lambda process: "{}")
 
   def fail():

@@ -41,8 +41,8 @@ def test_only_writes_given_up_are_not_reported(monkeypatch):
   assert reported == [other]
 
 
-def test_orbax_is_quiet_and_others_may_speak(caplog):
-  """The place in the code that a message is from decides."""
+def test_orbax_is_quiet_and_other_messages_are_shown(caplog):
+  """The file in which a message is logged decides."""
   console.quiet_orbax()
   console.quiet_orbax()
   absl = logging.getLogger("absl")
@@ -100,7 +100,7 @@ def _prints():
 
 
 def test_only_known_files_print_directly():
-  """These files print by themselves, but only numbers and words of ours."""
+  """These files print directly, but only numbers and our own words."""
   assert set(_prints()) == {
     "cli/main.py",
     "cli/tables.py",

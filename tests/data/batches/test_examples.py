@@ -102,7 +102,7 @@ def test_images_of_too_many_pixels_are_unreadable_others_are_not():
         assert readable or "more than data.max_pixels=11" in str(image)
 
 
-def test_want_of_memory_is_a_matter_of_the_image():
+def test_a_lack_of_memory_marks_the_image_unreadable():
   def starve(rng, image):
     if image[0, 0, 0] == 1:
       raise MemoryError
@@ -154,7 +154,7 @@ def test_unreadable_images_are_counted_and_named_once(caplog):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.24])
-def test_more_than_the_share_is_an_error(share):
+def test_too_many_unreadable_images_are_an_error(share):
   found, _ = make([encoded(0)] * 4, max_unreadable=share)
   with pytest.raises(
     decoding.UnreadableImage, match=r"1 of 4 images .*file1: not an image"
@@ -203,7 +203,7 @@ def test_arrays_must_have_the_channels_of_the_config():
     fetch(make([image], channels=3)[0], [0])
 
 
-def test_each_examples_has_a_cache_of_its_own():
+def test_each_examples_has_a_separate_cache():
   found, _ = make([encoded(0)])
   other = dataclasses.replace(found, cache={}, unreadable={})
   fetch(found, [0])

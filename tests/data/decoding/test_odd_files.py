@@ -20,7 +20,7 @@ NUMBER = 12  # images that are fine
 
 @pytest.fixture(autouse=True)
 def no_hang():
-  """What waits for a pipe would wait for ever."""
+  """A reader that waits for a pipe would wait forever."""
 
   def stop(number, frame):
     raise TimeoutError("it hangs")

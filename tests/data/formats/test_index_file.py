@@ -23,7 +23,7 @@ def files(tmp_path):
 
 
 class Builder:
-  """Counts how often it is asked."""
+  """Counts its calls."""
 
   def __init__(self):
     self.calls = 0

@@ -15,7 +15,7 @@ from jaxvision import data
 from jaxvision.data import preparation
 from jaxvision.data.sources import prepared
 
-# name -> what writes it, and its classes
+# name -> the function that writes it, and its classes
 PUBLISHED = {
   "cifar10": (published_archives.cifar, 10),
   "cifar100": (functools.partial(published_archives.cifar, classes=100), 100),

@@ -33,7 +33,7 @@ def test_missing_data_name_the_file_and_the_command(data_dir, name, message):
     data.open_dataset(config("tfds", name, data_dir=data_dir), "train")
 
 
-def test_our_own_data_set_names_our_own_command(tmp_path):
+def test_the_error_names_the_command_that_prepares_the_data_set(tmp_path):
   with pytest.raises(FileNotFoundError) as caught:
     data.open_dataset(config("tfds", "digits", data_dir=tmp_path), "train")
   assert str(tmp_path / "digits" / "VERSION") in str(caught.value)

@@ -107,7 +107,7 @@ def test_a_function_of_a_package(tmp_path, monkeypatch):
 
 
 def test_worker_processes_get_the_returned_source(write):
-  """Other processes cannot import a module that is no package's."""
+  """Other processes cannot import the module by its name."""
   kind = write("""
     def load(name):
       return data.Dataset(
@@ -150,7 +150,7 @@ def test_other_results_are_explained(write, body, message):
     opened(kind)
 
 
-def test_files_and_functions_that_are_not_there(write, tmp_path):
+def test_missing_files_and_functions_are_errors(write, tmp_path):
   kind = write("def laod(name):\n  return None\n")
   with pytest.raises(ValueError, match=r"no function 'load'; it has .*laod"):
     opened(kind)

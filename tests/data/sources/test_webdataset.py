@@ -15,7 +15,7 @@ def opened(name, split="train", **changes):
 
 
 def shard(path, labels, *, extension="cls", first=0, image="png"):
-  """Image i has the i-th label, as the content of a file."""
+  """Writes a shard; image i has the i-th label as the content of a file."""
   path.parent.mkdir(parents=True, exist_ok=True)
   members = []
   for number, label in enumerate(labels):
@@ -196,7 +196,7 @@ def test_members_are_listed_once(tmp_path, monkeypatch):
 def test_numbers_or_names_is_one_decision_for_all_splits(
   tmp_path, odd_in, caplog
 ):
-  """Of numbers up to 10 and one word, each label keeps its own class."""
+  """With numbers up to 10 and one word, each label is a separate class."""
   texts = {"train": ["10", "2", "7"], "val": ["2", "10", "7"]}
   texts[odd_in] = [*texts[odd_in], "dog"]
   for split, labels in texts.items():
@@ -233,7 +233,7 @@ def test_the_error_of_an_invalid_label_names_the_file(
     *('{"label": NaN}', '{"label": ""}', '{"label": " "}', "[" * 100_000),
   ],
 )
-def test_json_that_is_no_label_is_refused_with_its_file(tmp_path, label):
+def test_the_error_of_an_invalid_json_label_names_the_file(tmp_path, label):
   shard(tmp_path / "0.tar", ["1", label], extension="json")
   with pytest.raises(ValueError, match=r"0\.tar, example '001', \.json"):
     opened(tmp_path)
@@ -267,7 +267,7 @@ def test_one_wrong_label_does_not_make_a_billion_classes(tmp_path, label):
     opened(tmp_path)
 
 
-def test_a_label_far_above_the_others_is_said(tmp_path, caplog):
+def test_a_label_far_above_the_others_gives_a_warning(tmp_path, caplog):
   shard(tmp_path / "0.tar", ["0", "5000", "1"])
   assert len(opened(tmp_path).class_names) == 5001
   assert "the largest label is 5000" in caplog.text and "001.png" in caplog.text
@@ -312,7 +312,7 @@ def test_shards_are_never_training_data_by_mistake(tmp_path, names, message):
     opened(tmp_path)
 
 
-def test_shards_of_several_names_are_said_to_be_training_data(tmp_path, caplog):
+def test_shards_of_several_names_give_a_warning(tmp_path, caplog):
   shard(tmp_path / "tr-0.tar", ["0"])
   shard(tmp_path / "te-0.tar", ["0"])
   assert opened(tmp_path).num_examples == 2

@@ -1,6 +1,6 @@
-"""The benchmark of kills does what it plans, and notices what is not the same.
+"""The benchmark of kills follows its plan and detects any difference.
 
-Its whole, with two processes and two kills, is a slow test.
+The complete benchmark, with two processes and two kills, is a slow test.
 """
 
 import collections

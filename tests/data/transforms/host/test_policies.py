@@ -44,7 +44,7 @@ def test_timm_leaves_out_half():
   assert stats.chisquare(lengths, (1000, 2000, 1000)).pvalue > 0.001
 
 
-# What each version makes of a magnitude, by its formulas: authors' code (16
+# The value of each version for a magnitude, by its formulas: authors' code (16
 # operations), torchvision (14; 10 here are 30 there) and timm.
 MEANT = (
   ("google", 15, "rotate", {45, -45}),
@@ -183,7 +183,7 @@ def test_randaugment_applies_the_drawn_transforms():
 
 def test_3augment_draws_each_of_three_equally_often():
   rng = np.random.default_rng(0)
-  # Without jitter to speak of, the three can be told apart.
+  # With very little jitter, the three can be distinguished.
   transform = policies.random_3augment(color_jitter=1e-9)
   kinds = collections.Counter()
   for _ in range(1500):

@@ -6,7 +6,7 @@ from jaxvision.data.transforms.host import tone
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (30, 40, 3), np.uint8)
-# Few values, far from black and white, and differently so in each channel.
+# Few values, far from black and white, with other values in each channel.
 NARROW = (60 + NOISE // np.array((2, 5, 9), np.uint8)).astype(np.uint8)
 EVEN = np.full((30, 40, 3), 77, np.uint8)
 
