@@ -279,7 +279,7 @@ def takes_configs(root: Path, *, anywhere: bool = False) -> list[str]:
   """Functions below the setup, in the step or in the loop that take a config.
 
   A config is a parameter of this name, or one that is annotated so; `.config`
-  of an object is one, too. `anywhere` lists those that may, too.
+  of an object is one, too. `anywhere` lists more files that may take configs.
   """
   wrong = []
   for path in modules(root):

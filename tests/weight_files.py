@@ -1,4 +1,4 @@
-"""Files of weights for tests: random ones, those of libraries, damaged ones."""
+"""Weight files for tests: random, of libraries, and damaged."""
 
 import struct
 
@@ -10,7 +10,7 @@ from jaxvision.weights import files
 
 
 def random_variables(model, image_size, *, seed=0):
-  """Values that are all different; variances are positive."""
+  """Variables whose values all differ; variances are positive."""
   sides = (image_size,) * 2 if isinstance(image_size, int) else image_size
   shape = (*sides, 3)
   template = trees.flatten(variable_shapes(model, image_shape=shape))
@@ -22,7 +22,7 @@ def random_variables(model, image_size, *, seed=0):
   return trees.unflatten(leaves)
 
 
-# What tells each layout, and what tells the size and the number of classes.
+# Keys that identify each layout, the size and the number of classes.
 KEYS = {
   "vit torchvision": {
     "encoder.layers.encoder_layer_0.ln_1.weight": (8,),

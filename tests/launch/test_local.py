@@ -17,8 +17,8 @@ from jaxvision import launch
 from jaxvision.launch import job as jobs
 from jaxvision.launch import local
 
-# What every stand-in knows: its number, how often it was started, and words
-# for the test, which are a file each.
+# The start of every script: its number, its number of starts, and functions
+# that exchange words with the test, one file per word.
 _HEAD = """
 import os, pathlib, signal, sys, time
 number = int(os.environ["JAXVISION_PROCESS_ID"])

@@ -48,7 +48,7 @@ def test_one_live_line_in_a_terminal(monkeypatch):
   assert "\x1b[" in text
   assert "train/loss 0.5000" in text
   assert "10/10" in text
-  # Only the line as it ends is followed by a new one.
+  # Only the last form of the line is followed by a line break.
   assert text.count("\n") == 1
 
 

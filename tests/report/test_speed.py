@@ -1,4 +1,4 @@
-"""The section on speed, as a reader of the page finds it."""
+"""The section on speed of the page."""
 
 import json
 
@@ -73,6 +73,6 @@ def test_unknown_figures_are_left_out(bare):
     assert name not in page.text
 
 
-def test_a_run_that_notes_no_step_times_has_no_section(bare):
+def test_a_run_without_step_times_has_no_section(bare):
   page = _page(bare, [{"step": 1, "images_per_second": 5.0}], {})
   assert "Speed" not in page.text

@@ -22,7 +22,7 @@ def test_layer_table():
 
 
 def _rows_of_block(block):
-  """For two tokens: each of them with each, for weights and for means."""
+  """For two tokens: products of all pairs, for weights and for means."""
   return [
     (block, (1, 2, 6), 0, 2 * 2 * 2 * 6),
     (f"{block}/value", (1, 2, 6), 6 * 6 + 6, 2 * 6 * 6),

@@ -116,7 +116,7 @@ def test_the_penalty_is_minimised_but_not_reported():
 
 
 class Twice(nn.Module):
-  """A classifier, and one that is only there in training."""
+  """A classifier, and an auxiliary classifier that exists only in training."""
 
   num_classes: int = 3
 
@@ -164,7 +164,7 @@ def test_the_transform_gets_normalised_images_and_distributions():
   images = (batch["image"] / 255.0 - MEAN[0]) / STD[0]
   np.testing.assert_allclose(seen[0]["image"], images, rtol=1e-5, atol=1e-6)
   np.testing.assert_array_equal(seen[0]["targets"], np.eye(3)[batch["label"]])
-  # What it returns is what the model sees: now only the bias is left.
+  # The model gets the result of the transform: now only the bias is left.
   bias = np.asarray(params["head"]["bias"])
   log_p = bias - np.log(np.exp(bias).sum())
   expected = -log_p[batch["label"]].sum()

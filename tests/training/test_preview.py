@@ -1,4 +1,4 @@
-"""A preview shows what the model gets, byte for byte."""
+"""A preview shows the inputs of the model, byte for byte."""
 
 import functools
 
@@ -20,7 +20,7 @@ TRANSFORMS = (
 
 
 class Witness(nn.Module):
-  """A linear model that keeps what it was given."""
+  """A linear model that stores its inputs."""
 
   num_classes: int
 
@@ -31,7 +31,7 @@ class Witness(nn.Module):
 
 
 def trained_on(config, step):
-  """(images, targets) that a step of the training gives to model and loss."""
+  """(images, targets) of the model and the loss in a training step."""
   split = setup.open_splits(config)["train"]
   batch = setup.make_batches(config, split, train=True).at(step)
   model, kept = Witness(len(split.class_names)), []

@@ -1,4 +1,4 @@
-"""Files of weights imply how images become their input.
+"""Weight files imply the preprocessing of images.
 
 The expected values are those that torchvision and timm state themselves;
 tests/parity/test_preprocessing.py reads all of them from the installed
@@ -179,7 +179,7 @@ def test_grey_files_get_averages(tmp_path):
   assert "1 channels" in found.notes[0]
 
 
-def test_small_stems_are_of_no_published_file(tmp_path):
+def test_small_stems_have_no_published_preprocessing(tmp_path):
   keys = KEYS["resnet"] | {"conv1.weight": (8, 3, 3, 3)}
   path = write(tmp_path / "model.safetensors", keys)
   (*_, note) = weights.preprocessing(path, "resnet18").notes

@@ -91,7 +91,7 @@ def _function(model):
 
 
 @pytest.mark.parametrize("name, shapes, options, layout", _all_layouts())
-def test_the_same_model_comes_back_without_being_told(
+def test_the_same_model_is_restored_without_arguments(
   name, shapes, options, layout, tmp_path
 ):
   model = models.create(name, num_classes=5, **{**shapes, **options})
@@ -123,7 +123,7 @@ def test_a_variant_that_a_layout_cannot_store_is_refused(
 
 
 def test_implied_options_are_not_written(tmp_path):
-  """A file of the network that the library has is as the library writes it."""
+  """A file of a network of the library is equal to the library's own file."""
   for name, options, layout in (
     ("vit_ti16", {**VIT, "pool": "mean"}, "timm"),
     ("resnet18", {}, "timm, torchvision"),
@@ -137,7 +137,7 @@ def test_implied_options_are_not_written(tmp_path):
     assert files.note(files.open_file(path)) == "", layout
 
 
-def test_other_readers_have_to_be_told_which_is_said(tmp_path, caplog):
+def test_a_warning_lists_the_options_for_other_readers(tmp_path, caplog):
   model = models.create("vit_ti16", num_classes=5, **VIT)
   path = tmp_path / "file.safetensors"
   variables = random_variables(model, 32)
@@ -151,7 +151,7 @@ def test_other_readers_have_to_be_told_which_is_said(tmp_path, caplog):
 
 
 def test_the_note_is_passed_over_by_numpy_and_safetensors(tmp_path):
-  """The arrays are the same as without it, and in front of it."""
+  """The arrays are the same as without the note, and precede it."""
   model = models.create("vit_ti16", num_classes=5, **VIT, positions="rotary")
   variables = random_variables(model, 32)
   path = tmp_path / "file.npz"
@@ -164,7 +164,7 @@ def test_the_note_is_passed_over_by_numpy_and_safetensors(tmp_path):
 @pytest.mark.parametrize("classes", [3, 8])
 @pytest.mark.parametrize("layout", weights.layouts("vgg11"))
 def test_a_layer_behind_the_classifier_is_refused(layout, classes, tmp_path):
-  """torchvision and timm have the third Dense layer for the classifier."""
+  """In torchvision and timm the third Dense layer is the classifier."""
   options = {"features": 2, "hidden": (6, 4, 8)}
   model = models.create("vgg11", num_classes=classes, **options)
   path = tmp_path / "file.safetensors"
@@ -290,7 +290,7 @@ def test_a_run_is_converted_with_all_its_options(suffix, run, tmp_path):
 
 
 def test_options_of_the_training_exist():
-  """A name that no model has would hide one that it was renamed to."""
+  """An outdated name in the list would hide a renamed option."""
   fields = {
     field.name
     for variant in models.VARIANTS.values()

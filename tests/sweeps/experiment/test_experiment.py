@@ -49,7 +49,7 @@ def test_a_file_defines_an_experiment(tmp_path):
     ),
   ],
 )
-def test_a_key_or_value_that_the_config_does_not_take(tmp_path, space, message):
+def test_a_key_or_value_that_the_config_rejects(tmp_path, space, message):
   with pytest.raises(ValueError, match=message):
     sweeps.load(_write(tmp_path, space))
 

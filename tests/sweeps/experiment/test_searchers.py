@@ -21,7 +21,7 @@ def _plan(searcher, draws=4, space=_SPACE, **options):
 
 
 @pytest.mark.parametrize("searcher", ["random", "quasi_random"])
-def test_each_draw_meets_all_that_is_crossed(searcher):
+def test_each_draw_is_combined_with_all_crossed_values(searcher):
   plan = _plan(searcher)
   assert len(plan) == 4 * 2 * 3
   for draw in range(4):

@@ -1,4 +1,4 @@
-"""Programs that differ in numbers are one, to rounding; others are not."""
+"""Programs that differ only in numbers become one, equal up to rounding."""
 
 import flax.linen as nn
 import jax
@@ -17,7 +17,7 @@ def _programs(make, settings, *arguments):
 
 
 def _together(make, settings, *arguments):
-  """Results of all, from one program, each on the same arguments."""
+  """The results of all programs, from one program with the same arguments."""
   lifted = jaxpr.lift(_programs(make, settings, *arguments))
   flat = jax.tree.leaves(arguments)
   found = jax.jit(
@@ -37,7 +37,7 @@ def _assert_same(make, settings, *arguments, rtol=1e-6):
 
 def test_numbers_that_python_uses_first_come_out_right():
   def make(rate):
-    # Compared, inverted, put to a power: as Python floats are.
+    # The Python floats are compared, inverted and raised to a power.
     if not 0 < rate < 1:
       raise ValueError
     return lambda x: (1 - rate) * x + rate**0.5 / (1 / rate)
