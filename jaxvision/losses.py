@@ -435,7 +435,7 @@ def _errors(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 def _violations(
   logits: jax.Array, targets: jax.Array, delta: float
 ) -> jax.Array:
-  """(b, k): by how much each class violates the margin."""
+  """(b, k) the amount by which each class violates the margin."""
   logits = logits.astype(jnp.float32)
   score = jnp.sum(targets * logits, axis=-1, keepdims=True)
   return jnp.maximum(logits - score + delta, 0.0)

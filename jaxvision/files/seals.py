@@ -21,7 +21,7 @@ def sealed(content: Mapping[str, Any], *, place: str) -> dict[str, Any]:
 
   Args:
     content: a JSON object.
-    place: what the content belongs to, such as "the record of step 240".
+    place: the place of the content, such as "the record of step 240".
   """
   return {**content, _KEY: _digest(content, place)}
 
