@@ -1,8 +1,8 @@
 """A fake gcloud with queued resources and their workers, for tests.
 
-Slices live in files: in STATE each line is what the next question after the
-state of the resource is answered with, the last one for ever; so for NODE.
-Workers are folders in which commands for them are really run.
+Slices are files. Each line of STATE is the answer to one request for the state
+of the resource; the last line is repeated forever. NODE is the same for the
+node. Workers are folders in which their commands are executed.
 """
 
 import pathlib
@@ -94,11 +94,11 @@ def write(folder: pathlib.Path, code: str) -> pathlib.Path:
 
   Args:
     folder: gets `bin`, and `cloud` with the files of the slices.
-    code: of the python that the workers run the job with.
+    code: code of the python with which the workers run the job.
 
   Returns:
-    The folder `cloud`. Each `future-N` in it is the states of the resource and
-    of the node, a line each, that the Nth request will have.
+    The folder `cloud`. Its file `future-N` has the states of the resource and
+    of the node after the Nth request, one line each.
   """
   programs, cloud = folder / "bin", folder / "cloud"
   programs.mkdir()

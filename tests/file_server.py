@@ -18,7 +18,7 @@ class Site:
     files: name -> content; may be changed while it runs.
     cuts: the next answers break off after these numbers of bytes.
     statuses: status codes of the next answers, which then have no file.
-    ranges: per answered request the `Range` that was asked for, or "".
+    ranges: the requested `Range` of each answered request, or "".
   """
 
   url: str
@@ -34,7 +34,7 @@ def serve(files: dict[str, bytes], *, resumes: bool = True) -> Iterator[Site]:
 
   Args:
     files: name -> content.
-    resumes: whether it knows ranges, and tells versions apart.
+    resumes: whether the server supports ranges and versions.
   """
   site = Site("", dict(files), [], [], [])
 

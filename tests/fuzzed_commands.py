@@ -4,8 +4,8 @@
 
 writes a line of JSON before each command, {"begins": i}, and one after it:
 {"code", "output", "raised", "kilobytes"}. The memory of the process is
-limited, and a command that takes too long is ended by an alarm. What the
-process printed last tells which command has ended it.
+limited, and an alarm ends a command that takes too long. The last printed line
+shows which command ended the process.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """The rules of the house, as functions that list violations.
 
-Each takes the folder of a package and returns sentences, none where the rule
-holds, so that a test can plant a fault in a copy. Files are read by `ast`;
-imports inside functions count.
+Each takes the folder of a package and returns sentences, one per violation, so
+that a test can insert a violation into a copy. Files are read by `ast`. Imports
+inside functions are included.
 """
 
 import ast

@@ -1,9 +1,8 @@
 """Small data sets in the layout of published large data sets.
 
-Each function writes the files of one data set into a folder, of a few images
-each, and returns {split: [(file name, label, pixels or bytes)]} of what is in
-them. The images differ from each other, and the JPEG among them from what
-encoding it again would give.
+Each function writes the files of one data set with a few images into a folder,
+and returns their content, {split: [(file name, label, pixels or bytes)]}. All
+images differ from each other, and JPEG files differ from their re-encoding.
 """
 
 import gzip

@@ -1,7 +1,7 @@
 """A real SLURM of one node on this machine, for the time of a test.
 
-Debian: apt-get install --no-install-recommends slurm-wlm munge. All files lie
-in one folder, all daemons listen on the loopback, and run as who tests.
+Debian: apt-get install --no-install-recommends slurm-wlm munge. All files are
+in one folder. All daemons listen on the loopback and run as the current user.
 """
 
 import contextlib

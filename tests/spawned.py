@@ -1,8 +1,8 @@
 """`jaxvision` commands as separate processes, which tests kill or stop.
 
-They are forked from a server that has imported everything and done nothing
-else, so that starting one costs what the run costs and not the imports. Each
-is a whole process: it has its own devices, signals and open files.
+They are forked from a server that has imported all modules and done nothing
+else, so a start does not repeat the imports. Each command is a complete
+process with its own devices, signals and open files.
 """
 
 import atexit
@@ -85,8 +85,8 @@ def start(
 ) -> Command:
   """Starts `jaxvision ARGUMENTS` on virtual CPU devices.
 
-  The variables are added to the environment as it is now: the server has that
-  of its own start.
+  The variables are added to the current environment, because the server has the
+  environment of its own start.
   """
   environment = {**os.environ, **(variables or {})}
   process = _SERVER.Process(
@@ -107,8 +107,8 @@ def start_group(
 ) -> list[Command]:
   """Starts processes of one run, each with its own `jaxvision ARGUMENTS`.
 
-  Process 3 writes to "output_3.txt" where `output` is "output.txt". Where there
-  are no arguments for a process, it is missing.
+  If `output` is "output.txt", process 3 writes to "output_3.txt". A process
+  without arguments is not started.
   """
   with socket.create_server(("127.0.0.1", 0)) as free:
     port = free.getsockname()[1]

@@ -1,8 +1,8 @@
 """Hundreds of damaged files and odd configs: they are refused or read.
 
-Of each command it is asserted: no crash, no hang, no traceback, bounded memory,
-and that an error names the file. The seeds are fixed, so that a failure comes
-again.
+The tests assert for each command: no crash, no hang, no traceback, bounded
+memory, and errors that name the file. The seeds are fixed, so that failures can
+be reproduced.
 """
 
 import io
@@ -97,7 +97,7 @@ def test_images(kind, tmp_path):
       (folder / "train" / label / "good.png").write_bytes(good)
     for each in range(60):
       content = _encoded(kind, "L" if each % 3 == 0 else "RGB", rng)
-      # The name need not say what is inside.
+      # The name does not have to match the content.
       suffix = (kind.lower(), "jpg", "png")[each % 3].replace("jpeg", "jpg")
       path = folder / "train" / "a" / f"{each}.{suffix}"
       path.write_bytes(mutations.damaged(content, rng))

@@ -1,9 +1,9 @@
 """Folders and files of an earlier commit still work: see kept/README.md.
 
-Training runs in processes of one device, as the kept runs did. On the machine
-and with the jax that made the kept files, the numbers must be the same bits.
-On others they must agree to the rounding of float32, which the steps of a
-training enlarge.
+Training runs in processes of one device, like the kept runs. On the same
+machine and with the same jax, the numbers must be equal bit for bit. Otherwise
+they must agree up to the rounding of float32, which the steps of a training
+amplify.
 """
 
 import json
@@ -32,7 +32,7 @@ _TRAINED = 1e-3  # Relative, after the steps of a training.
 def kept(tmp_path, monkeypatch):
   """A copy of the kept files, in which the commands run.
 
-  It belongs to an account that has typed nothing so far.
+  It belongs to an account that trusts no code so far.
   """
   monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path / "account"))
   monkeypatch.setenv("TFDS_DATA_DIR", spawned.prepared_digits())

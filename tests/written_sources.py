@@ -1,7 +1,7 @@
 """One small data set, written in each supported layout.
 
-Each function writes the images of CONTENTS below a folder and returns the
-`data.Source` that opens them.
+Each function writes the images of CONTENTS into a folder and returns the
+`data.Source` of the result.
 """
 
 import io

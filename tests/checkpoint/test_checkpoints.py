@@ -1,6 +1,6 @@
 """Tests of checkpoints: they are exact and verified, and one is always kept.
 
-No test starts a process; files of killed processes are written by the tests.
+The tests start no processes; they write the files of killed processes.
 """
 
 import contextlib

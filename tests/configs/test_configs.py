@@ -283,7 +283,7 @@ def test_the_default_model_exists():
 def _documented(source: str) -> set[str]:
   """The keys that an assignment gives a value to, below a comment.
 
-  A comment may stand above several keys in a row.
+  A comment may be above several consecutive keys.
   """
   found, is_commented = set(), False
   for line in map(str.strip, source.splitlines()):
@@ -306,9 +306,9 @@ def test_every_key_has_a_comment_above_it():
 def _reads(source: str) -> set[str]:
   """The config keys that a source reads, as "section.key".
 
-  Understood are config.section.key, data_config.key, the same of a name that
-  was assigned config.section, and config.section[name] in a function that
-  writes the possible names out.
+  The recognised forms are config.section.key, data_config.key, the same for a
+  variable with the value config.section, and config.section[name] in a function
+  that contains the possible names.
   """
   tree = ast.parse(source)
   found = set()

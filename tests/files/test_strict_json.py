@@ -1,7 +1,7 @@
 """Tests of jaxvision.files.strict_json: a number that is not finite is null.
 
-`json.dumps` writes NaN and Infinity, which other readers refuse. So all JSON
-files are written through `files`; the exceptions are listed with a reason.
+`json.dumps` writes NaN and Infinity, which other readers refuse. Therefore all
+JSON files are written by `files`; the exceptions are listed with a reason.
 """
 
 import ast

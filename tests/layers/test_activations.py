@@ -1,6 +1,6 @@
 """Activations: values and slopes from the formulae of docs/activations.md.
 
-The page itself is run too.
+The code of the page is run too.
 """
 
 import math

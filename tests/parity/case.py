@@ -1,7 +1,7 @@
 """One comparison: our network, its random weights and images, and a reference.
 
-Weights and images are drawn with numpy, each array from its path alone, so that
-they can be drawn again wherever logits that were stored are compared.
+Weights and images are drawn with numpy. Each array depends only on its path, so
+tests can draw the same arrays again and compare stored logits.
 """
 
 import dataclasses
@@ -44,13 +44,13 @@ class Case:
       implementation, given our variables; imports it when called.
     image_size: side of the images.
     options: of `models.create`.
-    golden: whether the reference's logits are stored, and compared with where
-      the public implementation is not installed.
+    golden: whether the reference's logits are stored, for comparisons without
+      the public implementation.
     gain: variance of the kernels times their fan-in; larger for deep networks
-      whose activations and gates damp what the image changes, smaller where
-      the logits would grow too large.
-    against: package, version, and the name there; empty where it is what the
-      model's `Count` names.
+      whose activations and gates reduce the effect of the image, smaller if
+      the logits would be too large.
+    against: package, version, and the name there; empty for the source of the
+      model's `Count`.
   """
 
   model: str

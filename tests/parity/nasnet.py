@@ -1,8 +1,8 @@
 """NASNet-A compared with Keras' and timm's.
 
-The CIFAR network, which neither has, is made of timm's cells, except for its
-first one. They pool otherwise than the authors' code at the border; where ours
-is asked for the latter, timm's strided means are replaced.
+Neither has the CIFAR network. It is built from timm's cells, except for its
+first cell. timm pools differently at the border than the authors' code. For a
+comparison with the authors' form, timm's strided means are replaced.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """The preprocessing that torchvision and timm state for their weights.
 
-Every row of published.csv that is of timm, every network of torchvision's, and
-pixels as their transforms give them. Needs `requirements-parity.txt`.
+Compares every row of timm in published.csv, every network of torchvision, and
+the pixels after their transforms. Needs `requirements-parity.txt`.
 """
 
 import numpy as np

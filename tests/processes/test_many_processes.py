@@ -1,7 +1,7 @@
 """Runs of several real processes, which start, fail and stop together.
 
-All listen on 127.0.0.1 only. "The same" is the fingerprint of the whole final
-state where the topology is the same, and close where it is another.
+All listen on 127.0.0.1 only. "The same" means an equal fingerprint of the final
+state if the topology is the same, and close numbers otherwise.
 """
 
 import functools

@@ -1,11 +1,11 @@
 """Damaged and hostile weight files, compared with refusals of the libraries.
 
-Whether the safetensors package loads a header is stored here; it was asked by
+The results of the safetensors package for each header are stored here, from
 
   PYTHONPATH=tests python tests/weights/test_damaged.py
 
-and is asked again, with thousands of random changes, in
-tests/parity/test_weights_damaged.py. numpy is at hand for .npz.
+tests/parity/test_weights_damaged.py compares with the package again, with
+thousands of random changes. The oracle for .npz is numpy.
 """
 
 import io
@@ -195,7 +195,7 @@ def _bomb(path, count):
 def _in_little_memory(command):
   """Runs a command in a shell that limits its memory to 3 GB.
 
-  With a preexec_fn this process would fork, of which jax warns.
+  A preexec_fn would fork this process, and jax warns of forks.
   """
   limited = 'ulimit -v 3145728; exec "$@"'  # KiB
   return subprocess.run(

@@ -1,12 +1,12 @@
 """Files in the layouts of timm and torchvision, and the logits of both.
 
-The networks are small, their weights are a formula of the position in the
-array, and the images too: what is stored are the logits, printed by
+The networks are small. Weights and images are a formula of the position in the
+array. Only the logits are stored, as printed by
 
   PYTHONPATH=tests python tests/weights/test_oracles.py
 
-where timm and torchvision are installed; tests/parity/test_weights.py builds
-whole networks anew.
+if timm and torchvision are installed. tests/parity/test_weights.py builds
+complete networks.
 """
 
 import functools

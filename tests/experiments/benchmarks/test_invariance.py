@@ -1,7 +1,7 @@
 """The benchmark of invariance compares equal runs and finds no difference.
 
-Float tolerance is here 1e-5 of the largest number of an array after 4 steps,
-and 0.02 where the products are of bfloat16, whose numbers have 8 bits.
+The tolerance is 1e-5 of the largest number of an array after 4 steps, and 0.02
+for products in bfloat16, whose numbers have 8 bits.
 """
 
 import experiment_scripts

@@ -1,7 +1,7 @@
 """Tests of jaxvision.training.loop.train_loop, without computation in steps.
 
-What a step measures is a `Measured`, which notes when it is read; so the order
-in which the loop sends, reads, evaluates and saves can be compared.
+The sums of a step are of the type `Measured`, which records its reads. So the
+order in which the loop sends, reads, evaluates and saves can be compared.
 """
 
 import copy

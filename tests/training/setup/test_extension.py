@@ -105,7 +105,7 @@ def test_a_stopped_run_is_extended_and_its_schedule_is_stretched(
       overrides=_VALUES | {"checkpoint.every": "1 steps"},
       watch=lambda step, *_: "enough" if step == 2 else "",
     )
-  # As a kill leaves it: result.json has what was known at the start.
+  # As after a kill: result.json has only the facts that are known at the start.
   result = workdirs.read_result(tmp_path)
   (tmp_path / "result.json").write_text(
     json.dumps(result | {"status": "running", "step": 0})

@@ -1,8 +1,8 @@
 """Tests of forward: the switches of a run, alone and together.
 
-Meshes, accumulation and rematerialisation leave the numbers as they are, to
-float tolerance: here 1e-5 of the largest parameter of an array after 6 steps
-(of float32), 0.02 where products are bfloat16.
+Meshes, accumulation and rematerialisation do not change the numbers, up to a
+tolerance: 1e-5 of the largest parameter of an array after 6 steps in float32,
+0.02 for products in bfloat16.
 """
 
 import functools
@@ -183,7 +183,7 @@ def test_a_run_resumes_on_other_devices_and_another_mesh(folder, tmp_path):
 def test_a_split_run_is_trained_measured_and_read_back(folder, tmp_path):
   """By all users of variables: evaluations, probes, pictures, `predict`.
 
-  Its metrics are those of a run whose state is whole everywhere.
+  Its metrics equal those of a run with a replicated state.
   """
   overrides = {
     "model.options": {"hidden": (32,)},
