@@ -11,7 +11,7 @@ a Lite network are a part of those of the network with gates.
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxvision import models
@@ -102,17 +102,31 @@ def _in_block(module: str, stage: int, names: _Names) -> str:
   return name
 
 
-def _torchvision(path: str, shape: Shape) -> Place:
-  def in_block(found: re.Match) -> str:
-    stage, block = int(found[1]), found[2]
-    name = _in_block(found[3], stage, _TORCHVISION)
-    return f"features.{stage + 1}.{block}.block.{name}"
+def _torch(
+  path: str,
+  shape: Shape,
+  *,
+  ends: Mapping[str, str],
+  block: Callable[[re.Match], str],
+) -> Place:
+  """Returns the place in a state dict of torch.
 
+  Args:
+    path, shape: as for `torch_place`.
+    ends: module outside the blocks -> its name.
+    block: match of `_BLOCK` -> name of the module in a block.
+  """
   rules = (
-    *((f"^{ours}$", theirs) for ours, theirs in _TORCHVISION_ENDS.items()),
-    (_BLOCK, in_block),
+    *((f"^{ours}$", theirs) for ours, theirs in ends.items()),
+    (_BLOCK, block),
   )
   return layout.torch_place(path, shape, rules=rules)
+
+
+def _torchvision_block(found: re.Match) -> str:
+  stage, block = int(found[1]), found[2]
+  name = _in_block(found[3], stage, _TORCHVISION)
+  return f"features.{stage + 1}.{block}.block.{name}"
 
 
 def _torchvision_options(
@@ -141,16 +155,9 @@ def _numbered(found: re.Match, *, repeats: tuple[int, ...]) -> int:
   return sum(repeats[:stage]) + block
 
 
-def _pytorch(path: str, shape: Shape, *, repeats: tuple[int, ...]) -> Place:
-  def in_block(found: re.Match) -> str:
-    name = _in_block(found[3], int(found[1]), _PYTORCH)
-    return f"_blocks.{_numbered(found, repeats=repeats)}.{name}"
-
-  rules = (
-    *((f"^{ours}$", theirs) for ours, theirs in _PYTORCH_ENDS.items()),
-    (_BLOCK, in_block),
-  )
-  return layout.torch_place(path, shape, rules=rules)
+def _pytorch_block(found: re.Match, *, repeats: tuple[int, ...]) -> str:
+  number = _numbered(found, repeats=repeats)
+  return f"_blocks.{number}.{_in_block(found[3], int(found[1]), _PYTORCH)}"
 
 
 def _tensorflow(
@@ -164,8 +171,10 @@ def _tensorflow(
     module = f"blocks_{number}/{name}"
   else:
     module = _TENSORFLOW_ENDS.get(module, module)
-  norm = "normalization" in module
-  leaf = (_OF_NORM if norm and leaf in _OF_NORM else _TENSORFLOW_LEAVES)[leaf]
+  leaves = _TENSORFLOW_LEAVES
+  if "normalization" in module:
+    leaves = leaves | _OF_NORM
+  leaf = leaves.get(leaf, leaf)
   if not module.endswith("/depthwise_conv2d"):
     return layout.same(f"{scope}/{module}/{leaf}", shape)
   key = f"{scope}/{module}/depthwise_{leaf}"
@@ -201,7 +210,11 @@ def _pytorch_layouts(pattern: str, sign: str) -> list[Layout]:
       models=names,
       fixed=_fixed(names[0]),
       sign=rf"_blocks\.{sum(repeats) - 1}\.{sign}\.weight",
-      place=functools.partial(_pytorch, repeats=repeats),
+      place=functools.partial(
+        _torch,
+        ends=_PYTORCH_ENDS,
+        block=functools.partial(_pytorch_block, repeats=repeats),
+      ),
       **_TORCH,
     )
     for repeats, names in sorted(groups.items(), key=lambda each: sum(each[0]))
@@ -243,7 +256,9 @@ LAYOUTS = (
     "torchvision",
     models=(_B,),
     sign=r"features\.1\.0\.block\.0\.0\.weight",
-    place=_torchvision,
+    place=functools.partial(
+      _torch, ends=_TORCHVISION_ENDS, block=_torchvision_block
+    ),
     options=_torchvision_options,
     **_TORCH,
   ),
