@@ -50,7 +50,22 @@ KEYS = {
   },
   "efficientnet timm": {
     "blocks.0.0.conv_dw.weight": (8, 1, 3, 3),
+    "blocks.0.0.se.conv_reduce.weight": (8, 8, 1, 1),
     "classifier.bias": (1000,),
+  },
+  "efficientnet pytorch": {
+    "_blocks.0._depthwise_conv.weight": (8, 1, 3, 3),
+    "_blocks.15._se_reduce.weight": (8, 8, 1, 1),
+    "_blocks.22._se_reduce.weight": (8, 8, 1, 1),
+    "_fc.bias": (1000,),
+  },
+  "lite timm": {
+    "blocks.0.0.conv_dw.weight": (8, 1, 3, 3),
+    "classifier.bias": (1000,),
+  },
+  "lite pytorch": {
+    "_blocks.15._project_conv.weight": (8, 8, 1, 1),
+    "_fc.bias": (1000,),
   },
   "efficientnet torchvision": {
     "features.1.0.block.0.0.weight": (8, 1, 3, 3),
@@ -78,6 +93,8 @@ NPZ = {
     "Transformer/posembed_input/pos_embedding": (1, 197, 8),
     "cls": (1, 1, 8),
   },
+  "efficientnet": {"efficientnet-b1/stem/conv2d/kernel": (3, 3, 3, 32)},
+  "lite": {"efficientnet-lite3/stem/conv2d/kernel": (3, 3, 3, 32)},
 }
 
 

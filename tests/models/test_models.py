@@ -30,6 +30,11 @@ SMALL = {
     "stages": ((1, 3, 1, 1, 16), (2, 5, 2, 6, 32)),
     "stem": "small",
   },
+  "efficientnet_lite0": {
+    "width": 0.25,
+    "stages": ((1, 3, 1, 1, 16), (2, 5, 2, 6, 32)),
+    "stem": "small",
+  },
   "linear": {},
   "mixer_s16": {
     "patch_size": 4,

@@ -20,7 +20,7 @@ _FAMILIES = {
   "alexnet": {"classifier.4.weight": (8, 8)},
   "vgg": {"classifier.0.weight": (8, 8)},
   "resnet": KEYS["resnet"],
-  "efficientnet_": KEYS["efficientnet torchvision"],
+  "efficientnet_b": KEYS["efficientnet torchvision"],
   "shufflenet_": KEYS["shufflenet"],
 }
 _VITS = {"vit_b16": 16, "vit_b32": 32, "vit_l16": 16, "vit_l32": 32}
@@ -124,6 +124,8 @@ def test_pixels_of_timm():
     ("resnet50d", "resnet50d"),
     ("resnet18d", "resnet18"),
     ("tf_efficientnet_b1", "efficientnet_b1"),
+    ("tf_efficientnet_lite0", "efficientnet_lite0"),
+    ("tf_efficientnet_lite3", "efficientnet_lite3"),
     ("mixer_b16_224", "mixer_b16"),
     ("resnetv2_50x1_bit", "bit_r50x1"),
     ("vgg11_bn", "vgg11_bn"),

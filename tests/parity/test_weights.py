@@ -10,6 +10,7 @@ As a script it prints the table of layouts and families:
 """
 
 import functools
+import importlib
 import pathlib
 import tempfile
 
@@ -99,6 +100,18 @@ def _torchvision(name, **options):
 
   models_there = torch_side.import_torchvision()
   return getattr(models_there, name)(num_classes=10, **options)
+
+
+def _efficientnet_pytorch(name, *, package="efficientnet_pytorch"):
+  """Without an image size, it pads as TensorFlow for images of any size."""
+  module = importlib.import_module(package)
+  return module.EfficientNet.from_name(name, num_classes=10, image_size=None)
+
+
+# Its fork with the Lite networks, of the same names.
+_lite_pytorch = functools.partial(
+  _efficientnet_pytorch, package="efficientnet_lite_pytorch"
+)
 
 
 def _hugging_face(kind, **options):
@@ -200,6 +213,48 @@ _SAFETENSORS = {
     64,
     {},
   ),
+  "efficientnet_lite0, timm tf": (
+    _timm,
+    "tf_efficientnet_lite0",
+    "efficientnet_lite0",
+    75,
+    {},
+  ),
+  "efficientnet_lite0, timm": (
+    _timm,
+    "efficientnet_lite0",
+    "efficientnet_lite0",
+    75,
+    {"padding": "symmetric", "norm_epsilon": 1e-5},
+  ),
+  "efficientnet_b0, efficientnet_pytorch": (
+    _efficientnet_pytorch,
+    "efficientnet-b0",
+    "efficientnet_b0",
+    75,
+    {},
+  ),
+  "efficientnet_b2, efficientnet_pytorch": (
+    _efficientnet_pytorch,
+    "efficientnet-b2",
+    "efficientnet_b2",
+    64,
+    {},
+  ),
+  "efficientnet_lite0, efficientnet_pytorch": (
+    _lite_pytorch,
+    "efficientnet-lite0",
+    "efficientnet_lite0",
+    75,
+    {},
+  ),
+  "efficientnet_lite2, efficientnet_pytorch": (
+    _lite_pytorch,
+    "efficientnet-lite2",
+    "efficientnet_lite2",
+    64,
+    {},
+  ),
   "shufflenet_v2_x1_0, torchvision": (
     _torchvision,
     "shufflenet_v2_x1_0",
@@ -260,5 +315,6 @@ def test_logits_equal_those_of_the_writing_library(name):
 
 if __name__ == "__main__":
   case.require("torch", "torchvision", "timm", "transformers")
+  case.require("efficientnet_pytorch", "efficientnet_lite_pytorch")
   for each in (*_SAFETENSORS, *_HUGGING_FACE, *_NPZ):
     print(f"{each}: {compare(each):.1e}", flush=True)

@@ -34,6 +34,11 @@ EXPECTED = {
   ("efficientnet torchvision", "efficientnet_b2"): (
     *(IMAGENET, 288, 288, "bicubic"),
   ),
+  ("efficientnet pytorch", "efficientnet_b2"): (
+    *(IMAGENET, 260, 260, "bicubic"),
+  ),
+  ("lite timm", "efficientnet_lite0"): (HALF, 256, 224, "bicubic"),
+  ("lite timm", "efficientnet_lite4"): (HALF, 413, 380, "bilinear"),
   ("shufflenet", "shufflenet_v2_x1_0"): (IMAGENET, 256, 224, "bilinear"),
   ("shufflenet", "shufflenet_v2_x2_0"): (IMAGENET, 232, 224, "bilinear"),
   ("vgg timm", "vgg16"): (IMAGENET, 256, 224, "bilinear"),
@@ -72,6 +77,35 @@ def test_files_of_the_authors_are_in_minus_1_to_1(tmp_path):
     "center_crop(224)",
   )
   assert bit.mean == bit.std == vit.mean == vit.std == HALF
+
+
+def test_lite_networks_in_the_authors_names_have_their_pixels(tmp_path):
+  """(x - 127) / 128, also in the names of EfficientNet-PyTorch."""
+  path = write(tmp_path / "a.safetensors", KEYS["lite pytorch"])
+  found = weights.preprocessing(path, "efficientnet_lite0")
+  assert image_preprocessing.transforms(found) == (
+    "resize_small(256, method='bicubic_antialiased', rounding='down')",
+    "center_crop(224, rounding='even')",
+  )
+  path = write(tmp_path / "b.npz", NPZ["lite"])
+  authors = weights.preprocessing(path, "efficientnet_lite3")
+  assert image_preprocessing.transforms(authors) == (
+    "resize_small(320, method='bicubic')",
+    "center_crop(280)",
+  )
+  for each in (found, authors):
+    np.testing.assert_allclose(np.multiply(each.mean, 255), [127] * 3)
+    np.testing.assert_allclose(np.multiply(each.std, 255), [128] * 3)
+
+
+def test_efficientnets_of_the_authors_have_the_pixels_of_imagenet(tmp_path):
+  path = write(tmp_path / "a.npz", NPZ["efficientnet"])
+  found = weights.preprocessing(path, "efficientnet_b1")
+  assert found.mean == IMAGENET and found.std == (0.229, 0.224, 0.225)
+  assert image_preprocessing.transforms(found) == (
+    "resize_small(274, method='bicubic')",
+    "center_crop(240)",
+  )
 
 
 def test_hugging_faces_vits_squeeze_images(tmp_path):

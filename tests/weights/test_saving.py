@@ -16,8 +16,7 @@ from jaxvision.weights import files, notes
 
 VIT = {"width": 24, "depth": 1, "mlp_dim": 32, "num_heads": 3}
 MIXER = {"width": 16, "depth": 1, "tokens_dim": 8, "channels_dim": 24}
-STAGES = ((1, 3, 1, 1, 16), (1, 3, 2, 6, 24))
-EFFICIENT = {"stages": STAGES}
+EFFICIENT = {"width": 0.1}
 RESNET = {"blocks": (1, 1)}
 BIT = {"units": (1, 1)}
 SHUFFLE = {"features": (48, 96), "repeats": (1, 1)}
@@ -42,6 +41,7 @@ CASES = (
   ("efficientnet_b0", EFFICIENT, {"padding": "same"}),
   ("efficientnet_b0", EFFICIENT, {"padding": "symmetric"}),
   ("efficientnet_b0", EFFICIENT, {"norm_epsilon": 1e-4, "stem": "small"}),
+  ("efficientnet_lite0", EFFICIENT, {"squeeze_excite": 4}),
   ("resnet18", RESNET, {"stem": "small"}),
   ("resnet18", RESNET, {"stem": "deep", "shortcut": "pool"}),
   ("resnet18", RESNET, {"stride": "blur", "activation": "mish"}),
