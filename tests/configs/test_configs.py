@@ -130,6 +130,7 @@ SLOW = {
 }
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize(
   "recipe",
   [
@@ -181,6 +182,7 @@ _jit = functools.partial(
 )
 
 
+@pytest.mark.matrix("digits.py", "resnet50_i1k.py:tricks")
 @pytest.mark.parametrize(
   "recipe",
   [
@@ -223,6 +225,9 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
   assert any(jax.tree.leaves(moved.params))
 
 
+@pytest.mark.matrix(
+  "digits.py", "bit_transfer.py:50000,32x32", "vit_s16_i1k.py"
+)
 @pytest.mark.parametrize("recipe", TRAINED)
 def test_a_recipe_memorises_a_few_examples(recipe, tmp_path, monkeypatch):
   """With the config that --overfit makes, for any warm-up and accumulation."""
