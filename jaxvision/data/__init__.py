@@ -13,7 +13,7 @@ from typing import Any
 
 from jaxvision.data.batches.pipeline import Batches, make_batches
 from jaxvision.data.batches.worker_processes import Died as WorkerDied
-from jaxvision.data.dataset import LABEL_TYPES, Dataset, relabel
+from jaxvision.data.dataset import LABEL_TYPES, Dataset, Field, relabel
 from jaxvision.data.decoding import UnreadableImage, decode, read_image
 from jaxvision.data.decoding.image_files import list_images
 from jaxvision.data.decoding.unreadable import reason_of
@@ -35,6 +35,7 @@ __all__ = [
   "LABEL_TYPES",
   "Batches",
   "Dataset",
+  "Field",
   "Finding",
   "HostTransform",
   "Normalization",
