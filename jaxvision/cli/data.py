@@ -199,6 +199,9 @@ def _print_summary(summary) -> None:
     console.say(
       f"  {files.printable(name)}: {least:.4g} to {most:.4g}, mean {mean:.4g}"
     )
+  if summary.fields:
+    listed = (f"{name} ({kind})" for name, kind in summary.fields.items())
+    console.say(f"  fields: {', '.join(listed)}")
   for name, reason in list(summary.unreadable.items())[:_LISTED]:
     console.say(
       f"  unreadable: {files.printable(name)}: {files.printable(reason)}"

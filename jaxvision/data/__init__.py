@@ -26,6 +26,7 @@ from jaxvision.data.inspection.identity import (
   keeps_classes,
   overlaps,
 )
+from jaxvision.data.inspection.overlay import overlay
 from jaxvision.data.preparation import prepare
 from jaxvision.data.sources import Source, kind_of, open_dataset, split_sizes
 from jaxvision.data.sources.prepared import Prepared, list_datasets
@@ -56,9 +57,11 @@ __all__ = [
   "make_batches",
   "make_device_transform",
   "make_host_transform",
+  "moves_pixels",
   "normalize",
   "open_dataset",
   "overlaps",
+  "overlay",
   "prepare",
   "read_image",
   "reason_of",
@@ -72,6 +75,7 @@ __all__ = [
 _ON_DEVICE = (
   "Normalization",
   "make_device_transform",
+  "moves_pixels",
   "normalize",
   "to_pixels",
 )

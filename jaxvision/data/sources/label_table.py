@@ -7,7 +7,8 @@ columns are the labels.
 
 Sets of classes are one column `labels`, with the names of the classes separated
 by "|" or ";" (empty: no class), or one column per class with 0 or 1. Numbers
-are one column per number. Only images of the table are examples.
+are one column per number. Only images of the table are examples. Masks and
+captions of images are fields, see `image_fields`.
 """
 
 import csv
@@ -68,6 +69,7 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
       name=str(folder),
       split=split,
       label_kind=of.labels,
+      tables=(folder,),
     )
     for split, numbers in by_split.items()
   }

@@ -69,7 +69,13 @@ class _Records:
         f"{self._place(indices)}: {error or type(error).__name__}"
       ) from error
 
-  def read_field(
+  def fields(self, kinds: Mapping[str, str]) -> dict[str, dataset.Field]:
+    return {
+      name: dataset.Field(kind, functools.partial(self._read_field, name, kind))
+      for name, kind in kinds.items()
+    }
+
+  def _read_field(
     self, name: str, kind: str, indices: Sequence[int]
   ) -> list[bytes] | list[str]:
     """A feature of records: the content of a mask, or a text."""
@@ -252,12 +258,7 @@ def _split(
     ids=records.ids,
     labels=records.labels,
     read=records.read,
-    fields=lambda: {
-      name: dataset.Field(
-        kind, functools.partial(records.read_field, name, kind)
-      )
-      for name, kind in fields.items()
-    },
+    fields=functools.partial(records.fields, fields),
   )
 
 

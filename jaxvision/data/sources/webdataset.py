@@ -6,7 +6,7 @@ those that are there: .cls, a number or the name of a class; .json, its value
 "label" (or "cls"); .txt, as .cls. Numbers are named by a file classnames.txt
 beside the shards, one name per line. Where labels are sets of classes, .json
 has a list "labels" of names or numbers of classes; where they are real numbers,
-"numbers", one or a list.
+"numbers", one or a list. Masks and captions are fields, see `tar_fields`.
 
 Shards are PATH/*.tar, PATH/SPLIT/*.tar, one file, or what a pattern like
 "PATH/*-train-*.tar" finds. Those of PATH belong to the split that their names
@@ -42,6 +42,7 @@ from jaxvision.data.sources import (
   labels,
   source,
   splits,
+  tar_fields,
   tar_shards,
 )
 
@@ -125,6 +126,7 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
       _samples(shards[split], indexes[split], texts),
       class_names,
       of.labels,
+      shards[split],
     )
     for split, texts in found.items()
   }
@@ -252,8 +254,8 @@ def _split(
   samples: _Samples,
   class_names: tuple[str, ...],
   label_kind: str,
+  shards: Sequence[pathlib.Path],
 ) -> dataset.Dataset:
-  order = samples.order
   if label_kind == "sets":
     strata = label_sets.strata(samples.labels)
     samples = dataclasses.replace(
@@ -263,12 +265,13 @@ def _split(
     name=name,
     split=split,
     class_names=class_names,
-    num_examples=len(order),
+    num_examples=len(samples.order),
     ids=samples.ids,
     labels=samples.all_labels,
     read=samples.read,
     content=samples.content,
     label_kind=label_kind,
+    fields=functools.partial(tar_fields.load, shards, split, samples.order),
   )
 
 
