@@ -301,6 +301,7 @@ def takes_configs(root: Path, *, anywhere: bool = False) -> list[str]:
 def without_mirror(root: Path, tests: Path) -> list[str]:
   """Folders of tests that mirror no room."""
   beside = {"configs", "docs", "experiments", "golden", "kept", "parity"}
+  beside |= {"real"}
   return [
     f"{path.relative_to(tests)} mirrors no room"
     for path in sorted(tests.rglob("test_*.py"))
