@@ -1,4 +1,4 @@
-"""The package jaxvision: what it needs, and where its parts lie."""
+"""The package jaxvision: its dependencies and its parts."""
 
 import pathlib
 

@@ -202,16 +202,16 @@ def _data() -> ConfigDict:
   data.test = "test"
   # 0 infers it from the data. Another number must agree with the data.
   data.num_classes = 0
-  # What the label of an image is. "classes": one class. "sets": any number of
-  # classes, also none. "numbers": one or several real numbers. docs/data.md
-  # says how each kind of data holds them.
+  # The kind of the labels. "classes": one class per image. "sets": any number
+  # of classes, also none. "numbers": one or several real numbers. docs/data.md
+  # has the form of the labels for each kind of data.
   data.labels = "classes"
   # 3: all images are converted to RGB. 1: to grey.
   data.channels = 3
-  # What training draws equally often. "uniform": each example. "balanced": each
-  # class. Of sets of classes, an image is drawn for each of its classes, and
-  # images without a class count as one class. An epoch is as many examples as
-  # the split has.
+  # Sampling in training. "uniform" draws each example equally often, "balanced"
+  # each class. If labels are sets of classes, an image is drawn for each of its
+  # classes, and images without a class form one more class. An epoch has as
+  # many draws as the split has examples.
   data.sampling = "uniform"
   # Applied to each image on the host: ("random_resized_crop(224)",
   # "random_flip").

@@ -1,13 +1,13 @@
 """Losses, one value per example, with penalties on parameters.
 
-The losses of classes take logits (b, k) and targets (b, k), which are
-distributions over the classes (one-hot, smoothed or mixed), and return (b,)
+Losses for classes take logits (b, k) and targets (b, k), which are
+distributions over the classes (one-hot, smoothed or mixed). They return (b,)
 float32, not reduced. The cross-entropies and the square loss are linear in the
 targets: the loss of a mixture of labels is the mixture of the labels' losses.
 The hinges measure their margins from the mixture of the labels' scores. The
-sigmoid losses also take sets of classes, targets (b, k) of 0 and 1. The losses
-of numbers take outputs (b, t) and targets (b, t). Logits and outputs may be of
-lower precision; the loss is float32.
+sigmoid losses also take sets of classes as targets (b, k) of 0 and 1. Losses
+for numbers take outputs (b, t) and targets (b, t). Logits and outputs may have
+a lower precision; the loss is float32.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -192,21 +192,20 @@ def softmax_focal(
 ) -> jax.Array:
   """Focal loss of one class, -sum_i t_i (1 - p_i)^gamma log p_i, in nats.
 
-  p is the softmax of the logits. The form of Lin et al. (2017), "Focal Loss for
-  Dense Object Detection", equation 4, with the softmax in place of the sigmoid.
-  gamma = 0 is `softmax`.
+  p is the softmax of the logits. This is equation 4 of Lin et al. (2017),
+  "Focal Loss for Dense Object Detection", with the softmax in place of the
+  sigmoid. gamma = 0 is `softmax`.
 
   Args:
     logits: (b, k).
     targets: (b, k), distributions.
-    gamma: how much less the examples count that are classified well.
+    gamma: a larger value gives less weight to well classified examples.
 
   Returns:
     (b,) float32.
   """
   log_p = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
-  # log(1 - p) by the sum of the others would be exact, but p near 1 is where
-  # the factor is 0 anyway.
+  # 1 - p is inexact if p is near 1, but then the factor is nearly 0.
   factor = _power(-jnp.expm1(log_p), gamma)
   return -jnp.sum(targets * factor * log_p, axis=-1)
 
@@ -220,16 +219,16 @@ def sigmoid_focal(
 ) -> jax.Array:
   """Focal loss of a set of classes in nats, summed over the classes.
 
-  For each class -a (1 - q)^gamma log q, where q is the probability of what the
-  target says (p if the class is there, 1 - p if not), and a is alpha if it is
-  there, else 1 - alpha: Lin et al. (2017), equation 5; their table 1b finds
-  gamma = 2, alpha = 0.25 best. Without alpha (None) a is 1.
+  The loss of a class is -a (1 - q)^gamma log q. If the image has the class, q
+  is the probability p and a is alpha. Otherwise q is 1 - p and a is 1 - alpha.
+  This is equation 5 of Lin et al. (2017). In their table 1b, gamma = 2 and
+  alpha = 0.25 are the best values. If alpha is None, a is 1.
 
   Args:
     logits: (b, k).
-    targets: (b, k) in [0, 1]; of targets between, the mixture of both losses.
-    gamma: how much less the classes count that are predicted well.
-    alpha: the weight of the classes that are there.
+    targets: (b, k) in [0, 1]; between 0 and 1, both losses are mixed.
+    gamma: a larger value gives less weight to well predicted classes.
+    alpha: the weight of the classes that an image has.
 
   Returns:
     (b,) float32.
@@ -266,7 +265,7 @@ def huber(
   Args:
     outputs: (b, t).
     targets: (b, t).
-    delta: where the loss becomes linear, in the units of the numbers.
+    delta: the error at which the loss becomes linear.
 
   Returns:
     (b,) float32.
@@ -287,7 +286,7 @@ LOSSES: Mapping[str, Callable[..., jax.Array]] = {
   "squared_error": squared_error,
   "huber": huber,
 }
-# The losses that fit each kind of labels, see `data.labels` of a config.
+# The losses for each kind of labels, see `data.labels` of a config.
 LOSSES_OF_LABELS: Mapping[str, tuple[str, ...]] = {
   "classes": (
     *("softmax", "sigmoid", "square", "hinge", "squared_hinge"),
@@ -302,7 +301,7 @@ def check_labels(name: str, labels: str) -> None:
   """Raises ValueError for a loss that does not fit the kind of the labels.
 
   Args:
-    name: of the loss; a loss of the user's own fits all.
+    name: of the loss; a user-defined loss fits all labels.
     labels: "classes", "sets" or "numbers".
   """
   fitting = LOSSES_OF_LABELS[labels]
@@ -314,13 +313,13 @@ def check_labels(name: str, labels: str) -> None:
 
 
 def weighted(loss: Loss, weights: Sequence[float]) -> Loss:
-  """The loss times the weight of the class of each example.
+  """Multiplies the loss of each example by the weight of its class.
 
-  Returns w L per example, where w = sum_i t_i w_i is the weight of its class,
-  of mixed targets the mixture of the weights. The mean over a batch is
-  (1/b) sum w L, as scikit-learn's class_weight; it is not divided by the sum
-  of the weights of the batch, as torch does, so that the gradient of an
-  example does not depend on the others in its batch.
+  The loss becomes w L, where w = sum_i t_i w_i is the weight of the class. For
+  mixed targets, w is the mixture of the weights. The mean over a batch is
+  (1/b) sum w L, as with scikit-learn's class_weight. (torch divides by the sum
+  of the weights of the batch instead. The gradient of an example then depends
+  on the other examples of the batch.)
 
   Args:
     loss: (logits (b, k), targets (b, k)) -> (b,).
@@ -340,15 +339,15 @@ def weighted(loss: Loss, weights: Sequence[float]) -> Loss:
 
 
 def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
-  """Returns n / (k n_c) for each class, of n examples and k classes.
+  """Returns n / (k n_c) for each class, for n examples and k classes.
 
-  The mean weight of the examples is 1, as scikit-learn's "balanced" weights.
+  The mean weight of the examples is 1, as for "balanced" in scikit-learn.
 
   Args:
-    counts: n_c, the examples of each class.
+    counts: n_c, the number of examples of each class.
 
   Raises:
-    ValueError: a class without an example has no such weight.
+    ValueError: a class has no examples.
   """
   empty = [number for number, count in enumerate(counts) if not count]
   if empty:
@@ -436,7 +435,7 @@ def _errors(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 def _violations(
   logits: jax.Array, targets: jax.Array, delta: float
 ) -> jax.Array:
-  """(b, k): by how much each class violates the margin."""
+  """(b, k) the amount by which each class violates the margin."""
   logits = logits.astype(jnp.float32)
   score = jnp.sum(targets * logits, axis=-1, keepdims=True)
   return jnp.maximum(logits - score + delta, 0.0)

@@ -25,6 +25,7 @@ def variable_shapes(
 
 
 def one_image(image_shape: tuple[int, int, int]) -> jax.ShapeDtypeStruct:
+  """The shape of a batch of one image, (1, h, w, c) float32."""
   return jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
 
 

@@ -1,4 +1,4 @@
-"""What all tests share: eight virtual devices, strict shapes, one cache."""
+"""The setup of all tests: eight virtual devices, strict shapes, one cache."""
 
 import gc
 import importlib.metadata
@@ -28,7 +28,7 @@ os.environ.setdefault(
   # jaxlib 0.12 does not know this flag and ends the process.
   + (" --xla_cpu_use_fusion_emitters=false" if _JAXLIB == (0, 10) else ""),
 )
-# What else is kept for an account is kept for the tests apart.
+# Other files of the user account are kept separately for the tests.
 os.environ.setdefault(
   "XDG_CACHE_HOME", str(pathlib.Path(__file__).parents[1] / ".cache" / "xdg")
 )
@@ -42,7 +42,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 @pytest.fixture(autouse=True)
 def _screen_as_before():
-  """Undoes what a command does to logging, so that `caplog` sees all."""
+  """Undoes the logging setup of a command, so that `caplog` sees all."""
   ours, absl = logging.getLogger("jaxvision"), logging.getLogger("absl")
   levels, hook = (ours.level, absl.level), sys.unraisablehook
   yield
@@ -55,14 +55,14 @@ def _screen_as_before():
 
 @pytest.fixture(scope="module", autouse=True)
 def _collections_see_new_objects_only():
-  """A worker keeps millions of objects, which take seconds to look through."""
+  """A worker has millions of objects, and a full collection takes seconds."""
   gc.collect()
   gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def compiled():
-  """The compilations so far, by a listener that jax calls at each."""
+  """The list of compilations, from a listener of jax."""
   import jax
   import numpy as np
 

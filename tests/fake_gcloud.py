@@ -1,8 +1,8 @@
-"""A gcloud that knows queued resources and their workers, for tests.
+"""A fake gcloud with queued resources and their workers, for tests.
 
-Slices live in files: in STATE each line is what the next question after the
-state of the resource is answered with, the last one for ever; so for NODE.
-Workers are folders in which commands for them are really run.
+Slices are files. Each line of STATE is the answer to one request for the state
+of the resource; the last line is repeated forever. NODE is the same for the
+node. Workers are folders in which their commands are executed.
 """
 
 import pathlib
@@ -80,7 +80,7 @@ elif verb == "ssh":
 else:
   sys.exit(f"ERROR: (gcloud) {{kind}} {{verb}}")
 """
-# In place of the system's: makes the environment, with a python of the test.
+# Replaces the system's python3: creates the environment with a test python.
 _PYTHON3 = """
 import pathlib, shutil, sys
 if sys.argv[3:4] == ["venv"]:
@@ -94,11 +94,11 @@ def write(folder: pathlib.Path, code: str) -> pathlib.Path:
 
   Args:
     folder: gets `bin`, and `cloud` with the files of the slices.
-    code: of the python that the workers run the job with.
+    code: code of the python with which the workers run the job.
 
   Returns:
-    The folder `cloud`. Each `future-N` in it is the states of the resource and
-    of the node, a line each, that the Nth request will have.
+    The folder `cloud`. Its file `future-N` has the states of the resource and
+    of the node after the Nth request, one line each.
   """
   programs, cloud = folder / "bin", folder / "cloud"
   programs.mkdir()

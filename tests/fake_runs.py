@@ -1,4 +1,4 @@
-"""Run folders as training writes them, made without training in JAX.
+"""Run folders as written by a training, created without JAX.
 
 The model is a softmax regression in NumPy on scikit-learn's digits, so the
 numbers in a folder are those of a real classifier and agree with each other.

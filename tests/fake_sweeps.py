@@ -1,4 +1,4 @@
-"""Folders of sweeps as workers leave them, made without running anything."""
+"""Sweep folders as written by workers, created without any run."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""A web server in a thread, which can be as bad as real ones."""
+"""A web server in a thread, which can simulate failures."""
 
 import contextlib
 import dataclasses
@@ -11,14 +11,14 @@ from collections.abc import Iterator
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-  """What runs, and what it was asked.
+  """A running server, and the requests that it got.
 
   Attributes:
     url: of its root, without a slash at the end.
     files: name -> content; may be changed while it runs.
-    cuts: after so many bytes each of the next answers breaks off.
-    statuses: what the next answers are instead of a file.
-    ranges: per answered request the `Range` that was asked for, or "".
+    cuts: the next answers break off after these numbers of bytes.
+    statuses: status codes of the next answers, which then have no file.
+    ranges: the requested `Range` of each answered request, or "".
   """
 
   url: str
@@ -34,7 +34,7 @@ def serve(files: dict[str, bytes], *, resumes: bool = True) -> Iterator[Site]:
 
   Args:
     files: name -> content.
-    resumes: whether it knows ranges, and tells versions apart.
+    resumes: whether the server supports ranges and versions.
   """
   site = Site("", dict(files), [], [], [])
 

@@ -1,11 +1,11 @@
-"""Runs many commands in one process, and says of each how it ended.
+"""Runs many commands in one process, and reports the end of each.
 
   python fuzzed_commands.py < [["data", "inspect", FOLDER], ...] (JSON)
 
 writes a line of JSON before each command, {"begins": i}, and one after it:
 {"code", "output", "raised", "kilobytes"}. The memory of the process is
-limited, and a command that takes too long is ended by an alarm. What the
-process printed last tells which command has ended it.
+limited, and an alarm ends a command that takes too long. The last printed line
+shows which command ended the process.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ ADDRESSES = 12 << 30  # bytes, of which XLA alone reserves several GiB
 
 
 class TookTooLong(BaseException):
-  """Not an Exception, so that no reader takes it for a damaged file."""
+  """Not an Exception, so that a reader does not report a damaged file."""
 
 
 def _stop(*_):
@@ -30,13 +30,13 @@ def _stop(*_):
 
 
 def main() -> None:
-  """Reads the commands, runs them, writes what came of them."""
+  """Reads the commands, runs them and writes their results."""
   os.environ.setdefault("JAX_PLATFORMS", "cpu")
   from jaxvision import cli
 
   resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
   signal.signal(signal.SIGALRM, _stop)
-  # What native libraries print must not come between the lines.
+  # The output of native libraries must not appear between the lines.
   lines = os.fdopen(os.dup(1), "w")
   os.dup2(2, 1)
   for number, words in enumerate(json.load(sys.stdin)):

@@ -1,8 +1,8 @@
-"""The rules of the house, as functions that list what breaks them.
+"""The rules of the house, as functions that list violations.
 
-Each takes the folder of a package and returns sentences, none where the rule
-holds, so that a test can plant a fault in a copy. Files are read by `ast`;
-imports inside functions count.
+Each takes the folder of a package and returns sentences, one per violation, so
+that a test can insert a violation into a copy. Files are read by `ast`. Imports
+inside functions are included.
 """
 
 import ast
@@ -96,7 +96,7 @@ def is_module(dotted: tuple[str, ...], root: Path) -> bool:
 
 
 def imports(path: Path, root: Path) -> Iterator[tuple[str, ...]]:
-  """Our own modules that a file imports, as ("data", "sources")."""
+  """The modules of jaxvision that a file imports, as ("data", "sources")."""
   for name in all_imports(path, root):
     first, *rest = name.split(".")
     if first == root.name and rest[:1] not in ([], ["configs"]):
@@ -164,7 +164,7 @@ def upward_inside(root: Path) -> list[str]:
 
 
 def circles(root: Path) -> list[str]:
-  """Files that import each other, whatever the floors say."""
+  """Files that import each other."""
   graph = {}
   for path in modules(root):
     own = parts(path, root)
@@ -192,7 +192,7 @@ def circles(root: Path) -> list[str]:
 
 
 def beside_the_door(root: Path) -> list[str]:
-  """Imports of what a room does not list in the `__all__` of its door."""
+  """Imports of names that are not in the `__all__` of a room's door."""
   wrong = []
   for path in modules(root):
     own = parts(path, root)
@@ -218,7 +218,7 @@ def _listed(door: Path) -> list[str]:
 
 
 def without_door(root: Path) -> list[str]:
-  """Folders without an `__init__.py` that says in a docstring what they are."""
+  """Folders without an `__init__.py` that has a docstring."""
   folders = {path.parent for path in modules(root)}
   return [
     f"{folder.relative_to(root.parent)} has no door with a docstring"
@@ -249,7 +249,7 @@ _JOINING = ("probe",)
 
 
 def libraries(root: Path) -> list[str]:
-  """Libraries outside the rooms that they belong in."""
+  """Libraries that are imported outside the rooms that may use them."""
   wrong = []
   for path in modules(root):
     room = parts(path, root)[0]
@@ -279,7 +279,7 @@ def takes_configs(root: Path, *, anywhere: bool = False) -> list[str]:
   """Functions below the setup, in the step or in the loop that take a config.
 
   A config is a parameter of this name, or one that is annotated so; `.config`
-  of an object is one, too. `anywhere` lists those that may, too.
+  of an object is one, too. `anywhere` lists more files that may take configs.
   """
   wrong = []
   for path in modules(root):
@@ -317,7 +317,7 @@ MANY_ARGUMENTS = 6
 
 
 def measures(root: Path) -> dict[str, int]:
-  """Sizes of a house: python tests/house.py [FOLDER]."""
+  """The sizes of a package: python tests/house.py [FOLDER]."""
   paths = modules(root)
   functions = [
     node
@@ -355,7 +355,7 @@ def _code_lines(node: ast.FunctionDef) -> int:
 
 
 def _longest_chain(root: Path) -> int:
-  """Rooms in the longest chain of imports: the floors that are needed."""
+  """Number of rooms in the longest chain of imports, the required floors."""
   below: dict[str, set[str]] = {}
   for room, other in arrows(root):
     below.setdefault(room, set()).add(other)

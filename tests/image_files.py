@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image
 
 Image.init()
-HAS_AVIF = "AVIF" in Image.SAVE  # not where it was built without
+HAS_AVIF = "AVIF" in Image.SAVE  # missing if Pillow was built without it
 _NOISE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 # Blocks of one colour each, so that JPEG keeps them; neither square nor grey.
 PIXELS = np.kron(_NOISE, np.ones((8, 8, 1), np.uint8))
 PICTURE = Image.fromarray(PIXELS)
-# Luma of ITU-R BT.601 in whole numbers of 2^-16, rounded, as a closed form.
+# Luma of ITU-R BT.601 in integers of 2^-16, rounded, as a closed form.
 _SHARES = np.asarray([19595, 38470, 7471])
 
 
@@ -43,7 +43,7 @@ def with_chunks(encoded, *chunks, at_end=False):
 
 
 def png(height, width, *, depth=8, colour=2, rows=b""):
-  """A PNG of raw rows, whatever header it claims."""
+  """A PNG of raw rows, with any header."""
   header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
   return b"\x89PNG\r\n\x1a\n" + b"".join(
     (
@@ -102,7 +102,7 @@ def tiff(order, entries, strip=b""):
 def numbers_as_tiff(
   values, *, order="<", bits=16, sample_format=1, photometric=1
 ):
-  """An image of one strip, of (h, w) numbers or rows of bytes."""
+  """A TIFF of one strip, from (h, w) numbers or rows of bytes."""
   height, width = values.shape
   strip = values.tobytes()
   short, long = order + "H", order + "I"
@@ -133,7 +133,7 @@ def xmp(orientation, style="attribute"):
 
 
 def gif_frame(encoded):
-  """The place of the size of a GIF's first frame."""
+  """The offset of the size of a GIF's first frame."""
   return encoded.index(b",\0\0\0\0") + 5
 
 

@@ -9,7 +9,7 @@ from sklearn import datasets
 
 from jaxvision import training
 
-# Of a digit: whether it is even, a prime, above 4, has a closed loop.
+# Properties of a digit: even, prime, above 4, with a closed loop.
 PROPERTIES = {
   "even": (0, 2, 4, 6, 8),
   "prime": (2, 3, 5, 7),
@@ -46,7 +46,7 @@ def write_sets(path: pathlib.Path) -> pathlib.Path:
 
 
 def write_numbers(path: pathlib.Path) -> pathlib.Path:
-  """Digits that are turned by up to 45 degrees: the turn, and the ink."""
+  """Writes digits rotated by up to 45 degrees; labels are angle and ink."""
   images, _ = _load()
   angles = np.random.default_rng(0).uniform(-1, 1, len(images))
   pairs = zip(images, angles, strict=True)

@@ -1,4 +1,4 @@
-"""docs/models.md, and the table of models in the README, made from the code."""
+"""docs/models.md and the table of models in the README, from the code."""
 
 import dataclasses
 import inspect
@@ -32,10 +32,10 @@ output shapes, parameters and multiply-accumulates.
   split, in percent. It is not a result of a training here.
 - The default "by name" means that the value differs between the names.
   [activations.md](activations.md) lists the activations.
-- [Beside public implementations](#beside-public-implementations) has the
-  differences of the logits.
+- [A comparison](#comparison-with-public-implementations) has the differences of
+  the logits.
 """
-_PARITY = """## Beside public implementations
+_PARITY = """## Comparison with public implementations
 
 A public implementation and the model here get the same random weights and
 images, in float32 on a CPU. The difference is the largest difference between
@@ -52,7 +52,7 @@ def page() -> str:
 
 
 def readme_table() -> str:
-  """Returns a row per family: its models, their parameters, its papers."""
+  """Returns a row per family: models, parameters and papers."""
   rows = []
   for family in _families():
     specs = [models.spec(name) for name in family.VARIANTS]
@@ -128,7 +128,7 @@ def _papers(family: ModuleType) -> str:
 
 
 def _option_table(module: type, names: Sequence[str]) -> str:
-  """A row per attribute; with its default, if all of `names` have that."""
+  """A row per attribute, with its default if it is the same for all names."""
   meanings = _meanings(module)
   chosen = {key for name in names for key in models.VARIANTS[name]["options"]}
   rows = []
@@ -166,7 +166,7 @@ def _parity_table() -> str:
         f"{difference:.0e}",
       )
     )
-  header = ("case", "model", ">image", "beside", ">difference")
+  header = ("case", "model", ">image", "reference", ">difference")
   return _table(header, rows)
 
 

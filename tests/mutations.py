@@ -1,4 +1,4 @@
-"""Damaged copies of files, as disks, networks and attackers make them.
+"""Damaged copies of files, as from faulty disks and networks, or attackers.
 
 Every function is pure: the same generator makes the same damage.
 """
@@ -16,7 +16,7 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _flip(content: bytes, rng: np.random.Generator) -> bytes:
-  """A few bits, more often near the beginning, where headers are."""
+  """Flips a few bits, more often near the beginning, where headers are."""
   changed = bytearray(content)
   for _ in range(rng.integers(1, 9)):
     if changed:
@@ -30,7 +30,7 @@ def _cut(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _extreme(content: bytes, rng: np.random.Generator) -> bytes:
-  """A number of one to eight bytes becomes an extreme one."""
+  """Replaces a number of one to eight bytes by an extreme value."""
   place = int(len(content) * rng.random() ** 3)
   width = int(2 ** rng.integers(4))
   value = bytes([_EXTREMES[rng.integers(len(_EXTREMES))]]) * width

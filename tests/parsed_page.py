@@ -1,4 +1,4 @@
-"""A page as a reader meets it: its texts, tables, pictures and links."""
+"""The content of a page: texts, tables, pictures and links."""
 
 import html.parser
 import pathlib
@@ -7,7 +7,7 @@ _VOID = {"img", "meta", "br", "link", "path", "use"}
 
 
 class Page(html.parser.HTMLParser):
-  """Collects what the tests ask for; refuses tags that do not match."""
+  """Collects the content that tests need; refuses tags that do not match."""
 
   def __init__(self, path: pathlib.Path):
     super().__init__(convert_charrefs=True)
@@ -49,7 +49,7 @@ class Page(html.parser.HTMLParser):
     return [attrs[name] for t, attrs in self.tags if t == tag and name in attrs]
 
   def table(self, *headings: str) -> list[list[str]]:
-    """The rows of the table with these headings among its first row."""
+    """The rows of the table whose first row has these headings."""
     for table in self.tables:
       if table and set(headings) <= set(table[0]):
         return table[1:]

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, from the distribution's packages."""
+"""A PostgreSQL server for tests, from the packages of the distribution."""
 
 import contextlib
 import getpass
@@ -16,16 +16,16 @@ def binaries() -> pathlib.Path | None:
   """The folder of initdb and pg_ctl; None where PostgreSQL is not installed."""
   found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
   path = shutil.which("initdb") or (found[-1] if found else None)
-  # What lies on the path may be a link to one of the two.
+  # The program on the path may be a link to one of the two.
   return pathlib.Path(path).resolve().parent if path else None
 
 
 @contextlib.contextmanager
 def serve() -> Iterator[str]:
-  """Gives the URL of an empty database on this machine, for as long."""
+  """Yields the URL of an empty database, which exists during the block."""
   # The server refuses to run as root; Debian's package has a user for it.
   user = "postgres" if os.getuid() == 0 else getpass.getuser()
-  # Not pytest's folder: that one is for its owner alone.
+  # Not pytest's folder, which only its owner can read.
   with tempfile.TemporaryDirectory(prefix="jaxvision-postgres-") as folder:
     if os.getuid() == 0:
       shutil.chown(folder, user)

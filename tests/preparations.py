@@ -1,4 +1,4 @@
-"""Preparing small published data sets, and reading what was made of them."""
+"""Preparation of small published data sets, and reading of the results."""
 
 import json
 import pathlib
@@ -19,7 +19,7 @@ def prepare(
   data_dir: pathlib.Path,
   **options: object,
 ) -> pathlib.Path:
-  """As the command does; that it is only a part is allowed."""
+  """Prepares a data set as the command does, with allow_partial."""
   options = {"allow_partial": True, **options}
   return data.prepare(name, source=source, data_dir=data_dir, **options)
 
@@ -38,7 +38,7 @@ def stored(directory: pathlib.Path) -> dict[str, dict[str, tuple[int, bytes]]]:
 
 
 def files(directory: pathlib.Path) -> dict[str, bytes]:
-  """{path: content} of all files below."""
+  """{path: content} of all files below a folder."""
   return {
     path.relative_to(directory).as_posix(): path.read_bytes()
     for path in sorted(directory.rglob("*"))
@@ -59,7 +59,7 @@ def imagenet_with(
 
 
 def as_tfrecord(directory: pathlib.Path) -> None:
-  """Makes what tensorflow-datasets makes by default of a prepared data set."""
+  """Converts a prepared data set to TFRecord, the default of TFDS."""
   for shard in directory.glob("*.array_record-*"):
     reader = array_record_module.ArrayRecordReader(str(shard))
     records = reader.read_all()
@@ -73,7 +73,7 @@ def as_tfrecord(directory: pathlib.Path) -> None:
 
 
 def _framed(record: bytes) -> bytes:
-  """A record of TFRecord; nobody here reads the checksum of its data."""
+  """A record of TFRecord; the checksum of its data is not read here."""
   length = np.asarray([len(record)], "<u8")
   words = length.view(np.uint8).reshape(1, 8)
   checksum = tfrecords.masked_crc32c(words).astype("<u4")

@@ -1,9 +1,8 @@
-"""Small data sets in the layout in which the large ones are published.
+"""Small data sets in the layout of published large data sets.
 
-Each function writes the files of one data set into a folder, of a few images
-each, and returns {split: [(file name, label, pixels or bytes)]} of what is in
-them. The images differ from each other, and the JPEG among them from what
-encoding it again would give.
+Each function writes the files of one data set with a few images into a folder,
+and returns their content, {split: [(file name, label, pixels or bytes)]}. All
+images differ from each other, and JPEG files differ from their re-encoding.
 """
 
 import gzip
@@ -27,14 +26,14 @@ Contents = dict[str, list[tuple[str, int, object]]]
 
 
 def picture(seed: int, height: int = 48, width: int = 64) -> Image.Image:
-  """A smooth picture that no other seed has."""
+  """A smooth picture, different for each seed."""
   rng = np.random.default_rng(seed)
   pixels = rng.integers(0, 256, (4, 4, 3), np.uint8)
   return Image.fromarray(pixels).resize((width, height))
 
 
 def jpeg(seed: int, *, height: int = 48, width: int = 64) -> bytes:
-  """An image file of a quality that nobody would choose."""
+  """A JPEG file of an unusual quality."""
   return encoded(picture(seed, height, width), "JPEG", quality=83)
 
 

@@ -1,7 +1,7 @@
-"""A real SLURM of one node on this machine, as long as a test lasts.
+"""A real SLURM of one node on this machine, for the time of a test.
 
-Debian: apt-get install --no-install-recommends slurm-wlm munge. All files lie
-in one folder, all daemons listen on the loopback, and run as who tests.
+Debian: apt-get install --no-install-recommends slurm-wlm munge. All files are
+in one folder. All daemons listen on the loopback and run as the current user.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ def missing() -> list[str]:
 
 @contextlib.contextmanager
 def started(folder: pathlib.Path) -> Iterator[None]:
-  """Sets SLURM_CONF to that of a cluster that is ready."""
+  """Sets SLURM_CONF to the configuration of a cluster that is ready."""
   _write_config(folder)
   socket_path = folder / "munge" / "socket"
   munge = [
@@ -82,7 +82,7 @@ def started(folder: pathlib.Path) -> Iterator[None]:
       try:
         yield
       finally:
-        # What would outlive the daemons would ask for them for ever.
+        # Other processes would wait for the daemons forever.
         _asked("scancel", f"--user={getpass.getuser()}")
         _wait(lambda: not _asked("squeue", "-h"), folder)
   finally:

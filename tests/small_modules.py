@@ -8,7 +8,7 @@ from jaxvision.variables import variable_shapes
 
 
 def random_arrays(shapes):
-  """Normal numbers of the shapes and types of a tree."""
+  """Normal random numbers with the shapes and types of a tree."""
   rng = np.random.default_rng(0)
   return jax.tree.map(
     lambda x: rng.normal(size=x.shape).astype(x.dtype), shapes
@@ -22,7 +22,7 @@ def random_params(model, image_shape):
 
 
 class _Mixing(nn.Module):
-  """Weights tokens by how alike they are: products outside of any layer."""
+  """Weights tokens by their similarity: products outside of any layer."""
 
   @nn.compact
   def __call__(self, x):
@@ -52,7 +52,7 @@ class Nested(nn.Module):
 
 
 class Twice(nn.Module):
-  """Calls a layer twice, the second time on less."""
+  """Calls a layer twice, the second time on a smaller input."""
 
   @nn.compact
   def __call__(self, images, *, train):

@@ -1,8 +1,8 @@
-"""`jaxvision` commands as processes of their own, to be killed or stopped.
+"""`jaxvision` commands as separate processes, which tests kill or stop.
 
-They are forked from a server that has imported everything and done nothing
-else, so that starting one costs what the run costs and not the imports. Each
-is a whole process: it has its own devices, signals and open files.
+They are forked from a server that has imported all modules and done nothing
+else, so a start does not repeat the imports. Each command is a complete
+process with its own devices, signals and open files.
 """
 
 import atexit
@@ -20,7 +20,7 @@ from jaxvision import cli, data
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _TIMEOUT = 120.0
-# Differ between two runs that are the same.
+# Keys that differ between two equal runs.
 _TIMES = (
   "seconds",
   "images_per_second",
@@ -48,21 +48,21 @@ class Command:
   """A started command.
 
   Attributes:
-    process: what runs.
-    output: the file that gets what it prints.
+    process: the running process.
+    output: the file with its output.
   """
 
   process: multiprocessing.Process
   output: pathlib.Path
 
   def wait(self) -> int:
-    """The exit code; minus the signal that ended it."""
+    """The exit code; the negative signal number after an end by a signal."""
     self.process.join(_TIMEOUT)
     assert self.process.exitcode is not None, self.output.read_text()
     return self.process.exitcode
 
   def signal_when(self, number: int, condition: Callable[[], object]) -> None:
-    """Sends a signal as soon as the condition holds."""
+    """Sends a signal as soon as the condition is true."""
     deadline = time.monotonic() + _TIMEOUT
     while not condition():
       assert self.process.is_alive(), self.output.read_text()
@@ -71,7 +71,7 @@ class Command:
     os.kill(self.process.pid, number)
 
   def end_when(self, number: int, condition: Callable[[], object]) -> int:
-    """Sends a signal as soon as the condition holds; the exit code."""
+    """Sends a signal as soon as the condition is true; the exit code."""
     self.signal_when(number, condition)
     return self.wait()
 
@@ -85,8 +85,8 @@ def start(
 ) -> Command:
   """Starts `jaxvision ARGUMENTS` on virtual CPU devices.
 
-  The variables are added to the environment as it is now: the server has that
-  of its own start.
+  The variables are added to the current environment, because the server has the
+  environment of its own start.
   """
   environment = {**os.environ, **(variables or {})}
   process = _SERVER.Process(
@@ -107,8 +107,8 @@ def start_group(
 ) -> list[Command]:
   """Starts processes of one run, each with its own `jaxvision ARGUMENTS`.
 
-  Process 3 writes to "output_3.txt" where `output` is "output.txt". Where there
-  are no arguments for a process, it is missing.
+  If `output` is "output.txt", process 3 writes to "output_3.txt". A process
+  without arguments is not started.
   """
   with socket.create_server(("127.0.0.1", 0)) as free:
     port = free.getsockname()[1]
@@ -152,14 +152,14 @@ def _command(
 
 
 def prepared_digits() -> str:
-  """The directory with the data set digits, made once for all tests."""
+  """The directory with the data set digits, prepared once for all tests."""
   directory = _ROOT / ".cache" / "tensorflow_datasets"
   data.prepare("digits", data_dir=directory)
   return str(directory)
 
 
 def recipe(name: str) -> str:
-  """The path of a recipe in configs/, from wherever the tests are run."""
+  """The path of a recipe in configs/, independent of the current folder."""
   return str(_ROOT / "configs" / name)
 
 

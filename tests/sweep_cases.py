@@ -34,9 +34,9 @@ def write(
   """Writes an experiment of tiny runs, with its recipe and its data.
 
   Args:
-    folder: for all three.
+    folder: of all these files.
     rates: learning rates.
-    seeds: how many of each.
+    seeds: number of seeds for each rate.
     **overrides: of the recipe, with __ for the dots in them.
   """
   tiny_runs.write_data(folder)

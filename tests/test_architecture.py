@@ -1,4 +1,4 @@
-"""The rules of the house hold, and each notices a fault that is planted."""
+"""The rules of the house hold, and each detects an inserted violation."""
 
 import pathlib
 import shutil
@@ -9,7 +9,7 @@ import house
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1] / "jaxvision"
-# Workers and laptops start these fast.
+# These must start fast.
 WITHOUT_JAX = (
   "jaxvision",
   "jaxvision.cli",
@@ -93,7 +93,7 @@ def test_the_tests_mirror_the_house():
     ("takes_configs", "training/step/forward.py", "def f(a): return a.config"),
   ],
 )
-def test_a_planted_fault_is_noticed(rule, file, text, tmp_path):
+def test_an_inserted_violation_is_detected(rule, file, text, tmp_path):
   root = tmp_path / "jaxvision"
   shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns("__pycache__"))
   before = getattr(house, rule)(root)
@@ -104,7 +104,7 @@ def test_a_planted_fault_is_noticed(rule, file, text, tmp_path):
   assert len(getattr(house, rule)(root)) > len(before)
 
 
-def test_a_test_without_a_room_is_noticed(tmp_path):
+def test_a_test_without_a_room_is_detected(tmp_path):
   (tmp_path / "nowhere").mkdir()
   (tmp_path / "nowhere" / "test_it.py").write_text("")
   assert house.without_mirror(ROOT, tmp_path)

@@ -1,4 +1,4 @@
-"""Code that the pages of earlier versions showed runs: names and arguments."""
+"""Names and arguments in the documentation of earlier versions still work."""
 
 import functools
 import subprocess
@@ -31,7 +31,7 @@ train_step.init_state, train_step.make_train_step
 """
 
 
-def test_names_of_earlier_pages_are_there():
+def test_names_of_earlier_pages_exist():
   subprocess.run([sys.executable, "-c", _NAMES], check=True)
 
 
@@ -42,7 +42,7 @@ def test_a_data_set_may_be_named_by_the_part_of_a_config(tmp_path):
   assert data.open_dataset(config, "train").num_examples == 40
 
 
-def test_a_step_of_ones_own_takes_mean_and_std():
+def test_a_user_step_accepts_mean_and_std():
   from jaxvision import tasks, train_step
 
   model = models.create("linear", num_classes=3)
@@ -70,7 +70,7 @@ def test_a_step_of_ones_own_takes_mean_and_std():
   assert callable(train_step.make_train_step)
 
 
-def test_an_export_takes_mean_and_std(tmp_path):
+def test_an_export_accepts_mean_and_std(tmp_path):
   model = models.create("linear", num_classes=3)
   variables = model.init(
     jax.random.key(0), jnp.zeros((1, 2, 2, 1)), train=False

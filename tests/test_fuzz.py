@@ -1,8 +1,8 @@
-"""Damaged files and odd configs, by the hundred: refused in words, or read.
+"""Hundreds of damaged files and odd configs: they are refused or read.
 
-Of each command it is asserted: no crash, no hang, no traceback, bounded memory,
-and that an error names the file. The seeds are fixed, so that a failure comes
-again.
+The tests assert for each command: no crash, no hang, no traceback, bounded
+memory, and errors that name the file. The seeds are fixed, so that failures can
+be reproduced.
 """
 
 import io
@@ -33,7 +33,7 @@ _KILOBYTES = 1 << 20  # that one command may add to the largest memory so far
 
 
 def _run(cases):
-  """Runs [(words, names)] in a child; a name must stand in each error."""
+  """Runs [(words, names)] in a child; each error must contain a name."""
   done = subprocess.run(
     [sys.executable, fuzzed_commands.__file__],
     input=json.dumps([words for words, _ in cases]),
@@ -61,7 +61,7 @@ def _run(cases):
 
 
 def _problem(found, names):
-  """What is wrong with the end of a command; "" if nothing is."""
+  """The problem with the end of a command; "" if there is none."""
   text = found["output"]
   if found["raised"]:
     return found["raised"][-_EXCERPT:]
@@ -97,7 +97,7 @@ def test_images(kind, tmp_path):
       (folder / "train" / label / "good.png").write_bytes(good)
     for each in range(60):
       content = _encoded(kind, "L" if each % 3 == 0 else "RGB", rng)
-      # The name need not say what is inside.
+      # The name does not have to match the content.
       suffix = (kind.lower(), "jpg", "png")[each % 3].replace("jpeg", "jpg")
       path = folder / "train" / "a" / f"{each}.{suffix}"
       path.write_bytes(mutations.damaged(content, rng))
@@ -227,7 +227,7 @@ def test_folders_that_a_run_goes_on_with(tmp_path):
 
 
 def _copy_with_damage(good, folder, rng) -> pathlib.Path:
-  """A copy of a folder of which one file is damaged; its path."""
+  """Copies a folder, damages one file, and returns the path of the copy."""
   shutil.copytree(good, folder)
   paths = sorted(each for each in folder.rglob("*") if each.is_file())
   path = paths[rng.integers(len(paths))]
@@ -249,7 +249,7 @@ _VALUES = (
     "\x1b",
   ),
 )
-# Of these some of the values are good, and make a run long or large.
+# Some values of these keys are valid, and would make a run long or large.
 _LEFT_OUT = ("train.duration", "data.workers")
 
 

@@ -1,9 +1,9 @@
-"""Folders and files that an earlier commit made still work: see kept/README.md.
+"""Folders and files of an earlier commit still work: see kept/README.md.
 
-Training runs in processes of one device, as the kept runs did. On the machine
-and with the jax that made the kept files, the numbers must be the same bits.
-On others they must agree to the rounding of float32, which the steps of a
-training enlarge.
+Training runs in processes of one device, like the kept runs. On the same
+machine and with the same jax, the numbers must be equal bit for bit. Otherwise
+they must agree up to the rounding of float32, which the steps of a training
+amplify.
 """
 
 import json
@@ -32,7 +32,7 @@ _TRAINED = 1e-3  # Relative, after the steps of a training.
 def kept(tmp_path, monkeypatch):
   """A copy of the kept files, in which the commands run.
 
-  It belongs to an account that has typed nothing so far.
+  It belongs to an account that trusts no code so far.
   """
   monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path / "account"))
   monkeypatch.setenv("TFDS_DATA_DIR", spawned.prepared_digits())
@@ -42,7 +42,7 @@ def kept(tmp_path, monkeypatch):
 
 
 def _train(*words):
-  """Runs a command in a process like those that made the kept files."""
+  """Runs a command in a process like those that created the kept files."""
   output = pathlib.Path("output.txt").absolute()
   variables = {"JAX_NUM_CPU_DEVICES": "1", "XLA_FLAGS": make.XLA_FLAGS}
   command = spawned.start(words, output=output, variables=variables)
@@ -62,7 +62,7 @@ def _agree(ours, theirs, *, rounding):
 
 
 def _resumed_from(workdir):
-  """The steps at which a run was started again."""
+  """The steps from which a run was resumed."""
   starts = json.loads((workdir / "environment.json").read_text())
   return [start["step"] for start in starts[1:]]
 
@@ -78,7 +78,7 @@ def _same_result(workdir, result):
 
 
 def _printed(*words, capsys):
-  """What a command prints as JSON."""
+  """The JSON output of a command."""
   assert cli.main([*words, "--json"]) == 0
   return json.loads(capsys.readouterr().out)
 

@@ -1,4 +1,4 @@
-"""Tests of jaxvision.losses against worked numbers and slow obvious forms."""
+"""Tests of jaxvision.losses against published numbers and simple loops."""
 
 import functools
 import math
@@ -83,7 +83,7 @@ def test_a_loss_is_per_example(name):
 
 @pytest.mark.parametrize("name", ["softmax", "sigmoid", "square"])
 def test_the_loss_of_a_mixture_is_the_mixture_of_the_losses(name):
-  """The property that mixup needs."""
+  """Mixup needs this property."""
   loss = losses.create(name)
   logits, _, first = _random()
   second = np.roll(first, 2, axis=1)

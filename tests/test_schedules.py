@@ -231,7 +231,7 @@ def test_a_boundary_is_the_nearest_step(total_steps, time):
 
 @pytest.mark.parametrize("name", schedules.SCHEDULES)
 def test_a_compiled_step_has_the_rate_that_the_log_shows(name):
-  """All of a run of 12,345 steps; the staircase to the last bit."""
+  """All 12,345 steps of a run; the staircase is equal to the last bit."""
   options = {"every": 0.2} if name == "staircase" else {}
   schedule = _create(name, 12_345, 100, **options)
   compiled = jax.jit(jax.vmap(schedule))(jnp.arange(12_345))
@@ -241,8 +241,8 @@ def test_a_compiled_step_has_the_rate_that_the_log_shows(name):
 
 
 @pytest.mark.parametrize("shape", ["linear", "cosine", "sqrt"])
-def test_steps_beyond_2_to_the_24_are_told_apart(shape):
-  """To the last one, by the closed form in float64 of exact steps."""
+def test_steps_beyond_2_to_the_24_are_distinct(shape):
+  """Up to the last step, by the closed form in float64 of exact steps."""
   total = 2**31 - 1
   schedule = jax.jit(
     _create("warmup_stable_decay", total, 0, decay_fraction=1.0, shape=shape)

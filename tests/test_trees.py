@@ -75,12 +75,12 @@ def test_a_rule_that_matches_nothing_names_the_nearest_path():
     trees.match_rules((("layer1_1/conv1/kernel", 1), (".*", 0)), PARAMS)
 
 
-def test_a_rule_behind_those_that_take_all_is_an_error():
+def test_a_rule_after_a_catch_all_rule_is_an_error():
   with pytest.raises(ValueError, match=r"'\.\*kernel' comes after"):
     trees.match_rules(((".*", 0), (".*kernel", 1)), PARAMS)
 
 
-def test_a_last_catch_all_may_be_left_idle():
+def test_a_last_catch_all_rule_may_match_nothing():
   only_kernels = {"head": {"kernel": 0}}
   values = trees.match_rules(((".*kernel", 1), (".*", 0)), only_kernels)
   assert values == {"head": {"kernel": 1}}
@@ -109,7 +109,7 @@ def test_matching_gives_leaves_by_path_or_an_error():
 
 @pytest.mark.parametrize("bad", [jnp.nan, jnp.inf, -jnp.inf])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_what_is_not_finite_is_found_by_its_path(bad, dtype):
+def test_non_finite_values_are_found_by_path(bad, dtype):
   tree = {**PARAMS, "count": jnp.arange(3), "step": 7}
   assert trees.not_finite(tree) == []
   trees.check_finite(tree, what="it")
@@ -120,7 +120,7 @@ def test_what_is_not_finite_is_found_by_its_path(bad, dtype):
     trees.check_finite(tree, what="it")
 
 
-def test_what_is_not_finite_is_found_in_each_of_a_stack():
+def test_non_finite_values_are_found_in_each_stack_member():
   tree = {
     "a": jnp.zeros((3, 2, 2)).at[1, 0, 1].set(jnp.nan),
     "b": jnp.zeros(3).at[1].set(jnp.inf).at[2].set(jnp.nan),

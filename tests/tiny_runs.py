@@ -1,4 +1,4 @@
-"""Runs so small that they take no time: a few images, a recipe, their parts."""
+"""Very small and fast runs: a few images, a recipe, their parts."""
 
 import pathlib
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def write_data(
   num_classes: int = 3,
   shape: tuple[int, int, int] = (4, 4, 1),
 ) -> pathlib.Path:
-  """Writes data.npz, noise that is brighter the larger the label is."""
+  """Writes data.npz: noise whose brightness grows with the label."""
   rng = np.random.default_rng(0)
   arrays = {}
   for split, size in (sizes or {"train": 40, "validation": 21}).items():

@@ -1,4 +1,4 @@
-"""Files of weights for tests: random ones, those of libraries, damaged ones."""
+"""Weight files for tests: random, of libraries, and damaged."""
 
 import struct
 
@@ -10,7 +10,7 @@ from jaxvision.weights import files
 
 
 def random_variables(model, image_size, *, seed=0):
-  """Values that are all different; variances are positive."""
+  """Variables whose values all differ; variances are positive."""
   sides = (image_size,) * 2 if isinstance(image_size, int) else image_size
   shape = (*sides, 3)
   template = trees.flatten(variable_shapes(model, image_shape=shape))
@@ -22,7 +22,7 @@ def random_variables(model, image_size, *, seed=0):
   return trees.unflatten(leaves)
 
 
-# What tells each layout, and what tells the size and the number of classes.
+# Keys that identify each layout, the size and the number of classes.
 KEYS = {
   "vit torchvision": {
     "encoder.layers.encoder_layer_0.ln_1.weight": (8,),
@@ -50,7 +50,22 @@ KEYS = {
   },
   "efficientnet timm": {
     "blocks.0.0.conv_dw.weight": (8, 1, 3, 3),
+    "blocks.0.0.se.conv_reduce.weight": (8, 8, 1, 1),
     "classifier.bias": (1000,),
+  },
+  "efficientnet pytorch": {
+    "_blocks.0._depthwise_conv.weight": (8, 1, 3, 3),
+    "_blocks.15._se_reduce.weight": (8, 8, 1, 1),
+    "_blocks.22._se_reduce.weight": (8, 8, 1, 1),
+    "_fc.bias": (1000,),
+  },
+  "lite timm": {
+    "blocks.0.0.conv_dw.weight": (8, 1, 3, 3),
+    "classifier.bias": (1000,),
+  },
+  "lite pytorch": {
+    "_blocks.15._project_conv.weight": (8, 8, 1, 1),
+    "_fc.bias": (1000,),
   },
   "efficientnet torchvision": {
     "features.1.0.block.0.0.weight": (8, 1, 3, 3),
@@ -78,6 +93,8 @@ NPZ = {
     "Transformer/posembed_input/pos_embedding": (1, 197, 8),
     "cls": (1, 1, 8),
   },
+  "efficientnet": {"efficientnet-b1/stem/conv2d/kernel": (3, 3, 3, 32)},
+  "lite": {"efficientnet-lite3/stem/conv2d/kernel": (3, 3, 3, 32)},
 }
 
 

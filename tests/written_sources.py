@@ -1,7 +1,7 @@
-"""One small data set, written in each of the layouts that can be opened.
+"""One small data set, written in each supported layout.
 
-Each function writes the images of CONTENTS below a folder and returns the
-`data.Source` that opens them.
+Each function writes the images of CONTENTS into a folder and returns the
+`data.Source` of the result.
 """
 
 import io
@@ -21,7 +21,7 @@ NUM_TRAIN, NUM_TEST = 23, 8
 
 
 def png(number: int) -> bytes:
-  """The content of an image that no other number has."""
+  """The content of an image, different for each number."""
   written = io.BytesIO()
   Image.new("RGB", (5, 4), (number, 200 - number, 7)).save(written, "PNG")
   return written.getvalue()
@@ -39,7 +39,7 @@ CONTENTS = {
 
 
 def config(kind: str, name: object = "", **changes: object) -> data.Source:
-  """A data set, as it is opened."""
+  """The source of a data set."""
   return data.Source(kind=kind, name=str(name), **changes)
 
 
@@ -69,7 +69,7 @@ def tfrecord(records: Sequence[bytes]) -> bytes:
 
 
 def tf_example(features: Mapping[str, Sequence]) -> bytes:
-  """A tf.train.Example, by the classes that protobuf made for it."""
+  """A tf.train.Example, from the generated classes of protobuf."""
   from tensorflow_datasets.proto import tf_example_generated_pb2 as messages
 
   example = messages.Example()
@@ -105,7 +105,7 @@ def write_tfrecord(path: pathlib.Path, content: Sequence[bytes]) -> None:
 
 
 def tfds(folder: pathlib.Path, file_format: str, shards: int = 3) -> object:
-  """As tensorflow-datasets prepares it, under the name "zoo"."""
+  """A data set "zoo", as prepared by tensorflow-datasets."""
   import tensorflow_datasets
 
   directory = folder / "zoo" / "1.0.0"
@@ -201,7 +201,7 @@ def npz(folder: pathlib.Path) -> object:
 
 
 def mixture(folder: pathlib.Path) -> object:
-  """Half of it in a folder, half in shards; the test split in shards only."""
+  """A mixture: half in a folder, half in shards; test only in shards."""
   written = images(folder / "images")
   (folder / "tars").mkdir()
   tars(folder / "tars")
@@ -253,7 +253,7 @@ def load(name):
 
 
 def own(folder: pathlib.Path) -> object:
-  """Files named NUMBER-LABEL and a function that knows it."""
+  """Files named NUMBER-LABEL, and a function that reads them."""
   for split, content in CONTENTS.items():
     (folder / split).mkdir()
     for number, (image, label) in enumerate(content):

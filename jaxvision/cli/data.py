@@ -43,7 +43,7 @@ def add(commands) -> None:
       "--labels",
       choices=("classes", "sets", "numbers"),
       default="classes",
-      help="what labels are, as data.labels of a config (classes)",
+      help="kind of the labels, as data.labels of a config (classes)",
     )
   for command in (listing, inspect, doctor, _add_prepare(actions)):
     command.add_argument(

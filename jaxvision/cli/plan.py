@@ -49,7 +49,7 @@ def add(commands) -> None:
     default=6,
     metavar="N",
     help="maximum number of compilations to make the run fit, and up to 3 more "
-    "for the largest batch (6); 0 for none",
+    "for the largest batch (6); 0 disables both",
   )
   command.add_argument(
     "--json",

@@ -1,9 +1,8 @@
 """One split of a data set, as all kinds of sources present it.
 
-Examples are numbered 0 to num_examples - 1, always in the same order. Reading
-takes many numbers at once, because sources on disk are faster that way. What
-is made here can be pickled if what it is made of can, to be read in other
-processes.
+Examples are numbered 0 to num_examples - 1, always in the same order. A read
+takes many numbers at once, because sources on disk are then faster. A data set
+can be pickled for other processes if its functions can be pickled.
 """
 
 import dataclasses
@@ -12,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-# An image and its label; the label as `Dataset.label_kind` says.
+# An image and its label; `Dataset.label_kind` defines the label.
 Example = tuple[bytes | np.ndarray, int | np.ndarray]
 
 # label_kind -> type of the labels in a batch.
@@ -29,10 +28,20 @@ class Field:
     read: indices -> one value per example. A mask is the content of a PNG file,
       or (h, w[, 1]) uint8, of the size of the image; a text is a str. Raises
       OSError if a file cannot be read.
+
+  Raises:
+    ValueError: another kind.
   """
 
   kind: str
   read: Callable[[Sequence[int]], list[bytes | np.ndarray] | list[str]]
+
+  def __post_init__(self) -> None:
+    if self.kind not in FIELD_KINDS:
+      raise ValueError(
+        f"a field of the kind {self.kind!r}; expected one of "
+        f"{', '.join(FIELD_KINDS)}"
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,22 +50,23 @@ class Dataset:
 
   Attributes:
     name: of the data set: "digits", or the path of the folder or file.
-    split: what was asked for, such as "train[:80%]".
-    class_names: the name of each class, in the order of the labels; of each
-      number, where labels are numbers.
-    num_examples: how many examples there are.
+    split: the split expression, such as "train[:80%]".
+    class_names: the name of each class, in the order of the labels; if labels
+      are numbers, the name of each number.
+    num_examples: number of examples.
     ids: indices -> one name per example: its file, or "split/number".
     labels: () -> all labels; may read the whole split. By `label_kind`:
       (num_examples,) int64, (num_examples, k) uint8 or float32.
     read: indices -> (image, label) per example. The image is a file's content,
       or a (h, w, c) uint8 array. The label is an int, or an array (k,). Raises
       OSError if a file cannot be read.
-    mixture: (number of examples, weight) of each source of a weighted mixture,
-      whose examples come one source after the other; otherwise empty.
-    ranges: (data set, first example, one past the last) of each part that this
-      one was joined from, one after the other; otherwise empty.
-    content: () -> bytes that are others when examples of the same ids are, such
-      as their labels; empty bytes if ids tell all. None: some are read.
+    mixture: (number of examples, weight) of each source of a weighted mixture;
+      otherwise empty. The examples are ordered by source.
+    ranges: (data set, first example, one past the last) of each joined part,
+      in order; otherwise empty.
+    content: () -> bytes that change if the content of examples with the same
+      ids changes, such as their labels; empty bytes if ids identify the
+      content. None: a sample of the examples is read.
     label_kind: "classes": a label is the number of a class. "sets": (k,) of 0
       and 1, whether the image has each of the k classes. "numbers": (k,) real
       numbers.
@@ -88,29 +98,30 @@ def label_shape(of: Dataset) -> tuple[int, ...]:
 
 
 def each_label(labels: np.ndarray) -> list[int] | list[np.ndarray]:
-  """The labels of examples one by one, as `Dataset.read` returns them."""
+  """The label of each example, in the form that `Dataset.read` returns."""
   return labels.tolist() if labels.ndim == 1 else list(labels)
 
 
 def join(parts: Sequence[Range], *, split: str) -> Dataset:
-  """Ranges of examples, one after the other, as one data set.
+  """Joins ranges of examples to one data set, in the given order.
 
   Args:
-    parts: (data set, first example, one past the last example); all of the
-      same classes.
-    split: how the result is called.
+    parts: (data set, first example, one past the last example); all data sets
+      have the same classes.
+    split: name of the result.
 
   Raises:
-    ValueError: they have other classes, or the same in another order.
+    ValueError: the data sets have different classes, or the same classes in
+      another order.
   """
   ranges = tuple(parts)
   for each, _, _ in ranges:
     if each.class_names != ranges[0][0].class_names:
       raise ValueError(
         f"{split!r} joins {ranges[0][0].split!r} and {each.split!r} of "
-        f"{each.name}, whose classes are not the same in the same order: "
+        f"{each.name}, but their classes or the orders of the classes differ: "
         f"{', '.join(ranges[0][0].class_names[:5])}, ... and "
-        f"{', '.join(each.class_names[:5])}, ...; give them one list of classes"
+        f"{', '.join(each.class_names[:5])}, ...; use one list of classes"
       )
   return dataclasses.replace(
     ranges[0][0],
@@ -128,21 +139,21 @@ def join(parts: Sequence[Range], *, split: str) -> Dataset:
 
 
 def relabel(dataset: Dataset, *, class_names: tuple[str, ...]) -> Dataset:
-  """The same examples, with labels that count in a longer list of classes.
+  """The same examples, with labels for another list of classes.
 
   Args:
     dataset: a split.
-    class_names: all of its classes and perhaps others, in any order.
+    class_names: all classes of the split, and possibly more, in any order.
 
   Raises:
-    ValueError: labels are numbers of other names.
+    ValueError: labels are numbers, and their names differ.
   """
   if dataset.class_names == class_names:
     return dataset
   if dataset.label_kind == "numbers":
     raise ValueError(
       f"{dataset.name} has the numbers {', '.join(dataset.class_names)}; "
-      f"expected {', '.join(class_names)}: name them alike, in one order"
+      f"expected {', '.join(class_names)}: use the same names in the same order"
     )
   numbers = {name: number for number, name in enumerate(class_names)}
   labels = np.asarray([numbers[name] for name in dataset.class_names], np.int64)
@@ -216,7 +227,7 @@ def _read_relabelled(
 def _renumbered(
   numbers: np.ndarray, num_classes: int, labels: np.ndarray
 ) -> np.ndarray:
-  """Classes by their new numbers; a label outside the classes becomes -1."""
+  """Converts classes to new numbers; a label outside the classes becomes -1."""
   del num_classes
   known = (labels >= 0) & (labels < len(numbers))
   return np.where(known, numbers[np.where(known, labels, 0)], -1)
@@ -225,7 +236,7 @@ def _renumbered(
 def _moved(
   numbers: np.ndarray, num_classes: int, labels: np.ndarray
 ) -> np.ndarray:
-  """Sets by the new numbers of their classes."""
+  """Converts sets of classes to the new numbers of the classes."""
   found = np.zeros((len(labels), num_classes), labels.dtype)
   found[:, numbers] = labels
   return found

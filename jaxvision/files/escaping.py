@@ -41,6 +41,7 @@ def _is_control(character: str) -> bool:
 
 
 def escape(character: str) -> str:
+  r"""Returns the escape sequence of a character: `\n`, `\x1b` or `\u202e`."""
   code = ord(character)
   if 0xDC80 <= code <= 0xDCFF:  # a byte that os.fsdecode could not decode
     return f"\\x{code - 0xDC00:02x}"

@@ -1,6 +1,6 @@
 """A digest ("seal") of a small JSON object and of the place it belongs to.
 
-A verified seal proves that the content is identical to what was written, and
+A verified seal proves that the content is identical to the written content, and
 that it was written for this place. If the folder is renamed, the seal is no
 longer valid. A seal detects damage only. It is not a protection against
 manipulation, because anyone can compute it.
@@ -21,7 +21,7 @@ def sealed(content: Mapping[str, Any], *, place: str) -> dict[str, Any]:
 
   Args:
     content: a JSON object.
-    place: what the content belongs to, such as "the record of step 240".
+    place: the place of the content, such as "the record of step 240".
   """
   return {**content, _KEY: _digest(content, place)}
 
@@ -39,7 +39,7 @@ def verified(
       detected.
 
   Raises:
-    ValueError: the content differs from what was written for this place.
+    ValueError: the content was not written for this place, or was changed.
   """
   if not isinstance(content, dict):
     raise ValueError(f"{place} is not a JSON object")

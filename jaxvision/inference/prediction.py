@@ -30,7 +30,7 @@ def predict(
 
   Returns:
     Per file {"image": path, "top": [{"class", "probability"}, ...]}, or
-    {"image": path, "error": why it cannot be read}.
+    {"image": path, "error": the reason why it cannot be read}.
 
   Raises:
     trees.NotFinite: the model overflows.

@@ -95,6 +95,7 @@ ACTIVATIONS: dict[str, Activation] = {
   "leaky_relu": jax.nn.leaky_relu,
   "mish": mish,
   "relu": jax.nn.relu,
+  "relu6": jax.nn.relu6,
   "selu": jax.nn.selu,
   "sigmoid": jax.nn.sigmoid,
   "silu": jax.nn.silu,  # Another name of swish.

@@ -11,10 +11,10 @@ Names of JAX have the meaning of JAX: lecun_normal, glorot_normal and he_normal
 are truncated at two standard deviations and rescaled to the variance of their
 formula. All other Gaussians are not truncated, as in torch.
 
-The draws are our own and not those of `jax.nn.initializers`: a draw of its own
-shape for each kernel takes XLA:CPU 26 s of CPU time to compile for a ResNet-50
-instead of 19 s (n=1, two shared cores), and another draw would change every
-run of a seed.
+The draws differ from those of `jax.nn.initializers`, which draw each kernel in
+its own shape: for a ResNet-50, XLA:CPU then needs 26 s of CPU time to compile
+instead of 19 s (n=1, two shared cores). Another draw would change all runs of a
+seed.
 
 Published choices, kernels of convolutions and then of Dense layers:
 

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def add(a: Any, b: Any) -> Any:
-  """Returns the sums over the examples of both, for sums that only add."""
+  """Adds two trees of sums, element by element."""
   import jax
 
   return jax.tree.map(np.add, a, b)
@@ -18,7 +18,8 @@ def means(sums: Mapping[str, Any]) -> dict[str, float]:
   """Returns each scalar of the sums, divided by the count.
 
   Args:
-    sums: numpy arrays or dictionaries of them; "count" is the examples.
+    sums: numpy arrays or dictionaries of them; "count" is the number of
+      examples.
 
   Raises:
     ValueError: no example was counted.
@@ -38,9 +39,10 @@ class Example:
   """An example of a split that the report shows.
 
   Attributes:
-    score: why it is shown; the examples with the highest scores are.
-    position: in the split.
-    label, answer: the label, and the answer of the model; of the same shape.
+    score: the report shows the examples with the highest scores.
+    position: index in the split.
+    label, answer: the label, and the answer of the model; both have the same
+      shape.
     image: (h, w, c) uint8, before normalisation.
   """
 
@@ -53,12 +55,12 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """The result of an evaluation of a whole split.
+  """The result of the evaluation of a complete split.
 
   Attributes:
     metrics: by name.
-    sums: the sums that the metrics were computed from.
-    examples: those with the highest scores, highest first.
+    sums: the sums from which the metrics were computed.
+    examples: the examples with the highest scores, highest first.
   """
 
   metrics: dict[str, float]

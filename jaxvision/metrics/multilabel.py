@@ -1,14 +1,14 @@
 """Metrics of sets of classes, from one logit per class.
 
-A class is predicted where its logit is above 0, that is, where its probability
-is above 0.5. Ranking metrics use the logits: probabilities near 0 and 1 round
-to equal numbers. Average precision is exact: the logits and targets of all
-examples are kept until `finish`, 5 bytes an example and class in `sums`.
-Examples whose mask is 0 count nothing, whatever their logits are.
+A class is predicted if its logit is above 0, that is, if its probability is
+above 0.5. Ranking metrics use the logits, because probabilities near 0 and 1
+are rounded to equal numbers. Average precision is exact: the logits and targets
+of all examples are kept until `finish`. In `sums` they take 5 bytes for each
+example and class. Examples with mask 0 are not counted, for any logits.
 
-A logit that is NaN predicts no class, and makes the average precision of its
-class NaN. The average precision of a class without a positive example is not
-defined: it is NaN by class, and the mean leaves it out.
+If a logit is NaN, the class is not predicted, and its average precision is NaN.
+The average precision of a class without a positive example is undefined: it is
+NaN for the class, and the mean excludes it.
 """
 
 from typing import Any
@@ -21,16 +21,16 @@ from jaxvision.metrics import evaluation
 
 Sums = dict[str, Any]
 
-# Sums by class.
+# The sums that have one value per class.
 _COUNTS = ("true_positives", "predicted", "support")
-# The values kept for each example, and the axis of the examples.
+# The values that are kept for each example, and the axis of the examples.
 _ROWS = {"logits": -2, "targets": -2, "mask": -1}
 
 
 def training_sums(
   logits: jax.Array, targets: jax.Array, mask: jax.Array
 ) -> Sums:
-  """Returns what every training step counts.
+  """Returns the sums of a training step.
 
   Args:
     logits: (b, k).
@@ -38,9 +38,9 @@ def training_sums(
     mask: (b,), 1 for examples that count and 0 for padding.
 
   Returns:
-    `{count, subset_accuracy}`, int32 scalars: the examples, and those whose set
-    is predicted without an error; `hamming_loss`, a float32 scalar: the sum of
-    the share of wrong classes of each example.
+    `{count, subset_accuracy}`, int32 scalars: the number of examples, and the
+    number of examples without a wrong class; `hamming_loss`, a float32 scalar:
+    the sum over the examples of the fraction of wrong classes.
   """
   counted = mask > 0
   wrong = (logits > 0) != (targets > 0.5)
@@ -53,7 +53,7 @@ def training_sums(
 
 
 def sums(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
-  """Returns all that the metrics of an evaluation need, of a batch.
+  """Returns the sums of a batch for all metrics of an evaluation.
 
   Args:
     logits: (b, k).
@@ -61,10 +61,10 @@ def sums(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
     mask: (b,), 1 for examples that count and 0 for padding.
 
   Returns:
-    What `training_sums` returns; true_positives, predicted, support: (k,)
-    int32, the examples that have the class and are predicted to, that are
-    predicted to have it, and that have it; logits (b, k) float32, targets
-    (b, k) uint8, mask (b,) uint8: of each example.
+    The result of `training_sums`, and for each class, (k,) int32:
+    true_positives, the number of correct predictions; predicted, the number of
+    predictions; support, the number of examples with the class. Also the
+    logits (b, k) float32, targets (b, k) uint8 and mask (b,) uint8.
   """
   counted = (mask > 0)[:, None]
   has, predicted = counted & (targets > 0.5), counted & (logits > 0)
@@ -82,7 +82,7 @@ def sums(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
 
 
 def merge(a: Sums, b: Sums) -> Sums:
-  """Returns the sums over the examples of both; rows of examples are joined."""
+  """Adds two results of `sums`; rows of examples are concatenated."""
   rows = {
     name: np.concatenate([a[name], b[name]], axis=axis)
     for name, axis in _ROWS.items()
@@ -92,18 +92,18 @@ def merge(a: Sums, b: Sums) -> Sums:
 
 
 def finish(tree: Sums) -> dict[str, float]:
-  """Returns the metrics, all fractions (not percent) save for added sums.
+  """Returns the metrics: fractions (not percent), and means of added sums.
 
   Args:
-    tree: from `sums` or `training_sums`. Other scalars may have been added,
-      such as the sum of the loss: each is divided by the count.
+    tree: from `sums` or `training_sums`. Other scalars can be added, such as
+      the sum of the loss: each is divided by the count.
 
   Returns:
-    The mean of every scalar (subset_accuracy, hamming_loss, loss ...). With the
-    sums of an evaluation also `mean_average_precision`, over the classes that
-    have a positive example, and NaN if none has; `precision`, `recall` and
-    `f1`, each `_macro` (mean over the classes that occur among the labels or
-    the predictions) and `_micro` (over all pairs of an example and a class).
+    The mean of each scalar (subset_accuracy, hamming_loss, loss, ...). For the
+    sums of an evaluation, also `mean_average_precision` over the classes with
+    a positive example (NaN without such a class); and `precision`, `recall`
+    and `f1`, each `_macro` (mean over the classes among labels or predictions)
+    and `_micro` (over all pairs of an example and a class).
 
   Raises:
     ValueError: no example was counted.
@@ -122,8 +122,8 @@ def per_class(tree: Sums) -> dict[str, np.ndarray]:
     tree: from `sums`.
 
   Returns:
-    `{precision, recall, f1}`, (k,) float64, 0 where undefined (a class without
-    prediction has precision 0); `average_precision`, (k,) float64, NaN of a
+    `{precision, recall, f1}`, (k,) float64, 0 if undefined (a class without
+    prediction has precision 0); `average_precision`, (k,) float64, NaN for a
     class without a positive example; `support`, (k,) int64.
   """
   counts = {name: np.asarray(tree[name]).astype(np.int64) for name in _COUNTS}
@@ -138,8 +138,8 @@ def average_precision(scores: np.ndarray, targets: np.ndarray) -> float:
   """Returns sum_n (R_n - R_{n-1}) P_n over the different scores, descending.
 
   R_n and P_n are recall and precision of the examples whose score is at least
-  the n-th one: equal scores count together. It is the sum that scikit-learn
-  computes, without interpolation.
+  the n-th distinct score. This is the sum in scikit-learn, without
+  interpolation.
 
   Args:
     scores: (n,); any increasing function of the probability.

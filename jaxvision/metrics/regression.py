@@ -1,9 +1,9 @@
 """Metrics of regression: errors in the units of the numbers, and R^2.
 
-The sums of a batch hold the mean of its numbers and the squares around that
-mean; `merge` joins two such pairs (Chan, Golub and LeVeque 1983, equation 1.5)
-so that R^2 stays exact for numbers whose mean is large. Examples whose mask is
-0 count nothing, whatever their outputs are.
+The sums of a batch contain the mean of the targets and the sum of squares
+around this mean. `merge` combines two such pairs (Chan, Golub and LeVeque 1983,
+equation 1.5), so R^2 is precise for numbers with a large mean. Examples with
+mask 0 are not counted, for any outputs.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ Sums = dict[str, Any]
 
 
 def sums(outputs: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
-  """Returns what the metrics need, of a batch.
+  """Returns the sums of a batch for all metrics.
 
   Args:
     outputs: (b, t).
@@ -26,18 +26,19 @@ def sums(outputs: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
     mask: (b,), 1 for examples that count and 0 for padding.
 
   Returns:
-    count: int32 scalar; of each of the t numbers (t,) float32: absolute and
-    squared, the sums of the errors; mean and mean_rest, whose sum is the mean
-    of the targets; scatter, the sum of the squares of the targets around it.
+    count: int32 scalar, the number of examples. For each of the t numbers,
+    (t,) float32: absolute and squared, the sums of the absolute and squared
+    errors; mean and mean_rest, whose sum is the mean of the targets; scatter,
+    the sum of the squared deviations of the targets from their mean.
   """
   counted = (mask > 0)[:, None]
   count = jnp.sum(counted.astype(jnp.int32))
   targets = jnp.where(counted, targets.astype(jnp.float32), 0.0)
-  # where, not a product: padding may hold NaN, which times 0 stays NaN.
+  # `where` instead of a product: NaN in the padding times 0 is NaN.
   errors = jnp.where(counted, outputs.astype(jnp.float32) - targets, 0.0)
   mean = jnp.sum(targets, axis=0) / jnp.maximum(count, 1)
   around = jnp.where(counted, targets - mean[None], 0.0)
-  # What float32 cannot hold of the mean.
+  # The rounding error of the mean in float32.
   rest = jnp.sum(around, axis=0) / jnp.maximum(count, 1)
   around = jnp.where(counted, around - rest[None], 0.0)
   return {
@@ -53,11 +54,11 @@ def sums(outputs: jax.Array, targets: jax.Array, mask: jax.Array) -> Sums:
 def training_sums(
   outputs: jax.Array, targets: jax.Array, mask: jax.Array
 ) -> Sums:
-  """Returns what every training step counts, by the arguments of `sums`.
+  """Returns the sums of a training step; arguments as for `sums`.
 
   Returns:
-    count: int32 scalar, the examples; mean_absolute_error: float32 scalar, the
-    sum of the mean absolute error of each example.
+    count: int32 scalar, the number of examples; mean_absolute_error: float32
+    scalar, the sum of the mean absolute errors of the examples.
   """
   errors = outputs.astype(jnp.float32) - targets.astype(jnp.float32)
   each = jnp.mean(jnp.abs(errors), axis=-1)
@@ -68,9 +69,9 @@ def training_sums(
 
 
 def merge(a: Sums, b: Sums) -> Sums:
-  """Returns the sums over the examples of both, on the device or the host."""
+  """Combines two results of `sums`, on the device or the host."""
   count = a["count"] + b["count"]
-  # The share of b; of 0 examples both means are 0.
+  # The weight of b. Without examples both means are 0.
   share = (b["count"] / np.maximum(count, 1))[..., None]
   distance = b["mean"] - a["mean"] + b["mean_rest"] - a["mean_rest"]
   between = np.square(distance) * share * a["count"][..., None]
@@ -85,8 +86,8 @@ def finish(tree: Sums) -> dict[str, float]:
   """Returns the metrics, each the mean over the numbers of an example.
 
   Args:
-    tree: from `sums`. Other scalars may have been added, such as the sum of the
-      loss: each is divided by the count.
+    tree: from `sums`. Other scalars can be added, such as the sum of the loss:
+      each is divided by the count.
 
   Returns:
     `mean_absolute_error`, `root_mean_squared_error`, `r2`, and the mean of
@@ -103,8 +104,8 @@ def finish(tree: Sums) -> dict[str, float]:
 def per_number(tree: Sums) -> dict[str, np.ndarray]:
   """Returns the metrics of each of the t numbers, (t,) float64.
 
-  R^2 is 1 - squared errors / scatter of the targets. Of targets that are all
-  equal it is 1 without an error and 0 with one, as scikit-learn has it.
+  R^2 is 1 - squared errors / scatter of the targets. If all targets are equal,
+  it is 1 without errors and 0 with errors, as in scikit-learn.
 
   Args:
     tree: from `sums`, of at least one example.

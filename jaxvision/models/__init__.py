@@ -99,7 +99,7 @@ def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:
     variant["module"],
     {**variant["options"], **options},
     f"model {name}",
-    reserved={"num_classes": "it is an argument of its own"},
+    reserved={"num_classes": "it is a separate argument"},
   )
   return module(num_classes=num_classes)
 
@@ -146,7 +146,7 @@ def _own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
     lookup.find(name, {}, kind="model"),
     options,
     written,
-    reserved={"num_classes": "it is an argument of its own"},
+    reserved={"num_classes": "it is a separate argument"},
   )
   model = make(num_classes=num_classes)
   if not isinstance(model, nn.Module):

@@ -9,6 +9,12 @@ value, drop connect that increases linearly to 0.2, and the initialisation.
 torchvision's weights need `padding="symmetric"`, and up to B4
 `norm_epsilon=1e-5`.
 
+The Lite networks have no paper, only the authors' code and its README, in
+models/official/efficientnet/lite of TensorFlow's TPU repository. They have no
+squeeze-and-excite, and ReLU6 instead of swish, for quantisation to integers.
+Scaling does not change the features of the stem and of the head, nor the number
+of blocks of the first and of the last stage. The input is (pixel - 127) / 128.
+
 Parameter names are timm's, with `blocks.0.0` written `blocks_0_0`.
 """
 
@@ -41,6 +47,7 @@ STAGES = (
 STEM_FEATURES, HEAD_FEATURES = 32, 1280  # Of B0.
 STEM_STRIDES = {"imagenet": 2, "small": 1}
 PADDINGS = ("same", "symmetric")
+SCALINGS = ("all", "body")
 
 
 def round_features(features: int, *, width: float) -> int:
@@ -66,7 +73,8 @@ class MBConv(nn.Module):
     conv: makes a 1x1 convolution without bias.
     depthwise: makes a depthwise convolution.
     norm: makes a normalisation.
-    squeeze_excite: makes the gate, with a quarter of the input's channels.
+    squeeze_excite: makes the gate, given the channels of the input; None for
+      no gate.
     activation: applied after each normalisation except the last.
   """
 
@@ -78,7 +86,7 @@ class MBConv(nn.Module):
   conv: Layer
   depthwise: Layer
   norm: Layer
-  squeeze_excite: Layer
+  squeeze_excite: Layer | None
   activation: activations.Activation
 
   @nn.compact
@@ -91,7 +99,8 @@ class MBConv(nn.Module):
       y = self.activation(self.norm(name="bn1")(y))
     y = self.depthwise(self.kernel_size, stride=self.stride, name="conv_dw")(y)
     y = self.activation(self.norm(name="bn2" if expands else "bn1")(y))
-    y = self.squeeze_excite(max(1, channels // 4), name="se")(y)
+    if self.squeeze_excite is not None:
+      y = self.squeeze_excite(channels, name="se")(y)
     y = self.conv(self.features, name="conv_pwl" if expands else "conv_pw")(y)
     y = self.norm(name="bn3" if expands else "bn2")(y)
     if self.stride > 1 or channels != self.features:
@@ -108,11 +117,15 @@ class EfficientNet(nn.Module):
     num_classes: length of the logits.
     width: factor of the features of all layers (`round_features`).
     depth: factor of the repeats of all stages, rounded up.
+    scaling: "all", or "body": `width` does not change the features of the stem
+      and of the head, `depth` not the repeats of the first and last stage.
     dropout: dropout rate before the classifier, in training.
     drop_connect: stochastic-depth rate; block i of n, from 0, has the rate
       drop_connect * i / n.
     stages: repeats, kernel size, stride, expansion and features of each stage,
       before scaling.
+    squeeze_excite: channels of a block's input per channel inside its gate; 0
+      for no gate.
     stem: "imagenet" (its 3x3 convolution has stride 2) or "small" (stride 1;
       for images of up to 64 pixels).
     padding: "same" (TensorFlow's) or "symmetric" (torchvision's).
@@ -128,6 +141,7 @@ class EfficientNet(nn.Module):
   num_classes: ranges.Count
   width: ranges.Positive = 1.0
   depth: ranges.Positive = 1.0
+  scaling: str = "all"
   dropout: ranges.Probability = 0.2
   drop_connect: ranges.Probability = 0.2
   stages: tuple[
@@ -140,6 +154,7 @@ class EfficientNet(nn.Module):
     ],
     ...,
   ] = STAGES
+  squeeze_excite: ranges.Whole = 4
   stem: str = "imagenet"
   padding: str = "same"
   activation: str = "swish"
@@ -162,7 +177,7 @@ class EfficientNet(nn.Module):
     parts = self._parts(train=train)
     conv, norm, activation = parts["conv"], parts["norm"], parts["activation"]
     x = conv(
-      self._scaled(STEM_FEATURES),
+      self._at_ends(STEM_FEATURES),
       kernel_size=(3, 3),
       strides=STEM_STRIDES[self.stem],
       padding="SAME" if self.padding == "same" else 1,
@@ -171,7 +186,7 @@ class EfficientNet(nn.Module):
     x = activation(norm(name="bn1")(x))
     for name, block in self._blocks().items():
       x = MBConv(**block, **parts, name=name)(x, train=train)
-    x = conv(self._scaled(HEAD_FEATURES), name="conv_head")(x)
+    x = conv(self._at_ends(HEAD_FEATURES), name="conv_head")(x)
     x = activation(norm(name="bn2")(x)).mean(axis=(1, 2))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return nn.Dense(
@@ -181,11 +196,28 @@ class EfficientNet(nn.Module):
       name="classifier",
     )(x)
 
+  @property
+  def repeats(self) -> tuple[int, ...]:
+    """Returns the number of blocks of each stage, after scaling."""
+    last = len(self.stages) - 1
+    return tuple(
+      repeats
+      if self.scaling == "body" and i in (0, last)
+      else math.ceil(self.depth * repeats)
+      for i, (repeats, *_) in enumerate(self.stages)
+    )
+
   def _check_names(self) -> None:
     if self.stem not in STEM_STRIDES:
       raise ValueError(lookup.unknown("stem", self.stem, STEM_STRIDES))
     if self.padding not in PADDINGS:
       raise ValueError(lookup.unknown("padding", self.padding, PADDINGS))
+    if self.scaling not in SCALINGS:
+      raise ValueError(lookup.unknown("scaling", self.scaling, SCALINGS))
+
+  def _at_ends(self, features: int) -> int:
+    """Returns the features of the stem or of the head."""
+    return features if self.scaling == "body" else self._scaled(features)
 
   def _scaled(self, features: int) -> int:
     return round_features(features, width=self.width)
@@ -193,10 +225,10 @@ class EfficientNet(nn.Module):
   def _blocks(self) -> dict[str, dict[str, Any]]:
     """Returns {name of the block: its specific attributes}."""
     blocks = {}
-    for i, (repeats, kernel_size, stride, expansion, features) in enumerate(
+    for i, (_, kernel_size, stride, expansion, features) in enumerate(
       self.stages
     ):
-      for j in range(math.ceil(self.depth * repeats)):
+      for j in range(self.repeats[i]):
         blocks[f"blocks_{i}_{j}"] = {
           "features": self._scaled(features),
           "kernel_size": kernel_size,
@@ -207,7 +239,7 @@ class EfficientNet(nn.Module):
       block["drop_rate"] = self.drop_connect * i / len(blocks)
     return blocks
 
-  def _parts(self, *, train: bool) -> dict[str, Layer]:
+  def _parts(self, *, train: bool) -> dict[str, Layer | None]:
     """Returns the common parts of all blocks."""
     kernel_init = initializers.create(self.initializer)
     activation = activations.create(self.activation)
@@ -233,11 +265,14 @@ class EfficientNet(nn.Module):
         momentum=0.99,
       ),
       "squeeze_excite": functools.partial(
-        layers.SqueezeExcite,
+        _gate,
+        reduction=self.squeeze_excite,
         activation=activation,
         kernel_init=kernel_init,
         dtype=self.dtype,
-      ),
+      )
+      if self.squeeze_excite
+      else None,
       "activation": activation,
     }
 
@@ -247,6 +282,12 @@ def _depthwise(
 ) -> layers.DepthwiseConv:
   padding = kernel_size // 2 if symmetric else "SAME"
   return layers.DepthwiseConv(kernel_size, padding=padding, **options)
+
+
+def _gate(
+  channels: int, *, reduction: int, **options: Any
+) -> layers.SqueezeExcite:
+  return layers.SqueezeExcite(max(1, channels // reduction), **options)
 
 
 def _of_each_channel(
@@ -294,6 +335,41 @@ def _variant(
   }
 
 
+def _lite(
+  width: float,
+  depth: float,
+  image_size: int,
+  dropout: float,
+  *,
+  parameters: int,
+  gmacs: float,
+  top1: float,
+) -> dict[str, Any]:
+  return {
+    "module": EfficientNet,
+    "options": {
+      "width": width,
+      "depth": depth,
+      "scaling": "body",
+      "dropout": dropout,
+      "squeeze_excite": 0,
+      "activation": "relu6",
+    },
+    "spec": {
+      "image_size": image_size,
+      "mean": (127 / 255,) * 3,
+      "std": (128 / 255,) * 3,
+      "crop_fraction": 0.875,
+      "parameters": parameters,
+      "gmacs": gmacs,
+      "top1": top1,
+      "top1_source": "lite/README.md of the TPU repository, float32",
+      "paper": "TensorFlow's TPU repository 2020, models/official/"
+      "efficientnet/lite",
+    },
+  }
+
+
 VARIANTS = {
   "efficientnet_b0": _variant(
     1.0, 1.0, 224, 0.2, parameters=5_288_548, gmacs=0.3858, top1=76.3
@@ -318,5 +394,20 @@ VARIANTS = {
   ),
   "efficientnet_b7": _variant(
     2.0, 3.1, 600, 0.5, parameters=66_347_960, gmacs=37.7459, top1=84.4
+  ),
+  "efficientnet_lite0": _lite(
+    1.0, 1.0, 224, 0.2, parameters=4_652_008, gmacs=0.3852, top1=75.1
+  ),
+  "efficientnet_lite1": _lite(
+    1.0, 1.1, 240, 0.2, parameters=5_416_680, gmacs=0.6002, top1=76.7
+  ),
+  "efficientnet_lite2": _lite(
+    1.1, 1.2, 260, 0.3, parameters=6_092_072, gmacs=0.8597, top1=77.6
+  ),
+  "efficientnet_lite3": _lite(
+    1.2, 1.4, 280, 0.3, parameters=8_197_096, gmacs=1.3833, top1=79.8
+  ),
+  "efficientnet_lite4": _lite(
+    1.4, 1.8, 300, 0.3, parameters=13_006_568, gmacs=2.5530, top1=81.5
   ),
 }

@@ -117,7 +117,7 @@ def _agreed() -> Stopping:
 
 @contextlib.contextmanager
 def _passed_on(signals: Sequence[signal.Signals]) -> Iterator[None]:
-  """A signal is handled as outside of this block, and then raises `Stopped`."""
+  """Handles a signal as outside of this block, and then raises `Stopped`."""
   if threading.current_thread() is not threading.main_thread():
     yield
     return

@@ -89,10 +89,10 @@ def open_bar(
   """Gives advance(count), which moves a bar if stderr is a terminal.
 
   Args:
-    title: what the bar is called.
-    total: how many there are; None if that is not known.
-    unit: what is counted, "bytes" or "examples".
-    done: how many are done already.
+    title: title of the bar.
+    total: the final count; None if unknown.
+    unit: unit of the count, "bytes" or "examples".
+    done: the initial count.
   """
   if not sys.stderr.isatty():
     yield lambda count: None

@@ -13,7 +13,7 @@ import numpy as np
 from jaxvision import files
 
 _TEXT, _IMAGES = "pages.json", "pages.npz"
-# How the numbers of a column are shown.
+# The formats of the numbers in a column.
 FORMATS = ("text", "integer", "number", "percent")
 
 
@@ -23,7 +23,7 @@ class Table:
 
   Attributes:
     columns: heading -> one of `FORMATS`.
-    rows: a value for each column; None where there is none.
+    rows: a value for each column; None for a missing value.
   """
 
   columns: Mapping[str, str]
@@ -35,9 +35,9 @@ class Page:
   """A section of a report.
 
   Attributes:
-    title: its heading.
-    note: how to read it.
-    table: of numbers.
+    title: heading of the section.
+    note: an explanation for the reader.
+    table: a table of numbers; None without a table.
     images: (n, h, w, c) uint8.
     captions: a text for each image; line breaks are kept.
   """
@@ -50,7 +50,7 @@ class Page:
 
 
 def write(workdir: pathlib.Path, pages: Sequence[Page]) -> None:
-  """Writes the pages of a run, each file whole or not at all."""
+  """Writes the pages of a run; each file is written atomically."""
   images = {
     f"images_{i}": page.images
     for i, page in enumerate(pages)
@@ -71,7 +71,7 @@ def write(workdir: pathlib.Path, pages: Sequence[Page]) -> None:
 
 
 def read(workdir: pathlib.Path) -> list[Page]:
-  """Reads the pages of a run; none where a run has none or they are damaged."""
+  """Reads the pages of a run; none if they are missing or damaged."""
   if not (workdir / _TEXT).is_file():
     return []
   try:
@@ -92,5 +92,5 @@ def read(workdir: pathlib.Path) -> list[Page]:
 
 
 def _plain(value: Any) -> Any:
-  """Numbers and arrays of NumPy as those of Python."""
+  """Converts numbers and arrays of NumPy to Python values."""
   return value.tolist() if hasattr(value, "tolist") else str(value)

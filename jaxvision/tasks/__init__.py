@@ -1,6 +1,6 @@
-"""The tasks: kinds of training, each one file on the contract.
+"""The tasks: each kind of training is one file that implements the contract.
 
-A task of the user's own is named "my_task.py:make": a function that takes
+A user-defined task is named "my_task.py:make": a function that takes
 `contract.Components` and options, and returns a `contract.Task`.
 """
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def create(name: str, components: Components, **options: Any) -> Task:
-  """Returns the task called `name`, made of components.
+  """Makes the task with this name from components.
 
   Args:
     name: a key of `TASKS`, or "FILE.py:FUNCTION".

@@ -68,17 +68,16 @@ class Task:
       "count"; the log divides every sum by the count.
     evaluate: the sums of a batch in evaluation, and the outputs.
     merge: (sums, sums) of numpy arrays -> the sums over the examples of both;
-      element by element where a task does not say otherwise. All arrays may
-      have a leading axis, of several runs.
+      by default element by element. All arrays may have a leading axis for
+      several runs.
     finish: sums -> metrics by name.
     logged: names of the sums of `loss` that are logged.
     measured: names of the metrics of `finish`.
     best: the metrics that may select the best checkpoint, the default first:
       name -> 1 where larger is better, -1 where smaller is.
-    learnt: the metric that tells whether examples are memorised, and the value
-      that it has then.
-    untrained: () -> the loss of a model that knows nothing; None where
-      unknown.
+    learnt: a metric that shows whether examples are memorised, and its value in
+      this case.
+    untrained: () -> the expected loss of an untrained model; None if unknown.
     answer: outputs -> the numbers that predictions and exports contain, such
       as probabilities, (b, k) float32.
     rank: (outputs, batch) of numpy arrays -> (scores (b,), answers (b, ...));

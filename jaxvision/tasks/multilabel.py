@@ -1,7 +1,8 @@
-"""Multi-label classification: images in, a probability for each class out.
+"""The task of multi-label classification: images -> a probability per class.
 
-An image has any number of classes, so that each logit is a decision of its own
-(sigmoid). Labels are sets, (b, k) uint8 of 0 and 1: data.labels="sets".
+An image has any number of classes, so each logit decides about its class
+independently (sigmoid). Labels are sets, (b, k) uint8 of 0 and 1:
+data.labels="sets".
 """
 
 from collections.abc import Sequence
@@ -64,7 +65,7 @@ def _untrained(loss, num_classes: int) -> float | None:
 
 
 def _rank(logits: np.ndarray, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-  """How far the worst logit is on the wrong side, and the predicted sets."""
+  """The largest logit margin of a wrong decision, and the predicted sets."""
   predicted = (logits > 0).astype(np.uint8)
   wrong = predicted != batch["label"]
   distance = np.where(wrong, np.abs(logits), -np.inf).max(-1)
@@ -88,9 +89,9 @@ def _artifacts(
   found = [
     pages.Page(
       title="Classes",
-      note="A class is predicted where its probability is above 0.5. The "
-      "average precision does not depend on this threshold. A class without a "
-      "positive example has none.",
+      note="A class is predicted if its probability is above 0.5. The "
+      "average precision does not depend on this threshold. It is undefined "
+      "for a class without a positive example.",
       table=pages.Table(columns=columns, rows=rows),
     )
   ]

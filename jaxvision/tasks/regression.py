@@ -1,8 +1,8 @@
-"""Regression: images in, real numbers out.
+"""The task of regression: images -> real numbers.
 
 Labels are (b, t) float32: data.labels="numbers". The outputs of the model are
-the numbers, in the units of the labels. Scale labels so that they are of the
-order of 1: initial outputs are near 0.
+the numbers, in the units of the labels. Scale the labels to the order of 1,
+because initial outputs are near 0.
 """
 
 from collections.abc import Sequence

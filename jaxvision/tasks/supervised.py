@@ -1,7 +1,7 @@
-"""What tasks share that compare the outputs of one model with targets.
+"""Parts of tasks that compare the outputs of one model with targets.
 
 Batches are {image (b, h, w, c) uint8, label (b, ...), mask (b,) float32}. Sums
-are over the examples of mask 1.
+are over the examples with mask 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ Sums = Callable[[jax.Array, jax.Array, jax.Array], Tree]
 
 
 def as_float(label: jax.Array) -> jax.Array:
-  """Labels that are the targets, as float32."""
+  """The labels as targets, in float32."""
   return label.astype(jnp.float32)
 
 
@@ -49,7 +49,7 @@ def make_init(components: Components) -> Callable[[jax.Array], Tree]:
 
 
 def make_inputs(components: Components, targets: Targets):
-  """The batch as evaluation sees it, and what training makes of it.
+  """(batch, key) -> (the batch for evaluation, the batch for training).
 
   Both are {image (b, h, w, c) float32 normalised, targets (b, k), mask (b,)}.
   """
@@ -67,8 +67,8 @@ def make_loss(
 ) -> TaskLoss:
   """The masked mean of the loss, with auxiliary losses, plus the penalty.
 
-  The sums are those of the model's outputs. The metrics among them compare with
-  the labels as they were before the transform on the device.
+  The sums are computed from the model's outputs. Their metrics use the labels
+  before the transform on the device.
   """
   model, inputs = components.model, make_inputs(components, targets)
 
@@ -127,5 +127,5 @@ def _loss_sum(
   components: Components, outputs: jax.Array, batch: Batch
 ) -> jax.Array:
   losses = components.loss(outputs.astype(jnp.float32), batch["targets"])
-  # where, not a product: the image of a masked example may give NaN.
+  # `where` instead of a product: a masked example may give NaN.
   return jnp.sum(jnp.where(batch["mask"] > 0, losses, 0.0))

@@ -45,7 +45,7 @@ def train(
     workdir: the run's folder. The same call resumes the run. All processes of
       a run share the folder.
     overrides: by dotted key, as {"optimizer.learning_rate": 0.1}.
-    overfit: number of examples of an overfitting check; 0 for none. The run
+    overfit: number of examples of an overfitting check; 0 disables it. The run
       trains only on these examples, without augmentation and regularisation,
       to check that the model can memorise them.
     data_changed: "accept" resumes with data that differ from the first start.
@@ -68,7 +68,7 @@ def train(
   Raises:
     ValueError, FileNotFoundError, OSError: the config, the data or the workdir
       is invalid, or another process trains in the workdir. Nothing was trained.
-    roll_call.Missing: some processes of the run did not connect.
+    rendezvous.Missing: some processes of the run did not connect.
     train_loop.Preempted: the process received SIGTERM, or SIGINT during the
       training. The state is saved.
     train_loop.Diverged: a loss or a state is not finite. The message names the

@@ -111,7 +111,8 @@ class Layout:
     clean: key of the file -> key of `place`; None for unused keys.
     options: (cleaned arrays, name of the model) -> model options with which the
       logits are equal to those of the library.
-    fixed: required options of a model, which determine permutations.
+    fixed: required attributes of a model, which determine permutations or the
+      numbers of blocks.
   """
 
   name: str
@@ -129,12 +130,12 @@ class Layout:
   fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   def check(self, model: Any) -> None:
-    """Raises ValueError for a model without the fixed options."""
-    for option, value in self.fixed.items():
-      if getattr(model, option) != value:
+    """Raises ValueError for a model without the fixed attributes."""
+    for name, value in self.fixed.items():
+      if getattr(model, name) != value:
         raise ValueError(
-          f"files of {self.name} have {option}={value}, but the model has "
-          f"{getattr(model, option)!r}: use {value}, or use the run folder"
+          f"files of {self.name} have {name}={value}, but the model has "
+          f"{getattr(model, name)!r}: use {value}, or use the run folder"
         )
 
 

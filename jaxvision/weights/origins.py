@@ -16,7 +16,10 @@ from jaxvision.weights.image_preprocessing import Preprocessing
 
 Size = tuple[int, int]
 
-ORIGINS = ("torchvision", "timm", "huggingface", "authors", "big_vision")
+ORIGINS = (
+  *("torchvision", "timm", "huggingface", "efficientnet_pytorch"),
+  *("authors", "big_vision"),
+)
 FIXED_SIZE = ("vit_", "mixer_")  # models with an image size in their arrays
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
@@ -63,6 +66,7 @@ _TIMM = frozenset(
     "resnetv2_152x2_bit.goog_teacher_in21k_ft_in1k",
     "resnetv2_50x1_bit.goog_distilled_in1k",
     *(f"tf_efficientnet_b{n}.ns_jft_in1k" for n in range(8)),
+    *(f"tf_efficientnet_lite{n}.in1k" for n in range(5)),
   )
 )
 
@@ -88,6 +92,8 @@ def of(
     return _by_timm(name, model, size, classes)
   if origin == "huggingface":
     return _by_hugging_face(name)
+  if name.startswith("efficientnet_"):
+    return _of_efficientnet(name, origin)
   return _by_authors(name, origin)
 
 
@@ -201,6 +207,29 @@ def _by_hugging_face(name: str) -> Preprocessing:
     crop=found.crop,
     interpolation=found.interpolation,
     source=f"the layout of Hugging Face's files, as for {row.label}",
+  )
+
+
+def _of_efficientnet(name: str, origin: str) -> Preprocessing:
+  """The preprocessing of the TPU repository, and of EfficientNet-PyTorch.
+
+  The first has preprocessing.py and the mean and std of each kind of network.
+  The second, examples/imagenet/main.py, evaluates B0 to B7 on the complete
+  shorter side. It has no Lite networks; whoever writes them with its names has
+  the authors' weights, so the authors' crop is used.
+  """
+  if origin not in ("authors", "efficientnet_pytorch"):
+    raise ValueError(f"{origin} has no {name}; give another --preprocessing")
+  spec = models.spec(name)
+  by_authors = origin == "authors"
+  cropped = by_authors or "lite" in name
+  return Preprocessing(
+    image_size=(spec.image_size, spec.image_size),
+    mean=spec.mean,
+    std=spec.std,
+    crop_fraction=spec.crop_fraction if cropped else 1.0,
+    interpolation="bicubic" if by_authors else "bicubic_antialiased",
+    source=f"the layout of {origin}'s files of {name}",
   )
 
 

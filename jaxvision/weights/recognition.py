@@ -10,7 +10,7 @@ import flax.linen as nn
 from jaxvision import files, lookup, models
 from jaxvision.layers import hybrid_stem
 from jaxvision.weights import wrappers
-from jaxvision.weights.families import bit, convnets, mixer, vit
+from jaxvision.weights.families import bit, convnets, efficientnet, mixer, vit
 from jaxvision.weights.layout import Layout, Shaped
 from jaxvision.weights.notes import Note
 
@@ -21,10 +21,12 @@ LAYOUTS: tuple[Layout, ...] = (
   *vit.LAYOUTS,
   *mixer.LAYOUTS,
   *convnets.LAYOUTS,
+  *efficientnet.LAYOUTS,
 )
 # Not counted as parameters: running averages, and positions (as patches vary).
 _NOT_COUNTED = re.compile(
-  r".*(running_mean|running_var|/mean|/var|pos_emb\w*|position_emb\w*)$"
+  r".*(running_mean|running_var|moving_mean|moving_variance|/mean|/var|"
+  r"pos_emb\w*|position_emb\w*)$"
 )
 _CLASSES = 1000  # classes in the parameter count of a ModelSpec
 
@@ -81,10 +83,33 @@ def recognize(
       f"{source} has an unknown layout; it has {len(arrays)} arrays: {shown}, "
       "..."
     )
-  cleaned = {fitting[0].clean(key): name for key, name in bare.items()}
-  cleaned.pop(None, None)
+  cleaned = _cleaned(fitting[0], bare, source=source)
   found = {key: arrays[name] for key, name in cleaned.items()}
   return Recognized(fitting[0], cleaned, found, prefix)
+
+
+def _cleaned(
+  layout: Layout, bare: Mapping[str, str], *, source: str
+) -> dict[str, str]:
+  """Returns {key of the layout: key of the file}.
+
+  Two keys can have the same key in the layout, as in TensorFlow an array and
+  its moving average. The average, which has the longer key, is used.
+  """
+  used: dict[str, str] = {}
+  skipped = 0
+  for key in bare:
+    cleaned = layout.clean(key)
+    if cleaned is not None:
+      skipped += cleaned in used
+      used[cleaned] = max(used.get(cleaned, ""), key, key=len)
+  if skipped:
+    _LOGGER.warning(
+      "%s: the moving averages of %d arrays are used, and these arrays are "
+      "skipped",
+      *(source, skipped),
+    )
+  return {cleaned: bare[key] for cleaned, key in used.items()}
 
 
 def _fitting(keys: Iterable[str]) -> list[Layout]:

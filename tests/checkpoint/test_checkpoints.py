@@ -1,6 +1,6 @@
-"""Tests of checkpoints: exact, verified, and never the last one lost.
+"""Tests of checkpoints: they are exact and verified, and one is always kept.
 
-No test starts a process; files of killed processes are written by the tests.
+The tests start no processes; they write the files of killed processes.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ def collect():
 
 
 def _state(seed=0):
-  """Every type in use, with values that text or rounding would not keep."""
+  """A state with every type in use; text or rounding would change values."""
   rng = np.random.default_rng(seed)
   params = {
     "kernel": jnp.asarray(rng.normal(size=(64, 256)), jnp.float32),
@@ -83,7 +83,7 @@ def _assert_bitwise(found, expected):
 
 
 def _saved(folder, steps=(1, 2, 3)):
-  """Checkpoints whose state has the seed `step`; how to restore them."""
+  """Saves checkpoints whose state has the seed `step`."""
   with checkpoint.open_manager(folder, keep=5) as manager:
     for step in steps:
       record = _RECORD | {"step": step}
@@ -95,7 +95,7 @@ def _restore(folder):
     return checkpoint.restore(manager, _template(_state()))
 
 
-def test_what_is_restored_is_what_was_saved(tmp_path):
+def test_the_restored_state_equals_the_saved_state(tmp_path):
   _saved(tmp_path, steps=[3])
   state, record = _restore(tmp_path)
   _assert_bitwise(state, _state(3))
@@ -152,7 +152,7 @@ def _assert_lies(array, where):
 
 
 def test_a_state_may_be_donated_while_it_is_being_saved(tmp_path):
-  """Large enough that writing takes longer than the steps that follow."""
+  """The state is large, so the write takes longer than the next steps."""
   wipe = jax.jit(lambda x: x * 0 - 1, donate_argnums=0)
   state = _on(_MESH, {"x": jnp.arange(2.0**21), "n": jnp.arange(5)})
   expected = jax.tree.map(np.array, state)
@@ -191,7 +191,7 @@ def test_the_record_may_change_while_it_is_being_saved(tmp_path, monkeypatch):
   ],
 )
 def test_the_newest_and_the_best_are_kept(tmp_path, scores, kept):
-  """Of equal scores the newest is the best, as the loop counts it."""
+  """If scores are equal, the newest checkpoint is the best, as in the loop."""
   with checkpoint.open_manager(tmp_path, keep=2) as manager:
     for step, score in enumerate(scores, 1):
       state = _on(_MESH, {"x": jnp.ones(2)})
@@ -211,7 +211,7 @@ def test_the_best_survives_a_restart(tmp_path):
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_a_score_that_comes_later_counts_as_well(tmp_path, restarts):
+def test_a_later_score_is_used(tmp_path, restarts):
   """The score of step 2 is added after the save, also by another process."""
   state, scores = _on(_MESH, _state()), [0.3, None, 0.2, None, None]
   with contextlib.ExitStack() as stack:
@@ -231,14 +231,14 @@ def test_a_score_that_comes_later_counts_as_well(tmp_path, restarts):
   _assert_bitwise(found, _state())
 
 
-def test_a_step_that_is_there_is_left_as_it_is(tmp_path):
+def test_an_existing_step_is_not_changed(tmp_path):
   with checkpoint.open_manager(tmp_path) as manager:
     checkpoint.save(manager, 1, _on(_MESH, _state(1)), _RECORD)
     checkpoint.save(manager, 1, _on(_MESH, _state(2)), _RECORD)
   _assert_bitwise(_restore(tmp_path)[0], _state(1))
 
 
-def test_what_a_killed_process_left_unfinished_is_removed(tmp_path):
+def test_unfinished_checkpoints_of_a_killed_process_are_removed(tmp_path):
   _saved(tmp_path, steps=[1])
   left = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp"
   shutil.copytree(tmp_path / "checkpoints" / "1", left)
@@ -252,7 +252,7 @@ def _largest(folder):
 
 
 def _flip(folder, *, place):
-  """Inverts one bit of the largest file, the place is a share of it."""
+  """Inverts one bit of the largest file; `place` is a fraction of its size."""
   path = _largest(folder / "state")
   content = bytearray(path.read_bytes())
   content[int(place * len(content))] ^= 1
@@ -265,7 +265,7 @@ def _truncate(folder):
 
 
 def _empty_files(folder):
-  """As after a power cut: names on the disk, content not."""
+  """As after a power failure: the files exist, but are empty."""
   for path in folder.rglob("*"):
     if path.is_file():
       path.write_bytes(b"")
@@ -350,7 +350,7 @@ def _contents(folder):
 
 
 @pytest.mark.usefixtures("collect")
-def test_where_damaged_ones_cannot_go_the_words_say_it(tmp_path):
+def test_an_error_explains_why_a_damaged_checkpoint_cannot_be_moved(tmp_path):
   _saved(tmp_path)
   _flip(tmp_path / "checkpoints" / "3", place=0.5)
   (tmp_path / "damaged").write_text("in the way")
@@ -374,7 +374,7 @@ def test_nothing_is_touched_when_all_are_damaged(tmp_path):
   assert "Train in another workdir" in str(caught.value)
 
 
-def test_a_state_that_its_user_refuses_is_set_aside(tmp_path, caplog):
+def test_a_state_rejected_by_the_check_is_set_aside(tmp_path, caplog):
   def refuse(state):
     if int(state["step"]) > 1:
       raise trees.NotFinite("it has NaN in a")
@@ -396,7 +396,7 @@ def test_a_state_that_its_user_refuses_is_set_aside(tmp_path, caplog):
 )
 def test_any_path_holds_checkpoints(tmp_path, name):
   folder = tmp_path / name
-  # A pattern would find these, too.
+  # A pattern would also match these.
   for other in ("a", "ab", "axb"):
     _saved(tmp_path / other, steps=[1, 2])
   before = sorted(path.name for path in tmp_path.iterdir())

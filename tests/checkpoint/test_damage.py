@@ -1,4 +1,4 @@
-"""A checkpoint of which any bit was flipped is refused, or read as it was.
+"""A checkpoint with any flipped bit is refused or read correctly.
 
 The oracle is the saved state. Files that are not read may have any content.
 """
@@ -52,7 +52,7 @@ def _save(folder, *steps):
 
 
 def _read(folder, step=2):
-  """(state, record, is it the best) of a checkpoint; None if refused."""
+  """(state, record, whether it is the best); None if refused."""
   try:
     with checkpoint.open_saved(folder) as manager:
       state, record = checkpoint.restore_step(manager, step, _TEMPLATE)
@@ -72,7 +72,7 @@ def saved(tmp_path_factory):
 
 
 def _flips(folder, every):
-  """(file, its content with one bit flipped), of all files in turn."""
+  """Yields (file, its content with one flipped bit) for all files in turn."""
   for path in sorted(folder.rglob("*")):
     if path.is_file():
       content = path.read_bytes()
@@ -111,12 +111,12 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(saved, every):
       path.write_bytes(content)
     count += 1
     refused += found is None or found[2] is None
-    # A score that is refused leaves the state as it is.
+    # A refused score does not affect the state.
     assert found in (None, (state, record, best), (state, record, None)), path
   assert refused > 0.1 * count
 
 
-def test_a_damaged_score_costs_the_score_alone(tmp_path, caplog):
+def test_a_damaged_score_loses_only_the_score(tmp_path, caplog):
   _save(tmp_path, 1, 2)
   path = tmp_path / "checkpoints" / "2" / "metrics" / "metrics"
   score = json.loads(path.read_text())["score"]
@@ -151,7 +151,7 @@ _NOTES = (
 
 
 @pytest.mark.parametrize("text", [*_NOTES, "{", "[]", ""])
-def test_a_damaged_note_of_orbax_costs_nothing(tmp_path, text):
+def test_damaged_metadata_of_orbax_are_replaced(tmp_path, text):
   _save(tmp_path, 1, 2)
   (tmp_path / "checkpoints" / "1" / "_CHECKPOINT_METADATA").write_text(text)
   with (
@@ -165,7 +165,7 @@ def test_a_damaged_note_of_orbax_costs_nothing(tmp_path, text):
 
 
 @pytest.mark.parametrize("text", _NOTES)
-def test_a_damaged_note_is_named_where_it_is_only_read(tmp_path, text):
+def test_damaged_metadata_are_an_error_for_readers(tmp_path, text):
   _save(tmp_path, 1, 2)
   (tmp_path / "checkpoints" / "2" / "_CHECKPOINT_METADATA").write_text(text)
   with (
@@ -177,7 +177,9 @@ def test_a_damaged_note_is_named_where_it_is_only_read(tmp_path, text):
     pass
 
 
-def test_a_renamed_folder_is_refused_and_the_one_before_used(tmp_path, caplog):
+def test_a_renamed_folder_is_refused_and_the_previous_step_is_used(
+  tmp_path, caplog
+):
   _save(tmp_path, 1, 2)
   checkpoints = tmp_path / "checkpoints"
   (checkpoints / "2").rename(checkpoints / "48")
@@ -192,7 +194,7 @@ def test_a_renamed_folder_is_refused_and_the_one_before_used(tmp_path, caplog):
     assert checkpoint.restore(manager, _TEMPLATE)[1]["step"] == 1
 
 
-def test_a_damaged_step_of_a_record_is_no_renamed_folder(tmp_path):
+def test_a_damaged_step_in_a_record_is_not_taken_for_a_renamed_folder(tmp_path):
   _save(tmp_path, 1, 2)
   path = tmp_path / "checkpoints" / "2" / "record" / "metadata"
   record = json.loads(path.read_text())
@@ -215,7 +217,7 @@ def _unseal(path):
 
 
 def test_checkpoints_of_older_versions_are_read(tmp_path):
-  """They have no seals; their steps are compared all the same."""
+  """They have no seals, but their steps are compared."""
   _save(tmp_path, 1, 2)
   expected = _read(tmp_path)
   for path in (tmp_path / "checkpoints").rglob("*"):

@@ -1,4 +1,4 @@
-"""Tests of jaxvision.checkpoint.fingerprint: of every bit, of no sharding."""
+"""The fingerprint depends on every bit and not on the sharding."""
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +41,7 @@ def test_a_fingerprint_depends_on_every_bit(dtype):
 
 @pytest.mark.parametrize("distance", [1, 2, 128, 256, 512])
 def test_a_fingerprint_depends_on_the_order(distance):
-  """Powers of two, whose bits differ in the highest places only."""
+  """Powers of two differ in their highest bits only."""
   array = np.ones(1024, np.float32)
   array[0], array[distance] = 2.0, 4.0
   swapped = array.copy()

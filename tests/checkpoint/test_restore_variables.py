@@ -1,6 +1,6 @@
 """The variables of a checkpoint, restored without a template of its state.
 
-The oracle is the state that was saved, of trainings with each optimizer.
+The oracle is the saved state of trainings with each optimizer.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings(
 _RESNET = ("resnet18", {"blocks": (1,), "features": 4, "stem": "small"})
 _MLP = ("mlp", {"hidden": (8,)})
 _RULES = (("hidden_0/.*", None), (".*bias", 2.0), (".*", 1.0))
-# model, optimizer, its arguments, and those of the state
+# model, optimizer, its arguments, and arguments of the state
 _TRAININGS = {
   "sgd": (_RESNET, "sgd", {"options": {"momentum": 0.9}}, {"ema": False}),
   "adamw": (_RESNET, "adamw", {}, {"ema": True}),
@@ -76,7 +76,7 @@ def _template(training):
 
 
 def _drawn(template):
-  """A state like the template, whose leaves all differ."""
+  """A state like the template; all leaves differ."""
   rng = np.random.default_rng(0)
 
   def draw(leaf):
@@ -97,7 +97,7 @@ def _restore(folder, *, step=3):
 
 
 @pytest.mark.parametrize("training", _TRAININGS)
-def test_they_are_those_of_the_state(tmp_path, training):
+def test_restored_variables_equal_those_of_the_state(tmp_path, training):
   state = _drawn(_template(training))
   _save(tmp_path, state)
   expected = state.ema or state.variables
@@ -122,7 +122,7 @@ def saved(tmp_path):
 
 @pytest.mark.parametrize("part", ["ema", "params", "opt_state"])
 def test_a_flipped_bit_of_any_part_is_refused(saved, part):
-  """Also of the parts that are not returned, as `restore_step` refuses it."""
+  """Also in parts that are not returned, as in `restore_step`."""
   folder, state = saved
   leaves, structure = jax.tree.flatten(getattr(state, part))
   bits = np.asarray(leaves[-1]).copy()
@@ -159,7 +159,7 @@ def test_a_flipped_bit_of_a_file_is_refused_or_changes_nothing(saved):
 
 
 def test_the_order_of_the_arrays_is_verified(saved):
-  """Two arrays of one shape whose names are exchanged are not as saved."""
+  """Exchanging the names of two arrays of equal shape is detected."""
   folder, _ = saved
   path = folder / "checkpoints" / "3" / "state" / "_METADATA"
   content = json.loads(path.read_text())
@@ -187,6 +187,6 @@ def test_a_state_that_is_not_finite_is_refused(saved):
 
 
 @pytest.mark.parametrize("at_once", [1, 100, 1 << 20])
-def test_the_fingerprint_is_that_of_all_arrays_together(at_once):
+def test_the_fingerprint_covers_all_arrays(at_once):
   tree = [np.arange(n, dtype=np.float32) for n in (3, 40, 1, 0, 25)]
   assert fingerprint.of(tree, at_once=at_once) == fingerprint.of(tree)

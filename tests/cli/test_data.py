@@ -1,4 +1,4 @@
-"""`jaxvision data` as a user types it."""
+"""The command `jaxvision data`."""
 
 import zlib
 
@@ -44,7 +44,7 @@ def test_data_inspect_counts_and_draws(data_dir, tmp_path, capsys):
 
 
 def test_data_inspect_sums_up(tmp_path, capfd):
-  """300 sizes, 12 broken profiles, 20 unreadable files: a few lines."""
+  """300 sizes, 12 broken profiles and 20 unreadable files give a few lines."""
   for number in range(300):
     path = tmp_path / "photos" / "ab"[number % 2] / f"{number:03}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def test_data_inspect_sums_up(tmp_path, capfd):
   assert "heights 20 to 20, widths 30 to 329" in lines[0]
   (broken,) = [line for line in lines if "broken colour profile" in line]
   count, _, named = broken.strip().partition(" files have ")
-  # 256 of the 300 are looked at.
+  # 256 of the 300 images are inspected.
   assert 8 <= int(count) <= 12 and "001.png" in named and ", ..." in named
   unreadable = [line for line in lines if "unreadable:" in line]
   assert len(unreadable) == 9 and unreadable[-1].endswith(" more")

@@ -116,7 +116,7 @@ def test_a_command_without_a_workdir_needs_a_place_for_logs(tmp_path, capsys):
   assert "-m jaxvision models 'vit*'" in shown
 
 
-def test_what_ray_calls_is_what_the_command_says(tmp_path, capsys):
+def test_ray_gets_the_arguments_of_the_command(tmp_path, capsys):
   train = ["train", "--config", _RECIPE, "--workdir", str(tmp_path)]
   more = ["--overfit=5", "--profile=steps=1:3", "--config.seed=3"]
   shown = _shown(capsys, "ray", "--workers=2", "--dry-run", "--", *train, *more)

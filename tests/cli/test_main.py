@@ -1,4 +1,4 @@
-"""The commands, as a user types them: in this process where that is enough."""
+"""The commands, run in this process where possible."""
 
 import argparse
 import json
@@ -197,13 +197,13 @@ def _actions(parser):
   ("name", "action"), sorted(_actions(make_parser()), key=lambda a: a[0])
 )
 def test_every_path_may_begin_with_a_tilde(name, action, monkeypatch):
-  """No shell expands that of --workdir=~/runs/a."""
+  """A shell does not expand the tilde of --workdir=~/runs/a."""
   monkeypatch.setenv("HOME", "/home/of/mine")
   assert action.type("~/runs/a") == "/home/of/mine/runs/a", name
   assert action.type("https://host/~me") == "https://host/~me"
 
 
-def test_a_recipe_that_is_not_there(tmp_path, capsys):
+def test_a_missing_recipe_is_an_error(tmp_path, capsys):
   arguments = ["train", "--config", "no.py", "--workdir", str(tmp_path)]
   assert cli.main(arguments) == 2
   assert "no recipe 'no.py'" in capsys.readouterr().err
@@ -260,7 +260,7 @@ def test_evaluate_another_split(trained, capsys):
 
 
 @pytest.mark.parametrize("which", ["47", "first"])
-def test_evaluate_names_the_checkpoints_there_are(which, trained, capsys):
+def test_evaluate_lists_the_existing_checkpoints(which, trained, capsys):
   arguments = ["evaluate", "--workdir", str(trained), "--checkpoint", which]
   assert cli.main(arguments) == 2
   error = capsys.readouterr().err
@@ -268,7 +268,7 @@ def test_evaluate_names_the_checkpoints_there_are(which, trained, capsys):
   assert "48; give last, best or a number" in error
 
 
-def test_commands_on_what_is_no_run(tmp_path, capsys):
+def test_a_folder_that_is_not_a_run_is_an_error(tmp_path, capsys):
   for command in (["evaluate", "--workdir"], ["report"]):
     assert cli.main([*command, str(tmp_path)]) == 2
     error = capsys.readouterr().err
@@ -306,7 +306,7 @@ def test_predict_a_folder_as_json(trained, digit, capsys):
   assert all(len(each["top"]) == 2 for each in found)
 
 
-def test_predict_goes_on_after_an_unreadable_file(trained, digit, capsys):
+def test_predict_continues_after_an_unreadable_file(trained, digit, capsys):
   path, _ = digit(0)
   broken, missing = path.with_name("broken.png"), path.with_name("none.png")
   broken.write_bytes(b"no image")
@@ -381,7 +381,7 @@ def _read(terminal):
 
 
 @pytest.mark.parametrize("error", ["host", "device"])
-def test_no_memory_is_said_in_words(monkeypatch, capsys, error):
+def test_out_of_memory_is_explained(monkeypatch, capsys, error):
   import jax
 
   def fail(pattern):
@@ -404,7 +404,7 @@ def test_no_memory_is_said_in_words(monkeypatch, capsys, error):
 def test_dead_data_workers_end_a_run_as_their_signal_would(
   status, code, again, monkeypatch, capsys
 ):
-  """A launcher then starts the command again, which can resume."""
+  """A launcher then restarts the command, which can resume."""
 
   def fail(*_):
     raise data.WorkerDied("data worker 7 was ended", status)

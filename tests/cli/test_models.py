@@ -1,4 +1,4 @@
-"""`jaxvision models` as a user types it."""
+"""The command `jaxvision models`."""
 
 import ast
 import dataclasses
@@ -20,7 +20,7 @@ def _rows(capsys):
   return [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
-def test_piped_list_has_all_there_is_to_know_in_one_line_per_model(capsys):
+def test_a_piped_list_has_one_complete_line_per_model(capsys):
   assert cli.main(["models"]) == 0
   header, *lines = capsys.readouterr().out.splitlines()
   assert header.split() == [
@@ -46,7 +46,7 @@ def test_pattern_chooses(capsys):
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_list_in_a_terminal_fits_and_is_cut_nowhere(columns):
+def test_a_list_in_a_terminal_fits_without_truncation(columns):
   text = _in_terminal(["models", "vgg1?"], columns)
   plain = re.sub(r"\x1b\[\d*m", "", text)
   assert max(map(len, plain.splitlines())) <= columns
@@ -124,7 +124,7 @@ def test_layers_are_as_deep_as_fits_on_a_screen(capsys):
 
 
 def test_options_of_one_model_with_types_and_defaults(capsys):
-  """Each is set as it is printed, and the model stays the same."""
+  """Setting each option to its printed default does not change the model."""
   for name, expected in (
     ("vit_b16", ["stem_units", "tuple[int, ...] | None", "None"]),
     ("resnet50", ["blocks", "tuple[int, ...]", "(3, 4, 6, 3)"]),

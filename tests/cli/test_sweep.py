@@ -1,4 +1,4 @@
-"""`jaxvision sweep` and `report`, as a user types them."""
+"""The commands `jaxvision sweep` and `report` of a sweep."""
 
 import html
 import json
@@ -71,7 +71,7 @@ def test_errors_are_reported_before_a_trial_starts(
 
 
 def test_a_dry_run_shows_plain_numbers(tmp_path, capsys):
-  """Drawn numbers come from numpy, whose text names their type."""
+  """The text of numpy's drawn numbers would contain their type."""
   tiny_runs.write_data(tmp_path)
   tiny_runs.load_config(tmp_path)
   asked = tmp_path / "asked.py"
@@ -135,7 +135,7 @@ def test_a_sweep_from_the_command_to_its_report(asked, tmp_path, vectorize):
     assert trial["value"] == measured[-1]["validation/top1"]
     together = any("runs_together" in row for row in rows)
     assert together == (vectorize == "auto")
-  # The same command again has nothing to do.
+  # The same command again does nothing.
   before = [os.stat(folder / "metrics.jsonl").st_mtime for folder in folders]
   _run(*words)
   after = [os.stat(folder / "metrics.jsonl").st_mtime for folder in folders]
@@ -144,7 +144,7 @@ def test_a_sweep_from_the_command_to_its_report(asked, tmp_path, vectorize):
   rerun = ("--rerun", workdir, "--top", 1, "--seeds", 3, "--workdir", again)
   assert "3 complete" in _run(*rerun)
   assert cli.main(["report", str(again)]) == 0
-  # The command on the page trains the best trial as a run of its own.
+  # The command on the page trains the best trial as a separate run.
   page = html.unescape((workdir / "report.html").read_text("utf-8"))
   [command] = re.findall(r"<pre>(jaxvision train .*?)</pre>", page, re.DOTALL)
   program = f"{sys.executable} -m jaxvision"
@@ -172,7 +172,7 @@ def test_a_misspelt_objective_ends_a_sweep_before_its_first_run(
 
 @pytest.mark.slow
 def test_a_sweep_without_a_complete_trial_is_a_failure(asked, tmp_path):
-  rate = "--config.loss.l2=1e38"  # more than a float32, with any weights
+  rate = "--config.loss.l2=1e38"  # exceeds float32, for any weights
   done = _ended(asked, "--workdir", tmp_path / "sweep", rate)
   assert done.returncode == 1
   assert "none of 4 trials is complete; " in done.stderr

@@ -1,4 +1,4 @@
-"""`evaluate`, `predict` and `export` of a run, on its data and on others."""
+"""`evaluate`, `predict` and `export` of a run, on its own and other data."""
 
 import csv
 import io
@@ -66,7 +66,7 @@ def _evaluate(run, path, capsys, *more):
 
 
 def test_other_data_are_measured(trained, tmp_path, capsys):
-  """Class names decide, not their order; some may be missing."""
+  """Classes are matched by name, not by order; some may be missing."""
   images, labels = _images(30, seed=1)
   order = np.array([2, 0, 1])  # of the names
   other = _write(
@@ -118,17 +118,17 @@ def test_unknown_classes_are_refused(trained, tmp_path, capsys):
     (["--image_size", "8"], "--image_size needs --weights"),
   ],
 )
-def test_what_does_not_go_together(trained, words, message, capsys):
+def test_inconsistent_flags_are_an_error(trained, words, message, capsys):
   assert cli.main(["evaluate", "--workdir", str(trained), *words]) == 2
   assert message in capsys.readouterr().err
 
 
-def test_weights_are_measured_on_data_that_are_named(capsys):
+def test_weights_need_a_named_data_set(capsys):
   assert cli.main(["evaluate", "--weights", "a.npz", "--model", "mlp"]) == 2
   assert "give --data" in capsys.readouterr().err
 
 
-def test_it_is_said_that_the_average_was_measured(trained, capsys):
+def test_evaluate_reports_the_use_of_the_average(trained, capsys):
   assert cli.main(["evaluate", "--workdir", str(trained)]) == 0
   said = capsys.readouterr().out
   assert "moving average of the parameters" in said
@@ -166,14 +166,14 @@ def test_predictions_as_csv(trained, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("top", ["0", "-1", "many"])
-def test_a_number_of_classes_that_cannot_be(top, capsys):
+def test_an_invalid_number_of_classes_is_an_error(top, capsys):
   with pytest.raises(SystemExit):
     cli.main(["predict", "--workdir", "run", "--top", top, "a.png"])
   assert "--top" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a.onnx", "a.pt", "a.txt", "a.TFLITE"])
-def test_an_export_that_would_be_called_otherwise(
+def test_an_export_with_a_wrong_suffix_is_refused(
   trained, name, tmp_path, capsys
 ):
   target = tmp_path / name
@@ -183,7 +183,7 @@ def test_an_export_that_would_be_called_otherwise(
   assert not list(tmp_path.iterdir())
 
 
-def test_an_export_says_what_it_takes(trained, tmp_path, capsys):
+def test_export_prints_the_input_shape(trained, tmp_path, capsys):
   target = str(tmp_path / "model.jax")
   assert cli.main(["export", target, "--workdir", str(trained)]) == 0
   said = capsys.readouterr().out
@@ -202,7 +202,7 @@ def test_an_export_says_what_it_takes(trained, tmp_path, capsys):
     ("page.PNG", False),
   ],
 )
-def test_endings_that_say_another_format(path, passes):
+def test_suffixes_of_other_formats_are_refused(path, passes):
   if passes:
     suffixes.check(path, ".html", ".htm", what="HTML")
     return
@@ -210,7 +210,7 @@ def test_endings_that_say_another_format(path, passes):
     suffixes.check(path, ".html", ".htm", what="HTML")
 
 
-def test_pages_and_pictures_are_called_what_they_are(trained, tmp_path, capsys):
+def test_outputs_need_the_right_extension(trained, tmp_path, capsys):
   runs = [str(trained)] * 2
   page = str(tmp_path / "both.pdf")
   assert cli.main(["report", *runs, "--output", page]) == 2
@@ -229,8 +229,8 @@ def test_versions(capsys):
 
 
 @pytest.mark.slow  # Two compilations of a ResNet.
-def test_converted_weights_keep_how_images_become_their_input(tmp_path, capsys):
-  """A run of other mean and std, as a file of timm, predicts the same."""
+def test_converted_weights_keep_their_preprocessing(tmp_path, capsys):
+  """A run with other mean and std predicts the same as a file of timm."""
   images, _ = _images(1, seed=3)
   Image.fromarray(images[0]).save(tmp_path / "a.png")
   run = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""The commands around files of weights, as a user gives them."""
+"""The commands for weight files."""
 
 import json
 
@@ -65,7 +65,7 @@ def test_a_file_is_converted_there_and_back(file, tmp_path, capsys):
 
 
 def test_a_file_for_rectangles_is_converted_and_used(tmp_path, images, capsys):
-  """2x4 patches and the class token are 3x3, which nothing decides."""
+  """2x4 patches and the class token, or 3x3 patches: the file is ambiguous."""
   source, target = tmp_path / "vit.safetensors", tmp_path / "vit.npz"
   model = models.create("vit_ti16", num_classes=10, depth=1)
   variables = random_variables(model, (32, 64))
@@ -104,7 +104,7 @@ def test_names_of_classes_come_from_a_file(file, images, tmp_path, capsys):
   assert "2 lines, and the weights have 1000" in capsys.readouterr().err
 
 
-def test_names_of_imagenet_21k_are_fetched_or_done_without(
+def test_names_of_imagenet_21k_are_downloaded_or_omitted(
   file, images, monkeypatch, capsys
 ):
   monkeypatch.setattr(class_names, "IMAGENET_21K_CLASSES", 1000)
@@ -126,7 +126,7 @@ def test_names_of_imagenet_21k_are_fetched_or_done_without(
   assert "put the file there" in said.out + said.err
 
 
-def test_a_run_in_place_of_a_file_is_told_its_option(images, tmp_path, capsys):
+def test_a_run_in_place_of_a_file_is_explained(images, tmp_path, capsys):
   image = str(images / "test" / "dark" / "0.png")
   folder = str(tmp_path)
   arguments = ["predict", "--weights", folder, "--model", "vit_ti16", image]
@@ -151,7 +151,7 @@ def test_exports(file, tmp_path):
   assert len(target.with_suffix(".txt").read_text().splitlines()) == 1000
 
 
-def test_splits_of_a_probe_that_overlap_are_said(file, images, capsys):
+def test_overlapping_splits_of_a_probe_give_a_warning(file, images, capsys):
   arguments = ["probe", "--weights", file, "--model", "vit_ti16"]
   arguments += ["--data", str(images), "--train", "train", "--test", "train"]
   assert cli.main([*arguments, "--probes", "pixels/knn(k=1)"]) == 0
@@ -160,7 +160,7 @@ def test_splits_of_a_probe_that_overlap_are_said(file, images, capsys):
 
 
 def test_weights_are_measured_on_a_folder(file, images, tmp_path, capsys):
-  """As many are right as `predict` names rightly, with the same images."""
+  """The accuracy equals the fraction of correct results of `predict`."""
   lines = [f"kind {n}" for n in range(1000)]
   names = tmp_path / "names.txt"
   names.write_text("\n".join(lines), "utf-8")
@@ -170,7 +170,7 @@ def test_weights_are_measured_on_a_folder(file, images, tmp_path, capsys):
   assert cli.main(["predict", *source, *map(str, paths)]) == 0
   found = json.loads(capsys.readouterr().out)
   best = [each["top"][0]["class"] for each in found]
-  # The class that the first image gets is called as its folder is.
+  # The class of the first image has the name of its folder.
   lines[lines.index(best[0])] = "dark"
   lines[next(i for i in range(1000) if lines[i] not in best)] = "light"
   names.write_text("\n".join(lines), "utf-8")

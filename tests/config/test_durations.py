@@ -31,14 +31,14 @@ def test_every_duration_is_in_steps(convert):
   )
 
 
-def test_what_happens_never_happens_at_the_end(convert):
+def test_an_interval_of_0_means_once_at_the_end(convert):
   found = convert(
     train__duration="7 steps", evaluate__every="0", checkpoint__every="0"
   )
   assert (found.evaluate, found.checkpoint) == (7, 7)
 
 
-def test_what_recurs_does_so_between_compiled_calls(convert):
+def test_intervals_are_rounded_up_to_compiled_calls(convert):
   found = convert(
     train__duration="10 steps",
     train__steps_per_dispatch=4,
@@ -48,14 +48,14 @@ def test_what_recurs_does_so_between_compiled_calls(convert):
   assert (found.total, found.log, found.warmup) == (12, 8, 5)
 
 
-def test_no_step_at_all_is_an_error(convert):
+def test_less_than_one_step_is_an_error(convert):
   with pytest.raises(ValueError, match="is less than a step; give at least"):
     convert(train__duration="0 epochs")
 
 
 @pytest.mark.parametrize("total", [50, 60, 120, 999, 2_500, 40_000, 1_000_000])
 @pytest.mark.parametrize("warmup", ["0", "5 percent", "20 steps"])
-def test_a_log_of_nobody_s_choice_shows_the_run_and_its_warm_up(
+def test_the_default_log_interval_shows_the_run_and_its_warm_up(
   convert, total, warmup
 ):
   found = convert(
@@ -70,13 +70,13 @@ def test_a_log_of_nobody_s_choice_shows_the_run_and_its_warm_up(
   )
 
 
-def test_a_log_of_nobody_s_choice_may_be_of_steps_within_a_call(convert):
+def test_the_default_log_interval_may_be_shorter_than_a_call(convert):
   more = {"train__steps_per_dispatch": 8, "log__every": ""}
   assert convert(train__duration="1200 steps", **more).log == 24
   assert convert(train__duration="80 steps", **more).log == 1
 
 
-def test_a_log_that_was_chosen_is_kept(convert):
+def test_a_configured_log_interval_is_kept(convert):
   for text in ("50 steps", "400 steps", "20 percent"):
     found = convert(train__duration="500 steps", log__every=text)
     assert found.log == {"5": 50, "4": 400, "2": 100}[text[0]]

@@ -33,7 +33,7 @@ def _recipe(folder, *lines, text=RECIPE):
 
 
 def _load(folder, key, value):
-  """What a key is after an override."""
+  """The value of a key after an override."""
   config = configs.load(_recipe(folder), {key: value})
   return configs.flatten(config)[key]
 
@@ -50,7 +50,7 @@ def test_a_recipe_takes_an_argument(tmp_path):
   assert configs.load(f"{recipe}:linear").model.name == "linear"
 
 
-def test_what_a_recipe_does_not_change_is_the_default(tmp_path):
+def test_keys_not_set_by_a_recipe_keep_their_defaults(tmp_path):
   config = configs.load(_recipe(tmp_path))
   assert config.optimizer.learning_rate == 0.25
   assert config.train.batch_size == 128
@@ -65,7 +65,7 @@ def test_the_config_is_frozen(tmp_path):
     config.model.options.hidden = (1,)
 
 
-def test_there_must_be_a_recipe(tmp_path):
+def test_a_missing_recipe_is_an_error(tmp_path):
   _fails(f"{tmp_path}/none.py:mlp", "none.py", error=FileNotFoundError)
 
 
@@ -175,7 +175,7 @@ def test_a_wrong_type_names_the_key_and_the_type(tmp_path, key, value, kind):
   _fails(_recipe(tmp_path), message, {key: value})
 
 
-def test_none_is_no_value_of_most_keys(tmp_path):
+def test_none_is_an_error_for_most_keys(tmp_path):
   message = "config key 'seed' is None"
   _fails(_recipe(tmp_path), message, {"seed": None})
 
@@ -220,7 +220,7 @@ def test_a_misspelt_key_in_a_recipe_names_the_nearest(tmp_path, line):
   assert "did you mean 'optimizer.learning_rate" in message
 
 
-def test_an_error_of_the_recipe_itself_stays(tmp_path):
+def test_an_error_in_a_recipe_is_not_replaced(tmp_path):
   recipe = _recipe(tmp_path, "config.name.no_such_method()")
   _fails(recipe, "name", error=AttributeError)
 
@@ -334,7 +334,7 @@ def test_rules_are_pairs_of_a_regular_expression_and_a_factor(
   assert "it must be" in message or "not a regular expression" in message
 
 
-def test_none_freezes_but_is_no_factor_of_the_decay(tmp_path):
+def test_none_freezes_but_is_an_error_for_the_decay(tmp_path):
   rules = ((".*bias", None), (".*", 1))
   key = "optimizer.learning_rate_rules"
   assert _load(tmp_path, key, rules) == ((".*bias", None), (".*", 1.0))
@@ -450,7 +450,7 @@ def test_durations_are_rounded_up_to_a_multiple(duration, expected):
   assert durations.steps(duration, multiple_of=8, **sizes) == expected
 
 
-def test_percent_of_the_length_of_a_run_makes_no_sense():
+def test_the_length_of_a_run_cannot_be_a_percentage():
   with pytest.raises(ValueError, match="use steps, epochs or examples"):
     durations.steps("5 percent", batch_size=10, num_examples=100)
 
@@ -483,7 +483,7 @@ def test_a_duration_longer_than_any_run_is_refused(tmp_path, text):
   ],
 )
 def test_durations_are_exact(duration, batch_size, num_examples, expected):
-  """By the rational number that the text is, rounded half to even."""
+  """The rational number of the text is rounded half to even."""
   number = fractions.Fraction(duration.split()[0])
   assert round(number * num_examples / batch_size) == expected
   found = durations.steps(
@@ -493,8 +493,8 @@ def test_durations_are_exact(duration, batch_size, num_examples, expected):
 
 
 @pytest.mark.parametrize("text", ["false", "FALSE", "true"])
-def test_text_of_a_version_that_took_it_for_true_stays_true(text, caplog):
-  # Kept as the versions before data.max_pixels kept --config.KEY=false.
+def test_text_of_an_old_version_that_meant_true_stays_true(text, caplog):
+  # Versions before data.max_pixels stored --config.KEY=false as text.
   saved = default.get_config().to_dict()
   del saved["data"]["max_pixels"]
   saved["model"]["options"] = {"scan_layers": text, "stem": "small"}
@@ -502,7 +502,7 @@ def test_text_of_a_version_that_took_it_for_true_stays_true(text, caplog):
   assert options["scan_layers"] is True
   assert options["stem"] == "small"
   assert ("treated as true" in caplog.text) == (text != "true")
-  # The same words again are the same run where they mean the same.
+  # The same override again belongs to the same run if its meaning is equal.
   now = configs.complete(saved)
   assert changes.find(saved, now) == []
   now["model"]["options"]["scan_layers"] = False
@@ -510,7 +510,7 @@ def test_text_of_a_version_that_took_it_for_true_stays_true(text, caplog):
   assert changes.find(saved, now) == [change]
 
 
-def test_text_of_this_version_is_what_it_says():
+def test_text_saved_by_this_version_stays_text():
   saved = default.get_config().to_dict()
   saved["optimizer"]["options"] = {"nesterov": "false"}
   assert configs.complete(saved)["optimizer"]["options"]["nesterov"] == "false"

@@ -81,7 +81,7 @@ TRAINED = {
   "vit_s16_i1k.py": SMALL_VIT,
   "vit_transfer.py": SMALL_VIT,
 }
-# What differs most in what the step is made of; the others are slow tests.
+# Recipes with the most different steps; the others are slow tests.
 QUICK = (
   "digits.py",
   "resnet50_i1k.py:tricks",
@@ -164,7 +164,7 @@ def test_a_recipe_can_be_run(recipe, monkeypatch):
 
 
 def _image_shape(config):
-  """What the transforms make of a photo, in training as in evaluation."""
+  """The shape of a photo after the transforms of training and evaluation."""
   side = 16 if config.data.channels == 1 else 600
   photo = np.zeros((side, side + 8, config.data.channels), np.uint8)
   shapes = {
@@ -175,7 +175,7 @@ def _image_shape(config):
   return shapes.pop()
 
 
-# Most of the time is that of compiling; this halves it.
+# Most of the time is compilation; this halves it.
 _jit = functools.partial(
   jax.jit, compiler_options={"xla_backend_optimization_level": 0}
 )
@@ -189,7 +189,7 @@ _jit = functools.partial(
   ],
 )
 def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
-  """With its loss, optimizer, schedule and device transforms, and less else."""
+  """With its loss, optimizer, schedule and device transforms."""
   monkeypatch.chdir(ROOT)
   config = _small_config(recipe, tmp_path)
   split = setup.open_splits(config)["train"]
@@ -225,7 +225,7 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("recipe", TRAINED)
 def test_a_recipe_memorises_a_few_examples(recipe, tmp_path, monkeypatch):
-  """With its warm-up, accumulation and probes, as --overfit makes it."""
+  """With the config that --overfit makes, for any warm-up and accumulation."""
   monkeypatch.chdir(ROOT)
   config = _small_config(
     recipe, tmp_path, **_read(recipe, "schedule.warmup", "train.duration")
@@ -283,7 +283,7 @@ def test_the_default_model_exists():
 def _documented(source: str) -> set[str]:
   """The keys that an assignment gives a value to, below a comment.
 
-  A comment may stand above several keys in a row.
+  A comment may be above several consecutive keys.
   """
   found, is_commented = set(), False
   for line in map(str.strip, source.splitlines()):
@@ -306,9 +306,9 @@ def test_every_key_has_a_comment_above_it():
 def _reads(source: str) -> set[str]:
   """The config keys that a source reads, as "section.key".
 
-  Understood are config.section.key, data_config.key, the same of a name that
-  was assigned config.section, and config.section[name] in a function that
-  writes the possible names out.
+  The recognised forms are config.section.key, data_config.key, the same for a
+  variable with the value config.section, and config.section[name] in a function
+  that contains the possible names.
   """
   tree = ast.parse(source)
   found = set()

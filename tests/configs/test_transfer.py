@@ -102,7 +102,7 @@ def test_bit_transfers_without_decay_and_flips_at_random():
     ("bit_pretrain_i21k.py:bv", "'code' or 'paper'"),
   ],
 )
-def test_wrong_arguments_say_what_is_right(recipe, message):
+def test_wrong_arguments_are_explained(recipe, message):
   with pytest.raises(ValueError, match=message):
     configs.load(f"configs/{recipe}")
 
@@ -127,7 +127,7 @@ def test_a_vit_starts_from_one_of_the_rates_of_the_paper(dataset):
 def test_a_decay_that_only_the_schedule_scales_is_ported(
   recipe, published, batch_size
 ):
-  """There a step takes schedule * decay off, here rate * schedule * decay."""
+  """The authors use schedule * decay; here it is rate * schedule * decay."""
   config = importlib.import_module(f"jaxvision.configs.{recipe}").get_config()
   rate, decay = config.optimizer.learning_rate, config.optimizer.weight_decay
   assert rate * decay == pytest.approx(published)

@@ -5,7 +5,7 @@ from jaxvision.data import dataset
 
 
 def numbered(first, labels, class_names=("a", "b", "c")):
-  """Example i has the image i + first, as an array of one pixel."""
+  """Example i has the image i + first, an array of one pixel."""
   labels = np.asarray(labels, np.int64)
   return dataset.Dataset(
     name="numbers",

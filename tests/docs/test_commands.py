@@ -11,7 +11,7 @@ from jaxvision.cli.main import make_parser
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
-# What the documents' own steps make, or a reader has.
+# Files that the steps of the documents create, or that a reader has.
 _MADE = ("my_", "question.py")
 
 

@@ -1,4 +1,4 @@
-"""The commands of docs/data.md run, on small data sets in place of large."""
+"""The commands of docs/data.md run, on small data sets."""
 
 import functools
 import pathlib
@@ -24,7 +24,7 @@ _DOWNLOADS = {
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-  """A folder in which the commands find what they name."""
+  """A folder with the files that the commands name."""
   for name, write in _DOWNLOADS.items():
     (tmp_path / "downloads" / name).mkdir(parents=True)
     write(tmp_path / "downloads" / name)

@@ -1,4 +1,4 @@
-"""The commands of docs/launch.md are right, as far as a dry run can tell."""
+"""The commands of docs/launch.md pass a dry run."""
 
 import os
 import pathlib

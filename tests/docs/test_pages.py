@@ -1,4 +1,4 @@
-"""The documents are true: commands run, tables are what the code says.
+"""The documents are correct: commands run, and tables agree with the code.
 
 Run this file as a script to renew the tables.
 """
@@ -29,7 +29,7 @@ def _blocks(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-  """A folder in which the README's commands find what they name."""
+  """A folder with the files that the commands of the README name."""
   folder = tmp_path_factory.mktemp("clone")
   for name in ("configs", "experiments"):
     (folder / name).symlink_to(ROOT / name)
@@ -69,7 +69,7 @@ def test_first_two_commands_are_targets_of_the_makefile():
     assert "jaxvision" in plan or "pytest" in plan
 
 
-# What a default run of the tests trains instead of as long as the page says.
+# Shorter trainings for a default run of the tests.
 SHORTER = {
   "--config configs/": "--config.train.duration='2 epochs' --config configs/",
   "--extend '70 epochs'": "--extend '3 epochs'",
@@ -83,7 +83,7 @@ def in_clone(clone, monkeypatch):
 
 
 def test_every_command_runs(in_clone, clone, capsys):
-  """In this process, and trained for less long."""
+  """In this process, with shorter trainings."""
   script = "".join(_blocks("bash")[1:])
   for long, short in SHORTER.items():
     assert long in script
@@ -143,7 +143,7 @@ def test_models_are_those_of_the_code():
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_links_lead_somewhere(path):
+def test_link_targets_exist(path):
   text = path.read_text("utf-8")
   for target, _, anchor in re.findall(
     r"\]\((?!https?:)([^)#]*)(#([^)]+))?\)", text

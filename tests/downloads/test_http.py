@@ -32,7 +32,7 @@ def _names(folder):
   return sorted(path.name for path in folder.iterdir())
 
 
-def test_whole_file_and_nothing_else(site, tmp_path):
+def test_a_download_leaves_only_the_whole_file(site, tmp_path):
   path = tmp_path / "new" / "weights.npz"
   download(_url(site), path, sha256=SHA256.upper())
   assert path.read_bytes() == CONTENT
@@ -51,7 +51,7 @@ def test_broken_connections_are_opened_again_where_they_broke(site, tmp_path):
   assert starts[1] < starts[2] <= starts[1] + 200_000
 
 
-def test_next_attempt_goes_on_from_what_was_kept(site, tmp_path):
+def test_the_next_attempt_resumes_from_the_partial_file(site, tmp_path):
   site.cuts[:] = [500_000, 0]
   path = tmp_path / "weights.npz"
   with pytest.raises(ConnectionError) as caught:
@@ -66,7 +66,7 @@ def test_next_attempt_goes_on_from_what_was_kept(site, tmp_path):
   assert _names(tmp_path) == ["weights.npz"]
 
 
-def test_refusal_on_the_way_keeps_what_came(site, tmp_path):
+def test_a_refused_attempt_keeps_the_partial_file(site, tmp_path):
   site.cuts[:] = [500_000, 0]
   path = tmp_path / "weights.npz"
   with pytest.raises(ConnectionError):

@@ -18,7 +18,7 @@ def test_addresses_are_shown_without_passwords(address, shown):
   assert redaction.without_secrets(address) == shown
 
 
-def test_messages_of_libraries_lose_them_too():
+def test_messages_of_libraries_are_redacted_too():
   url = "https://me:pw%21@host/a.npz?token=t1"
   text = f"Failed to parse: {url} (pool of me:pw%21, /a.npz?token=t1)"
   found = redaction.redacted(text, url)

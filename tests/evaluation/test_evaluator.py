@@ -1,4 +1,4 @@
-"""Tests of jaxvision.evaluation.classification; scikit-learn is the oracle."""
+"""Tests of jaxvision.evaluation.evaluator; scikit-learn is the oracle."""
 
 import dataclasses
 
@@ -119,7 +119,7 @@ def test_a_split_that_stays_on_the_devices_is_read_once(split, variables):
   ("devices", "batch_size"), [(1, 1), (1, 7), (1, 64), (8, 8), (8, 16), (8, 64)]
 )
 def test_every_example_counts_once(split, variables, devices, batch_size):
-  """At any size of the batch, also one larger than the split."""
+  """For any batch size, also if it exceeds the size of the split."""
   found = _evaluate(split, variables, batch_size=batch_size, devices=devices)
   p, labels = _probabilities(split, variables)
   predicted = p.argmax(-1)
@@ -184,7 +184,7 @@ def test_a_perfect_classifier_makes_no_mistake(split):
   assert found.metrics["top1"] == 1.0
 
 
-def test_logits_that_are_no_numbers_are_no_confident_mistakes(split, variables):
+def test_nan_logits_are_not_confident_mistakes(split, variables):
   kernel = variables["params"]["head"]["kernel"] * np.float32(np.nan)
   broken = {"params": {"head": {"kernel": kernel, "bias": np.zeros(CLASSES)}}}
   found = _evaluate(split, broken, batch_size=16, devices=8)
@@ -195,7 +195,7 @@ def test_logits_that_are_no_numbers_are_no_confident_mistakes(split, variables):
 
 
 def test_counts_do_not_overflow():
-  """2^31 examples are more than 32 bits hold; sums on the host have 64."""
+  """2^31 examples exceed 32 bits; sums on the host have 64 bits."""
   dataset = data.Dataset(
     name="four",
     split="all",

@@ -1,4 +1,4 @@
-"""The few-shot study: its data, and a run of it that is short."""
+"""The few-shot study: its data, and a short run."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The experiments and benchmarks run, and measure what they say."""
+"""The experiments and benchmarks run and give the stated measurements."""
 
 import dataclasses
 import sys
@@ -86,7 +86,7 @@ def test_benchmark_gives_every_variant_every_round(step):
 
 
 def test_benchmark_compares_within_rounds(step):
-  # The second round met a busy machine, which says nothing of the loop.
+  # The second round was on a busy machine, which must not affect the result.
   plain = np.array([[1.0, 2.0], [10.0, 2.0], [1.0, 2.0]])
   seconds = {"plain": plain, "ours": plain * [[1.1, 1.05]]}
   _, row = step.table_rows("net", seconds, steps=10, batch_size=4)
@@ -226,7 +226,7 @@ def test_differences_are_of_the_same_seed(augmentation):
   assert mixup == "| mixup | 80.00% ± 254.12% | +10.00 ± 0.00 |"
 
 
-def test_pictures_show_what_an_augmentation_does(monkeypatch, tmp_path):
+def test_pictures_show_the_effect_of_an_augmentation(monkeypatch, tmp_path):
   script = experiment_scripts.load("augmentation_pictures.py")
   titles = ("image", "CutMix", "RandAugment")
   shown = {title: script.PICTURES[title] for title in titles}

@@ -1,4 +1,4 @@
-"""The experiments that are sweeps: spaces are taken, tables are right."""
+"""The experiments that are sweeps: spaces are valid, tables are correct."""
 
 import itertools
 
@@ -47,7 +47,7 @@ def test_an_optimizer_has_the_rate_that_validates_best(tmp_path, capsys):
 
 def test_the_rule_is_said_from_the_best_rate_of_one_size(tmp_path, capsys):
   script = experiment_scripts.load("learning_rate_vs_batch.py")
-  # The least loss is where the rate is the batch size / 32.
+  # The smallest loss is at the rate batch size / 32.
   trials = [
     {
       "settings": {"train.batch_size": size, _RATE: rate, "seed": seed},

@@ -1,4 +1,4 @@
-"""Tests of jaxvision.files.atomic: a file is whole or unchanged."""
+"""Tests of jaxvision.files.atomic: a file is complete or unchanged."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ def test_written_files_are_whole_and_leave_no_other(tmp_path):
   assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path):
+def test_a_failed_write_keeps_the_old_file(tmp_path):
   path = tmp_path / "a.txt"
   path.write_text("old")
   with pytest.raises(KeyError), files.writing(path) as file:
@@ -31,7 +31,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
   assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_a_killed_write_leaves_what_was_there_and_the_next_succeeds(tmp_path):
+def test_a_killed_write_keeps_the_old_file_and_the_next_succeeds(tmp_path):
   path = tmp_path / "a.txt"
   path.write_text("old")
   code = (
@@ -114,7 +114,7 @@ def test_no_more_than_the_limit_is_read(tmp_path):
     files.read_bytes(path, limit=1000)
 
 
-def test_names_that_are_no_unicode_can_be_written_as_text(tmp_path):
+def test_names_that_are_not_unicode_can_be_written_as_text(tmp_path):
   files.write_text(tmp_path / "a", os.fsdecode(b"caf\xe9\n"))
   assert (tmp_path / "a").read_text("utf-8") == "caf\\xe9\n"
 

@@ -26,7 +26,7 @@ from jaxvision import files
     (12, "12"),
   ],
 )
-def test_what_is_printable(text, expected):
+def test_unprintable_characters_are_escaped(text, expected):
   assert files.printable(text) == expected
 
 

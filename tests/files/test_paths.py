@@ -1,4 +1,4 @@
-"""Paths that libraries would misread get another name."""
+"""Paths that libraries would misread are replaced."""
 
 import os
 import pathlib

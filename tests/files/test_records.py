@@ -17,7 +17,7 @@ _GOOD = {
 }
 
 
-def test_what_is_as_described_stays():
+def test_a_valid_record_is_unchanged():
   assert records.good(_GOOD, records.RESULT) == (_GOOD, [])
 
 

@@ -14,7 +14,7 @@ def _read(text, place="here"):
   return seals.verified(json.loads(text), place=place, unsealed=("step",))
 
 
-def test_what_was_sealed_comes_back():
+def test_sealed_content_is_read_back():
   text = json.dumps(seals.sealed(_CONTENT, place="here"))
   assert _read(text) == _CONTENT
   with pytest.raises(
@@ -24,13 +24,13 @@ def test_what_was_sealed_comes_back():
 
 
 def test_every_single_bit_counts():
-  """A flip that JSON does not notice, or reads as the same, is no damage."""
+  """A flip that does not change the JSON value is not damage."""
   text = json.dumps(seals.sealed(_CONTENT, place="here")).encode()
   same = 0
   for place in range(8 * len(text)):
     damaged = bytearray(text)
     damaged[place // 8] ^= 1 << place % 8
-    # Also JSON's errors, and those of bytes that are no text.
+    # Also errors of JSON and of the decoding of bytes.
     with contextlib.suppress(ValueError):
       assert _read(bytes(damaged)) == _CONTENT
       same += 1
@@ -38,7 +38,7 @@ def test_every_single_bit_counts():
   assert same < 0.05 * 8 * len(text)
 
 
-def test_what_older_versions_wrote_has_no_seal():
+def test_files_of_older_versions_have_no_seal():
   assert _read('{"step": 3}') == {"step": 3}
   with pytest.raises(ValueError, match=r"no seal, but .* sebl"):
     _read('{"step": 3, "sebl": "0123"}')

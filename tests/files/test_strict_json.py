@@ -1,7 +1,7 @@
 """Tests of jaxvision.files.strict_json: a number that is not finite is null.
 
-`json.dumps` writes NaN and Infinity, which other readers refuse. So all JSON
-files are written through `files`; the exceptions are listed with a reason.
+`json.dumps` writes NaN and Infinity, which other readers refuse. Therefore all
+JSON files are written by `files`; the exceptions are listed with a reason.
 """
 
 import ast
@@ -142,7 +142,7 @@ def test_json_is_strict():
   assert "é" in text
 
 
-def test_names_that_are_no_unicode_come_back_from_json(tmp_path):
+def test_names_that_are_not_unicode_are_restored_from_json(tmp_path):
   name = os.fsdecode(b"caf\xe9/\xff.png")
   path = tmp_path / "a.json"
   files.write_json(path, {name: [name]})

@@ -136,7 +136,7 @@ def test_script_of_the_documents_runs_without_this_package(channels, tmp_path):
   assert done.stdout.splitlines() == expected
 
 
-def test_names_must_be_as_many_as_classes(tmp_path):
+def test_the_numbers_of_names_and_classes_must_be_equal(tmp_path):
   model, variables = _model("resnet18")
   with pytest.raises(ValueError, match=r"2 class names.*5 classes"):
     export.save(
@@ -152,7 +152,7 @@ def test_names_must_be_as_many_as_classes(tmp_path):
 
 def test_weights_too_large_for_the_format(tmp_path):
   model, _ = _model("resnet18")
-  # One number seen 2^29 times: 2 GiB that take no memory.
+  # One number repeated 2^29 times by strides: 2 GiB without memory.
   large = np.broadcast_to(np.float32(0), 2**29)
   with pytest.raises(ValueError, match=r"2,147,483,648 bytes.*bfloat16"):
     export.save(

@@ -157,19 +157,19 @@ def test_best_and_last_checkpoint_by_name_and_number(run):
 
 
 @pytest.mark.parametrize("which", ["3", "newest", ""])
-def test_checkpoints_that_are_not_there(run, which):
+def test_missing_checkpoints_are_an_error(run, which):
   workdir, _ = run
   with pytest.raises(FileNotFoundError, match="give last, best or a number"):
     inference.load_run(workdir, which=which)
 
 
-def test_a_split_that_the_run_does_not_name(run):
+def test_a_missing_split_is_an_error(run):
   _, loaded = run
   with pytest.raises(ValueError, match=r"no test split \(data\.test = ''\)"):
     inference.evaluate(loaded, role="test")
 
 
-def test_other_data_than_it_was_trained_on(run, tmp_path):
+def test_data_with_other_classes_are_refused(run, tmp_path):
   workdir, loaded = run
   path = workdir.parent / "noise.npz"
   content = path.read_bytes()
@@ -197,7 +197,7 @@ def test_a_run_that_has_not_begun(tmp_path, run):
   assert not (tmp_path / "checkpoints").exists()
 
 
-def test_what_a_training_is_saving_is_left_alone(run):
+def test_a_checkpoint_being_saved_is_not_removed(run):
   workdir, _ = run
   saving = workdir / "checkpoints" / "9.orbax-checkpoint-tmp"
   saving.mkdir()
@@ -234,7 +234,7 @@ def test_classes_of_imagenet_are_predicted_by_name(run, tmp_path, monkeypatch):
 
 
 def _with_nan(workdir, copy, part):
-  """A run whose last checkpoint holds a NaN, as older ones could save it."""
+  """A run whose last checkpoint has a NaN, as old versions could save it."""
   copy = shutil.copytree(workdir, copy)
   loaded = {}
 

@@ -1,4 +1,4 @@
-"""Tests of jaxvision.interpret.filters: the first layer as pictures."""
+"""Tests of jaxvision.interpret.filters: the first layer as images."""
 
 import flax.linen as nn
 import jax

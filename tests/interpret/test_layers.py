@@ -12,7 +12,7 @@ from jaxvision import interpret, models
 from jaxvision.variables import variable_shapes
 
 
-def test_tap_gives_what_layers_compute():
+def test_tap_returns_layer_outputs():
   model = models.create("mlp", num_classes=3, hidden=(5, 4))
   params = small_modules.random_params(model, (2, 2, 1))
   images = jax.random.normal(jax.random.key(0), (3, 2, 2, 1))

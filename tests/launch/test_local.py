@@ -1,4 +1,4 @@
-"""The local launcher: scripts that fail on purpose, and a training."""
+"""The local launcher, with scripts that fail and with a training."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from jaxvision import launch
 from jaxvision.launch import job as jobs
 from jaxvision.launch import local
 
-# What every stand-in knows: its number, how often it was started, and words
-# for the test, which are a file each.
+# The start of every script: its number, its number of starts, and functions
+# that exchange words with the test, one file per word.
 _HEAD = """
 import os, pathlib, signal, sys, time
 number = int(os.environ["JAXVISION_PROCESS_ID"])
@@ -57,7 +57,7 @@ def _said(folder, word):
   }
 
 
-def test_each_process_is_told_who_it_is(tmp_path, capfd):
+def test_each_process_gets_its_number(tmp_path, capfd):
   code = """
 count = os.environ["JAXVISION_NUM_PROCESSES"]
 devices = os.environ["JAX_NUM_CPU_DEVICES"]
@@ -100,7 +100,7 @@ if start < 3:
   assert "restarting all 3 processes: restart 2 of 2" in caplog.text
 
 
-def test_restarts_have_an_end(tmp_path, caplog):
+def test_restarts_are_limited(tmp_path, caplog):
   code = "os.kill(os.getpid(), signal.SIGKILL)"
   assert _launch(tmp_path, code, restarts=2) == 137
   assert {len(each) for each in _said(tmp_path, "start").values()} == {3}
@@ -108,8 +108,8 @@ def test_restarts_have_an_end(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 130])
-def test_what_would_fail_again_is_not_started_again(code, tmp_path, caplog):
-  """Not even if the others have ended before, because of it."""
+def test_a_permanent_failure_is_not_started_again(code, tmp_path, caplog):
+  """Also if the other processes have ended before, because of it."""
   text = f"""
 if number == 1:
   wait("gone", 0)
@@ -172,7 +172,7 @@ time.sleep(100)
   assert signal.getsignal(number) is before
 
 
-def test_the_grace_period_has_an_end(tmp_path):
+def test_processes_are_killed_after_the_grace_period(tmp_path):
   code = """
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 say("ready")
@@ -309,6 +309,6 @@ def test_a_training_whose_process_is_killed_ends_as_if_it_was_not(tmp_path):
   assert [each["step"] > 0 for each in starts] == [False, True]
 
 
-def test_launchers_have_one_face():
+def test_launchers_have_the_same_interface():
   for module in launch.LAUNCHERS.values():
     assert {"Options", "render", "launch"} <= set(vars(module))

@@ -60,7 +60,7 @@ def test_gpus_and_a_number_of_workers_between_two(tmp_path):
   assert "JAX_PLATFORMS" not in variables
 
 
-def test_a_slice(tmp_path):
+def test_settings_of_a_tpu_slice(tmp_path):
   settings = _settings(
     tmp_path, workers=(4, 4), topology="4x4", accelerator="TPU-V6E"
   )
@@ -155,14 +155,12 @@ def _task(folder):
 
 @pytest.fixture
 def worker(monkeypatch):
-  """A process as Ray's workers are."""
+  """A process like a worker of Ray."""
   monkeypatch.setattr("jax.distributed.is_initialized", lambda: True)
   monkeypatch.setattr(os, "chdir", lambda _: None)
 
 
-def test_what_would_fail_again_is_kept_from_the_next_attempt(
-  tmp_path, monkeypatch, worker
-):
+def test_a_permanent_failure_is_not_retried(tmp_path, monkeypatch, worker):
   calls = []
 
   def fail(**options):
@@ -180,7 +178,7 @@ def test_what_would_fail_again_is_kept_from_the_next_attempt(
   }
 
 
-def test_what_may_go_on_leaves_no_note(tmp_path, monkeypatch, worker):
+def test_a_resumable_end_leaves_no_note(tmp_path, monkeypatch, worker):
   from jaxvision.training.loop import train_loop
 
   def stop(**_):
@@ -192,7 +190,7 @@ def test_what_may_go_on_leaves_no_note(tmp_path, monkeypatch, worker):
   assert not (tmp_path / "failure.json").exists()
 
 
-def test_a_worker_that_nobody_connected_trains_not_alone(tmp_path):
+def test_a_worker_without_jax_distributed_is_an_error(tmp_path):
   with pytest.raises(RuntimeError, match="expected Ray to initialize"):
     ray.work(_task(tmp_path))
 
@@ -214,7 +212,7 @@ def _words(workdir, *more):
 
 
 def _start(words, output):
-  """The command as a process of its own; Ray does not like to be forked."""
+  """Starts the command as a separate process, because Ray cannot be forked."""
   with output.open("w") as printed:
     return subprocess.Popen(
       [sys.executable, "-P", "-m", "jaxvision", *words],
@@ -256,7 +254,7 @@ def _workers(parent):
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_costs_nothing(tmp_path):
+def test_a_killed_worker_does_not_change_the_result(tmp_path):
   pytest.importorskip("ray", reason="pip install 'jaxvision[ray]'")
   whole, hurt = tmp_path / "whole", tmp_path / "hurt"
   calm = spawned.start_group([_words(whole)] * 2, output=tmp_path / "whole.txt")
@@ -274,7 +272,7 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_wrong_model_is_no_reason_to_restart(tmp_path):
+def test_a_wrong_model_causes_no_restart(tmp_path):
   pytest.importorskip("ray", reason="pip install 'jaxvision[ray]'")
   output = tmp_path / "printed.txt"
   wrong = _words(tmp_path / "run", "--config.model.name=mpl")

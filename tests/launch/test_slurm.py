@@ -38,7 +38,7 @@ def _directives(script):
   return re.findall(r"^#SBATCH (.*)$", script, re.MULTILINE)
 
 
-def test_what_is_not_given_is_left_to_slurm(tmp_path):
+def test_unset_options_are_left_to_slurm(tmp_path):
   assert _directives(_script(tmp_path)) == [
     "--job-name=run",
     "--nodes=1",
@@ -50,7 +50,7 @@ def test_what_is_not_given_is_left_to_slurm(tmp_path):
   ]
 
 
-def test_what_is_given_is_said(tmp_path):
+def test_given_options_become_directives(tmp_path):
   script = _script(
     tmp_path,
     nodes=4,
@@ -75,7 +75,7 @@ def test_what_is_given_is_said(tmp_path):
     "--mem=0",
     "--qos=high",
   } < set(_directives(script))
-  # srun does not take it over from the script since 22.05.
+  # Since 22.05 srun does not inherit it from the script.
   assert "srun --kill-on-bad-exit=1 --cpus-per-task=12 /venv/" in script
 
 
@@ -141,7 +141,7 @@ def test_percent_signs_of_a_folder_are_no_patterns_of_slurm(tmp_path):
 
 
 def test_a_backslash_in_the_path_of_the_logs_is_refused(tmp_path):
-  """sbatch(1): with one in the name, no pattern is filled in."""
+  """sbatch(1): a backslash in the name disables the patterns."""
   with pytest.raises(ValueError, match="SLURM cannot write logs"):
     _script(tmp_path / "a\\b")
 
@@ -181,7 +181,7 @@ def programs(tmp_path, monkeypatch):
   return folder
 
 
-# Notes how it was called, and fails with the next of the codes.
+# Records its calls, and fails with the next of the codes.
 _SRUN = """
 import json, os, pathlib, sys
 here = pathlib.Path(__file__).parent
@@ -266,7 +266,7 @@ def test_submission(tmp_path, programs, caplog):
   assert "slurm-17.log" in caplog.text
 
 
-def test_a_refusal_has_slurms_words(tmp_path, programs):
+def test_a_rejection_has_the_message_of_slurm(tmp_path, programs):
   fake_programs.write(
     programs / "sbatch", "import sys; sys.exit('invalid partition specified')"
   )
@@ -312,7 +312,7 @@ def _arguments(workdir):
 
 
 def _submit(workdir):
-  """Submits it, with one device in each process; the number of the job."""
+  """Submits the job, with one device per process; returns its number."""
   submitted = spawned.start(
     _arguments(workdir),
     output=workdir.with_suffix(".txt"),
@@ -373,7 +373,7 @@ def test_a_job_that_is_killed_and_requeued_ends_as_if_it_was_not(
   _wait(lambda: _log(hurt).count("resuming from step") == 1, hurt)
   before = max(_steps(hurt))
   _wait(lambda: max(_steps(hurt)) > before + 50, hurt)
-  # What SLURM sends to the processes before a time limit and a pre-emption.
+  # The signal of SLURM before a time limit and a preemption.
   subprocess.run(["scancel", "--signal=TERM", job], check=True)
   _wait(lambda: _finished(hurt), hurt)
   log = _log(hurt)

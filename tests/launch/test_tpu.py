@@ -24,7 +24,7 @@ _OPTIONS = {
   "accelerator": "v5litepod-16",
   "runtime": "v2-alpha-tpuv5-lite",
 }
-# What every stand-in for a worker's python knows.
+# Functions for every script that replaces a worker's python.
 _HEAD = """
 import os, pathlib, signal, sys, tarfile, time
 cloud = pathlib.Path({cloud!r})
@@ -38,7 +38,7 @@ run = len(runs.read_text().splitlines())
 
 @pytest.fixture
 def cloud(tmp_path, monkeypatch):
-  """A function: (code of the workers) -> the folder of the cloud."""
+  """A function: code of the workers -> the folder of the fake cloud."""
   checkout = tmp_path / "checkout"
   (checkout / "jaxvision").mkdir(parents=True)
   (checkout / "jaxvision" / "__main__.py").write_text("# committed\n")
@@ -65,7 +65,7 @@ def cloud(tmp_path, monkeypatch):
 
 
 def _foresee(cloud, *futures):
-  """What will become of the first, second, ... slice."""
+  """Sets the future states of the first, second, ... slice."""
   for number, (resource, node) in enumerate(futures):
     (cloud / f"future-{number}").write_text(f"{resource}\n{node}\n")
 
@@ -87,7 +87,7 @@ def _launch(**options):
 def _calls(cloud):
   """The kind and verb of all calls, without questions after state and log.
 
-  Who follows the log is a process beside the run, at any moment.
+  The process that follows the log runs in parallel, so its order varies.
   """
   calls = map(shlex.split, (cloud / "calls").read_text().splitlines())
   return [
@@ -121,7 +121,7 @@ def test_a_run_from_the_request_to_the_deletion(cloud, capfd, caplog):
   assert not (at / "state").exists()
 
 
-def test_the_workers_get_what_git_does_not_ignore(cloud, tmp_path):
+def test_workers_get_all_files_that_git_does_not_ignore(cloud, tmp_path):
   pathlib.Path("configs/größe \n.py").write_text("# git writes it in quotes\n")
   at = cloud(
     """
@@ -139,8 +139,8 @@ with tarfile.open("../jaxvision.tar.gz") as archive:
   ]
 
 
-def test_the_archive_lies_where_nobody_else_can_write(cloud, tmp_path):
-  """Others may have put a link in the way, or may replace the file."""
+def test_only_this_user_can_write_the_archive(cloud, tmp_path):
+  """Another user could put a link there, or replace the file."""
   victim = tmp_path / "victim"
   victim.write_text("precious")
   (tmp_path / "jaxvision-slice.tar.gz").symlink_to(victim)
@@ -198,11 +198,11 @@ def test_a_run_that_can_go_on_does_so_on_the_same_slice(code, cloud):
   assert _launch() == 0
   assert len((at / "runs-0").read_text().splitlines()) == 3
   assert _calls(at).count("queued-resources create") == 1
-  assert _calls(at).count("tpu-vm scp") == 1  # the code is there already
+  assert _calls(at).count("tpu-vm scp") == 1  # the code is already installed
 
 
 @pytest.mark.parametrize("code", [1, 2, 3])
-def test_what_would_fail_again_ends_the_launch(code, cloud, capfd):
+def test_a_permanent_failure_ends_the_launch(code, cloud, capfd):
   at = cloud(f"print('why', worker); sys.exit({code} if worker == '1' else 0)")
   _foresee(at, ("ACTIVE", "READY"))
   assert _launch() == code
@@ -211,7 +211,7 @@ def test_what_would_fail_again_ends_the_launch(code, cloud, capfd):
   assert _calls(at)[-1] == "queued-resources delete"
 
 
-def test_restarts_have_an_end(cloud):
+def test_restarts_are_limited(cloud):
   at = cloud("sys.exit(42)")
   _foresee(at, ("ACTIVE", "READY"))
   assert _launch(restarts=1) == 42
@@ -226,7 +226,7 @@ def test_a_request_that_fails_says_so_and_is_deleted(cloud):
   assert _calls(at)[-1] == "queued-resources delete"
 
 
-def test_a_refusal_has_gclouds_words(cloud):
+def test_a_rejection_has_the_message_of_gcloud(cloud):
   at = cloud("")
   (at / "refusal").write_text("Quota exceeded")
   with pytest.raises(OSError, match="Quota exceeded"):
@@ -278,7 +278,7 @@ def test_a_signal_ends_the_waiting_for_a_slice(cloud):
 
 
 def test_gcloud_may_run_the_command_again(cloud):
-  """It does so when the connection breaks, which ends no process."""
+  """gcloud does so when the connection breaks; this ends no process."""
   at = cloud(f"{_SAVES}\nif (cloud / 'slow').exists(): time.sleep(100)")
   _foresee(at, ("ACTIVE", "READY"))
   assert _launch(keep=True) == 0
@@ -300,7 +300,7 @@ def test_gcloud_may_run_the_command_again(cloud):
   assert (at / "saved-0").exists()
 
 
-def test_a_slice_that_cannot_be_deleted_is_told_of(cloud, caplog):
+def test_a_slice_that_cannot_be_deleted_is_reported(cloud, caplog):
   at = cloud("sys.exit(3)")
   (at / "stuck").touch()
   _foresee(at, ("ACTIVE", "READY"))
@@ -309,7 +309,7 @@ def test_a_slice_that_cannot_be_deleted_is_told_of(cloud, caplog):
   assert "gcloud compute tpus queued-resources delete slice" in caplog.text
 
 
-def test_every_command_stands_in_the_dry_run(cloud):
+def test_the_dry_run_has_every_command(cloud):
   at = cloud("sys.exit(255 if run == 1 else 0)")
   _foresee(at, ("ACTIVE", "READY PREEMPTED"), ("ACTIVE", "READY"))
   options = {

@@ -1,6 +1,6 @@
 """Activations: values and slopes from the formulae of docs/activations.md.
 
-The page itself is run too.
+The code of the page is run too.
 """
 
 import math
@@ -35,7 +35,7 @@ def _mish_as_written(x):
 
 
 def _mish_slope(x):
-  """The derivative as the paper has it."""
+  """The derivative, as in the paper."""
   e = np.exp(x)
   omega = 4 * (x + 1) + 4 * e**2 + e**3 + e * (4 * x + 6)
   return e * omega / (2 * e + e**2 + 2) ** 2
@@ -47,7 +47,7 @@ def test_the_page_has_every_activation():
 
 @every_activation
 def test_values(name):
-  x = np.linspace(-4, 4, 33, dtype=np.float32)
+  x = np.linspace(-4, 8, 49, dtype=np.float32)
   expected = [_formula(name)(float(each)) for each in x]
   actual = activations.create(name)(jnp.asarray(x))
   np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
@@ -55,8 +55,8 @@ def test_values(name):
 
 @every_activation
 def test_slopes_are_those_of_differences(name):
-  # Between the kinks, which are at -3, 0 and 3.
-  x = np.linspace(-4.1, 4.3, 29)
+  # Between the kinks, which are at -3, 0, 3 and 6.
+  x = np.linspace(-4.1, 7.9, 41)
   formula, step = _formula(name), 1e-6
   expected = [(formula(v + step) - formula(v - step)) / (2 * step) for v in x]
   slope = jax.vmap(jax.grad(activations.create(name)))

@@ -31,7 +31,7 @@ def test_changes_no_value_and_no_derivative():
 
 
 def test_the_barrier_is_there_when_operations_are_merged():
-  """Under the flag that startup sets: without it XLA removes it before."""
+  """With the flag of `tune_cpu`; without it XLA removes the barrier earlier."""
   assert "cse_barrier_expander" in os.environ["XLA_FLAGS"]
   compiled = jax.jit(jax.grad(lambda x: _chain(x).sum())).lower(
     jnp.ones((4, 8))

@@ -114,7 +114,7 @@ def test_a_wider_input_is_projected_and_a_larger_one_in_two_halves():
   assert "conv_prev_1x1_conv/kernel" not in kernels
 
 
-def test_without_a_cell_before_what_reads_it_makes_it_fit():
+def test_without_a_previous_cell_each_reader_projects_its_input():
   wiring = cells.Wiring(
     sums=((("avg_3", 1), ("identity", 1)), (("separable_3", 1), ("max_3", 0))),
     outputs=(1, 2, 3),
@@ -128,7 +128,7 @@ def test_without_a_cell_before_what_reads_it_makes_it_fit():
 
 @pytest.mark.parametrize("size", [6, 7])
 @pytest.mark.parametrize("kind", ["avg_3", "max_3"])
-def test_strided_pooling_sees_what_it_is_told_beyond_the_border(kind, size):
+def test_strided_pooling_pads_as_configured(kind, size):
   x = -1 - jnp.abs(_inputs(1, size, size, 2))
   results = {
     border: np.asarray(

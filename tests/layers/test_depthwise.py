@@ -83,7 +83,7 @@ def test_any_batch_size(batch):
 
 
 def test_bfloat16_sums_in_float32():
-  """So it is as exact as rounding the inputs and the result allows."""
+  """The only errors are those of rounding the inputs and the result."""
   x, weights = _random((8, 9, 9, 4), (5, 5, 1, 4), dtype=jnp.bfloat16)
   wide = x.astype(jnp.float32), weights.astype(jnp.float32)
   actual = _with_gradients(_ours, x, weights, (1, 1), "SAME")
@@ -118,7 +118,7 @@ def test_vectorises():
 
 
 def test_only_lax_is_lowered_for_other_platforms():
-  """And only the sum of taps for the CPU, where lax is slow."""
+  """The CPU uses only the sum of taps, because lax is slow there."""
   x, weights = _random((2, 8, 8, 4), (3, 3, 1, 4))
   traced = _with_gradients.trace(_ours, x, weights, (1, 1), "SAME")
   for platform in ("cuda", "tpu"):

@@ -1,4 +1,4 @@
-"""The ResNet of the hybrids: names, shapes, and where it starts."""
+"""The ResNet of the hybrids: names, shapes and initial values."""
 
 import functools
 

@@ -88,7 +88,7 @@ def test_draws_differ_by_key_and_have_the_dtype_asked_for():
     ("he_normal(2)", r"the signature is he_normal\("),
   ],
 )
-def test_what_does_not_exist_is_an_error(text, message):
+def test_an_unknown_initializer_is_an_error(text, message):
   with pytest.raises(ValueError, match=message):
     initializers.create(text)
 
@@ -109,7 +109,7 @@ SAME_AS_JAX = {
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 1), (3, 7), (5, 2, 3, 4, 6)])
 @pytest.mark.parametrize("text", SAME_AS_JAX)
 def test_values_are_those_of_jax(text, shape):
-  """Drawing a longer vector changes nothing but the time to compile."""
+  """Drawing a longer vector changes only the compilation time."""
   expected = SAME_AS_JAX[text](jax.random.key(0), shape)
   np.testing.assert_allclose(_draw(text, shape), expected, rtol=1e-6)
 

@@ -30,7 +30,7 @@ def _variables():
 
 @pytest.mark.parametrize("mean, scale", [(0.0, 1.0), (3e3, 1.0), (0.0, 1e-3)])
 def test_equals_the_formula(mean, scale):
-  """Also where one pass would cancel, and where epsilon decides."""
+  """Also for values that cancel in one pass, and for small variances."""
   x, params = _inputs(mean=mean, scale=scale), _variables()["params"]
   actual = layer_norm.LayerNorm().apply(_variables(), x)
   x = np.float64(x)

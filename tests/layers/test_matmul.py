@@ -1,4 +1,4 @@
-"""Products of matrices in the place of lax's products and convolutions."""
+"""Products of matrices instead of products and convolutions of lax."""
 
 import functools
 

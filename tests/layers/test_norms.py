@@ -101,7 +101,7 @@ def test_training_equals_the_definition(norm):
 
 
 @every_norm
-def test_starts_as_the_normalisation_alone_or_with_another_scale(norm):
+def test_scale_and_bias_start_at_one_and_zero_or_as_given(norm):
   x = _images()
   create = norms.create(norm, train=True, dtype="float32", epsilon=EPSILON)
   for module, scale in (
@@ -130,7 +130,7 @@ def test_batch_norm_keeps_a_share_of_its_running_averages_and_uses_them():
 
 
 def _odd_one_out():
-  """Its first example is as far from the mean as it can be."""
+  """A batch whose first example is as far from the mean as possible."""
   x = _images(mean=1e4)
   x[0] = 0
   return x
@@ -197,7 +197,7 @@ def test_the_gradient_is_right_where_the_mean_is_large():
   np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-def test_ghosts_move_the_running_averages_by_the_means_of_theirs():
+def test_ghosts_update_the_running_averages_by_their_mean():
   x = _images()
   _, state = _train_apply("ghost_batch_norm(2)", x, momentum=0.7)
   _, of_each = zip(
@@ -302,6 +302,6 @@ def test_groups_that_do_not_divide_the_channels_are_an_error():
     ("group_norm(group=4)", r"no option 'group'; did you mean 'groups'"),
   ],
 )
-def test_what_does_not_exist_is_an_error(norm, message):
+def test_an_unknown_norm_is_an_error(norm, message):
   with pytest.raises(ValueError, match=message):
     _create(norm)

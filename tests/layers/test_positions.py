@@ -43,7 +43,7 @@ def _tokens(*shape, seed=0):
 
 
 def test_rotary_equals_complex_numbers():
-  """A pair is a number in the plane; half of them turn with the column."""
+  """A pair is a complex number; half of the pairs rotate with the column."""
   x = _tokens(1, 6, 2, 8)
   actual = positions.rotate(x, positions.rotary(GRID, head_size=8))
   for row in range(2):
@@ -62,8 +62,8 @@ def test_rotary_equals_complex_numbers():
           )
 
 
-def test_rotary_tells_how_far_apart_two_patches_are():
-  """Products of a query and a key depend on their displacement alone."""
+def test_rotary_products_depend_on_the_displacement():
+  """Products of a query and a key depend only on their displacement."""
   query, key = (_tokens(1, 1, 1, 8, seed=seed) for seed in (0, 1))
   angles = positions.rotary((4, 5), head_size=8)
   queries, keys = (
@@ -82,7 +82,7 @@ def test_heads_without_rotary():
     positions.rotary(GRID, head_size=6)
 
 
-def test_rotate_keeps_dtype_and_what_has_no_angle():
+def test_rotate_by_zero_keeps_values_and_dtype():
   x = _tokens(2, 6, 1, 4).astype(jnp.bfloat16)
   rotated = positions.rotate(x, np.zeros((6, 2), np.float32))
   assert rotated.dtype == jnp.bfloat16
@@ -101,7 +101,7 @@ def test_learned_positions_are_one_vector_per_token():
   )
 
 
-def test_learned_positions_of_another_size_say_what_to_do():
+def test_learned_positions_of_another_size_are_explained():
   module = positions.LearnedPositions()
   variables = module.init(jax.random.key(0), _tokens(1, 5, 8))
   with pytest.raises(ValueError, match=r"for 5 tokens.*have 10.*interpolate"):

@@ -72,11 +72,11 @@ def test_queries_keys_and_values_are_one_product():
   x = _tokens(2, 5)
   variables = _variables(_attention(), x)
   jaxpr = jax.make_jaxpr(_attention().apply)(variables, x)
-  # That one, keys times queries, weights times values, and `out`.
+  # This product, keys times queries, weights times values, and `out`.
   assert str(jaxpr).count("dot_general[") == 4
 
 
-def test_a_tap_of_the_query_sees_the_queries():
+def test_a_tap_of_the_query_returns_the_queries():
   x = _tokens(2, 5)
   variables = _variables(_attention(), x)
   _, state = _attention().apply(

@@ -68,7 +68,7 @@ NORM = Literal["none", "batch", 3, True]
     (Annotated[float, "another library's"], -1, -1.0),
   ],
 )
-def test_what_is_taken_and_as_what(kind, value, expected):
+def test_accepted_values_are_converted(kind, value, expected):
   found = options.convert(value, kind, name="x")
   assert found == expected
   assert type(found) is type(expected)
@@ -130,7 +130,7 @@ def test_what_is_taken_and_as_what(kind, value, expected):
     (Annotated[float, ranges.Range(high=3)], 4, "at most 3"),
   ],
 )
-def test_what_is_refused_and_in_which_words(kind, value, message):
+def test_other_values_are_an_error(kind, value, message):
   with pytest.raises(ValueError, match=message):
     options.convert(value, kind, name="x")
 

@@ -53,7 +53,7 @@ def test_linen_fields_partials_and_written_annotations_are_understood():
   assert parameters.types(_texts)["b"] == int | float
 
 
-def test_whatever_optax_writes_as_a_number_is_one():
+def test_every_number_in_optax_signatures_is_a_number():
   for make in (optax.sgd, optax.adam, optax.lars, optax.contrib.muon):
     kinds = parameters.types(make)
     with pytest.raises(ValueError, match="true or false"):

@@ -24,7 +24,7 @@ def test_nearest_puts_the_best_first_and_ignores_case():
   assert lookup.nearest("adam", known) == "'Adam'"
 
 
-def test_nearest_is_empty_for_what_is_like_nothing():
+def test_nearest_is_empty_for_an_unlike_name():
   assert lookup.nearest("qqq", ["resnet50", "vit_b16"]) == ""
 
 
@@ -67,7 +67,7 @@ def test_bind_knows_the_fields_of_a_linen_module():
     lookup.bind(Layer, {"name": "x"}, "here")
 
 
-def test_bind_says_what_to_do_instead_of_a_reserved_option():
+def test_bind_explains_a_reserved_option():
   reserved = {"image": "the loader gives it"}
   with pytest.raises(ValueError, match="'image' is not an option; the loader"):
     lookup.bind(scale, {"image": 1}, "here", reserved=reserved)

@@ -79,7 +79,7 @@ def test_calibration_error_equals_the_loop_of_its_definition():
 
 
 def test_calibration_error_of_certainty():
-  """Sure of one class (confidence 1, the upper edge), right half the time."""
+  """The confidence is 1, the upper edge, and half of the examples correct."""
   logits = np.full((4, 3), -100.0, np.float32)
   logits[:, 0] = 100.0
   targets = np.eye(3)[[0, 0, 1, 2]]
@@ -130,7 +130,7 @@ def test_eight_devices_equal_one():
 
 
 def test_counts_stay_exact_beyond_float32():
-  """2^24 + 1 is no float32."""
+  """2^24 + 1 is not a float32 number."""
   one = sums_of(np.eye(6)[:1], np.eye(6)[:1], np.ones(1))
   many = jax.tree.map(lambda x: x * 2**24, one)
   total = metrics.classification.merge(many, one)

@@ -70,7 +70,7 @@ def test_metrics_of_each_class_are_those_of_scikit_learn(levels):
   )
 
 
-def test_how_examples_are_batched_does_not_matter():
+def test_the_batch_size_does_not_matter():
   logits, targets = _examples(seed=2)
   wholes = [
     multilabel.finish(_in_batches(logits, targets, size=size))
@@ -114,7 +114,7 @@ def test_a_class_that_never_occurs_is_left_out_of_the_macro_average():
   assert found["f1_macro"] == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_nan_is_no_prediction_and_shows():
+def test_a_nan_is_no_prediction_and_gives_nan():
   logits, targets = _examples(seed=6)
   logits[3, 1] = np.nan
   found = multilabel.per_class(_in_batches(logits, targets))

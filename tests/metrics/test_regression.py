@@ -64,7 +64,7 @@ def test_a_large_mean_does_not_spoil_r2():
   np.testing.assert_allclose(found["r2"], expected, rtol=1e-3)
 
 
-def test_how_examples_are_batched_does_not_matter():
+def test_the_batch_size_does_not_matter():
   outputs, targets = _examples(seed=1)
   wholes = [
     regression.finish(_in_batches(outputs, targets, size=size))
@@ -88,7 +88,7 @@ def test_masked_examples_do_not_count():
   assert regression.finish(regression.merge(tree, nothing)) == alone
 
 
-def test_equal_targets_are_explained_only_without_an_error():
+def test_r2_of_equal_targets_is_1_without_errors_and_0_with_errors():
   targets = np.full((4, 2), 3.0, np.float32)
   outputs = targets + np.asarray([0.0, 1.0], np.float32)
   found = regression.per_number(_in_batches(outputs, targets))
@@ -96,7 +96,7 @@ def test_equal_targets_are_explained_only_without_an_error():
   assert found["r2"].tolist() == expected.tolist() == [1.0, 0.0]
 
 
-def test_a_nan_shows():
+def test_a_nan_gives_nan():
   outputs, targets = _examples(seed=3)
   outputs[5, 0] = np.nan
   found = regression.finish(_in_batches(outputs, targets))

@@ -1,4 +1,4 @@
-"""AlexNet: response normalisation, towers, sizes, how it starts and drops."""
+"""AlexNet: response normalisation, towers, sizes, initial values, dropout."""
 
 import functools
 
@@ -27,7 +27,7 @@ def _init(model, *, size):
 
 
 def _draw(model, *, size):
-  """Returns images and parameters that `init` needs not be compiled for."""
+  """Returns images and parameters, drawn without compiling `init`."""
   shapes = variable_shapes(model, image_shape=(size, size, 3))
   rng = np.random.default_rng(0)
   params = jax.tree.map(
@@ -99,7 +99,7 @@ def test_towers_meet_in_the_third_convolution_and_behind_the_last():
   model = _create("alexnet_2012", norm="none", **SMALL)
   images, params = _draw(model, size=32)
   changed = jax.tree.map(np.array, params)
-  # The second tower of the first layer sees something else.
+  # The second tower of the first layer gets another input.
   changed["conv1"]["kernel"][..., 4:] += 1
   before = _record(model, {"params": params}, images)
   after = _record(model, {"params": changed}, images)

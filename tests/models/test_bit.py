@@ -53,7 +53,7 @@ def test_no_bias_but_those_of_norms_and_head():
 
 
 def test_the_pool_of_the_root_sees_zeros_at_the_border():
-  """Where all values are negative the border's zeros win."""
+  """If all values are negative, the zeros of the border are the maximum."""
   model = _model(stem="imagenet")
   variables = _variables()
   kernel = variables["params"]["root_block"]["conv_root"]["kernel"]

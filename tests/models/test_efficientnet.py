@@ -1,4 +1,4 @@
-"""EfficientNet: how it scales, pads, drops and starts."""
+"""EfficientNet: scaling, padding, dropout and initial values."""
 
 import functools
 
@@ -81,6 +81,39 @@ def test_depths_of_the_stages_are_rounded_up():
   params = variable_shapes(model, image_shape=(32, 32, 3))["params"]
   blocks = [name.split("_")[1] for name in params if name.startswith("blocks")]
   assert [blocks.count(str(i)) for i in range(7)] == [3, 5, 5, 7, 7, 9, 3]
+
+
+# Of the authors' code: repeats of the stages.
+@pytest.mark.parametrize(
+  "name, expected",
+  [
+    ("efficientnet_b0", (1, 2, 2, 3, 3, 4, 1)),
+    ("efficientnet_b1", (2, 3, 3, 4, 4, 5, 2)),
+    ("efficientnet_lite0", (1, 2, 2, 3, 3, 4, 1)),
+    ("efficientnet_lite1", (1, 3, 3, 4, 4, 5, 1)),
+    ("efficientnet_lite4", (1, 4, 4, 6, 6, 8, 1)),
+  ],
+)
+def test_repeats_of_the_stages(name, expected):
+  assert models.create(name, num_classes=5).repeats == expected
+
+
+def test_lite_networks_scale_neither_stem_nor_head():
+  model = models.create("efficientnet_lite4", num_classes=5)
+  params = variable_shapes(model, image_shape=(32, 32, 3))["params"]
+  assert params["conv_stem"]["kernel"].shape == (3, 3, 3, 32)
+  assert params["blocks_0_0"]["conv_pw"]["kernel"].shape == (1, 1, 32, 24)
+  assert params["conv_head"]["kernel"].shape == (1, 1, 448, 1280)
+
+
+def test_lite_networks_have_no_gates():
+  model = models.create("efficientnet_lite0", num_classes=5)
+  variables = trees.flatten(variable_shapes(model, image_shape=(32, 32, 3)))
+  assert not [path for path in variables if "/se/" in path]
+  gated = model.clone(squeeze_excite=8)
+  params = variable_shapes(gated, image_shape=(32, 32, 3))["params"]
+  reduced = params["blocks_1_0"]["se"]["conv_reduce"]["kernel"]
+  assert reduced.shape == (1, 1, 96, 2)
 
 
 @pytest.mark.parametrize("stem", ["imagenet", "small"])
@@ -224,6 +257,7 @@ def test_activation_norm_and_initializer_by_name():
   [
     ({"stem": "smal"}, r"unknown stem 'smal'.*'small'"),
     ({"padding": "symetric"}, r"unknown padding 'symetric'.*'symmetric'"),
+    ({"scaling": "bdoy"}, r"unknown scaling 'bdoy'.*'body'"),
     ({"activation": "swich"}, r"unknown activation 'swich'.*'swish'"),
   ],
 )

@@ -1,6 +1,6 @@
-"""Our logits are those of public implementations, as they were stored.
+"""Our logits equal the stored logits of public implementations.
 
-`PYTHONPATH=tests python tests/parity/test_models.py` stores them where those
+`PYTHONPATH=tests python tests/parity/test_models.py` stores the logits if these
 implementations are installed.
 """
 

@@ -1,4 +1,4 @@
-"""The linear classifier: templates, and the loss it starts from."""
+"""The linear classifier: templates and initial logits."""
 
 import jax
 import jax.numpy as jnp

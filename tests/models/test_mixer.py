@@ -67,14 +67,14 @@ def test_patches_can_be_relabelled_together_with_the_token_weights():
   assert np.abs(_logits(model, variables, moved) - expected).max() > (1e-2)
 
 
-def test_another_image_size_says_what_to_do():
+def test_another_image_size_is_explained():
   model = _model()
   variables = _variables(model)
   with pytest.raises(ValueError, match=r"mix 9 patches.*have 16.*resize"):
     model.apply(variables, jnp.zeros((1, 16, 16, 3)), train=False)
 
 
-def test_untiled_images_say_what_to_do():
+def test_images_not_divisible_into_patches_are_explained():
   with pytest.raises(ValueError, match=r"size 14 .* patch 4; use 12 or 16"):
     _model().init(jax.random.key(0), jnp.zeros((1, 14, 14, 3)), train=False)
 
@@ -110,7 +110,7 @@ def test_stochastic_depth_of_rate_one_silences_the_last_block_only(scan):
 
 
 def test_surviving_branches_are_not_rescaled():
-  """As in the authors' code: of a rate too small to act nothing is left."""
+  """As in the authors' code: a rate near 0 does not change the output."""
   model = _model(drop_path=1e-6)
   variables = _variables(model)
   train = jax.jit(functools.partial(model.apply, train=True))

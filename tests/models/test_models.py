@@ -30,6 +30,11 @@ SMALL = {
     "stages": ((1, 3, 1, 1, 16), (2, 5, 2, 6, 32)),
     "stem": "small",
   },
+  "efficientnet_lite0": {
+    "width": 0.25,
+    "stages": ((1, 3, 1, 1, 16), (2, 5, 2, 6, 32)),
+    "stem": "small",
+  },
   "linear": {},
   "mixer_s16": {
     "patch_size": 4,
@@ -74,7 +79,7 @@ quick_small = pytest.mark.parametrize(
   ],
 )
 
-# Most of the time here is that of compiling; this halves it.
+# Most of the time is compilation; this halves it.
 _jit = functools.partial(
   jax.jit, compiler_options={"xla_backend_optimization_level": 0}
 )
@@ -138,7 +143,7 @@ def _train(model, variables, images):
   return jax.value_and_grad(loss, has_aux=True)(variables["params"])
 
 
-def test_every_module_is_in_this_battery():
+def test_every_module_is_tested_here():
   modules = {variant["module"] for variant in models.VARIANTS.values()}
   assert modules == {models.VARIANTS[name]["module"] for name in SMALL}
 
@@ -293,7 +298,7 @@ def _silent(gradient):
 
 @quick_small
 def test_loss_falls_from_the_initialisation(name):
-  """Below the loss of the classifier's biases alone, so the images matter."""
+  """The loss falls below that of the biases alone, so the images matter."""
   model, images = _small(name)[0], _images(64, 16, 16, 3)
   init = _jit(functools.partial(model.init, train=False))
   variables = init(jax.random.key(0), images[:1])

@@ -14,7 +14,7 @@ from jaxvision.variables import variable_shapes
 
 SMALL = {"repeats": 1, "features": 4, "stages": 2, "stem": "small"}
 
-# Most of the time here is that of compiling; this halves it.
+# Most of the time is compilation; this halves it.
 _jit = functools.partial(
   jax.jit, compiler_options={"xla_backend_optimization_level": 0}
 )
@@ -86,7 +86,7 @@ def test_the_size_of_the_images_changes_no_parameter():
   assert len(trees_of_sizes) == 1
 
 
-def test_what_a_cell_after_a_reduction_reads_is_not_seen_in_the_parameters():
+def test_skip_reduction_changes_logits_but_no_shapes():
   direct, skipping = (
     _create(**{**SMALL, "repeats": 2}, skip_reduction=skips)
     for skips in (False, True)
@@ -299,6 +299,6 @@ def test_initializers_are_those_of_the_layers():
     ({"auxiliary": True}, 32, "needs a map of 5x5, not 2x2; use larger images"),
   ],
 )
-def test_what_does_not_fit_is_an_error(options, size, message):
+def test_inconsistent_options_are_an_error(options, size, message):
   with pytest.raises(ValueError, match=message):
     _shapes(_create(repeats=1, **options), size=size)

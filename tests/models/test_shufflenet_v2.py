@@ -79,7 +79,7 @@ def test_half_of_the_channels_pass_a_unit_of_stride_one(layout):
 
 
 def test_layouts_have_equal_shapes_where_stages_double():
-  """Half of the output is then the input, in the first unit of a stage."""
+  """In the first unit of a stage, half of the output is then the input."""
   paper, torchvision = (
     _shapes("shufflenet_v2_x0_5", layout=each)
     for each in ("paper", "torchvision")

@@ -1,4 +1,4 @@
-"""VGG: sizes, the network for small images, how it starts and drops."""
+"""VGG: sizes, the network for small images, initial values, dropout."""
 
 import functools
 
@@ -23,7 +23,7 @@ def _init(**options):
 
 
 def _draw(model, *, size):
-  """Returns images and parameters that `init` needs not be compiled for."""
+  """Returns images and parameters, drawn without compiling `init`."""
   shapes = variable_shapes(model, image_shape=(size, size, 3))
   rng = np.random.default_rng(0)
   params = jax.tree.map(

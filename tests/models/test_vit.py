@@ -92,7 +92,7 @@ def _numpy_vit(image, p, *, patch_size):
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
 def test_equals_the_slow_version(scale):
-  """With tokens of scale 1e-3 the epsilon of the first norm matters too."""
+  """With tokens of scale 1e-3 the epsilon of the first norm matters, too."""
   model = _create()
   params = _variables(model)["params"]
   tokens = {"cls": params["cls"], "embedding": params["embedding"]}
@@ -131,7 +131,7 @@ def test_patch_embedding_is_a_strided_convolution():
 
 
 def test_registers_act_through_attention_only():
-  """They are gone before the mean: with no block they change nothing."""
+  """They are removed before the mean: without blocks they change nothing."""
   images = _images(2, 8, 12, 2)
   for depth, most in ((0, 0.0), (1, np.inf)):
     model = _create(pool="mean", registers=2, depth=depth)

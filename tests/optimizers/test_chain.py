@@ -23,7 +23,7 @@ PARAMS = {
   "fc": {"kernel": jnp.linspace(-1, 2, 15).reshape(5, 3), "bias": jnp.ones(3)},
 }
 GRADS = jax.tree.map(
-  # Of full rank: Muon magnifies the rounding of singular values near 0.
+  # Of full rank, because Muon amplifies the rounding of small singular values.
   lambda x: jax.random.normal(jax.random.key(x.size), x.shape),
   PARAMS,
 )
@@ -84,7 +84,7 @@ def _optax(name, decay, mask):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_equal_those_of_optax(name):
-  """Two groups here, one masked optimizer there."""
+  """Two groups here, and one masked optimizer of optax."""
   mask = jax.tree.map(lambda x: x.ndim > 1, PARAMS)
   if name == "muon":  # Optax has no mask for the parameters of Adam.
     mask["fc"]["kernel"] = False
@@ -180,7 +180,7 @@ def test_decay_only_on_kernels_and_only_by_the_formula():
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_the_decay_of_sgdw_does_not_go_through_the_momentum(nesterov):
+def test_the_decay_of_sgdw_does_not_enter_the_momentum(nesterov):
   options = {"momentum": 0.9, "nesterov": nesterov}
   optimizer = _create("sgdw", weight_decay=0.5, options=options)
   after = _run(optimizer)
@@ -194,7 +194,7 @@ def test_the_decay_of_sgdw_does_not_go_through_the_momentum(nesterov):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_factors_do_what_multipliers_of_the_rate_do(name):
+def test_factors_equal_multipliers_of_the_learning_rate(name):
   settings = {"weight_decay": 0.1, "weight_decay_rules": ON_KERNELS}
   rules = (("layer1_0/.*", 0.25), ("hidden/.*", 0.5), (".*", 1.0))
   of = {"layer1_0": 0.25, "hidden": 0.5, "fc": 1.0}
@@ -207,7 +207,7 @@ def test_factors_do_what_multipliers_of_the_rate_do(name):
   _assert_close(_run(ours), _run(theirs))
 
 
-def test_frozen_stays_frozen_whatever_its_factor():
+def test_frozen_parameters_stay_frozen_for_any_factor():
   optimizer = _create(
     learning_rate_rules=(("fc/.*", None), (".*", 1.0)),
     learning_rate_factors=jax.tree.map(lambda x: 0.5, PARAMS),
@@ -404,8 +404,8 @@ def test_options_of_a_wrong_type_or_out_of_range_are_refused(
 
 
 @pytest.mark.parametrize("word", ["false", "False", "FALSE"])
-def test_an_option_that_is_false_in_words_is_false(word):
-  """Two steps as optax takes them without Nesterov's, not with it."""
+def test_an_option_with_the_text_false_is_false(word):
+  """Two steps equal those of optax without Nesterov momentum."""
   params = {"kernel": jnp.ones(2)}
   grads = {"kernel": jnp.asarray([1.0, -0.5])}
   ours = optimizers.create(

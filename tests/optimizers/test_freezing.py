@@ -59,7 +59,7 @@ def test_a_linear_probe_sees_the_features_of_the_evaluation(small):
     assert (np.abs(gradient).max() > 0) == path.startswith("fc/"), path
 
 
-def test_only_what_is_frozen_keeps_its_statistics(small):
+def test_only_frozen_layers_keep_their_statistics(small):
   model, variables = small
   rules = (("layer1_0/.*", None), (".*", 1.0))
   _, state, gradients = _train(model, variables, rules)
@@ -230,8 +230,8 @@ def _trained(model, variables, pattern):
     for case in _DROPPING
   ],
 )
-def test_what_is_frozen_drops_nothing(case):
-  """Two keys give one answer up to there: that of the evaluation."""
+def test_frozen_layers_apply_no_dropout(case):
+  """Two keys give the same outputs up to the frozen layer, as in evaluation."""
   name, options, pattern, last = _DROPPING[case]
   model = models.create(name, num_classes=3, **options)
   init = jax.jit(lambda key: model.init(key, IMAGES, train=False))
@@ -252,7 +252,7 @@ def test_what_is_frozen_drops_nothing(case):
   found = [each[path] for each in _trained(model, variables, pattern)]
   for each in found:
     np.testing.assert_allclose(each, expected, rtol=1e-4, atol=1e-5)
-  # Where another part is frozen, they differ.
+  # If another part is frozen, they differ.
   free = [each[path] for each in _trained(model, variables, ".*bias")]
   assert np.abs(free[0] - free[1]).max() > 1e-3
 
@@ -269,7 +269,7 @@ def test_what_is_frozen_drops_nothing(case):
   ],
 )
 def test_a_dropout_between_is_that_of_the_next_layer(pattern, acting):
-  """There is one after each of the two hidden layers."""
+  """The model has dropout after each of the two hidden layers."""
   model = models.create("mlp", num_classes=3, hidden=(8, 8), dropout=0.5)
   variables = model.init(jax.random.key(0), IMAGES, train=False)
   program = jax.make_jaxpr(

@@ -68,7 +68,7 @@ def test_sam_leaves_frozen_parameters_where_they_are():
 
 
 def test_sam_survives_a_gradient_of_zero():
-  """As of a hinge loss that has reached zero."""
+  """A hinge loss that has reached zero has such a gradient."""
   zeros = jax.tree.map(jnp.zeros_like, PARAMS)
   optimizer = _create(sam_radius=0.1)
   updates, _ = optimizer.update(

@@ -46,7 +46,7 @@ def test_the_rows_of_all_processes_are_the_batch(monkeypatch, processes):
 
 
 def test_rows_follow_the_devices_where_processes_are_no_neighbours(monkeypatch):
-  """As on a TPU pod, whose mesh crosses the hosts' blocks of chips."""
+  """As on a TPU pod, whose mesh does not follow the hosts."""
   mesh = parallel.make_mesh(
     [fake_devices.Device(i, i // 2 % 2) for i in range(8)]
   )

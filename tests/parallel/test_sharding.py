@@ -15,7 +15,7 @@ from jaxvision.training.step import init_state, make_train_step
 from jaxvision.variables import init_variables
 from jaxvision.xla import batched_init
 
-# Most of the time is that of compiling.
+# Most of the time is compilation.
 _FAST = {"xla_backend_optimization_level": 0}
 FSDP = ((".*", "fsdp"),)
 SMALL = ((".*", "fsdp(min_size=1)"),)
@@ -60,7 +60,7 @@ def test_nothing_is_split_without_devices_for_it():
   assert sharding.splits(parallel.make_mesh(), ((".*", ("data",)),))
 
 
-def test_the_first_rule_decides_and_one_may_write_ones_own():
+def test_the_first_rule_decides_and_rules_may_have_mesh_axes():
   rules = (
     ("head/.*", "replicate"),
     ("conv/kernel", (None, None, ("data", "fsdp"))),
@@ -75,7 +75,7 @@ def test_the_first_rule_decides_and_one_may_write_ones_own():
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "adagrad", "muon", "lars"])
-def test_what_belongs_to_a_parameter_lies_as_it_does(name):
+def test_optimizer_state_is_sharded_like_its_parameter(name):
   params = jax.tree.map(lambda x: jnp.zeros(x.shape), PARAMS)
   optimizer = optimizers.create(
     name,
@@ -97,7 +97,7 @@ def test_what_belongs_to_a_parameter_lies_as_it_does(name):
   assert found["step"] == P()
 
 
-def test_what_has_another_shape_than_its_parameter_is_whole():
+def test_state_of_another_shape_than_its_parameter_is_replicated():
   rows = {"rows": {"conv": {"kernel": _shape(128)}}}
   assert _specs(rows, SMALL, fsdp=8) == {"rows/conv/kernel": P()}
 
@@ -131,14 +131,14 @@ def test_rules_that_do_not_fit_are_explained(rules, message):
     ((None, None, "fsdp"), "of shape (128, 10) has too many axes"),
   ],
 )
-def test_a_layout_of_ones_own_must_fit_the_shape(layout, message):
+def test_a_layout_of_mesh_axes_must_fit_the_shape(layout, message):
   rules = (("head/kernel", layout), (".*", "replicate"))
   with pytest.raises(ValueError, match=re.escape(message)):
     _specs(PARAMS, rules, fsdp=8)
 
 
 @pytest.mark.parametrize("model", ["vit_ti16", "mlp", "resnet18"])
-def test_states_are_never_whole_on_a_device(model, monkeypatch):
+def test_no_device_has_a_complete_state(model, monkeypatch):
   """As accelerators draw them; CPUs, which share their memory, draw vectors.
 
   No array of the compiled program is larger than the shares of a device.
@@ -264,7 +264,7 @@ def test_parameters_move_and_the_batch_stays(name, fsdp, tmp_path):
 
 
 def test_without_constraints_the_batch_would_move(tmp_path, monkeypatch):
-  """Or the test above would test nothing."""
+  """Otherwise the test above would be without effect."""
   monkeypatch.setattr(sharding, "split", lambda params, *_, **__: params)
   monkeypatch.setattr(sharding, "batch_split", lambda *_: jax.named_scope(""))
   assert _of_the_batch(_moved(tmp_path, "mixer_s16", mesh__fsdp=8)) != []

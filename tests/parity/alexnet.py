@@ -1,4 +1,4 @@
-"""AlexNet beside torchvision's, and beside torch's layers where it has none."""
+"""AlexNet compared with torchvision's, or with torch's layers."""
 
 import collections
 import functools
@@ -52,7 +52,7 @@ def _torchvision_small(variables, images):
 
 
 def _two_towers(*, groups=2, norm="local_response", hidden=(4096, 4096)):
-  """The network of 2012, of torch's own layers; 1000 classes."""
+  """The network of 2012, built from torch's layers; 1000 classes."""
   from torch import nn
 
   def conv(i, inputs, outputs, kernel, **options):

@@ -7,7 +7,7 @@ import pathlib
 from parity.case import Case, Count
 
 _HERE = pathlib.Path(__file__).parent
-# The files that are no family.
+# The files that are not a family.
 _OTHERS = ("__init__", "all_families", "case", "torch_side")
 _FAMILIES = [
   importlib.import_module(f"parity.{path.stem}")
@@ -27,7 +27,7 @@ PARITY_FILE = _HERE.parent / "golden" / "parity.csv"
 
 
 def read_counts() -> dict[str, tuple[int, float, str]]:
-  """{model: (parameters, GMACs, source)} as it was last counted."""
+  """{model: (parameters, GMACs, source)} of the last count."""
   with COUNTS_FILE.open(encoding="utf-8", newline="") as file:
     return {
       row["model"]: (int(row["parameters"]), float(row["gmacs"]), row["source"])
@@ -36,12 +36,12 @@ def read_counts() -> dict[str, tuple[int, float, str]]:
 
 
 def against(case: Case) -> str:
-  """Returns what the case is compared with: package, version, name there."""
+  """Returns the reference of a case: package, version, name there."""
   return case.against or COUNTS[case.model].source
 
 
 def read_parity() -> dict[str, tuple[str, str, int, float]]:
-  """{case: (model, reference, image size, difference)} as last compared."""
+  """{case: (model, reference, image size, difference)} of the last run."""
   with PARITY_FILE.open(encoding="utf-8", newline="") as file:
     return {
       row["case"]: (

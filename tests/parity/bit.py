@@ -1,4 +1,4 @@
-"""BiT beside timm's resnetv2_*_bit."""
+"""BiT compared with timm's resnetv2_*_bit."""
 
 import functools
 

@@ -1,7 +1,7 @@
 """One comparison: our network, its random weights and images, and a reference.
 
-Weights and images are drawn with numpy, each array from its path alone, so that
-they can be drawn again wherever logits that were stored are compared.
+Weights and images are drawn with numpy. Each array depends only on its path, so
+tests can draw the same arrays again and compare stored logits.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ CLASSES = 10
 
 
 def require(*packages: str) -> None:
-  """Ends a script that needs what this environment does not have."""
+  """Ends a script whose packages are not installed in this environment."""
   missing = [each for each in packages if not importlib.util.find_spec(each)]
   if missing:
     sys.exit(
@@ -44,13 +44,13 @@ class Case:
       implementation, given our variables; imports it when called.
     image_size: side of the images.
     options: of `models.create`.
-    golden: whether the reference's logits are stored, and compared with where
-      the public implementation is not installed.
+    golden: whether the reference's logits are stored, for comparisons without
+      the public implementation.
     gain: variance of the kernels times their fan-in; larger for deep networks
-      whose activations and gates damp what the image changes, smaller where
-      the logits would grow too large.
-    against: package, version, and the name there; empty where it is what the
-      model's `Count` names.
+      whose activations and gates reduce the effect of the image, smaller if
+      the logits would be too large.
+    against: package, version, and the name there; empty for the source of the
+      model's `Count`.
   """
 
   model: str
@@ -64,7 +64,7 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Count:
-  """What a public implementation counts, for 1000 classes.
+  """The counts of a public implementation, for 1000 classes.
 
   Attributes:
     source: package, version, and the name there; or the arithmetic.
@@ -81,7 +81,7 @@ def create(case: Case) -> nn.Module:
 
 
 def draw(case: Case) -> Tree:
-  """Returns random variables, none of them zero or one as at the start."""
+  """Returns random variables, without the zeros and ones of the start."""
   size = case.image_size
   shapes = variable_shapes(create(case), image_shape=(size, size, 3))
   draw = functools.partial(_draw, gain=case.gain)
@@ -125,7 +125,7 @@ def difference(actual: np.ndarray, expected: np.ndarray) -> float:
   """Returns the largest difference relative to the largest logit.
 
   Raises:
-    AssertionError: the logits say nothing, being equal for both images.
+    AssertionError: the logits are equal for both images.
   """
   assert actual.shape == expected.shape
   scale = np.abs(expected).max()

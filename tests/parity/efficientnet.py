@@ -1,4 +1,4 @@
-"""EfficientNet beside timm's and torchvision's."""
+"""EfficientNet compared with timm's and torchvision's."""
 
 import functools
 
@@ -60,9 +60,17 @@ def _count(name, *, image_size):
   )
 
 
-def _beside_timm(model, *, stride=2, **fields):
-  reference = functools.partial(_timm, name=f"tf_{model}", stride=stride)
-  return Case(model, reference, against=f"timm 1.0.31, tf_{model}", **fields)
+def _count_lite(name, *, image_size):
+  from parity import torch_side
+
+  build = functools.partial(torch_side.import_timm().create_model, name)
+  return torch_side.count(build, image_size=image_size)
+
+
+def _beside_timm(model, *, stride=2, prefix="tf_", **fields):
+  name = f"{prefix}{model}"
+  reference = functools.partial(_timm, name=name, stride=stride)
+  return Case(model, reference, against=f"timm 1.0.31, {name}", **fields)
 
 
 def _beside_torchvision(model, **fields):
@@ -100,6 +108,24 @@ CASES = {
   "efficientnet_b5_torchvision": _beside_torchvision(
     "efficientnet_b5", image_size=64, options=_SYMMETRIC, gain=1.7
   ),
+  "efficientnet_lite0": _beside_timm(
+    "efficientnet_lite0", image_size=64, golden=True
+  ),
+  "efficientnet_lite0_of_224_pixels": _beside_timm(
+    "efficientnet_lite0", image_size=224
+  ),
+  "efficientnet_lite0_of_75_pixels": _beside_timm(
+    "efficientnet_lite0", image_size=75
+  ),
+  "efficientnet_lite0_symmetric": _beside_timm(
+    "efficientnet_lite0", image_size=64, prefix="", options=_TORCHVISION
+  ),
+  **{
+    f"efficientnet_lite{n}": _beside_timm(
+      f"efficientnet_lite{n}", image_size=64
+    )
+    for n in range(1, 5)
+  },
 }
 COUNTS = {
   f"efficientnet_b{i}": Count(
@@ -107,4 +133,12 @@ COUNTS = {
     functools.partial(_count, f"efficientnet_b{i}", image_size=image_size),
   )
   for i, image_size in enumerate((224, 240, 260, 300, 380, 456, 528, 600))
+} | {
+  f"efficientnet_lite{i}": Count(
+    f"timm 1.0.31, tf_efficientnet_lite{i}",
+    functools.partial(
+      _count_lite, f"tf_efficientnet_lite{i}", image_size=image_size
+    ),
+  )
+  for i, image_size in enumerate((224, 240, 260, 280, 300))
 }

@@ -1,4 +1,4 @@
-"""MLP-Mixer beside timm's."""
+"""MLP-Mixer compared with timm's."""
 
 import functools
 

@@ -1,8 +1,8 @@
-"""NASNet-A beside Keras' and timm's.
+"""NASNet-A compared with Keras' and timm's.
 
-The CIFAR network, which neither has, is made of timm's cells, except for its
-first one. They pool otherwise than the authors' code at the border; where ours
-is asked for the latter, timm's strided means are replaced.
+Neither has the CIFAR network. It is built from timm's cells, except for its
+first cell. timm pools differently at the border than the authors' code. For a
+comparison with the authors' form, timm's strided means are replaced.
 """
 
 import functools
@@ -59,7 +59,7 @@ def _keras_network(
 
 
 def _cell(identifier, repeats):
-  """Our name of a cell of Keras', which counts the first reduction cell."""
+  """Our name of a cell of Keras, which counts the first reduction cell."""
   if identifier.startswith("stem_"):
     return f"cell_stem_{int(identifier[-1]) - 1}"
   if identifier.startswith("reduce_"):
@@ -70,7 +70,7 @@ def _cell(identifier, repeats):
 
 
 def _path(layer, repeats):
-  """Our path of a layer of Keras'."""
+  """Our path of a layer of Keras."""
   path = layer
   for pattern, replacement in _KERAS_RULES:
     path = re.sub(pattern, replacement, path)
@@ -79,7 +79,7 @@ def _path(layer, repeats):
 
 
 def _weights(layer, ours, repeats):
-  """Our arrays, taken out of `ours`, in the order and layout of a layer's."""
+  """Takes the arrays of a layer out of `ours`, in its order and layout."""
   path = _path(layer.name, repeats)
   kind = type(layer).__name__
   if layer.name.startswith("adjust_bn_"):
@@ -127,8 +127,8 @@ def _macs(layer):
   return pixels * sum(int(np.prod(each.shape)) for each in kernels)
 
 
-def _means_of_what_is_there(module):
-  """Makes strided means of timm's those of the authors' code, at the border."""
+def _exclude_padding_from_means(module):
+  """Excludes the padding from strided means, as in the authors' code."""
   import torch
 
   class Mean(torch.nn.Module):
@@ -152,11 +152,11 @@ def _timm_network(*, features=168, exact=False, classes=1000):
   network = torch_side.import_timm().models.nasnet.NASNetALarge(
     num_classes=classes, num_features=24 * features
   )
-  return _means_of_what_is_there(network) if exact else network
+  return _exclude_padding_from_means(network) if exact else network
 
 
 def _first_cell(inputs, features):
-  """The normal cell that reads the CIFAR stem twice; timm has none such."""
+  """The normal cell that reads the CIFAR stem twice; timm has no such cell."""
   import torch
 
   from parity import torch_side
@@ -253,7 +253,7 @@ def _cifar_network(*, repeats=6, features=32, classes=1000):
         previous, x = x, self.get_submodule(name)(x, previous)
       return self.last_linear(torch.relu(x).mean((2, 3)))
 
-  network = _means_of_what_is_there(Network())
+  network = _exclude_padding_from_means(Network())
   for module in network.modules():
     if isinstance(module, nn.BatchNorm2d):
       module.eps = 1e-5

@@ -1,4 +1,4 @@
-"""ResNet beside torchvision's and timm's."""
+"""ResNet compared with torchvision's and timm's."""
 
 import functools
 

@@ -1,7 +1,7 @@
-"""ShuffleNet v2 beside torchvision's, and beside the paper's written in torch.
+"""ShuffleNet v2 compared with torchvision's, and with the paper's in torch.
 
-No package that pip installs has the paper's network. Here it is once more, as
-the paper and the authors' code describe it.
+No package has the paper's network. This file implements it in torch, as
+described by the paper and the authors' code.
 """
 
 import functools

@@ -1,9 +1,9 @@
-"""Our logits and counts beside those of public implementations, live.
+"""Compares our logits and counts with those of public implementations.
 
 Needs `requirements-parity.txt`, which `make test-parity` installs. As a script
-it rewrites what the other tests compare with: the stored logits, and the tables
-of counts and of differences. Arguments are the names of the cases and of the
-models, none is all:
+it rewrites the references of other tests: the stored logits, and the tables of
+counts and of differences. Arguments are the names of cases and models; without
+arguments all are used:
 
   PYTHONPATH=tests python tests/parity/test_models.py [NAME...]
 """
@@ -84,7 +84,7 @@ def _update(
   *,
   known: Container[str],
 ) -> None:
-  """Writes the rows of what is known, sorted by name."""
+  """Writes all known rows, sorted by name."""
   with path.open("w", encoding="utf-8", newline="") as file:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)

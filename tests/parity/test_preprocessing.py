@@ -1,7 +1,7 @@
-"""What torchvision and timm state of the input of their weights.
+"""The preprocessing that torchvision and timm state for their weights.
 
-Every row of published.csv that is of timm, every network of torchvision's, and
-pixels as their transforms give them. Needs `requirements-parity.txt`.
+Compares every row of timm in published.csv, every network of torchvision, and
+the pixels after their transforms. Needs `requirements-parity.txt`.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ _FAMILIES = {
   "alexnet": {"classifier.4.weight": (8, 8)},
   "vgg": {"classifier.0.weight": (8, 8)},
   "resnet": KEYS["resnet"],
-  "efficientnet_": KEYS["efficientnet torchvision"],
+  "efficientnet_b": KEYS["efficientnet torchvision"],
   "shufflenet_": KEYS["shufflenet"],
 }
 _VITS = {"vit_b16": 16, "vit_b32": 32, "vit_l16": 16, "vit_l32": 32}
@@ -32,7 +32,7 @@ def _image(height, width):
 
 
 def _same_pixels(found, transform):
-  """Whether an image becomes the same input by both, for three shapes."""
+  """Whether both give the same input, for images of three shapes."""
   ours = data.make_host_transform(image_preprocessing.transforms(found))
   for shape in SIZES:
     image = _image(*shape)
@@ -98,7 +98,7 @@ def test_rows_of_timm():
 
 
 def test_pixels_of_timm():
-  """One row of each kind, as timm makes its input of an image."""
+  """One row of each kind, compared with the transforms of timm."""
   import timm.data
 
   kinds = {}
@@ -124,6 +124,8 @@ def test_pixels_of_timm():
     ("resnet50d", "resnet50d"),
     ("resnet18d", "resnet18"),
     ("tf_efficientnet_b1", "efficientnet_b1"),
+    ("tf_efficientnet_lite0", "efficientnet_lite0"),
+    ("tf_efficientnet_lite3", "efficientnet_lite3"),
     ("mixer_b16_224", "mixer_b16"),
     ("resnetv2_50x1_bit", "bit_r50x1"),
     ("vgg11_bn", "vgg11_bn"),
@@ -131,7 +133,7 @@ def test_pixels_of_timm():
   ],
 )
 def test_files_of_timm_by_their_layout(theirs, ours, tmp_path):
-  """A file of timm's default weights, of which nothing tells the name."""
+  """A file of timm's default weights under another name."""
   import timm
 
   module = timm.create_model(theirs)
@@ -145,7 +147,7 @@ def test_files_of_timm_by_their_layout(theirs, ours, tmp_path):
 
 
 def test_predictions_are_those_of_torchvision(tmp_path):
-  """A whole file, from the image to the most probable class."""
+  """The complete path from an image file to the most probable class."""
   import torch
   from torchvision import models as theirs
 

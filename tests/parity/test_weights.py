@@ -1,8 +1,8 @@
-"""Files that public implementations write, and what our networks make of them.
+"""Our networks load files of public implementations and give equal logits.
 
-Random weights of a public network are saved by it and loaded here; the logits
-must agree. For .npz it is the other way round: ours are saved, and timm's own
-reader of the authors' files loads them. Needs `requirements-parity.txt`.
+A public network saves its random weights, and our network loads them; the
+logits must agree. For .npz our network saves the weights, and timm loads them
+with its reader for the authors' files. Needs `requirements-parity.txt`.
 
 As a script it prints the table of layouts and families:
 
@@ -10,6 +10,7 @@ As a script it prints the table of layouts and families:
 """
 
 import functools
+import importlib
 import pathlib
 import tempfile
 
@@ -30,7 +31,7 @@ def _images(size):
 
 
 def _randomized(module, *, gain):
-  """The module with weights that are all random, as in parity.case."""
+  """The module with random values in all weights, as in parity.case."""
   import torch
 
   generator = torch.Generator().manual_seed(0)
@@ -52,7 +53,7 @@ def _randomized(module, *, gain):
 
 
 def _of_safetensors(build, name, size, *, gain=1.5, **options):
-  """(their logits, ours) of a file that safetensors itself wrote."""
+  """(their logits, ours) of a file that the package safetensors wrote."""
   import safetensors.torch
   import torch
 
@@ -63,7 +64,7 @@ def _of_safetensors(build, name, size, *, gain=1.5, **options):
   theirs = getattr(theirs, "logits", theirs).numpy()
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / "model.safetensors"
-    if hasattr(module, "save_pretrained"):  # renames what has moved since
+    if hasattr(module, "save_pretrained"):  # renames moved parameters
       module.save_pretrained(folder)
     else:
       safetensors.torch.save_file(
@@ -85,7 +86,7 @@ def _timm(name, **options):
 
 
 def _cifar(name, **options):
-  """With the stem for small images that timm's users give a ResNet."""
+  """A ResNet of timm with the usual stem for small images."""
   import torch
 
   module = _timm(name, **options)
@@ -101,6 +102,18 @@ def _torchvision(name, **options):
   return getattr(models_there, name)(num_classes=10, **options)
 
 
+def _efficientnet_pytorch(name, *, package="efficientnet_pytorch"):
+  """Without an image size, it pads as TensorFlow for images of any size."""
+  module = importlib.import_module(package)
+  return module.EfficientNet.from_name(name, num_classes=10, image_size=None)
+
+
+# Its fork with the Lite networks, of the same names.
+_lite_pytorch = functools.partial(
+  _efficientnet_pytorch, package="efficientnet_lite_pytorch"
+)
+
+
 def _hugging_face(kind, **options):
   import transformers
 
@@ -109,7 +122,7 @@ def _hugging_face(kind, **options):
 
 
 def _of_npz(name, theirs, size, *, layout="", **options):
-  """(their logits, ours) of a file that we wrote and timm reads."""
+  """(their logits, ours) of a file that our code wrote and timm reads."""
   import torch
 
   model = models.create(name, num_classes=10, **options)
@@ -200,6 +213,48 @@ _SAFETENSORS = {
     64,
     {},
   ),
+  "efficientnet_lite0, timm tf": (
+    _timm,
+    "tf_efficientnet_lite0",
+    "efficientnet_lite0",
+    75,
+    {},
+  ),
+  "efficientnet_lite0, timm": (
+    _timm,
+    "efficientnet_lite0",
+    "efficientnet_lite0",
+    75,
+    {"padding": "symmetric", "norm_epsilon": 1e-5},
+  ),
+  "efficientnet_b0, efficientnet_pytorch": (
+    _efficientnet_pytorch,
+    "efficientnet-b0",
+    "efficientnet_b0",
+    75,
+    {},
+  ),
+  "efficientnet_b2, efficientnet_pytorch": (
+    _efficientnet_pytorch,
+    "efficientnet-b2",
+    "efficientnet_b2",
+    64,
+    {},
+  ),
+  "efficientnet_lite0, efficientnet_pytorch": (
+    _lite_pytorch,
+    "efficientnet-lite0",
+    "efficientnet_lite0",
+    75,
+    {},
+  ),
+  "efficientnet_lite2, efficientnet_pytorch": (
+    _lite_pytorch,
+    "efficientnet-lite2",
+    "efficientnet_lite2",
+    64,
+    {},
+  ),
   "shufflenet_v2_x1_0, torchvision": (
     _torchvision,
     "shufflenet_v2_x1_0",
@@ -254,11 +309,12 @@ def compare(name):
 
 
 @pytest.mark.parametrize("name", [*_SAFETENSORS, *_HUGGING_FACE, *_NPZ])
-def test_logits_are_those_of_whoever_wrote_the_file(name):
+def test_logits_equal_those_of_the_writing_library(name):
   assert compare(name) < 1e-4
 
 
 if __name__ == "__main__":
   case.require("torch", "torchvision", "timm", "transformers")
+  case.require("efficientnet_pytorch", "efficientnet_lite_pytorch")
   for each in (*_SAFETENSORS, *_HUGGING_FACE, *_NPZ):
     print(f"{each}: {compare(each):.1e}", flush=True)

@@ -1,4 +1,4 @@
-"""Random damage to .safetensors: what the package refuses is refused here."""
+"""Random damage to .safetensors: this package refuses the same files."""
 
 import json
 import struct
@@ -29,7 +29,7 @@ def _right(rng):
 
 
 def _change(rng, header):
-  """Changes one thing in place."""
+  """Changes one part in place."""
   name = list(header)[rng.integers(len(header))]
   entry = header[name]
   value = _VALUES[rng.integers(len(_VALUES))]
@@ -82,7 +82,7 @@ def _reads(path):
   return True
 
 
-def test_the_same_damage_is_noticed(tmp_path):
+def test_the_same_damage_is_detected(tmp_path):
   rng = np.random.default_rng(0)
   path = tmp_path / "some.safetensors"
   accepted = 0
@@ -95,6 +95,6 @@ def test_the_same_damage_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("name", weight_files.HEADERS)
-def test_what_is_stored_is_what_the_package_says(name):
+def test_expected_results_equal_those_of_the_package(name):
   header, length, right = weight_files.HEADERS[name]
   assert _loads(weight_files.content(header, length)) == right

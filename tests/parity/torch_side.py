@@ -18,7 +18,7 @@ Tree = Any
 # (regular expression of their key, replacement that gives our path)
 Rules = Sequence[tuple[str, str]]
 
-# What batch normalisation is called there and here.
+# The names of the variables of batch normalisation in torch and here.
 _LEAVES = (
   (r"\.running_mean$", "/mean"),
   (r"\.running_var$", "/var"),
@@ -52,15 +52,15 @@ def fill(
   """Returns the module in evaluation mode, with all our variables in it.
 
   Args:
-    module: whose state is replaced.
+    module: the module; its state is replaced.
     variables: ours, {"params": ..., "batch_stats": ...}.
     rules: applied in order, each by `re.sub`, to every key of the module's
-      state dict; what comes out is our path, without "params/" or
-      "batch_stats/". The last word is found by itself: `weight` is our
-      `kernel` or `scale`.
+      state dict. The result is our path, without "params/" or "batch_stats/".
+      The last word is converted automatically: `weight` is our `kernel` or
+      `scale`.
 
   Raises:
-    AssertionError: an array is missing, of another shape, or left over.
+    AssertionError: an array is missing, unused, or has another shape.
   """
   ours = {
     path.partition("/")[2]: np.asarray(leaf)

@@ -1,4 +1,4 @@
-"""VGG beside torchvision's; its Dense layers narrower where that is cheaper."""
+"""VGG compared with torchvision's, partly with narrower Dense layers."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Vision Transformers beside timm's, hybrids included."""
+"""Vision Transformers compared with timm's, including hybrids."""
 
 import functools
 
@@ -131,7 +131,7 @@ def _convolve(module, x):
 
 
 def _sincos2d_logits(variables, images, *, build):
-  """Gives timm a table of positions in the place of learned ones."""
+  """Gives timm a fixed table of positions instead of learned positions."""
   side, quarter = images.shape[1] // 16, 192 // 4
   table = np.zeros((1, side * side, 192), np.float32)
   for row in range(side):

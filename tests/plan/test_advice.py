@@ -33,7 +33,7 @@ def _figures(total, config, *, data=8, fsdp=1):
 
 
 def _measure(per_example, tried=None):
-  """200 of state, and so much for each example of the eight devices."""
+  """A memory model: 200 of state, and a part for each example of a device."""
 
   def measure(config):
     if tried is not None:
@@ -70,7 +70,7 @@ def test_changes_are_added_until_it_fits(config):
   }
 
 
-def test_what_saves_nothing_is_left_out(config):
+def test_a_change_that_saves_nothing_is_left_out(config):
   """Rematerialisation of this model saves nothing."""
   measure = _measure(500)
   trials = advice.until_it_fits(config, measure(config), measure, tries=9)
@@ -78,7 +78,7 @@ def test_what_saves_nothing_is_left_out(config):
   assert "train.remat" not in trials[4].changes
 
 
-def test_a_change_that_cannot_be_is_left_out_with_its_reason(config):
+def test_an_impossible_change_is_left_out_with_its_reason(config):
   measure = _measure(500)
   trials = advice.until_it_fits(config, measure(config), measure, tries=9)
   (left_out,) = [each for each in trials if each.figures is None]
@@ -87,8 +87,8 @@ def test_a_change_that_cannot_be_is_left_out_with_its_reason(config):
   assert trials[-1].fits
 
 
-def test_a_batch_that_cannot_be_bounds_the_search(config):
-  """Up to 500 a device the run is long enough for its warm-up."""
+def test_an_impossible_batch_bounds_the_search(config):
+  """Up to 500 examples a device, the run is long enough for its warm-up."""
   tried = []
 
   def measure(config):

@@ -1,4 +1,4 @@
-"""Tests of jaxvision.plan.cache: plans that were made before."""
+"""Tests of jaxvision.plan.cache: figures of earlier plans."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def ask(monkeypatch, tmp_path):
   return is_made
 
 
-def test_the_same_question_is_answered_from_memory(ask, tmp_path):
+def test_equal_facts_are_read_from_the_cache(ask, tmp_path):
   assert ask({"config": {"seed": 0}})
   assert len(list((tmp_path / "plans").glob("*.json"))) == 1
   assert not ask({"config": {"seed": 0}})
@@ -41,7 +41,7 @@ def test_the_same_question_is_answered_from_memory(ask, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["XLA_FLAGS", "LIBTPU_INIT_ARGS"])
-def test_other_flags_of_a_compiler_are_another_question(ask, monkeypatch, name):
+def test_other_compiler_flags_are_computed_again(ask, monkeypatch, name):
   monkeypatch.delenv(name, raising=False)
   assert ask({})
   monkeypatch.setenv(name, "--xla_of_another_mind=true")

@@ -60,7 +60,7 @@ def _count(function, mesh, ins, outs, *shapes):
     ),
   ],
 )
-def test_what_each_kind_sends(kind, function, out, expected):
+def test_bytes_sent_by_each_collective(kind, function, out, expected):
   """64 numbers on 8 devices, 8 on each."""
   ins = (PartitionSpec("a"),)
   counted = _count(function, _mesh(8), ins, out, (64,))
@@ -143,7 +143,7 @@ def _program(*lines):
     ),
   ],
 )
-def test_how_xla_writes_them(line, kind, sent):
+def test_collectives_are_parsed_from_hlo(line, kind, sent):
   counted = collectives.count(_program(line), devices=8)
   assert counted == {kind: {"number": 1, "bytes": sent}}
 

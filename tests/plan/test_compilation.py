@@ -43,7 +43,7 @@ def _measure(folder, devices=8, **overrides):
   )
 
 
-def test_state_is_what_the_shapes_say(folder):
+def test_the_size_of_the_state_follows_from_the_shapes(folder):
   figures = _measure(
     folder,
     optimizer__name="adamw",
@@ -53,7 +53,7 @@ def test_state_is_what_the_shapes_say(folder):
   count = _KERNELS + _BIASES
   assert figures.state["parameters"] == 4 * count
   assert figures.state["average"] == 4 * count
-  # Two moments, and a step or two.
+  # Two moments, and one or two step counters.
   assert 0 <= figures.state["optimizer"] - 2 * 2 * count <= 16
   assert figures.state["batch"] == 16 // 8 * (16 + 4 + 4)
 
@@ -78,7 +78,7 @@ def test_whole_state_sends_two_gradients(folder, devices):
 
 
 def test_split_state_gathers_parameters_and_nothing_else(folder):
-  """For the forward and, but for the first layer, the backward pass.
+  """For the forward pass and, except in the first layer, the backward pass.
 
   XLA:CPU has no reduce-scatter: it all-reduces gradients.
   """
@@ -130,11 +130,11 @@ def test_together_is_the_sum_and_decides(folder):
     ("RESOURCE_EXHAUSTED: something else", 0),
   ],
 )
-def test_what_a_refusal_says(message, gib):
+def test_the_needed_memory_is_read_from_the_error(message, gib):
   assert compilation.needed(message) == gib * 2**30
 
 
-def test_a_refusal_becomes_figures(folder, monkeypatch):
+def test_an_out_of_memory_error_becomes_figures(folder, monkeypatch):
   def refuse(self):
     raise jax.errors.JaxRuntimeError(
       "RESOURCE_EXHAUSTED: HLO temporaries (3.00G) exceeds available HBM (1G)"

@@ -1,4 +1,4 @@
-"""Tests of jaxvision.plan: plans as a user makes them, remembered and shown."""
+"""Tests of jaxvision.plan: plans, their cache and their text."""
 
 import json
 
@@ -34,7 +34,7 @@ def _command(recipe, *more):
   return cli.main(["plan", "--config", recipe, "--topology", "cpu:8", *more])
 
 
-def test_a_plan_is_remembered(recipe, monkeypatch):
+def test_a_plan_is_cached(recipe, monkeypatch):
   arguments = {"topology": "cpu:8", "overrides": _OVERRIDES}
   first = plan.plan(recipe, **arguments)
   monkeypatch.setattr(compilation, "measure", _refuse)
@@ -48,7 +48,7 @@ def _refuse(*_, **__):
   raise AssertionError("compiled")
 
 
-def test_what_fits_says_so(recipe, capsys, tmp_path):
+def test_a_plan_that_fits_is_reported(recipe, capsys, tmp_path):
   path = tmp_path / "plan.json"
   assert _command(recipe, "--json", str(path)) == 0
   printed = capsys.readouterr().out
@@ -60,8 +60,8 @@ def test_what_fits_says_so(recipe, capsys, tmp_path):
   assert written["devices"] == 8
 
 
-def test_what_does_not_fit_is_advised_until_it_does(recipe, capsys):
-  """Parameters take 160 KB, their gradient as much; a device has 210."""
+def test_advice_is_given_until_the_plan_fits(recipe, capsys):
+  """Parameters and gradients take 160 KB each; a device has 210 KB."""
   wide = "--config.model.options={'hidden': (2048,)}"
   code = _command(recipe, wide, "--memory", "0.0002", "--tries", "2")
   printed = capsys.readouterr().out
@@ -114,7 +114,7 @@ def test_without_the_data_their_shape_is_assumed(recipe, capsys):
   assert f"planned for images of {side}x{side}x1 and 7 classes" in printed
 
 
-def test_data_that_lie_on_the_device_must_be_here(recipe, capsys):
+def test_data_on_the_device_must_exist(recipe, capsys):
   words = ["--config.data.name=no.npz", "--config.data.num_classes=7"]
   assert _command(recipe, *words, "--config.data.placement=device") == 2
   assert "the plan needs the data set 'no.npz'" in capsys.readouterr().err

@@ -24,7 +24,7 @@ def _started():
     ("cpu:8", ("cpu", 1, "8")),
   ],
 )
-def test_how_topologies_are_written(name, expected):
+def test_topologies_are_parsed(name, expected):
   assert topology.parse(name) == expected
 
 

@@ -1,6 +1,6 @@
 """One process alone; several real ones are in test_many_processes.py.
 
-What many say is put in their mouths here.
+Here the texts of several processes are simulated.
 """
 
 import json
@@ -12,7 +12,7 @@ from jaxvision.processes import agreement
 
 @pytest.fixture
 def others(monkeypatch):
-  """others(function): gives the texts of three other processes."""
+  """others(function): the function gives the texts of three other processes."""
 
   def speak(function):
     monkeypatch.setattr(agreement.jax, "process_count", lambda: 4)
@@ -23,7 +23,7 @@ def others(monkeypatch):
   return speak
 
 
-def test_alone_it_is_first_and_agrees_with_itself(tmp_path):
+def test_a_single_process_is_first_and_agrees(tmp_path):
   assert agreement.is_first()
   assert agreement.texts("a") == ["a"]
   assert agreement.first(lambda: (1, 2)) == (1, 2)
@@ -31,7 +31,7 @@ def test_alone_it_is_first_and_agrees_with_itself(tmp_path):
   agreement.check_shared(tmp_path / "not there")
 
 
-def test_alone_an_error_stays_what_it_is():
+def test_a_single_process_raises_the_original_error():
   def fail():
     raise FileNotFoundError("gone")
 
@@ -39,7 +39,7 @@ def test_alone_an_error_stays_what_it_is():
     agreement.first(fail)
 
 
-def test_of_many_an_error_of_the_first_is_that_of_all(others):
+def test_all_processes_raise_the_error_of_the_first(others):
   others(lambda process: "{}")
 
   def fail():
@@ -50,7 +50,7 @@ def test_of_many_an_error_of_the_first_is_that_of_all(others):
   assert isinstance(caught.value.__cause__, OSError)
 
 
-def test_who_differs_and_how(others):
+def test_the_error_names_the_processes_that_differ(others):
   versions = {1: "0.10.2", 2: "0.12.0", 3: "0.10.2"}
   others(lambda n: json.dumps({"jax": versions[n], "config": "f00d"}))
   with pytest.raises(agreement.Agreed) as caught:
@@ -61,7 +61,7 @@ def test_who_differs_and_how(others):
   ]
 
 
-def test_who_does_not_see_the_folder(others, tmp_path):
+def test_the_error_names_the_processes_without_the_folder(others, tmp_path):
   others(lambda process: "no" if process == 2 else "yes")
   with pytest.raises(agreement.Agreed, match="process 2 does not see"):
     agreement.check_shared(tmp_path)

@@ -32,7 +32,7 @@ _SLURM = {
 
 @pytest.fixture
 def found(monkeypatch):
-  """find(variables), in an environment of nothing else of the kind."""
+  """find(variables), in an environment without other such variables."""
 
   def find(variables):
     for name in (*_OWN, *_TORCHRUN, *_SLURM, "JAX_COORDINATOR_ADDRESS"):
@@ -44,7 +44,7 @@ def found(monkeypatch):
   return find
 
 
-def test_alone(found):
+def test_a_process_without_variables_is_single(found):
   assert found({}) is None
 
 
@@ -52,12 +52,12 @@ def test_our_own_variables(found):
   assert found(_OWN) == cluster.Place("10.0.0.1:1234", 4, 3)
 
 
-def test_those_of_torchrun(found):
+def test_variables_of_torchrun_are_used(found):
   assert found(_TORCHRUN) == cluster.Place("host-0:29500", 2, 0)
 
 
-def test_what_jax_detects(found):
-  """jax takes the first node, a port of the job, and a device a process."""
+def test_clusters_detected_by_jax_are_used(found):
+  """jax takes the first node, a port of the job, and a device per process."""
   place = found(_SLURM)
   assert place == cluster.Place(f"node3:{61440 + 7}", 2, 1, [0])
 
@@ -69,7 +69,7 @@ def test_addresses_that_jax_is_told(found):
     found(told)
 
 
-def test_the_first_that_is_there_counts(found):
+def test_the_first_source_that_is_set_decides(found):
   assert found(_SLURM | _TORCHRUN).address == "host-0:29500"
   assert found(_SLURM | _TORCHRUN | _OWN).address == "10.0.0.1:1234"
 
@@ -82,7 +82,7 @@ def test_incomplete_variables_of_torchrun_are_refused(found, missing):
   assert all(f"{name}={value}" in str(e.value) for name, value in some.items())
 
 
-def test_what_jax_detects_completes_variables_of_torchrun_if_it_agrees(found):
+def test_jax_completes_variables_of_torchrun_if_both_agree(found):
   address = {"MASTER_ADDR": "host-0", "MASTER_PORT": "29500"}
   assert found(_SLURM | address).address == f"node3:{61440 + 7}"
   assert found(_SLURM | {"WORLD_SIZE": "2", "RANK": "1"}).process == 1
@@ -114,7 +114,7 @@ def test_numbers_are_counted_from_0(found, changed):
 @pytest.mark.parametrize(
   "variables", [{}, {**_OWN, "JAXVISION_NUM_PROCESSES": "1"}]
 )
-def test_alone_nothing_is_started(monkeypatch, variables):
+def test_a_single_process_starts_nothing(monkeypatch, variables):
   variables = {**variables, "JAXVISION_PROCESS_ID": "0"} if variables else {}
   monkeypatch.setattr(cluster.os, "environ", variables)
   cluster.start()
@@ -139,7 +139,9 @@ def test_a_time_out_is_a_number(monkeypatch):
     "DEADLINE_EXCEEDED: Barrier timed out",
   ],
 )
-def test_another_process_that_died_is_told_from_a_bug(said, monkeypatch):
+def test_the_end_of_another_process_is_distinguished_from_a_bug(
+  said, monkeypatch
+):
   error = RuntimeError(said)
   assert not cluster.abandoned(error)  # alone there is none
   monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
@@ -153,7 +155,9 @@ def test_another_process_that_died_is_told_from_a_bug(said, monkeypatch):
     "image size 225 is not a multiple of patch 16; use 224 or 240",
   ],
 )
-def test_a_bug_is_told_from_another_process_that_died(said, monkeypatch):
+def test_a_bug_is_distinguished_from_the_end_of_another_process(
+  said, monkeypatch
+):
   monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
   assert not cluster.abandoned(RuntimeError(said))
 

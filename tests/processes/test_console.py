@@ -41,8 +41,8 @@ def test_only_writes_given_up_are_not_reported(monkeypatch):
   assert reported == [other]
 
 
-def test_orbax_is_quiet_and_others_may_speak(caplog):
-  """The place in the code that a message is from decides."""
+def test_orbax_is_quiet_and_other_messages_are_shown(caplog):
+  """The file in which a message is logged decides."""
   console.quiet_orbax()
   console.quiet_orbax()
   absl = logging.getLogger("absl")
@@ -85,7 +85,7 @@ def test_no_message_moves_the_cursor(capsys):
   assert capsys.readouterr().out == "a\\x1b[2J\\u202e\\xff.png:\n\tis odd\n"
 
 
-def test_a_terminal_without_all_characters_shows_what_it_can():
+def test_unsupported_characters_are_replaced():
   stream = io.TextIOWrapper(io.BytesIO(), "ascii")
   console.say("Zürich \u6cb9 \x1b", stream=stream)
   assert stream.buffer.getvalue() == b"Z\\xfcrich \\u6cb9 \\x1b\n"
@@ -99,8 +99,8 @@ def _prints():
         yield path.relative_to(root).as_posix()
 
 
-def test_what_may_hold_names_of_others_is_said_by_one_function():
-  """These files print by themselves, but only numbers and words of ours."""
+def test_only_known_files_print_directly():
+  """These files print directly, but only numbers and our own words."""
   assert set(_prints()) == {
     "cli/main.py",
     "cli/tables.py",

@@ -25,7 +25,7 @@ from jaxvision.processes import exit_codes
     (255, False),  # of ssh, and of programs that return -1
   ],
 )
-def test_what_is_started_again(code, again):
+def test_resumable_exit_codes(code, again):
   assert exit_codes.is_resumable(code) is again
 
 
@@ -54,7 +54,7 @@ def test_the_first_that_failed_by_itself_is_the_cause(codes, cause):
   assert exit_codes.cause(codes) == cause
 
 
-def test_every_code_has_words():
+def test_every_code_is_described():
   said = [exit_codes.describe(code) for code in range(256)]
   assert all(f"({code})" in text for code, text in enumerate(said))
   assert said[255] == "failed (255)"

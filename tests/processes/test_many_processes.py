@@ -1,7 +1,7 @@
 """Runs of several real processes, which start, fail and stop together.
 
-All listen on 127.0.0.1 only. "The same" is the fingerprint of the whole final
-state where the topology is the same, and close where it is another.
+All listen on 127.0.0.1 only. "The same" means an equal fingerprint of the final
+state if the topology is the same, and close numbers otherwise.
 """
 
 import functools
@@ -34,7 +34,7 @@ _OVERRIDES = {
   "log.every": "4 steps",
   "log.tensorboard": False,
 }
-# Long enough to be killed again and again.
+# Long enough for many kills.
 _EVALUATION = 200  # steps
 # Longer than the seconds in which a process may be killed while it starts.
 _LONG = {
@@ -81,7 +81,7 @@ def _start(recipe, workdir, *, count=2, devices=1, **overrides):
 
 
 def _finish(group):
-  """What the processes print; all must succeed."""
+  """The output of the processes; all must succeed."""
   codes = [command.wait() for command in group]
   printed = [command.output.read_text() for command in group]
   assert codes == [0] * len(group), "\n".join(printed)
@@ -108,7 +108,7 @@ def _evaluation(workdir):
 
 @pytest.fixture(scope="module")
 def whole(recipe, tmp_path_factory):
-  """{processes: workdir} of runs on two devices that nobody interrupted."""
+  """{processes: workdir} of runs on two devices without interruptions."""
   folder = tmp_path_factory.mktemp("whole")
   printed = {}
   for count in (1, 2):
@@ -135,7 +135,7 @@ def test_two_processes_are_one_with_two_devices(whole):
   ours, theirs = _evaluation(two), _evaluation(one)
   np.testing.assert_array_equal(ours["confusion"], theirs["confusion"])
   assert ours["confusion"].sum() == 37
-  # Of either process some, and none twice.
+  # Some from each process, and none twice.
   assert ours["mistake_ids"].tolist() == theirs["mistake_ids"].tolist()
   np.testing.assert_array_equal(
     ours["mistake_images"], theirs["mistake_images"]
@@ -295,7 +295,7 @@ def _saving(workdir, step, since):
 
 
 def _evaluating(workdir, step, since):
-  """The line of the training before it is there, that of its result not."""
+  """True if the line of the step is logged and its evaluation is not."""
   lines = _lines_since(workdir, since)
   if not lines or not lines[-1].endswith("}"):
     return False
@@ -329,7 +329,7 @@ def long(recipe, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2])
 def test_killed_at_twelve_random_moments(recipe, long, tmp_path, count):
-  """While starting, stepping, saving or evaluating, any of the processes."""
+  """Any process is killed, while starting, stepping, saving or evaluating."""
   workdir, moments = tmp_path / "run", random.Random(count)
   phases = [None, _stepping, _saving, _evaluating] * 3
   moments.shuffle(phases)

@@ -10,7 +10,7 @@ from jaxvision.processes import preemption
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_noticed_and_the_handlers_come_back(number, capfd):
+def test_a_signal_is_noticed_and_the_handlers_are_restored(number, capfd):
   before = signal.getsignal(number)
   with preemption.requested([number]) as should_stop:
     assert not should_stop()
@@ -44,7 +44,7 @@ def test_signals_are_left_alone_outside_the_main_thread():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_either_signal_stops_what_can_be_interrupted(number):
+def test_either_signal_stops_an_interruptible_part(number):
   with (
     preemption.requested([signal.SIGTERM]) as terminated,
     preemption.interruptible(terminated) as should_stop,
@@ -55,7 +55,7 @@ def test_either_signal_stops_what_can_be_interrupted(number):
     assert terminated() == (number == signal.SIGTERM)
 
 
-def test_a_signal_ends_at_once_what_saves_nothing():
+def test_a_signal_ends_a_part_that_saves_nothing_at_once():
   with preemption.requested([signal.SIGTERM]) as should_stop:
     outer = signal.getsignal(signal.SIGTERM)
     with (
@@ -79,7 +79,7 @@ def test_items_come_until_the_stop():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_item_that_never_comes_is_not_waited_for(number):
+def test_a_stop_ends_the_wait_for_an_item(number):
   def items():
     yield 1
     os.kill(os.getpid(), number)
@@ -99,7 +99,7 @@ def test_an_item_that_never_comes_is_not_waited_for(number):
         os.kill(os.getpid(), number)
 
 
-def test_signals_that_nobody_asked_for_are_left_alone():
+def test_other_signals_are_not_handled():
   before = signal.getsignal(signal.SIGUSR1)
   found = []
 

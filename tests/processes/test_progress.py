@@ -35,7 +35,7 @@ def test_plain_lines_when_piped():
   assert "\x1b" not in text and "\r" not in text
 
 
-def test_only_what_matters_is_shown():
+def test_only_important_metrics_are_shown():
   values = {"gradient_norm": 1.0, "epoch": 2.0, "validation/f1_macro": 0.5}
   text = _show(io.StringIO(), [(10, values | {"validation_ema/top1": 1.0})])
   assert text == "step 10/10  validation_ema/top1 100.00%\n"
@@ -48,7 +48,7 @@ def test_one_live_line_in_a_terminal(monkeypatch):
   assert "\x1b[" in text
   assert "train/loss 0.5000" in text
   assert "10/10" in text
-  # Only the line as it ends is followed by a new one.
+  # Only the last form of the line is followed by a line break.
   assert text.count("\n") == 1
 
 

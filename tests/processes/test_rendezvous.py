@@ -31,14 +31,14 @@ def _answers(address, processes, *, count, timeout):
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
-def test_all_know_all_and_the_port_is_free(address, order):
+def test_all_processes_get_all_hosts_and_the_port_is_free(address, order):
   host = socket.gethostname()
   answers = _answers(address, order, count=3, timeout=30)
   assert answers == [{0: host, 1: host, 2: host}] * 3
   socket.create_server(rendezvous.split(address)).close()
 
 
-def test_who_is_missing_is_said_everywhere(address):
+def test_every_process_reports_the_missing_processes(address):
   answers = _answers(address, (0, 2), count=5, timeout=0.5)
   host = socket.gethostname()
   for error in answers:
@@ -53,13 +53,13 @@ def test_where_nobody_listens_process_0_is_missing(address):
   assert f"process 0 of 2 did not connect to {address}" in str(error)
 
 
-def test_two_of_one_number_are_told(address):
+def test_two_processes_with_one_number_are_an_error(address):
   for error in _answers(address, (0, 1, 1), count=3, timeout=30):
     assert isinstance(error, ValueError)
     assert "two processes have the number 1" in str(error)
 
 
-def test_strangers_do_not_count(address):
+def test_other_clients_are_ignored(address):
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
     first = pool.submit(
       rendezvous.wait_for_all, address, process=0, count=2, timeout=30
@@ -101,5 +101,5 @@ def test_addresses_of_both_kinds():
     ("host", False),
   ],
 )
-def test_what_is_this_machine_alone(host, alone):
+def test_loopback_addresses(host, alone):
   assert rendezvous.is_loopback(host) == alone

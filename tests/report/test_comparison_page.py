@@ -1,4 +1,4 @@
-"""The comparison ranks runs, lists differences, and averages over seeds."""
+"""The comparison ranks runs, lists differences and averages over seeds."""
 
 import json
 import statistics
@@ -58,7 +58,7 @@ def _page(workdirs, tmp_path):
   return parsed_page.Page(path)
 
 
-def test_runs_are_sorted_best_first_with_what_differs(workdirs, tmp_path):
+def test_runs_are_sorted_best_first_with_their_differences(workdirs, tmp_path):
   page = _page(workdirs, tmp_path)
   rows = page.table("run", "accuracy", "optimizer.learning_rate", "seed")
   best_first = sorted(ACCURACIES, key=ACCURACIES.get, reverse=True)
@@ -93,7 +93,7 @@ def test_curves_are_coloured_by_group(workdirs, tmp_path):
   assert "stroke: var(--series-2)" not in page.source
 
 
-def test_links_lead_to_the_reports_there_are(workdirs, tmp_path):
+def test_links_lead_to_existing_reports(workdirs, tmp_path):
   report.write_report(workdirs[1])
   page = _page(workdirs, tmp_path)
   assert page.attributes("a", "href") == ["runs/slow-1/report.html"]
@@ -106,7 +106,7 @@ def test_links_survive_odd_folder_names(tmp_path):
   assert link == "50%25%20of%20%231%20%C3%BC/report.html"
 
 
-def test_unfinished_runs_come_last_and_spoil_no_mean(workdirs, tmp_path):
+def test_unfinished_runs_are_last_and_not_in_the_mean(workdirs, tmp_path):
   unfinished = _write(tmp_path / "runs" / "torn", learning_rate=0.4, seed=7)
   page = _page([unfinished, *workdirs], tmp_path)
   last = page.table("run", "status")[-1]
@@ -115,7 +115,7 @@ def test_unfinished_runs_come_last_and_spoil_no_mean(workdirs, tmp_path):
   assert mean == numbers.percent(np.mean([0.97, 0.95]))
 
 
-def test_runs_of_one_name_are_told_apart(tmp_path):
+def test_runs_with_equal_names_are_distinguished(tmp_path):
   twins = [
     _write(tmp_path / place / "run", learning_rate=0.1, seed=seed, top1=0.5)
     for seed, place in enumerate(("a", "b"))

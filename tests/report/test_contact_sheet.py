@@ -11,7 +11,7 @@ RED = np.broadcast_to(np.asarray([200, 0, 0], np.uint8), (8, 8, 3))
 
 
 def cells(path, columns):
-  """The sheet as its cells of 104 x 120 pixels, row by row."""
+  """The cells of the sheet, of 104 x 120 pixels each, row by row."""
   sheet = np.asarray(Image.open(path))[8:, 8:]
   rows = sheet.shape[0] // 120
   return [
@@ -45,7 +45,7 @@ def test_grey_and_large_and_narrow_images_fit(tmp_path):
 
 @pytest.mark.parametrize("channels", [1, 2, 8])
 def test_other_numbers_of_channels_are_shown_as_their_mean(tmp_path, channels):
-  """As those of satellites, which an .npz may hold."""
+  """Such as satellite images in an .npz file."""
   image = np.arange(100, 100 + channels, dtype=np.uint8)
   path = write_contact_sheet(
     [np.broadcast_to(image, (8, 8, channels))], ["a"], tmp_path / "sheet.png"

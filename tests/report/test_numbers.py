@@ -1,4 +1,4 @@
-"""Numbers are written as people read them, and never as 'nan'."""
+"""Numbers are formatted for readers, and never as 'nan'."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from jaxvision.report import numbers
     (numbers.metric("loss", 0.5), "0.5"),
   ],
 )
-def test_written_as(written, expected):
+def test_formatting(written, expected):
   assert written == expected
 
 

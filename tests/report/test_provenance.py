@@ -1,4 +1,4 @@
-"""The commands on the page give back the run that they come from."""
+"""The commands on the page reproduce the run of the page."""
 
 import ast
 import shlex
@@ -10,7 +10,7 @@ import pytest
 from jaxvision.report import html, provenance
 from jaxvision.runs import reading
 
-# Fields of each start that a test does not set.
+# Fields of each start that the tests do not set.
 _START = {"started": "2026-01-31T12:00:00+00:00", "step": 0}
 
 

@@ -101,7 +101,7 @@ def test_confusion_table_has_every_count(page, workdir):
   np.testing.assert_array_equal(shown, confusion)
 
 
-def test_mistakes_show_the_very_pixels(page, workdir):
+def test_mistakes_show_the_exact_pixels(page, workdir):
   arrays = _arrays(workdir)
   pictures = [
     attributes["src"]
@@ -144,7 +144,7 @@ def test_curves_of_all_splits_and_the_restart(page):
   assert f"the run was resumed at step {restart}" in page.text
 
 
-def test_config_is_whole_and_overrides_are_marked(page):
+def test_config_is_complete_and_overrides_are_marked(page):
   text = re.sub(r"\s+", " ", page.text)
   for value in ("random_crop(padding=1)", "12 epochs", "cosine", "0.9"):
     assert value in text
@@ -153,8 +153,8 @@ def test_config_is_whole_and_overrides_are_marked(page):
   assert "▸ seed" in page.text
 
 
-def test_what_differs_from_the_defaults_is_marked(page):
-  """By the defaults as `configs/default.py` has them."""
+def test_changed_config_values_are_marked(page):
+  """Compared with the defaults in `configs/default.py`."""
   usual = default.get_config()
   shown = {
     "• name": "linear",
@@ -166,7 +166,7 @@ def test_what_differs_from_the_defaults_is_marked(page):
   assert usual.schedule.warmup != "5 %" and not usual.optimizer.options
   for text in shown:
     assert text in page.text
-  # Those that are as usual have no mark, those given on top one of their own.
+  # Default values have no mark, and overrides have another mark.
   assert usual.data.train == "train" and "• train " not in page.text
   assert "• learning_rate" not in page.text
   assert "• data_dir" not in page.text and "• batch_size" not in page.text
@@ -194,7 +194,7 @@ def test_micro_averages_that_repeat_top1_are_left_out(bare):
 
 
 def test_numbers_that_are_not_finite_are_gaps(bare):
-  """In strict JSON they are null."""
+  """In strict JSON such numbers are null."""
   folder = bare
   metrics = {"top1": 0.5, "loss": None, "calibration_error": None}
   fake_runs.write_json(
@@ -224,7 +224,7 @@ def test_page_loads_nothing(page):
   assert len(page.source) < 200_000
 
 
-def test_ids_are_unique_and_links_lead_somewhere(page):
+def test_ids_are_unique_and_link_targets_exist(page):
   ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
   assert len(ids) == len(set(ids))
   links = page.attributes("a", "href")
@@ -242,7 +242,7 @@ def test_names_are_escaped(tmp_path):
   assert str(workdir) in page.text
 
 
-def test_run_that_has_just_begun_says_what_is_missing(bare):
+def test_the_page_of_a_new_run_names_the_missing_parts(bare):
   page = parsed_page.Page(report.write_report(bare))
   assert "No accuracy yet" in page.text
   assert "unfinished" in page.text
@@ -302,7 +302,7 @@ def test_many_classes_are_drawn_not_tabulated(bare):
   assert pairs == [["3", "4", "2", "18.18%"]]
 
 
-def test_folder_that_is_no_run(tmp_path):
+def test_a_folder_that_is_not_a_run_is_an_error(tmp_path):
   with pytest.raises(FileNotFoundError, match="is not a run"):
     report.write_report(tmp_path)
   assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Intervals and p-values are those of statistics, checked by simulation."""
+"""Intervals and p-values are correct, checked by simulation."""
 
 import math
 
@@ -9,14 +9,14 @@ from scipy import stats
 from jaxvision.report import significance
 
 
-def test_the_interval_covers_the_mean_as_often_as_it_says():
+def test_the_interval_covers_the_mean_in_95_percent_of_the_cases():
   rng = np.random.default_rng(0)
   samples = rng.normal(2.0, 3.0, (2000, 5))
   covered = [
     abs(sample.mean() - 2.0) < significance.interval(sample)
     for sample in samples
   ]
-  # Three standard errors of a share of 2,000.
+  # Three standard errors of a fraction of 2,000.
   assert np.mean(covered) == pytest.approx(0.95, abs=3 * 0.0049)
   assert math.isnan(significance.interval(np.ones(1)))
 

@@ -1,4 +1,4 @@
-"""The section on speed, as a reader of the page finds it."""
+"""The section on speed of the page."""
 
 import json
 
@@ -66,13 +66,13 @@ def test_speeds_are_medians_and_checkpoints_a_mean(bare):
   assert [row[2] for row in rows][1:] == ["6.67%", "1.67%", "16.67%", "25.00%"]
 
 
-def test_what_is_not_known_is_left_out(bare):
+def test_unknown_figures_are_left_out(bare):
   page = _page(bare, [_line(1), _line(2)], {})
   assert "Step time" in page.text
   for name in ("MFU", "goodput", "Goodput"):
     assert name not in page.text
 
 
-def test_a_run_that_notes_no_step_times_has_no_section(bare):
+def test_a_run_without_step_times_has_no_section(bare):
   page = _page(bare, [{"step": 1, "images_per_second": 5.0}], {})
   assert "Speed" not in page.text

@@ -29,7 +29,7 @@ def workdir(tmp_path):
   return fake_sweeps.write(tmp_path / "rates", [*rows, failed])
 
 
-def test_the_page_says_what_was_asked_and_what_came_of_it(workdir):
+def test_the_page_shows_the_question_and_the_result(workdir):
   path = report.write_sweep(workdir)
   assert path == workdir / "report.html"
   page = parsed_page.Page(path)

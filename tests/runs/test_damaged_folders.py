@@ -1,4 +1,4 @@
-"""Folders with damaged files: other files are shown, damage is named."""
+"""Folders with damaged files: other files are shown, and damage is named."""
 
 import functools
 import json
@@ -10,7 +10,7 @@ import pytest
 from jaxvision import report
 from jaxvision.runs import reading, sweep_folder
 
-# Each takes the half of a second of a report; the slow ones are of the kinds of
+# Each case writes a report, half a second; the slow cases repeat the kinds of
 # the others.
 _slow = functools.partial(pytest.param, marks=[pytest.mark.slow])
 _DAMAGES = [

@@ -21,7 +21,7 @@ def _steps(folder):
   return [row["step"] for row in metrics_log.read_metrics(folder)]
 
 
-def test_a_line_a_step(tmp_path):
+def test_one_line_per_step(tmp_path):
   _write(tmp_path, [5, 10])
   lines = (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()
   assert [json.loads(line) for line in lines] == [
@@ -32,9 +32,7 @@ def test_a_line_a_step(tmp_path):
 
 
 @pytest.mark.parametrize("evaluated", [True, False])
-def test_an_evaluation_that_comes_again_does_not_stand_twice(
-  tmp_path, evaluated
-):
+def test_a_repeated_evaluation_is_logged_once(tmp_path, evaluated):
   lines = [
     {"step": 3, "validation/loss": 2.0},
     {"step": 6, "train/loss": 1.0},
@@ -69,7 +67,7 @@ def test_no_file_no_metrics(tmp_path):
 @pytest.mark.parametrize(
   ("first_step", "kept"), [(0, []), (4, [2, 4]), (5, [2, 4]), (9, [2, 4, 6])]
 )
-def test_a_resumed_run_forgets_the_steps_after_its_checkpoint(
+def test_a_resumed_run_removes_the_lines_after_its_checkpoint(
   tmp_path, first_step, kept
 ):
   _write(tmp_path, [2, 4, 6])
@@ -89,7 +87,7 @@ def test_a_resumed_run_keeps_old_lines_to_the_last_digit(tmp_path):
 
 
 @pytest.mark.parametrize("torn", ["{", '{"step": 3', '{"step": 3, "loss": 0.'])
-def test_a_torn_last_line_is_left_out_and_written_over(tmp_path, torn):
+def test_an_incomplete_last_line_is_skipped_and_overwritten(tmp_path, torn):
   _write(tmp_path, [1, 2])
   with (tmp_path / "metrics.jsonl").open("a") as file:
     file.write(torn)

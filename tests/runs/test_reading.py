@@ -34,7 +34,7 @@ def test_complete_run_has_no_problems(tmp_path):
   assert len(run.environment) == 2
 
 
-def test_torn_lines_are_dropped_and_counted(workdir):
+def test_incomplete_lines_are_skipped_and_counted(workdir):
   run = _lines(
     workdir,
     '{"step": 1, "a": 1.0}\n{"step": 2, "tra{"step": 2, "a": 2.0}\n'
@@ -46,7 +46,7 @@ def test_torn_lines_are_dropped_and_counted(workdir):
   )
 
 
-def test_character_torn_in_the_middle_is_a_torn_line(workdir):
+def test_an_incomplete_character_is_an_incomplete_line(workdir):
   (workdir / "metrics.jsonl").write_bytes(b'{"step": 1}\n{"step": 2, "\xc3')
   assert len(reading.read_run(workdir).lines) == 1
 
@@ -105,7 +105,7 @@ def test_damaged_records_are_a_problem_not_an_error(workdir, content):
   assert any(p.startswith("result.json ") for p in run.problems)
 
 
-def test_no_run_says_what_to_pass(tmp_path):
+def test_a_missing_run_is_explained(tmp_path):
   with pytest.raises(FileNotFoundError, match="no such folder"):
     reading.read_run(tmp_path / "missing")
   with pytest.raises(FileNotFoundError, match="jaxvision train --workdir"):
@@ -155,7 +155,7 @@ def test_none_and_absent_differ():
   assert differences == [("a", None, reading.ABSENT)]
 
 
-def test_importing_is_light():
+def test_importing_the_report_does_not_import_jax():
   code = (
     "import sys, jaxvision.report\n"
     "print({'jax', 'matplotlib.figure'} & set(sys.modules))"

@@ -163,7 +163,7 @@ def test_arrays_are_written_atomically(tmp_path):
   assert path.read_bytes() == before
 
 
-def test_a_run_began_when_it_was_started_first(tmp_path):
+def test_a_run_began_at_its_first_start(tmp_path):
   before = time.time()
   for step, ago in ((0, 100.0), (7, 0.0)):
     workdir.add_environment(

@@ -75,7 +75,7 @@ def test_counts_of_single_operations(function, expected):
 
 
 def test_counts_are_by_name_scope():
-  """Also of a function that is traced once, and called in several scopes."""
+  """Also for a function that is traced once and called in several scopes."""
   product = jax.jit(lambda x: x @ x.swapaxes(1, 2))
 
   def function(x):

@@ -22,7 +22,7 @@ def test_layer_table():
 
 
 def _rows_of_block(block):
-  """For two tokens: each of them with each, for weights and for means."""
+  """For two tokens: products of all pairs, for weights and for means."""
   return [
     (block, (1, 2, 6), 0, 2 * 2 * 2 * 6),
     (f"{block}/value", (1, 2, 6), 6 * 6 + 6, 2 * 6 * 6),
@@ -38,7 +38,7 @@ def _rows_of_block(block):
     (2, ["", "patches", "encoder/block_0", "encoder/block_1", "head"]),
   ],
 )
-def test_rows_at_some_depth_add_up_what_is_inside(depth, paths):
+def test_rows_at_a_depth_sum_their_submodules(depth, paths):
   deepest = summary.layer_table(small_modules.Nested(), image_shape=(8, 8, 3))
   table = summary.at_depth(deepest, depth)
   assert [row.path for row in table] == paths

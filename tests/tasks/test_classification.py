@@ -116,7 +116,7 @@ def test_the_penalty_is_minimised_but_not_reported():
 
 
 class Twice(nn.Module):
-  """A classifier, and one that is only there in training."""
+  """A classifier, and an auxiliary classifier that exists only in training."""
 
   num_classes: int = 3
 
@@ -164,7 +164,7 @@ def test_the_transform_gets_normalised_images_and_distributions():
   images = (batch["image"] / 255.0 - MEAN[0]) / STD[0]
   np.testing.assert_allclose(seen[0]["image"], images, rtol=1e-5, atol=1e-6)
   np.testing.assert_array_equal(seen[0]["targets"], np.eye(3)[batch["label"]])
-  # What it returns is what the model sees: now only the bias is left.
+  # The model gets the result of the transform: now only the bias is left.
   bias = np.asarray(params["head"]["bias"])
   log_p = bias - np.log(np.exp(bias).sum())
   expected = -log_p[batch["label"]].sum()
@@ -211,7 +211,7 @@ def test_training_updates_the_statistics_and_drops_units():
   assert found[0][0] != found[1][0]
 
 
-def test_what_is_frozen_gets_no_gradient_and_keeps_its_statistics():
+def test_frozen_layers_get_no_gradient_and_keep_their_statistics():
   model = Norm()
   (params, state), batch = _init(model), _batch()
   state = jax.tree.map(lambda x: x + 1.0, state)
@@ -235,7 +235,7 @@ def test_evaluation_neither_updates_nor_drops():
 
 
 @pytest.mark.parametrize("masked", [0, 3])
-def test_evaluation_sums_what_counts(masked):
+def test_evaluation_sums_unmasked_examples(masked):
   model = models.create("linear", num_classes=3)
   (params, _), batch = _init(model), _batch(masked)
   sums, logits = _evaluate(model)({"params": params}, batch)

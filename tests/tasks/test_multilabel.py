@@ -109,7 +109,7 @@ def _task(loss=losses.sigmoid):
   )
 
 
-def test_what_the_task_names_is_what_it_measures():
+def test_the_task_measures_the_metrics_that_it_names():
   task = _task()
   batch = {
     "image": np.zeros((4, 2, 2, 1), np.uint8),

@@ -1,4 +1,4 @@
-"""Tests of regression, trained on the angle and the ink of turned digits."""
+"""Tests of regression, trained on angle and ink of rotated digits."""
 
 import json
 

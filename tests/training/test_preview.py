@@ -1,4 +1,4 @@
-"""A preview shows what the model gets, byte for byte."""
+"""A preview shows the inputs of the model, byte for byte."""
 
 import functools
 
@@ -20,7 +20,7 @@ TRANSFORMS = (
 
 
 class Witness(nn.Module):
-  """A linear model that keeps what it was given."""
+  """A linear model that stores its inputs."""
 
   num_classes: int
 
@@ -31,7 +31,7 @@ class Witness(nn.Module):
 
 
 def trained_on(config, step):
-  """(images, targets) that a step of the training gives to model and loss."""
+  """(images, targets) of the model and the loss in a training step."""
   split = setup.open_splits(config)["train"]
   batch = setup.make_batches(config, split, train=True).at(step)
   model, kept = Witness(len(split.class_names)), []
@@ -99,7 +99,7 @@ def test_evaluation_images_are_those_of_the_data(tmp_path):
     ([0.001, 0.999, 0, 0], "cat"),
   ],
 )
-def test_titles_name_what_is_mixed(targets, title):
+def test_titles_name_the_mixed_classes(targets, title):
   names = ("dog", "cat", "cow", "ant")
   assert preview._title(np.asarray(targets), names) == title
 

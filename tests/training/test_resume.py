@@ -1,8 +1,8 @@
-"""A run that is killed, stopped or damaged ends like one that was not.
+"""A killed, stopped or damaged run ends with the same result as a whole run.
 
-Real processes, on one virtual device where nothing else is said. "The same"
-means the fingerprint of the whole final state, every line of metrics.jsonl
-except for times, and the metrics of the test split.
+The runs are real processes, on one virtual device by default. "The same"
+means the same fingerprint of the final state, the same lines of metrics.jsonl
+without times, and the same metrics of the test split.
 """
 
 import functools
@@ -18,8 +18,8 @@ import spawned
 
 from jaxvision import cli, training
 
-# Evaluations at 40, 80, ...; checkpoints there, where it is the best, and at
-# 60, 120, ...; a mean over 20 steps in each line.
+# Evaluations are at 40, 80, ...; checkpoints are at 60, 120, ... and at each
+# evaluation with a new best metric; each line is a mean over 20 steps.
 _OVERRIDES = {
   "train.batch_size": 16,
   "train.duration": "400 steps",
@@ -78,7 +78,7 @@ _each_run = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-  """A function: model -> workdir of a run that nobody interrupted."""
+  """A function: model -> workdir of a run without interruptions."""
   folder = tmp_path_factory.mktemp("whole")
 
   @functools.cache
@@ -91,7 +91,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def preempted(tmp_path_factory):
-  """(exit code, workdir) of an mlp that got SIGTERM in the middle."""
+  """(exit code, workdir) of an mlp run that got SIGTERM in the middle."""
   workdir = tmp_path_factory.mktemp("preempted") / "mlp"
   command = _start("mlp", workdir)
   code = command.end_when(signal.SIGTERM, lambda: _last_step(workdir) >= 160)
@@ -119,13 +119,13 @@ def _whole_lines(workdir):
 
 
 def _started(workdir):
-  """How often the run was started, as far as it came."""
+  """The number of starts that the run has recorded."""
   path = workdir / "environment.json"
   return len(json.loads(path.read_text())) if path.exists() else 0
 
 
 def _evaluating(workdir):
-  """The line of the training before it is there, that of its result not."""
+  """True if step 40 is trained and its evaluation has not been logged."""
   lines = _whole_lines(workdir)
   return bool(lines) and "train/loss" in lines[-1] and lines[-1]["step"] == 40
 
@@ -211,7 +211,7 @@ def test_sigterm_saves_and_exits_with_its_own_code(preempted, whole, tmp_path):
   assert _same(resumed, whole("mlp"))
 
 
-def test_sigterm_before_the_first_step_ends_without_one(whole, tmp_path):
+def test_sigterm_before_the_first_step_takes_no_step(whole, tmp_path):
   workdir = tmp_path / "early"
   command = _start("mlp", workdir)
   begun = (workdir / "config.json").exists
@@ -224,11 +224,11 @@ def test_sigterm_before_the_first_step_ends_without_one(whole, tmp_path):
 
 def test_sigterm_in_an_evaluation_does_not_wait_for_its_end(whole, tmp_path):
   workdir = tmp_path / "run"
-  slow = ["--config.evaluate.batch_size=1"]  # which changes no metric
+  slow = ["--config.evaluate.batch_size=1"]  # does not change the metrics
   command = spawned.start(
     [*_arguments("mlp", workdir), *slow], output=workdir.with_suffix(".txt")
   )
-  # It begins with a compilation, which gives time to tell it.
+  # The evaluation compiles first, which gives time for the signal.
   code = command.end_when(signal.SIGTERM, lambda: _evaluating(workdir))
   assert code == cli.PREEMPTED, _printed(workdir)
   assert "saved at step 40" in _printed(workdir)
@@ -244,7 +244,7 @@ def test_sigterm_in_an_evaluation_does_not_wait_for_its_end(whole, tmp_path):
   assert lines == [line["step"] for line in spawned.measured(whole("mlp"))]
 
 
-def test_interrupt_ends_at_once_until_there_is_something_to_save(tmp_path):
+def test_interrupt_before_the_first_step_ends_at_once(tmp_path):
   workdir = tmp_path / "run"
   command = _start("mlp", workdir)
   begun = (workdir / "config.json").exists
@@ -255,7 +255,7 @@ def test_interrupt_ends_at_once_until_there_is_something_to_save(tmp_path):
 def test_second_interrupt_does_not_wait_for_the_evaluation(tmp_path):
   workdir = tmp_path / "run"
   command = _start("mlp", workdir)
-  # An evaluation is compiled, which gives time for both.
+  # The evaluation compiles first, which gives time for both signals.
   command.signal_when(signal.SIGINT, lambda: _evaluating(workdir))
   noticed = lambda: "saving and stopping" in _printed(workdir)  # noqa: E731
   assert command.end_when(signal.SIGINT, noticed) == cli.INTERRUPTED
@@ -301,12 +301,12 @@ def test_full_disk_names_the_last_good_checkpoint(whole, tmp_path):
   def fill():
     if not (saved := (workdir / "checkpoints").exists() and _steps(workdir)):
       return False
-    # No file may grow beyond what a line or two of text need.
+    # A file may grow only by a few lines of text.
     limits = (16384, resource.RLIM_INFINITY)
     resource.prlimit(command.process.pid, resource.RLIMIT_FSIZE, limits)
     return saved
 
-  # Signal 0 does nothing.
+  # Signal 0 has no effect.
   assert command.end_when(0, fill) == 1, _printed(workdir)
   assert f"the last good one is {_steps(workdir)[-1]}" in _printed(workdir)
   assert "Free some space" in _printed(workdir)
@@ -352,7 +352,7 @@ def test_report_of_a_finished_run_comes_back(whole, tmp_path):
 @pytest.mark.parametrize("place", ["a_file/run", "/proc/run"])
 def test_workdir_that_cannot_be_written(place, tmp_path, capsys):
   (tmp_path / "a_file").touch()
-  workdir = tmp_path / place  # an absolute place stays as it is
+  workdir = tmp_path / place  # an absolute place replaces tmp_path
   assert cli.main(_arguments("mlp", workdir)) == 2
   error = capsys.readouterr().err
   assert f"cannot write the workdir {workdir}" in error

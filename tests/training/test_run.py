@@ -44,7 +44,7 @@ _BLOBS = {
 
 
 def _blobs(seed=0):
-  """64 images (4, 4, 1) of 4 classes, bright in a row of their own."""
+  """64 images (4, 4, 1) of 4 classes; each class has a different bright row."""
   rng = np.random.default_rng(seed)
   labels = np.arange(64) // 16
   images = rng.integers(0, 100, (64, 4, 4, 1))
@@ -74,7 +74,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def without_report(monkeypatch):
-  """Pictures take longer than the training."""
+  """Replaces the report, whose pictures take longer than the training."""
   monkeypatch.setattr(results.report, "write_report", lambda _: None)
 
 
@@ -100,7 +100,7 @@ def _losses(workdir):
 
 
 def test_data_that_never_open_are_interrupted(tmp_path):
-  """As those of a disk that does not answer; nothing is to be saved."""
+  """As on a disk that does not answer; there is nothing to save."""
   (tmp_path / "slow.py").write_text(
     "import os, signal, threading\n"
     "def load(name):\n"
@@ -112,7 +112,7 @@ def test_data_that_never_open_are_interrupted(tmp_path):
   assert not list(tmp_path.glob("run/*.json"))
 
 
-def test_digits_through_the_public_face(tmp_path, caplog):
+def test_digits_through_the_public_interface(tmp_path, caplog):
   caplog.set_level(logging.INFO, "jaxvision")
   data_dir = {"data.data_dir": spawned.prepared_digits()}
   result = jaxvision.train(
@@ -303,7 +303,7 @@ def test_divergence_leaves_through_the_library_too(
 
 
 def _dark(tmp_path):
-  """Blobs with a pixel that is 0 everywhere, whose weights get no gradient."""
+  """Blobs with a pixel that is always 0, so its weights get no gradient."""
   images, labels = _blobs()
   images[:, 3, 3] = 0
   path = tmp_path / "dark.npz"
@@ -311,7 +311,7 @@ def _dark(tmp_path):
   return path
 
 
-# Each makes, in finite steps, a state or an evaluation that is not finite.
+# Each makes a state or an evaluation non-finite, although losses are finite.
 _HIDDEN = {
   # Adam divides 0 by 0.
   "by the last step": {"train.duration": "1 steps"},
@@ -327,7 +327,7 @@ _HIDDEN = {
 
 
 @pytest.mark.parametrize("case", _HIDDEN)
-def test_nan_that_no_loss_tells_of_is_a_divergence(
+def test_nan_that_no_loss_shows_is_a_divergence(
   case, tmp_path, without_report, capsys
 ):
   options = {
@@ -357,7 +357,7 @@ def test_number_of_classes_must_agree(tmp_path, blobs):
   assert not (tmp_path / "run").exists()
 
 
-def test_unreadable_images_count_for_nothing_below_the_share(
+def test_unreadable_images_are_ignored_below_the_limit(
   tmp_path, folder, without_report, caplog
 ):
   broken = sorted(folder.rglob("*.png"))[5]
@@ -373,7 +373,7 @@ def test_unreadable_images_count_for_nothing_below_the_share(
     _train(tmp_path / "strict", folder, data__max_unreadable=0, **arguments)
 
 
-def test_names_that_are_no_unicode_end_no_training(tmp_path, folder):
+def test_names_that_are_not_unicode_do_not_stop_a_training(tmp_path, folder):
   for path in sorted(folder.glob("*/*.png")):
     path.rename(path.with_name(os.fsdecode(b"\xff\x1b\n" + path.name.encode())))
   (folder / "a").rename(folder / "a\n=1\x1b[2J")
@@ -416,7 +416,7 @@ def test_a_finished_run_is_repaired(once, caplog, name, content):
   assert json.loads((run / "result.json").read_text()) == after
   assert np.load(run / "evaluation.npz")["confusion"].sum() == 16
   assert _lines(run) == lines
-  # Of the starts nothing is used in a run that has finished.
+  # A finished run does not need the record of its starts.
   assert (name in caplog.text) == (name != "environment.json")
 
 
@@ -432,7 +432,7 @@ def test_a_report_that_is_not_whole_is_written_again(tmp_path, blobs):
     assert (run / "report.html").read_text() == whole
 
 
-def test_a_run_whose_starts_are_lost_goes_on(once, caplog):
+def test_a_run_without_the_record_of_its_starts_resumes(once, caplog):
   run, before, start = once
   (run / "environment.json").write_text("")
   (run / "result.json").unlink()
@@ -442,7 +442,7 @@ def test_a_run_whose_starts_are_lost_goes_on(once, caplog):
   assert f"{run}/environment.json is damaged" in caplog.text
 
 
-def test_results_are_lost_where_no_checkpoint_can_be_measured(once, caplog):
+def test_results_without_a_checkpoint_are_lost(once, caplog):
   run, before, start = once
   shutil.rmtree(run / "checkpoints")
   (run / "evaluation.npz").write_bytes(b"")
@@ -466,7 +466,7 @@ def test_training_needs_no_network(
   )
 
 
-def test_a_classifier_that_begins_badly_is_pointed_out(
+def test_a_bad_first_loss_gives_a_warning(
   tmp_path, blobs, without_report, caplog
 ):
   short = {"train__duration": "1 steps", "schedule__warmup": "0 steps"}
@@ -495,9 +495,7 @@ def test_every_line_has_its_speeds(tmp_path, blobs, without_report):
   assert useful == pytest.approx(spent["steps"], rel=0.05)
 
 
-def test_of_a_cpu_the_share_of_the_peak_is_not_known(
-  tmp_path, blobs, without_report
-):
+def test_a_cpu_has_no_mfu(tmp_path, blobs, without_report):
   _train(tmp_path, blobs)
   assert not any("mfu" in line for line in _lines(tmp_path))
 

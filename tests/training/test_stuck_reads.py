@@ -1,6 +1,6 @@
-"""Reads that never return, as those of a disk that has ceased to answer.
+"""Reads that never return, as on a disk that no longer answers.
 
-A run that is told to stop saves what it has and ends. It goes on when the disk
+A run that must stop saves its state and ends. It resumes when the disk
 answers again.
 """
 
@@ -45,7 +45,7 @@ def load(name):
 
 @pytest.fixture
 def train(tmp_path, monkeypatch):
-  """A function that trains in a folder, stuck at an example of a split."""
+  """A function that trains in a folder; a read of one example never returns."""
   monkeypatch.setattr(results.report, "write_report", lambda _: None)
   monkeypatch.setattr(prefetch, "_ENDS_WITHIN", 0.1)
   (tmp_path / "source.py").write_text(_SOURCE)
@@ -88,7 +88,7 @@ def train(tmp_path, monkeypatch):
     ("validation 40", {}, r"stopped and saved at step \d$"),
   ],
 )
-def test_a_read_that_never_returns_does_not_keep_a_run_from_stopping(
+def test_a_run_stops_during_a_read_that_never_returns(
   tmp_path, train, example, options, said
 ):
   with pytest.raises(train_loop.Preempted, match=said):

@@ -77,7 +77,7 @@ def _write(folder, files=None):
 
 @pytest.fixture
 def account(tmp_path, monkeypatch):
-  """Gives become(name): another account, which has typed nothing so far."""
+  """Gives become(name), which switches to an account without trusted code."""
 
   def become(name):
     monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path / "accounts" / name))
@@ -88,7 +88,7 @@ def account(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-  """A run of a model of one's own; the originals are gone."""
+  """A run of a user-defined model; the original files are removed."""
   folder = tmp_path_factory.mktemp("trained")
   _write(folder)
   tiny_runs.write_data(folder)
@@ -113,7 +113,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def run(trained, tmp_path, account):
-  """A copy of the run, for an account that has never seen it."""
+  """A copy of the run, for an account that does not trust its code."""
   shutil.copytree(trained / "run", tmp_path / "run")
   shutil.copy(trained / "data.npz", tmp_path)
   return tmp_path / "run"
@@ -128,7 +128,7 @@ def _change(run, **keys):
   path.write_text(json.dumps(content))
 
 
-def test_the_run_has_what_its_code_imports_and_no_more(trained):
+def test_the_run_keeps_only_the_imported_files(trained):
   found = json.loads((trained / "run" / "config.json").read_text())["code"]
   names = {"my_model.py", "parts.py", "later.py"}
   names |= {"shapes/__init__.py", "shapes/flat.py", "shapes/more.py"}
@@ -157,7 +157,7 @@ def test_all_commands_use_the_copy_after_consent(run, account, capsys):
     assert "was never typed on this account" in error
     assert f"{run}/code/my_" in error and "--trust" in error
   assert cli.main([*commands[0], "--trust"]) == 0
-  # Said once, it is on the list, which can be read.
+  # After --trust once, the code is on the list of the account.
   listed = (run.parent / "accounts" / "me" / "trusted_code.txt").read_text()
   assert len(listed.splitlines()) == 2
   assert str(run.parent) not in listed and "my_model.py" in listed
@@ -237,7 +237,7 @@ def test_a_copy_that_was_changed_is_refused(run, capsys):
 
 
 @pytest.mark.parametrize("where", ["../..", "/etc"])
-def test_a_record_cannot_name_what_is_outside(run, where, capsys):
+def test_a_record_cannot_name_files_outside_the_run(run, where, capsys):
   path = run / "config.json"
   content = json.loads(path.read_text())
   content["code"]["my_model.py"]["folder"] = where
@@ -250,7 +250,7 @@ def test_a_record_cannot_name_what_is_outside(run, where, capsys):
   assert "is damaged" in capsys.readouterr().err
 
 
-def test_a_changed_original_is_said_and_the_copy_goes_on(
+def test_a_changed_original_gives_a_warning_and_the_copy_is_used(
   tmp_path, account, caplog
 ):
   _write(tmp_path)
@@ -306,7 +306,9 @@ def test_paths_start_in_the_folder_of_the_recipe_or_here(
     ("craete", "has no function 'craete'; it has .*did you mean 'create'"),
   ],
 )
-def test_only_what_the_file_defines_is_called(tmp_path, account, name, message):
+def test_only_functions_defined_in_the_file_are_called(
+  tmp_path, account, name, message
+):
   _write(tmp_path)
   with pytest.raises(ValueError, match=message):
     models.create(f"{tmp_path}/my_model.py:{name}", num_classes=3)
@@ -328,13 +330,15 @@ def test_only_what_the_file_defines_is_called(tmp_path, account, name, message):
     ),
   ],
 )
-def test_what_is_no_model_is_refused_in_words(tmp_path, account, body, message):
+def test_an_object_that_is_not_a_model_is_an_error(
+  tmp_path, account, body, message
+):
   (tmp_path / "m.py").write_text(f"import flax.linen as nn\n{body}\n")
   with pytest.raises(ValueError, match=message):
     models.create(f"{tmp_path}/m.py:create", num_classes=3)
 
 
-def test_transforms_of_ones_own_in_worker_processes(tmp_path, account):
+def test_user_transforms_in_worker_processes(tmp_path, account):
   """Workers import the same code, including the modules beside it."""
   _write(tmp_path)
   tiny_runs.write_data(tmp_path)
@@ -364,9 +368,7 @@ def test_transforms_of_ones_own_in_worker_processes(tmp_path, account):
   assert 0 < differs.sum() < 8
 
 
-def test_a_transform_that_makes_no_image_is_no_unreadable_image(
-  tmp_path, account
-):
+def test_a_transform_without_an_image_as_result_is_an_error(tmp_path, account):
   _write(tmp_path)
   image = np.zeros((4, 4, 1), np.uint8)
   transform = data.make_host_transform((f"{tmp_path}/my_aug.py:wrong",))
@@ -486,7 +488,7 @@ def test_a_sweep_keeps_the_code_that_it_began_with(tmp_path, account, caplog):
   again = opened().experiment.copies
   assert "my_model.py has changed since the start of the sweep" in caplog.text
   assert again["my_model.py"].files == first["my_model.py"].files
-  # A trial, as a worker runs it: of the copy, which it has, too.
+  # A trial, run as by a worker, uses the copy.
   training.train(
     str(tmp_path / "recipe.py"),
     workdir=tmp_path / "trial",
@@ -501,7 +503,7 @@ def test_a_sweep_keeps_the_code_that_it_began_with(tmp_path, account, caplog):
   assert "2 * n" in copied.read_text()
 
 
-def test_code_that_a_free_key_brings_later_is_copied_too(
+def test_code_that_a_free_key_adds_later_is_copied_too(
   run, account, monkeypatch, capsys
 ):
   """Typing a reference is consent, although the other code needs it."""

@@ -6,7 +6,7 @@ import pytest
 from jaxvision.weights import class_names
 
 
-def test_names_of_imagenet_stand_where_everybody_expects_them():
+def test_names_of_imagenet_have_the_usual_indices():
   names = class_names.imagenet_1k()
   assert len(names) == len(set(names)) == 1000
   # Indices that papers and the documentation of torchvision quote.

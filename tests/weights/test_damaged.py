@@ -1,11 +1,11 @@
 """Damaged and hostile weight files, compared with refusals of the libraries.
 
-Whether the safetensors package loads a header is stored here; it was asked by
+The results of the safetensors package for each header are stored here, from
 
   PYTHONPATH=tests python tests/weights/test_damaged.py
 
-and is asked again, with thousands of random changes, in
-tests/parity/test_weights_damaged.py. numpy is at hand for .npz.
+tests/parity/test_weights_damaged.py compares with the package again, with
+thousands of random changes. The oracle for .npz is numpy.
 """
 
 import io
@@ -37,7 +37,7 @@ def test_headers_are_refused_as_safetensors_refuses_them(name, tmp_path):
 
 
 def test_equal_names_are_refused(tmp_path):
-  """safetensors notices it only where the bytes of one are then missing."""
+  """safetensors detects it only if the bytes of one array are then missing."""
   path = tmp_path / "some.safetensors"
   for second in ('"a"', '"\\u0061"'):
     header = f"{{{ONE},{second}{ONE[3:]}}}"
@@ -73,7 +73,7 @@ def _refused_by_numpy(path):
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_every_flipped_bit_that_numpy_notices_is_noticed(compressed, tmp_path):
+def test_every_flipped_bit_that_numpy_detects_is_detected(compressed, tmp_path):
   """In contents, headers and the list of members."""
   path = tmp_path / "some.npz"
   save = np.savez_compressed if compressed else np.savez
@@ -172,7 +172,7 @@ def test_two_members_of_one_name_are_refused(tmp_path):
 
 
 def _bomb(path, count):
-  """A zip file that is right, with so many zeros."""
+  """A valid zip file with this number of zeros."""
   header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({count},), }}"
   deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
   zeros = bytes(1 << 20)
@@ -193,9 +193,9 @@ def _bomb(path, count):
 
 
 def _in_little_memory(command):
-  """Runs a command that may not have more than 3 GB, which its shell sees to.
+  """Runs a command in a shell that limits its memory to 3 GB.
 
-  With a preexec_fn this process would fork, of which jax warns.
+  A preexec_fn would fork this process, and jax warns of forks.
   """
   limited = 'ulimit -v 3145728; exec "$@"'  # KiB
   return subprocess.run(
@@ -207,7 +207,7 @@ def _in_little_memory(command):
   )
 
 
-def test_what_inflates_too_far_is_refused(tmp_path, monkeypatch):
+def test_too_large_decompressed_data_is_refused(tmp_path, monkeypatch):
   from jaxvision.weights import npz
 
   monkeypatch.setattr(npz, "_ALWAYS_INFLATED", 1 << 20)
@@ -224,7 +224,7 @@ def test_what_inflates_too_far_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_bomb_takes_no_memory(tmp_path):
-  """8 MB that are 3.9 GB of zeros, where the process has 3 GB in all."""
+  """8 MB that decompress to 3.9 GB; the process has 3 GB."""
   path = tmp_path / "some.npz"
   _bomb(path, 1_000_000_000 // (1 << 18) * (1 << 18))
   assert path.stat().st_size < 8_000_000

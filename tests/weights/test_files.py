@@ -27,7 +27,7 @@ def _written(folder, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
-def test_what_is_written_is_read_again(suffix, tmp_path):
+def test_written_arrays_are_read_back(suffix, tmp_path):
   """bfloat16 too, which numpy stores as two raw bytes."""
   file = files.open_file(_written(tmp_path, suffix))
   assert file.arrays.keys() == ARRAYS.keys()
@@ -40,7 +40,7 @@ def test_what_is_written_is_read_again(suffix, tmp_path):
   assert [each.name for each in tmp_path.iterdir()] == [f"weights{suffix}"]
 
 
-def test_numpy_reads_what_is_written(tmp_path):
+def test_numpy_reads_written_files(tmp_path):
   with np.load(_written(tmp_path, ".npz")) as archive:
     np.testing.assert_array_equal(archive["a/kernel"], ARRAYS["a/kernel"])
 

@@ -1,4 +1,4 @@
-"""How images become the input of weights of others."""
+"""The image preprocessing of published weights."""
 
 import json
 
@@ -68,13 +68,13 @@ def test_square_and_rectangular_inputs():
     ({"interpolation": "bicubik"}, "did you mean 'bicubic'"),
   ],
 )
-def test_values_that_cannot_be(changes, message):
+def test_invalid_values_are_an_error(changes, message):
   of = image_preprocessing.Preprocessing(image_size=(8, 8), **IMAGENET)
   with pytest.raises(ValueError, match=message):
     image_preprocessing.changed(of, **changes)
 
 
-def test_what_a_user_says_stands_and_is_noted():
+def test_user_values_take_precedence_and_are_noted():
   (row,) = published.rows("timm/resnet34d.ra2_in1k")
   of = image_preprocessing.of_row(row)
   assert image_preprocessing.changed(of, mean=of.mean).notes == ()
@@ -128,7 +128,7 @@ def test_timms_config_beside_a_file(tmp_path):
 
 
 def test_hugging_faces_processor_beside_a_file(tmp_path):
-  """config.json of transformers has nothing about images."""
+  """config.json of transformers has no image preprocessing."""
   found = _beside(
     tmp_path, config={"hidden_size": 3}, preprocessor_config=HUGGING_FACE
   )
@@ -177,7 +177,7 @@ def test_a_damaged_file_is_named(tmp_path, content):
     _beside(tmp_path, config=content)
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_written_preprocessing_is_read_back(tmp_path):
   of = image_preprocessing.Preprocessing(
     image_size=(20, 30),
     mean=(0.1,),

@@ -1,4 +1,4 @@
-"""Files of weights imply how images become their input.
+"""Weight files imply the preprocessing of images.
 
 The expected values are those that torchvision and timm state themselves;
 tests/parity/test_preprocessing.py reads all of them from the installed
@@ -34,6 +34,11 @@ EXPECTED = {
   ("efficientnet torchvision", "efficientnet_b2"): (
     *(IMAGENET, 288, 288, "bicubic"),
   ),
+  ("efficientnet pytorch", "efficientnet_b2"): (
+    *(IMAGENET, 260, 260, "bicubic"),
+  ),
+  ("lite timm", "efficientnet_lite0"): (HALF, 256, 224, "bicubic"),
+  ("lite timm", "efficientnet_lite4"): (HALF, 413, 380, "bilinear"),
   ("shufflenet", "shufflenet_v2_x1_0"): (IMAGENET, 256, 224, "bilinear"),
   ("shufflenet", "shufflenet_v2_x2_0"): (IMAGENET, 232, 224, "bilinear"),
   ("vgg timm", "vgg16"): (IMAGENET, 256, 224, "bilinear"),
@@ -44,7 +49,9 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize(("kind", "name"), EXPECTED)
-def test_a_layout_implies_what_its_library_does(kind, name, tmp_path):
+def test_a_layout_implies_the_preprocessing_of_its_library(
+  kind, name, tmp_path
+):
   path = write(tmp_path / "model.safetensors", KEYS[kind])
   found = weights.preprocessing(path, name)
   mean, larger, size, method = EXPECTED[kind, name]
@@ -70,6 +77,35 @@ def test_files_of_the_authors_are_in_minus_1_to_1(tmp_path):
     "center_crop(224)",
   )
   assert bit.mean == bit.std == vit.mean == vit.std == HALF
+
+
+def test_lite_networks_in_the_authors_names_have_their_pixels(tmp_path):
+  """(x - 127) / 128, also in the names of EfficientNet-PyTorch."""
+  path = write(tmp_path / "a.safetensors", KEYS["lite pytorch"])
+  found = weights.preprocessing(path, "efficientnet_lite0")
+  assert image_preprocessing.transforms(found) == (
+    "resize_small(256, method='bicubic_antialiased', rounding='down')",
+    "center_crop(224, rounding='even')",
+  )
+  path = write(tmp_path / "b.npz", NPZ["lite"])
+  authors = weights.preprocessing(path, "efficientnet_lite3")
+  assert image_preprocessing.transforms(authors) == (
+    "resize_small(320, method='bicubic')",
+    "center_crop(280)",
+  )
+  for each in (found, authors):
+    np.testing.assert_allclose(np.multiply(each.mean, 255), [127] * 3)
+    np.testing.assert_allclose(np.multiply(each.std, 255), [128] * 3)
+
+
+def test_efficientnets_of_the_authors_have_the_pixels_of_imagenet(tmp_path):
+  path = write(tmp_path / "a.npz", NPZ["efficientnet"])
+  found = weights.preprocessing(path, "efficientnet_b1")
+  assert found.mean == IMAGENET and found.std == (0.229, 0.224, 0.225)
+  assert image_preprocessing.transforms(found) == (
+    "resize_small(274, method='bicubic')",
+    "center_crop(240)",
+  )
 
 
 def test_hugging_faces_vits_squeeze_images(tmp_path):
@@ -99,7 +135,7 @@ def test_torchvisions_large_images_are_not_cropped(
   assert found.image_size == (side, side)
 
 
-def test_what_does_not_decide_is_said(tmp_path):
+def test_an_ambiguous_layout_is_noted(tmp_path):
   path = write(tmp_path / "model.safetensors", KEYS["resnet"])
   (note,) = weights.preprocessing(path, "resnet50").notes
   assert "timm and torchvision use the same layout for this network" in note
@@ -139,7 +175,7 @@ def test_published_files_are_known_by_their_names(tmp_path):
   assert found == image_preprocessing.of_row(row)
 
 
-def test_what_lies_beside_a_file_decides(tmp_path):
+def test_a_config_file_beside_the_weights_takes_precedence(tmp_path):
   path = write(tmp_path / "model.safetensors", KEYS["vit timm"])
   config = {
     "mean": IMAGENET,
@@ -177,7 +213,7 @@ def test_grey_files_get_averages(tmp_path):
   assert "1 channels" in found.notes[0]
 
 
-def test_small_stems_are_of_no_published_file(tmp_path):
+def test_small_stems_have_no_published_preprocessing(tmp_path):
   keys = KEYS["resnet"] | {"conv1.weight": (8, 3, 3, 3)}
   path = write(tmp_path / "model.safetensors", keys)
   (*_, note) = weights.preprocessing(path, "resnet18").notes

@@ -76,7 +76,7 @@ def test_other_patches_and_channels(vit):
   assert np.isfinite(kernel).all()
 
 
-def test_arrays_go_where_they_shall_lie(bit):
+def test_arrays_have_the_given_sharding(bit):
   path, variables = bit
   mesh = jax.make_mesh(
     (8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,)
@@ -181,7 +181,7 @@ def test_an_array_of_another_shape_is_named(bit, tmp_path):
     weights.load(_changed(bit[0], tmp_path, change), "bit_r50x1", **BIT)
 
 
-def test_the_wrong_name_is_told_which_model_it_is(bit):
+def test_the_error_of_a_wrong_name_names_the_model(bit):
   with pytest.raises(ValueError, match=r"is not a vit_b16.* nearest model"):
     weights.load(bit[0], "vit_b16")
   with pytest.raises(ValueError, match="does not fit"):
@@ -207,7 +207,7 @@ def test_a_layout_that_does_not_exist_is_an_error(bit, tmp_path):
 
 @pytest.mark.parametrize("name", ["bit_r50x1", "vit_b16", "resnet50"])
 def test_published_sizes_are_recognized(name):
-  """By names and shapes alone, of which nothing is allocated."""
+  """Only by names and shapes, without allocating arrays."""
   from jaxvision.weights import recognition
 
   layout = next(

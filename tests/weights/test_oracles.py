@@ -1,12 +1,12 @@
-"""Files as timm and torchvision write them, and the logits that these compute.
+"""Files in the layouts of timm and torchvision, and the logits of both.
 
-The networks are small, their weights are a formula of the position in the
-array, and the images too: what is stored are the logits, printed by
+The networks are small. Weights and images are a formula of the position in the
+array. Only the logits are stored, as printed by
 
   PYTHONPATH=tests python tests/weights/test_oracles.py
 
-where timm and torchvision are installed; tests/parity/test_weights.py builds
-whole networks anew.
+if timm and torchvision are installed. tests/parity/test_weights.py builds
+complete networks.
 """
 
 import functools
@@ -26,7 +26,7 @@ RESNET = {"blocks": (1, 1, 1, 1)}
 
 
 def _values(shape, *, scale, seed):
-  """Numbers from -scale to scale in an order that no other array has."""
+  """Numbers from -scale to scale, in a different order for each array."""
   count = np.arange(np.prod(shape, dtype=int))
   return (scale * np.sin(1.7 * count + seed)).astype(np.float32).reshape(shape)
 
@@ -215,7 +215,7 @@ def _vit(tmp_path, patches, **options):
   return _written(tmp_path / "file.safetensors", shapes)
 
 
-def test_a_grid_that_nothing_decides_is_asked_for(tmp_path):
+def test_an_ambiguous_grid_is_an_error(tmp_path):
   """64 patches are 8x8 or 4x16: both are the same file."""
   path = _vit(tmp_path, 64)
   with pytest.raises(ValueError, match=r"64 patches.*native_size=\(height"):
@@ -240,7 +240,7 @@ def test_a_grid_that_nothing_decides_is_asked_for(tmp_path):
     weights.load(path, "vit_ti16", native_size=(64, 128), **VIT)
 
 
-def test_whether_the_token_has_a_position_is_asked_for(tmp_path):
+def test_an_ambiguous_position_of_the_token_is_an_error(tmp_path):
   """9 rows are 3x3 patches, or 2x4 and the class token."""
   path = _vit(tmp_path, 8)
   with pytest.raises(ValueError, match="9 positions and a class token"):
@@ -317,7 +317,7 @@ PREFIXES = (
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_prefixes_of_wrappers_are_left_out_and_said(prefix, tmp_path, caplog):
+def test_prefixes_of_wrappers_are_removed_and_logged(prefix, tmp_path, caplog):
   shapes = _vit_shapes(patches=4)
   path = _written(tmp_path / "file.safetensors", shapes, prefix=prefix)
   _, loaded = weights.load(path, "vit_ti16", **VIT)
@@ -366,7 +366,7 @@ def test_a_prefix_is_shown_by_inspect(tmp_path, capsys):
 
 @pytest.mark.parametrize("stem", [(5, 5), (1, 1), (3, 7), (7, 3)])
 def test_other_stems_are_refused(stem, tmp_path):
-  """Nothing but patch embeddings is resampled."""
+  """Only patch embeddings are resampled."""
   path = _written(tmp_path / "file.safetensors", _resnet_shapes(stem))
   with pytest.raises(ValueError, match=r"conv1/kernel.*has the shape"):
     weights.load(path, "resnet18", **RESNET)
@@ -400,7 +400,7 @@ def test_no_channel_is_left_out(tmp_path):
     weights.load(_vit(tmp_path, 4), "vit_ti16", channels=2, **VIT)
 
 
-def test_resampled_patches_are_said(tmp_path, caplog):
+def test_resampled_patches_are_logged(tmp_path, caplog):
   path = _vit(tmp_path, 4)
   weights.load(path, "vit_ti16", patch_size=8, image_size=16, **VIT)
   assert "patches of 16 pixels are resampled to 8 " in caplog.text

@@ -15,7 +15,7 @@ def _table(rows, columns, *, before):
 
 @pytest.mark.parametrize("new_grid", [(7, 7), (3, 8), (4, 4)])
 def test_align_corners_is_scipys_zoom(new_grid):
-  """As the published codes do it; the class token stays as it is."""
+  """As in the published code; the class token is not changed."""
   table = _table(4, 4, before=1)
   actual = resize.positions(table, grid=(4, 4), new_grid=new_grid)
   np.testing.assert_array_equal(actual[:, :1], table[:, :1])
@@ -68,8 +68,8 @@ def test_resized_patches_have_the_token_of_the_patch():
 
 
 @pytest.mark.parametrize("new", [1, 3, 4, 6])
-def test_equal_channels_are_answered_alike(new):
-  """Where the number of channels is a multiple of the old one, exactly."""
+def test_equal_channels_give_equal_outputs(new):
+  """Exactly, if the number of channels is a multiple of the old number."""
   kernel = np.random.default_rng(0).normal(size=(2, 2, 3, 5))
   total = resize.channels(kernel, new=new).sum(axis=2)
   assert resize.channels(kernel, new=new).shape == (2, 2, new, 5)

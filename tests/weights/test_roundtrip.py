@@ -22,6 +22,7 @@ CASES = {
   "resnet50": ({"blocks": (1, 1, 1, 1)}, 32),
   "resnet50d": ({"blocks": (1, 1, 1, 1)}, 32),
   "efficientnet_b0": ({}, 32),
+  "efficientnet_lite1": ({}, 32),
   "shufflenet_v2_x0_5": ({"layout": "torchvision"}, 32),
   "nasnet_a_large": ({"repeats": 1, "features": 12}, 32),
 }

@@ -1,4 +1,4 @@
-"""A run's folder read as a file of weights is."""
+"""A run folder is loaded like a weight file."""
 
 import functools
 import pathlib
@@ -64,7 +64,7 @@ def test_positions_and_channels_follow_the_images(run):
     resize.positions(expected[positions], grid=(2, 2), new_grid=(3, 2)),
   )
   stem = next(k for k, v in leaves.items() if v.shape == (4, 4, 3, 24))
-  # Each channel a third: grey as RGB has the features that it had.
+  # Each channel has a third, so grey images in RGB have the same features.
   np.testing.assert_allclose(
     leaves[stem].sum(2), expected[stem][:, :, 0], rtol=1e-6
   )
@@ -86,7 +86,7 @@ def test_other_options_do_not_fit_unless_they_are_ignored(run):
   assert leaves[fresh[0]].std() > 0
 
 
-def test_arrays_go_where_they_shall_lie(run):
+def test_arrays_have_the_given_sharding(run):
   device = jax.devices()[3]
   _, variables = weights.load(
     run, "vit_ti16", sharding=jax.sharding.SingleDeviceSharding(device)

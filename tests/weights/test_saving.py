@@ -16,8 +16,7 @@ from jaxvision.weights import files, notes
 
 VIT = {"width": 24, "depth": 1, "mlp_dim": 32, "num_heads": 3}
 MIXER = {"width": 16, "depth": 1, "tokens_dim": 8, "channels_dim": 24}
-STAGES = ((1, 3, 1, 1, 16), (1, 3, 2, 6, 24))
-EFFICIENT = {"stages": STAGES}
+EFFICIENT = {"width": 0.1}
 RESNET = {"blocks": (1, 1)}
 BIT = {"units": (1, 1)}
 SHUFFLE = {"features": (48, 96), "repeats": (1, 1)}
@@ -42,6 +41,7 @@ CASES = (
   ("efficientnet_b0", EFFICIENT, {"padding": "same"}),
   ("efficientnet_b0", EFFICIENT, {"padding": "symmetric"}),
   ("efficientnet_b0", EFFICIENT, {"norm_epsilon": 1e-4, "stem": "small"}),
+  ("efficientnet_lite0", EFFICIENT, {"squeeze_excite": 4}),
   ("resnet18", RESNET, {"stem": "small"}),
   ("resnet18", RESNET, {"stem": "deep", "shortcut": "pool"}),
   ("resnet18", RESNET, {"stride": "blur", "activation": "mish"}),
@@ -91,7 +91,7 @@ def _function(model):
 
 
 @pytest.mark.parametrize("name, shapes, options, layout", _all_layouts())
-def test_the_same_model_comes_back_without_being_told(
+def test_the_same_model_is_restored_without_arguments(
   name, shapes, options, layout, tmp_path
 ):
   model = models.create(name, num_classes=5, **{**shapes, **options})
@@ -111,7 +111,9 @@ def test_the_same_model_comes_back_without_being_told(
 
 
 @pytest.mark.parametrize("name, options, words", REFUSED)
-def test_what_a_layout_cannot_have_is_refused(name, options, words, tmp_path):
+def test_a_variant_that_a_layout_cannot_store_is_refused(
+  name, options, words, tmp_path
+):
   model = models.create(name, num_classes=5, **options)
   path = tmp_path / "file.safetensors"
   variables = random_variables(model, 96)
@@ -120,8 +122,8 @@ def test_what_a_layout_cannot_have_is_refused(name, options, words, tmp_path):
   assert not path.exists()
 
 
-def test_what_is_implied_is_not_written_beside(tmp_path):
-  """A file of the network that the library has is as the library writes it."""
+def test_implied_options_are_not_written(tmp_path):
+  """A file of a network of the library is equal to the library's own file."""
   for name, options, layout in (
     ("vit_ti16", {**VIT, "pool": "mean"}, "timm"),
     ("resnet18", {}, "timm, torchvision"),
@@ -135,7 +137,7 @@ def test_what_is_implied_is_not_written_beside(tmp_path):
     assert files.note(files.open_file(path)) == "", layout
 
 
-def test_other_readers_have_to_be_told_which_is_said(tmp_path, caplog):
+def test_a_warning_lists_the_options_for_other_readers(tmp_path, caplog):
   model = models.create("vit_ti16", num_classes=5, **VIT)
   path = tmp_path / "file.safetensors"
   variables = random_variables(model, 32)
@@ -149,7 +151,7 @@ def test_other_readers_have_to_be_told_which_is_said(tmp_path, caplog):
 
 
 def test_the_note_is_passed_over_by_numpy_and_safetensors(tmp_path):
-  """The arrays are the same as without it, and in front of it."""
+  """The arrays are the same as without the note, and precede it."""
   model = models.create("vit_ti16", num_classes=5, **VIT, positions="rotary")
   variables = random_variables(model, 32)
   path = tmp_path / "file.npz"
@@ -162,7 +164,7 @@ def test_the_note_is_passed_over_by_numpy_and_safetensors(tmp_path):
 @pytest.mark.parametrize("classes", [3, 8])
 @pytest.mark.parametrize("layout", weights.layouts("vgg11"))
 def test_a_layer_behind_the_classifier_is_refused(layout, classes, tmp_path):
-  """torchvision and timm have the third Dense layer for the classifier."""
+  """In torchvision and timm the third Dense layer is the classifier."""
   options = {"features": 2, "hidden": (6, 4, 8)}
   model = models.create("vgg11", num_classes=classes, **options)
   path = tmp_path / "file.safetensors"
@@ -181,7 +183,7 @@ def test_a_layer_behind_the_classifier_is_refused(layout, classes, tmp_path):
     ("resnet18", RESNET, "timm, torchvision", ""),
   ],
 )
-def test_without_the_model_what_is_implied_is_said(
+def test_without_the_model_implied_options_are_logged(
   name, options, layout, said, tmp_path, caplog
 ):
   """No array shows the variant of GELU, or the pooling of a shortcut."""
@@ -193,7 +195,7 @@ def test_without_the_model_what_is_implied_is_said(
 
 @pytest.mark.parametrize("positions", ["rotary", "sincos2d", "none"])
 @pytest.mark.parametrize("layout", weights.layouts("vit_ti16"))
-def test_without_the_model_what_arrays_do_not_tell_is_refused(
+def test_without_the_model_ambiguous_arrays_are_refused(
   positions, layout, tmp_path
 ):
   options = {**VIT, "positions": positions}
@@ -288,7 +290,7 @@ def test_a_run_is_converted_with_all_its_options(suffix, run, tmp_path):
 
 
 def test_options_of_the_training_exist():
-  """A name that no model has would hide one that it was renamed to."""
+  """An outdated name in the list would hide a renamed option."""
   fields = {
     field.name
     for variant in models.VARIANTS.values()

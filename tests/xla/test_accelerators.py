@@ -27,7 +27,7 @@ def test_devices_add_up_and_a_given_peak_wins():
   assert given == 2000
 
 
-def test_of_a_cpu_nothing_is_known():
+def test_a_cpu_has_no_known_peak():
   known = accelerators.peak_images_per_second(
     "cpu", devices=8, flops_per_image=1e9
   )

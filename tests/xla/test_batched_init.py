@@ -1,4 +1,4 @@
-"""Functions whose equal operations are computed as one."""
+"""Equal operations of a function are computed as one."""
 
 import functools
 
@@ -25,7 +25,7 @@ def _draws():
 
 
 def test_values_are_those_of_the_function():
-  """Random bits are equal; sums and products may be rounded otherwise."""
+  """Random bits are equal; sums and products may be rounded differently."""
   actual = jax.jit(lambda: batched_init.evaluate(_draws))()
   expected = jax.jit(_draws)()
   jax.tree.map(np.testing.assert_array_equal, actual["bits"], expected["bits"])

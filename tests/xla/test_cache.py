@@ -28,7 +28,7 @@ def _forget(monkeypatch):
   jax.config.update(_NAMES[1], 1.0)
 
 
-def test_a_chosen_directory_stays(options):
+def test_a_chosen_directory_is_kept(options):
   before = options()
   assert before[0] is not None
   cache.cache_compilations()
@@ -42,7 +42,9 @@ def test_programs_go_to_the_cache_of_the_user(options, monkeypatch, tmp_path):
   assert options() == (str(tmp_path / "jaxvision" / "compiled"), 0.0)
 
 
-def test_the_cache_folder_of_the_account_rules(options, monkeypatch, tmp_path):
+def test_the_cache_folder_of_the_account_is_used(
+  options, monkeypatch, tmp_path
+):
   _forget(monkeypatch)
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
   monkeypatch.setenv("JAXVISION_CACHE", str(tmp_path / "own"))
@@ -59,7 +61,7 @@ def test_without_xdg_it_is_dot_cache(options, monkeypatch, tmp_path):
   assert options()[0] == directory
 
 
-def test_a_chosen_least_time_stays(options, monkeypatch, tmp_path):
+def test_a_chosen_minimum_time_is_kept(options, monkeypatch, tmp_path):
   _forget(monkeypatch)
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
   monkeypatch.setenv(_NAMES[1].upper(), "1.0")

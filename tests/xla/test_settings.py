@@ -44,7 +44,7 @@ def _tuned(**environment):
   return done.stdout.strip()
 
 
-def test_cpu_is_tuned_where_nothing_was_chosen():
+def test_cpu_is_tuned_without_user_settings():
   """The installed XLA has the flags: an unknown flag aborts."""
   assert _tuned() == f"{FLAGS} 1"
 
@@ -58,7 +58,7 @@ def test_cpu_is_tuned_where_nothing_was_chosen():
   ],
   ids=str,
 )
-def test_what_the_user_chose_stays(chosen, expected):
+def test_settings_of_the_user_are_kept(chosen, expected):
   assert _tuned(**chosen) == expected.strip()
 
 
@@ -75,7 +75,7 @@ def test_flag_that_jaxlib_does_not_have_is_not_set():
 
 
 def test_freed_memory_is_kept():
-  """The second run over the same amount of memory faults no page in."""
+  """A second use of the same amount of memory has no page faults."""
   code = """
 import resource
 from jaxvision.xla import settings

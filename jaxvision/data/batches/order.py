@@ -54,16 +54,16 @@ def line_up(
 def balanced_line_up(
   positions: np.ndarray, *, seed: int, groups: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The same, where each group of examples is drawn equally often.
+  """Like `line_up`, but each group of examples is drawn equally often.
 
   Args:
     positions, seed: as for `line_up`.
-    groups: the examples of each, (n_i,) int64, none empty; an example may be in
-      several.
+    groups: the examples of each group, (n_i,) int64, not empty. An example may
+      be in several groups.
 
   Returns:
-    The numbers of the examples, and how often their group was drawn whole
-    before, (n,) int64 each.
+    The indices of the examples, and the number of complete passes over their
+    group before, (n,) int64 each.
   """
   members = np.concatenate(groups)
   parts = [(len(group), 1.0) for group in groups]

@@ -45,10 +45,11 @@ class Batches:
   """All batches of a split; created by `make_batches`.
 
   A batch is `{image (rows, h, w, c) uint8, label (rows,) int32, mask (rows,)
-  float32}`; of sets of classes the label is (rows, k) uint8 of 0 and 1, of
-  numbers (rows, t) float32. Rows with mask 0 are zero: padding and, in
-  evaluation, unreadable images. In training, unreadable images are replaced,
-  see filling.py. `with_fields` adds what a task asks for, see fields.py.
+  float32}`. If labels are sets of classes, the label is (rows, k) uint8 of 0
+  and 1; if they are numbers, it is (rows, t) float32. Rows with mask 0 are
+  zero: padding and, in evaluation, unreadable images. In training, unreadable
+  images are replaced, see filling.py. `with_fields` adds what a task asks for,
+  see fields.py.
 
   Attributes:
     examples: the transformed examples.
@@ -284,8 +285,8 @@ def make_batches(
     workers: number of processes that replace the threads; 0 uses threads.
     max_unreadable: maximum fraction of unreadable images.
     max_pixels: maximum number of pixels of an image before its transforms.
-    sampling: what training draws equally often: "uniform", each example;
-      "balanced", each class.
+    sampling: "uniform" draws each example equally often in training,
+      "balanced" each class.
 
   Raises:
     ValueError: random transforms in evaluation, rows outside the batch, or

@@ -9,19 +9,19 @@ SAMPLINGS = ("uniform", "balanced")
 
 
 def make(of: dataset.Dataset, sampling: str) -> tuple[np.ndarray, ...]:
-  """Returns the examples of each class, (n_i,) int64; () is all of them alike.
+  """Returns the examples of each class, (n_i,) int64; () for uniform sampling.
 
-  Of sets of classes, an example is in the group of each of its classes, and
-  those without a class are a group of their own. Classes without an example
-  have no group.
+  If labels are sets of classes, an example is in the group of each of its
+  classes, and the examples without a class form one more group. Classes
+  without an example have no group.
 
   Args:
     of: the split; all of its labels are read.
     sampling: "uniform" or "balanced".
 
   Raises:
-    ValueError: another sampling; balanced, and labels are numbers, or the split
-      is a mixture.
+    ValueError: the sampling is unknown; or it is "balanced", and labels are
+      numbers or the split is a mixture.
   """
   if sampling not in SAMPLINGS:
     raise ValueError(lookup.unknown("data.sampling", sampling, SAMPLINGS))
@@ -29,12 +29,12 @@ def make(of: dataset.Dataset, sampling: str) -> tuple[np.ndarray, ...]:
     return ()
   if of.mixture:
     raise ValueError(
-      "data.sampling is 'balanced', and data.kind is 'mixture', whose weights "
-      "decide what is drawn; use data.sampling='uniform'"
+      "data.sampling is 'balanced', and data.kind is 'mixture', which draws "
+      "examples by its weights; use data.sampling='uniform'"
     )
   if of.label_kind == "numbers":
     raise ValueError(
-      "data.sampling is 'balanced', and data.labels is 'numbers', which have "
+      "data.sampling is 'balanced', and data.labels is 'numbers', so there are "
       "no classes; use data.sampling='uniform'"
     )
   labels = of.labels()

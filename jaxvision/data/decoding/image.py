@@ -134,10 +134,10 @@ def read_image(
   Args:
     path: of the file.
     channels: of the result, 3 or 1.
-    max_pixels: that the image may have.
+    max_pixels: maximum number of pixels.
 
   Raises:
-    OSError: it cannot be read, or is no regular file.
+    OSError: the file cannot be read, or is not a regular file.
     UnreadableImage, ValueError: as `decode`.
   """
   return decode(

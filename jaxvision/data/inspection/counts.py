@@ -25,9 +25,9 @@ class SplitSummary:
     split: the split expression, such as "train[:80%]".
     num_examples: number of examples.
     counts: class name -> number of examples, in the order of the labels; empty
-      where labels are numbers.
-    numbers: name -> (least, mean, greatest) of each number that is a label.
-    fields: name -> "mask" or "text", of what examples have beside their labels.
+      if labels are numbers.
+    numbers: name -> (smallest, mean, largest) label, if labels are numbers.
+    fields: name -> "mask" or "text", of the further fields of the examples.
     sizes: (height, width) -> number of images, the most frequent size first;
       for at most 256 images, evenly spaced over the split.
     unreadable: id -> reason, among these 256 images.
@@ -77,9 +77,10 @@ def sample(
 
   Returns:
     Images (h, w, channels) uint8, at most 640 pixels a side, and the label of
-    each in words, with its caption. Unreadable images are skipped. An image
-    with a set of classes appears once. Of numbers, the images go from the least
-    to the greatest. Images are tinted where their segmentation_mask is not 0.
+    each image as text, with its caption if there is one. Images are tinted
+    where their segmentation_mask is not 0. Unreadable images are skipped. An
+    image with several classes appears once. If labels are numbers, images are
+    sorted by them.
   """
   labels = dataset.labels()
   chosen, fields = _chosen(dataset, labels, per_class), dataset.fields()

@@ -102,9 +102,10 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
     of: reads name, the path.
 
   Raises:
-    FileNotFoundError: no such directory.
-    ValueError: an empty folder or class, an image that is in no class, a class
-      that the training split does not have, or whose name is no UTF-8.
+    FileNotFoundError: the directory does not exist.
+    ValueError: the folder or a class is empty; an image is outside the class
+      directories; the training split lacks a class; or a class name is not
+      UTF-8.
   """
   if of.labels != "classes":
     return label_table.load(of)

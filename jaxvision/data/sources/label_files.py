@@ -42,9 +42,9 @@ def from_json(content: bytes, keys: Sequence[str]) -> str | None:
 
 
 def list_from_json(content: bytes, keys: Sequence[str]) -> list | None:
-  """The list in a .json file: its value, or that of the first key it has.
+  """The list in a .json file: the value, or the value of the first known key.
 
-  A single value is a list of one.
+  A single value becomes a list of one element.
 
   Raises:
     ValueError: the content is not JSON, a key is repeated, or an element is

@@ -1,7 +1,7 @@
-"""Numbers as labels: what a regression predicts, one or several per image.
+"""Numbers as labels: the targets of a regression, one or several per image.
 
-The labels of a split are (n,) or (n, t) real numbers. They become (n, t)
-float32; a number that is missing or infinite is an error.
+The labels of a split are (n,) or (n, t) real numbers. They are converted to
+(n, t) float32; NaN and infinity are errors.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,11 +20,11 @@ def columns(
 
   Args:
     given: (n,) or (n, t) numbers.
-    where: they come from, for messages.
-    locate: row -> where that label stands.
+    where: the origin of the labels, for messages.
+    locate: row -> the position of the label, for messages.
 
   Raises:
-    ValueError: another shape or type, or a number that is not finite.
+    ValueError: the shape or type is wrong, or a number is not finite.
   """
   try:
     found = np.asarray(given)

@@ -1,8 +1,8 @@
 """Sets of classes as labels: an image has any number of classes, also none.
 
 The labels of a split are an array (n, k) of 0 and 1, one column per class, or n
-collections, such as lists, of names of classes or of their numbers from 0. All
-become (n, k) uint8. Names are compared as those of `labels`.
+collections, such as lists, of class names or of class numbers from 0. All are
+converted to (n, k) uint8. Names are compared as in `labels`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,26 +13,26 @@ import numpy as np
 from jaxvision.data.sources import labels
 
 Sets = np.ndarray | Sequence[Collection[str]] | Sequence[Collection[int]]
-# (split, row) -> where that label stands, for messages
+# (split, row) -> the position of the label, for messages
 Locate = Callable[[str, int], str]
 
 
 def name_classes(
   given: Mapping[str, Sets], *, locate: Locate, num_classes: int = 0
 ) -> tuple[str, ...]:
-  """The classes of sets that nobody has named, of all splits.
+  """The class names of sets, if the data set does not provide them.
 
   Args:
-    given: by split.
+    given: the labels of each split.
     locate: see above.
-    num_classes: of sets of numbers; 0 counts up to the largest number.
+    num_classes: for sets of numbers; 0 uses the largest number.
 
   Returns:
-    Texts in the order of their characters, or the numbers of the classes.
+    The distinct names, sorted, or the numbers of the classes.
 
   Raises:
-    ValueError: splits of different numbers of columns; sets of names and of
-      numbers; what is no label.
+    ValueError: splits have different numbers of columns; some labels are names
+      and others numbers; or a value is not a label.
   """
   widths = {split: each.shape[1:] for split, each in _matrices(given).items()}
   if widths:
@@ -64,14 +64,14 @@ def indicators(
   """Returns the sets as (n, k) uint8 of 0 and 1.
 
   Args:
-    given: of one split.
-    class_names: (k,), that they must be among.
-    where: they come from, for messages.
-    locate: row -> where that label stands.
+    given: the labels of one split.
+    class_names: (k,) the known classes.
+    where: the origin of the labels, for messages.
+    locate: row -> the position of the label, for messages.
 
   Raises:
-    ValueError: another number of columns; a value that is neither 0 nor 1; a
-      class that is not among the names.
+    ValueError: the number of columns is not k; a value is neither 0 nor 1; or
+      a class is unknown.
   """
   if is_matrix(given):
     return _checked(given, class_names, where, locate)
@@ -92,8 +92,8 @@ def indicators(
 def strata(found: np.ndarray) -> np.ndarray:
   """(n,) the rarest class of each set; k for the empty set.
 
-  The order of examples is stratified by it, so that slices of a split have the
-  rare classes in their proportions.
+  The order of examples is stratified by this class, so slices of a split
+  contain rare classes in the same proportions.
   """
   counts = found.sum(axis=0, dtype=np.int64)
   rank = np.where(found > 0, counts, np.iinfo(np.int64).max)
@@ -101,7 +101,7 @@ def strata(found: np.ndarray) -> np.ndarray:
 
 
 def is_matrix(given: Any) -> bool:
-  """Whether labels are an array (n, k), not n collections."""
+  """Whether labels are an array (n, k) instead of n collections."""
   return isinstance(given, np.ndarray) and given.dtype != object
 
 

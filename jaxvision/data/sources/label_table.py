@@ -1,13 +1,13 @@
 """A folder of images with a table of their labels: PATH/labels.csv.
 
-The table has a line of column names and then a line per image. `file` is the
-path of the image below PATH. `split` is optional: train, validation or test, or
-another word for one of them; without it all images are "train". The other
-columns are the labels.
+The first line has the names of the columns. Each further line is an image.
+`file` is the path of the image relative to PATH. `split` is optional: train,
+validation or test, or another word for one of them; without this column all
+images are "train". The other columns are the labels.
 
-Sets of classes are one column `labels`, with the names of the classes separated
-by "|" or ";" (empty: no class), or one column per class with 0 or 1. Numbers
-are one column per number. Only images of the table are examples. Masks and
+For sets of classes, the column `labels` has class names separated by "|" or ";"
+(empty: no class), or each class has a column with 0 or 1. For numbers, each
+number has a column. Images that are not in the table are ignored. Masks and
 captions of images are fields, see `image_fields`.
 """
 
@@ -44,8 +44,8 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
     of: the path of the folder, and `labels`: "sets" or "numbers".
 
   Raises:
-    FileNotFoundError: no such folder, table or image.
-    ValueError: a table of other columns, an image that is listed twice, or a
+    FileNotFoundError: the folder, the table or an image does not exist.
+    ValueError: the table has wrong columns, lists an image twice, or has a
       label that cannot be read.
   """
   folder = pathlib.Path(of.name).expanduser()
@@ -76,13 +76,13 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
 
 
 def _read(table: pathlib.Path) -> tuple[list[str], list[Row]]:
-  """The names of the columns of labels, and all lines."""
+  """The names of the label columns, and all lines."""
   content = files.read_bytes(table, limit=_LARGEST)
   try:
     text = content.decode("utf-8-sig")
   except UnicodeDecodeError as error:
     raise ValueError(
-      f"{table} is no UTF-8 text ({error.reason}); write it as UTF-8"
+      f"{table} is not UTF-8 text ({error.reason}); write it as UTF-8"
     ) from error
   first, *rest = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
   columns = [labels.clean(name) for name in first]

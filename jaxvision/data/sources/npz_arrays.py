@@ -1,13 +1,13 @@
 """Arrays in an .npz file.
 
-Either `images` and `labels`, which are one split called "train" to be sliced,
-or `train_images`, `train_labels`, `validation_images` and so on for any names
-of splits. `image` and `label` are understood too. Images are (n, h, w, c) or
-(n, h, w), integers in 0..255; labels (n,) integers from 0, or text.
-`class_names` is an optional array of text; without it classes are called by
-their number, or by the text. Labels that are sets of classes are (n, k) of 0
-and 1, those that are numbers (n,) or (n, t). Fields are `segmentation_masks`
-(n, h, w) uint8 and `captions` (n,) text, also with the name of a split.
+The arrays are either `images` and `labels`, which form the split "train", or
+`train_images`, `train_labels`, `validation_images` and so on, for any names of
+splits. `image` and `label` are also accepted. Images are (n, h, w, c) or
+(n, h, w), integers in 0..255. Labels are (n,) integers from 0, or text. The
+optional array `class_names` has the names of the classes; without it the names
+are the numbers or the texts of the labels. Sets of classes are (n, k) of 0 and
+1, numbers are (n,) or (n, t). Fields are `segmentation_masks` (n, h, w)
+uint8 and `captions` (n,) text, also with the name of a split.
 """
 
 import functools
@@ -31,12 +31,12 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
   """The splits of an .npz file, each in a fixed, stratified order.
 
   Args:
-    of: reads name, the path, and num_classes, which counts only if
-      the file has no class_names.
+    of: reads name, the path; and num_classes, if the file has no class_names.
 
   Raises:
-    FileNotFoundError: no such file.
-    ValueError: not an .npz of the arrays above, or a label outside the classes.
+    FileNotFoundError: the file does not exist.
+    ValueError: the file does not have the arrays above, or a label is outside
+      the classes.
   """
   path = pathlib.Path(of.name).expanduser()
   if not path.is_file():
@@ -114,7 +114,7 @@ def _splits(
   if len({split.lower() for split in found}) < len(found):
     raise ValueError(
       f"{path} has the splits {', '.join(found)}, some of which differ only in "
-      "capitals; give them names that differ"
+      "capitals; give them different names"
     )
   if not found:
     raise ValueError(f"{path} has no images; expected arrays images, labels")

@@ -1,10 +1,10 @@
-"""Pairs of images and labels as a data set: arrays in memory, paths of files.
+"""Pairs of images and labels as a data set: arrays in memory, or image files.
 
 Images in memory are (n, h, w, c) or (n, h, w), integers in 0..255. Labels are
-(n,) integers from 0, or text, which names the classes; or sets of classes as in
-`label_sets`; or numbers as in `label_numbers`. Examples come in a fixed order.
-It is stratified by the class, or by the rarest class of each set, so that
-slices of a split are stratified too; for numbers it is a shuffle.
+(n,) integers from 0, or class names as text; or sets of classes as in
+`label_sets`; or numbers as in `label_numbers`. The order of the examples is
+fixed. It is stratified by the class, or by the rarest class of each set, so
+slices of a split are stratified too. For numbers it is a fixed shuffle.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ class _Arrays:
     return array_fields.make(self.given, self.order)
 
   def content(self) -> bytes:
-    """Labels and pixels; of large arrays those of some images."""
+    """The bytes of the labels and pixels; for large arrays of some images."""
     size = self.images[:1].nbytes
     step = max(1, size * len(self.images) // _COMPARED)
     pixels = hashlib.sha256(f"{self.images.shape} {step}".encode())
@@ -109,14 +109,15 @@ def from_arrays(
   Args:
     images: (n, h, w, c) or (n, h, w), integers in 0..255.
     labels: see above.
-    class_names: in the order of the labels; () is as `labels.name_classes`.
-    name: of the data set, for messages.
-    split: its name, for messages.
+    class_names: in the order of the labels; () for `labels.name_classes`.
+    name: name of the data set, for messages.
+    split: name of the split, for messages.
     label_kind: "classes", "sets" or "numbers".
     masks, captions: fields, see `array_fields`.
 
   Raises:
-    ValueError: arrays of other shapes or types, or a label outside the classes.
+    ValueError: an array has a wrong shape or type, or a label is outside the
+      classes.
   """
   where = f"{name}, split {split!r}"
   images = _pixels(np.asarray(images), where)
@@ -141,13 +142,14 @@ def from_files(
   """Image files as a data set.
 
   Args:
-    paths: of the files; they are opened when they are read.
-    labels: one for each, see above.
+    paths: paths of the files, which are opened when they are read.
+    labels: one per file, see above.
     class_names, name, split, label_kind: as in `from_arrays`.
     tables: folders that may have a table of captions, see `image_fields`.
 
   Raises:
-    ValueError: not one label per path, or a label outside the classes.
+    ValueError: the numbers of labels and paths differ, or a label is outside
+      the classes.
   """
   labels, known = _LABELLED[label_kind](
     labels,
@@ -169,14 +171,14 @@ def name_classes(
   locate: labels.Locate,
   num_classes: int = 0,
 ) -> tuple[str, ...]:
-  """The names of the classes of all splits, where nobody has named them.
+  """The class names of all splits, if the data set does not provide them.
 
   Args:
     given: the labels of each split; classes as from `labels.unify`.
-    label_kind: "classes", "sets" or "numbers"; numbers are () here, and are
-      called by their places.
-    locate: (split, row) -> where that label stands, for messages.
-    num_classes: of labels that are numbers of classes; 0 counts them.
+    label_kind: "classes", "sets" or "numbers". For "numbers" the result is ():
+      each number is named by its index.
+    locate: (split, row) -> the position of the label, for messages.
+    num_classes: for labels that are class numbers; 0 uses the largest label.
   """
   if label_kind == "numbers":
     return ()

@@ -1,20 +1,20 @@
-"""A source of the user's own: a function in a file or package of theirs.
+"""User-defined sources: a function in the user's file or package.
 
-data.kind is "my_data.py:load" (a path) or "package.module:load" (something
-that Python can import). The function takes data.name, any text, and returns
-the splits:
+data.kind is "my_data.py:load" (a path) or "package.module:load" (an importable
+module). The function takes data.name, any text, and returns the splits:
 
   def load(name):
     return {"train": (images, labels), "validation": (images, labels)}
 
-A split is a pair (images, labels) or a triple (images, labels, class_names):
-images are an array (n, h, w, c), integers in 0..255, or the paths of n files;
-labels are integers from 0, or text; with data.labels="sets" an array (n, k) of
-0 and 1, or n lists of names or numbers of classes; with "numbers" (n,) or
-(n, t) real numbers. Or it is a `jaxvision.data.Dataset`, which
-can read from anywhere. A single split may come without the dictionary and is
-then "train". Worker processes get what was returned, so that what it reads
-with must survive pickling; they have the file, too.
+A split is a pair (images, labels), a triple (images, labels, class_names), or a
+`jaxvision.data.Dataset`, which can read from any storage. Images are an array
+(n, h, w, c), integers in 0..255, or the paths of n files. Labels are integers
+from 0, or text. With data.labels="sets" they are an array (n, k) of 0 and 1, or
+n lists of class names or class numbers; with "numbers" they are (n,) or (n, t)
+real numbers. A result without the dictionary is the split "train".
+
+Worker processes receive the result by pickling, so a `Dataset` must be
+picklable. The code of the file is available in the worker processes.
 """
 
 import functools
@@ -36,15 +36,15 @@ _EXPECTED = (
 
 
 def load(of: source.Source) -> dict[str, dataset.Dataset]:
-  """The splits that a function of the user returns.
+  """The splits that a user-defined function returns.
 
   Args:
-    of: reads kind, "FILE.py:FUNCTION" or "MODULE:FUNCTION", name, and
-      num_classes, which counts only where labels are numbers without names.
+    of: reads kind, "FILE.py:FUNCTION" or "MODULE:FUNCTION"; name; and
+      num_classes, if labels are class numbers without names.
 
   Raises:
-    FileNotFoundError: no such file or module.
-    ValueError: no such function, or it returns something else.
+    FileNotFoundError: the file or module does not exist.
+    ValueError: the function does not exist, or its result has a wrong form.
   """
   kind = user_code.as_written(of.kind)
   function = user_code.function(of.kind, kind="data.kind")
@@ -69,7 +69,7 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
 def _named(
   kind: str, splits: Mapping[str, Any], of: source.Source
 ) -> tuple[str, ...]:
-  """The classes of the splits that come without names: one list for all."""
+  """One list of class names for all splits that have no names."""
   tuples = {
     split: each
     for split, each in splits.items()
@@ -115,7 +115,7 @@ def _dataset(
       raise ValueError(
         f"data.kind {kind!r} returned a Dataset of label_kind "
         f"{returned.label_kind!r} for the split {split!r}, and data.labels is "
-        f"{label_kind!r}; make both the same"
+        f"{label_kind!r}; use the same value for both"
       )
     return returned
   if not isinstance(returned, tuple | list) or len(returned) not in (2, 3):

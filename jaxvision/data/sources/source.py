@@ -1,4 +1,4 @@
-"""What names a data set, in one record."""
+"""The settings that select a data set."""
 
 import dataclasses
 import os
@@ -15,9 +15,9 @@ class Source:
       "FILE.py:FUNCTION".
     name: tfds: NAME[:VERSION]. npz, folder: the path. webdataset: the folder,
       or a pattern. mixture: any text. FILE.py:FUNCTION: its argument.
-    data_dir: tfds: the folder of the data sets; None is the usual one.
-    num_classes: 0 infers it; another number must agree with the data.
-    labels: what the label of an image is: "classes", one class; "sets", any
+    data_dir: tfds: the folder of the data sets; None is the default folder.
+    num_classes: 0 infers it; any other number must agree with the data.
+    labels: kind of the label of an image: "classes", one class; "sets", any
       number of classes; "numbers", one or several real numbers.
     sources: mixture: (weight, kind, name, split) of each source.
   """

@@ -35,8 +35,8 @@ class _Records:
     split: its name.
     image, label: the names of the two features.
     paths: of the shards.
-    ends: (shards,) one past the last record of each.
-    size: how many records there are.
+    ends: (shards,) one past the last record of each shard.
+    size: number of records.
     fetch: indices -> records.
   """
 
@@ -146,8 +146,8 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
 
   Raises:
     FileNotFoundError: it is not prepared, or a shard is missing.
-    ValueError: prepared in a format that cannot be read, a shard that is cut
-      or damaged, or features without one image and label.
+    ValueError: it has an unsupported format, a truncated or damaged shard, or
+      not exactly one image and one label among its features.
   """
   if of.labels != "classes":
     raise ValueError(
@@ -292,7 +292,7 @@ _OPENED: dict[str, Callable[[Any], Fetch]] = {
 
 
 def _only(features: Any, kind: type, preferred: str) -> str:
-  """The key of the feature of a type; if there are several, the preferred."""
+  """The key of the only feature of a type, or the preferred key if present."""
   keys = [key for key, each in features.items() if isinstance(each, kind)]
   if preferred in keys:
     return preferred

@@ -1,19 +1,22 @@
-"""WebDataset: tar files whose neighbouring members make an example.
+"""WebDataset: tar files in which neighbouring members form an example.
 
-Members of one name up to the first dot of its last part belong together:
-"n01/7.jpg", "n01/7.cls". An example is one image and its label, which is, of
-those that are there: .cls, a number or the name of a class; .json, its value
-"label" (or "cls"); .txt, as .cls. Numbers are named by a file classnames.txt
-beside the shards, one name per line. Where labels are sets of classes, .json
-has a list "labels" of names or numbers of classes; where they are real numbers,
-"numbers", one or a list. Masks and captions are fields, see `tar_fields`.
+Members whose names agree up to the first dot of the file name form an example:
+"n01/7.jpg", "n01/7.cls". An example has one image and a label. The label is in
+the first existing member of these: .cls, a class number or class name; .json,
+its value "label" (or "cls"); .txt, like .cls. A file classnames.txt beside the
+shards gives names to class numbers, one name per line. For sets of classes,
+.json has a list "labels" of class names or class numbers. For real numbers, it
+has "numbers", one number or a list. Masks and captions are fields, see
+`tar_fields`.
 
-Shards are PATH/*.tar, PATH/SPLIT/*.tar, one file, or what a pattern like
-"PATH/*-train-*.tar" finds. Those of PATH belong to the split that their names
-contain ("imagenet-train-0001.tar", "val-3.tar"); if none does, to "train".
+Shards are PATH/*.tar, PATH/SPLIT/*.tar, one file, or the matches of a pattern
+such as "PATH/*-train-*.tar". The name of a shard in PATH contains its split
+("imagenet-train-0001.tar", "val-3.tar"). If no name contains a split, all
+shards are "train".
 
-The members are listed once and kept in an index beside the shards; afterwards
-any image is read at once. Examples are in a fixed, stratified order.
+The members are listed once. The list is stored in an index beside the shards,
+so that each image can be read directly. Examples are in a fixed, stratified
+order.
 """
 
 import dataclasses
@@ -46,7 +49,7 @@ from jaxvision.data.sources import (
   tar_shards,
 )
 
-# By precedence: beside a .cls, a .txt is often a caption.
+# By precedence: if there is a .cls, a .txt is often a caption.
 _LABELS = ("cls", "json", "txt")
 _LARGEST_LABEL = {"cls": 1 << 16, "json": 1 << 26, "txt": 1 << 16}  # bytes
 _LARGEST_NAMES = 1 << 30  # bytes
@@ -55,7 +58,7 @@ _LIST_KEYS = {"sets": ("labels", "label"), "numbers": ("numbers", "label")}
 _CLASS_NAMES = "classnames.txt"
 _IMAGES = frozenset(each[1:] for each in image_files.EXTENSIONS)
 _THREADS = 16
-# Of the names of the indexes, by the kind of the labels.
+# Part of the name of an index, by the kind of the labels.
 _ENDINGS = {"classes": "", "sets": "-sets", "numbers": "-numbers"}
 
 
@@ -99,13 +102,13 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
   """The splits of tar shards, each in a fixed, stratified order.
 
   Args:
-    of: reads name, the path or pattern, and num_classes, which counts
-      only where labels are numbers without names.
+    of: reads name, the path or pattern; and num_classes, if labels are class
+      numbers without names.
 
   Raises:
     FileNotFoundError: there are no shards.
-    ValueError: shards that are compressed, cut, or of no split; an example
-      without one image and a label; a label outside the classes.
+    ValueError: a shard is compressed or truncated, or has no split; an example
+      does not have one image and a label; or a label is outside the classes.
   """
   shards = tar_shards.find(os.path.expanduser(of.name))
   indexes = {
@@ -137,7 +140,7 @@ def _lists(
   indexes: Mapping[str, index_file.Arrays],
   of: source.Source,
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-  """Each different list of labels as a row, and the names of the columns."""
+  """Each distinct list of labels as a row, and the names of the columns."""
 
   def locate(split: str, text: int) -> str:
     row = int(np.flatnonzero(indexes[split]["codes"] == text)[0])
@@ -171,7 +174,7 @@ def _classes(
   indexes: Mapping[str, index_file.Arrays],
   of: source.Source,
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-  """The class of each different label of each split, and the classes' names."""
+  """The class of each distinct label of each split, and the class names."""
 
   def locate(split: str, text: int) -> str:
     row = int(np.flatnonzero(indexes[split]["codes"] == text)[0])
@@ -203,19 +206,19 @@ def _classes(
 def _refuse_ambiguous(
   texts: Mapping[str, np.ndarray], class_names: Sequence[str]
 ) -> None:
-  """Where labels are numbers, and classes are called by other numbers."""
+  """Raises ValueError if a class name is the number of another class."""
   for number, name in enumerate(class_names):
     used = any(name in each for each in texts.values())
     if used and labels.is_number(name) and int(name) != number:
       raise ValueError(
         f"the label {name!r} is the name of class {number} in {_CLASS_NAMES} "
-        "and, as a number, another class; call the classes by words, or number "
-        "them from 0 in their order"
+        "and, as a number, another class; use words as class names, or number "
+        "the classes from 0 in their order"
       )
 
 
 def _names_beside(shard: pathlib.Path) -> tuple[str, ...]:
-  """The names in a file beside the shards, or above; empty if there is none."""
+  """The names in a file beside the shard or in the folder above; or empty."""
   for folder in (shard.parent, shard.parent.parent):
     path = folder / _CLASS_NAMES
     if path.is_file():
@@ -243,7 +246,7 @@ def _samples(
 def _place(
   paths: Sequence[pathlib.Path], arrays: index_file.Arrays, row: int
 ) -> str:
-  """Where an example is, for messages."""
+  """The position of an example, for messages."""
   keys = packed_names.Names(arrays["characters"], arrays["ends"])
   return files.printable(f"{paths[int(arrays['files'][row])]}/{keys[row]}")
 
@@ -350,8 +353,8 @@ def _label(
       )
     except UnicodeDecodeError as error:
       raise ValueError(
-        f"{where}, .{extension} is no UTF-8 text ({error.reason}); write it as "
-        "UTF-8"
+        f"{where}, .{extension} is not UTF-8 text ({error.reason}); write it "
+        "as UTF-8"
       ) from error
     except ValueError as error:
       raise ValueError(f"{where}, .{extension}: {error}") from error

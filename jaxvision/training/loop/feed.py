@@ -57,6 +57,7 @@ def _line_up_steps(parts: Parts) -> int:
 
 
 def line_up_template(parts: Parts) -> jax.ShapeDtypeStruct:
+  """The shape of a line-up, (steps, batch size) int32, with its sharding."""
   return jax.ShapeDtypeStruct(
     (_line_up_steps(parts), parts.batches["train"].batch_size),
     np.int32,

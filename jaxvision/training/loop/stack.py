@@ -94,7 +94,7 @@ Watch = Callable[
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """What is the same for all members.
+  """The settings that all members share.
 
   Attributes:
     steps: the durations.

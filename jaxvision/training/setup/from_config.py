@@ -47,15 +47,15 @@ def make_task(
   class_names: Sequence[str],
   train: data.Dataset | None = None,
 ) -> tasks.Task:
-  """The task of a config, without what surrounds the model: see `surround`.
+  """The task of a config, without the surroundings of the model.
 
   Args:
     config: of the run.
     model: of the config.
     image_shape: (h, w, c) of the training images.
     class_names: in the order of the outputs.
-    train: the training split, whose classes "balanced" weights count; without
-      it the loss has no such weights.
+    train: the training split, whose classes are counted for "balanced" weights.
+      If it is None, the loss has no "balanced" weights.
   """
   components = tasks.Components(
     model=model,

@@ -141,12 +141,12 @@ def judge_overfit(
   *,
   learnt: tuple[str, float] = ("top1", 1.0),
 ) -> None:
-  """Says whether the examples were memorised.
+  """Logs whether the model has memorised the examples.
 
   Args:
     metrics: of the examples, after the training.
-    num_examples: how many they are.
-    learnt: the metric that tells it, and the least value that it has then.
+    num_examples: number of examples.
+    learnt: a metric, and its minimum if the examples are memorised.
   """
   name, least = learnt
   memorised = metrics[name] >= least

@@ -1,3 +1,3 @@
 """Layouts of published weight files, by family of networks."""
 
-__all__ = ["bit", "convnets", "mixer", "vit"]
+__all__ = ["bit", "convnets", "efficientnet", "mixer", "vit"]

@@ -1,10 +1,9 @@
-"""Layouts of AlexNet, VGG, ResNet, EfficientNet, ShuffleNet v2 and NASNet.
+"""Layouts of AlexNet, VGG, ResNet, ShuffleNet v2 and NASNet.
 
 All are torch state dicts of torchvision or timm. jaxvision's names follow them.
 """
 
 import functools
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,47 +80,6 @@ def _resnet_options(arrays: Arrays, name: str) -> dict[str, Any]:
   return options
 
 
-_TIMM_EFFICIENTNET = (
-  (r"^blocks_(\d)_(\d+)/", r"blocks.\1.\2."),
-  ("se/", "se."),
-)
-# Module -> its position in a block with expansion, and in one without.
-_POSITIONS = {
-  "conv_pw": ("0.0", "2.0"),
-  "bn1": ("0.1", "0.1"),
-  "conv_dw": ("1.0", "0.0"),
-  "bn2": ("1.1", "2.1"),
-  "se/conv_reduce": ("2.fc1", "1.fc1"),
-  "se/conv_expand": ("2.fc2", "1.fc2"),
-  "conv_pwl": ("3.0", None),
-  "bn3": ("3.1", None),
-}
-
-
-def _in_block(found: re.Match) -> str:
-  stage, block, module = found.groups()
-  position = _POSITIONS[module][0 if stage != "0" else 1]
-  return f"features.{int(stage) + 1}.{block}.block.{position}"
-
-
-_TORCHVISION_EFFICIENTNET = (
-  (r"^conv_stem$", "features.0.0"),
-  (r"^bn1$", "features.0.1"),
-  (r"^conv_head$", "features.8.0"),
-  (r"^bn2$", "features.8.1"),
-  (r"^classifier$", "classifier.1"),
-  (r"^blocks_(\d)_(\d+)/(.*)$", _in_block),
-)
-
-
-def _torchvision_efficientnet(arrays: Arrays, name: str) -> dict[str, Any]:
-  """Up to B4, torchvision uses torch's default epsilon."""
-  options: dict[str, Any] = {"padding": "symmetric"}
-  if name[-1] in "01234":
-    options["norm_epsilon"] = 1e-5
-  return options
-
-
 _NASNET = ((r"(?<!final_path)_(conv|bn|(depth|point)wise_conv2d)$", r".\1"),)
 
 
@@ -178,25 +136,6 @@ LAYOUTS = (
     head="fc",
     stem=("conv1_0", "conv1"),
     options=_resnet_options,
-    **_TORCH,
-  ),
-  Layout(
-    "timm",
-    models=("efficientnet_*",),
-    sign=r"blocks\.0\.0\.conv_dw\.weight",
-    place=_by(_TIMM_EFFICIENTNET),
-    head="classifier",
-    stem=("conv_stem",),
-    **_TORCH,
-  ),
-  Layout(
-    "torchvision",
-    models=("efficientnet_*",),
-    sign=r"features\.1\.0\.block\.0\.0\.weight",
-    place=_by(_TORCHVISION_EFFICIENTNET),
-    head="classifier",
-    stem=("conv_stem",),
-    options=_torchvision_efficientnet,
     **_TORCH,
   ),
   Layout(

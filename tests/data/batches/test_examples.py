@@ -104,7 +104,7 @@ def test_images_of_too_many_pixels_are_unreadable_others_are_not():
         assert readable or "more than data.max_pixels=11" in str(image)
 
 
-def test_want_of_memory_is_a_matter_of_the_image():
+def test_a_lack_of_memory_marks_the_image_unreadable():
   def starve(rng, image):
     if image[0, 0, 0] == 1:
       raise MemoryError
@@ -123,7 +123,7 @@ def test_want_of_memory_is_a_matter_of_the_image():
   assert "memory" in str(images[1]) and "memory" in str(images[2])
 
 
-def test_what_opencv_refuses_is_a_matter_of_the_image_mistakes_are_not():
+def test_errors_of_opencv_mean_unreadable_and_other_errors_are_raised():
   def refuse(rng, image):
     return cv2.remap(image, np.zeros((1, 40000), np.float32), None, 1)
 
@@ -156,7 +156,7 @@ def test_unreadable_images_are_counted_and_named_once(caplog):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.24])
-def test_more_than_the_share_is_an_error(share):
+def test_too_many_unreadable_images_are_an_error(share):
   found, _ = make([encoded(0)] * 4, max_unreadable=share)
   with pytest.raises(
     decoding.UnreadableImage, match=r"1 of 4 images .*file1: not an image"
@@ -205,7 +205,7 @@ def test_arrays_must_have_the_channels_of_the_config():
     fetch(make([image], channels=3)[0], [0])
 
 
-def test_each_examples_has_a_cache_of_its_own():
+def test_each_examples_has_a_separate_cache():
   found, _ = make([encoded(0)])
   other = dataclasses.replace(found, cache={}, unreadable={})
   fetch(found, [0])

@@ -258,3 +258,10 @@ def test_a_mask_of_another_size_is_named(kind):
 def test_arrays_that_are_no_masks_are_named(mask, message):
   with pytest.raises(ValueError, match=message):
     make(open_split(masks=[mask] * N)).at(0)
+
+
+def test_a_field_is_a_mask_or_a_text():
+  with pytest.raises(
+    ValueError, match="kind 'image'; expected one of mask, te"
+  ):
+    data.Field("image", lambda of: [])

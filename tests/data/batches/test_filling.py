@@ -17,7 +17,7 @@ def png(value):
 
 
 def make(readable, *, share=1.0, mixture=(), transforms=()):
-  """Examples of which some are readable; the red of example i is i + 1."""
+  """Examples, some of them unreadable; the red value of example i is i + 1."""
   files = [png(i + 1) if good else b"" for i, good in enumerate(readable)]
   dataset = datasets.Dataset(
     name="pictures",
@@ -56,7 +56,7 @@ def test_rows_hold_the_examples_and_padding_is_zero():
   assert not unreadable
 
 
-# Readable or not, asked for, and what stands there.
+# Readable or not, the requested example, and the example in its place.
 NEXT = [
   ([1, 0, 1], [1], [2]),
   ([1, 0, 0, 1], [1, 2], [3, 3]),
@@ -73,13 +73,13 @@ def test_the_next_readable_example_stands_in(readable, asked, expected):
   assert set(unreadable) >= set(asked)
 
 
-def test_it_is_of_the_same_source_of_a_mixture():
+def test_a_replacement_is_from_the_same_source_of_a_mixture():
   source = make([1, 1, 0, 1, 1, 0], mixture=((3, 0.5), (3, 0.5)))
   batch, _ = fill(source, [2, 5])
   assert batch["label"].tolist() == [0, 3]
 
 
-def test_in_evaluation_nothing_stands_in():
+def test_evaluation_has_no_replacements():
   batch, unreadable = fill(make([1, 0, 1]), [0, 1, 2], seed=None)
   assert batch["mask"].tolist() == [1, 0, 1]
   assert batch["label"].tolist() == [0, 0, 2]
@@ -87,7 +87,7 @@ def test_in_evaluation_nothing_stands_in():
   assert list(unreadable) == [1] and "not an image" in unreadable[1]
 
 
-def test_what_stands_in_is_transformed_as_the_missing_one():
+def test_a_replacement_gets_the_transforms_of_the_missing_image():
   noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
   source = make([0, 1], transforms=("random_crop(4)",))
   found = []
@@ -114,7 +114,7 @@ def test_the_search_ends_when_all_of_a_source_are_unreadable():
     fill(source, [3])
 
 
-def test_a_split_with_nothing_readable_is_an_error_and_no_loop():
+def test_a_split_without_readable_images_is_an_error():
   with pytest.raises(decoding.UnreadableImage, match="no image of pictures"):
     filling.image_shape(make([0, 0]))
 

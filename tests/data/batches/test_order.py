@@ -24,7 +24,7 @@ def slow_interleaving(seed, weights, count):
 
 
 @pytest.mark.parametrize("weights", SHARES.values(), ids=SHARES)
-def test_any_place_is_that_of_the_whole_line(weights):
+def test_a_part_of_the_order_equals_that_of_the_complete_order(weights):
   owners, draws = order.interleave(np.arange(500), seed=5, weights=weights)
   found = list(zip(owners.tolist(), draws.tolist(), strict=True))
   if len(weights) > 1:
@@ -70,7 +70,7 @@ def test_every_stretch_has_the_shares_of_the_weights(weights, start):
 def test_places_follow_no_pattern():
   owners, _ = order.interleave(np.arange(100_000), seed=0, weights=(1, 1))
   neighbours = np.bincount(2 * owners[:-1] + owners[1:], minlength=4) / 1e5
-  # In turn would be (0, 1/2, 1/2, 0), independent 1/4 each.
+  # Alternation would give (0, 1/2, 1/2, 0), independence 1/4 each.
   assert (neighbours > 0.1).all()
   other, _ = order.interleave(np.arange(100_000), seed=1, weights=(1, 1))
   assert 0.4 < (owners == other).mean() < 0.6
@@ -89,7 +89,7 @@ def test_jitter_is_uniform_and_independent():
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_each_epoch_is_a_permutation_of_its_own(size):
+def test_each_epoch_is_a_different_permutation(size):
   places = np.arange(3 * size)
   indices, epochs = order.line_up(places, seed=4, parts=((size, 1.0),))
   np.testing.assert_array_equal(epochs, places // size)
@@ -99,7 +99,7 @@ def test_each_epoch_is_a_permutation_of_its_own(size):
     np.testing.assert_array_equal(found, rng.permutation(size))
 
 
-def test_each_part_of_a_mixture_goes_through_all_it_has():
+def test_each_part_of_a_mixture_uses_all_its_examples():
   parts = ((50, 1.0), (7, 2.0), (300, 3.0))
   indices, epochs = order.line_up(np.arange(6000), seed=9, parts=parts)
   first = 0

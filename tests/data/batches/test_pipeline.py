@@ -20,7 +20,7 @@ def open_npz(path, **arrays):
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-  """Every image is constant, and no two are equal; labels in 0..4."""
+  """Every image is constant, and all images differ; labels are in 0..4."""
   values = 10 * np.arange(N, dtype=np.uint8) + 1
   images = np.broadcast_to(values[:, None, None, None], (N, 8, 9, 3))
   return open_npz(

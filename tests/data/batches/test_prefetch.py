@@ -67,7 +67,7 @@ def test_leaving_early_ends_the_threads():
   assert not set(threading.enumerate()) - before
 
 
-def test_what_was_taken_is_not_held():
+def test_a_consumed_batch_is_released():
   """Otherwise one more batch would be in memory."""
   import weakref
 

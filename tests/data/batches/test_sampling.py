@@ -1,4 +1,4 @@
-"""Balanced sampling draws each class equally often, whatever resumes it."""
+"""Balanced sampling draws each class equally often, also after a resume."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ CLASSES = len(COUNTS)
 
 @pytest.fixture
 def split(tmp_path):
-  """Images whose pixel is their number, of classes of very different sizes."""
+  """Images whose pixel is their index, in classes of very different sizes."""
   labels = np.repeat(np.arange(CLASSES), COUNTS)
   images = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1)
   np.savez(tmp_path / "a.npz", images=images, labels=labels)
@@ -29,13 +29,13 @@ def test_each_class_is_drawn_equally_often(split):
   labels = np.concatenate([make(split).at(i)["label"] for i in range(50)])
   counts = np.bincount(labels)
   assert counts.sum() == 400 and np.abs(counts - 100).max() <= 2
-  # In every stretch, not only on the whole.
+  # In every range of positions, not only in total.
   for start in range(0, 400, 80):
     part = np.bincount(labels[start : start + 80], minlength=CLASSES)
     assert np.abs(part - 20).max() <= 3
 
 
-def test_a_class_goes_through_its_examples_before_it_repeats_one(split):
+def test_a_class_repeats_no_example_before_all_are_used(split):
   made, labels = make(split), split.labels()
   drawn = np.concatenate([made.indices(step) for step in range(60)])
   for label, count in enumerate(COUNTS):
@@ -45,7 +45,7 @@ def test_a_class_goes_through_its_examples_before_it_repeats_one(split):
 
 
 def test_any_step_is_found_at_once(split):
-  """A run that resumes sees what it would have seen."""
+  """A resumed run draws the same examples."""
   straight, resumed = make(split), make(split)
   whole = [straight.at(step) for step in range(40)]
   for step in (37, 5, 20):
@@ -109,15 +109,15 @@ def test_sets_are_drawn_for_each_of_their_classes(tmp_path):
   assert drawn[:, 1].sum() >= 98
 
 
-def test_what_cannot_be_balanced_is_refused(split, tmp_path):
+def test_unsupported_balancing_is_refused(split, tmp_path):
   with pytest.raises(
     ValueError, match=r"unknown data\.sampling 'balance'; did"
   ):
     make(split, sampling="balance")
   sources = ((1.0, "npz", split.name, "train"),)
   mixed = data.open_dataset(config("mixture", sources=sources), "train")
-  with pytest.raises(ValueError, match="whose weights decide"):
+  with pytest.raises(ValueError, match="draws examples by its"):
     make(mixed)
   numbers = config("npz", split.name, labels="numbers")
-  with pytest.raises(ValueError, match="which have no classes"):
+  with pytest.raises(ValueError, match="so there are no classes"):
     make(data.open_dataset(numbers, "train"))

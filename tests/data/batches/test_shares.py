@@ -29,13 +29,13 @@ def expected(split):
 
 
 def rows_of(process, processes, size):
-  """The share of a process, as even as it goes."""
+  """The rows of a process, divided as evenly as possible."""
   ends = [size * i // processes for i in range(processes + 1)]
   return slice(ends[process], ends[process + 1])
 
 
 def seen(dataset, *, processes, batch_size, seed, steps):
-  """What all processes read, each opening its own rows."""
+  """The examples that all processes read; each opens its own rows."""
   found = collections.Counter()
   for process in range(processes):
     batches = data.make_batches(
@@ -85,7 +85,7 @@ def test_shares_are_the_evaluation_split_once(source, processes):
 @pytest.mark.parametrize("processes", [1, 2, 3, 8])
 def test_shares_are_the_training_split_once_an_epoch(source, processes):
   dataset = data.open_dataset(source, "train")
-  # 23 batches of 8 are 8 whole epochs; batches straddle those between.
+  # 23 batches of 8 are 8 epochs; some batches contain two epochs.
   found = seen(dataset, processes=processes, batch_size=8, seed=3, steps=23)
   assert found == collections.Counter(
     {each: 8 * count for each, count in expected("train").items()}
@@ -111,7 +111,7 @@ def test_the_order_of_reading_does_not_matter(source):
   assert dataset.read([]) == []
 
 
-def test_other_processes_can_have_it(source):
+def test_a_data_set_can_be_sent_to_other_processes(source):
   dataset = data.open_dataset(source, "train[5:]")
   again = pickle.loads(cloudpickle.dumps(dataset))
   indices = [17, 0, 3]

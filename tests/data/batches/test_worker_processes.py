@@ -19,7 +19,7 @@ LAYOUT = {"image": ((5, 3, 2), "uint8"), "label": ((5,), "int32")}
 
 
 def fill(step, rows, batch):
-  """Row r of batch s is full of 10 s + r."""
+  """Row r of batch s is filled with 10 s + r."""
   values = 10 * step + np.arange(5)[rows]
   batch["image"][rows] = values[:, None, None]
   batch["label"][rows] = values
@@ -58,7 +58,7 @@ def gone(pids, seconds=60):
 
 @pytest.fixture(autouse=True)
 def by_value():
-  """Pickles the functions of this file whole, as those of a user's script."""
+  """Pickles the functions of this file by value, as for a user's script."""
   cloudpickle = importlib.import_module("cloudpickle")
   cloudpickle.register_pickle_by_value(sys.modules[__name__])
   yield
@@ -119,7 +119,7 @@ def test_errors_that_cannot_be_sent_come_as_text():
 
 
 def test_a_killed_worker_is_replaced(caplog):
-  """By one that makes the same batches; also those that were under way."""
+  """The new worker makes the same batches, also those in progress."""
   made = filled(fill, number=2, stop=12)
   found = [next(made)[0]["label"].tolist()]
   victims = children()
@@ -154,7 +154,7 @@ def test_a_worker_that_is_killed_again_and_again_is_an_error():
   assert not children()
 
 
-def test_a_job_that_is_told_to_stop_may_finish_its_step():
+def test_workers_survive_a_stop_signal_until_the_step_ends():
   made = filled(fill, stop=10**3)
   next(made)
   for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
@@ -191,7 +191,7 @@ def test_a_worker_that_cannot_start_is_an_error(capfd):
 @pytest.mark.parametrize("leave", ["close", "forget", "error"])
 def test_leaving_early_ends_the_workers(leave):
   made = filled(fill, stop=10**6)
-  assert not children()  # none before the first is asked for
+  assert not children()  # no worker before the first request
   next(made)
   pids = children()
   assert len(pids) == 1
@@ -227,9 +227,7 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_no_worker_outlives_the_program_and_none_runs_its_main(
-  number, tmp_path
-):
+def test_workers_end_with_the_program_and_do_not_run_its_main(number, tmp_path):
   """The script has no `if __name__ == "__main__"`."""
   script = tmp_path / "script.py"
   script.write_text(textwrap.dedent(SCRIPT))

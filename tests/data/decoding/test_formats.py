@@ -54,7 +54,7 @@ def test_postscript_runs_no_ghostscript(tmp_path, monkeypatch):
   assert not ran.exists()
 
 
-def test_words_for_what_is_met():
+def test_formats_are_described():
   for content, words in (
     (b"", "0 bytes that begin with nothing"),
     (b"hello", "5 bytes that begin with 68 65"),

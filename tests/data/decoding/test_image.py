@@ -222,7 +222,7 @@ def test_resampled_decoding_is_resampling_the_decoded(kind, call, monkeypatch):
 def test_reduced_decoding_shows_the_same_place_more_smoothly(
   orientation, method
 ):
-  """A ramp: what is shown can be read off the values."""
+  """A ramp: the values show the position."""
   ramp = np.add.outer(np.arange(400), np.arange(640)) / 1040 * 255
   exif = Image.Exif()
   exif[0x0112] = orientation
@@ -244,7 +244,7 @@ def test_reduced_decoding_shows_the_same_place_more_smoothly(
 
 
 def test_reduced_decoding_averages_where_sampling_aliases():
-  """Stripes of 1 pixel: their mean is right, and what sampling shows is not."""
+  """Stripes of 1 pixel: the mean is correct, sampling gives an alias."""
   stripes = np.zeros((64, 512), np.uint8)
   stripes[:, ::2] = 200
   encoded = encode(Image.fromarray(stripes), "JPEG", quality=100)

@@ -1,3 +1,5 @@
+"""Lists of image files in folders."""
+
 import pytest
 from PIL import Image
 
@@ -5,7 +7,7 @@ from jaxvision import data
 from jaxvision.data.decoding import image_files
 
 
-def test_folders_are_looked_into(tmp_path):
+def test_folders_are_searched_recursively(tmp_path):
   for name in ("b/2.PNG", "b/1.jpg", "a/deep/3.webp", "a/notes.txt"):
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +38,7 @@ def test_hidden_files_below_a_folder_are_left_out(tmp_path):
     path.relative_to(tmp_path) for path in image_files.list_images([tmp_path])
   ]
   assert [path.as_posix() for path in found] == ["a/1.jpg", "b.png"]
-  # What is named is meant, also below a hidden folder.
+  # A path that the user names is included, also below a hidden folder.
   hidden = tmp_path / ".ipynb_checkpoints"
   assert image_files.list_images([hidden]) == [hidden / "1.jpg"]
   assert image_files.list_images([tmp_path / ".2.png"]) == [tmp_path / ".2.png"]

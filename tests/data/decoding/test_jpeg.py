@@ -134,7 +134,7 @@ def test_bytes_between_segments_and_after_rows_are_no_error():
   np.testing.assert_array_equal(decode(padded), decode(encoded))
 
 
-def test_what_cannot_be_decoded_is_none():
+def test_an_undecodable_file_is_none():
   encoded = encode(picture(40, 30))
   tables = encoded.index(b"\xff\xc4")
   length = int.from_bytes(encoded[tables + 2 : tables + 4])

@@ -20,7 +20,7 @@ NUMBER = 12  # images that are fine
 
 @pytest.fixture(autouse=True)
 def no_hang():
-  """What waits for a pipe would wait for ever."""
+  """A reader that waits for a pipe would wait forever."""
 
   def stop(number, frame):
     raise TimeoutError("it hangs")
@@ -107,7 +107,7 @@ def test_the_limit_of_the_config_is_that_of_the_run(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device"])
-def test_what_is_no_regular_file_is_not_read(kind, tmp_path):
+def test_a_special_file_is_not_read(kind, tmp_path):
   path = tmp_path / "x.jpg"
   with contextlib.ExitStack() as stack:
     if kind == "pipe":

@@ -49,7 +49,7 @@ def test_numbers_of_all_types_are_read(kind, order):
 
 @pytest.mark.filterwarnings("ignore:.*had too many entries")
 @pytest.mark.parametrize("kind", [1, 2, 7, 99])
-def test_what_is_no_number_is_upright(kind):
+def test_an_orientation_that_is_not_a_number_is_upright(kind):
   assert_is_pillows(jpeg(exif(6, kind=kind, prefixes=1)), turned=False)
   assert_is_pillows(jpeg(exif(6, count=2, prefixes=1)), turned=True)
 
@@ -149,7 +149,7 @@ def test_damage_is_upright():
 
 
 @pytest.mark.parametrize("stated", range(1, 9))
-def test_upright_undoes_what_pillow_undoes(stated):
+def test_upright_equals_exif_transpose_of_pillow(stated):
   stored = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
   image = Image.fromarray(stored)
   image.getexif()[0x0112] = stated

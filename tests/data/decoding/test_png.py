@@ -11,7 +11,7 @@ ENCODED = image_files.encode(image_files.PICTURE, "PNG")
 TEXT = image_files.chunk(b"tEXt", b"Comment\0hello")
 
 
-def test_a_header_says_what_is_stored():
+def test_the_header_describes_the_stored_pixels():
   header = png.read_header(ENCODED)
   assert (header.height, header.width) == (48, 64)
   assert header.whole and not header.grey and header.bare is ENCODED
@@ -21,7 +21,7 @@ def test_a_header_says_what_is_stored():
 
 
 @pytest.mark.parametrize("at_end", [False, True])
-def test_what_surrounds_the_pixels_is_left_out(at_end):
+def test_other_chunks_are_left_out(at_end):
   longer = image_files.with_chunks(ENCODED, TEXT, TEXT, at_end=at_end)
   header = png.read_header(longer + b"more")
   assert header.bare == ENCODED and header.whole
@@ -69,7 +69,7 @@ def test_without_a_header_it_is_unreadable():
       decoding.decode(content, channels=3)
 
 
-def test_what_is_too_short_for_its_size_is_unreadable():
+def test_too_little_data_for_the_size_is_unreadable():
   for depth, colour in ((1, 0), (8, 2), (16, 6), (8, 3)):
     encoded = image_files.png(9000, 9000, depth=depth, colour=colour)
     with pytest.raises(decoding.UnreadableImage, match="too few for 9000x9000"):

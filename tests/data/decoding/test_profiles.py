@@ -42,7 +42,7 @@ def test_whole_profiles_and_none_are_not_broken(kind):
   # A profile has the time in it, and all test processes need the same names.
   ids=["cut", "longer", "header", "noise", "other"],
 )
-def test_what_is_no_profile_is_broken(kind, profile):
+def test_an_invalid_profile_is_broken(kind, profile):
   assert profiles.is_broken(with_profile(kind, profile))
 
 
@@ -76,6 +76,6 @@ def test_parts_of_a_profile_in_jpeg_are_all_needed():
     assert profiles.is_broken(encoded) == broken
 
 
-def test_what_is_no_image_has_no_profile():
+def test_a_file_that_is_not_an_image_has_no_profile():
   for content in (b"", b"x" * 100, b"\x89PNG\r\n\x1a\n", b"II*\0\0\0\0\0"):
     assert not profiles.is_broken(content)

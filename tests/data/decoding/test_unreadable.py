@@ -38,7 +38,7 @@ for line in status.read_text().splitlines() if status.exists() else ():
 
 
 def decode_all(folder):
-  """{name: [result of 3 channels, of 1]}, and what was printed beside them."""
+  """{name: [result for 3 channels, for 1]}, and the other printed output."""
   done = subprocess.run(
     [sys.executable, "-c", _DECODE, folder],
     capture_output=True,
@@ -176,7 +176,7 @@ def test_the_limit_is_kept_by_every_decoder(kind):
 
 @pytest.mark.parametrize("shape", [(1, 60000), (60000, 1)])
 def test_a_thread_is_not_made_a_sheet(shape):
-  """Its shorter side of 1 would become 256, and the other one 15 million."""
+  """The shorter side of 1 would become 256, and the other side 15 million."""
   image = np.zeros((*shape, 3), np.uint8)
   resize = host.make_host_transform(("resize_small(5000)",))
   with pytest.raises(decoding.UnreadableImage, match=r"1x60000|60000x1"):
@@ -201,7 +201,7 @@ def test_a_thread_is_not_made_a_sheet(shape):
     MemoryError(),
   ],
 )
-def test_whatever_a_codec_raises_is_unreadable(error, monkeypatch):
+def test_any_error_of_a_codec_means_unreadable(error, monkeypatch):
   def fail(*arguments, **options):
     raise error
 
@@ -225,7 +225,7 @@ def test_an_interruption_is_none(monkeypatch):
 
 
 def damaged(kind):
-  """Fine pixels with metadata that readers of EXIF fail on."""
+  """Valid pixels with metadata that readers of EXIF cannot parse."""
   wrong = b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x12\0\x03"
   if kind == "JPEG":
     return image_files.with_segments(
@@ -266,7 +266,7 @@ def test_broken_metadata_do_no_harm(kind, capfd):
 
 
 def test_strips_that_are_missing_are_no_black_rows():
-  """Pillow paints them black."""
+  """Pillow fills them with black."""
   encoded = image_files.numbers_as_tiff(np.zeros((4, 4), np.uint8), bits=8)
   taller = encoded.replace(
     struct.pack("<HHII", 257, 4, 1, 4), struct.pack("<HHII", 257, 4, 1, 40)

@@ -23,7 +23,7 @@ def files(tmp_path):
 
 
 class Builder:
-  """Counts how often it is asked."""
+  """Counts its calls."""
 
   def __init__(self):
     self.calls = 0
@@ -94,7 +94,7 @@ def test_data_that_move_keep_their_index(files, tmp_path):
   assert build.calls == 1
 
 
-def test_what_changed_just_now_is_not_kept(files):
+def test_an_index_of_a_just_modified_file_is_not_cached(files):
   build = Builder()
   os.utime(files[0])
   load(files, build)

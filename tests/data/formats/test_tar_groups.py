@@ -81,7 +81,7 @@ def shard(tmp_path):
 
 
 def ends(path):
-  """Where each member and the archive end."""
+  """The ends of each member and of the archive."""
   with tarfile.open(path) as archive:
     return [member.offset for member in archive][1:]
 
@@ -99,7 +99,7 @@ def test_a_cut_file_is_an_error(shard):
   assert len(read(shard)) == 3
 
 
-def test_damage_in_the_middle_does_not_pass_for_the_end(shard):
+def test_damage_in_the_middle_is_not_taken_for_the_end(shard):
   content = bytearray(shard.read_bytes())
   content[ends(shard)[1] + 150] ^= 0x40  # in the checksum of a header
   shard.write_bytes(content)
@@ -142,7 +142,7 @@ def test_a_member_that_comes_twice_is_refused(tmp_path, names):
 
 
 def header(content, **changes):
-  """The first header of a tar file with other fields, its checksum right."""
+  """The first header of a tar file with other fields and a correct checksum."""
   fields = {"size": (124, 12), "type": (156, 1)}
   block = bytearray(content[:512])
   for name, value in changes.items():
@@ -164,14 +164,14 @@ def header(content, **changes):
     {"type": b"x", "size": b"77777777777"},  # a pax header of 8 GiB
   ],
 )
-def test_headers_that_lie_are_refused(shard, changes):
+def test_wrong_headers_are_refused(shard, changes):
   shard.write_bytes(header(shard.read_bytes(), **changes))
   with pytest.raises(ValueError, match=r"shard\.tar .*copy the file again"):
     read(shard)
 
 
 @pytest.mark.parametrize("size", ["-512", "-1", "9" * 30])
-def test_sizes_of_pax_headers_that_lie_are_refused(tmp_path, size):
+def test_wrong_sizes_in_pax_headers_are_refused(tmp_path, size):
   path = tmp_path / "shard.tar"
   with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
     member = tarfile.TarInfo("1.jpg")

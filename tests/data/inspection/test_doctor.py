@@ -26,7 +26,7 @@ def write(folder, split, name, numbers, **size):
 
 @pytest.fixture
 def folder(tmp_path):
-  """Two classes in two splits, with which nothing is wrong."""
+  """Two classes in two splits, without problems."""
   for start, split in ((0, "train"), (100, "test")):
     write(tmp_path, split, "cat", range(start, start + 12))
     write(tmp_path, split, "dog", range(start + 20, start + 32))
@@ -34,14 +34,14 @@ def folder(tmp_path):
 
 
 def only(findings):
-  """The finding beside the note about the speed."""
+  """The only finding besides the note about the speed."""
   *others, speed = findings
   assert "images/s" in speed.text and speed.severity == "note"
   (found,) = others
   return found
 
 
-def test_a_healthy_data_set_has_but_a_speed(folder):
+def test_a_valid_data_set_has_only_the_note_about_the_speed(folder):
   (speed,) = diagnose(folder)
   assert "48 images of typically 48x64 pixels" in speed.text
   assert speed.remedy == ""
@@ -141,7 +141,7 @@ def prepared_config(data_dir):
   return data.Source(kind="tfds", name="mnist", data_dir=data_dir)
 
 
-def test_what_is_not_there_or_damaged_is_one_error(tmp_path):
+def test_missing_or_damaged_data_are_one_error(tmp_path):
   (missing,) = data.diagnose(prepared_config(tmp_path), channels=1)
   assert missing.severity == "error"
   assert "jaxvision data prepare mnist --source=FOLDER" in missing.text

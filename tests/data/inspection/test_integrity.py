@@ -33,7 +33,7 @@ def shard(directory, number):
   return directory / name
 
 
-def test_nothing_is_wrong_with_what_was_just_made(directory):
+def test_new_data_have_no_findings(directory):
   assert check(directory) == []
 
 
@@ -64,7 +64,9 @@ def test_shards_of_another_size(directory):
   assert f"{shard(directory, 0).name} has 2 records, not 1" in found.text
 
 
-def test_tfrecord_without_an_index_and_what_is_unfinished(directory):
+def test_a_tfrecord_without_an_index_and_an_unfinished_folder_are_noted(
+  directory,
+):
   as_tfrecord(directory)
   unfinished = directory.with_name("5.2.0.unfinished")
   unfinished.mkdir()

@@ -56,7 +56,7 @@ def test_archives_that_are_cut_off(archive, size):
     list(archives.members(archive))
 
 
-def test_what_is_no_archive(tmp_path):
+def test_a_file_that_is_not_an_archive_is_an_error(tmp_path):
   path = tmp_path / "page.tar"
   path.write_bytes(b"<html>not found</html>" * 100)
   with pytest.raises(ValueError, match="is not a complete tar archive"):
@@ -124,7 +124,7 @@ def test_compressed_files_with_damage(tmp_path, place):
   assert [each.name for each in tmp_path.iterdir()] == ["a.tar.gz"]
 
 
-def test_what_is_called_compressed_and_ends_in_its_header(tmp_path):
+def test_a_file_cut_in_its_gzip_header_is_an_error(tmp_path):
   path = tmp_path / "a.tar.gz"
   for content in (b"\x1f\x8b", b"\x1f\x8b\x08\xff" + b"\0" * 20, b"\x1f\x8bzz"):
     path.write_bytes(content)

@@ -95,7 +95,7 @@ data.prepare("imagenet2012", source=sys.argv[1], data_dir=sys.argv[2],
 """
 
 
-def test_a_killed_preparation_goes_on(small_imagenet, source, tmp_path):
+def test_a_killed_preparation_is_resumed(small_imagenet, source, tmp_path):
   whole = files(prepare("imagenet2012", source, tmp_path / "whole"))
   arguments = [str(source), str(tmp_path / "killed"), "6"]
   command = [sys.executable, "-c", _KILLED, *arguments]
@@ -107,7 +107,9 @@ def test_a_killed_preparation_goes_on(small_imagenet, source, tmp_path):
   assert rows["imagenet2012"].directory is None
   finished = sorted((directory / "5.1.0.unfinished/result").glob("*-of-00005"))
   before = {path.name: path.stat().st_mtime_ns for path in finished}
-  assert len(before) == 3  # with 1, 2 and 2; half of the next was written
+  assert (
+    len(before) == 3
+  )  # with 1, 2 and 2 examples; half of the next was written
   made = prepare("imagenet2012", source, tmp_path / "killed")
   assert files(made) == whole
   assert {n: (made / n).stat().st_mtime_ns for n in before} == before
@@ -121,7 +123,7 @@ def test_a_killed_preparation_goes_on(small_imagenet, source, tmp_path):
     ({"source": "less"}, "different train"),
   ],
 )
-def test_going_on_needs_the_same_source_and_options(
+def test_resuming_needs_the_same_source_and_options(
   change, message, source, tmp_path, monkeypatch
 ):
   published_archives.imagenet(source)
@@ -187,7 +189,7 @@ def test_splits_without_images_are_left_out_on_request(source, tmp_path):
     prepare("imagenet2012", folder, tmp_path / "nothing")
 
 
-def test_a_terminal_shows_how_far_it_is(source, tmp_path, monkeypatch):
+def test_a_terminal_shows_the_progress(source, tmp_path, monkeypatch):
   class Terminal(io.StringIO):
     def isatty(self):
       return True

@@ -34,7 +34,7 @@ def test_jpeg_stays_byte_for_byte():
     ("GIF", "L", "was GIF"),
   ],
 )
-def test_what_is_no_common_jpeg_is_encoded_again(kind, mode, reason):
+def test_an_uncommon_jpeg_is_encoded_again(kind, mode, reason):
   content = published_archives.encoded(PICTURE.convert(mode), kind)
   made, why = encoding.make_encoder("jpeg")(content)
   assert why == reason
@@ -45,7 +45,7 @@ def test_what_is_no_common_jpeg_is_encoded_again(kind, mode, reason):
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", JPEG[:400]])
-def test_what_cannot_be_read_is_an_error(content):
+def test_an_unreadable_image_is_an_error(content):
   with pytest.raises(data.UnreadableImage):
     encoding.make_encoder("jpeg")(content)
 

@@ -15,7 +15,7 @@ from jaxvision import data
 from jaxvision.data import preparation
 from jaxvision.data.sources import prepared
 
-# name -> what writes it, and its classes
+# name -> the function that writes it, and its classes
 PUBLISHED = {
   "cifar10": (published_archives.cifar, 10),
   "cifar100": (functools.partial(published_archives.cifar, classes=100), 100),
@@ -77,7 +77,7 @@ def test_fewer_images_than_were_published_must_be_allowed(
   assert not (tmp_path / full / recipe.version).exists()
 
 
-def test_what_is_there_stays_but_not_with_other_options(source, tmp_path):
+def test_existing_data_are_kept_and_other_options_are_refused(source, tmp_path):
   published_archives.idx(source)
   directory = prepare("mnist", source, tmp_path)
   before = files(directory)
@@ -143,12 +143,12 @@ def test_pickles_are_refused(pickled, itself, source, tmp_path):
     (("digits", "x"), "included in scikit-learn"),
   ],
 )
-def test_wrong_calls_say_what_to_do(arguments, message, tmp_path):
+def test_wrong_calls_are_explained(arguments, message, tmp_path):
   with pytest.raises(ValueError, match=message):
     prepare(*arguments, tmp_path)
 
 
-def test_images_that_are_not_what_they_seem_are_encoded_again(
+def test_images_with_a_wrong_extension_are_encoded_again(
   source, tmp_path, caplog
 ):
   picture = published_archives.picture(7)

@@ -78,7 +78,7 @@ def test_records_have_image_label_and_name(tmp_path):
     assert example["file_name"] == [source.ids([index])[0].encode()]
 
 
-def test_what_is_there_is_not_written_again(tmp_path):
+def test_existing_shards_are_not_written_again(tmp_path):
   planned = plan(tmp_path, list(range(10)))
   before = write(planned)
   planned[1].path.unlink()

@@ -105,7 +105,7 @@ def break_with_mixed_splits(path):
     (break_with_mixed_splits, r"mixes splits \(train\) with"),
   ],
 )
-def test_broken_folders_say_what_is_wrong(folder, damage, message):
+def test_broken_folders_are_explained(folder, damage, message):
   damage(folder)
   with pytest.raises(ValueError, match=message):
     open_folder(folder)
@@ -134,7 +134,7 @@ def test_accents_in_two_forms_are_one_class(tmp_path):
 
 @pytest.fixture
 def settled(folder):
-  """The folder as it was long ago: its list of files is kept."""
+  """The folder with old modification times, so that its index is stored."""
   for path in folder.iterdir():
     os.utime(path, ns=(10**18, 10**18))
   return folder
@@ -201,14 +201,14 @@ def test_one_index_serves_a_folder_under_any_path(settled, tmp_path):
   ]
 
 
-def test_a_file_that_vanished_is_an_error_of_reading(settled):
+def test_a_removed_file_is_an_error_of_reading(settled):
   dataset = open_folder(settled)
   pathlib.Path(dataset.ids([7])[0]).unlink()
   with pytest.raises(FileNotFoundError):
     dataset.read([6, 7])
 
 
-def test_files_that_are_no_images_are_left_out_and_said_once(folder, caplog):
+def test_other_files_are_skipped_with_one_warning(folder, caplog):
   folders._warn_once.cache_clear()
   for name in ("zebra/Thumbs.db", "zebra/notes.txt", "\u732b/b.TXT", "README"):
     (folder / name).write_bytes(b"x")
@@ -235,7 +235,7 @@ def test_all_problems_are_reported_at_once(folder):
 
 
 @pytest.mark.parametrize("target", ["loop.png", "nowhere", "/dev/zero"])
-def test_links_that_lead_to_no_file_are_unreadable_images(folder, target):
+def test_broken_links_are_unreadable_images(folder, target):
   os.symlink(target, folder / "zebra" / "loop.png")
   opened = open_folder(folder)
   assert opened.num_examples == 36

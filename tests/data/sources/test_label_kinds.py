@@ -74,7 +74,7 @@ WRITERS = (write_npz, write_folder, write_shards, write_function)
 
 
 def number_of(image):
-  """The number that a writer gave an image."""
+  """The number of an image, from its pixels."""
   if isinstance(image, bytes):
     return int(data.decode(image, channels=3)[0, 0, 0])
   return int(image.ravel()[0])
@@ -123,7 +123,7 @@ def test_workers_and_devices_see_the_same_labels(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["sets", "numbers"])
-def test_other_labels_are_other_data(kind, tmp_path):
+def test_changed_labels_are_changed_data(kind, tmp_path):
   source, records = write_npz(tmp_path, kind), []
   with np.load(source.name) as arrays:
     changed = dict(arrays)
@@ -163,7 +163,7 @@ def test_mixtures_join_classes_of_sets_and_refuse_other_numbers(tmp_path):
   assert mixed.labels().sum(axis=0).tolist() == [2, 4, 2]
   assert all(label.shape == (3,) for _, label in mixed.read(range(8)))
   numbers = config("mixture", sources=parts, labels="numbers")
-  with pytest.raises(ValueError, match="name them alike"):
+  with pytest.raises(ValueError, match="use the same names in"):
     data.open_dataset(numbers, "train")
 
 
@@ -271,7 +271,7 @@ def test_odd_json_is_refused(kind, content, message, tmp_path):
     data.open_dataset(source, "train")
 
 
-def test_a_function_must_return_the_labels_that_are_asked_for(tmp_path):
+def test_a_function_must_return_the_configured_labels(tmp_path):
   path = tmp_path / "own.py"
   path.write_text(
     "from jaxvision import data\n"
@@ -290,7 +290,7 @@ def test_prepared_data_sets_have_classes_only():
     data.open_dataset(config("tfds", "digits", labels="sets"), "train")
 
 
-def test_inspection_says_what_labels_are(tmp_path):
+def test_inspection_reports_the_kind_of_labels(tmp_path):
   (summary,) = data.inspect(
     write_npz(tmp_path, "sets"), splits=["train"], channels=1
   )

@@ -48,7 +48,7 @@ def test_labels_of_other_types_are_refused(arrays, message):
 
 
 @pytest.mark.parametrize("text", ["", "3.0", "true", "[1]", "nan", "a\nb"])
-def test_texts_that_are_no_labels_are_refused_with_their_place(text):
+def test_the_error_of_an_invalid_text_names_its_position(text):
   given = by_split(np.asarray(["a"]), np.asarray(["b", text]))
   unified = labels.unify(given, where="x")
   with pytest.raises(ValueError, match=r"validation 1: the label .*; expected"):
@@ -56,7 +56,7 @@ def test_texts_that_are_no_labels_are_refused_with_their_place(text):
 
 
 @pytest.mark.parametrize("largest", [30_000, 10**9, 2**62])
-def test_a_number_without_neighbours_is_refused_with_its_place(largest):
+def test_the_error_of_a_far_too_large_number_names_its_position(largest):
   numbers = by_split(np.arange(10), np.asarray([3, largest]))
   with pytest.raises(ValueError, match=rf"validation 1: the label {largest}"):
     labels.name_classes(numbers, locate=place)

@@ -11,7 +11,7 @@ from jaxvision import data
 
 
 def write(folder, name, labels, *, split="train", **arrays):
-  """An .npz whose images hold their numbers."""
+  """Writes an .npz whose pixels are the numbers of the images."""
   count = len(labels)
   numbers = np.arange(count, dtype=np.uint8).reshape(count, 1, 1, 1)
   arrays = {f"{split}_images": numbers, f"{split}_labels": labels, **arrays}
@@ -25,7 +25,7 @@ def mixed(*sources, **changes):
 
 @pytest.fixture
 def two(tmp_path):
-  """40 examples of a, b, c by three, 10 of c, d by one."""
+  """40 examples of a, b, c with weight 3, and 10 of c, d with weight 1."""
   first = write(tmp_path, "first", ["a", "b", "c", "a"] * 10)
   second = write(tmp_path, "second", ["d", "c"] * 5)
   return mixed((3.0, "npz", first, "train"), (1, "npz", second, "train"))
@@ -170,7 +170,7 @@ def test_sources_of_several_kinds(tmp_path):
     (((1, "nzp", "x", "train"),), "unknown data.kind 'nzp'; did you mean"),
   ],
 )
-def test_sources_that_are_none(sources, message):
+def test_invalid_sources_are_an_error(sources, message):
   with pytest.raises(ValueError, match=message):
     data.open_dataset(mixed(*sources), "train")
 
@@ -201,7 +201,7 @@ def test_equal_names_of_classes_of_one_source_are_refused(tmp_path):
     data.open_dataset(cut, "train")
 
 
-def test_numbers_beside_names_are_said(tmp_path, caplog):
+def test_mixed_numbers_and_names_give_a_warning(tmp_path, caplog):
   first = write(tmp_path, "first", ["a", "b"])
   second = write(tmp_path, "second", [0, 1])
   cut = mixed((1, "npz", first, "train"), (1, "npz", second, "train"))

@@ -93,7 +93,7 @@ def test_npz_with_splits_and_names(tmp_path):
     ({"class_names": np.asarray([{}])}, "not an .npz file of plain arrays"),
   ],
 )
-def test_broken_arrays_say_what_is_wrong(tmp_path, changes, message):
+def test_broken_arrays_are_explained(tmp_path, changes, message):
   arrays = {"images": IMAGES.astype(int), "labels": LABELS, **changes}
   path = write_npz(tmp_path, **arrays)
   with pytest.raises(ValueError, match=message):

@@ -75,7 +75,7 @@ def test_slices_are_stratified():
     ({"images": IMAGES[0, 0]}, r"shape \(4, 3\); expected"),
   ],
 )
-def test_what_is_no_pair_says_why(changes, message):
+def test_invalid_pairs_are_explained(changes, message):
   arguments = {"images": IMAGES, "labels": NUMBERS, **changes}
   with pytest.raises(ValueError, match=f"mine, split 'extra'.*{message}"):
     pairs.from_arrays(**arguments, name="mine", split="extra")

@@ -33,7 +33,7 @@ def test_missing_data_name_the_file_and_the_command(data_dir, name, message):
     data.open_dataset(config("tfds", name, data_dir=data_dir), "train")
 
 
-def test_our_own_data_set_names_our_own_command(tmp_path):
+def test_the_error_names_the_command_that_prepares_the_data_set(tmp_path):
   with pytest.raises(FileNotFoundError) as caught:
     data.open_dataset(config("tfds", "digits", data_dir=tmp_path), "train")
   assert str(tmp_path / "digits" / "VERSION") in str(caught.value)
@@ -68,7 +68,7 @@ def test_the_newest_version_is_taken(tmp_path):
   assert prepared.find("mnist:9.0.0", data_dir=tmp_path).version == "9.0.0"
 
 
-def test_list_shows_what_is_there_and_what_can_be_made(tmp_path):
+def test_list_shows_existing_and_preparable_datasets(tmp_path):
   write_info(tmp_path / "mnist" / "3.0.1")
   write_info(tmp_path / "c100" / "fine" / "1.0.0", file_format="parquet")
   (tmp_path / "downloads").mkdir()

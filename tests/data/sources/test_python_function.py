@@ -106,8 +106,8 @@ def test_a_function_of_a_package(tmp_path, monkeypatch):
     opened("shop.none:load")
 
 
-def test_worker_processes_get_what_a_file_returned(write):
-  """Other processes cannot import a module that is no package's."""
+def test_worker_processes_get_the_returned_source(write):
+  """Other processes cannot import the module by its name."""
   kind = write("""
     def load(name):
       return data.Dataset(
@@ -144,13 +144,13 @@ def test_worker_processes_get_what_a_file_returned(write):
     ("return np.zeros((1, 4, 4), int), [{}]", "labels that cannot be read"),
   ],
 )
-def test_other_results_say_what_was_expected(write, body, message):
+def test_other_results_are_explained(write, body, message):
   kind = write(f"def load(name):\n  {body}\n")
   with pytest.raises(ValueError, match=f"my_data.*{message}"):
     opened(kind)
 
 
-def test_files_and_functions_that_are_not_there(write, tmp_path):
+def test_missing_files_and_functions_are_errors(write, tmp_path):
   kind = write("def laod(name):\n  return None\n")
   with pytest.raises(ValueError, match=r"no function 'load'; it has .*laod"):
     opened(kind)

@@ -33,7 +33,7 @@ def test_resolve_reads_the_slicing_syntax(expression, ranges):
     ("", "is not a split expression.*train \\(100\\), test \\(20\\)"),
   ],
 )
-def test_resolve_names_what_exists(expression, message):
+def test_resolve_lists_existing_names(expression, message):
   with pytest.raises(ValueError, match=message):
     splits.resolve(expression, sizes=SIZES)
 

@@ -124,7 +124,7 @@ def test_records_of_other_features_say_so(tmp_path, features, message):
 
 
 def damage(path, number, start=0, content=b"\xff" * 8):
-  """Overwrites a part of a record of a TFRecord file; lengths stay right."""
+  """Overwrites a part of a record of a TFRecord file; lengths stay correct."""
   whole, position = bytearray(path.read_bytes()), 0
   for _ in range(number):
     position += 16 + int.from_bytes(whole[position : position + 8], "little")

@@ -15,7 +15,7 @@ def opened(name, split="train", **changes):
 
 
 def shard(path, labels, *, extension="cls", first=0, image="png"):
-  """Image i has the i-th label, as the content of a file."""
+  """Writes a shard; image i has the i-th label as the content of a file."""
   path.parent.mkdir(parents=True, exist_ok=True)
   members = []
   for number, label in enumerate(labels):
@@ -144,11 +144,14 @@ def test_slices_are_stratified(tmp_path):
   [
     ([("1.cls", b"0")], r"0\.tar, example '1' has 0 images among .*'cls'"),
     ([("1.png", b""), ("1.jpg", b""), ("1.cls", b"0")], "has 2 images"),
-    ([("1.png", b""), ("1.cls", b"caf\xe9")], "no UTF-8 text .*write it as"),
-    ([("1.png", b""), ("1.json", b'{"label": "\xe9"}')], "no UTF-8 text"),
+    (
+      [("1.png", b""), ("1.cls", b"caf\xe9")],
+      "is not UTF-8 text .*write it",
+    ),
+    ([("1.png", b""), ("1.json", b'{"label": "\xe9"}')], "is not UTF-8 text"),
     ([("1.png", b"")], r"no label among its files \['png'\]; expected \.cls"),
     ([("1.png", b""), ("1.json", b"{")], r"example '1', \.json: Expecting"),
-    ([("1.png", b""), ("1.txt", b"\xff")], r"example '1', \.txt is no UTF-8"),
+    ([("1.png", b""), ("1.txt", b"\xff")], r"example '1', \.txt is not UTF-8"),
     (
       [("1.png", b""), ("1.cls", b"-1")],
       r"1\.png: the label is -1;",
@@ -156,7 +159,7 @@ def test_slices_are_stratified(tmp_path):
     ([], "contains no file"),
   ],
 )
-def test_broken_examples_say_what_is_wrong(tmp_path, members, message):
+def test_broken_examples_are_explained(tmp_path, members, message):
   write_tar(tmp_path / "0.tar", members)
   with pytest.raises(ValueError, match=message):
     opened(tmp_path)
@@ -193,7 +196,7 @@ def test_members_are_listed_once(tmp_path, monkeypatch):
 def test_numbers_or_names_is_one_decision_for_all_splits(
   tmp_path, odd_in, caplog
 ):
-  """Of numbers up to 10 and one word, each label keeps its own class."""
+  """With numbers up to 10 and one word, each label is a separate class."""
   texts = {"train": ["10", "2", "7"], "val": ["2", "10", "7"]}
   texts[odd_in] = [*texts[odd_in], "dog"]
   for split, labels in texts.items():
@@ -214,7 +217,9 @@ def test_numbers_or_names_is_one_decision_for_all_splits(
     *("nan", "a\nb", "x" * 2000, "a\x1b[31m"),
   ],
 )
-def test_what_is_no_label_is_refused_with_its_file(tmp_path, label, extension):
+def test_the_error_of_an_invalid_label_names_the_file(
+  tmp_path, label, extension
+):
   shard(tmp_path / "0.tar", ["dog", label, "cat"], extension=extension)
   with pytest.raises(ValueError, match=r"0\.tar.*001.*expected"):
     opened(tmp_path)
@@ -228,7 +233,7 @@ def test_what_is_no_label_is_refused_with_its_file(tmp_path, label, extension):
     *('{"label": NaN}', '{"label": ""}', '{"label": " "}', "[" * 100_000),
   ],
 )
-def test_json_that_is_no_label_is_refused_with_its_file(tmp_path, label):
+def test_the_error_of_an_invalid_json_label_names_the_file(tmp_path, label):
   shard(tmp_path / "0.tar", ["1", label], extension="json")
   with pytest.raises(ValueError, match=r"0\.tar, example '001', \.json"):
     opened(tmp_path)
@@ -262,7 +267,7 @@ def test_one_wrong_label_does_not_make_a_billion_classes(tmp_path, label):
     opened(tmp_path)
 
 
-def test_a_label_far_above_the_others_is_said(tmp_path, caplog):
+def test_a_label_far_above_the_others_gives_a_warning(tmp_path, caplog):
   shard(tmp_path / "0.tar", ["0", "5000", "1"])
   assert len(opened(tmp_path).class_names) == 5001
   assert "the largest label is 5000" in caplog.text and "001.png" in caplog.text
@@ -307,7 +312,7 @@ def test_shards_are_never_training_data_by_mistake(tmp_path, names, message):
     opened(tmp_path)
 
 
-def test_shards_of_several_names_are_said_to_be_training_data(tmp_path, caplog):
+def test_shards_of_several_names_give_a_warning(tmp_path, caplog):
   shard(tmp_path / "tr-0.tar", ["0"])
   shard(tmp_path / "te-0.tar", ["0"])
   assert opened(tmp_path).num_examples == 2

@@ -10,7 +10,7 @@ FEATURES = np.ones((4, 2), np.float32)
 LABELS = np.asarray([0, 1, 2, 2])
 
 
-def test_nothing_to_object_to():
+def test_valid_examples_pass():
   checks.check(FEATURES, LABELS, num_classes=3)
   checks.check_classes(LABELS, num_classes=3)
 
@@ -33,7 +33,7 @@ def test_nothing_to_object_to():
     (FEATURES * np.inf, LABELS, 3, "4 of 4 examples .*, the first in row 0"),
   ],
 )
-def test_objections(features, labels, num_classes, problem):
+def test_invalid_examples_are_errors(features, labels, num_classes, problem):
   with pytest.raises(ValueError, match=problem):
     checks.check(features, labels, num_classes=num_classes)
 

@@ -41,7 +41,7 @@ def _quadratic(features, labels, shrinkage):
 @pytest.mark.parametrize("shrinkage", [0.0, 0.3, 1.0, "ledoit_wolf"])
 @pytest.mark.parametrize("n", [90, 4000])
 def test_linear(shrinkage, n):
-  """Also where a class does not fit into one block."""
+  """Also if a class does not fit into one block."""
   features, labels = _examples(n)
   tree = discriminant.fit(features, labels, num_classes=3, shrinkage=shrinkage)
   np.testing.assert_allclose(
@@ -88,7 +88,7 @@ def test_quadratic(shrinkage):
   ],
 )
 def test_digits_from_raw_pixels(kind, shrinkage):
-  """With pixels that never change, or only in some of the classes."""
+  """Some pixels never change, or change only in some of the classes."""
   features, labels = datasets.load_digits(return_X_y=True)
   train, test = slice(0, 1400), slice(1400, None)
   tree = discriminant.fit(
@@ -167,7 +167,7 @@ def test_impossible_options(options, problem):
     discriminant.fit(features, labels, num_classes=3, **options)
 
 
-def test_features_that_are_no_numbers():
+def test_features_that_are_not_finite():
   features, labels = _examples()
   features[4, 1] = np.nan
   with pytest.raises(ValueError, match=r"1 of 90 examples .* in row 4"):

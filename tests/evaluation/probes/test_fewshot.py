@@ -9,7 +9,7 @@ from jaxvision.evaluation.probes import fewshot
 
 
 def _examples(n, d, k, seed=0):
-  """Classes around means of their own, features of several scales."""
+  """Classes around different means, with features of several scales."""
   rng = np.random.default_rng(seed)
   labels = np.arange(n) % k
   noise = rng.normal(size=(n, d))
@@ -56,8 +56,8 @@ def test_leave_one_out_chooses_as_ridge_cv(n, d):
   assert min(fewshot.STRENGTHS) < oracle.alpha_ < max(fewshot.STRENGTHS)
 
 
-def test_left_out_errors_are_those_of_leaving_out():
-  """The slow way: fit n times, with one example less each time."""
+def test_left_out_error_equals_that_of_n_fits():
+  """The oracle fits n times, each time without one example."""
   rng = np.random.default_rng(0)
   design = rng.normal(size=(12, 4))
   design -= design.mean(0)
@@ -92,7 +92,7 @@ def test_digits_from_raw_pixels():
 
 
 def test_constant_features_change_nothing():
-  """Their deviation is 0; ten thousand is not exact in thirds."""
+  """Their deviation is 0, although their mean has a rounding error."""
   features, labels = _examples(30, 5, 3)
   wider = np.hstack([features, np.full((30, 3), 1e4 / 3, np.float32)])
   tree = fewshot.fit(features, labels, num_classes=3)
@@ -169,7 +169,7 @@ def test_impossible_strength(strength):
     fewshot.fit(features, labels, num_classes=3, strength=strength)
 
 
-def test_features_that_are_no_numbers():
+def test_features_that_are_not_finite():
   features, labels = _examples(9, 2, 3)
   features[4, 1] = np.nan
   with pytest.raises(ValueError, match=r"1 of 9 examples .* in row 4"):

@@ -32,7 +32,7 @@ def _shares(features, labels, new, *, k, temperature=0.07):
 @pytest.mark.parametrize("devices", [1, 8])
 @pytest.mark.parametrize(("n", "k"), [(53, 20), (53, 1), (3, 3), (64, 64)])
 def test_shares_of_the_votes(devices, n, k):
-  """Also with fewer examples than devices, and where all of them vote."""
+  """Also with fewer examples than devices, and with votes of all examples."""
   features, labels = _examples(n, k=2)
   labels[:2] = 0, 1
   new, _ = _examples(11, seed=1)
@@ -46,7 +46,7 @@ def test_shares_of_the_votes(devices, n, k):
 
 @pytest.mark.parametrize("devices", [1, 8])
 def test_several_blocks(devices):
-  """Of examples on each device and of queries, the last ones not full."""
+  """Several blocks of examples and queries; the last blocks are not full."""
   features, labels = _examples(40_003)
   new, _ = _examples(270, seed=1)
   bank = knn.fit(features, labels, num_classes=5, k=7, mesh=_mesh(devices))
@@ -130,7 +130,7 @@ def test_impossible_options(options, problem):
     knn.fit(features, labels, **{"num_classes": 5, **options})
 
 
-def test_features_that_are_no_numbers():
+def test_features_that_are_not_finite():
   features, labels = _examples(30)
   features[7] = np.inf
   with pytest.raises(ValueError, match=r"1 of 30 examples .* in row 7"):

@@ -44,7 +44,7 @@ def test_equals_scikit_learn(n, d, strength):
 
 
 def test_two_classes():
-  """Two columns share the weight of scikit-learn's one: each has half."""
+  """scikit-learn has one column of weights; here two columns have half each."""
   features, labels = _examples(k=2)
   tree = logistic.fit(features, labels, num_classes=2, strength=1.0)
   expected = _oracle(features, labels, 0.5)
@@ -125,7 +125,7 @@ def test_impossible_strength():
     logistic.fit(features, labels, num_classes=4, strength=0)
 
 
-def test_features_that_are_no_numbers():
+def test_features_that_are_not_finite():
   features, labels = _examples()
   features[4, 1] = np.nan
   with pytest.raises(ValueError, match=r"1 of 120 examples .* in row 4"):

@@ -34,7 +34,7 @@ def _run(names, digits, devices=8):
 
 
 def _make_evaluator(names, parts, train=None):
-  """Of a tiny run, in order both times."""
+  """The evaluator of a tiny run; both splits are in order."""
   return probes.make_evaluator(
     names,
     parts.model,
@@ -65,11 +65,11 @@ def test_agrees_with_scikit_learn_on_raw_pixels(digits):
 
 
 @pytest.mark.parametrize("name", ["logistic", "qda"])
-def test_digits_are_told_apart(digits, name):
+def test_digits_are_classified(digits, name):
   assert _run([name], digits)[name]["top1"] > 0.9
 
 
-def test_visual_words_tell_digits_apart(digits):
+def test_visual_words_classify_digits(digits):
   name = "visual_words(num_words=40, patch=4, stride=1)"
   assert _run([name], digits)[name]["top1"] > 0.85
 

@@ -33,7 +33,7 @@ def _slow_patches(image, patch, stride):
 @pytest.mark.parametrize(("patch", "stride", "cells"), [(4, 1, 2), (3, 2, 3)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_counts_the_nearest_words(patch, stride, cells, channels):
-  """Also over several blocks of images, and where cells differ in size."""
+  """Also over several blocks of images, and with cells of different sizes."""
   rng = np.random.default_rng(0)
   images = rng.normal(size=(70, 8, 9, channels)).astype(np.float32)
   vocabulary = visual_words.fit(
@@ -55,15 +55,15 @@ def test_counts_the_nearest_words(patch, stride, cells, channels):
 def test_brightness_and_contrast_change_nothing(digits):
   images, _ = digits
   vocabulary = visual_words.fit(images[:200], num_words=20, patch=4, stride=1)
-  # Without even patches, where contrast is nothing but noise.
+  # Without uniform patches, whose contrast is only noise.
   noisy = images[:50] + np.random.default_rng(0).normal(size=(50, 8, 8, 1))
   found = visual_words.histograms(vocabulary, noisy)
   other = visual_words.histograms(vocabulary, 100 * noisy + 7)
   assert np.mean(np.abs(found - other) > 1e-6) < 0.01
 
 
-def test_digits_are_told_apart(digits):
-  """And better where words have places."""
+def test_digits_are_classified(digits):
+  """Cells improve the result, because words then have positions."""
   images, labels = digits
   train, test = slice(0, 900), slice(900, None)
   found = visual_words.fit(images[:200], num_words=40, patch=4, stride=1)
@@ -102,7 +102,7 @@ def test_impossible_options(digits, options, problem):
     visual_words.fit(digits[0][:10], **{"num_words": 5, **options})
 
 
-def test_images_that_are_none(digits):
+def test_invalid_images_are_an_error(digits):
   images = digits[0][:10].copy()
   with pytest.raises(ValueError, match=r"have shape \(10, 64\)"):
     visual_words.fit(images.reshape(10, -1))

@@ -1,4 +1,4 @@
-"""The benchmark of abandoned processes has two that train until one is gone."""
+"""In the benchmark of lost processes, two processes train until one ends."""
 
 import experiment_scripts
 import pytest

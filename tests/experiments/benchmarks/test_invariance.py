@@ -1,7 +1,7 @@
-"""The benchmark of invariance compares what it says, and finds no difference.
+"""The benchmark of invariance compares equal runs and finds no difference.
 
-Float tolerance is here 1e-5 of the largest number of an array after 4 steps,
-and 0.02 where the products are of bfloat16, whose numbers have 8 bits.
+The tolerance is 1e-5 of the largest number of an array after 4 steps, and 0.02
+for products in bfloat16, whose numbers have 8 bits.
 """
 
 import experiment_scripts
@@ -29,7 +29,7 @@ def test_differences_are_relative_to_the_largest_number_of_an_array(script):
   found = {"a": np.array([1.5, -4.0]), "b": np.array([2e-5, 0.0])}
   assert script.difference(found, expected) == 0.125
   del found["a"]
-  # Of what is nearly 0, as if its largest number were 1e-3.
+  # For numbers near 0, relative to 1e-3.
   assert script.difference(found, expected) == pytest.approx(0.02, rel=1e-3)
 
 
@@ -61,7 +61,7 @@ def test_every_case_is_the_run_that_it_is_compared_with(script, capsys):
     line.strip("| ").split(" | ") for line in lines if "|  |" not in line
   )
   assert script.CASES.keys() - found.keys() == {"remat blocks"}
-  # What bfloat16 itself changes is shown, and is no case of the same run.
+  # The change by bfloat16 is shown, but is not a case of the same run.
   del found["bfloat16"]
   for case, difference in found.items():
     tolerance = 0.02 if "bfloat16" in case else 1e-5

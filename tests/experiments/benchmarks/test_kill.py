@@ -1,6 +1,6 @@
-"""The benchmark of kills does what it plans, and notices what is not the same.
+"""The benchmark of kills follows its plan and detects any difference.
 
-Its whole, with two processes and two kills, is a slow test.
+The complete benchmark, with two processes and two kills, is a slow test.
 """
 
 import collections
@@ -50,9 +50,7 @@ def _run(folder, steps, *, fingerprint="f", loss=0.5):
     ([1, 2, 3], {"loss": 0.25}),
   ],
 )
-def test_what_is_lost_or_different_is_an_error(
-  script, tmp_path, steps, changed
-):
+def test_a_lost_or_different_step_is_an_error(script, tmp_path, steps, changed):
   whole = _run(tmp_path / "whole", [1, 2, 3])
   script.compare(_run(tmp_path / "same", [1, 2, 3]), whole, steps=3)
   hurt = _run(tmp_path / "hurt", steps, **changed)
@@ -68,7 +66,7 @@ def test_what_is_lost_or_different_is_an_error(
     ({"step": 40, "validation/top1": 1}, ["starting", "stepping"]),
   ],
 )
-def test_phases_are_known_by_what_is_on_disk(script, tmp_path, last, phases):
+def test_phases_are_recognised_from_files(script, tmp_path, last, phases):
   lines = [{"step": 1, "train/loss": 2}, last]
   text = "".join(json.dumps(line) + "\n" for line in lines)
   (tmp_path / "metrics.jsonl").write_text(text + '{"step": 4')

@@ -1,4 +1,4 @@
-"""The benchmark of models: what it measures, in turns, and what it prints."""
+"""The benchmark of models: its measurements in turns, and its output."""
 
 import functools
 import importlib
@@ -147,7 +147,7 @@ def test_lax_is_the_same_convolution(ours):
   )
 
 
-def test_engines_take_turns(rounds, fake_jobs):
+def test_engines_alternate(rounds, fake_jobs):
   make, log = fake_jobs
   first, second = rounds.measure(
     make(first=3, second=5), rounds=2, block_seconds=2.0

@@ -1,4 +1,4 @@
-"""The benchmark of preparing prepares what it says."""
+"""The benchmark of preparation measures all variants."""
 
 import pathlib
 import subprocess

@@ -70,7 +70,7 @@ def test_a_template_is_filled_as_python_writes_it():
     lambda: sweeps.grid(1, 2, 1),
   ],
 )
-def test_what_is_no_axis_is_refused(make):
+def test_invalid_axes_are_an_error(make):
   with pytest.raises(ValueError, match=r"must be|lower bound|at least one"):
     make()
 
@@ -106,6 +106,6 @@ def test_numbers_of_numpy_become_those_of_python():
     (lambda: sweeps.seeds(2.5), "the number of seeds is 2.5; it must be"),
   ],
 )
-def test_what_is_no_axis_is_refused_in_words(make, message):
+def test_invalid_axes_are_explained(make, message):
   with pytest.raises(ValueError, match=message):
     make()

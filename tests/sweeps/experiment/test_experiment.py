@@ -49,12 +49,12 @@ def test_a_file_defines_an_experiment(tmp_path):
     ),
   ],
 )
-def test_a_key_or_value_that_the_config_does_not_take(tmp_path, space, message):
+def test_a_key_or_value_that_the_config_rejects(tmp_path, space, message):
   with pytest.raises(ValueError, match=message):
     sweeps.load(_write(tmp_path, space))
 
 
-def test_what_is_missing_is_named(tmp_path):
+def test_a_missing_part_is_named(tmp_path):
   with pytest.raises(ValueError, match="OBJECTIVE is None; it is required"):
     sweeps.load(_write(tmp_path, OBJECTIVE=None))
   with pytest.raises(FileNotFoundError, match="no experiment"):

@@ -35,7 +35,7 @@ def test_a_number_is_better_than_none():
   assert objective.best(aim, [math.nan, 3.0, 2.0]) == 2.0
 
 
-def test_what_was_not_measured_or_is_no_number_is_an_error():
+def test_a_missing_metric_or_nan_is_an_error():
   with pytest.raises(ValueError, match="did you mean 'validation/top1'"):
     objective.value(sweeps.maximize("validaton/top1"), _LINES)
   with pytest.raises(ValueError, match="loss is nan"):

@@ -14,7 +14,7 @@ _RULES = sweeps.halving(2, first=0.25)  # rungs at 250 and 500
 
 
 def _survivors(values, *, rules=_RULES, aim=_AIM, progress=250):
-  """The values of the runs that survive a rung that all have reached."""
+  """The values of the runs that survive a rung that all runs have reached."""
   curves = [{progress: value} for value in values]
   return [
     value
@@ -86,7 +86,7 @@ def test_a_run_is_judged_once_for_each_rung_it_passes():
   }
 
 
-def test_rivals_count_where_they_reached_the_rung_and_not_later():
+def test_other_runs_are_compared_at_the_rung():
   late = [{100: 0.0, 300: 1.0, 700: 9.0}] * 2
   assert pruning.survives(_RULES, _AIM, {260: 5.0}, late)
   short = [{100: 9.0}] * 4

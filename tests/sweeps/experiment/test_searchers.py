@@ -21,7 +21,7 @@ def _plan(searcher, draws=4, space=_SPACE, **options):
 
 
 @pytest.mark.parametrize("searcher", ["random", "quasi_random"])
-def test_each_draw_meets_all_that_is_crossed(searcher):
+def test_each_draw_is_combined_with_all_crossed_values(searcher):
   plan = _plan(searcher)
   assert len(plan) == 4 * 2 * 3
   for draw in range(4):
@@ -71,7 +71,7 @@ def test_the_seeds_of_a_tpe_point_follow_the_first_of_them():
   assert plan[4].picks == {"train.batch_size": 64, "seed": 1}
 
 
-def test_text_shows_overrides_and_what_is_not_known_yet():
+def test_text_shows_overrides_and_undrawn_values():
   shown = searchers.text(_SPACE, _plan("random")[0])
   assert shown.startswith(f"--config.{_RATE}=0.")
   assert shown.endswith("--config.train.batch_size=32  --config.seed=0")

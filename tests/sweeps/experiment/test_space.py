@@ -29,7 +29,7 @@ _SPACE = {
 }
 
 
-def test_crossings_are_the_product_of_what_is_listed_and_no_more():
+def test_crossings_are_the_product_of_the_listed_values():
   found = list(space.crossings(_SPACE))
   assert len(found) == 2 * (1 + 2)
   assert {
@@ -48,7 +48,7 @@ def test_a_drawn_choice_is_crossed_only_where_everything_is():
     list(space.crossings(_SPACE, everything=True))
 
 
-def test_what_is_drawn_is_named_after_the_labels_it_depends_on():
+def test_drawn_values_are_named_after_their_labels():
   assert list(space.drawn(_SPACE)) == [
     "optimizer=sgd/optimizer.options.momentum",
     "data.device_transforms.alpha",

@@ -14,7 +14,7 @@ _GRID = {sweep_cases.RATE: sweeps.grid(0.1, 0.2, 0.3)}
 
 @pytest.fixture
 def open_study(tmp_path):
-  """() -> the study, opened by one more worker."""
+  """() -> the study, opened by another worker."""
 
   def open_one(space=_GRID, **options):
     return sweep_cases.open_sweep(

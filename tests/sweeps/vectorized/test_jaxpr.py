@@ -1,4 +1,4 @@
-"""Programs that differ in numbers are one, to rounding; others are not."""
+"""Programs that differ only in numbers become one, equal up to rounding."""
 
 import flax.linen as nn
 import jax
@@ -17,7 +17,7 @@ def _programs(make, settings, *arguments):
 
 
 def _together(make, settings, *arguments):
-  """Results of all, from one program, each on the same arguments."""
+  """The results of all programs, from one program with the same arguments."""
   lifted = jaxpr.lift(_programs(make, settings, *arguments))
   flat = jax.tree.leaves(arguments)
   found = jax.jit(
@@ -37,7 +37,7 @@ def _assert_same(make, settings, *arguments, rtol=1e-6):
 
 def test_numbers_that_python_uses_first_come_out_right():
   def make(rate):
-    # Compared, inverted, put to a power: as Python floats are.
+    # The Python floats are compared, inverted and raised to a power.
     if not 0 < rate < 1:
       raise ValueError
     return lambda x: (1 - rate) * x + rate**0.5 / (1 / rate)
@@ -45,7 +45,7 @@ def test_numbers_that_python_uses_first_come_out_right():
   _assert_same(make, [0.1, 0.25, 0.9], _X)
 
 
-def test_only_what_differs_becomes_an_argument():
+def test_only_differing_constants_become_arguments():
   make = lambda rate: lambda x: rate * x + 3.0 * x  # noqa: E731
   numbers, _ = _together(make, [0.1, 0.2], _X)
   assert [each.tolist() for each in numbers] == [
@@ -64,7 +64,7 @@ def test_numbers_inside_calls_and_in_arrays_are_found():
   _assert_same(make, [0.5, -0.5, 0.0], _X)
 
 
-def test_seeds_draw_what_they_draw_alone():
+def test_seeds_draw_the_same_values_in_a_stack():
   def make(seed):
     return lambda: jax.random.normal(jax.random.key(seed), (5,))
 

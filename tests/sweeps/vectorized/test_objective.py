@@ -1,4 +1,4 @@
-"""What a sweep is after is measured by its runs, or said to be missing."""
+"""The runs of a sweep must measure its objective; otherwise it is an error."""
 
 import pytest
 import sweep_cases
@@ -23,7 +23,7 @@ def _experiment(folder, metric, space=None, **overrides):
   )
 
 
-def test_all_that_a_run_writes_may_be_the_objective(tmp_path):
+def test_every_written_metric_may_be_the_objective(tmp_path):
   """The oracle is metrics.jsonl of a run that has all kinds of metrics."""
   overrides = {
     "ema.decay": 0.9,
@@ -55,13 +55,13 @@ def test_all_that_a_run_writes_may_be_the_objective(tmp_path):
     ("validation/lda/top1", {}, "unknown metric 'validation/lda/top1'"),
   ],
 )
-def test_what_is_not_measured_is_refused(tmp_path, metric, overrides, message):
+def test_an_unmeasured_metric_is_refused(tmp_path, metric, overrides, message):
   with pytest.raises(ValueError, match=message) as refused:
     vectorized.check_objective(_experiment(tmp_path, metric, **overrides))
   assert "correct OBJECTIVE" in str(refused.value)
 
 
-def test_every_trial_must_measure_it(tmp_path):
+def test_every_trial_must_measure_the_objective(tmp_path):
   space = {"ema.decay": sweeps.grid(0.9, 0.0)}
   with pytest.raises(ValueError, match="unknown metric 'validation_ema/top1'"):
     vectorized.check_objective(
@@ -73,7 +73,9 @@ def test_every_trial_must_measure_it(tmp_path):
   )
 
 
-def test_data_that_no_trial_can_open_are_said_before_the_first_run(tmp_path):
+def test_data_that_no_trial_can_open_are_an_error_before_the_first_run(
+  tmp_path,
+):
   missing = {"data.name": sweeps.grid("no.npz", "none.npz")}
   with pytest.raises(OSError, match=r"no(ne)?\.npz"):
     vectorized.check_objective(

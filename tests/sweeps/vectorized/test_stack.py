@@ -1,4 +1,4 @@
-"""Runs that share a program are what they would be alone."""
+"""Runs that share a program give the same results as alone."""
 
 import json
 import signal
@@ -26,7 +26,7 @@ _BASE = {
   "checkpoint.best": "validation_ema/top1",
 }
 _MIXED = ("random_crop(padding=1)", "random_mixup({})")
-# All in which trials may differ and still share a program.
+# All numbers in which trials of one program may differ.
 _NUMBERS = [
   {
     "seed": seed,
@@ -76,7 +76,7 @@ def _params(workdir):
 
 
 def _assert_same(one, other):
-  """Both runs have the same parameters and measured the same, to rounding."""
+  """Both runs have equal parameters and metrics, up to rounding."""
   for a, b in zip(_params(one), _params(other), strict=True):
     np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
   rows = [
@@ -152,7 +152,7 @@ def test_devices_share_the_runs(recipe, tmp_path):
   _assert_same(workdirs[4], _alone(recipe, tmp_path / "alone", overrides[4]))
 
 
-def test_who_ends_early_leaves_and_the_others_go_on(recipe, tmp_path):
+def test_a_pruned_member_leaves_and_the_others_continue(recipe, tmp_path):
   overrides = _overrides(_NUMBERS)
   seen = []
 
@@ -171,7 +171,7 @@ def test_who_ends_early_leaves_and_the_others_go_on(recipe, tmp_path):
   _assert_same(workdirs[2], _alone(recipe, tmp_path / "alone", overrides[2]))
 
 
-def test_who_diverges_leaves_and_says_where(recipe, tmp_path):
+def test_a_diverged_member_leaves_and_reports_its_step(recipe, tmp_path):
   settings = [{"optimizer.learning_rate": rate} for rate in (0.1, 1e30)]
   overrides = _overrides(settings, **{"optimizer.name": "sgd"})
   (first, _), outcomes = _together(recipe, tmp_path, overrides)
@@ -181,7 +181,7 @@ def test_who_diverges_leaves_and_says_where(recipe, tmp_path):
 
 
 def test_a_state_that_is_not_finite_is_found_at_its_place(recipe):
-  """A NaN in one row of the moving average, which no loss shows."""
+  """A NaN in one row of the moving average does not affect any loss."""
   program, state = stack.make_program(_trials(recipe, 3))
   first, *rest = jax.tree.leaves(state.ema)
   first = first.at[(1, *(0,) * (first.ndim - 1))].set(np.nan)
@@ -192,7 +192,7 @@ def test_a_state_that_is_not_finite_is_found_at_its_place(recipe):
 
 
 def test_trials_that_stay_keep_their_states_and_numbers(recipe):
-  """A program of some of them goes on as the program of all does."""
+  """A program of some trials continues like the program of all trials."""
   program, state = stack.make_program(_trials(recipe, 4))
   state, _ = program.step(state, range(2))
   kept, few = program.keep(state, [1, 3])
@@ -258,7 +258,7 @@ def test_preempted_each_trial_is_resumed_alone(recipe, tmp_path):
   _assert_same(workdir, _alone(recipe, tmp_path / "alone", overrides[1]))
 
 
-def test_what_cannot_be_shared_is_left_to_run_alone(recipe, tmp_path, caplog):
+def test_trials_that_cannot_share_a_stack_run_alone(recipe, tmp_path, caplog):
   settings = [
     {"seed": 0},
     {"seed": 1},
@@ -278,7 +278,7 @@ def test_what_cannot_be_shared_is_left_to_run_alone(recipe, tmp_path, caplog):
   assert "unknown optimizer 'no such'" in caplog.text
 
 
-def test_without_memory_for_all_each_is_run_alone(recipe, tmp_path):
+def test_after_an_out_of_memory_error_each_trial_runs_alone(recipe, tmp_path):
   def no_memory(told):
     raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 

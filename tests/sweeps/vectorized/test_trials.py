@@ -1,4 +1,4 @@
-"""A trial's run says how it went, whatever becomes of it."""
+"""A run of a trial returns its outcome, also if the run fails."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from jaxvision.training.loop import train_loop
 
 @pytest.fixture
 def run(tmp_path):
-  """Runs a tiny trial with overrides, watched."""
+  """Runs a tiny trial with overrides and a callback."""
   tiny_runs.write_data(tmp_path)
   tiny_runs.load_config(tmp_path)
 
@@ -30,7 +30,7 @@ def run(tmp_path):
 
 
 def _raising(error):
-  """A watch that raises an error in the middle of the training."""
+  """A callback that raises an error in the middle of the training."""
 
   def watch(*_):
     raise error
@@ -38,7 +38,7 @@ def _raising(error):
   return watch
 
 
-def test_a_run_that_is_watched_to_its_end_is_complete(run):
+def test_a_run_with_a_callback_completes(run):
   seen = []
 
   def watch(step, total, values):
@@ -50,20 +50,20 @@ def test_a_run_that_is_watched_to_its_end_is_complete(run):
   assert "validation/top1" in seen[0][2]
 
 
-def test_who_watches_can_end_it(run, tmp_path):
+def test_the_callback_can_end_a_run(run, tmp_path):
   outcome = run(lambda step, *_: "slow" if step == 4 else "")
   assert outcome == sweeps.Outcome("pruned", "slow")
   text = (tmp_path / "run" / "result.json").read_text()
   assert '"status": "ended early: slow"' in text and '"step": 4' in text
 
 
-def test_a_loss_that_is_no_number_is_a_failure(run):
+def test_a_nan_loss_is_a_failure(run):
   outcome = run(optimizer__learning_rate=1e30, optimizer__name="sgd")
   assert outcome.state == "failed"
   assert outcome.reason.startswith("diverged: stopped at step ")
 
 
-def test_a_config_that_does_not_go_together_is_a_failure(run):
+def test_an_inconsistent_config_is_a_failure(run):
   outcome = run(model__name="resnet18", model__options__depth=3)
   assert outcome.state == "failed"
   assert "depth" in outcome.reason
@@ -80,7 +80,7 @@ def test_a_config_that_does_not_go_together_is_a_failure(run):
     (KeyError("name"), "KeyError: 'name'"),
   ],
 )
-def test_what_it_failed_of_is_said(run, error, reason):
+def test_a_failure_states_its_reason(run, error, reason):
   assert run(_raising(error)) == sweeps.Outcome("failed", reason)
 
 
@@ -92,6 +92,6 @@ def test_what_it_failed_of_is_said(run, error, reason):
     OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
   ],
 )
-def test_what_is_no_trials_fault_is_raised(run, error):
+def test_errors_outside_a_trial_are_raised(run, error):
   with pytest.raises(type(error)):
     run(_raising(error))

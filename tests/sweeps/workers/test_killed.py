@@ -25,7 +25,7 @@ def kills():
 
 @pytest.fixture
 def storage(request):
-  """The URL of a storage: SQLite in the folder, or a real PostgreSQL."""
+  """The URL of a storage: SQLite in the folder or a PostgreSQL server."""
   if request.param == "sqlite":
     yield ""
     return
@@ -37,7 +37,7 @@ def storage(request):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("storage", ["sqlite", "postgresql"], indirect=True)
-def test_every_trial_finishes_once_whoever_is_killed(kills, tmp_path, storage):
+def test_every_trial_finishes_once_despite_kills(kills, tmp_path, storage):
   tiny_runs.write_data(tmp_path)
   tiny_runs.load_config(tmp_path)
   recipe = str(tmp_path / "recipe.py")

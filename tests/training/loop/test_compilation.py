@@ -1,4 +1,4 @@
-"""Tests of compilation: the compiled step and what it is fed."""
+"""Tests of compilation: the compiled step and its feed."""
 
 import jax
 import numpy as np
@@ -43,8 +43,8 @@ def _train(parts, step, feed):
 
 
 @pytest.mark.parametrize("placement", ["device", "device_in_blocks"])
-def test_where_the_data_are_makes_no_difference(folder, placement):
-  """To rounding: the programs differ."""
+def test_the_placement_of_the_data_does_not_matter(folder, placement):
+  """Equal up to rounding, because the programs differ."""
   expected, losses = _train(*_compile(folder, "host")[:3])
   state, found = _train(*_compile(folder, placement)[:3])
   np.testing.assert_allclose(found, losses, rtol=1e-5)
@@ -93,7 +93,7 @@ def test_batches_are_split_over_the_devices(folder):
 
 
 def test_the_line_up_names_the_examples_of_the_batches(folder):
-  """The same examples as batches that the host makes."""
+  """The examples are the same as in batches of the host."""
   parts, _, feed, _ = _compile(folder, "device")
   resident = parts.batches["train"].resident()
   _, host_feed = _compile(folder, "host")[1:3]
@@ -104,7 +104,7 @@ def test_the_line_up_names_the_examples_of_the_batches(folder):
 
 @pytest.mark.parametrize("placement", ["device", "device_in_blocks"])
 def test_line_ups_follow_each_other(folder, monkeypatch, placement):
-  """Short ones, of 4 or 3 steps, make the same training."""
+  """Short line-ups, of 4 or 3 steps, give the same training."""
   expected, losses = _train(*_compile(folder, placement)[:3])
   monkeypatch.setattr(feed, "_LINE_UP_STEPS", 4)
   found, found_losses = _train(*_compile(folder, placement)[:3])

@@ -1,4 +1,4 @@
-"""What is measured while a run goes on, on eight virtual devices."""
+"""The evaluations during a run, on eight virtual devices."""
 
 import jax
 import numpy as np
@@ -33,7 +33,7 @@ _PROBES = ("knn(k=3)", "pixels/lda(shrinkage=0.5)")
 
 @pytest.fixture(scope="module")
 def blobs(tmp_path_factory):
-  """64 images (4, 4, 1) of 4 classes in turn, bright in a row of their own."""
+  """64 images (4, 4, 1) of 4 classes; each class has a different bright row."""
   images = np.random.default_rng(0).integers(0, 200, (64, 4, 4, 1))
   labels = np.arange(64) % 4
   images[np.arange(64), labels] += 55
@@ -69,7 +69,7 @@ def test_probes_are_logged_at_each_evaluation(tmp_path, blobs):
   key = "validation/pixels/lda(shrinkage=0.5)/top1"
   lda = {line["step"]: line[key] for line in lines if key in line}
   assert list(lda) == [2, 4]
-  # Pixels do not change; and they tell these classes apart.
+  # Pixels do not change, and they separate these classes.
   assert lda[2] == lda[4] > 0.5
   assert all(
     "validation/knn(k=3)/top1" in line for line in lines if key in line
@@ -84,7 +84,7 @@ def test_probes_see_the_average_and_the_whole_training_split(blobs):
     blobs, evaluate__probes=_PROBES, ema__decay=0.5, model__options={}
   )
   state = parts.init()
-  # Another average than the parameters: the probes must see the first.
+  # The average differs from the parameters: probes must use the average.
   state = state.replace(ema=jax.tree.map(lambda a: -a, state.ema))
   measured = {name: measure(state) for name, measure in measures.items()}
   alone = probes.make_evaluator(
@@ -104,7 +104,7 @@ def test_probes_see_the_average_and_the_whole_training_split(blobs):
 
 
 @pytest.mark.parametrize("placement", ["host", "device"])
-def test_what_was_warmed_up_is_not_compiled_again(blobs, placement, compiled):
+def test_evaluators_compile_only_in_warm_up(blobs, placement, compiled):
   parts, _ = _measures(blobs, ema__decay=0.5, data__placement=placement)
   found = evaluators.make_evaluators(parts)
   state = parts.init()
@@ -122,7 +122,7 @@ def test_without_probes_it_is_classification_alone(blobs):
   assert measures.keys() == {"validation"}
 
 
-def test_an_unknown_probe_is_told_before_anything_is_trained(tmp_path, blobs):
+def test_an_unknown_probe_is_an_error_before_the_training(tmp_path, blobs):
   with pytest.raises(ValueError, match=r"unknown probe 'kmn'.*knn"):
     training.train(
       spawned.recipe("digits.py:mlp"),

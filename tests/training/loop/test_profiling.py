@@ -1,4 +1,4 @@
-"""Traces of steps that do little."""
+"""Traces of steps without computation."""
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +14,14 @@ def test_steps_as_text():
 @pytest.mark.parametrize(
   "text", ["10:15", "steps=15:10", "steps=5:5", "steps=a:b", ""]
 )
-def test_what_names_no_steps(text):
+def test_text_without_a_range_of_steps_is_an_error(text):
   with pytest.raises(ValueError, match="--profile steps=10:15"):
     profiling.parse(text)
 
 
 @pytest.fixture
 def traces(monkeypatch):
-  """What was asked of the profiler."""
+  """The calls of the profiler."""
   asked = []
   monkeypatch.setattr(jax.profiler, "start_trace", lambda _: asked.append("on"))
   monkeypatch.setattr(jax.profiler, "stop_trace", lambda: asked.append("off"))
@@ -29,7 +29,7 @@ def traces(monkeypatch):
 
 
 def _run(asked, folder, *, first, block, calls, steps):
-  """Takes steps; notes the first of each call between what is asked."""
+  """Takes steps; records the first step of each call among the calls."""
 
   def step(state, batch):
     asked.append(int(state))

@@ -1,4 +1,4 @@
-"""The loop on stacks of several runs, with steps that compute nothing.
+"""The loop on stacks of several runs, with steps without computation.
 
 The state is a tuple of (name of a member, steps that it has taken), so a state
 or a sum that reaches a wrong member is visible.
@@ -19,7 +19,7 @@ TIMES = {
 
 
 class World:
-  """A stack whose members note what is written and saved, by name."""
+  """A stack whose members record their lines and checkpoints, by name."""
 
   def __init__(self, names=NAMES, *, total=6, every=None, **options):
     self.names, self.total = names, total
@@ -157,7 +157,7 @@ def test_each_member_has_its_own_lines():
 
 
 def test_a_member_that_diverges_leaves_alone():
-  """Its place stays in the arrays, and is read no more."""
+  """Its place stays in the arrays and is no longer read."""
   world = World(value=lambda n, s: np.nan if n == "b" and s >= 3 else 1.0)
   world.loop()
   assert [line["step"] for line in world.lines["b"]] == [1, 2]
@@ -215,7 +215,7 @@ def test_a_stack_that_all_have_left_takes_no_more_steps():
   assert world.step == 3 and world.evaluated == []
 
 
-def test_a_stack_saves_seldom_but_at_its_end():
+def test_a_stack_saves_rarely_and_at_its_end():
   world = World(
     "ab",
     every={"checkpoint": 1, "evaluate": 1},
@@ -270,7 +270,7 @@ def test_the_best_is_the_largest_or_the_smallest(sign, expected):
   assert (record["step"], record["value"]) == best
 
 
-def test_a_single_run_does_not_say_that_it_is_alone():
+def test_a_single_run_does_not_log_runs_together():
   world = World("a", total=2)
   world.loop()
   assert not any("runs_together" in line for line in world.lines["a"])

@@ -1,4 +1,4 @@
-"""The clock of the loop, by a clock that the tests turn."""
+"""The clock of the loop, with a simulated time."""
 
 import statistics
 
@@ -44,7 +44,7 @@ def test_speeds_of_a_line(now, block):
   )
 
 
-def test_a_line_forgets_the_one_before(now):
+def test_a_line_does_not_depend_on_the_previous_line(now):
   clock = timing.start_clock(0)
   for step, _ in timing.timed(_feed(now, [1.0, 9.0], 1), clock):
     if step == 2:
@@ -62,7 +62,7 @@ def test_a_line_forgets_the_one_before(now):
   assert "mfu" not in third
 
 
-def test_what_is_skipped_slows_nothing(now):
+def test_skipped_time_does_not_lower_the_throughput(now):
   clock = timing.start_clock(0)
   for _ in timing.timed(_feed(now, [0.0, 0.0], 1), clock):
     now[0] += 1.0
@@ -74,7 +74,7 @@ def test_what_is_skipped_slows_nothing(now):
 
 
 @pytest.mark.parametrize("count", [1, 2, 19, 20, 21, 100])
-def test_percentiles_are_the_least_that_so_many_do_not_exceed(now, count):
+def test_percentiles_are_the_smallest_sufficient_values(now, count):
   clock = timing.start_clock(0)
   clock["seconds"] = [float(x) for x in reversed(range(count))]
   found = timing.values(count, clock, batch_size=1, peak=None)
@@ -96,7 +96,7 @@ def test_runs_of_a_stack_share_the_time(now):
 
 
 def test_goodput_does_not_count_lost_work(now):
-  """10 s of steps are saved, 5 more lost, and it stood still for 100."""
+  """10 s of steps are saved, 5 s are lost, and the downtime is 100 s."""
   record = train_loop.empty_record()
   began = now[0]
   clock = timing.start_clock(0)
@@ -123,7 +123,7 @@ def test_goodput_does_not_count_lost_work(now):
 
 @pytest.mark.parametrize("began", [1005.0, 941.5, None])
 def test_goodput_is_not_known_when_the_clock_was_set_back(now, began):
-  """60 s were spent by a clock that only goes forward."""
+  """A monotonic clock has counted 60 s."""
   spent = dict.fromkeys(timing.KINDS, 0.0) | {"steps": 50.0, "saving": 10.0}
   assert now[0] == 1000.0
   summary = timing.summary(spent, began)
@@ -132,7 +132,7 @@ def test_goodput_is_not_known_when_the_clock_was_set_back(now, began):
   assert timing.goodput(spent, began) is None
 
 
-def test_a_clock_that_is_kept_right_may_move_a_little(now):
+def test_a_synchronised_clock_may_move_slightly(now):
   spent = dict.fromkeys(timing.KINDS, 0.0) | {"steps": 50.0, "saving": 10.0}
   summary = timing.summary(spent, now[0] - 59.5)
   assert summary["goodput"] == pytest.approx(50 / 60)

@@ -1,7 +1,7 @@
-"""Tests of jaxvision.training.loop.train_loop with steps that compute nothing.
+"""Tests of jaxvision.training.loop.train_loop, without computation in steps.
 
-What a step measures is a `Measured`, which notes when it is read; so the order
-in which the loop sends, reads, evaluates and saves can be compared.
+The sums of a step are of the type `Measured`, which records its reads. So the
+order in which the loop sends, reads, evaluates and saves can be compared.
 """
 
 import copy
@@ -36,7 +36,7 @@ class Measured:
 
 
 class World:
-  """A run whose every event is noted, in order."""
+  """A run that records all events in order."""
 
   def __init__(self, *, total=6, block=1, every=None, **options):
     self.events, self.lines, self.saves = [], [], []
@@ -78,7 +78,7 @@ class World:
     assert not options
 
   def loop(self, record=None):
-    """The final state; raises what has ended the run."""
+    """Returns the final state; raises the error that ended the run."""
     self.record = train_loop.empty_record() if record is None else record
     member = train_loop.Member(
       record=self.record,
@@ -186,7 +186,7 @@ def test_lines_are_means_over_the_steps_since_the_last(block):
 
 @pytest.mark.parametrize("log", [1, 2, 3, 4, 5])
 def test_steps_of_one_call_have_lines_of_their_own(log):
-  """Their speed is that of the call, and stands in its last line."""
+  """Their speed is that of the call, and is in its last line."""
   world = World(total=8, block=4, every={"log": log})
   world.loop()
   steps = [step for step in range(1, 9) if step % log == 0 or step == 8]
@@ -198,7 +198,7 @@ def test_steps_of_one_call_have_lines_of_their_own(log):
   assert with_speeds == [call[-1] for call in calls if call]
 
 
-def test_the_last_steps_are_written_though_the_window_is_not_full():
+def test_the_last_steps_are_written_although_the_window_is_not_full():
   world = World(total=5, every={"log": 2})
   world.loop()
   assert [line["step"] for line in world.lines] == [2, 4, 5]
@@ -238,7 +238,7 @@ def test_a_loss_that_is_not_finite_is_found_before_the_save():
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("stops", [False, True])
 def test_a_state_that_is_not_finite_is_neither_evaluated_nor_saved(last, stops):
-  """Every loss is finite: the last update makes it, or it is hidden."""
+  """Every loss is finite: the last update makes the NaN, or no loss uses it."""
   bad = 6 if last else 4
   world = World(
     scores=[0.5] * 6,
@@ -257,8 +257,8 @@ def test_a_state_that_is_not_finite_is_neither_evaluated_nor_saved(last, stops):
 @pytest.mark.parametrize(
   ("what", "good"), [({"losses": 5}, 3), ({"norms": 5}, 4)]
 )
-def test_divergence_says_which_checkpoints_are_good(what, good):
-  """A loss that is not finite is that of the state before the step."""
+def test_divergence_names_the_good_checkpoints(what, good):
+  """A loss that is not finite belongs to the state before the step."""
   (name, at), *_ = what.items()
   bad = {name: lambda step: np.nan if step == at else 1.0}
   world = World(**bad)
@@ -267,8 +267,10 @@ def test_divergence_says_which_checkpoints_are_good(what, good):
   assert error.value.good == good
 
 
-def test_an_evaluation_that_overflows_is_said_and_never_the_best(caplog):
-  """Running averages may be too young to normalise by: the run goes on."""
+def test_an_overflowing_evaluation_gives_a_warning_and_is_never_the_best(
+  caplog,
+):
+  """Running averages may be inexact at the start, so the run continues."""
   world = World(total=3, scores=[np.nan, 0.2, np.nan], every={"evaluate": 1})
   world.loop()
   assert "step 1: validation/top1 is not finite" in caplog.text
@@ -277,7 +279,7 @@ def test_an_evaluation_that_overflows_is_said_and_never_the_best(caplog):
   ]
 
 
-def test_asked_to_stop_it_saves_waits_and_says_so():
+def test_a_stop_request_saves_waits_and_reports():
   world = World(stop_when=lambda world: ("send", 2) in world.events)
   with pytest.raises(train_loop.Preempted, match="saved at step 2"):
     world.loop()
@@ -293,8 +295,8 @@ def test_asked_to_stop_at_the_last_step_it_ends():
 
 
 @pytest.mark.parametrize("question", range(1, 14))
-def test_whenever_it_is_asked_it_saves_once_before_it_stops(question):
-  """The answer changes between any two questions of the loop."""
+def test_a_stop_request_saves_once_at_any_time(question):
+  """The stop request may become true between any two checks of the loop."""
   asked = []
 
   def stop_when(world):
@@ -325,7 +327,7 @@ def test_evaluations_are_compiled_after_the_first_step_of_a_start(first):
   assert len(world.of("warm")) == 1
 
 
-def test_compiling_is_time_of_starting_and_of_no_step():
+def test_compilation_counts_as_starting_time():
   world = World(total=2, warm_up=lambda state: time.sleep(0.5))
   world.loop()
   assert world.record["spent"]["starting"] >= 0.5
@@ -381,7 +383,7 @@ def test_a_new_best_is_saved_though_no_save_is_due():
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
 def test_a_resumed_run_writes_the_lines_of_one_that_was_not_stopped(stop):
-  """Also where the stop falls between two lines of the log."""
+  """Also if the stop is between two lines of the log."""
   options = {
     "scores": [0.1, 0.9, 0.2, 0.3, 0.9, 0.4],
     "every": {"log": 3, "evaluate": 2},
@@ -402,7 +404,7 @@ def test_a_resumed_run_writes_the_lines_of_one_that_was_not_stopped(stop):
   assert second.of("send")[0] == ("send", stop + 1)
 
 
-def test_the_time_of_a_resumed_run_goes_on():
+def test_the_time_of_a_resumed_run_continues():
   world = World(total=2)
   world.loop(train_loop.empty_record() | {"seconds": 100.0})
   assert all(100 <= line["seconds"] < 160 for line in world.lines)
@@ -425,8 +427,8 @@ def test_a_run_asked_to_stop_before_its_first_step_does_nothing():
 
 @pytest.mark.parametrize("total", [4, 2])
 @pytest.mark.parametrize("left", ["once", "twice"])
-def test_an_evaluation_that_was_left_is_made_up_for(total, left):
-  """Also the last one; the lines, and what is the best, are the same."""
+def test_an_interrupted_evaluation_is_repeated(total, left):
+  """Also the last evaluation; the lines and the best step are the same."""
   options = {"scores": [0.5, 0.9, 0.2, 0.3], "every": {"evaluate": 2}}
   whole = World(total=total, **options)
   whole.loop()
@@ -450,7 +452,7 @@ def test_an_evaluation_that_was_left_is_made_up_for(total, left):
   assert last.record["best"] == whole.record["best"]
 
 
-def test_the_time_is_spent_on_something():
+def test_all_time_has_a_use():
   world = World(total=4, scores=[0.5] * 4, every={"evaluate": 2})
   record = train_loop.empty_record()
   started = time.monotonic()
@@ -471,7 +473,7 @@ def test_goodput_counts_from_the_first_start_on():
   assert world.lines[-1]["goodput"] == pytest.approx(0.5, abs=0.01)
 
 
-def test_what_a_step_costs_in_checkpoints_is_written(monkeypatch):
+def test_checkpoint_seconds_per_step_are_logged(monkeypatch):
   now = [0.0]
   monkeypatch.setattr(time, "monotonic", lambda: now[0])
 

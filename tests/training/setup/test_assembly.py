@@ -1,4 +1,4 @@
-"""Tests of assembly: what a config names, and early errors."""
+"""Tests of the parts of a config, and of early errors."""
 
 import dataclasses
 import re
@@ -108,12 +108,12 @@ def test_durations_are_converted_once(folder, overrides, expected):
   assert {name: found[name] for name in expected} == expected
 
 
-def test_a_run_of_no_step(folder):
+def test_a_run_without_a_step_is_an_error(folder):
   with pytest.raises(ValueError, match="'0 epochs' is less than a step"):
     tiny_runs.prepare(folder, train__duration="0 epochs")
 
 
-def test_evaluation_may_have_a_batch_size_of_its_own(folder):
+def test_evaluation_may_have_another_batch_size(folder):
   parts = tiny_runs.prepare(folder, evaluate__batch_size=8)
   assert parts.batches["validation"].batch_size == 8
   assert parts.batches["train"].batch_size == 16
@@ -126,7 +126,7 @@ def test_the_training_split_is_needed(folder):
 
 
 def test_splits_share_their_classes(folder, monkeypatch):
-  """As two folders, train/ and validation/, may have other directories."""
+  """Two folders, train/ and validation/, may have different directories."""
   real = data.open_dataset
 
   def open_dataset(data_config, split):
@@ -142,7 +142,7 @@ def test_splits_share_their_classes(folder, monkeypatch):
     setup.open_splits(tiny_runs.load_config(folder))
 
 
-# override -> what the message must contain
+# override -> text that the message must contain
 _MISTAKES = {
   "model__name=mpl": "unknown model 'mpl'; did you mean 'mlp'",
   "model__options__hiden=(3,)": "did you mean 'hidden'",
@@ -193,7 +193,7 @@ def test_evaluation_is_checked_without_a_split_to_evaluate(folder):
     )
 
 
-def test_penalties_are_tried_too(folder, compiled):
+def test_penalties_are_checked_too(folder, compiled):
   count = len(compiled)
   with pytest.raises(
     ValueError, match=r"loss\.penalty_on: '\.\*kernl' matches"
@@ -211,7 +211,7 @@ def test_preparing_compiles_nothing(folder, compiled):
 @pytest.mark.parametrize(
   "best", ["", "validation/f1_macro", "validation_ema/top1"]
 )
-def test_what_may_be_best(folder, best):
+def test_metrics_that_may_select_the_best_checkpoint(folder, best):
   parts = tiny_runs.prepare(folder, ema__decay=0.9, checkpoint__best=best)
   assert parts.best == ((best, 1) if best else None)
 

@@ -1,4 +1,4 @@
-"""Tests of checks: what does not go together is said at once."""
+"""Tests of the checks: an inconsistent config is an error at the start."""
 
 import jax
 import pytest
@@ -40,13 +40,13 @@ def test_a_config_that_fits_the_mesh_is_accepted(folder):
     ({"data__placement": "devise"}, "data.placement 'devise'; did you mean"),
   ],
 )
-def test_what_does_not_fit_is_explained(folder, overrides, message):
+def test_an_inconsistent_config_is_an_error(folder, overrides, message):
   with pytest.raises(ValueError, match=message):
     _check(folder, **overrides)
 
 
 def test_a_state_larger_than_the_memory_is_refused(tmp_path):
-  """Two layers of a billion units: 4e18 bytes, of whatever machine."""
+  """Two layers of a billion units need 4e18 bytes: too much for any machine."""
   tiny_runs.write_data(tmp_path)
   for hidden in ((10**9,) * 2, (2**31 - 1,) * 3):
     with pytest.raises(ValueError, match=r"GiB on each device, which has"):

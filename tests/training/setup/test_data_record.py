@@ -1,4 +1,4 @@
-"""The data of a run are compared with those that it began with."""
+"""The data of a run are compared with the data at its start."""
 
 import dataclasses
 import json
@@ -97,7 +97,7 @@ def remove_a_shard(source):
 
 
 def other_records(source):
-  """As many, of the same sizes, under the same names."""
+  """The same number of other records, with equal sizes and names."""
   (shard,) = source.glob("zoo/1.0.0/zoo-train*-00000-of-*")
   images = [written_sources.png(150 + n) for n in range(8)]
   content = [
@@ -109,7 +109,7 @@ def other_records(source):
 
 
 def swap_contents(source):
-  """Of own files, whose names stay."""
+  """Swaps the contents of two files; their names stay."""
   for split in ("train",):
     names = sorted((source / split).iterdir())
     first, last = names[0].read_bytes(), names[-1].read_bytes()
@@ -168,7 +168,7 @@ def test_other_data_are_refused_with_the_difference(
   data_record.check(workdir, opened(cut))
 
 
-def test_classes_that_have_moved_are_refused_without_a_way_on(tmp_path):
+def test_changed_class_indices_cannot_be_accepted(tmp_path):
   cut = folder(tmp_path / "data")
   data_record.check(tmp_path, opened(cut))
   for split in ("train", "test"):
@@ -183,7 +183,7 @@ def test_classes_that_have_moved_are_refused_without_a_way_on(tmp_path):
     assert "--data-changed" not in text
 
 
-def test_a_class_may_be_called_otherwise(tmp_path):
+def test_a_class_may_be_renamed(tmp_path):
   cut = folder(tmp_path / "data")
   data_record.check(tmp_path, opened(cut))
   for split in ("train", "test"):
@@ -195,10 +195,8 @@ def test_a_class_may_be_called_otherwise(tmp_path):
   data_record.check(tmp_path, opened(cut), changed="accept")
 
 
-def test_images_that_were_trained_on_are_found_among_those_to_measure(
-  tmp_path, caplog
-):
-  """Ten images more move the slices of a folder."""
+def test_training_images_in_an_evaluated_split_give_a_warning(tmp_path, caplog):
+  """Ten more images move the slices of a folder."""
   source = tmp_path / "data"
   for name in ("ant", "bee"):
     for number in range(20):
@@ -232,7 +230,7 @@ def test_images_that_were_trained_on_are_found_among_those_to_measure(
 
 
 @pytest.mark.parametrize("kind", [*written_sources.WRITERS, "mixture"])
-def test_slices_that_overlap_are_said(tmp_path, kind, caplog):
+def test_overlapping_slices_give_a_warning(tmp_path, kind, caplog):
   write = written_sources.WRITERS.get(kind, written_sources.mixture)
   for name in ("run", "data"):
     (tmp_path / name).mkdir()
@@ -292,7 +290,7 @@ def test_reading_that_is_not_repeatable_is_not_compared(tmp_path):
   data_record.check(tmp_path, noisy)
 
 
-def test_many_ids_are_looked_at_in_part(tmp_path, monkeypatch):
+def test_a_sample_of_many_ids_is_compared(tmp_path, monkeypatch):
   cut = folder(tmp_path / "data", train=200)
   ((whole, _, _),) = data.open_dataset(cut, "train").ranges
   asked = []
@@ -306,7 +304,7 @@ def test_many_ids_are_looked_at_in_part(tmp_path, monkeypatch):
   assert identity.identify({"train": counting})[0] == first
 
 
-def test_training_goes_on_only_with_its_data(tmp_path, monkeypatch, caplog):
+def test_a_run_resumes_only_with_its_data(tmp_path, monkeypatch, caplog):
   tiny_runs.write_data(tmp_path)
   tiny_runs.load_config(tmp_path)
   monkeypatch.setattr(run_module, "fit", lambda *_, **__: {"final": {}})
@@ -319,6 +317,6 @@ def test_training_goes_on_only_with_its_data(tmp_path, monkeypatch, caplog):
     training.train(**run, data_changed="accept")
   assert "The changed data are accepted" in caplog.text
   training.train(**run)
-  (tmp_path / "run" / "data.json").unlink()  # as runs of before had none
+  (tmp_path / "run" / "data.json").unlink()  # as in older runs
   training.train(**run)
   assert pathlib.Path(tmp_path, "run", "data.json").exists()

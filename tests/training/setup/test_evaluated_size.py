@@ -1,4 +1,4 @@
-"""Images of an evaluation of another size than those of the training."""
+"""Evaluation images of another size than the training images."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_a_model_of_any_size_is_prepared(folder, name, options):
 
 @pytest.mark.slow
 def test_a_run_trains_evaluates_and_predicts_at_both_sizes(folder):
-  """The prediction is that of the enlarged image, as the evaluation's is."""
+  """The prediction is for the enlarged image, as in evaluation."""
   overrides = {
     "model__name": "resnet18",
     "model__options": CONV,

@@ -1,4 +1,4 @@
-"""A run that goes on for longer, or with other keys that change no number."""
+"""A run that is extended, or resumed with changes of free keys."""
 
 import json
 import math
@@ -23,7 +23,7 @@ def recipe(tmp_path_factory):
   return str(folder / "recipe.py")
 
 
-# Momentum, an average, dropout and mixup: whatever a step may remember or draw.
+# Momentum, an average, dropout and mixup: all state and randomness of a step.
 _VALUES = {
   "train.duration": "4 steps",
   "model.options.dropout": 0.5,
@@ -80,7 +80,7 @@ def test_a_finished_run_of_a_constant_rate_extended_is_the_longer_run(
     }
     for folder in ("long", "short")
   ]
-  # The evaluation at the end of the shorter run stands beside the others.
+  # The evaluation at the end of the shorter run is an additional line.
   assert lines[0].items() <= lines[1].items()
   assert (tmp_path / "short" / "report.html").read_text() != report
   saved = workdirs.read_config(tmp_path / "short")
@@ -93,7 +93,7 @@ def test_a_finished_run_of_a_constant_rate_extended_is_the_longer_run(
   )
 
 
-def test_a_stopped_run_goes_on_and_its_schedule_is_stretched(
+def test_a_stopped_run_is_extended_and_its_schedule_is_stretched(
   recipe, tmp_path, caplog
 ):
   from jaxvision.training.loop import train_loop
@@ -105,7 +105,7 @@ def test_a_stopped_run_goes_on_and_its_schedule_is_stretched(
       overrides=_VALUES | {"checkpoint.every": "1 steps"},
       watch=lambda step, *_: "enough" if step == 2 else "",
     )
-  # As a kill leaves it: result.json has what was known at the start.
+  # As after a kill: result.json has only the facts that are known at the start.
   result = workdirs.read_result(tmp_path)
   (tmp_path / "result.json").write_text(
     json.dumps(result | {"status": "running", "step": 0})
@@ -137,7 +137,7 @@ def test_the_schedule_may_stay_and_keep_its_last_rate(recipe, tmp_path, capsys):
     [*cosine, *cosine[-1:] * 3],
     rtol=1e-5,
   )
-  # The same config from the first step on is the same run.
+  # A run with this config from its first step is the same run.
   again = _train(
     recipe,
     tmp_path / "b",
@@ -157,7 +157,7 @@ def test_the_schedule_may_stay_and_keep_its_last_rate(recipe, tmp_path, capsys):
   assert "lasts '7 steps' already, with --extend-sch" in capsys.readouterr().err
 
 
-def test_what_cannot_be_extended_is_refused_in_words(recipe, tmp_path, capsys):
+def test_an_impossible_extension_is_an_error(recipe, tmp_path, capsys):
   _train(recipe, tmp_path / "run")
   run = str(tmp_path / "run")
   for words, message in (
@@ -179,7 +179,7 @@ def test_what_cannot_be_extended_is_refused_in_words(recipe, tmp_path, capsys):
   assert "history" not in workdirs.read_config(run)
 
 
-def test_keys_that_change_no_number_may_change_and_are_noted(recipe, tmp_path):
+def test_free_keys_may_change_and_are_recorded(recipe, tmp_path):
   whole = _train(recipe, tmp_path / "whole", train__duration="6 steps")
   from jaxvision.training.loop import train_loop
 
@@ -226,7 +226,7 @@ def test_other_changes_come_with_the_command_of_a_new_run(
   made = workdirs.read_config(tmp_path / "run_2")["config"]
   assert (made["seed"], made["model"]["weights"]) == (5, run)
   assert made["optimizer"]["options"] == {"momentum": 0.9}
-  # A longer duration has a way of its own.
+  # A longer duration needs --extend.
   capsys.readouterr()
   words = ["train", "--config", recipe, "--workdir", run]
   words += [f"--config.{key}={value}" for key, value in _VALUES.items()]

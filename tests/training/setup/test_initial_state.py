@@ -47,7 +47,7 @@ def _train(folder, path, **overrides):
 
 
 def test_a_training_starts_at_the_weights(file, tmp_path):
-  """At a learning rate of 0 it stays there, with a classifier of zeros."""
+  """With a learning rate of 0 it stays there, with a classifier of zeros."""
   path, variables = file
   _train(tmp_path, path, **{"optimizer.learning_rate": 0.0, "ema.decay": 0.9})
   run = inference.load_run(tmp_path / "run")
@@ -58,11 +58,11 @@ def test_a_training_starts_at_the_weights(file, tmp_path):
     else:
       np.testing.assert_allclose(array, expected[leaf], rtol=1e-6)
   assert leaves["params/head/kernel"].shape == (24, 3)
-  # What the file implied stands in the run, which no longer needs the file.
+  # The config of the run has the implied values, so the file is not needed.
   assert run.config.model.options.activation == "gelu_erf"
 
 
-def test_one_of_our_runs_is_a_file_too(file, tmp_path):
+def test_a_training_may_start_from_a_run(file, tmp_path):
   _train(tmp_path, file[0], **{"train.duration": "2 steps"})
   run = inference.load_run(tmp_path / "run")
   model, variables = weights.load(tmp_path / "run", "vit_ti16")
@@ -110,7 +110,7 @@ def _config(path, **overrides):
 
 @pytest.fixture
 def torchvisions(tmp_path):
-  """A file that is laid out as torchvision's are."""
+  """A file in the layout of torchvision."""
   path = tmp_path / "vit.safetensors"
   keys = {**weight_files.KEYS["vit torchvision"]}
   weight_files.write(path, keys)
@@ -135,7 +135,9 @@ def test_grey_images_get_the_average(torchvisions):
   np.testing.assert_allclose(found.std, np.mean(IMAGENET[1]))
 
 
-def test_a_mean_that_contradicts_the_weights_is_said(torchvisions, caplog):
+def test_a_mean_that_contradicts_the_weights_gives_a_warning(
+  torchvisions, caplog
+):
   found = _config(
     torchvisions, model__name="vit_b32", data__mean=(0.5,), data__std=(0.5,)
   )

@@ -21,7 +21,7 @@ def folder(tmp_path):
 
 
 def _types(tree):
-  """Of the floating-point arrays."""
+  """The types of the floating-point arrays."""
   leaves = [leaf.dtype for leaf in jax.tree.leaves(tree) if leaf.ndim]
   return {str(each) for each in leaves if jnp.issubdtype(each, jnp.floating)}
 
@@ -55,7 +55,7 @@ def test_by_default_everything_is_float32(folder):
   ],
 )
 def test_each_type_is_that_of_its_key(folder, keys, params, state, model):
-  """The average is float32; the loss is that of float32, to its 8 bits."""
+  """The average is float32; the loss equals that of float32 to 8 bits."""
   overrides = {f"precision__{key}": SHORT for key in keys}
   parts, found, loss = _run(folder, **overrides)
   assert _types(found.params) == {params}
@@ -110,8 +110,8 @@ def test_an_unknown_type_is_an_error(folder, key):
     tiny_runs.prepare(folder, **{f"precision__{key}": "bfloat61"})
 
 
-def test_a_step_computes_in_float32_whatever_is_kept():
-  """Small updates of parameters are lost only where these are short."""
+def test_a_step_computes_in_float32_for_any_stored_type():
+  """Small updates are lost only if parameters have few bits."""
   params = {"w": jnp.full(4, 256.0)}
   gradients = {"w": jnp.full(4, 0.125)}
   optimizer = optimizers.create(

@@ -1,4 +1,4 @@
-"""Tests of sanity: what is warned of, and what is not."""
+"""Tests of the sanity checks: the first loss and the overfitting check."""
 
 import functools
 import logging
@@ -39,10 +39,10 @@ def _warnings(folder, caplog, loss, **overrides):
     ({"loss__name": "square"}, 1 / 3),
   ],
 )
-def test_the_first_loss_must_be_that_of_ignorance(
+def test_the_first_loss_must_match_the_loss_of_an_untrained_model(
   folder, caplog, overrides, expected
 ):
-  """Within a factor of two; the message says what was expected."""
+  """Within a factor of two; the warning states the expected loss."""
   for factor in (0.6, 1.0, 1.9):
     assert not _warnings(folder, caplog, factor * expected, **overrides)
   for factor in (0.4, 2.1):
@@ -71,7 +71,7 @@ def _overfit(folder, count, **overrides):
   return sanity.overfit(before, setup.open_splits(before), count)
 
 
-def test_memorising_turns_off_what_hinders_it(folder):
+def test_overfit_turns_off_regularization(folder):
   after, _ = _overfit(
     folder,
     20,
@@ -123,7 +123,7 @@ SMALL_VIT = {
       SMALL_VIT | {"dropout": 0.5, "drop_path": 0.9},
       marks=pytest.mark.slow,
     ),
-    # Whose dropout is not 0 where nothing is said of it.
+    # The default dropout of this model is not 0.
     (
       "vgg11",
       {"blocks": (1,), "features": 8, "hidden": (8,), "pool_size": 1},
@@ -146,8 +146,8 @@ SMALL_VIT = {
     ),
   ],
 )
-def test_nothing_of_the_model_is_left_to_chance(folder, name, options):
-  """With two keys the model computes the same, as it did not before."""
+def test_overfit_makes_the_model_deterministic(folder, name, options):
+  """Two keys give the same output only after the change of the config."""
   cfg = tiny_runs.load_config(folder, model__name=name, model__options=options)
   after, _ = sanity.overfit(cfg, setup.open_splits(cfg), 16)
   images = np.random.default_rng(0).normal(size=(8, 8, 8, 1))
@@ -185,7 +185,7 @@ def test_warm_up_accumulation_and_probes_are_left_out(folder):
   assert parts.steps.warmup == 0
   assert float(parts.schedule(0)) == pytest.approx(0.1)
   assert after.train.accumulate == 1
-  # No larger than the parts that the recipe computes.
+  # The batch is not larger than the micro-batches of the recipe.
   assert parts.batches["train"].batch_size == 16
   assert parts.probes == ()
 
@@ -204,7 +204,7 @@ def test_calls_of_several_steps_are_whole(folder, block, total, caplog):
   assert "are taken, a multiple of" not in caplog.text
 
 
-def test_the_first_examples_of_a_mixture_are_those_of_its_first_source(folder):
+def test_overfit_takes_the_first_source_of_a_mixture(folder):
   path = str(folder / "data.npz")
   sources = tuple((weight, "npz", path, "train") for weight in (1.0, 3.0))
   _, splits = _overfit(
@@ -265,7 +265,7 @@ def test_it_trains_and_validates_on_the_same_examples(folder):
     (5, "each of the 8 devices needs one; give at least 8"),
   ],
 )
-def test_there_must_be_so_many_examples(folder, count, message):
+def test_too_few_examples_are_an_error(folder, count, message):
   with pytest.raises(ValueError, match=message):
     _overfit(folder, count)
 
@@ -285,7 +285,7 @@ def test_the_verdict(caplog, top1, level, words):
   assert re.search(words, record.getMessage())
 
 
-def test_dropout_of_a_model_of_ones_own_is_switched_off(folder):
+def test_dropout_of_a_user_model_is_switched_off(folder):
   path = folder / "mine.py"
   path.write_text(
     "from jaxvision import models\n"

@@ -55,7 +55,7 @@ def _gradient(task_loss, parts, batch, *, params=None, state=None):
 def test_parts_make_the_gradient_of_the_batch(
   parts, mask, backend, monkeypatch
 ):
-  """Whatever counts in them; written out and as a loop."""
+  """For any masks; unrolled and as a loop."""
   expected, (_, sums) = _gradient(_task_loss, 1, _batch(mask))
   monkeypatch.setattr(jax, "default_backend", lambda: backend)
   found, (_, added) = _gradient(_task_loss, parts, _batch(mask))
@@ -68,7 +68,7 @@ def test_parts_make_the_gradient_of_the_batch(
 
 
 def _seeing(observe):
-  """A task loss that notes what it sees of each part in the model's state."""
+  """A task loss that records its inputs of each part in the model's state."""
 
   def task_loss(params, model_state, batch, key):
     loss, (_, sums) = _task_loss(params, {}, batch, key)
@@ -98,7 +98,7 @@ def test_parts_begin_with_the_same_state_and_its_mean_is_kept():
   np.testing.assert_allclose(state["mean"], expected, rtol=1e-5)
 
 
-def test_every_part_has_a_key_of_its_own():
+def test_every_part_has_a_different_key():
   task_loss = _seeing(lambda state, part, key: {"u": jax.random.uniform(key)})
   _, (state, _) = _gradient(task_loss, 4, _batch(), state={"u": jnp.zeros(())})
   keys = [jax.random.fold_in(jax.random.key(3), part) for part in range(4)]
@@ -107,7 +107,7 @@ def test_every_part_has_a_key_of_its_own():
   np.testing.assert_allclose(state["u"], np.mean(drawn), rtol=1e-6)
 
 
-def test_gradients_of_short_parameters_are_added_up_in_float32():
+def test_gradients_of_bfloat16_parameters_are_summed_in_float32():
   params = _params("bfloat16")
   whole, _ = _gradient(_task_loss, 1, _batch(), params=params)
   assert whole["kernel"].dtype == jnp.bfloat16
@@ -131,7 +131,7 @@ class Normed(nn.Module):
 
 
 def test_batch_normalisation_becomes_that_of_ghosts():
-  """Over each part; running averages move once by the mean of all."""
+  """Over each part; running averages are updated once, by the mean."""
 
   def of(norm):
     model = Normed(norm)
@@ -155,7 +155,7 @@ def test_batch_normalisation_becomes_that_of_ghosts():
   variables = model.init(jax.random.key(0), batch["image"])
   params, state = variables["params"], {"batch_stats": variables["batch_stats"]}
   found = _gradient(in_parts, 4, batch, params=params, state=state)
-  # Ghosts are neighbours, parts are not.
+  # The examples of a ghost are neighbours, those of a part are not.
   order = np.arange(SIZE).reshape(4, 4).T.reshape(-1)
   ordered = {name: array[order] for name, array in batch.items()}
   expected = _gradient(of_ghosts, 1, ordered, params=params, state=state)
@@ -167,7 +167,7 @@ def test_batch_normalisation_becomes_that_of_ghosts():
 
 
 def test_a_device_has_its_share_of_every_part():
-  """Taking the batch apart moves nothing between devices."""
+  """Splitting the batch into parts moves no data between devices."""
   mesh = parallel.make_mesh()
   split = parallel.batch_sharding(mesh)
   parts = jax.jit(

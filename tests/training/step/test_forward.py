@@ -1,8 +1,8 @@
 """Tests of forward: the switches of a run, alone and together.
 
-Meshes, accumulation and rematerialisation leave the numbers as they are, to
-float tolerance: here 1e-5 of the largest parameter of an array after 6 steps
-(of float32), 0.02 where products are bfloat16.
+Meshes, accumulation and rematerialisation do not change the numbers, up to a
+tolerance: 1e-5 of the largest parameter of an array after 6 steps in float32,
+0.02 for products in bfloat16.
 """
 
 import functools
@@ -156,8 +156,8 @@ def test_any_mesh_makes_the_same_parameters(folder, devices, sizes):
   _assert_close(_run(parts), _plain(folder, "mlp", "float32"))
 
 
-def test_a_run_goes_on_where_other_devices_share_it_otherwise(folder, tmp_path):
-  """On 4 of 8, with the state split; what is restored is exactly the same."""
+def test_a_run_resumes_on_other_devices_and_another_mesh(folder, tmp_path):
+  """On 4 of 8 devices, with a split state; the restored state is identical."""
   overrides = {"mesh__rules": SMALL, **SWITCHES["ema"]}
   first = _prepare(folder, "mlp", **overrides)
   step, feed, _ = compilation.compile_step(first)
@@ -181,9 +181,9 @@ def test_a_run_goes_on_where_other_devices_share_it_otherwise(folder, tmp_path):
 
 
 def test_a_split_run_is_trained_measured_and_read_back(folder, tmp_path):
-  """By all that looks at variables: evaluations, probes, pictures, `predict`.
+  """By all users of variables: evaluations, probes, pictures, `predict`.
 
-  Its metrics are those of a run whose state is whole everywhere.
+  Its metrics equal those of a run with a replicated state.
   """
   overrides = {
     "model.options": {"hidden": (32,)},

@@ -1,4 +1,4 @@
-"""Tests of remat: less is kept, nothing else changes."""
+"""Tests of remat: fewer activations are kept, and nothing else changes."""
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ MODELS = {
 }
 QUICK = ("vit_ti16 scanned", "resnet18", "shufflenet_v2_x1_0")
 SHAPE = (16, 16, 3)
-# Most of the time is that of compiling.
+# Most of the time is compilation.
 _FAST = {"xla_backend_optimization_level": 0}
 
 of_every_model = pytest.mark.parametrize("name", MODELS)
@@ -104,7 +104,7 @@ def _around(policy, model, function):
   ],
 )
 def test_gradients_and_statistics_are_the_same(name, policy):
-  """With the random numbers of dropout, under the names of before."""
+  """With equal random numbers of dropout and equal names."""
   model = _create(name)
   variables = _variables(model)
   params = variables.pop("params")
@@ -160,7 +160,7 @@ def test_a_model_without_blocks_is_taken_as_a_whole():
 
 
 def test_frozen_statistics_stay():
-  """Their rules go by the paths of modules, which blocks do not change."""
+  """Freezing depends on the paths of modules, which blocks do not change."""
   model = _create("resnet18")
   variables = _variables(model)
   params = variables.pop("params")

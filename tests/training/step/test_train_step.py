@@ -1,7 +1,7 @@
 """Tests of train_step: hand-written steps as oracles, invariances.
 
-The model has what makes steps hard to reproduce: batch normalisation, dropout
-and augmentation on the device.
+The model has parts that make steps hard to reproduce: batch normalisation,
+dropout and augmentation on the device.
 """
 
 import functools
@@ -29,7 +29,7 @@ _CPU = jax.devices()[0]
 
 
 class Tiny(nn.Module):
-  """A convolution, perhaps batch normalisation and dropout, a classifier."""
+  """A convolution, optional batch normalisation and dropout, a classifier."""
 
   num_classes: int = 3
   norm: bool = False
@@ -120,7 +120,7 @@ def test_a_fresh_state():
 
 
 def test_the_average_does_not_share_memory_with_the_parameters():
-  """Or both could not be donated."""
+  """Otherwise both could not be donated."""
   state, step = _make(Tiny(), ema=0.9)
   state, _ = jax.jit(step, donate_argnums=0)(state, _batch())
   assert int(state.step) == 1
@@ -154,7 +154,7 @@ def test_steps_are_those_written_by_hand():
 
 
 def test_the_average_forgets_by_its_formula():
-  """Of parameters and batch statistics; t counts from 0."""
+  """The average of parameters and batch statistics; t counts from 0."""
   state, step = _make(Tiny(norm=True), ema=0.3)
   expected = jax.tree.map(np.array, state.variables)
   for t in range(4):
@@ -182,7 +182,7 @@ def test_the_same_state_and_batch_give_the_same_step():
   ],
 )
 def test_randomness_depends_on_the_step(model, transforms):
-  """Not on how often the step was called: only the number differs here."""
+  """It does not depend on earlier calls: only the step number differs here."""
   state, step = _make(model, transforms=transforms)
   later = state.replace(step=state.step + 1)
   # The learning rate follows the optimizer's own count, which is the same.
@@ -209,7 +209,7 @@ def _hard():
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 def test_several_steps_in_one_call_are_the_single_ones(monkeypatch, backend):
-  """Written out, and in a lax.scan; to rounding, as both are compiled anew."""
+  """Unrolled, and in a lax.scan; equal up to rounding."""
   state, step = _hard()
   examples = _batch(size=40)
   rng = np.random.default_rng(1)
@@ -229,7 +229,7 @@ def test_several_steps_in_one_call_are_the_single_ones(monkeypatch, backend):
 
 
 def test_a_written_out_call_equals_itself_in_parts():
-  """Bit for bit: a resumed run may cut the steps into the same calls."""
+  """Bit for bit, because a resumed run may divide the steps differently."""
   state, step = _hard()
   examples = _batch(size=40)
   indices = np.arange(64).reshape(4, 16) % 40
@@ -285,7 +285,7 @@ def test_sharpness_aware_steps_follow_the_gradient_further_up():
 
 
 def test_masked_examples_have_no_influence():
-  """Whatever their pixels and labels are; nothing is averaged over them."""
+  """For any pixels and labels; they are not in any average."""
   batch = _batch()
   batch["mask"][10:] = 0
   garbage = {name: array.copy() for name, array in batch.items()}

@@ -158,7 +158,7 @@ class HostTransform:
     first = self.transforms[0] if self.transforms else None
     return first if isinstance(first, resizing.Resampling) else None
 
-  @property
+  @functools.cached_property
   def tail(self) -> "HostTransform":
     """All but the first part."""
     return dataclasses.replace(

@@ -25,7 +25,7 @@ def batch():
   }
 
 
-def test_the_door_imports_it_when_it_is_asked_for():
+def test_device_transforms_are_imported_on_first_use():
   assert data.normalize is normalize
   with pytest.raises(AttributeError, match="nothing"):
     _ = data.nothing
@@ -142,11 +142,11 @@ def _on_one_and_eight_devices(calls, batch):
   ],
 )
 def test_eight_devices_and_one_give_the_same(batch, call):
-  """To rounding: a product may be rounded before it is added, or not."""
+  """Equal up to rounding: a product may be rounded before it is added."""
   alone, shared = _on_one_and_eight_devices((call,), batch)
   assert (alone["image"] != batch["image"]).any()
   for name in ("image", "targets"):
-    # Half a bit of 4.
+    # Half of the last bit of 4.
     np.testing.assert_allclose(alone[name], shared[name], rtol=0, atol=5e-7)
   np.testing.assert_array_equal(alone["mask"], shared["mask"])
 
@@ -214,6 +214,6 @@ def test_keeps_shapes_and_types_of_one_grey_image(name):
     ),
   ],
 )
-def test_wrong_calls_say_what_is_right(call, message):
+def test_wrong_calls_are_explained(call, message):
   with pytest.raises(ValueError, match=message):
     make_device_transform((call,))

@@ -12,14 +12,14 @@ N = 4000
 
 
 def _covered(call, shape, *, count=N):
-  """(count, h, w) bool: where images of ones are not 1 any more."""
+  """(count, h, w) bool: the pixels of images of ones that have changed."""
   batch = {"image": jnp.ones((count, *shape, 1))}
   out = jax.jit(make_device_transform((call,)))(jax.random.key(7), batch)
   return np.asarray(out["image"])[..., 0] != 1
 
 
 def _sides(covered):
-  """Tops, lefts, heights, widths of what must be one rectangle per image."""
+  """Tops, lefts, heights and widths of the rectangles, one per image."""
   rows, columns = covered.any(2), covered.any(1)
   np.testing.assert_array_equal(covered, rows[:, :, None] & columns[:, None, :])
   for side in (rows, columns):
@@ -63,7 +63,7 @@ def test_cutout_fills_with_the_mean_color_of_the_data():
 
 @pytest.mark.parametrize("law", ["uniform", "log_uniform"])
 def test_erasing_draws_area_and_ratio_uniformly(law):
-  """Where every rectangle fits, nothing is drawn again."""
+  """If every rectangle fits, none is drawn again."""
   call = f"random_erasing(p=1, scale=(0.1, 0.2), ratio_law={law!r}, fill=0)"
   covered = _covered(call, (150, 200), count=1000)
   _, _, heights, widths = _sides(covered)
@@ -77,7 +77,7 @@ def test_erasing_draws_area_and_ratio_uniformly(law):
 
 
 def _paper_erasing(rng, height, width):
-  """(height, width) of a rectangle as the authors' code draws it."""
+  """(height, width) of a rectangle, drawn as in the authors' code."""
   while True:
     area = rng.uniform(0.02, 0.4) * height * width
     ratio = rng.uniform(0.3, 1 / 0.3)
@@ -87,7 +87,7 @@ def _paper_erasing(rng, height, width):
 
 
 def test_erasing_has_the_rectangles_of_the_paper():
-  """In a wide image, where two of five do not fit at first."""
+  """In a wide image, in which two of five rectangles do not fit at first."""
   height, width = 40, 100
   covered = _covered("random_erasing(p=1, fill=0)", (height, width))
   tops, lefts, heights, widths = _sides(covered)
@@ -110,7 +110,7 @@ def test_erasing_covers_with_probability_p():
   assert abs(found - 0.25 * N) < 5 * np.sqrt(0.25 * 0.75 * N)
 
 
-def test_what_never_fits_is_left_out():
+def test_a_rectangle_that_never_fits_is_left_out():
   covered = _covered("random_erasing(p=1, scale=(1, 1), fill=0)", (8, 8))
   assert not covered.any()
 
@@ -131,7 +131,7 @@ def test_erasing_fills_with_noise_of_mean_0_and_variance_1(channels):
   assert len(values) > 9000
   law = scipy.stats.uniform(-np.sqrt(3), 2 * np.sqrt(3))
   assert scipy.stats.kstest(values.ravel(), law.cdf).pvalue > 0.01
-  # Neither channels nor neighbours know of each other.
+  # Channels and neighbours are independent.
   correlation = np.corrcoef(np.c_[values[:-1], values[1:]].T)
   apart = ~np.eye(2 * channels, dtype=bool)
   assert np.abs(correlation[apart]).max() < 5 / np.sqrt(len(values))

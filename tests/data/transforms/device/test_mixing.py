@@ -18,7 +18,7 @@ MIXTURES = ("random_mixup(1.0", "random_cutmix(1.0", "random_mixup_or_cutmix(")
 
 @pytest.fixture
 def batch():
-  """Every example is a class of its own, and its number in all pixels."""
+  """Every example is a separate class, and its pixels are its number."""
   image = jnp.broadcast_to(
     jnp.arange(1.0, B + 1).reshape(-1, 1, 1, 1), (B, H, W, C)
   )
@@ -36,14 +36,14 @@ def _mixed(call, batch, seed=0):
 
 
 def _partners(targets):
-  """(b,): who shares each example's target, itself where nobody does."""
+  """(b,): the partner of each example, from its target; itself without one."""
   own = np.eye(B, dtype=bool)
   others = np.where(own, 0, targets)
   return np.where(others.max(1) > 0, others.argmax(1), np.arange(B))
 
 
 def _shares(call, count, *, images=2, shape=(1, 1)):
-  """(count,): what example 0 keeps of its target, over as many keys."""
+  """(count,): the fraction of its target that example 0 keeps, by key."""
   mix = make_device_transform((call,))
   batch = {
     "image": jnp.zeros((images, *shape, 1)),
@@ -102,7 +102,7 @@ def test_cutmix_pastes_a_box_and_weighs_targets_by_its_area(batch, seed):
 
 
 def _paper_cutmix(rng, count, height, width):
-  """The share kept: equations 1 and 2 of the paper, box by box."""
+  """The fraction that is kept: equations 1 and 2 of the paper, box by box."""
   shares = []
   for share in rng.uniform(size=count):
     covered = 1
@@ -120,7 +120,7 @@ def test_cutmix_has_the_areas_of_the_paper():
   assert scipy.stats.ks_2samp(found, paper).pvalue > 0.01
 
 
-def test_cutmix_loses_what_the_border_cuts_off():
+def test_cutmix_boxes_are_clipped_at_the_border():
   """A side s loses s^2 / 4 of 1, so the area is 1/2 - 1/5 + 1/48 on average."""
   found = 1 - _shares("random_cutmix(1.0)", 10000, shape=(1000, 1000))
   error = found.std() / np.sqrt(len(found))
@@ -151,7 +151,7 @@ def test_images_and_targets_agree(batch, call):
 
 @pytest.mark.parametrize("partners", ["mirror", "permutation"])
 @pytest.mark.parametrize("call", MIXTURES)
-def test_nothing_of_what_does_not_count_is_mixed_in(batch, call, partners):
+def test_masked_examples_are_not_mixed_in(batch, call, partners):
   masked = np.arange(B) % 3 == 1
   shape = (-1, 1, 1, 1)
   given = {
@@ -214,7 +214,7 @@ def test_shares_are_of_the_batch_or_of_each_example(batch, call, numbers):
 
 @pytest.mark.parametrize("per", ["batch", "example"])
 def test_probability_and_switch(batch, per):
-  """Per batch all or none, per example each on its own."""
+  """Per batch all or none are mixed, per example each independently."""
   options = f"p=0.6, switch_prob=0.25, per={per!r}"
   mix = make_device_transform((f"random_mixup_or_cutmix({options})",))
   keys = jax.random.split(jax.random.key(3), 1000 if per == "batch" else 50)

@@ -81,7 +81,7 @@ def test_any_number_of_channels():
 
 
 def test_random_rotation_is_uniform():
-  # Of a bright pixel far from the centre the angle can be read.
+  # The position of a bright pixel far from the centre shows the angle.
   image = np.zeros((401, 401, 1), np.uint8)
   image[199:202, 380:383] = 255
   rng = np.random.default_rng(0)

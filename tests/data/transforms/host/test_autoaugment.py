@@ -22,7 +22,7 @@ def test_policies_are_whole(name):
 
 @pytest.mark.parametrize("name", autoaugment.POLICIES)
 def test_operations_come_with_the_probabilities_of_the_policy(name):
-  """The expected count of every sequence of operations, against draws."""
+  """Compares the draws with the expected count of every sequence."""
   searched, total = autoaugment.POLICIES[name], 20_000
   expected = collections.Counter()
   for (first, p, _), (second, q, _) in searched.policy:

@@ -19,7 +19,7 @@ def test_blur_is_gaussian(sigma, channels):
 
 
 def test_sigma_is_uniform():
-  # The share that a bright pixel keeps says how much it was blurred.
+  # The fraction that a bright pixel keeps shows the sigma of the blur.
   image = np.zeros((21, 21, 1), np.uint8)
   image[10, 10] = 255
   kept = {
@@ -30,6 +30,6 @@ def test_sigma_is_uniform():
   transform = blur.random_gaussian_blur((0.5, 1.4))
   drawn = np.array([int(transform(rng, image)[10, 10, 0]) for _ in range(900)])
   assert drawn.max() <= kept[0.5] and drawn.min() >= kept[1.4]
-  # A third of them between each two; five standard deviations.
+  # A third of them is in each interval, within five standard deviations.
   assert abs((drawn > kept[0.8]).sum() - 300) < 5 * np.sqrt(200)
   assert abs((drawn < kept[1.1]).sum() - 300) < 5 * np.sqrt(200)

@@ -35,7 +35,7 @@ def test_grey_has_no_hue():
 
 
 def test_lighting_has_the_covariance_of_the_paper():
-  # Every pixel of an image moves by the same colour, whose covariance is
+  # Every pixel of an image changes by the same colour. Its covariance is
   # V diag((std * values)^2) V^T.
   middle = np.full((1, 1, 3), 128, np.uint8)
   lighting, rng = color.random_lighting(std=0.5), np.random.default_rng(0)

@@ -34,7 +34,7 @@ def test_a_factor_of_one_changes_nothing(name):
   np.testing.assert_array_equal(out, IMAGE)
 
 
-def test_what_is_left_at_zero():
+def test_results_at_factor_zero():
   black, even, grey, blurred = (
     getattr(enhancement, name)(0)(None, IMAGE) for name in PILLOWS
   )

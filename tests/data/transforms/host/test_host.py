@@ -103,7 +103,7 @@ def test_random_flip_keeps_a_grey_channel():
 
 
 def test_boxes_have_the_area_and_ratio_asked_for():
-  # A square: others have no room for the tallest or the widest large boxes.
+  # A square: in other shapes the tallest or widest large boxes do not fit.
   generator, areas, ratios = rng(), [], []
   for _ in range(2000):
     top, left, height, width = geometry.random_box(
@@ -119,7 +119,7 @@ def test_boxes_have_the_area_and_ratio_asked_for():
 
 
 def test_areas_are_uniform_and_ratios_log_uniform():
-  # Up to half of a square, where every ratio fits and no draw is thrown away.
+  # Up to half of a square, where every ratio fits and no draw is rejected.
   generator, areas, ratios = rng(), [], []
   for _ in range(4000):
     _, _, height, width = geometry.random_box(
@@ -228,7 +228,7 @@ CALLS = (
 )
 
 
-def test_every_transform_is_tried():
+def test_every_transform_has_a_case():
   assert {call.split("(")[0] for call in CALLS} == set(TRANSFORMS)
 
 
@@ -301,6 +301,6 @@ def test_transforms_follow_rng_alone_and_leave_their_input(call):
     ),
   ],
 )
-def test_wrong_calls_say_what_is_right(call, message):
+def test_wrong_calls_are_explained(call, message):
   with pytest.raises(ValueError, match=message):
     make_host_transform((call,))

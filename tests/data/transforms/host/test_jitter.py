@@ -19,7 +19,7 @@ def draws(number, **reach):
 def test_brightness_is_uniform_about_one():
   values = draws(3000, brightness=0.4)[:, 0, 0, 0]
   assert values.min() == 60 and values.max() == 139
-  # Pillow's rounding is down; what it took is given back at random.
+  # Pillow rounds down; a random fraction compensates this.
   factors = (values + np.random.default_rng(1).random(3000)) / 100
   assert stats.kstest(factors, "uniform", (0.6, 0.8)).pvalue > 0.001
 

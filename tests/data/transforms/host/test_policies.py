@@ -44,7 +44,7 @@ def test_timm_leaves_out_half():
   assert stats.chisquare(lengths, (1000, 2000, 1000)).pvalue > 0.001
 
 
-# What each version makes of a magnitude, by its formulas: authors' code (16
+# The value of each version for a magnitude, by its formulas: authors' code (16
 # operations), torchvision (14; 10 here are 30 there) and timm.
 MEANT = (
   ("google", 15, "rotate", {45, -45}),
@@ -67,7 +67,9 @@ MEANT = (
 
 
 @pytest.mark.parametrize(("version", "magnitude", "name", "values"), MEANT)
-def test_magnitudes_mean_what_they_should(version, magnitude, name, values):
+def test_magnitudes_map_to_the_published_values(
+  version, magnitude, name, values
+):
   draws = drawn(version, magnitude=magnitude, n=1, images=1500)
   seen = collections.Counter(
     round(value, 9) for each in draws for other, value in each if other == name
@@ -167,7 +169,7 @@ def test_operations_are_applied_in_order():
   assert (together != swapped).any()
 
 
-def test_randaugment_applies_what_it_draws():
+def test_randaugment_applies_the_drawn_transforms():
   transform = policies.random_randaugment(3, magnitude=6)
   for seed in range(20):
     steps = policies.draw_randaugment(
@@ -181,7 +183,7 @@ def test_randaugment_applies_what_it_draws():
 
 def test_3augment_draws_each_of_three_equally_often():
   rng = np.random.default_rng(0)
-  # Without jitter to speak of, the three can be told apart.
+  # With very little jitter, the three can be distinguished.
   transform = policies.random_3augment(color_jitter=1e-9)
   kinds = collections.Counter()
   for _ in range(1500):
@@ -204,6 +206,6 @@ def test_3augment_draws_each_of_three_equally_often():
     ({"fill": 300}, r"fill is 300; it must be a whole number in \[0, 255\]"),
   ],
 )
-def test_wrong_arguments_say_what_is_right(options, message):
+def test_wrong_arguments_are_explained(options, message):
   with pytest.raises(ValueError, match=message):
     lookup.bind(policies.random_randaugment, options, "here")()

