@@ -120,7 +120,7 @@ def _list(options: argparse.Namespace) -> None:
   for each in data.list_datasets(options.data_dir):
     splits = ", ".join(f"{k} {v:,}" for k, v in each.splits.items())
     state = each.remedy or f"{splits}; {each.num_bytes / 2**20:,.1f} MiB"
-    console.say(f"{each.name:<20} {each.version:<8} {state}")
+    console.say(f"{each.name:<22} {each.version:<8} {state}")
 
 
 def _prepare(options: argparse.Namespace) -> None:
