@@ -60,7 +60,7 @@ def _add_prepare(actions) -> argparse.ArgumentParser:
   prepare.add_argument(
     "--source",
     type=paths.expanded,
-    help="folder of the published files, or its address",
+    help="folder of the published files, one of them, or their address",
   )
   prepare.add_argument(
     "--resize_small",

@@ -138,12 +138,15 @@ def _photographed(path: str) -> str | None:
 
 def _object(path: str) -> str | None:
   """The category of a photograph of an object; None for others."""
-  category, *folders = pathlib.PurePosixPath(path).parts[:-1]
-  return category if category in _OBJECTS and _DRAWN not in folders else None
+  drawn = _DRAWN in pathlib.PurePosixPath(path).parts
+  category = _category(path)
+  return category if category in _OBJECTS and not drawn else None
 
 
-def _category(path: str) -> str:
-  return path.partition("/")[0]
+def _category(path: str) -> str | None:
+  """The folder of a picture; None for those of no category."""
+  category = path.partition("/")[0]
+  return category if category in _CATEGORIES else None
 
 
 def _text_of(path: str) -> str:

@@ -77,10 +77,24 @@ def _read(
   kind: str,
   indices: Sequence[int],
 ) -> list[bytes] | list[str]:
-  found = extents.read(order[np.asarray(indices, np.int64)])
+  rows = order[np.asarray(indices, np.int64)]
+  found = extents.read(rows)
   if kind == "mask":
     return found
-  return [content.decode("utf-8-sig").strip() for content in found]
+  return [
+    _text(content, extents.paths[extents.files[row]])
+    for content, row in zip(found, rows, strict=True)
+  ]
+
+
+def _text(content: bytes, path: str) -> str:
+  try:
+    return content.decode("utf-8-sig").strip()
+  except UnicodeDecodeError as error:
+    raise OSError(
+      f"{path} has a caption that is no UTF-8 text ({error.reason}); write it "
+      "as UTF-8"
+    ) from error
 
 
 def _list_all(paths: Sequence[pathlib.Path]) -> index_file.Arrays:

@@ -79,13 +79,12 @@ class _Records:
     self, name: str, kind: str, indices: Sequence[int]
   ) -> list[bytes] | list[str]:
     """A feature of records: the content of a mask, or a text."""
-    found = self._parsed(
-      indices,
-      lambda record: _only_value(
-        tf_example.parse(record, (name,)), name, bytes
-      ),
-    )
-    return [each.decode() for each in found] if kind == "text" else found
+
+    def value(record: bytes) -> bytes | str:
+      found = _only_value(tf_example.parse(record, (name,)), name, bytes)
+      return found.decode() if kind == "text" else found
+
+    return self._parsed(indices, value)
 
   def _place(self, indices: Sequence[int]) -> str:
     """The position of records, for messages."""

@@ -298,6 +298,16 @@ def test_a_label_in_a_txt_is_no_caption(tmp_path):
   assert opened.fields() == {} and opened.class_names == CLASSES
 
 
+def test_captions_that_are_no_text_are_unreadable(tmp_path):
+  of = write_tars(tmp_path)
+  for path in tmp_path.glob("*.tar"):
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"Picture 2", b"Picture \xff"))
+  opened = data.open_dataset(of, "train")
+  with pytest.raises(OSError, match=r"zoo-0\.tar has a caption that is no UTF"):
+    opened.fields()["caption"].read(range(COUNT))
+
+
 @pytest.mark.parametrize(
   ("change", "message"),
   [
