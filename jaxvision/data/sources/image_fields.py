@@ -14,6 +14,8 @@ import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from jaxvision import files
 from jaxvision.data import dataset
 from jaxvision.data.decoding import image_files
@@ -23,6 +25,7 @@ TABLE = "metadata.csv"
 _MASK = ".mask.png"
 _FILE, _COLUMNS = "file_name", ("caption", "text")
 _LARGEST = 1 << 30  # bytes
+_SAMPLED = 64  # images that tell whether there is any mask or caption
 
 # indices -> paths of the images
 Paths = Callable[[Sequence[int]], list[str]]
@@ -45,7 +48,7 @@ def without_masks(names: Sequence[bytes]) -> list[bytes]:
 def load(
   paths: Paths, num_examples: int, folders: Sequence[pathlib.Path]
 ) -> dict[str, dataset.Field]:
-  """The fields of images; reads the table and looks for every mask.
+  """The fields of images; reads the table and looks for the masks.
 
   Args:
     paths: of the images.
@@ -55,37 +58,46 @@ def load(
   Raises:
     ValueError: a table without the columns above.
   """
-  every = paths(range(num_examples))
   found = {}
-  missing = [path for path in every if not os.path.isfile(_mask_of(path))]
-  if _is_complete("masks", missing, num_examples, every):
+  if _is_complete("masks", paths, num_examples, _has_mask):
     read = functools.partial(_read_masks, paths)
     found["segmentation_mask"] = dataset.Field("mask", read)
   table = next(
     (table for each in folders if (table := each / TABLE).is_file()), None
   )
   captions = _captions(table) if table else {}
-  missing = [path for path in every if os.path.normpath(path) not in captions]
-  if _is_complete("captions", missing, num_examples, every):
+  if _is_complete(
+    "captions", paths, num_examples, lambda p: os.path.normpath(p) in captions
+  ):
     read = functools.partial(_read_captions, paths, captions)
     found["caption"] = dataset.Field("text", read)
   return found
 
 
 def _is_complete(
-  what: str, missing: Sequence[str], count: int, every: Sequence[str]
+  what: str, paths: Paths, count: int, has: Callable[[str], bool]
 ) -> bool:
-  """Whether all images have a field; warns if only some have it."""
-  if missing and len(missing) < count:
+  """Whether all images have a field; warns if only some have it.
+
+  If none of a few images has it, the others are not examined.
+  """
+  few = np.linspace(0, count - 1, min(count, _SAMPLED)).astype(int).tolist()
+  if not any(map(has, paths(few))):
+    return False
+  missing = [path for path in paths(range(count)) if not has(path)]
+  if missing:
     logging.getLogger(__name__).warning(
-      "%s: %d of %d images have no %s, such as %s; the others are not used",
-      os.path.commonpath(list(map(os.path.dirname, every))),
+      "%d of %d images have no %s, such as %s; the others are not used",
       len(missing),
       count,
       what,
       files.printable(missing[0]),
     )
   return not missing
+
+
+def _has_mask(path: str) -> bool:
+  return os.path.isfile(_mask_of(path))
 
 
 def _mask_of(path: str) -> str:
