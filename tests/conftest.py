@@ -1,5 +1,6 @@
 """The setup of all tests: eight virtual devices, strict shapes, one cache."""
 
+import collections
 import gc
 import importlib.metadata
 import logging
@@ -38,6 +39,31 @@ os.environ.setdefault(
   str(pathlib.Path(__file__).parents[1] / ".cache" / "jax"),
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+  """Marks the cases that repeat a proof as slow.
+
+  `@pytest.mark.matrix("linear", "vit_ti16")` keeps the cases with one of these
+  values in the default run; `@pytest.mark.matrix(every=4)` keeps each fourth
+  case. `make test-slow` runs the others.
+  """
+  seen, default = collections.Counter(), collections.Counter()
+  for item in items:
+    marker = item.get_closest_marker("matrix")
+    if marker is None:
+      continue
+    function = item.nodeid.partition("[")[0]
+    values = item.nodeid[len(function) + 1 : -1].split("-")
+    number, seen[function] = seen[function], seen[function] + 1
+    every = marker.kwargs.get("every")
+    kept = bool(number % every == 0 if every else {*marker.args} & {*values})
+    default[function] += kept
+    if not kept:
+      item.add_marker("slow")
+  if lost := [each for each in seen if seen[each] > 1 and not default[each]]:
+    raise pytest.UsageError(f"no case of {lost} has a value of its matrix")
 
 
 @pytest.fixture(autouse=True)

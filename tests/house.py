@@ -68,14 +68,21 @@ MOST_FLOORS = 9
 MOST_ARROWS = 150
 
 
+# The same text is parsed once, also in copies of the house.
+_parsed = functools.cache(ast.parse)
+
+
 @functools.cache
-def _parsed(path: Path, modified: float) -> ast.Module:
-  del modified
-  return ast.parse(path.read_text("utf-8"))
+def _imports(text: str) -> list[ast.Import | ast.ImportFrom]:
+  return [
+    node
+    for node in ast.walk(_parsed(text))
+    if isinstance(node, ast.Import | ast.ImportFrom)
+  ]
 
 
 def parse(path: Path) -> ast.Module:
-  return _parsed(path, path.stat().st_mtime_ns)
+  return _parsed(path.read_text("utf-8"))
 
 
 def modules(root: Path) -> list[Path]:
@@ -104,10 +111,10 @@ def imports(path: Path, root: Path) -> Iterator[tuple[str, ...]]:
 
 
 def all_imports(path: Path, root: Path) -> Iterator[str]:
-  for node in ast.walk(parse(path)):
+  for node in _imports(path.read_text("utf-8")):
     if isinstance(node, ast.Import):
       yield from (each.name for each in node.names)
-    elif isinstance(node, ast.ImportFrom):
+    else:
       assert not node.level, f"{path}: relative imports hide who is imported"
       for each in node.names:
         inside = (*node.module.split("."), each.name)

@@ -306,6 +306,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.usefixtures("collect")
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_newest_is_set_aside(tmp_path, caplog, damage):
@@ -391,6 +392,7 @@ def test_a_state_rejected_by_the_check_is_set_aside(tmp_path, caplog):
   ]
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize(
   "name", ["[a]", "a*", "a?b", "a\\b", "gs:", os.fsdecode(b"\xff"), "% #\n"]
 )

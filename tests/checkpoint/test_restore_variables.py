@@ -96,6 +96,7 @@ def _restore(folder, *, step=3):
     return checkpoint.restore_variables(manager, step)
 
 
+@pytest.mark.matrix("adamw", "groups")
 @pytest.mark.parametrize("training", _TRAININGS)
 def test_restored_variables_equal_those_of_the_state(tmp_path, training):
   state = _drawn(_template(training))

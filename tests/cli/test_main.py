@@ -331,6 +331,7 @@ def test_report_of_one_run_and_of_two(trained, tmp_path, capsys):
   assert "other" in page.read_text()
 
 
+@pytest.mark.slow
 def test_plain_lines_when_piped(trained, data_dir, tmp_path):
   command = [sys.executable, "-m", "jaxvision"]
   arguments = _train_arguments(tmp_path / "run", data_dir)

@@ -22,6 +22,8 @@ from jaxvision.training.step import make_train_step
 
 ROOT = pathlib.Path(__file__).parents[2]
 RECIPES = {
+  "alexnet_cifar10.py": ("", ":native"),
+  "alexnet_i1k.py": ("", ":2012"),
   "bit_pretrain_i1k.py": ("", ":paper"),
   "bit_pretrain_i21k.py": ("", ":paper"),
   "bit_transfer.py": ("", ":50000,32x32", ":1281167,375x500,paper"),
@@ -29,9 +31,11 @@ RECIPES = {
   "efficientnet_b0_i1k.py": ("",),
   "folder.py": ("", ":path/to/images"),
   "mixer_b16_i1k.py": ("",),
+  "mnist.py": ("", ":linear", ":mlp", ":maxout", ":convnet", ":resnet", ":vit"),
   "nasnet_a_mobile_i1k.py": ("",),
   "resnet50_i1k.py": ("", ":tricks"),
   "shufflenet_v2_i1k.py": ("", ":x0_5", ":x1_5", ":x2_0"),
+  "vgg16_i1k.py": ("", ":bn"),
   "vit_s16_i1k.py": ("",),
   "vit_transfer.py": ("", ":cifar10", ":imagenet2012"),
 }
@@ -45,7 +49,13 @@ SMALL_VIT = {
   "mlp_dim": 24,
   "num_heads": 3,
 }
+SMALL_VGG = {"blocks": (1, 1), "features": 8, "pool_size": 2, "hidden": (16,)}
+SMALL_ALEXNET = {"features": (8, 8, 8, 8, 8), "stem": "small"}
 TRAINED = {
+  "alexnet_cifar10.py": SMALL_ALEXNET,
+  "alexnet_cifar10.py:native": SMALL_ALEXNET,
+  "alexnet_i1k.py": SMALL_ALEXNET,
+  "alexnet_i1k.py:2012": SMALL_ALEXNET,
   "bit_pretrain_i1k.py": SMALL_BIT,
   "bit_pretrain_i21k.py": SMALL_BIT,
   "bit_transfer.py": SMALL_BIT,
@@ -64,6 +74,12 @@ TRAINED = {
     "tokens_dim": 8,
     "channels_dim": 24,
   },
+  "mnist.py:linear": {},
+  "mnist.py:mlp": {"hidden": (16,)},
+  "mnist.py:maxout": {"hidden": (16,)},
+  "mnist.py:convnet": SMALL_VGG,
+  "mnist.py:resnet": {"blocks": (1,), "features": 8},
+  "mnist.py:vit": SMALL_VIT,
   "nasnet_a_mobile_i1k.py": {
     "repeats": 1,
     "features": 4,
@@ -78,6 +94,8 @@ TRAINED = {
     "repeats": (2,),
     "stem": "small",
   },
+  "vgg16_i1k.py": SMALL_VGG,
+  "vgg16_i1k.py:bn": SMALL_VGG,
   "vit_s16_i1k.py": SMALL_VIT,
   "vit_transfer.py": SMALL_VIT,
 }
@@ -130,6 +148,7 @@ SLOW = {
 }
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize(
   "recipe",
   [
@@ -181,6 +200,7 @@ _jit = functools.partial(
 )
 
 
+@pytest.mark.matrix("digits.py", "resnet50_i1k.py:tricks")
 @pytest.mark.parametrize(
   "recipe",
   [
@@ -223,6 +243,9 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
   assert any(jax.tree.leaves(moved.params))
 
 
+@pytest.mark.matrix(
+  "digits.py", "bit_transfer.py:50000,32x32", "vit_s16_i1k.py"
+)
 @pytest.mark.parametrize("recipe", TRAINED)
 def test_a_recipe_memorises_a_few_examples(recipe, tmp_path, monkeypatch):
   """With the config that --overfit makes, for any warm-up and accumulation."""

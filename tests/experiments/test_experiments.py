@@ -52,6 +52,7 @@ def _workloads(step):
   return {"mlp": mlp, "narrow": narrow}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "name", ["mlp", pytest.param("narrow", marks=[pytest.mark.slow])]
 )
@@ -186,6 +187,7 @@ def test_few_digits_are_drawn_and_the_test_images_stay(augmentation, tmp_path):
   assert few != other
 
 
+@pytest.mark.slow
 def test_augmentations_are_trained_and_compared(augmentation, tmp_path):
   rows = augmentation.train_all(
     tmp_path,
@@ -243,6 +245,7 @@ def test_pictures_show_the_effect_of_an_augmentation(monkeypatch, tmp_path):
   assert 10_000 < (tmp_path / "all.png").stat().st_size < 100_000
 
 
+@pytest.mark.slow
 def test_cost_of_augmentation_is_measured(monkeypatch, capsys):
   script = experiment_scripts.load("benchmarks/device_augmentation.py")
   cases = {name: script.CASES[name] for name in ("none", "CutMix")}

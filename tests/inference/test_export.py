@@ -59,6 +59,7 @@ def _load(path):
   return jax.export.deserialize(bytearray(path.read_bytes()))
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("name", MODELS)
 def test_probabilities_are_those_of_the_model(name, tmp_path):
   model, variables = _model(name)
@@ -104,6 +105,7 @@ def test_one_channel_and_variables_on_all_devices(tmp_path):
   assert _load(path).call(_images(2, channels=1)).shape == (2, 5)
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("channels", [3, 1])
 def test_script_of_the_documents_runs_without_this_package(channels, tmp_path):
   script = re.search(

@@ -74,6 +74,7 @@ print(number, "of", count, devices, *sys.argv[1:])
   assert len(addresses) == 1  # the same one for all
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize(
   "end",
   [

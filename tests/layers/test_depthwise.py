@@ -64,6 +64,7 @@ def _ours(x, kernel, strides, padding):
   return depthwise.convolve(x, kernel, strides=strides, padding=padding)
 
 
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize("size, kernel, strides, padding", CASES, ids=str)
 def test_values_and_gradients_are_those_of_lax(size, kernel, strides, padding):
   x, weights = _random((4, *size, 6), (*kernel, 1, 6))

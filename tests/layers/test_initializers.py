@@ -106,6 +106,7 @@ SAME_AS_JAX = {
 }
 
 
+@pytest.mark.matrix(every=5)
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 1), (3, 7), (5, 2, 3, 4, 6)])
 @pytest.mark.parametrize("text", SAME_AS_JAX)
 def test_values_are_those_of_jax(text, shape):

@@ -136,6 +136,7 @@ def _odd_one_out():
   return x
 
 
+@pytest.mark.matrix(every=5)
 @pytest.mark.parametrize("devices", [1, 2, 4])
 @pytest.mark.parametrize(
   "x",

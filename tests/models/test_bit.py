@@ -38,7 +38,8 @@ def _with_head(variables):
 def test_classifier_starts_at_its_bias():
   model = _model(head_bias=-6.9)
   images = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
-  logits = model.apply(_variables(head_bias=-6.9), images, train=False)
+  apply = jax.jit(functools.partial(model.apply, train=False))
+  logits = apply(_variables(head_bias=-6.9), images)
   np.testing.assert_array_equal(logits, np.full((2, 4), np.float32(-6.9)))
 
 
@@ -58,12 +59,12 @@ def test_the_pool_of_the_root_sees_zeros_at_the_border():
   variables = _variables()
   kernel = variables["params"]["root_block"]["conv_root"]["kernel"]
   images = jax.random.normal(jax.random.key(2), (1, 16, 16, 3))
-  _, captured = model.apply(
-    variables,
-    images,
+  apply = functools.partial(
+    model.apply,
     train=False,
     capture_intermediates=lambda module, _: module.name == "root_block",
   )
+  _, captured = jax.jit(apply)(variables, images)
   y = captured["intermediates"]["root_block"]["__call__"][0]
   assert y.shape == (1, 4, 4, kernel.shape[-1])
   assert y[:, 0].min() >= 0

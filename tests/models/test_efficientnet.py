@@ -116,6 +116,7 @@ def test_lite_networks_have_no_gates():
   assert reduced.shape == (1, 1, 96, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", ["imagenet", "small"])
 def test_paddings_agree_where_no_strided_layer_has_an_even_input(stem):
   same = _create(stem=stem)
@@ -148,6 +149,7 @@ def test_drop_connect_grows_linearly_over_the_blocks():
   }
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("random", ["dropout", "drop_connect"])
 def test_either_dropout_makes_training_random_and_evaluation_not(random):
   rates = {"dropout": 0.0, "drop_connect": 0.0, random: 0.5}
@@ -184,14 +186,15 @@ def test_running_averages_keep_99_percent_and_epsilon_is_a_thousandth():
 
 
 def _stem_in_training(model, variables):
-  _, updated = model.apply(
-    variables,
-    0.01 * IMAGES,  # so that epsilon matters
+  apply = functools.partial(
+    model.apply,
     train=True,
     mutable=["batch_stats", "intermediates"],
     capture_intermediates=lambda each, _: each.name in ("conv_stem", "bn1"),
     rngs={"dropout": jax.random.key(0)},
   )
+  images = 0.01 * IMAGES  # so that epsilon matters
+  _, updated = jax.jit(apply)(variables, images)
   return updated["intermediates"], updated["batch_stats"]
 
 
@@ -216,6 +219,7 @@ def test_initial_kernels_have_the_variance_of_the_authors_code():
   assert 0.95 / np.sqrt(5) < classifier <= 1 / np.sqrt(5)
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize(
   "stem, expected",
   [("imagenet", [16, 8, 4, 2, 2, 1, 1]), ("small", [32, 16, 8, 4, 4, 2, 2])],

@@ -153,6 +153,15 @@ def test_names_matches_shell_patterns():
   assert models.names("zebra*") == []
 
 
+@pytest.mark.matrix(
+  "linear",
+  "mlp",
+  "alexnet",
+  "resnet18",
+  "resnet50",
+  "vgg11",
+  "efficientnet_lite0",
+)
 @pytest.mark.parametrize(
   "name",
   [
@@ -216,6 +225,7 @@ def _golden_text(name):
   return "".join(f"{path} {leaf.shape}\n" for path, leaf in rows)
 
 
+@pytest.mark.matrix("linear", "mlp", "resnet18", "vit_ti16")
 @all_small
 def test_layers_add_up_and_can_be_tapped(name):
   model, variables = _small(name)
@@ -233,6 +243,7 @@ def test_layers_add_up_and_can_be_tapped(name):
     assert jax.tree.leaves(taps[row.path])[0].shape == row.output_shape
 
 
+@pytest.mark.matrix("linear", "mlp", "resnet18", "vit_ti16")
 @all_small
 @pytest.mark.parametrize("size, channels", [(8, 1), (32, 3)])
 def test_logits_of_any_size_and_number_of_channels(name, size, channels):
@@ -244,6 +255,7 @@ def test_logits_of_any_size_and_number_of_channels(name, size, channels):
   assert np.std(logits, axis=0).min() > 0  # The image matters.
 
 
+@pytest.mark.matrix("linear", "mlp", "resnet18", "vit_ti16")
 @all_small
 def test_examples_do_not_influence_each_other_in_evaluation(name):
   model, variables = _small(name, size=32)
@@ -262,6 +274,7 @@ def test_examples_do_not_influence_each_other_in_evaluation(name):
   )
 
 
+@pytest.mark.matrix("linear", "mlp", "resnet18", "vit_ti16")
 @quick_small
 def test_gradients_reach_every_parameter(name):
   model, variables = _small(name)
@@ -296,6 +309,7 @@ def _silent(gradient):
   }
 
 
+@pytest.mark.matrix("linear", "mlp", "resnet18", "vit_ti16")
 @quick_small
 def test_loss_falls_from_the_initialisation(name):
   """The loss falls below that of the biases alone, so the images matter."""
@@ -317,6 +331,7 @@ def test_loss_falls_from_the_initialisation(name):
   assert mean_losses[-1] < mean_losses[0]
 
 
+@pytest.mark.matrix("linear", "mlp", "resnet18", "vit_ti16")
 @all_small
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters(name):
   model, variables = _small(name, size=32)
@@ -332,6 +347,7 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters(name):
   assert 1e-5 < error < 5e-2
 
 
+@pytest.mark.matrix("linear", "mlp", "vit_ti16")
 @all_small
 def test_sharded_batch_gives_the_results_of_one_device(name):
   model, variables = _small(name)

@@ -80,12 +80,14 @@ def test_widths_of_all_cells(name, first, repeats, stem, last):
   assert params["last_linear"]["kernel"].shape == (last, 3)
 
 
+@pytest.mark.slow
 def test_the_size_of_the_images_changes_no_parameter():
   model = _create(repeats=1, features=8)
   trees_of_sizes = {str(_shapes(model, size=size)) for size in (3, 32, 75)}
   assert len(trees_of_sizes) == 1
 
 
+@pytest.mark.slow
 def test_skip_reduction_changes_logits_but_no_shapes():
   direct, skipping = (
     _create(**{**SMALL, "repeats": 2}, skip_reduction=skips)
@@ -99,6 +101,7 @@ def test_skip_reduction_changes_logits_but_no_shapes():
   assert np.abs(difference).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("name", "channels", "side"),
   [("nasnet_a_mobile", 528, 4), ("nasnet_a_cifar", 384, 4)],
@@ -119,6 +122,7 @@ def test_auxiliary_head_at_the_native_size(name, channels, side):
   }
 
 
+@pytest.mark.slow
 def test_auxiliary_logits_are_sown_in_training_where_they_are_asked_for():
   model = _create(**SMALL, auxiliary=True)
   variables, images = _draw(model, size=12)
@@ -181,6 +185,7 @@ def _scales(model, *, step, batch=4000):
   return jax.tree.map(np.asarray, scales(jnp.float32(step)))
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize(
   "step, progress", [(0, 0), (30, 0.5), (60, 1), (90, 1)]
 )

@@ -104,6 +104,7 @@ def _moved(tree):
   return jax.tree.unflatten(structure, moved)
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 @pytest.mark.parametrize("stem", ["small", "imagenet"])
 def test_equals_the_slow_version(name, stem):
@@ -269,10 +270,11 @@ def test_stochastic_depth_grows_from_nothing_and_acts_in_training_only():
   of = gradient(variables["params"])
   assert np.abs(of["layer1_0"]["conv1"]["kernel"]).max() > 0
   assert not np.abs(of["layer2_1"]["conv3"]["kernel"]).any()
-  np.testing.assert_array_equal(
-    model.apply(variables, IMAGES, train=False),
-    _tiny().apply(variables, IMAGES, train=False),
-  )
+  both = [
+    jax.jit(functools.partial(each.apply, train=False))(variables, IMAGES)
+    for each in (model, _tiny())
+  ]
+  np.testing.assert_array_equal(*both)
 
 
 @pytest.mark.parametrize(
@@ -283,6 +285,7 @@ def test_every_option_checks_its_name(option):
     variable_shapes(_tiny(**{option: "zebra"}), image_shape=(16, 16, 3))
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("size", [32, 33])
 @pytest.mark.parametrize(
   "options",

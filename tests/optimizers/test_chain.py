@@ -82,6 +82,7 @@ def _optax(name, decay, mask):
   return getattr(optax, name)(rate, weight_decay=decay, mask=mask)
 
 
+@pytest.mark.matrix("sgd", "adam")
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_equal_those_of_optax(name):
   """Two groups here, and one masked optimizer of optax."""
@@ -95,6 +96,7 @@ def test_steps_equal_those_of_optax(name):
   _assert_close(_run(ours), _run(_optax(name, 0.1, mask)))
 
 
+@pytest.mark.matrix("sgd", "adamw", "muon")
 @pytest.mark.parametrize("name", NAMES)
 def test_without_rules_it_is_optax_itself(name):
   functions = {**optimizers.COUPLED_DECAY, **optimizers.OWN_DECAY}
@@ -193,6 +195,7 @@ def test_the_decay_of_sgdw_does_not_enter_the_momentum(nesterov):
   np.testing.assert_allclose(after["fc"]["kernel"], w, rtol=1e-5)
 
 
+@pytest.mark.matrix("sgd", "adamw")
 @pytest.mark.parametrize("name", NAMES)
 def test_factors_equal_multipliers_of_the_learning_rate(name):
   settings = {"weight_decay": 0.1, "weight_decay_rules": ON_KERNELS}
@@ -328,6 +331,7 @@ def test_momentum_in_bfloat16(name, options):
   assert size == sum(leaf.size for leaf in jax.tree.leaves(PARAMS))
 
 
+@pytest.mark.matrix("sgd", "muon")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_optimizer_accepts_and_uses_grad_fn(name):
   settings = {

@@ -249,6 +249,7 @@ def _of_the_batch(shapes):
   ]
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("fsdp", [8, 2])
 @pytest.mark.parametrize(
   "name",

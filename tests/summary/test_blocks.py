@@ -54,6 +54,7 @@ def test_a_vit_is_numbered_as_in_mae(options):
   assert found == {path: _layer_of_mae(path) for path in found}
 
 
+@pytest.mark.matrix(every=4)
 @every_family
 def test_layers_rise_in_the_order_of_calls(name):
   size, count = LAYERS[name]
@@ -68,6 +69,7 @@ def test_layers_rise_in_the_order_of_calls(name):
   assert called == sorted(called)
 
 
+@pytest.mark.slow
 def test_the_reduction_cells_of_nasnet_stand_between_the_others():
   found = _layers("nasnet_a_mobile", 64)
   cells = ("cell_3", "reduction_cell_0", "cell_4", "cell_11", "last_linear")

@@ -17,7 +17,10 @@ NAMES = labelled_digits.NUMBERS
 TASK = {"data__labels": "numbers", "task__name": "regression"}
 
 
-@pytest.fixture(scope="module", params=["squared_error", "huber"])
+@pytest.fixture(
+  scope="module",
+  params=["squared_error", pytest.param("huber", marks=[pytest.mark.slow])],
+)
 def trained(request, tmp_path_factory):
   """The folder of a run, and the data."""
   folder = tmp_path_factory.mktemp("numbers")

@@ -184,6 +184,7 @@ def test_killed_at_eight_random_moments(model, whole, tmp_path):
   assert _same(workdir, whole(model))
 
 
+@pytest.mark.slow
 def test_eight_devices_killed_and_not(tmp_path):
   workdir = tmp_path / "killed"
   command = _start("mlp", workdir, devices=8)
@@ -222,6 +223,7 @@ def test_sigterm_before_the_first_step_takes_no_step(whole, tmp_path):
   assert _same(workdir, whole("mlp"))
 
 
+@pytest.mark.slow
 def test_sigterm_in_an_evaluation_does_not_wait_for_its_end(whole, tmp_path):
   workdir = tmp_path / "run"
   slow = ["--config.evaluate.batch_size=1"]  # does not change the metrics
@@ -252,6 +254,7 @@ def test_interrupt_before_the_first_step_ends_at_once(tmp_path):
   assert not (workdir / "metrics.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_second_interrupt_does_not_wait_for_the_evaluation(tmp_path):
   workdir = tmp_path / "run"
   command = _start("mlp", workdir)
@@ -294,6 +297,7 @@ def test_damaged_checkpoint_is_set_aside(preempted, whole, tmp_path):
     assert _same(workdir, whole("mlp"))
 
 
+@pytest.mark.slow
 def test_full_disk_names_the_last_good_checkpoint(whole, tmp_path):
   workdir = tmp_path / "run"
   command = _start("mlp", workdir)

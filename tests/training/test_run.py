@@ -193,6 +193,7 @@ def test_placement_does_not_change_the_result(tmp_path, blobs, without_report):
     )
 
 
+@pytest.mark.matrix("softmax", "hinge")
 @pytest.mark.parametrize("name", losses.LOSSES_OF_LABELS["classes"])
 def test_every_loss_of_classes_trains(name, tmp_path, blobs, without_report):
   result = _train(
@@ -207,6 +208,7 @@ def test_every_loss_of_classes_trains(name, tmp_path, blobs, without_report):
   assert result["step"] == 6
 
 
+@pytest.mark.matrix("sgd", "adamw")
 @pytest.mark.parametrize(
   "name", [*optimizers.COUPLED_DECAY, *optimizers.OWN_DECAY]
 )
@@ -395,6 +397,7 @@ def once(tmp_path, blobs, without_report):
   return run, _train(run, blobs), lambda: _train(run, blobs)
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize(
   ("name", "content"),
   [

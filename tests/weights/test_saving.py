@@ -90,6 +90,7 @@ def _function(model):
   }
 
 
+@pytest.mark.matrix(every=5)
 @pytest.mark.parametrize("name, shapes, options, layout", _all_layouts())
 def test_the_same_model_is_restored_without_arguments(
   name, shapes, options, layout, tmp_path

@@ -111,6 +111,7 @@ def test_runs_that_differ_in_any_numbers_are_as_alone(recipe, tmp_path):
     assert found["parameters"] == expected["parameters"]
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("name", ["sgd", "lion", "muon"])
 def test_other_optimizers_and_schedules_too(recipe, tmp_path, name):
   settings = [
@@ -128,6 +129,7 @@ def test_other_optimizers_and_schedules_too(recipe, tmp_path, name):
   _assert_same(first, _alone(recipe, tmp_path / "alone", overrides[0]))
 
 
+@pytest.mark.slow
 def test_convolutions_batch_statistics_and_several_steps_a_call(
   recipe, tmp_path
 ):

@@ -122,6 +122,7 @@ def test_a_stopped_run_is_extended_and_its_schedule_is_stretched(
   assert _history(tmp_path)[-1]["extended"]["schedule"] == "stretch"
 
 
+@pytest.mark.slow
 def test_the_schedule_may_stay_and_keep_its_last_rate(recipe, tmp_path, capsys):
   _train(recipe, tmp_path / "a")
   words = ["train", "--workdir", str(tmp_path / "a"), "--extend", "7 steps"]
@@ -211,6 +212,7 @@ def test_free_keys_may_change_and_are_recorded(recipe, tmp_path):
   assert _rates(tmp_path / "run").keys() == {1, 3, 6}
 
 
+@pytest.mark.slow
 def test_other_changes_come_with_the_command_of_a_new_run(
   recipe, tmp_path, capsys
 ):

@@ -49,6 +49,7 @@ def _gradient(task_loss, parts, batch, *, params=None, state=None):
   return jax.jit(gradient)(params, {} if state is None else state, batch, key)
 
 
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 @pytest.mark.parametrize("mask", [EVERY, SOME, 0 * EVERY], ids=["1", "?", "0"])
 @pytest.mark.parametrize("parts", [2, 4, 16])

@@ -96,6 +96,7 @@ def _plain(folder, model, compute):
   )
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize(
   ("compute", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02)]
 )
@@ -120,6 +121,7 @@ def test_switches_change_nothing_alone_and_together(
     assert found.ema == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", [tuple(SWITCHES)], ids="+".join)
 @pytest.mark.parametrize(
   "remat", ["blocks", pytest.param("products", marks=[pytest.mark.slow])]

@@ -95,6 +95,7 @@ def _around(policy, model, function):
   return traced
 
 
+@pytest.mark.matrix("resnet18")
 @pytest.mark.parametrize("policy", remat.POLICIES)
 @pytest.mark.parametrize(
   "name",
@@ -142,6 +143,7 @@ def _kept(model, policy):
   return sum(leaf.size for leaf in leaves) - own
 
 
+@pytest.mark.matrix("vit_ti16", "resnet18")
 @of_every_model
 def test_less_is_kept(name):
   model = _create(name)

@@ -128,6 +128,7 @@ def test_cutmix_boxes_are_clipped_at_the_border():
   assert abs(found.mean() - (1 / 2 - 1 / 5 + 1 / 48)) < 5 * error + 1e-3
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("partners", ["mirror", "permutation"])
 @pytest.mark.parametrize("per", ["batch", "example"])
 @pytest.mark.parametrize("call", MIXTURES)
@@ -260,6 +261,7 @@ def _collectives(call, batch):
   return set(re.findall(rf" ({names})\(", text))
 
 
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize("options", ["", ", per='example'"])
 @pytest.mark.parametrize("partners", ["mirror", "permutation"])
 def test_a_group_on_each_device_sends_nothing(batch, partners, options):
