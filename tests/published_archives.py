@@ -7,8 +7,10 @@ images differ from each other, and JPEG files differ from their re-encoding.
 
 import gzip
 import io
+import lzma
 import pathlib
 import tarfile
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
@@ -198,3 +200,105 @@ def imagenet_folder(
       path = path / VALIDATION_WNIDS[number]
     path.mkdir(parents=True, exist_ok=True)
     (path / name).write_bytes(content)
+
+
+# Pictures of the package of stamps: path -> (mode, (width, height), caption).
+STAMPS = {
+  "animals/birds/duck.png": ("RGBA", (9, 6), "A duck."),
+  "animals/birds/cartoon/tux.png": ("RGBA", (5, 5), "Tux."),
+  "animals/birds/owls/barn.png": ("LA", (4, 8), "A “barn” owl."),
+  "animals/fish/eel.png": ("P", (7, 3), "An eel."),
+  "animals/insects/bee.png": ("RGBA", (6, 6), "A bee."),
+  "animals/mammals/cat.png": ("RGBA", (8, 5), "A cat."),
+  "animals/lizards/gecko.png": ("RGB", (5, 4), "A gecko."),
+  "food/fruit/kiwi.png": ("RGBA", (3, 5), "A kiwi."),
+  "food/vegetables/leek.png": ("RGBA", (5, 9), "A leek."),
+  "plants/flowers/rose.png": ("RGBA", (6, 7), "A rose."),
+  "household/tools/saw.png": ("RGBA", (9, 2), ""),
+  "symbols/math/plus.png": ("LA", (4, 4), "Plus."),
+}
+
+
+def stamp(number: int, mode: str, size: tuple[int, int]) -> Image.Image:
+  """A picture with an alpha channel, if its mode has one."""
+  rng = np.random.default_rng(number)
+  pixels = rng.integers(0, 256, (size[1], size[0], 4), np.uint8)
+  image = Image.fromarray(pixels)
+  if mode != "P":
+    return image.convert(mode)
+  image = image.convert("RGB").quantize(8)
+  image.info["transparency"] = 3
+  return image
+
+
+def deb(
+  path: pathlib.Path,
+  files: Mapping[str, bytes],
+  *,
+  suffix: str = ".xz",
+  compress=lzma.compress,
+) -> None:
+  """A Debian package of these files."""
+  inner = path.with_name("data.tar")
+  tar(inner, {f"./{name}": content for name, content in files.items()})
+  members = {
+    "debian-binary": b"2.0\n",
+    "control.tar.xz": b"odd",
+    f"data.tar{suffix}": compress(inner.read_bytes()),
+  }
+  inner.unlink()
+  written = b"!<arch>\n"
+  for name, content in members.items():
+    header = f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n"
+    written += header.encode() + content + b"\n" * (len(content) % 2)
+  path.write_bytes(written)
+
+
+def stamp_files() -> dict[str, bytes]:
+  """The files of a small package of stamps, by their installed paths."""
+  files = {"usr/share/doc/tuxpaint/README.txt": b"No stamp"}
+  for number, (name, (mode, size, caption)) in enumerate(STAMPS.items()):
+    path = f"usr/share/tuxpaint/stamps/{name}"
+    image = stamp(number, mode, size)
+    options = {k: image.info[k] for k in ("transparency",) if k in image.info}
+    files[path] = encoded(image, "PNG", **options)
+    if caption:
+      text = f"{caption}\nde.utf8=Ein Bild.\n"
+      files[path.replace(".png", ".txt")] = text.encode()
+  files["usr/share/tuxpaint/stamps/animals/fish/shark.svg"] = b"<svg/>"
+  files["usr/share/tuxpaint/stamps/animals/fish/shark.txt"] = b"A shark."
+  return files
+
+
+def stamps(folder: pathlib.Path) -> None:
+  """tuxpaint-stamps-default_2022.06.04-1_all.deb."""
+  name = "tuxpaint-stamps-default_2022.06.04-1_all.deb"
+  deb(folder / name, stamp_files())
+
+
+def samples(folder: pathlib.Path) -> dict[str, list[tuple[str, int, bytes]]]:
+  """foolbox-3.3.4-py3-none-any.whl; returns {prefix: its pictures}."""
+  kinds = {
+    "cifar10": ("RGB", "PNG", 32),
+    "cifar100": ("RGB", "PNG", 32),
+    "fashionMNIST": ("L", "PNG", 28),
+    "imagenet": ("RGB", "JPEG", 512),
+    "mnist": ("L", "PNG", 28),
+  }
+  contents = {}
+  for seed, (prefix, (mode, kind, side)) in enumerate(kinds.items()):
+    ending = "jpg" if kind == "JPEG" else "png"
+    contents[prefix] = [
+      (
+        f"{prefix}_{i:02}_{(7 * i) % 10}.{ending}",
+        (7 * i) % 10,
+        encoded(picture(50 * seed + i, side, side).convert(mode), kind),
+      )
+      for i in range(3)
+    ]
+  with zipfile.ZipFile(folder / "foolbox-3.3.4-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("foolbox/__init__.py", "raise ImportError")
+    for each in contents.values():
+      for name, _, content in each:
+        wheel.writestr(f"foolbox/data/{name}", content)
+  return contents

@@ -60,7 +60,7 @@ def _add_prepare(actions) -> argparse.ArgumentParser:
   prepare.add_argument(
     "--source",
     type=paths.expanded,
-    help="folder of the published files, or its address",
+    help="folder of the published files, one of them, or their address",
   )
   prepare.add_argument(
     "--resize_small",
@@ -120,7 +120,7 @@ def _list(options: argparse.Namespace) -> None:
   for each in data.list_datasets(options.data_dir):
     splits = ", ".join(f"{k} {v:,}" for k, v in each.splits.items())
     state = each.remedy or f"{splits}; {each.num_bytes / 2**20:,.1f} MiB"
-    console.say(f"{each.name:<20} {each.version:<8} {state}")
+    console.say(f"{each.name:<22} {each.version:<8} {state}")
 
 
 def _prepare(options: argparse.Namespace) -> None:
@@ -199,6 +199,9 @@ def _print_summary(summary) -> None:
     console.say(
       f"  {files.printable(name)}: {least:.4g} to {most:.4g}, mean {mean:.4g}"
     )
+  if summary.fields:
+    listed = (f"{name} ({kind})" for name, kind in summary.fields.items())
+    console.say(f"  fields: {', '.join(listed)}")
   for name, reason in list(summary.unreadable.items())[:_LISTED]:
     console.say(
       f"  unreadable: {files.printable(name)}: {files.printable(reason)}"

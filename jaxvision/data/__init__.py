@@ -13,7 +13,7 @@ from typing import Any
 
 from jaxvision.data.batches.pipeline import Batches, make_batches
 from jaxvision.data.batches.worker_processes import Died as WorkerDied
-from jaxvision.data.dataset import LABEL_TYPES, Dataset, relabel
+from jaxvision.data.dataset import LABEL_TYPES, Dataset, Field, relabel
 from jaxvision.data.decoding import UnreadableImage, decode, read_image
 from jaxvision.data.decoding.image_files import list_images
 from jaxvision.data.decoding.unreadable import reason_of
@@ -26,6 +26,7 @@ from jaxvision.data.inspection.identity import (
   keeps_classes,
   overlaps,
 )
+from jaxvision.data.inspection.overlay import overlay
 from jaxvision.data.preparation import prepare
 from jaxvision.data.sources import Source, kind_of, open_dataset, split_sizes
 from jaxvision.data.sources.prepared import Prepared, list_datasets
@@ -35,6 +36,7 @@ __all__ = [
   "LABEL_TYPES",
   "Batches",
   "Dataset",
+  "Field",
   "Finding",
   "HostTransform",
   "Normalization",
@@ -55,9 +57,11 @@ __all__ = [
   "make_batches",
   "make_device_transform",
   "make_host_transform",
+  "moves_pixels",
   "normalize",
   "open_dataset",
   "overlaps",
+  "overlay",
   "prepare",
   "read_image",
   "reason_of",
@@ -71,6 +75,7 @@ __all__ = [
 _ON_DEVICE = (
   "Normalization",
   "make_device_transform",
+  "moves_pixels",
   "normalize",
   "to_pixels",
 )

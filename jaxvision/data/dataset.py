@@ -7,7 +7,7 @@ can be pickled for other processes if its functions can be pickled.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,32 @@ Example = tuple[bytes | np.ndarray, int | np.ndarray]
 
 # label_kind -> type of the labels in a batch.
 LABEL_TYPES = {"classes": "int32", "sets": "uint8", "numbers": "float32"}
+FIELD_KINDS = ("mask", "text")
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+  """What every example of a split has beside its image and label.
+
+  Attributes:
+    kind: "mask": a value for each pixel of the image; "text".
+    read: indices -> one value per example. A mask is the content of a PNG file,
+      or (h, w[, 1]) uint8, of the size of the image; a text is a str. Raises
+      OSError if a file cannot be read.
+
+  Raises:
+    ValueError: another kind.
+  """
+
+  kind: str
+  read: Callable[[Sequence[int]], list[bytes | np.ndarray] | list[str]]
+
+  def __post_init__(self) -> None:
+    if self.kind not in FIELD_KINDS:
+      raise ValueError(
+        f"a field of the kind {self.kind!r}; expected one of "
+        f"{', '.join(FIELD_KINDS)}"
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +70,9 @@ class Dataset:
     label_kind: "classes": a label is the number of a class. "sets": (k,) of 0
       and 1, whether the image has each of the k classes. "numbers": (k,) real
       numbers.
+    fields: () -> what the examples have beside image and label, by name, such
+      as "segmentation_mask" and "caption". It is called only if a task asks for
+      a field, or the data are examined.
   """
 
   name: str
@@ -57,6 +86,7 @@ class Dataset:
   ranges: tuple[tuple["Dataset", int, int], ...] = ()
   content: Callable[[], bytes] | None = None
   label_kind: str = "classes"
+  fields: Callable[[], Mapping[str, Field]] = dict
 
 
 Range = tuple[Dataset, int, int]
@@ -97,11 +127,14 @@ def join(parts: Sequence[Range], *, split: str) -> Dataset:
     ranges[0][0],
     split=split,
     num_examples=sum(stop - start for _, start, stop in ranges),
-    ids=functools.partial(_gather, ranges, "ids"),
+    ids=functools.partial(_gather, ranges, [each.ids for each, _, _ in ranges]),
     labels=functools.partial(_labels, ranges),
-    read=functools.partial(_gather, ranges, "read"),
+    read=functools.partial(
+      _gather, ranges, [each.read for each, _, _ in ranges]
+    ),
     ranges=ranges,
     content=None,
+    fields=functools.partial(_fields, ranges),
   )
 
 
@@ -138,20 +171,34 @@ def relabel(dataset: Dataset, *, class_names: tuple[str, ...]) -> Dataset:
 
 
 def _gather(
-  ranges: Sequence[Range], fetch: str, indices: Sequence[int]
+  ranges: Sequence[Range],
+  fetch: Sequence[Callable[[Sequence[int]], list]],
+  indices: Sequence[int],
 ) -> list:
-  """`fetch` of the data sets to which the examples belong."""
+  """What the function of the range of each example returns for it."""
   first = np.cumsum([0, *(stop - start for _, start, stop in ranges)])
   indices = np.asarray(indices, np.int64)
   owner = np.searchsorted(first, indices, side="right") - 1
   found = [None] * len(indices)
   for number in np.unique(owner).tolist():
-    dataset, start, _ = ranges[number]
     rows = np.flatnonzero(owner == number)
-    wanted = (indices[rows] - first[number] + start).tolist()
-    for row, each in zip(rows, getattr(dataset, fetch)(wanted), strict=True):
+    wanted = (indices[rows] - first[number] + ranges[number][1]).tolist()
+    for row, each in zip(rows, fetch[number](wanted), strict=True):
       found[row] = each
   return found
+
+
+def _fields(ranges: Sequence[Range]) -> dict[str, Field]:
+  """The fields that all ranges have, of the same kind."""
+  every = [dict(each.fields()) for each, _, _ in ranges]
+  return {
+    name: Field(
+      field.kind,
+      functools.partial(_gather, ranges, [each[name].read for each in every]),
+    )
+    for name, field in every[0].items()
+    if all(name in each and each[name].kind == field.kind for each in every)
+  }
 
 
 def _labels(ranges: Sequence[Range]) -> np.ndarray:

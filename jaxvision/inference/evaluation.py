@@ -54,10 +54,12 @@ def measure(
   """Evaluates a run on batches of any split that has the classes of the run.
 
   Raises:
+    ValueError: the data lack a field that the task asks for.
     trees.NotFinite: a metric is not finite.
   """
   if run.averaged:
     _LOGGER.info("evaluated: the moving average of the parameters")
+  batches = batches.with_fields(run.task.batch, run.task.encode)
   task = setup.surround(run.config, run.task, run.model, run.mesh)
   evaluate_all = evaluator.make_evaluator(
     task.evaluate,

@@ -82,4 +82,10 @@ def _black(config: ConfigDict, error: Exception) -> data.Dataset:
     ids=lambda indices: [str(i) for i in indices],
     labels=lambda: np.zeros(examples, np.int64),
     read=lambda indices: [(image, 0) for _ in indices],
+    fields=lambda: {
+      "segmentation_mask": data.Field(
+        "mask", lambda indices: [image[..., 0]] * len(indices)
+      ),
+      "caption": data.Field("text", lambda indices: [""] * len(indices)),
+    },
   )

@@ -59,6 +59,9 @@ class Task:
   Attributes:
     batch: the fields of a batch: name -> (shape of one example, type). All
       have "image" and "mask". The mask is 1 for examples that count, else 0.
+      Fields other than image, label and mask are asked from the data: a mask
+      of pixels, such as "segmentation_mask" ((h, w, 1), uint8), is moved with
+      its image; a text, such as "caption", is encoded.
     init: key -> the variables of all networks that are trained.
     inputs: (batch, key) -> (batch for evaluation, batch for training).
     loss: the function that the step minimises. Its sums have "loss" and
@@ -83,6 +86,8 @@ class Task:
       prediction of one image, for the screen and for JSON.
     artifacts: (evaluation, class names, ids of its examples) -> the content of
       the report except the curves.
+    encode: name -> text -> array of the shape and type in `batch`, of each
+      field that is text.
   """
 
   batch: Mapping[str, tuple[tuple[int, ...], Any]]
@@ -103,6 +108,9 @@ class Task:
   ]
   merge: Callable[[Tree, Tree], Tree] = metrics.add
   learnt: tuple[str, float] = ("top1", 1.0)
+  encode: Mapping[str, Callable[[str], np.ndarray]] = dataclasses.field(
+    default_factory=dict
+  )
 
 
 @dataclasses.dataclass(frozen=True)

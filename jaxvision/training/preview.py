@@ -79,7 +79,9 @@ def look(
   Returns:
     Images (h, w, c) uint8, with the normalisation undone, and a title for each
     image: its class, or the mixed classes, as in "0.70 cat + 0.30 dog". Padding
-    and unreadable images are left out.
+    and unreadable images are left out. If the task asks for a segmentation_mask
+    or a caption, images are tinted where the mask is not 0, and titles end with
+    the caption.
   """
   source = setup.make_batches(config, split, train=train)
   model = setup.make_model(config, len(split.class_names))
@@ -89,17 +91,35 @@ def look(
     image_shape=source.image_shape,
     class_names=split.class_names,
   )
+  source = source.with_fields(task.batch, task.encode)
   inputs = jax.jit(task.inputs)
   normalization = data.Normalization(config.data.mean, config.data.std)
   images, titles = [], []
   for step in range(batches if train else min(batches, source.num_batches)):
     key = step_key(config.seed, step)
-    seen = jax.device_get(inputs(source.at(step), key)[train])
+    batch = source.at(step)
+    seen = jax.device_get(inputs(batch, key)[train])
     rows = np.flatnonzero(seen["mask"] > 0)[:_SHOWN]
-    pixels = seen["image"][rows]
-    images += list(data.to_pixels(pixels, normalization))
-    titles += [_title(seen["targets"][i], split.class_names) for i in rows]
+    pixels = list(data.to_pixels(seen["image"][rows], normalization))
+    if "segmentation_mask" in batch:
+      masks = batch["segmentation_mask"][rows]
+      pixels = list(map(data.overlay, pixels, masks))
+    images += pixels
+    captions = _captions(source, step, rows)
+    titles += [
+      _title(seen["targets"][i], split.class_names) + caption
+      for i, caption in zip(rows, captions, strict=True)
+    ]
   return images, titles
+
+
+def _captions(source: data.Batches, step: int, rows: np.ndarray) -> list[str]:
+  """The captions of rows of a batch, after a colon; of others empty texts."""
+  fields = {each.name: each for each in source.examples.fields}
+  if "caption" not in fields:
+    return [""] * len(rows)
+  indices = source.indices(step)[rows].tolist()
+  return [f": {text}" for text in fields["caption"].read(indices)]
 
 
 def _title(targets: np.ndarray, class_names: Sequence[str]) -> str:

@@ -25,8 +25,11 @@ _DOWNLOADS = {
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
   """A folder with the files that the commands name."""
+  (tmp_path / "downloads").mkdir()
+  published_archives.stamps(tmp_path / "downloads")
+  published_archives.samples(tmp_path / "downloads")
   for name, write in _DOWNLOADS.items():
-    (tmp_path / "downloads" / name).mkdir(parents=True)
+    (tmp_path / "downloads" / name).mkdir()
     write(tmp_path / "downloads" / name)
   (tmp_path / "configs").symlink_to(_ROOT / "configs")
   monkeypatch.chdir(tmp_path)
@@ -45,7 +48,9 @@ def test_the_commands_run(folder, capsys):
     assert cli.main(words) == 0, f"{line}\n{capsys.readouterr().err}"
   printed = capsys.readouterr().out
   listed = re.findall(r"^(\w+) +\d\.\d\.\d +train \d", printed, re.MULTILINE)
-  assert len(listed) == 8
+  assert len(listed) == 8 + 3
+  samples = re.findall(r"^(\w+_samples) +\d\.\d\.\d +test \d", printed, re.M)
+  assert len(samples) == 5
   assert "data prepare" not in printed  # everything is there
   assert (folder / "smaller" / "imagenet2012" / "5.1.0").is_dir()
   assert (folder / "sheet.png").is_file()

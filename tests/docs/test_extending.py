@@ -6,9 +6,10 @@ import re
 import runpy
 import shlex
 
+import numpy as np
 import pytest
 
-from jaxvision import cli
+from jaxvision import cli, training
 
 _PAGE = pathlib.Path(__file__).parents[2] / "docs" / "extending.md"
 
@@ -21,7 +22,7 @@ def folder(tmp_path_factory):
   for block in blocks:
     name = re.match(r"# (my_\w+\.py)\n", block)[1]
     (folder / name).write_text(block)
-  assert len(list(folder.iterdir())) == len(blocks) == 12
+  assert len(list(folder.iterdir())) == len(blocks) == 13
   return folder
 
 
@@ -58,3 +59,35 @@ def test_the_loop_trains_in_thirty_lines(folder, monkeypatch, capsys):
   runpy.run_path("my_loop.py")
   accuracy = int(re.search(r"accuracy (\d+)%", capsys.readouterr().out)[1])
   assert accuracy > 80
+
+
+def test_a_task_asks_for_a_mask(folder, tmp_path):
+  rng = np.random.default_rng(0)
+  labels = np.arange(60) % 3
+  objects = np.zeros((60, 4, 4), np.uint8)
+  objects[np.arange(60), 0, labels] = 255
+  # Outside of the objects is noise that says nothing of the class.
+  images = np.where(objects > 0, 255, rng.integers(0, 256, objects.shape))
+  np.savez(
+    tmp_path / "data.npz",
+    images=images,
+    labels=labels,
+    segmentation_masks=objects,
+  )
+  recipe = tmp_path / "recipe.py"
+  recipe.write_text(
+    "from jaxvision.configs import default\n\n\ndef get_config():\n"
+    "  config = default.get_config()\n"
+    f"  config.task.name = '{folder / 'my_object_task.py'}:make'\n"
+    f"  config.data.kind, config.data.name = 'npz', '{tmp_path}/data.npz'\n"
+    "  config.data.train, config.data.test = 'train[:70%]', ''\n"
+    "  config.data.validation, config.data.channels = 'train[70%:]', 1\n"
+    "  config.model.name = 'mlp'\n"
+    "  config.model.options = {'hidden': (16,)}\n"
+    "  config.train.batch_size, config.train.duration = 16, '60 steps'\n"
+    "  config.optimizer.learning_rate = 0.1\n"
+    "  config.log.tensorboard = False\n"
+    "  return config\n"
+  )
+  result = training.train(str(recipe), workdir=tmp_path / "run")
+  assert result["final"]["metrics"]["top1"] == 1

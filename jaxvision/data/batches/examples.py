@@ -6,13 +6,16 @@ replaces them.
 """
 
 import dataclasses
+import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from jaxvision.data import dataset, decoding
-from jaxvision.data.decoding import unreadable
+from jaxvision.data.batches import fields as asked
+from jaxvision.data.decoding import resizing, unreadable
 from jaxvision.data.transforms import host
 
 # Bytes. Decoded images are cached if the complete split would fit.
@@ -24,8 +27,9 @@ _READ = 8
 _NAMED = 5  # unreadable images in the message of the error
 
 Label = int | np.ndarray
-# The image, or the reason why it is unreadable, and the label.
-Fetched = tuple[np.ndarray | decoding.UnreadableImage, Label]
+Values = dict[str, np.ndarray]
+# The image, or the reason why it is unreadable, the label, and the fields.
+Fetched = tuple[np.ndarray | decoding.UnreadableImage, Label, Values]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +42,10 @@ class Examples:
     channels: of all images, 3 or 1; for arrays, their number of channels.
     max_unreadable: maximum fraction of unreadable images.
     max_pixels: maximum number of pixels of an image.
+    fields: what is read beside image and label.
     unreadable: index -> reason of each unreadable image found so far.
-    cache: index -> (decoded image, label) of each cached example.
+    cache: index -> (decoded image, label, decoded fields) of each cached
+      example.
   """
 
   dataset: dataset.Dataset
@@ -47,10 +53,16 @@ class Examples:
   channels: int
   max_unreadable: float
   max_pixels: int = unreadable.MAX_PIXELS
+  fields: tuple[asked.Asked, ...] = ()
   unreadable: dict[int, str] = dataclasses.field(default_factory=dict)
-  cache: dict[int, tuple[np.ndarray, Label]] = dataclasses.field(
+  cache: dict[int, tuple[np.ndarray, Label, Values]] = dataclasses.field(
     default_factory=dict, repr=False
   )
+
+  @property
+  def masks(self) -> list[str]:
+    """The names of the fields that are masks."""
+    return [each.name for each in self.fields if each.kind == "mask"]
 
   def fetch(
     self, indices: Sequence[int], rngs: Sequence[np.random.Generator | None]
@@ -62,9 +74,9 @@ class Examples:
       rngs: the random generator of each transform; None if it is not random.
 
     Yields:
-      ((h, w, channels) uint8, label) for each example; (the error, 0) for an
-      unreadable image, which is not counted here. Each image is decoded when
-      it is requested.
+      ((h, w, channels) uint8, label, fields) for each example; (the error, 0,
+      {}) for an unreadable image, which is not counted here. Each image is
+      decoded when it is requested.
 
     Raises:
       ValueError: a label outside the classes, or another number of channels.
@@ -113,37 +125,47 @@ class Examples:
       if index in read:
         yield self._transformed(index, *read[index], rng)
       else:
-        image, label = self.cache[index]
-        yield self.transform(rng, image), label
+        image, label, values = self.cache[index]
+        yield self._apply(self.transform, rng, image, label, values)
 
   def _read(
     self, indices: list[int]
-  ) -> list[tuple[bytes | np.ndarray | OSError | MemoryError, Label]]:
+  ) -> list[
+    tuple[bytes | np.ndarray | OSError | MemoryError, Label, Sequence[Any]]
+  ]:
     """Reads files; an unreadable file is replaced by its error."""
     if not indices:
       return []
     try:
-      return self.dataset.read(indices)
+      found = self.dataset.read(indices)
+      columns = [each.read(indices) for each in self.fields]
     except (OSError, MemoryError) as error:
       if len(indices) == 1:
-        return [(error, 0)]
-    return [each for index in indices for each in self._read([index])]
+        return [(error, 0, ())]
+      return [each for index in indices for each in self._read([index])]
+    rows = zip(*columns, strict=True) if columns else itertools.repeat(())
+    return [(*each, row) for each, row in zip(found, rows, strict=False)]
 
   def _transformed(
     self,
     index: int,
     image: bytes | np.ndarray | OSError | MemoryError,
     label: Label,
+    given: Sequence[Any],
     rng: np.random.Generator | None,
   ) -> Fetched:
     if isinstance(image, OSError | MemoryError):
-      return unreadable.from_failure(image), 0
+      return unreadable.from_failure(image), 0, {}
     self._check_label(index, label)
     try:
-      return self._decoded(index, image, label, rng), label
+      values = {
+        each.name: each.decode(value, max_pixels=self.max_pixels)
+        for each, value in zip(self.fields, given, strict=True)
+      }
+      return self._decoded(index, image, label, values, rng)
     except Exception as error:
       if unreadable.is_of_image(error):
-        return unreadable.from_failure(error), 0
+        return unreadable.from_failure(error), 0, {}
       if type(error) is ValueError:
         raise ValueError(f"{self._id(index)}: {error}") from error
       raise
@@ -168,21 +190,13 @@ class Examples:
     index: int,
     image: bytes | np.ndarray,
     label: Label,
+    values: Values,
     rng: np.random.Generator | None,
-  ) -> np.ndarray:
-    """The transformed image; caches the decoded image if it is small."""
-    head = self.transform.head
+  ) -> Fetched:
+    """The transformed example; caches the decoded one if it is small."""
     if isinstance(image, bytes):
-      # Not cached: the decoded region and resolution depend on the rng.
-      if head is not None and decoding.is_jpeg(image):
-        part = decoding.decode_resampled(
-          image,
-          head,
-          rng=rng,
-          channels=self.channels,
-          max_pixels=self.max_pixels,
-        )
-        return self.transform.tail(rng, part)
+      if self.transform.head is not None and decoding.is_jpeg(image):
+        return self._resampled(image, label, values, rng)
       image = decoding.decode(
         image, channels=self.channels, max_pixels=self.max_pixels
       )
@@ -191,10 +205,65 @@ class Examples:
         f"the images of {self.dataset.name} have {image.shape[2]} channels, "
         f"but data.channels is {self.channels}; set it to {image.shape[2]}"
       )
+    for name in self.masks:
+      asked.check_size(name, values[name], image.shape)
     # Decided for each image: the sum stays below the limit for any sizes.
-    if image.nbytes * self.dataset.num_examples <= _CACHE_BYTES:
-      self.cache[index] = image, label
-    return self.transform(rng, image)
+    size = image.nbytes + sum(each.nbytes for each in values.values())
+    if size * self.dataset.num_examples <= _CACHE_BYTES:
+      self.cache[index] = image, label, values
+    return self._apply(self.transform, rng, image, label, values)
+
+  def _resampled(
+    self,
+    image: bytes,
+    label: Label,
+    values: Values,
+    rng: np.random.Generator | None,
+  ) -> Fetched:
+    """Decodes the part of a JPEG that the first transform needs.
+
+    It is not cached: region and resolution depend on the rng. Masks are
+    resampled in the same region.
+    """
+    head, used = self.transform.head, []
+
+    def region(
+      rng: np.random.Generator | None, shape: tuple[int, int]
+    ) -> resizing.Region:
+      used.append((shape, head.region(rng, shape)))
+      return used[-1][1]
+
+    names = self.masks
+    part = decoding.decode_resampled(
+      image,
+      dataclasses.replace(head, region=region) if names else head,
+      rng=rng,
+      channels=self.channels,
+      max_pixels=self.max_pixels,
+    )
+    for name in names:
+      shape, found = used[-1]
+      asked.check_size(name, values[name], shape)
+      moved = resizing.resample(values[name], found, method="nearest")
+      values = {**values, name: moved}
+    return self._apply(self.transform.tail, rng, part, label, values)
+
+  def _apply(
+    self,
+    transform: host.HostTransform,
+    rng: np.random.Generator | None,
+    image: np.ndarray,
+    label: Label,
+    values: Values,
+  ) -> Fetched:
+    """Transforms an image and its masks."""
+    names = self.masks
+    if not names:
+      return transform(rng, image), label, values
+    image, moved = transform.together(rng, image, [values[n] for n in names])
+    for name, mask in zip(names, moved, strict=True):
+      asked.check_size(name, mask, image.shape, after=" after the transforms")
+    return image, label, {**values, **dict(zip(names, moved, strict=True))}
 
   def _id(self, index: int) -> str:
     return self.dataset.ids([index])[0]

@@ -20,15 +20,20 @@ _TRANSFORM = 2
 
 
 def layout(
-  rows: int, image_shape: tuple[int, int, int], of: dataset.Dataset
+  rows: int, image_shape: tuple[int, int, int], source: examples.Examples
 ) -> Layout:
-  """The shapes and types of the arrays of a batch of a data set."""
+  """The shapes and types of the arrays of a batch."""
+  of = source.dataset
   kind = dataset.LABEL_TYPES[of.label_kind]
-  return {
+  arrays = {
     "image": ((rows, *image_shape), "uint8"),
     "label": ((rows, *dataset.label_shape(of)), kind),
     "mask": ((rows,), "float32"),
   }
+  for each in source.fields:
+    shape = (*image_shape[:2], 1) if each.kind == "mask" else each.shape
+    arrays[each.name] = (rows, *shape), each.dtype
+  return arrays
 
 
 def empty(arrays: Layout) -> Batch:
@@ -44,7 +49,7 @@ def image_shape(source: examples.Examples) -> tuple[int, int, int]:
   """
   rng = _rng(source, 0, 0, 0)
   for index in range(source.dataset.num_examples):
-    image, _ = next(source.fetch([index], [rng]))
+    image, *_ = next(source.fetch([index], [rng]))
     if not isinstance(image, decoding.UnreadableImage):
       return image.shape
     source.count({index: str(image)})
@@ -87,7 +92,7 @@ def fill(
     for epoch, index in zip(epochs, wanted, strict=True)
   ]
   unreadable = {}
-  for row, index, epoch, (image, label) in zip(
+  for row, index, epoch, (image, label, fields) in zip(
     rows, wanted, epochs, source.fetch(wanted, rngs), strict=True
   ):
     if isinstance(image, decoding.UnreadableImage):
@@ -97,10 +102,12 @@ def fill(
           array[row] = 0
         continue
       rng = _rng(source, seed, epoch, index)
-      image, label = _next(source, index, rng, unreadable)
+      image, label, fields = _next(source, index, rng, unreadable)
     _check_shape(image, batch["image"].shape[1:], source, index)
     batch["image"][row], batch["label"][row] = image, label
     batch["mask"][row] = 1
+    for name, value in fields.items():
+      batch[name][row] = value
   return unreadable
 
 
@@ -109,7 +116,7 @@ def _next(
   index: int,
   rng: np.random.Generator | None,
   unreadable: dict[int, str],
-) -> tuple[np.ndarray, int | np.ndarray]:
+) -> tuple[np.ndarray, examples.Label, examples.Values]:
   """The next readable example; adds unreadable ones to `unreadable`.
 
   Within a source of a mixture, the first example follows the last one.
@@ -123,9 +130,9 @@ def _next(
   for _ in range(size - 1):
     source.check(unreadable)
     index = first + (index + 1 - first) % size
-    image, label = next(source.fetch([index], [rng]))
+    image, label, fields = next(source.fetch([index], [rng]))
     if not isinstance(image, decoding.UnreadableImage):
-      return image, label
+      return image, label, fields
     unreadable[index] = str(image)
   raise decoding.UnreadableImage(
     f"none of the images {first} to {first + size - 1} of "

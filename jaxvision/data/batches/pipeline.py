@@ -16,13 +16,15 @@ import contextlib
 import dataclasses
 import logging
 import math
-from collections.abc import Iterator, Sequence
+import types
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from jaxvision.data import dataset as datasets
 from jaxvision.data.batches import (
   examples,
+  fields,
   filling,
   order,
   prefetch,
@@ -46,7 +48,8 @@ class Batches:
   float32}`. If labels are sets of classes, the label is (rows, k) uint8 of 0
   and 1; if they are numbers, it is (rows, t) float32. Rows with mask 0 are
   zero: padding and, in evaluation, unreadable images. In training, unreadable
-  images are replaced, see filling.py.
+  images are replaced, see filling.py. `with_fields` adds what a task asks for,
+  see fields.py.
 
   Attributes:
     examples: the transformed examples.
@@ -87,6 +90,33 @@ class Batches:
   def unreadable(self) -> dict[int, str]:
     """Index -> reason of the unreadable images found so far."""
     return self.examples.unreadable
+
+  def with_fields(
+    self,
+    wanted: fields.Wanted,
+    encode: Mapping[str, fields.Encode] = types.MappingProxyType({}),
+  ) -> "Batches":
+    """The same batches with the fields that a task asks for.
+
+    Args:
+      wanted: the fields of a batch of the task; of those beside image, label
+        and mask, masks are moved with their images, and texts are encoded.
+      encode: field name -> function text -> array of the wanted shape and type.
+
+    Raises:
+      ValueError: the data do not have a field, or have it in another form; a
+        host transform cannot move a mask.
+    """
+    asked = fields.ask(self.examples.dataset, wanted, encode)
+    if asked == self.examples.fields:
+      return self
+    transform = self.examples.transform
+    if any(each.kind == "mask" for each in asked):
+      transform = transform.with_moves()
+    changed = dataclasses.replace(
+      self.examples, fields=asked, transform=transform, cache={}
+    )
+    return dataclasses.replace(self, examples=changed)
 
   def indices(self, step: int) -> np.ndarray:
     """(batch_size,) int32: the examples of the complete batch.
@@ -192,7 +222,11 @@ class Batches:
         "images that are kept on the device cannot have random host "
         "transforms; use data.device_transforms, or data.placement='host'"
       )
-    size = self.num_examples * math.prod(self.image_shape)
+    size = self.num_examples * sum(
+      math.prod(shape) * np.dtype(kind).itemsize
+      for name, (shape, kind) in self._layout(1).items()
+      if name not in ("label", "mask")
+    )
     if size > _RESIDENT_BYTES:
       raise ValueError(
         f"the split needs {size / 2**30:.1f} GiB, more than the limit of "
@@ -205,7 +239,7 @@ class Batches:
     return len(self._positions(0)[self.rows])
 
   def _layout(self, rows: int) -> filling.Layout:
-    return filling.layout(rows, self.image_shape, self.examples.dataset)
+    return filling.layout(rows, self.image_shape, self.examples)
 
   def _positions(self, step: int) -> np.ndarray:
     return step * self.batch_size + np.arange(self.batch_size)

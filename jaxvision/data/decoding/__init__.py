@@ -7,10 +7,12 @@ from jaxvision.data.decoding.image import (
   is_jpeg,
   read_image,
 )
+from jaxvision.data.decoding.masks import decode_mask
 
 __all__ = [
   "UnreadableImage",
   "decode",
+  "decode_mask",
   "decode_resampled",
   "formats",
   "image_files",

@@ -71,6 +71,24 @@ def decode(
     return _from_colours(image, channels), orientation
 
 
+def decode_values(encoded: bytes, *, kind: str, max_pixels: int) -> np.ndarray:
+  """Decodes the stored numbers of one channel, of a palette the indices.
+
+  Args:
+    encoded, kind, max_pixels: as for `decode`.
+
+  Returns:
+    (h, w, 1) uint8; 1 bit becomes 0 and 255.
+
+  Raises:
+    UnreadableImage, Exception: as `decode`.
+  """
+  with _open(encoded, kind, max_pixels) as image:
+    image.load()
+    grey = image.convert("L") if image.mode == "1" else image
+    return np.array(grey)[..., None]
+
+
 def look(
   encoded: bytes, *, kind: str, max_pixels: int = unreadable.MAX_PIXELS
 ) -> tuple[str, str, tuple[int, int]]:

@@ -21,7 +21,7 @@ from jaxvision.data.formats import npz
 Arrays = dict[str, np.ndarray]
 
 # Increased whenever the meaning of the arrays changes.
-_VERSION = 3
+_VERSION = 4
 _DIGEST = "digest"
 # File times are coarse: a file that has just changed may change again without a
 # new modification time.

@@ -2,13 +2,14 @@
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from jaxvision.data import dataset as records
 from jaxvision.data import decoding, sources
 from jaxvision.data.decoding import profiles, resizing, unreadable
+from jaxvision.data.inspection import overlay
 
 _SHOWN = 640  # maximum side of a sample image in pixels
 _SHOWN_NUMBERS = 4  # times as many images as of a class
@@ -26,6 +27,7 @@ class SplitSummary:
     counts: class name -> number of examples, in the order of the labels; empty
       if labels are numbers.
     numbers: name -> (smallest, mean, largest) label, if labels are numbers.
+    fields: name -> "mask" or "text", of the further fields of the examples.
     sizes: (height, width) -> number of images, the most frequent size first;
       for at most 256 images, evenly spaced over the split.
     unreadable: id -> reason, among these 256 images.
@@ -42,6 +44,7 @@ class SplitSummary:
   numbers: dict[str, tuple[float, float, float]] = dataclasses.field(
     default_factory=dict
   )
+  fields: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def inspect(
@@ -74,18 +77,37 @@ def sample(
 
   Returns:
     Images (h, w, channels) uint8, at most 640 pixels a side, and the label of
-    each image as text. Unreadable images are skipped. An image with several
-    classes appears once. If labels are numbers, images are sorted by them.
+    each image as text, with its caption if there is one. Images are tinted
+    where their segmentation_mask is not 0. Unreadable images are skipped. An
+    image with several classes appears once. If labels are numbers, images are
+    sorted by them.
   """
   labels = dataset.labels()
-  chosen = _chosen(dataset, labels, per_class)
+  chosen, fields = _chosen(dataset, labels, per_class), dataset.fields()
   images, titles = [], []
   for index in chosen:
     _, image = _read(dataset, index, channels)
     if isinstance(image, np.ndarray):
+      image, caption = _with_fields(image, fields, index)
       images.append(_reduced(image))
-      titles.append(_title(dataset, labels[index]))
+      titles.append(_title(dataset, labels[index]) + caption)
   return images, titles
+
+
+def _with_fields(
+  image: np.ndarray, fields: Mapping[str, records.Field], index: int
+) -> tuple[np.ndarray, str]:
+  """The image with its mask, and the caption after a colon, if there are."""
+  caption = ""
+  if "caption" in fields:
+    caption = f": {fields['caption'].read([index])[0]}"
+  if "segmentation_mask" in fields:
+    (mask,) = fields["segmentation_mask"].read([index])
+    mask = decoding.decode_mask(mask) if isinstance(mask, bytes) else mask
+    mask = mask.reshape(*mask.shape[:2], 1)
+    if mask.shape[:2] == image.shape[:2]:
+      image = overlay.overlay(image, mask)
+  return image, caption
 
 
 def _chosen(
@@ -139,6 +161,7 @@ def _summarize(dataset: records.Dataset, channels: int) -> SplitSummary:
     unreadable=nameless | wrong,
     broken_profiles=broken,
     numbers=numbers,
+    fields={name: each.kind for name, each in dataset.fields().items()},
   )
 
 

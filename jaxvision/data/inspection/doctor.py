@@ -10,7 +10,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from jaxvision.data import sources
-from jaxvision.data.inspection import finding, integrity, survey
+from jaxvision.data.inspection import (
+  field_checks,
+  finding,
+  integrity,
+  survey,
+)
 from jaxvision.data.sources import prepared
 
 Finding = finding.Finding
@@ -249,6 +254,7 @@ CHECKS: tuple[Callable[[Surveys], list[Finding]], ...] = (
   check_balance,
   check_sizes,
   check_duplicates,
+  field_checks.check_fields,
   describe_speed,
 )
 

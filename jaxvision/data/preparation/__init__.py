@@ -21,6 +21,8 @@ from jaxvision.data.preparation import (
   mnist,
   pets,
   recipe,
+  samples,
+  stamps,
 )
 from jaxvision.data.sources import prepared
 from jaxvision.downloads import fetch
@@ -37,6 +39,8 @@ RECIPES: dict[str, recipe.Recipe] = {
     mnist.MNIST,
     flowers.FLOWERS,
     pets.PETS,
+    *stamps.STAMPS,
+    *samples.SAMPLES,
   )
 }
 
@@ -56,8 +60,9 @@ def prepare(
   Args:
     name: one of prepared.OURS, or of prepared.SHORT_NAMES.
     data_dir: the target; None means $TFDS_DATA_DIR, or ~/tensorflow_datasets.
-    source: a folder with the published files, or the address of one. For
-      imagenet2012 it may be a folder of images. For every data set it may be a
+    source: a folder with the published files, one of these files, or the
+      address of the folder. For imagenet2012 it may be a folder of images, for
+      stamps and samples the unpacked package. For every data set it may be a
       data_dir in which tensorflow-datasets has prepared it. "digits" needs
       none.
     resize_small: images whose shorter side has more pixels are resized to it; 0
@@ -88,6 +93,11 @@ def prepare(
   if name == "digits":
     return _prepare_digits(prepared.root(data_dir), source, options)
   of = RECIPES[name]
+  if resize_small and "mask" in of.fields.values():
+    raise ValueError(
+      f"{name} has masks, which are stored with their images unchanged; omit "
+      "--resize_small, and resize in the transforms of the config"
+    )
   final = prepared.root(data_dir) / name / of.version
   if final.exists():
     _check_options(final, options)

@@ -14,9 +14,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from jaxvision import files
 from jaxvision.data import dataset
 from jaxvision.data.preparation import encoding, recipe, shards
+from jaxvision.data.sources import splits as slices
 from jaxvision.files import locks
 from jaxvision.processes import progress
 
@@ -109,14 +112,22 @@ def _plan(
   result, notes = _folder(work, "result"), _folder(work, "notes")
   return {
     name: shards.plan(
-      result, each, _order(each), notes=notes, shard_size=of.shard_size
+      result,
+      each,
+      _order(of, each),
+      notes=notes,
+      shard_size=of.shard_size,
+      fields=tuple(of.fields),
     )
     for name, each in splits.items()
   }
 
 
-def _order(split: dataset.Dataset) -> list[int]:
-  """The examples, sorted by the hashes of their classes and file names."""
+def _order(of: recipe.Recipe, split: dataset.Dataset) -> list[int]:
+  """The examples, sorted by the hashes of their classes and file names.
+
+  If the recipe is stratified, this order is changed into a stratified one.
+  """
   names = split.ids(range(split.num_examples))
   labels = split.labels().tolist()
   keys = [
@@ -124,7 +135,11 @@ def _order(split: dataset.Dataset) -> list[int]:
     for label, name in zip(labels, names, strict=True)
   ]
   hashes = [hashlib.blake2b(key, digest_size=8).digest() for key in keys]
-  return sorted(range(len(keys)), key=lambda i: (hashes[i], keys[i]))
+  hashed = sorted(range(len(keys)), key=lambda i: (hashes[i], keys[i]))
+  if not of.stratified:
+    return hashed
+  ranked = slices.stratified_order(np.asarray(labels)[hashed])
+  return [hashed[place] for place in ranked.tolist()]
 
 
 def _check_counts(
@@ -212,6 +227,12 @@ def _write_metadata(
       "image": tfds.features.Image(shape=of.shape, encoding_format=of.encoding),
       "label": tfds.features.ClassLabel(names=list(names)),
       "file_name": tfds.features.Text(),
+      **{
+        name: tfds.features.Text()
+        if kind == "text"
+        else tfds.features.Image(shape=(None, None, 1), encoding_format="png")
+        for name, kind in of.fields.items()
+      },
     }
   ).save_config(os.fspath(folder))
   info = {

@@ -65,6 +65,11 @@ def make_encoder(
   return encode
 
 
+def png(image: np.ndarray) -> bytes:
+  """(h, w) or (h, w, channels) uint8 as a PNG file, without loss."""
+  return _compress(image if image.ndim == 3 else image[..., None], "png", 0)
+
+
 def _look(content: bytes, encoding: str) -> tuple[str, tuple | None]:
   """The reason why a file must be repaired, and the size of its image if known.
 

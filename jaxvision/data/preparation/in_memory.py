@@ -1,4 +1,6 @@
-"""Splits from arrays in memory."""
+"""Splits from arrays, and from the contents of files, in memory."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -38,4 +40,33 @@ def from_arrays(
     ids=lambda indices: [f"{split}_{index:05d}" for index in indices],
     labels=lambda: labels,
     read=lambda indices: [(images[i], int(labels[i])) for i in indices],
+  )
+
+
+def from_contents(
+  contents: Mapping[str, bytes],
+  labels: Sequence[int],
+  *,
+  name: str,
+  split: str,
+  class_names: tuple[str, ...],
+) -> dataset.Dataset:
+  """A split of image files whose content is in memory.
+
+  Args:
+    contents: file name -> content; the names are the `ids`.
+    labels: one for each, in their order.
+    name: of the data set.
+    split: its name.
+    class_names: by label.
+  """
+  names, images = tuple(contents), tuple(contents.values())
+  return dataset.Dataset(
+    name=name,
+    split=split,
+    class_names=class_names,
+    num_examples=len(names),
+    ids=lambda indices: [names[index] for index in indices],
+    labels=lambda: np.asarray(labels, np.int64),
+    read=lambda indices: [(images[i], labels[i]) for i in indices],
   )

@@ -28,6 +28,9 @@ class Recipe:
     refused: names of published pickle files, which are not read because
       unpickling can run any code.
     shard_size: maximum number of examples in a shard.
+    fields: name -> "mask" or "text", of what is stored beside image and label.
+    stratified: whether each slice of a split has the proportions of the
+      classes; for data sets whose users cut their own splits.
   """
 
   name: str
@@ -41,6 +44,8 @@ class Recipe:
   load_folder: Callable[[pathlib.Path], Splits] | None = None
   refused: tuple[str, ...] = ()
   shard_size: int = 10_000
+  fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  stratified: bool = False
 
 
 def published_names(name: str) -> tuple[str, ...]:

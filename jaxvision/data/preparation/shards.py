@@ -1,9 +1,9 @@
 """Shards of examples on disk, in the format of tensorflow-datasets.
 
 A shard is an array_record file of tf.train.Example messages with the features
-image, label and file_name. It gets its name only when it is complete and its
-notes are written. So a process that is killed loses only the shards in
-progress. The bytes depend only on the examples.
+image, label, file_name and the fields of the split. It gets its name only when
+it is complete and its notes are written. So a process that is killed loses only
+the shards in progress. The bytes depend only on the examples.
 """
 
 import concurrent.futures
@@ -14,6 +14,8 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from jaxvision import files
 from jaxvision.data import dataset, decoding
@@ -33,12 +35,14 @@ class Shard:
     notes: path of the description of its content, which is written before it.
     split: the source of its examples.
     indices: of its examples, in their order in the shard.
+    fields: names of what is stored beside image and label.
   """
 
   path: pathlib.Path
   notes: pathlib.Path
   split: dataset.Dataset
   indices: Sequence[int]
+  fields: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +69,7 @@ def plan(
   *,
   notes: pathlib.Path,
   shard_size: int,
+  fields: Sequence[str] = (),
 ) -> list[Shard]:
   """The shards of a split, whose sizes differ by at most one example.
 
@@ -74,6 +79,7 @@ def plan(
     order: of the stored examples.
     notes: folder of the descriptions of finished shards.
     shard_size: maximum number of examples in a shard.
+    fields: names of what is stored beside image and label.
   """
   count = -(-len(order) // shard_size)
   ends = [number * len(order) // count for number in range(count + 1)]
@@ -85,6 +91,7 @@ def plan(
       notes=notes / f"{name}.json",
       split=split,
       indices=order[ends[i] : ends[i + 1]],
+      fields=tuple(fields),
     )
     for i, name in enumerate(names)
   ]
@@ -137,7 +144,7 @@ def _write(
   part.unlink(missing_ok=True)
   writer = array_record_module.ArrayRecordWriter(str(part), "group_size:1")
   repaired, left_out, sizes = {}, {}, []
-  for name, label, image in _examples(shard):
+  for name, label, image, fields in _examples(shard):
     try:
       if isinstance(image, OSError):
         raise decoding.UnreadableImage(str(image)) from image
@@ -145,7 +152,8 @@ def _write(
     except decoding.UnreadableImage as error:
       left_out[name] = str(error)
     else:
-      record = _record(content, label, pathlib.PurePath(name).name)
+      fields = {"file_name": pathlib.PurePath(name).name, **fields}
+      record = _record(content, label, fields)
       writer.write(record)
       sizes.append(len(record))
       if reason:
@@ -158,18 +166,24 @@ def _write(
   return written
 
 
-def _examples(shard: Shard) -> Iterator[tuple[str, int, Any]]:
-  """(id, label, image or the error of reading it) of each example."""
+def _examples(shard: Shard) -> Iterator[tuple[str, int, Any, dict[str, Any]]]:
+  """(id, label, image or the error of reading it, fields) of each example."""
+  there = shard.split.fields() if shard.fields else {}
+  fields = {name: there[name] for name in shard.fields}
   for index in map(int, shard.indices):
     (name,) = shard.split.ids([index])
+    found = {}
     try:
       ((image, label),) = shard.split.read([index])
+      found = {key: each.read([index])[0] for key, each in fields.items()}
     except OSError as error:
       image, label = error, -1
-    yield name, label, image
+    yield name, label, image, found
 
 
-def _record(image: bytes, label: int, file_name: str) -> bytes:
+def _record(
+  image: bytes, label: int, fields: Mapping[str, str | bytes | np.ndarray]
+) -> bytes:
   """A serialized tf.train.Example; equal examples have equal bytes."""
   from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
@@ -181,12 +195,19 @@ def _record(image: bytes, label: int, file_name: str) -> bytes:
   features: Mapping[str, tf_feature_pb2.Feature] = {
     "image": text(image),
     "label": tf_feature_pb2.Feature(int64_list=numbers),
-    "file_name": text(file_name.encode()),
+    **{name: text(_stored(each)) for name, each in fields.items()},
   }
   example = tf_example_pb2.Example(
     features=tf_feature_pb2.Features(feature=features)
   )
   return example.SerializeToString(deterministic=True)
+
+
+def _stored(value: str | bytes | np.ndarray) -> bytes:
+  """The bytes of a text, or of the PNG of a mask."""
+  if isinstance(value, np.ndarray):
+    return encoding.png(value)
+  return value.encode() if isinstance(value, str) else value
 
 
 def _close(writer: Any, path: pathlib.Path) -> None:

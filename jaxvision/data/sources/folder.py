@@ -6,7 +6,8 @@ test. Labels follow the class names, sorted by their characters. Sets of classes
 and numbers come from a table, see `label_table`. Other names of splits ("dev",
 "Training") are also recognised, see `splits`. Hidden files (".DS_Store") are
 ignored. Files without an image suffix ("notes.txt") are skipped with one
-warning. An image beside the classes, a folder inside a class and a class
+warning. Masks and captions of images are fields, see `image_fields`. An image
+beside the classes, a folder inside a class and a class
 without images are errors; all of them are reported together.
 
 The list of files is computed once and stored beside the classes (`index_file`).
@@ -31,7 +32,7 @@ from jaxvision.data import dataset
 from jaxvision.data.batches import prefetch
 from jaxvision.data.decoding import image_files
 from jaxvision.data.formats import index_file, packed_names
-from jaxvision.data.sources import label_table, source, splits
+from jaxvision.data.sources import image_fields, label_table, source, splits
 
 # Directories are listed in parallel, because network file systems have latency.
 _THREADS = 16
@@ -233,13 +234,18 @@ def _split(
     labels=found.all_labels,
     read=found.read,
     content=bytes,  # the ids are the files and their classes
+    fields=functools.partial(
+      image_fields.load, found.ids, len(found.order), (above, path)
+    ),
   )
 
 
 def _beside(above: pathlib.Path) -> tuple[list[str], list[str]]:
   """Problems for images beside the classes, and the names of other files."""
   beside = [
-    each.name for each in _entries(above) if not image_files.is_directory(each)
+    each.name
+    for each in _entries(above)
+    if not image_files.is_directory(each) and each.name != image_fields.TABLE
   ]
   problems = [
     f"{files.printable(above / name)} is beside the classes; move it into the "
@@ -295,7 +301,7 @@ def _look(directory: pathlib.Path) -> _Listed:
       found.images.append(os.fsencode(entry.name))
     else:
       found.left_out.append(entry.path)
-  found.images.sort()
+  found.images[:] = sorted(image_fields.without_masks(found.images))
   if not found.images and not found.problems:
     found.problems.append(
       f"class {directory.name!r} has no image: {directory} is empty, or has no "

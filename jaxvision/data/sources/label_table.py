@@ -7,7 +7,8 @@ images are "train". The other columns are the labels.
 
 For sets of classes, the column `labels` has class names separated by "|" or ";"
 (empty: no class), or each class has a column with 0 or 1. For numbers, each
-number has a column. Images that are not in the table are ignored.
+number has a column. Images that are not in the table are ignored. Masks and
+captions of images are fields, see `image_fields`.
 """
 
 import csv
@@ -68,6 +69,7 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
       name=str(folder),
       split=split,
       label_kind=of.labels,
+      tables=(folder,),
     )
     for split, numbers in by_split.items()
   }

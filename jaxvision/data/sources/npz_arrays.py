@@ -6,7 +6,8 @@ splits. `image` and `label` are also accepted. Images are (n, h, w, c) or
 (n, h, w), integers in 0..255. Labels are (n,) integers from 0, or text. The
 optional array `class_names` has the names of the classes; without it the names
 are the numbers or the texts of the labels. Sets of classes are (n, k) of 0 and
-1, numbers are (n,) or (n, t).
+1, numbers are (n,) or (n, t). Fields are `segmentation_masks` (n, h, w)
+uint8 and `captions` (n,) text, also with the name of a split.
 """
 
 import functools
@@ -21,7 +22,9 @@ from jaxvision.data import dataset
 from jaxvision.data.formats import npz
 from jaxvision.data.sources import labels, pairs, source
 
-_KEY = re.compile(r"(?:(?P<split>.+)_)?(?P<what>image|label)s?")
+_KEY = re.compile(
+  r"(?:(?P<split>.+)_)?(?P<what>image|label|segmentation_mask|caption)s?"
+)
 
 
 def load(of: source.Source) -> dict[str, dataset.Dataset]:
@@ -44,7 +47,7 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
   arrays = _read_file(path, path.stat().st_mtime_ns)
   where = os.fspath(path)
   splits = _splits(arrays, path)
-  found = {split: each for split, (_, each) in splits.items()}
+  found = {split: each["label"] for split, each in splits.items()}
   if of.labels == "classes":
     found = labels.unify(found, where=where)
   named = arrays.get("class_names")
@@ -60,14 +63,16 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
   )
   return {
     split: pairs.from_arrays(
-      images,
+      each["image"],
       found[split],
       class_names=class_names,
       name=where,
       split=split,
       label_kind=of.labels,
+      masks=each.get("segmentation_mask"),
+      captions=each.get("caption"),
     )
-    for split, (images, _) in splits.items()
+    for split, each in splits.items()
   }
 
 
@@ -83,8 +88,8 @@ def _read_file(path: pathlib.Path, modified: int) -> Mapping[str, np.ndarray]:
 
 def _splits(
   arrays: Mapping[str, np.ndarray], path: pathlib.Path
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-  """{split: (images, labels)}."""
+) -> dict[str, dict[str, np.ndarray]]:
+  """{split: {"image": images, "label": labels, ...}}."""
   found: dict[str, dict[str, np.ndarray]] = {}
   for key, array in arrays.items():
     match = _KEY.fullmatch(key)
@@ -99,7 +104,8 @@ def _splits(
     elif key != "class_names":
       raise ValueError(
         f"{path} has an array {key!r}; expected images, labels, "
-        "SPLIT_images, SPLIT_labels or class_names"
+        "segmentation_masks, captions, all also as SPLIT_images and so on, or "
+        "class_names"
       )
   for split, pair in found.items():
     for what in ("image", "label"):
@@ -112,6 +118,4 @@ def _splits(
     )
   if not found:
     raise ValueError(f"{path} has no images; expected arrays images, labels")
-  return {
-    split: (pair["image"], pair["label"]) for split, pair in found.items()
-  }
+  return found

@@ -10,6 +10,7 @@ slices of a split are stratified too. For numbers it is a fixed shuffle.
 import dataclasses
 import hashlib
 import os
+import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,14 @@ import numpy as np
 from jaxvision.data import dataset
 from jaxvision.data.decoding import image_files
 from jaxvision.data.formats import packed_names
-from jaxvision.data.sources import label_numbers, label_sets, labels, splits
+from jaxvision.data.sources import (
+  array_fields,
+  image_fields,
+  label_numbers,
+  label_sets,
+  labels,
+  splits,
+)
 
 _COMPARED = 1 << 26  # bytes of images that tell arrays apart
 
@@ -31,12 +39,16 @@ class _Arrays:
   images: np.ndarray
   labels: np.ndarray
   order: np.ndarray
+  given: array_fields.Given
 
   def ids(self, indices: Sequence[int]) -> list[str]:
     return [f"{self.split}/{self.order[index]}" for index in indices]
 
   def all_labels(self) -> np.ndarray:
     return self.labels[self.order]
+
+  def fields(self) -> dict[str, dataset.Field]:
+    return array_fields.make(self.given, self.order)
 
   def content(self) -> bytes:
     """The bytes of the labels and pixels; for large arrays of some images."""
@@ -60,12 +72,16 @@ class _Files:
   paths: packed_names.Names
   labels: np.ndarray
   order: np.ndarray
+  tables: tuple[pathlib.Path, ...]
 
   def ids(self, indices: Sequence[int]) -> list[str]:
     return [self.paths[int(self.order[index])] for index in indices]
 
   def all_labels(self) -> np.ndarray:
     return self.labels[self.order]
+
+  def fields(self) -> dict[str, dataset.Field]:
+    return image_fields.load(self.ids, len(self.order), self.tables)
 
   def content(self) -> bytes:
     return self.all_labels().tobytes()
@@ -85,6 +101,8 @@ def from_arrays(
   name: str = "arrays",
   split: str = "train",
   label_kind: str = "classes",
+  masks: np.ndarray | None = None,
+  captions: Sequence[str] | np.ndarray | None = None,
 ) -> dataset.Dataset:
   """Images in memory as a data set.
 
@@ -95,6 +113,7 @@ def from_arrays(
     name: name of the data set, for messages.
     split: name of the split, for messages.
     label_kind: "classes", "sets" or "numbers".
+    masks, captions: fields, see `array_fields`.
 
   Raises:
     ValueError: an array has a wrong shape or type, or a label is outside the
@@ -105,7 +124,8 @@ def from_arrays(
   labels, known = _LABELLED[label_kind](
     labels, class_names, len(images), name=name, split=split
   )
-  rows = _Arrays(split, images, labels, _order(labels, label_kind))
+  given = array_fields.check(images, masks, captions, where=where)
+  rows = _Arrays(split, images, labels, _order(labels, label_kind), given)
   return _dataset(rows, name, split, known, label_kind)
 
 
@@ -117,6 +137,7 @@ def from_files(
   name: str = "files",
   split: str = "train",
   label_kind: str = "classes",
+  tables: Sequence[pathlib.Path] = (),
 ) -> dataset.Dataset:
   """Image files as a data set.
 
@@ -124,6 +145,7 @@ def from_files(
     paths: paths of the files, which are opened when they are read.
     labels: one per file, see above.
     class_names, name, split, label_kind: as in `from_arrays`.
+    tables: folders that may have a table of captions, see `image_fields`.
 
   Raises:
     ValueError: the numbers of labels and paths differ, or a label is outside
@@ -138,7 +160,7 @@ def from_files(
     locate=lambda row: os.fspath(paths[row]),
   )
   packed = packed_names.pack([os.fsencode(path) for path in paths])
-  rows = _Files(packed, labels, _order(labels, label_kind))
+  rows = _Files(packed, labels, _order(labels, label_kind), tuple(tables))
   return _dataset(rows, name, split, known, label_kind)
 
 
@@ -181,6 +203,7 @@ def _dataset(
     read=rows.read,
     content=rows.content,
     label_kind=label_kind,
+    fields=rows.fields,
   )
 
 

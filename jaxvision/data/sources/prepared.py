@@ -20,8 +20,8 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _INFO = "dataset_info.json"
 # Formats that can be read without TensorFlow.
 _FORMATS = ("array_record", "tfrecord")
-# The data sets that `jaxvision data prepare` supports, by their names in
-# tensorflow-datasets; all except the first from published files.
+# The data sets that `jaxvision data prepare` supports, all except the first
+# from published files. Those of tensorflow-datasets have its names.
 OURS = (
   "digits",
   "cifar10",
@@ -31,6 +31,14 @@ OURS = (
   "mnist",
   "oxford_flowers102",
   "oxford_iiit_pet",
+  "stamps",
+  "stamps_captions",
+  "stamps_categories",
+  "cifar10_samples",
+  "cifar100_samples",
+  "fashion_mnist_samples",
+  "imagenet_samples",
+  "mnist_samples",
 )
 SHORT_NAMES = {"flowers102": "oxford_flowers102", "pets": "oxford_iiit_pet"}
 

@@ -2,6 +2,8 @@
 
 TensorFlow is not needed. Records are read from array_record or TFRecord files.
 Only the encoded image, which our own decoder decodes, and the label are parsed.
+Other features are fields by their own names, if they are text or images of one
+channel, such as "segmentation_mask" of oxford_iiit_pet.
 """
 
 import dataclasses
@@ -9,7 +11,7 @@ import functools
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,9 +52,14 @@ class _Records:
     return [f"{self.split}/{index}" for index in indices]
 
   def read(self, indices: Sequence[int]) -> list[dataset.Example]:
+    return self._parsed(indices, self._example)
+
+  def _parsed(
+    self, indices: Sequence[int], parse: Callable[[bytes], Any]
+  ) -> list[Any]:
     try:
       records = self.fetch([int(index) for index in indices])
-      return list(map(self._example, records))
+      return list(map(parse, records))
     # An error of a library, or a record that is not an Example. It is counted
     # like a damaged image, and the other records are read one by one.
     except Exception as error:
@@ -61,6 +68,23 @@ class _Records:
       raise OSError(
         f"{self._place(indices)}: {error or type(error).__name__}"
       ) from error
+
+  def fields(self, kinds: Mapping[str, str]) -> dict[str, dataset.Field]:
+    return {
+      name: dataset.Field(kind, functools.partial(self._read_field, name, kind))
+      for name, kind in kinds.items()
+    }
+
+  def _read_field(
+    self, name: str, kind: str, indices: Sequence[int]
+  ) -> list[bytes] | list[str]:
+    """A feature of records: the content of a mask, or a text."""
+
+    def value(record: bytes) -> bytes | str:
+      found = _only_value(tf_example.parse(record, (name,)), name, bytes)
+      return found.decode() if kind == "text" else found
+
+    return self._parsed(indices, value)
 
   def _place(self, indices: Sequence[int]) -> str:
     """The position of records, for messages."""
@@ -99,13 +123,18 @@ class _Records:
 
   def _example(self, record: bytes) -> dataset.Example:
     found = tf_example.parse(record, (self.image, self.label))
-    for key, kind in ((self.image, bytes), (self.label, int)):
-      if [type(value) for value in found.get(key, ())] != [kind]:
-        raise ValueError(
-          f"the feature {key!r} must be one value of type {kind.__name__}, "
-          f"but this record has {len(found.get(key, ()))} values"
-        )
-    return found[self.image][0], found[self.label][0]
+    image = _only_value(found, self.image, bytes)
+    return image, _only_value(found, self.label, int)
+
+
+def _only_value(found: Mapping[str, list], name: str, kind: type) -> Any:
+  """The one value of a feature of a record."""
+  if [type(value) for value in found.get(name, ())] != [kind]:
+    raise ValueError(
+      f"the feature {name!r} must be one value of type {kind.__name__}, but "
+      f"this record has {len(found.get(name, ()))} values"
+    )
+  return found[name][0]
 
 
 def load(of: source.Source) -> dict[str, dataset.Dataset]:
@@ -137,7 +166,14 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
   label = _only(info.features, tfds.features.ClassLabel, "label")
   _check_names(found.directory, label, info.features[label].names)
   return {
-    name: _split(info, name, found.file_format, image=image, label=label)
+    name: _split(
+      info,
+      name,
+      found.file_format,
+      image=image,
+      label=label,
+      fields=_fields(info.features, tfds.features, image),
+    )
     for name, size in found.splits.items()
     if size  # an empty split may have no shard at all
   }
@@ -183,8 +219,25 @@ def _check_names(
     )
 
 
+def _fields(features: Any, kinds: Any, image: str) -> dict[str, str]:
+  """name -> "mask" or "text" of the features that are fields."""
+  found = {}
+  for name, each in features.items():
+    if isinstance(each, kinds.Text):
+      found[name] = "text"
+    elif isinstance(each, kinds.Image) and each.shape[-1] == 1:
+      found[name] = "mask"
+  return {name: kind for name, kind in found.items() if name != image}
+
+
 def _split(
-  info: Any, split: str, file_format: str, *, image: str, label: str
+  info: Any,
+  split: str,
+  file_format: str,
+  *,
+  image: str,
+  label: str,
+  fields: Mapping[str, str],
 ) -> dataset.Dataset:
   shards = info.splits[split]
   records = _Records(
@@ -204,6 +257,7 @@ def _split(
     ids=records.ids,
     labels=records.labels,
     read=records.read,
+    fields=functools.partial(records.fields, fields),
   )
 
 

@@ -6,7 +6,8 @@ the first existing member of these: .cls, a class number or class name; .json,
 its value "label" (or "cls"); .txt, like .cls. A file classnames.txt beside the
 shards gives names to class numbers, one name per line. For sets of classes,
 .json has a list "labels" of class names or class numbers. For real numbers, it
-has "numbers", one number or a list.
+has "numbers", one number or a list. Masks and captions are fields, see
+`tar_fields`.
 
 Shards are PATH/*.tar, PATH/SPLIT/*.tar, one file, or the matches of a pattern
 such as "PATH/*-train-*.tar". The name of a shard in PATH contains its split
@@ -44,6 +45,7 @@ from jaxvision.data.sources import (
   labels,
   source,
   splits,
+  tar_fields,
   tar_shards,
 )
 
@@ -127,6 +129,7 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
       _samples(shards[split], indexes[split], texts),
       class_names,
       of.labels,
+      shards[split],
     )
     for split, texts in found.items()
   }
@@ -254,8 +257,8 @@ def _split(
   samples: _Samples,
   class_names: tuple[str, ...],
   label_kind: str,
+  shards: Sequence[pathlib.Path],
 ) -> dataset.Dataset:
-  order = samples.order
   if label_kind == "sets":
     strata = label_sets.strata(samples.labels)
     samples = dataclasses.replace(
@@ -265,12 +268,13 @@ def _split(
     name=name,
     split=split,
     class_names=class_names,
-    num_examples=len(order),
+    num_examples=len(samples.order),
     ids=samples.ids,
     labels=samples.all_labels,
     read=samples.read,
     content=samples.content,
     label_kind=label_kind,
+    fields=functools.partial(tar_fields.load, shards, split, samples.order),
   )
 
 

@@ -98,6 +98,23 @@ def check_labels(
   losses.check_labels(config.loss.name, dataset.label_kind)
 
 
+def check_masks(config: ConfigDict, batches: data.Batches) -> None:
+  """Raises ValueError if a transform on the device would leave masks behind.
+
+  Args:
+    config: of the run.
+    batches: of the training, with the fields of the task.
+  """
+  names = batches.examples.masks
+  moving = list(filter(data.moves_pixels, config.data.device_transforms))
+  if names and moving:
+    raise ValueError(
+      f"data.device_transforms has {moving[0]!r}, which does not move the "
+      f"{names[0]} with its image; write a transform of the host, in "
+      "data.train_transforms"
+    )
+
+
 def best(config: ConfigDict, task: tasks.Task) -> tuple[str, int] | None:
   """The metric of checkpoint.best, and 1 if larger is better, else -1.
 

@@ -119,6 +119,11 @@ def prepare(
     train=train,
   )
   checks.check_labels(config, task, train)
+  batches = {
+    role: each.with_fields(task.batch, task.encode)
+    for role, each in batches.items()
+  }
+  checks.check_masks(config, batches["train"])
   parts = Parts(
     name=user_code.as_written(config.model.name),
     data_name=config.data.name,

@@ -55,7 +55,9 @@ def fetch(found, indices):
 
 def test_fetch_decodes_in_the_order_asked_for():
   found, _ = make([encoded(value) for value in (10, 20, 30)], labels=[0, 1, 0])
-  pixels = [(image[0, 0, 0], label) for image, label in fetch(found, [2, 0, 1])]
+  pixels = [
+    (image[0, 0, 0], label) for image, label, _ in fetch(found, [2, 0, 1])
+  ]
   assert pixels == [(30, 0), (10, 0), (20, 1)]
 
 
@@ -79,13 +81,13 @@ def test_unreadable_images_leave_their_error_in_their_place():
   images = [encoded(0), b"no image", OSError("disk on fire"), encoded(1)]
   found, _ = make(images, labels=[0, 1, 1, 1])
   result = fetch(found, [0, 1, 2, 3])
-  assert [isinstance(image, np.ndarray) for image, _ in result] == [
+  assert [isinstance(image, np.ndarray) for image, *_ in result] == [
     True,
     False,
     False,
     True,
   ]
-  assert [label for _, label in result] == [0, 0, 0, 1]
+  assert [label for _, label, _ in result] == [0, 0, 0, 1]
   assert "not an image" in str(result[1][0])
   assert "disk on fire" in str(result[2][0])
   assert not found.unreadable
@@ -97,7 +99,7 @@ def test_images_of_too_many_pixels_are_unreadable_others_are_not():
     found, _ = make(files, transforms=transforms)
     for limit, readable in ((12, True), (11, False)):
       limited = dataclasses.replace(found, max_pixels=limit, cache={})
-      for image, _ in fetch(limited, [0, 1]):
+      for image, *_ in fetch(limited, [0, 1]):
         assert isinstance(image, np.ndarray) == readable
         assert readable or "more than data.max_pixels=11" in str(image)
 
@@ -111,7 +113,7 @@ def test_a_lack_of_memory_marks_the_image_unreadable():
   found, _ = make([encoded(0), encoded(1), MemoryError(), encoded(2)])
   chain = dataclasses.replace(found.transform, transforms=(starve,))
   found = dataclasses.replace(found, transform=chain)
-  images = [image for image, _ in fetch(found, [0, 1, 2, 3])]
+  images = [image for image, *_ in fetch(found, [0, 1, 2, 3])]
   assert [isinstance(each, np.ndarray) for each in images] == [
     True,
     False,
@@ -128,7 +130,7 @@ def test_errors_of_opencv_mean_unreadable_and_other_errors_are_raised():
   found, _ = make([encoded(0)])
   chain = dataclasses.replace(found.transform, transforms=(refuse,))
   found = dataclasses.replace(found, transform=chain)
-  ((image, _),) = fetch(found, [0])
+  ((image, *_),) = fetch(found, [0])
   assert isinstance(image, decoding.UnreadableImage)
   chain = dataclasses.replace(chain, transforms=(lambda rng, image: 1 / 0,))
   with pytest.raises(ZeroDivisionError):

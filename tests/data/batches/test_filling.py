@@ -34,7 +34,7 @@ def make(readable, *, share=1.0, mixture=(), transforms=()):
 
 
 def fill(source, indices, *, seed=0, epoch=0, shape=(3, 4, 3)):
-  batch = filling.empty(filling.layout(len(indices), shape, source.dataset))
+  batch = filling.empty(filling.layout(len(indices), shape, source))
   for array in batch.values():
     array.fill(99)  # so that rows that are not written show
   unreadable = filling.fill(

@@ -30,6 +30,7 @@ __all__ = [
   "TRANSFORMS",
   "Normalization",
   "make_device_transform",
+  "moves_pixels",
   "normalize",
   "to_pixels",
 ]
@@ -46,6 +47,7 @@ TRANSFORMS: dict[str, Callable[..., BatchTransform]] = {
   "random_mixup": mixing.random_mixup,
   "random_mixup_or_cutmix": mixing.random_mixup_or_cutmix,
 }
+_IN_PLACE = ("random_cutout", "random_erasing")
 
 
 def make_device_transform(
@@ -67,6 +69,12 @@ def make_device_transform(
     return dict(batch)
 
   return transform
+
+
+def moves_pixels(call: str) -> bool:
+  """Whether a built-in transform moves pixels or mixes images."""
+  name = user_code.name_of(call)
+  return name not in _IN_PLACE and not user_code.is_own(call)
 
 
 def _make(text: str) -> BatchTransform:

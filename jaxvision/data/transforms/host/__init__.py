@@ -5,10 +5,18 @@ input. It draws from `rng` only if its name begins with "random_". In a config,
 a chain is written as ("random_resized_crop(224)", "random_flip"). A
 user-defined transform is written as "my_aug.py:random_shift(pixels=4)": a
 function that takes the options and returns the transform.
+
+A mask moves with its image: with the same random numbers, by the nearest pixel,
+and pixels from outside of the image are 0. Transforms of values leave it as it
+is, also those that erase. A transform that is an object may move masks itself:
+`move_mask(rng, mask) -> mask`, masks (h, w, 1) uint8. User-defined transforms
+must do so.
 """
 
+import copy
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -45,8 +53,8 @@ def random_apply(call: str, *, p: ranges.Probability) -> Transform:
   return lambda rng, image: other(rng, image) if rng.random() < p else image
 
 
-TRANSFORMS: dict[str, Callable[..., Transform]] = {
-  # Geometry.
+# They move pixels.
+GEOMETRY: dict[str, Callable[..., Transform]] = {
   "center_crop": geometry.center_crop,
   "random_crop": geometry.random_crop,
   "random_flip": geometry.random_flip,
@@ -59,7 +67,10 @@ TRANSFORMS: dict[str, Callable[..., Transform]] = {
   "rotate": affine.rotate,
   "shear": affine.shear,
   "translate": affine.translate,
-  # Values and colours.
+}
+# They change pixels, but do not move them.
+VALUES: dict[str, Callable[..., Transform]] = {
+  # Colours.
   "auto_contrast": tone.auto_contrast,
   "brightness": enhancement.brightness,
   "contrast": enhancement.contrast,
@@ -80,13 +91,19 @@ TRANSFORMS: dict[str, Callable[..., Transform]] = {
   "random_gaussian_noise": noise.random_gaussian_noise,
   "random_salt_and_pepper": noise.random_salt_and_pepper,
   "sharpness": enhancement.sharpness,
-  # Policies.
   "random_3augment": policies.random_3augment,
+}
+TRANSFORMS: dict[str, Callable[..., Transform]] = {
+  **GEOMETRY,
+  **VALUES,
+  # They apply some of the others.
   "random_apply": random_apply,
   "random_autoaugment": autoaugment.random_autoaugment,
   "random_randaugment": policies.random_randaugment,
   "random_trivialaugment": policies.random_trivialaugment,
 }
+# Options of the transforms of masks: values are not blended.
+_OF_MASKS = {"method": "nearest", "fill": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,10 +113,14 @@ class HostTransform:
   Attributes:
     transforms: the parts.
     random: whether the result depends on `rng`.
+    calls: the parts as text.
+    moves: of each part the transform of a mask; empty until `with_moves`.
   """
 
   transforms: tuple[Transform, ...]
   random: bool
+  calls: tuple[str, ...] = ()
+  moves: tuple[Transform, ...] = ()
 
   def __call__(
     self, rng: np.random.Generator | None, image: np.ndarray
@@ -109,16 +130,43 @@ class HostTransform:
       image = transform(rng, image)
     return image
 
+  def with_moves(self) -> "HostTransform":
+    """The same chain, which can move masks.
+
+    Raises:
+      ValueError: a part cannot move a mask.
+    """
+    return dataclasses.replace(self, moves=tuple(map(_make_move, self.calls)))
+
+  def together(
+    self,
+    rng: np.random.Generator | None,
+    image: np.ndarray,
+    masks: Sequence[np.ndarray],
+  ) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Applies the chain to an image and moves its masks, (h, w, 1) uint8."""
+    masks = list(masks)
+    for transform, move in zip(self.transforms, self.moves, strict=True):
+      before = copy.deepcopy(rng)
+      image = transform(rng, image)
+      masks = [move(copy.deepcopy(before), mask) for mask in masks]
+    return image, masks
+
   @property
   def head(self) -> resizing.Resampling | None:
     """The first part, if a decoder can use it: see decoding/image.py."""
     first = self.transforms[0] if self.transforms else None
     return first if isinstance(first, resizing.Resampling) else None
 
-  @property
+  @functools.cached_property
   def tail(self) -> "HostTransform":
     """All but the first part."""
-    return dataclasses.replace(self, transforms=self.transforms[1:])
+    return dataclasses.replace(
+      self,
+      transforms=self.transforms[1:],
+      calls=self.calls[1:],
+      moves=self.moves[1:],
+    )
 
 
 def make_host_transform(calls: Sequence[str]) -> HostTransform:
@@ -133,6 +181,7 @@ def make_host_transform(calls: Sequence[str]) -> HostTransform:
   return HostTransform(
     transforms=tuple(map(_make, calls)),
     random=any(user_code.name_of(text).startswith("random_") for text in calls),
+    calls=tuple(calls),
   )
 
 
@@ -166,3 +215,46 @@ def _apply_own(
       "0..255 and convert the result"
     )
   return made
+
+
+def _make_move(text: str) -> Transform:
+  """Makes the transform of a mask from the transform of its image."""
+  if not user_code.is_own(text):
+    name = user_code.name_of(text)
+    if name in VALUES:
+      return lambda rng, mask: mask
+    if name in _MOVES:
+      return lookup.call(text, functions=_MOVES, kind="host transform")
+  made = lookup.call(text, functions=TRANSFORMS, kind="host transform")
+  name = user_code.as_written(text)
+  if not callable(getattr(made, "move_mask", None)):
+    raise ValueError(
+      f"host transform {name} cannot move a mask with its image; give the "
+      "transform that it returns an attribute move_mask, a function (rng, mask "
+      "(h, w, 1) uint8) -> mask, or remove it from the transforms"
+    )
+  return functools.partial(_apply_own, made.move_mask, name)
+
+
+def _of_masks(make: Callable[..., Transform]) -> Callable[..., Transform]:
+  """The function of a transform, with the options of masks."""
+  known = inspect.signature(make).parameters
+  fixed = {name: value for name, value in _OF_MASKS.items() if name in known}
+
+  @functools.wraps(make)
+  def made(*arguments, **options) -> Transform:
+    return make(*arguments, **{**options, **fixed})
+
+  return made
+
+
+@functools.wraps(random_apply)
+def _random_move(call: str, *, p: float) -> Transform:
+  move = _make_move(call)
+  return lambda rng, mask: move(rng, mask) if rng.random() < p else mask
+
+
+_MOVES = {
+  **{name: _of_masks(make) for name, make in GEOMETRY.items()},
+  "random_apply": _random_move,
+}

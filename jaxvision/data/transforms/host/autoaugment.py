@@ -174,11 +174,9 @@ def random_autoaugment(
   if policy not in POLICIES:
     raise ValueError(lookup.unknown("policy", str(policy), POLICIES))
 
-  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    drawn = draw_autoaugment(rng, POLICIES[policy])
-    return operations.apply(rng, image, drawn, fill)
-
-  return transform
+  return operations.Drawn(
+    lambda rng: draw_autoaugment(rng, POLICIES[policy]), fill
+  )
 
 
 def draw_autoaugment(

@@ -3,6 +3,7 @@
 Each entry makes a transform from a value and a fill colour.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -45,6 +46,28 @@ OPERATIONS: dict[str, Callable[[float, arguments.Fill], Transform]] = {
   ),
   "cutout": lambda value, fill: erasing.random_cutout(int(value), fill=fill),
 }
+_MOVING = ("rotate", "shear_", "translate_")
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+  """A transform that draws its operations for each image.
+
+  Attributes:
+    draw: rng -> names and values of the operations.
+    fill: colour of pixels from outside of the image.
+  """
+
+  draw: Callable[[np.random.Generator], list[tuple[str, float]]]
+  fill: arguments.Fill
+
+  def __call__(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    return apply(rng, image, self.draw(rng), self.fill)
+
+  def move_mask(self, rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
+    """Applies those of the same operations that move pixels."""
+    drawn = [each for each in self.draw(rng) if each[0].startswith(_MOVING)]
+    return apply(rng, mask, drawn, 0)
 
 
 def apply(

@@ -77,11 +77,9 @@ def random_randaugment(
       f"magnitude is {magnitude}; for {version!r} it must be at most {largest}"
     )
 
-  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    drawn = draw_randaugment(rng, VERSIONS[version], n, magnitude)
-    return operations.apply(rng, image, drawn, fill)
-
-  return transform
+  return operations.Drawn(
+    lambda rng: draw_randaugment(rng, VERSIONS[version], n, magnitude), fill
+  )
 
 
 def draw_randaugment(
@@ -107,11 +105,7 @@ def random_trivialaugment(*, fill: arguments.Fill = 0) -> Transform:
   Args:
     fill: colour of pixels from outside of the image.
   """
-
-  def transform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    return operations.apply(rng, image, [draw_trivialaugment(rng)], fill)
-
-  return transform
+  return operations.Drawn(lambda rng: [draw_trivialaugment(rng)], fill)
 
 
 def draw_trivialaugment(rng: np.random.Generator) -> tuple[str, float]:
