@@ -23,7 +23,7 @@ import written_sources
 from PIL import Image
 
 from jaxvision import config as configs
-from jaxvision.weights import files as weight_files
+from jaxvision.weights.formats import files as weight_files
 
 pytestmark = pytest.mark.slow
 

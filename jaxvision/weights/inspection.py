@@ -4,9 +4,9 @@ import dataclasses
 import os
 from typing import Any
 
-from jaxvision import files as files_of_any
+from jaxvision import files
 from jaxvision.downloads import fetch
-from jaxvision.weights import files, notes, recognition
+from jaxvision.weights import formats, notes, recognition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,17 +42,17 @@ def inspect(path_or_url: str | os.PathLike[str]) -> Inspection:
     ValueError: the file is damaged or of another format.
   """
   path = fetch.local_path(path_or_url)
-  shown = files_of_any.printable(path)
+  shown = files.printable(path)
   if path.is_dir():
     raise ValueError(f"{shown} is a folder; give a weight file")
-  file = files.open_file(path)
+  file = formats.open_file(path)
   try:
     file.check()
   except Exception as error:
-    raise ValueError(f"{shown}: {files_of_any.printable(error)}") from error
+    raise ValueError(f"{shown}: {files.printable(error)}") from error
   listed = [(key, e.shape, str(e.dtype)) for key, e in file.entries.items()]
   parameters = sum(entry.size for entry in file.entries.values())
-  note = notes.parsed(files.note(file), source=shown)
+  note = notes.parsed(formats.note(file), source=shown)
   try:
     found = recognition.recognize(
       file.entries, source=shown, known=recognition.stated(note)

@@ -7,11 +7,10 @@ from typing import Any
 
 import flax.linen as nn
 
-from jaxvision import files as root_files
-from jaxvision import models
-from jaxvision.weights import files, grids, notes, published, recognition
-from jaxvision.weights.array_file import ArrayFile
+from jaxvision import files, models
+from jaxvision.weights import formats, grids, notes, published, recognition
 from jaxvision.weights.families import vit
+from jaxvision.weights.formats import ArrayFile
 from jaxvision.weights.grids import Grid
 from jaxvision.weights.layout import Place
 from jaxvision.weights.notes import Note
@@ -57,9 +56,9 @@ def open_weights(
   Raises:
     ValueError: the file is damaged, of another model, or of unknown layout.
   """
-  source = root_files.printable(path)
-  file = files.open_file(path)
-  note = notes.parsed(files.note(file), source=source)
+  source = files.printable(path)
+  file = formats.open_file(path)
+  note = notes.parsed(formats.note(file), source=source)
   found = recognition.recognize(
     file.entries, source=source, known=recognition.stated(note)
   )

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jaxvision.weights import files
+from jaxvision.weights.formats import files
 
 ARRAYS = {
   "a/kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4),

@@ -2,7 +2,7 @@
 
 Whether the safetensors package loads a header is stored here; it was asked by
 
-  PYTHONPATH=tests python tests/weights/test_damaged.py
+  PYTHONPATH=tests python tests/weights/formats/test_damaged.py
 
 and is asked again, with thousands of random changes, in
 tests/parity/test_weights_damaged.py. numpy is at hand for .npz.
@@ -21,7 +21,7 @@ import pytest
 from weight_files import HEADERS, ONE, content
 
 from jaxvision import cli, weights
-from jaxvision.weights import files
+from jaxvision.weights.formats import files
 
 
 @pytest.mark.parametrize("name", HEADERS)
@@ -208,9 +208,9 @@ def _in_little_memory(command):
 
 
 def test_what_inflates_too_far_is_refused(tmp_path, monkeypatch):
-  from jaxvision.weights import npz
+  from jaxvision.weights.formats import zip_members
 
-  monkeypatch.setattr(npz, "_ALWAYS_INFLATED", 1 << 20)
+  monkeypatch.setattr(zip_members, "_ALWAYS_INFLATED", 1 << 20)
   path = tmp_path / "some.npz"
   _bomb(path, 1 << 20)
   assert path.stat().st_size < 10_000
