@@ -5,8 +5,7 @@ import os
 from typing import Any
 
 from jaxvision import files
-from jaxvision.downloads import fetch
-from jaxvision.weights import formats, notes, recognition
+from jaxvision.weights import addresses, formats, notes, recognition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +36,18 @@ class Inspection:
 def inspect(path_or_url: str | os.PathLike[str]) -> Inspection:
   """Inspects a weight file.
 
+  Args:
+    path_or_url: as for `weights.load`.
+
   Raises:
     FileNotFoundError, ConnectionError: the file does not exist.
     ValueError: the file is damaged or of another format.
   """
-  path = fetch.local_path(path_or_url)
-  shown = files.printable(path)
+  path, part = addresses.locate(path_or_url)
+  shown = files.printable(f"{path}#{part}" if part else path)
   if path.is_dir():
     raise ValueError(f"{shown} is a folder; give a weight file")
-  file = formats.open_file(path)
+  file = formats.open_file(path, part=part)
   try:
     file.check()
   except Exception as error:
@@ -55,7 +57,10 @@ def inspect(path_or_url: str | os.PathLike[str]) -> Inspection:
   note = notes.parsed(formats.note(file), source=shown)
   try:
     found = recognition.recognize(
-      file.entries, source=shown, known=recognition.stated(note)
+      file.entries,
+      source=shown,
+      known=recognition.stated(note),
+      parts=file.parts,
     )
   except ValueError:
     return Inspection(listed, parameters, "", [], None)

@@ -132,6 +132,7 @@ class _Archive:
         True,
         functools.cache(check) if info.CRC else nothing,
       )
+    zip_members.check_deflated(info, name)
     read = functools.partial(zip_members.inflated, self._path, info, name)
     check = functools.partial(
       zip_members.check_inflated, self._path, info, name

@@ -70,14 +70,28 @@ def is_stored(info: zipfile.ZipInfo) -> bool:
   return info.compress_type == zipfile.ZIP_STORED
 
 
+def check_deflated(info: zipfile.ZipInfo, name: str) -> None:
+  """Raises ValueError unless a compressed member can be decompressed."""
+  if info.compress_type != zipfile.ZIP_DEFLATED:
+    raise ValueError(
+      f"{name} has the compression {info.compress_type}; expected deflate or "
+      "none"
+    )
+  _check_not_encrypted(info, name)
+
+
+def _check_not_encrypted(info: zipfile.ZipInfo, name: str) -> None:
+  if info.flag_bits & _ENCRYPTED:
+    raise ValueError(f"{name} is encrypted, which is not supported")
+
+
 def data_offset(mapping: mmap.mmap, info: zipfile.ZipInfo, name: str) -> int:
   """Returns the offset of the content of a stored member.
 
   Raises:
     ValueError: the member is encrypted, or is not inside the file.
   """
-  if info.flag_bits & _ENCRYPTED:
-    raise ValueError(f"{name} is encrypted, which is not supported")
+  _check_not_encrypted(info, name)
   names, extra = struct.unpack_from("<HH", mapping, info.header_offset + 26)
   start = info.header_offset + _LOCAL_HEADER + names + extra
   if info.compress_size != info.file_size:
