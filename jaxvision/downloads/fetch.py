@@ -89,14 +89,14 @@ def _fetch_shards(address: str, index: pathlib.Path, **stores: Any) -> None:
     ValueError: the index is damaged, or names a file in another folder.
   """
   shown = redaction.without_secrets(address)
-  remedy = "fetch it again"
+  remedy = f"delete {index} and fetch it again"
   places = files.read_json(index, remedy=remedy).get("weight_map")
   names = list(places.values()) if isinstance(places, dict) else [None]
   for name in dict.fromkeys(map(str, names)):
     if not _SHARD.fullmatch(name):
       raise ValueError(
         f"{shown} names the file {files.printable(name)}; expected the name of "
-        "a .safetensors file in the same folder: {remedy}"
+        f"a .safetensors file in the same folder; {remedy}"
       )
     folder = address[: max(address.rfind("/"), address.rfind(":")) + 1]
     shard = local_path(folder + name, **stores)
