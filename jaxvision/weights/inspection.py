@@ -22,6 +22,7 @@ class Inspection:
     num_classes: number of classes; None without a classifier.
     prefix: prefix of all keys, which is removed; "" without one.
     options: options of the model that the file states.
+    problem: why the layout is unknown; "" if it is known.
   """
 
   arrays: list[tuple[str, tuple[int, ...], str]]
@@ -31,6 +32,7 @@ class Inspection:
   num_classes: int | None
   prefix: str = ""
   options: dict[str, Any] = dataclasses.field(default_factory=dict)
+  problem: str = ""
 
 
 def inspect(path_or_url: str | os.PathLike[str]) -> Inspection:
@@ -62,8 +64,8 @@ def inspect(path_or_url: str | os.PathLike[str]) -> Inspection:
       known=recognition.stated(note),
       parts=file.parts,
     )
-  except ValueError:
-    return Inspection(listed, parameters, "", [], None)
+  except ValueError as error:
+    return Inspection(listed, parameters, "", [], None, problem=str(error))
   return Inspection(
     listed,
     parameters,

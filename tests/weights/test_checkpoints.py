@@ -99,6 +99,7 @@ def test_student_and_teacher_are_chosen_in_words(state, tmp_path, caplog):
   np.testing.assert_array_equal(
     _bias(f"{path}#teacher"), 3 * state["head.bias"]
   )
+  assert "FILE#teacher" in weights.inspect(path).problem
   with pytest.raises(ValueError, match=r"no part 'teachr'.*mean teacher\?"):
     _bias(f"{path}#teachr")
 

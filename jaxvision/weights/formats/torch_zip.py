@@ -122,6 +122,7 @@ class _Archive:
       )
     if zip_members.is_stored(info):
       start = zip_members.data_offset(self._mapping, info, name)
+      # torch can write files without checksums, which are 0 then.
       check = functools.partial(
         zip_members.check_sum, self._mapping, start, info, name
       )

@@ -35,9 +35,11 @@ def listed(
     remedy: how to write a valid file that is too large here.
 
   Raises:
-    ValueError: the decompressed size is too large.
+    ValueError: the decompressed size is too large, or members overlap.
   """
   members = [info for info in archive.infolist() if not info.is_dir()]
+  if sum(info.compress_size for info in members) > size:
+    raise ValueError("its members overlap, or it is truncated")
   inflated = sum(info.file_size for info in members if not is_stored(info))
   limit = max(_ALWAYS_INFLATED, _INFLATION * size)
   if inflated > limit:

@@ -61,6 +61,15 @@ def _encrypted():
   return bytes(content)
 
 
+def _overlapping():
+  """Two members in the list have the bytes of one."""
+  content = tf.zipped(b"N", {"0": bytes(1000), "1": bytes(1000)})
+  start = content.index(b"archive/data/1") - 30
+  end = content.index(b"PK\1\2")
+  content = content[:start] + content[end:]
+  return content[:-6] + struct.pack("<L", start) + content[-2:]
+
+
 def _tar():
   return b"pickle".ljust(257, b"\0") + b"ustar" + bytes(250)
 
@@ -196,6 +205,7 @@ FILES = {
   "no pickle": tf.zipped(b"N", more={}).replace(b"data.pkl", b"data.pkx"),
   "two pickles": tf.zipped(b"N", more={"other/data.pkl": b"N."}),
   "encrypted": _encrypted(),
+  "overlapping members": _overlapping(),
   "tar": _tar(),
   "another file": b"\x89HDF\r\n" + bytes(600),
   "bare pickle": tf.pickled(_os_system(tf.named("posix.system"))),
