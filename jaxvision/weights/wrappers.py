@@ -11,6 +11,7 @@ have arrays beside the network, such as the projection of a self-supervised
 training; they are skipped, too.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
@@ -48,6 +49,7 @@ _PREFIXES = (
 )
 _ORDERED = "|".join(sorted(_PREFIXES, key=len, reverse=True))
 _DEEPEST_NETWORK = 3  # names before a network inside a part
+_LONGEST_PREFIX = 8  # names before a network that has all keys
 _SEPARATOR = re.compile(r"[./]")
 _PREFIX = re.compile(rf"(?:(?:{_ORDERED})[./])+")
 # Counters that averaging wrappers store next to the network.
@@ -75,21 +77,25 @@ def find(
     network.
 
   Raises:
-    ValueError: the file has several networks, and none is the average.
+    ValueError: the file has several networks, and none is the average; or an
+      unknown prefix gives a network, but not all keys have it.
   """
   nested = frozenset(parts)
   part_of = {key: _part(key, nested) for key in keys}
-  for depth in range(_DEEPEST_NETWORK + 1 if parts else 1):
+  shared = _shared(list(part_of), is_network)
+  for depth in range(_DEEPEST_NETWORK + 1):
     groups = _grouped(part_of, depth)
     networks = [
       prefix
       for prefix, group in groups.items()
       if is_network([key[len(prefix) :] for key in group])
     ]
-    if networks:
+    if networks and (depth == 0 or parts):
       chosen = _chosen(networks)
       return chosen, _passed(groups, networks, chosen, part_of, depth)
-  return _shared(list(part_of), is_network), []
+    if networks and not shared:
+      raise _ambiguous(networks)
+  return shared, []
 
 
 def _part(key: str, parts: Collection[str]) -> str:
@@ -147,7 +153,8 @@ def _passed(
 def _shared(keys: list[str], is_network: Callable[[list[str]], bool]) -> str:
   """Returns the common prefix of all keys that gives a network, or ""."""
   first = keys[0] if keys else ""
-  for end in re.finditer(r"[./]", first):
+  ends = _SEPARATOR.finditer(first)
+  for end in itertools.islice(ends, _LONGEST_PREFIX):
     prefix = first[: end.end()]
     if not all(key.startswith(prefix) for key in keys):
       break
@@ -160,12 +167,18 @@ def _chosen(prefixes: list[str]) -> str:
   averages = [each for each in prefixes if _is_average(each)]
   found = averages or prefixes
   if len(found) > 1:
-    raise ValueError(
-      f"it has several networks, with the prefixes "
-      f"{', '.join(map(repr, found))}: choose one by its name after the file, "
-      f"as FILE#{max(found)[:-1]}"
-    )
+    raise _ambiguous(found)
   return found[0]
+
+
+def _ambiguous(prefixes: list[str]) -> ValueError:
+  several = (
+    "several networks" if len(prefixes) > 1 else "a network among others"
+  )
+  return ValueError(
+    f"it has {several}, with the prefixes {', '.join(map(repr, prefixes))}: "
+    f"choose one by its name after the file, as FILE#{max(prefixes)[:-1]}"
+  )
 
 
 def _is_average(prefix: str) -> bool:

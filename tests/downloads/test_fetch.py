@@ -233,6 +233,13 @@ def test_other_indexes_are_refused(content, site):
     fetch.local_path(f"{site.url}/s/{INDEX}")
 
 
+def test_a_download_with_another_beginning_is_not_stored(site):
+  with pytest.raises(ValueError, match="00000000 was expected"):
+    fetch.local_path(f"{site.url}/a/w.npz", sha256="00000000")
+  path = fetch.local_path(f"{site.url}/a/w.npz", sha256=SHA256[:10])
+  assert path.read_bytes() == CONTENT
+
+
 def test_the_beginning_of_a_checksum_is_enough(tmp_path):
   path = tmp_path / "w.npz"
   path.write_bytes(CONTENT)

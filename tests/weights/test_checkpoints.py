@@ -126,6 +126,18 @@ def test_arrays_beside_a_flat_network_are_still_an_error(state, tmp_path):
     _bias(path)
 
 
+def test_a_flat_file_with_unknown_prefixes_lists_them(state, tmp_path):
+  """As MoCo's, where nothing says which of the encoders is meant."""
+  flat = {f"encoder_q.{key}": array for key, array in state.items()}
+  path = _saved(tmp_path / "a.pth", {**flat, "queue": np.ones(3, np.float32)})
+  with pytest.raises(ValueError, match=r"among others.*FILE#encoder_q$"):
+    _bias(path)
+  np.testing.assert_array_equal(_bias(f"{path}#encoder_q"), state["head.bias"])
+  flat |= {f"encoder_k.{key}": array for key, array in state.items()}
+  with pytest.raises(ValueError, match="'encoder_q\\.', 'encoder_k"):
+    _bias(_saved(path, flat))
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_prefixes_of_other_formats_are_parts(suffix, state, tmp_path):
   arrays = {f"net.{key}": array for key, array in state.items()}
