@@ -21,8 +21,6 @@ Size = tuple[int, int]
 
 _LOGGER = logging.getLogger(__name__)
 
-_LISTED = 6  # lists in a message
-
 POSITIONS = f"params/{vit.POSITIONS}"
 # Options with numbers of layers.
 _COUNTS = {"blocks", "depth", "repeats", "stem_units", "units"}
@@ -78,7 +76,7 @@ def open_weights(
   if file.lists:
     _LOGGER.warning(
       "%s: the arrays in the lists %s are skipped",
-      *(source, files.printable(", ".join(file.lists[:_LISTED]))),
+      *(source, files.printable(", ".join(file.lists))[:200]),
     )
   recognition.check_name(found, name, source=source)
   _check_counts(note, arrays=len(file.entries), source=source)
