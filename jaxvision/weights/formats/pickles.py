@@ -25,7 +25,7 @@ from jaxvision.weights.formats.stack_machine import (
 )
 
 _NEWEST_PROTOCOL = 5
-_MOST_INSTRUCTIONS = 1 << 22  # 100,000 tensors need three million
+_MOST_INSTRUCTIONS = 1 << 22  # 30,000 tensors need one million
 
 
 def load(

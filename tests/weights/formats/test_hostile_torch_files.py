@@ -267,7 +267,7 @@ LARGE = {
     + _TENSOR
     + b"q\1"
     + b"0"
-    + b"".join(b"J" + struct.pack("<i", i) + b"h\1" for i in range(110_000))
+    + b"".join(b"J" + struct.pack("<i", i) + b"h\1" for i in range(40_000))
     + b"u",
     ONE,
   ),
