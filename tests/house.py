@@ -43,6 +43,17 @@ INSIDE = {
   "sweeps": (("experiment",), ("study",), ("workers",), ("vectorized",)),
   "training": (("step",), ("setup",), ("loop",), ("fit", "preview"), ("run",)),
   "evaluation": (("evaluator",), ("probes",)),
+  "weights": (
+    (
+      *("class_names", "formats", "grids", "layout", "notes", "published"),
+      *("resize", "wrappers"),
+    ),
+    ("addresses", "families", "image_preprocessing", "placement"),
+    ("origins", "recognition"),
+    ("inspection", "opened", "run_folder", "saving"),
+    ("filling", "implied_preprocessing"),
+    ("loading",),
+  ),
 }
 # Folders of things of one kind, which do not know of each other; beside them,
 # the files that all of them may import.

@@ -19,11 +19,12 @@ import mutations
 import numpy as np
 import pytest
 import tiny_runs
+import torch_files
 import written_sources
 from PIL import Image
 
 from jaxvision import config as configs
-from jaxvision.weights import files as weight_files
+from jaxvision.weights.formats import files as weight_files
 
 pytestmark = pytest.mark.slow
 
@@ -153,7 +154,10 @@ def test_arrays_of_images(tmp_path):
   _run(cases)
 
 
-@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+_FORMS = {"pth": "zip", "pt": "legacy"}
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors", "pth", "pt"])
 def test_weights(suffix, tmp_path):
   rng = np.random.default_rng(4)
   good = tmp_path / f"good.{suffix}"
@@ -164,6 +168,8 @@ def test_weights(suffix, tmp_path):
   }
   if suffix == "npz":
     np.savez(good, **arrays)
+  elif suffix in _FORMS:
+    good.write_bytes(torch_files.saved(arrays, form=_FORMS[suffix]))
   else:
     weight_files.write(good, arrays)
   cases = []

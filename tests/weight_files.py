@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxvision import trees
 from jaxvision.variables import variable_shapes
-from jaxvision.weights import files
+from jaxvision.weights.formats import files
 
 
 def random_variables(model, image_size, *, seed=0):

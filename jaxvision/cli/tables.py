@@ -70,7 +70,7 @@ def print_published(rows: Sequence[published.PublishedFile]) -> None:
   header = ("model", "image", "classes", "parameters", "top-1")
   _print_lines(
     [
-      (*header, "range of the input", "licence", "address"),
+      (*header, "range of the input", "licence", "sha256_prefix", "address"),
       *(
         (
           row.model,
@@ -80,6 +80,7 @@ def print_published(rows: Sequence[published.PublishedFile]) -> None:
           "-" if row.top1 is None else str(row.top1),
           _input_range(row),
           row.licence or "-",
+          row.sha256_prefix or "-",
           row.url,
         )
         for row in rows

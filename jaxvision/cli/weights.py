@@ -78,7 +78,7 @@ def _inspect(options: argparse.Namespace) -> None:
     console.say(f"... and {len(found.arrays) - _LISTED} more")
   console.say(f"{found.parameters:,} numbers in {len(found.arrays)} arrays")
   if not found.layout:
-    console.say("unknown layout")
+    console.say(found.problem)
     return
   if found.prefix:
     console.say(

@@ -5,7 +5,8 @@ public bucket, or `hf-hub:owner/name[:file]` of the Hugging Face Hub.
 
 Downloads are stored in $JAXVISION_CACHE, else $XDG_CACHE_HOME/jaxvision, else
 ~/.cache/jaxvision, under downloads/host/path. A user can also copy a file to
-this path. Files of the Hub are stored in the cache of huggingface_hub
+this path. The shards that an index (model.safetensors.index.json) names are
+downloaded with it. Files of the Hub are stored in the cache of huggingface_hub
 ($HF_HOME). With JAXVISION_OFFLINE=1, only stored files are used.
 """
 
@@ -14,6 +15,7 @@ import os
 import pathlib
 import re
 import urllib.parse
+from typing import Any
 
 from jaxvision import files
 from jaxvision.downloads import http, redaction
@@ -21,6 +23,9 @@ from jaxvision.downloads import http, redaction
 _BUCKETS = "https://storage.googleapis.com"
 _HUB = "hf-hub:"
 _HUB_FILE = "model.safetensors"
+# The index of a file in several shards, and the names of its shards.
+_INDEX = ".safetensors.index.json"
+_SHARD = re.compile(r"[\w-][\w.-]*\.safetensors")
 # Keys of a URL query whose values are secret.
 _SECRET = re.compile("auth|cred|key|pass|pwd|secret|sig|token", re.IGNORECASE)
 
@@ -36,7 +41,8 @@ def local_path(
 
   Args:
     path_or_url: the address; `hf-hub:owner/name` is its model.safetensors.
-    sha256: 64 hexadecimal digits, the expected digest of the file.
+    sha256: expected digest of the file: 64 hexadecimal digits, or at least the
+      first 8 of them.
     cache_dir: stores downloads here instead of in the folders above.
     offline: whether to use only stored files; None reads JAXVISION_OFFLINE.
 
@@ -50,8 +56,9 @@ def local_path(
   address = os.fspath(path_or_url)
   if offline is None:
     offline = os.environ.get("JAXVISION_OFFLINE", "0") not in ("", "0")
+  stores: dict[str, Any] = {"cache_dir": cache_dir, "offline": offline}
   if address.startswith(_HUB):
-    path = _from_hub(address, cache_dir=cache_dir, offline=offline)
+    path = _from_hub(address, **stores)
   elif "://" in address:
     url = web_address(address)
     kept = cache_dir or files.cache_folder() / "downloads"
@@ -64,13 +71,39 @@ def local_path(
           "your own copy"
         )
       http.download(url, path, sha256=sha256)
-      return path
   else:
     path = pathlib.Path(address).expanduser()
     if not path.exists():
       raise FileNotFoundError(f"there is no file {path}")
   http.check_sha256(path, sha256, source=str(path))
+  is_local = "://" not in address and not address.startswith(_HUB)
+  if path.name.endswith(_INDEX) and not is_local:
+    _fetch_shards(address, path, **stores)
   return path
+
+
+def _fetch_shards(address: str, index: pathlib.Path, **stores: Any) -> None:
+  """Fetches the files that an index names, into the folder of the index.
+
+  Raises:
+    ValueError: the index is damaged, or names a file in another folder.
+  """
+  shown = redaction.without_secrets(address)
+  remedy = f"delete {index} and fetch it again"
+  places = files.read_json(index, remedy=remedy).get("weight_map")
+  names = list(places.values()) if isinstance(places, dict) else [None]
+  for name in dict.fromkeys(map(str, names)):
+    if not _SHARD.fullmatch(name):
+      raise ValueError(
+        f"{shown} names the file {files.printable(name)}; expected the name of "
+        f"a .safetensors file in the same folder; {remedy}"
+      )
+    folder = address[: max(address.rfind("/"), address.rfind(":")) + 1]
+    shard = local_path(folder + name, **stores)
+    if shard.parent != index.parent:
+      raise ConnectionError(
+        f"{shown} has changed during the download: repeat the command"
+      )
 
 
 def web_address(address: str) -> str:

@@ -28,6 +28,7 @@ _LOGGER = logging.getLogger(__name__)
 _TIMEOUT = (10.0, 60.0)  # seconds: to connect, between two pieces
 # Bytes of a piece. When a connection breaks, the incomplete piece is lost.
 _PIECE = 1 << 16
+_DIGEST = re.compile("[0-9a-fA-F]{8,64}")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
@@ -43,7 +44,7 @@ def download(
   Args:
     url: http:// or https://.
     path: the target; its folder is created.
-    sha256: 64 hexadecimal digits, the expected digest of the complete file.
+    sha256: expected digest of the complete file, as for `check_sha256`.
 
   Raises:
     FileNotFoundError: the server does not have the file.
@@ -75,17 +76,23 @@ def check_sha256(
 
   Args:
     path: of the file.
-    sha256: 64 hexadecimal digits, in upper or lower case.
+    sha256: 64 hexadecimal digits, in upper or lower case, or the first ones;
+      at least 8.
     source: the name of the file in messages.
 
   Raises:
-    ValueError: they differ; the message contains both.
+    ValueError: they differ; the message contains both. Or this is no checksum.
   """
   if sha256 is None:
     return
+  if not _DIGEST.fullmatch(sha256):
+    raise ValueError(
+      f"{sha256!r:.80} is no SHA-256; expected 64 hexadecimal digits, or at "
+      "least the first 8 of them"
+    )
   with open(path, "rb") as file:
     found = hashlib.file_digest(file, "sha256").hexdigest()
-  if found != sha256.lower():
+  if not found.startswith(sha256.lower()):
     raise ValueError(
       f"{source} has SHA-256 {found}, but {sha256.lower()} was expected: the "
       "file is damaged, or it is another version"

@@ -11,15 +11,20 @@ note lists the others.
 import dataclasses
 import os
 import pathlib
-import re
 
 import flax.linen as nn
 
 from jaxvision import models
 from jaxvision.downloads import fetch
 from jaxvision.runs import network
+from jaxvision.weights import (
+  addresses,
+  opened,
+  origins,
+  published,
+  recognition,
+)
 from jaxvision.weights import image_preprocessing as records
-from jaxvision.weights import opened, origins, published, recognition
 from jaxvision.weights.image_preprocessing import Preprocessing
 from jaxvision.weights.opened import Size
 
@@ -49,19 +54,20 @@ def preprocessing(
       ValueError if the label is unknown, or a file next to the weights is
       damaged.
   """
-  path = fetch.local_path(path_or_url)
+  path, part = addresses.locate(path_or_url)
+  address = addresses.without_part(path_or_url)
   if path.is_dir():
     if like:
       raise ValueError(f"{path} is a run; its config has the preprocessing")
     return _of_run(path)
-  file = opened.open_weights(path, name)
+  file = opened.open_weights(path, name, part=part)
   if like and like not in ORIGINS:
     found = _of_label(like)
   else:
-    found = None if like else _stated(path_or_url, path, name)
+    found = None if like else _stated(address, path, name)
   if found is None:
     found = _of_layout(file, name, like, image_size)
-    if not like and os.fspath(path_or_url).startswith("hf-hub:"):
+    if not like and address.startswith("hf-hub:"):
       note = (
         f"{path_or_url} is not listed and its config.json could not be read; "
         "compare this with its page on the Hub"
@@ -148,12 +154,12 @@ def _of_label(label: str) -> Preprocessing:
 
 
 def _stated(
-  path_or_url: str | os.PathLike[str], path: pathlib.Path, name: str
+  address: str, path: pathlib.Path, name: str
 ) -> Preprocessing | None:
   """The preprocessing published for this file, or in a file next to it."""
-  row = published_row(path_or_url, path)
+  row = addresses.published_row(address, path)
   listed = records.of_row(row) if row and row.model == name else None
-  stored = records.read_stored(path) or _on_hub(os.fspath(path_or_url), listed)
+  stored = records.read_stored(path) or _on_hub(address, listed)
   if listed is None or stored is None:
     return listed or stored
   if records.means(listed) == records.means(stored):
@@ -174,28 +180,6 @@ def _on_hub(address: str, listed: Preprocessing | None) -> Preprocessing | None:
       continue
     if found := records.read_stored(fetched):
       return found
-  return None
-
-
-def published_row(
-  path_or_url: str | os.PathLike[str], path: pathlib.Path
-) -> published.PublishedFile | None:
-  """The row of published.csv for an address or a file name.
-
-  A local file is identified by its published name, such as BiT-M-R50x1.npz, or
-  by its folder in the cache of the Hub.
-  """
-  address = os.fspath(path_or_url)
-  if address.startswith("gs://"):
-    address = fetch.web_address(address)
-  cached = re.search(r"/models--([^/]+)--([^/]+)/snapshots/", str(path))
-  for row in published.rows():
-    url = row.url if row.url.startswith("hf-") else fetch.web_address(row.url)
-    named = row.url.startswith("gs://") and path.name == row.url.split("/")[-1]
-    if address == url or (named and "://" not in address):
-      return row
-    if cached and row.label == "/".join(cached.groups()):
-      return row
   return None
 
 

@@ -10,8 +10,8 @@ import flax.linen as nn
 import numpy as np
 
 from jaxvision import trees
-from jaxvision.downloads import fetch
 from jaxvision.weights import (
+  addresses,
   filling,
   opened,
   placement,
@@ -45,7 +45,9 @@ def load(
   are equal to those of the library that wrote the file. Arrays are copied one
   by one from the mapped file to their devices. Prefixes of wrappers
   (`module.`, `_orig_mod.`, `model.`) are removed from the keys. If the file has
-  a network and its moving average, the average is used. Both are logged.
+  a network and its moving average, the average is used. Of a checkpoint with
+  other parts, such as the state of an optimizer, only the network is used. All
+  of this is logged.
 
   Learned positions are resized if `image_size` differs from the size of the
   file. A square number of patches is used as a square grid; with a warning,
@@ -54,8 +56,10 @@ def load(
   other kernels are not resampled.
 
   Args:
-    path_or_url: .npz or .safetensors file, or a run folder; or an address, as
-      for `fetch.local_path`.
+    path_or_url: .npz or .safetensors file, file of torch.save (.pth), index of
+      a file in shards (.safetensors.index.json), or a run folder; or an
+      address, as for `fetch.local_path`. `FILE.pth#teacher` is a part of a
+      file: the arrays of a nested dict, or those with this prefix.
     name: name of the model, as for `models.create`.
     num_classes: number of classes of a new, zero-initialised classifier; None
       keeps the classifier of the file.
@@ -71,7 +75,8 @@ def load(
     resizing: resize method of positions, a name in `resize.METHODS`.
     sharding: sharding of all arrays, or (path, shape) -> sharding; None for the
       default device.
-    sha256: required hash of the file, 64 hexadecimal digits.
+    sha256: required hash of the file: 64 hexadecimal digits, or at least the
+      first 8 of them.
     **options: options of the model, which replace those of the file.
 
   Returns:
@@ -84,10 +89,11 @@ def load(
       model; the message lists missing and unused arrays. Or the grid of its
       positions is ambiguous; the message has the argument that decides.
   """
-  path = fetch.local_path(path_or_url, sha256=sha256)
+  path, part = addresses.locate(path_or_url, sha256=sha256)
   if path.is_dir() and native_size is not None:
     raise ValueError(f"{path} is a run, which has its size; omit native_size")
-  native = {} if path.is_dir() else {"native_size": _pair(native_size)}
+  of_file = {"native_size": _pair(native_size), "part": part}
+  of_file = {} if path.is_dir() else of_file
   read = run_folder.load if path.is_dir() else _load_file
   return read(
     path,
@@ -99,7 +105,7 @@ def load(
     resizing=resizing,
     sharding=sharding,
     options=options,
-    **native,
+    **of_file,
   )
 
 
@@ -117,13 +123,14 @@ def _load_file(
   num_classes: int | None,
   image_size: Size | None,
   native_size: Size | None,
+  part: str,
   channels: int | None,
   ignore: Sequence[str],
   resizing: str,
   sharding: placement.Placement,
   options: dict[str, Any],
 ) -> tuple[nn.Module, Tree]:
-  file = opened.open_weights(path, name, native=native_size)
+  file = opened.open_weights(path, name, part=part, native=native_size)
   options = opened.options(file, name, given=options, image_size=image_size)
   classes = _classes(file, num_classes)
   model = opened.make_model(file, name, num_classes=classes, **options)
@@ -195,8 +202,8 @@ def native_size(path_or_url: str | os.PathLike[str], name: str) -> int | Size:
   Raises:
     ValueError: as `load`; or the file does not determine it.
   """
-  path = fetch.local_path(path_or_url)
-  file = opened.open_weights(path, name)
+  path, part = addresses.locate(path_or_url)
+  file = opened.open_weights(path, name, part=part)
   options = opened.options(file, name, given={}, image_size=None)
   model = opened.make_model(file, name, num_classes=1, **options)
   height, width = opened.image_size(file, name, model, wanted=None)
@@ -222,10 +229,10 @@ def implied_options(
   Raises:
     ValueError: as `load`, for a file of another model.
   """
-  path = fetch.local_path(path_or_url)
+  path, part = addresses.locate(path_or_url)
   if path.is_dir():
     return run_folder.implied_options(path)
-  file = opened.open_weights(path, name)
+  file = opened.open_weights(path, name, part=part)
   return opened.options(
     file, name, given={}, image_size=image_size, complete=False
   )

@@ -1,23 +1,25 @@
 """An open weight file with a known layout, and the options that it implies."""
 
 import dataclasses
+import logging
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 
-from jaxvision import files as root_files
-from jaxvision import models
-from jaxvision.weights import files, grids, notes, published, recognition
-from jaxvision.weights.array_file import ArrayFile
+from jaxvision import files, models
+from jaxvision.weights import formats, grids, notes, published, recognition
 from jaxvision.weights.families import vit
+from jaxvision.weights.formats import ArrayFile
 from jaxvision.weights.grids import Grid
 from jaxvision.weights.layout import Place
 from jaxvision.weights.notes import Note
 from jaxvision.weights.recognition import Recognized
 
 Size = tuple[int, int]
+
+_LOGGER = logging.getLogger(__name__)
 
 POSITIONS = f"params/{vit.POSITIONS}"
 # Options with numbers of layers.
@@ -45,24 +47,37 @@ class Opened:
 
 
 def open_weights(
-  path: pathlib.Path, name: str, *, native: Size | None = None
+  path: pathlib.Path,
+  name: str,
+  *,
+  part: str = "",
+  native: Size | None = None,
 ) -> Opened:
   """Opens a weight file for a model.
 
   Args:
     path: path of the file.
+    part: part of the file, as for `formats.open_file`; "" for all.
     name: name of the model.
     native: image size of the file, if the caller states it.
 
   Raises:
     ValueError: the file is damaged, of another model, or of unknown layout.
   """
-  source = root_files.printable(path)
-  file = files.open_file(path)
-  note = notes.parsed(files.note(file), source=source)
+  source = files.printable(f"{path}#{part}" if part else path)
+  file = formats.open_file(path, part=part)
+  note = notes.parsed(formats.note(file), source=source)
   found = recognition.recognize(
-    file.entries, source=source, known=recognition.stated(note)
+    file.entries,
+    source=source,
+    known=recognition.stated(note),
+    parts=file.parts,
   )
+  if file.lists:
+    _LOGGER.warning(
+      "%s: the arrays in the lists %s are skipped",
+      *(source, files.printable(", ".join(file.lists))[:200]),
+    )
   recognition.check_name(found, name, source=source)
   _check_counts(note, arrays=len(file.entries), source=source)
   if note.options and note.model != name:

@@ -1,8 +1,7 @@
 """The table of published weight files, published.csv.
 
-A row is a file with a classifier: an .npz of its authors, or a .safetensors of
-the Hugging Face Hub. torchvision's files are pickles; the Hub has the same
-weights (`timm/*.tv_in1k`). An unknown value is empty.
+A row is a file with a classifier: an .npz of its authors, a .safetensors of the
+Hugging Face Hub, or a .pth of torchvision. An unknown value is empty.
 """
 
 import csv
@@ -40,6 +39,8 @@ class PublishedFile:
     top1_source: source of the accuracy, and its image size. "timm" is
       results/results-imagenet.csv of huggingface/pytorch-image-models; for .npz
       files it is the accuracy of timm's conversion.
+    sha256_prefix: first hexadecimal digits of the SHA-256 of the file, from the
+      name of the file; "" if not published.
   """
 
   model: str
@@ -57,6 +58,7 @@ class PublishedFile:
   licence: str
   top1: float | None
   top1_source: str
+  sha256_prefix: str = ""
 
 
 def rows(pattern: str = "*") -> list[PublishedFile]:

@@ -3,7 +3,8 @@
 import dataclasses
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 
 import flax.linen as nn
 
@@ -28,6 +29,7 @@ _NOT_COUNTED = re.compile(
   r".*(running_mean|running_var|moving_mean|moving_variance|/mean|/var|"
   r"pos_emb\w*|position_emb\w*)$"
 )
+_LISTED = 6  # groups of keys in a message
 _CLASSES = 1000  # classes in the parameter count of a ModelSpec
 
 
@@ -49,7 +51,11 @@ class Recognized:
 
 
 def recognize(
-  arrays: Mapping[str, Shaped], *, source: str, known: Layout | None = None
+  arrays: Mapping[str, Shaped],
+  *,
+  source: str,
+  known: Layout | None = None,
+  parts: Collection[str] = (),
 ) -> Recognized:
   """Recognises the layout of a file from its keys.
 
@@ -57,21 +63,25 @@ def recognize(
     arrays: {key: shape and type} of the file.
     source: name of the file, for messages.
     known: the layout that the file states; None to recognise it.
+    parts: names of nested dicts of the file.
 
   Raises:
     ValueError: the layout is unknown (the message shows some keys), or the file
       has several networks.
   """
   try:
-    prefix, passed = wrappers.find(arrays, lambda keys: bool(_fitting(keys)))
+    prefix, passed = wrappers.find(
+      arrays, lambda keys: bool(_fitting(keys)), parts=parts
+    )
   except ValueError as error:
     raise ValueError(f"{source}: {error}") from error
+  said = []
   if prefix:
-    _LOGGER.warning(
-      "%s: the prefix %s of its keys is removed%s",
-      *(source, files.printable(prefix)),
-      f", and {len(passed)} other arrays are skipped" if passed else "",
-    )
+    said.append(f"the prefix {files.printable(prefix)} of its keys is removed")
+  if passed:
+    said.append(f"{len(passed)} other arrays are skipped ({_groups(passed)})")
+  if said:
+    _LOGGER.warning("%s: %s", source, ", and ".join(said))
   # Keys with another prefix keep it, and are unused.
   bare = {
     key.removeprefix(prefix): key for key in arrays if key not in set(passed)
@@ -110,6 +120,16 @@ def _cleaned(
       *(source, skipped),
     )
   return {cleaned: bare[key] for cleaned, key in used.items()}
+
+
+def _groups(keys: Iterable[str]) -> str:
+  """Returns the numbers of keys with the same first name."""
+  counts = Counter(re.split("[./]", key)[0] for key in keys)
+  listed = ", ".join(
+    f"{files.printable(name)}: {count}"
+    for name, count in counts.most_common(_LISTED)
+  )
+  return listed + (", ..." if len(counts) > _LISTED else "")
 
 
 def _fitting(keys: Iterable[str]) -> list[Layout]:

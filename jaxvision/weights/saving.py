@@ -11,9 +11,8 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from jaxvision import files as files_of_any
-from jaxvision import lookup, models, trees
-from jaxvision.weights import files, grids, notes, placement, recognition
+from jaxvision import files, lookup, models, trees
+from jaxvision.weights import formats, grids, notes, placement, recognition
 from jaxvision.weights.families import vit
 from jaxvision.weights.layout import STORED, Layout
 from jaxvision.weights.notes import Note
@@ -83,7 +82,7 @@ def save(
     options=_options(name, model, implied, stored),
     image_size=image_size if name.startswith(("vit_", "mixer_")) else None,
   )
-  files.write(path, arrays, note=_text(note, arrays, path))
+  formats.write(path, arrays, note=_text(note, arrays, path))
 
 
 def _laid_out(
@@ -246,7 +245,7 @@ def _text(
     _LOGGER.warning(
       "%s: the layout %s does not store %s; jaxvision reads these options from "
       "a note in the file, but other readers need them from you",
-      *(files_of_any.printable(path), note.layout),
+      *(files.printable(path), note.layout),
       ", ".join(f"{k}={v!r}" for k, v in note.options.items()),
     )
   return text

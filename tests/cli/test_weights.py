@@ -1,14 +1,16 @@
 """The commands for weight files."""
 
 import json
+import pathlib
 
 import cv2
 import numpy as np
 import pytest
+import torch_files
 from weight_files import random_variables
 
 from jaxvision import cli, models, weights
-from jaxvision.weights import class_names
+from jaxvision.weights import class_names, formats
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,9 @@ def test_published_files_are_listed(capsys):
   printed = capsys.readouterr().out
   assert "gs://bit_models/BiT-M-R50x1.npz" in printed
   assert "-1 to 1" in printed
+  assert cli.main(["weights", "list", "torchvision/resnet50*"]) == 0
+  printed = capsys.readouterr().out
+  assert "sha256_prefix" in printed and " 0676ba61 " in printed
   assert cli.main(["weights", "list", "no_such_model"]) == 2
 
 
@@ -90,6 +95,60 @@ def test_predicts_with_weights_alone(file, images, capsys):
   assert cli.main(["predict", "--weights", file, image]) == 2
   assert "weights inspect" in capsys.readouterr().err
   assert cli.main(["predict", image]) == 2
+
+
+@pytest.fixture
+def two_networks(file, tmp_path):
+  """The file for timm, and as "teacher" of a file of torch, beside zeros."""
+  plain = tmp_path / "timm.safetensors"
+  arguments = ["weights", "convert", file, str(plain), "--model", "vit_ti16"]
+  assert cli.main(arguments) == 0
+  arrays = formats.open_file(plain).arrays
+  formats.write(plain, arrays)  # without our note on the activation
+  named = {f"teacher.{key}": array for key, array in arrays.items()}
+  named |= {f"student.{key}": 0 * array for key, array in arrays.items()}
+  path = tmp_path / "dino.pth"
+  path.write_bytes(torch_files.saved(named))
+  return str(plain), str(path)
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "probe", "export"])
+def test_every_command_takes_a_part(
+  command, two_networks, images, tmp_path, capsys
+):
+  given = {
+    "predict": [str(images / "test" / "dark" / "0.png"), "--json"],
+    "evaluate": ["--data", str(images), "--json"],
+    "probe": ["--data", str(images), "--probes", "knn(k=3)", "--json"],
+    "export": [str(tmp_path / "model.jax")],
+  }
+  names = tmp_path / "names.txt"
+  names.write_text("dark\nlight\n" + "".join(f"{n}\n" for n in range(998)))
+  said = []
+  plain, two = two_networks
+  for source in (plain, f"{two}#teacher"):
+    arguments = [command, *given[command], "--weights", source]
+    arguments += ["--model", "vit_ti16", "--class_names", str(names)]
+    arguments += ["--preprocessing", "timm"]  # a JSON file is beside one
+    capsys.readouterr()
+    assert cli.main(arguments) == 0
+    said.append(capsys.readouterr().out)
+  if command == "predict":
+    assert said[0] == said[1]
+  arguments = [command, *given[command], "--weights", two]
+  assert cli.main([*arguments, "--model", "vit_ti16"]) == 2
+  assert "several networks" in capsys.readouterr().err
+
+
+def test_a_part_is_converted(two_networks, tmp_path):
+  plain, two = two_networks
+  first, second = pathlib.Path(plain), tmp_path / "teacher.safetensors"
+  arguments = ["weights", "convert", f"{two}#teacher", str(second)]
+  assert cli.main([*arguments, "--model", "vit_ti16"]) == 0
+  expected, found = (formats.open_file(path).arrays for path in (first, second))
+  assert expected.keys() == found.keys()
+  for key, array in expected.items():
+    np.testing.assert_array_equal(array, found[key])
 
 
 def test_names_of_classes_come_from_a_file(file, images, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Local paths of addresses; existing files are not downloaded again."""
 
 import hashlib
+import json
 import sys
 import types
 
@@ -163,6 +164,91 @@ def test_hub_is_asked_through_its_own_library(
   assert asked == [(("timm/resnet50.a1_in1k", name), options)]
   with pytest.raises(ValueError, match=SHA256):
     fetch.local_path(address, sha256="0" * 64)
+
+
+INDEX = "model.safetensors.index.json"
+
+
+def _index(*names):
+  places = {f"key{i}": name for i, name in enumerate(names)}
+  return json.dumps({"weight_map": places}).encode()
+
+
+@pytest.mark.parametrize("folder", ["", "deep/"])
+def test_the_shards_of_an_index_are_fetched_too(folder, tmp_path, monkeypatch):
+  asked = []
+
+  def download(repository, name, **options):
+    asked.append(name)
+    path = tmp_path / "hub" / name
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_bytes(
+      _index("a.safetensors", "b.safetensors", "a.safetensors")
+      if name.endswith(".json")
+      else b"shard"
+    )
+    return str(path)
+
+  _fake_hub(monkeypatch, download)
+  path = fetch.local_path(f"hf-hub:owner/name:{folder}{INDEX}")
+  assert path == tmp_path / "hub" / folder / INDEX
+  assert asked == [
+    f"{folder}{name}" for name in (INDEX, "a.safetensors", "b.safetensors")
+  ]
+
+
+def test_shards_of_another_version_are_noticed(tmp_path, monkeypatch):
+  def download(repository, name, **options):
+    path = tmp_path / name[0] / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(_index("a.safetensors"))
+    return str(path)
+
+  _fake_hub(monkeypatch, download)
+  with pytest.raises(ConnectionError, match="changed during the download"):
+    fetch.local_path(f"hf-hub:owner/name:{INDEX}")
+
+
+def test_shards_of_a_web_server(site):
+  site.files[f"s/{INDEX}"] = _index("a.safetensors")
+  site.files["s/a.safetensors"] = b"shard"
+  path = fetch.local_path(f"{site.url}/s/{INDEX}")
+  assert path.with_name("a.safetensors").read_bytes() == b"shard"
+
+
+@pytest.mark.parametrize(
+  "content",
+  [
+    _index("../a.safetensors"),
+    _index("/a.safetensors"),
+    _index("a.pth"),
+    _index(""),
+    b"{}",
+    b"[]",
+  ],
+)
+def test_other_indexes_are_refused(content, site):
+  site.files[f"s/{INDEX}"] = content
+  with pytest.raises(ValueError, match="fetch it again"):
+    fetch.local_path(f"{site.url}/s/{INDEX}")
+
+
+def test_a_download_with_another_beginning_is_not_stored(site):
+  with pytest.raises(ValueError, match="00000000 was expected"):
+    fetch.local_path(f"{site.url}/a/w.npz", sha256="00000000")
+  path = fetch.local_path(f"{site.url}/a/w.npz", sha256=SHA256[:10])
+  assert path.read_bytes() == CONTENT
+
+
+def test_the_beginning_of_a_checksum_is_enough(tmp_path):
+  path = tmp_path / "w.npz"
+  path.write_bytes(CONTENT)
+  assert fetch.local_path(path, sha256=SHA256[:8].upper()) == path
+  with pytest.raises(ValueError, match=f"{SHA256}, but 00000000 was expected"):
+    fetch.local_path(path, sha256="00000000")
+  for wrong in ("", SHA256[:7], "x" * 64, SHA256 + "0"):
+    with pytest.raises(ValueError, match="at least the first 8"):
+      fetch.local_path(path, sha256=wrong)
 
 
 @pytest.mark.parametrize("offline", [True, False])

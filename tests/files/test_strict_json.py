@@ -36,7 +36,7 @@ _ALLOWED = {
   "sweeps/workers/rerun.py": "a key of a dict",
   "training/setup/data_record.py": "a digest; counts and names",
   "weights/notes.py": "names and options of a model",
-  "weights/safetensors.py": "names, types and offsets",
+  "weights/formats/safetensors.py": "names, types and offsets",
 }
 
 

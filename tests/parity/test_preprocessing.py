@@ -10,7 +10,8 @@ from PIL import Image
 from weight_files import KEYS, write
 
 from jaxvision import data, models, weights
-from jaxvision.weights import files, image_preprocessing, published
+from jaxvision.weights import image_preprocessing, published
+from jaxvision.weights.formats import files
 
 pytestmark = pytest.mark.parity
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import weight_files
 
-from jaxvision.weights import files
+from jaxvision.weights.formats import files
 
 pytestmark = pytest.mark.parity
 

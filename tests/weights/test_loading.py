@@ -7,7 +7,7 @@ from weight_files import random_variables
 
 from jaxvision import models, trees, weights
 from jaxvision.variables import init_variables
-from jaxvision.weights import files
+from jaxvision.weights.formats import files
 
 VIT = {"width": 24, "depth": 2, "mlp_dim": 32, "num_heads": 3}
 BIT = {"units": (1, 1, 1, 1)}

@@ -19,7 +19,7 @@ from parity import case
 from weight_files import random_variables
 
 from jaxvision import cli, models, weights
-from jaxvision.weights import files
+from jaxvision.weights.formats import files
 
 VIT = {"width": 24, "depth": 1, "mlp_dim": 96, "num_heads": 3}
 RESNET = {"blocks": (1, 1, 1, 1)}

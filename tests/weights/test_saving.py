@@ -12,7 +12,8 @@ import tiny_runs
 from weight_files import random_variables
 
 from jaxvision import cli, inference, models, training, weights
-from jaxvision.weights import files, notes
+from jaxvision.weights import notes
+from jaxvision.weights.formats import files
 
 VIT = {"width": 24, "depth": 1, "mlp_dim": 32, "num_heads": 3}
 MIXER = {"width": 16, "depth": 1, "tokens_dim": 8, "channels_dim": 24}

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import tiny_runs
+import torch_files
 import weight_files
 from weight_files import random_variables
 
 from jaxvision import config as configs
 from jaxvision import inference, models, training, trees, weights
 from jaxvision.training.setup import initial_state
+from jaxvision.weights import formats
 
 SMALL = {
   "patch_size": 4,
@@ -60,6 +62,19 @@ def test_a_training_starts_at_the_weights(file, tmp_path):
   assert leaves["params/head/kernel"].shape == (24, 3)
   # The config of the run has the implied values, so the file is not needed.
   assert run.config.model.options.activation == "gelu_erf"
+
+
+def test_a_training_starts_at_a_part_of_a_file_of_torch(file, tmp_path):
+  arrays = formats.open_file(file[0]).arrays
+  named = {f"student.{key}": 0 * array for key, array in arrays.items()}
+  named |= {f"teacher.{key}": array for key, array in arrays.items()}
+  path = tmp_path / "dino.pth"
+  path.write_bytes(torch_files.saved(named))
+  _train(tmp_path, f"{path}#teacher", **{"optimizer.learning_rate": 0.0})
+  leaves = trees.flatten(inference.load_run(tmp_path / "run").variables)
+  for leaf, array in trees.flatten(file[1]).items():
+    if "head" not in leaf:
+      np.testing.assert_allclose(leaves[leaf], array, rtol=1e-6)
 
 
 def test_a_training_may_start_from_a_run(file, tmp_path):

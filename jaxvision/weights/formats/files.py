@@ -1,4 +1,4 @@
-"""Weight files, mapped into memory: .npz and .safetensors.
+"""Weight files, mapped into memory: .npz, .safetensors, and torch's own files.
 
 An array is read at its access, and `forget` releases the memory of copied
 arrays: a file of 4 GB loads with little more than 4 GB of memory. Arrays of two
@@ -12,27 +12,51 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxvision import files
-from jaxvision.weights import npz, safetensors
-from jaxvision.weights.array_file import ArrayFile
+from jaxvision.weights.formats import (
+  npz,
+  parts,
+  safetensors,
+  sharded,
+  torch_file,
+)
+from jaxvision.weights.formats.array_file import ArrayFile, Refused
 
-SUFFIXES = (".npz", ".safetensors")
-_READERS = {".npz": npz.read, ".safetensors": safetensors.read}
+_TORCH = (".pth", ".pt", ".bin", ".ckpt", ".tar")
+_READERS = {
+  ".npz": npz.read,
+  ".safetensors": safetensors.read,
+  **dict.fromkeys(_TORCH, torch_file.read),
+}
+_WRITTEN = (".npz", ".safetensors")
 
 
-def open_file(path: pathlib.Path) -> ArrayFile:
+def open_file(path: pathlib.Path, *, part: str = "") -> ArrayFile:
   """Maps a file into memory.
+
+  Args:
+    path: path of the file, or of the index of a file in several shards.
+    part: name of a nested dict, or a prefix of keys: only these arrays are
+      read, without the prefix; "" for all.
 
   Raises:
     FileNotFoundError, OSError: the file does not exist or is not regular.
     ValueError: the file is truncated, damaged, of another format, too large for
-      weights, or has Python objects.
+      weights, has Python objects, or does not have the part.
   """
+  if path.name.endswith(sharded.SUFFIX):
+    file = sharded.read(path, _opened)
+  else:
+    file = _opened(path)
+  return parts.select(file, part) if part else file
+
+
+def _opened(path: pathlib.Path) -> ArrayFile:
   shown = files.printable(path)
   if path.suffix not in _READERS:
     raise ValueError(
-      f"{shown} is neither .npz nor .safetensors. Weights in .pth, .bin or .h5 "
-      "are not supported: use the .safetensors file of the same network, or "
-      "convert the file with the library that wrote it"
+      f"{shown} has none of the suffixes {', '.join(_READERS)}. Weights in .h5 "
+      "or .msgpack are not supported: use the .safetensors file of the same "
+      "network, or convert the file with the library that wrote it"
     )
   with files.open_regular(path) as file:
     if not file.read(1):
@@ -40,13 +64,15 @@ def open_file(path: pathlib.Path) -> ArrayFile:
     mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
   # Files come from other programs: any failure is an error of the file.
   try:
-    entries, notes = _READERS[path.suffix](path, mapping)
+    return _READERS[path.suffix](path, mapping)
+  except Refused as error:
+    raise ValueError(f"{shown} is not read: {_message(error)}") from error
   except Exception as error:
+    kind = "file of torch" if path.suffix in _TORCH else f"{path.suffix} file"
     raise ValueError(
-      f"{shown} is not a {path.suffix} file, or is truncated or damaged: "
+      f"{shown} is not a {kind}, or is truncated or damaged: "
       f"{_message(error)}; fetch it again"
     ) from error
-  return ArrayFile(path, entries, notes, mapping)
 
 
 def _message(error: Exception) -> str:
@@ -69,9 +95,9 @@ def write(
   Raises:
     ValueError: the suffix is unknown.
   """
-  if path.suffix not in _READERS:
+  if path.suffix not in _WRITTEN:
     raise ValueError(
-      f"{files.printable(path)}: use the suffix {' or '.join(_READERS)}"
+      f"{files.printable(path)}: use the suffix {' or '.join(_WRITTEN)}"
     )
   with files.writing(path) as file:
     if path.suffix == ".npz":

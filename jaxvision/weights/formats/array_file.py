@@ -15,6 +15,10 @@ import numpy as np
 _BLOCK = 1 << 24  # bytes that are read before their memory is released
 
 
+class Refused(ValueError):
+  """The file is intact, but is of a kind that is not read."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Entry:
   """An array as the file describes it.
@@ -24,14 +28,14 @@ class Entry:
     dtype: type of its elements.
     read: checks and returns the array; raises ValueError if it is damaged.
     check: raises ValueError for a damaged array, with little memory.
-    offset: offset of the first byte in the file; None if compressed.
+    forget: releases the memory of the array; it can be read again.
   """
 
   shape: tuple[int, ...]
   dtype: np.dtype
   read: Callable[[], np.ndarray]
   check: Callable[[], None]
-  offset: int | None
+  forget: Callable[[], None]
 
   @property
   def ndim(self) -> int:
@@ -42,11 +46,6 @@ class Entry:
   def size(self) -> int:
     """Number of elements."""
     return math.prod(self.shape)
-
-  @property
-  def nbytes(self) -> int:
-    """Bytes of the elements."""
-    return self.size * self.dtype.itemsize
 
 
 class _Arrays(Mapping):
@@ -73,13 +72,16 @@ class ArrayFile:
     path: path of the file.
     entries: {name: entry}.
     notes: {name: text} of the file's metadata.
-    mapping: the mapped file.
+    parts: names of nested dicts of arrays, such as "model" or "model.encoder";
+      the names of their arrays start with it and a dot.
+    lists: names of lists whose arrays are not among the entries.
   """
 
   path: pathlib.Path
   entries: dict[str, Entry]
   notes: dict[str, str]
-  mapping: mmap.mmap
+  parts: tuple[str, ...] = ()
+  lists: tuple[str, ...] = ()
 
   @property
   def arrays(self) -> Mapping[str, np.ndarray]:
@@ -88,15 +90,13 @@ class ArrayFile:
 
   def check(self) -> None:
     """Raises a ValueError if the content of an array is damaged."""
-    for name, entry in self.entries.items():
+    for entry in self.entries.values():
       entry.check()
-      self.forget(name)
+      entry.forget()
 
   def forget(self, name: str) -> None:
     """Releases the memory of an array; the array can be read again."""
-    entry = self.entries[name]
-    if entry.offset is not None:
-      forget(self.mapping, entry.offset, entry.nbytes)
+    self.entries[name].forget()
 
 
 def forget(mapping: mmap.mmap, offset: int, length: int) -> None:
@@ -120,3 +120,7 @@ def view(
 ) -> np.ndarray:
   """Returns the array at an offset of a mapping."""
   return np.frombuffer(mapping, dtype, math.prod(shape), offset).reshape(shape)
+
+
+def nothing() -> None:
+  """The check of an array without checksum; releases no memory."""

@@ -2,7 +2,7 @@
 
 The results of the safetensors package for each header are stored here, from
 
-  PYTHONPATH=tests python tests/weights/test_damaged.py
+  PYTHONPATH=tests python tests/weights/formats/test_damaged.py
 
 tests/parity/test_weights_damaged.py compares with the package again, with
 thousands of random changes. The oracle for .npz is numpy.
@@ -21,7 +21,7 @@ import pytest
 from weight_files import HEADERS, ONE, content
 
 from jaxvision import cli, weights
-from jaxvision.weights import files
+from jaxvision.weights.formats import files
 
 
 @pytest.mark.parametrize("name", HEADERS)
@@ -208,9 +208,9 @@ def _in_little_memory(command):
 
 
 def test_too_large_decompressed_data_is_refused(tmp_path, monkeypatch):
-  from jaxvision.weights import npz
+  from jaxvision.weights.formats import zip_members
 
-  monkeypatch.setattr(npz, "_ALWAYS_INFLATED", 1 << 20)
+  monkeypatch.setattr(zip_members, "_ALWAYS_INFLATED", 1 << 20)
   path = tmp_path / "some.npz"
   _bomb(path, 1 << 20)
   assert path.stat().st_size < 10_000
@@ -230,7 +230,7 @@ def test_a_bomb_takes_no_memory(tmp_path):
   assert path.stat().st_size < 8_000_000
   done = _in_little_memory(["weights", "inspect", str(path)])
   assert done.returncode == 2
-  assert "some.npz" in done.stderr and "inflate" in done.stderr
+  assert "some.npz" in done.stderr and "decompressed size" in done.stderr
   assert "Traceback" not in done.stderr
 
 

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jaxvision.weights import files
+from jaxvision.weights.formats import files
 
 ARRAYS = {
   "a/kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
@@ -68,7 +68,7 @@ def test_pickles_are_refused(tmp_path):
   np.savez(path, a=np.array([{}], object))
   with pytest.raises(ValueError, match="Python objects"):
     files.open_file(path)
-  other = tmp_path / "weights.pth"
+  other = tmp_path / "weights.h5"
   other.write_bytes(b"PK")
   with pytest.raises(ValueError, match=r"use the \.safetensors"):
     files.open_file(other)

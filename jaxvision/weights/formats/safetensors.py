@@ -7,6 +7,7 @@ the format itself. The tests use the package as the oracle: files that it
 refuses are refused here.
 """
 
+import functools
 import json
 import math
 import mmap
@@ -18,8 +19,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from jaxvision.weights import array_file
-from jaxvision.weights.array_file import Entry
+from jaxvision.weights.formats import array_file
+from jaxvision.weights.formats.array_file import ArrayFile, Entry
 
 DTYPES = {
   "F64": np.dtype("<f8"),
@@ -43,10 +44,8 @@ _DEEPEST = 127  # nested brackets
 _LARGEST = 1 << 64
 
 
-def read(
-  path: pathlib.Path, mapping: mmap.mmap
-) -> tuple[dict[str, Entry], dict[str, str]]:
-  """Returns the arrays of a mapped file, and its metadata.
+def read(path: pathlib.Path, mapping: mmap.mmap) -> ArrayFile:
+  """Returns the arrays of a mapped file; its metadata are notes.
 
   Raises:
     Exception: the file is damaged; the type varies.
@@ -62,9 +61,11 @@ def read(
     raise ValueError(
       f"it has {len(mapping):,} bytes, but its header states {start + end:,}"
     )
-  return {
-    name: each.entry(mapping, start) for name, each in entries.items()
-  }, notes
+  return ArrayFile(
+    path,
+    {name: each.entry(mapping, start) for name, each in entries.items()},
+    notes,
+  )
 
 
 def _header(mapping: mmap.mmap) -> tuple[dict[str, Any], int]:
@@ -182,13 +183,14 @@ class _Described:
   def entry(self, mapping: mmap.mmap, start: int) -> Entry:
     """Returns the entry of the array; the arrays start at `start`."""
     offset = start + self.offsets[0]
+    length = self.offsets[1] - self.offsets[0]
     shape, dtype = self.shape, self.dtype
     return Entry(
       shape,
       dtype,
       read=lambda: array_file.view(mapping, offset, shape, dtype),
-      check=lambda: None,  # the format has no checksums
-      offset=offset,
+      check=array_file.nothing,  # the format has no checksums
+      forget=functools.partial(array_file.forget, mapping, offset, length),
     )
 
 
