@@ -203,5 +203,5 @@ def test_splits_of_other_classes_are_not_joined(write):
       return {'train': (x, [0, 1], first), 'extra': (x, [0, 1], second)}
   """)
   assert opened(kind, "extra").class_names == ("a", "b")
-  with pytest.raises(ValueError, match="not the same in the same order: b, a"):
+  with pytest.raises(ValueError, match="orders of the classes differ: b, a"):
     opened(kind, "train+extra")
