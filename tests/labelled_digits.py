@@ -29,12 +29,12 @@ def get_config():
   config.data.channels = 1
   config.data.placement = "device"
   config.optimizer.name = "adam"
-  config.optimizer.learning_rate = 0.003
-  config.train.batch_size = 64
-  config.train.steps_per_dispatch = 20
-  config.train.duration = "1000 steps"
-  config.evaluate.every = "1000 steps"
-  config.checkpoint.every = "1000 steps"
+  config.optimizer.learning_rate = 0.01
+  config.train.batch_size = 256
+  config.train.steps_per_dispatch = 2
+  config.train.duration = "400 steps"
+  config.evaluate.every = "400 steps"
+  config.checkpoint.every = "400 steps"
   return config
 """
 

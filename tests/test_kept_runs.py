@@ -100,6 +100,7 @@ def test_finished_run_is_extended(kept):
   _same_result(kept / "finished", _EXPECTED["extended"])
 
 
+@pytest.mark.slow
 def test_sweep_resumes_and_all_trials_complete(kept):
   words = ("question.py", "--workdir", "sweep", "--vectorize", "2", "--trust")
   _train("sweep", *words)

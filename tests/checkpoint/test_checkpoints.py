@@ -392,7 +392,7 @@ def test_a_state_rejected_by_the_check_is_set_aside(tmp_path, caplog):
   ]
 
 
-@pytest.mark.matrix(every=2)
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize(
   "name", ["[a]", "a*", "a?b", "a\\b", "gs:", os.fsdecode(b"\xff"), "% #\n"]
 )

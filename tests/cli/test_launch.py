@@ -13,7 +13,9 @@ import sweep_cases
 from jaxvision import cli, launch
 
 _EXPERIMENT = str(
-  pathlib.Path(__file__).parents[2] / "experiments" / "optimizers.py"
+  pathlib.Path(__file__).parents[2]
+  / "experiments"
+  / "learning_rate_vs_batch.py"
 )
 _RECIPE = spawned.recipe("digits.py:linear")
 _TPU = ("--name=a", "--zone=z", "--accelerator=v5litepod-16", "--runtime=r")

@@ -236,6 +236,7 @@ def test_a_full_disk_is_no_wrong_argument(error, code, monkeypatch, capsys):
   assert os.strerror(error) in capsys.readouterr().err
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("which", ["last", "48", "best"])
 def test_evaluate_gives_the_numbers_of_the_run(which, trained, capsys):
   result = spawned.result(trained)

@@ -65,6 +65,7 @@ def _evaluate(run, path, capsys, *more):
   return code, json.loads(said.out) if code == 0 else said.err
 
 
+@pytest.mark.slow
 def test_other_data_are_measured(trained, tmp_path, capsys):
   """Classes are matched by name, not by order; some may be missing."""
   images, labels = _images(30, seed=1)

@@ -112,6 +112,7 @@ def two_networks(file, tmp_path):
   return str(plain), str(path)
 
 
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize("command", ["predict", "evaluate", "probe", "export"])
 def test_every_command_takes_a_part(
   command, two_networks, images, tmp_path, capsys
@@ -163,6 +164,7 @@ def test_names_of_classes_come_from_a_file(file, images, tmp_path, capsys):
   assert "2 lines, and the weights have 1000" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_names_of_imagenet_21k_are_downloaded_or_omitted(
   file, images, monkeypatch, capsys
 ):
@@ -193,6 +195,7 @@ def test_a_run_in_place_of_a_file_is_explained(images, tmp_path, capsys):
   assert f"give --workdir {folder}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_probes_frozen_features(file, images, capsys):
   arguments = ["probe", "--weights", file, "--model", "vit_ti16"]
   arguments += ["--data", str(images), "--probes", "knn(k=3),pixels/knn(k=3)"]

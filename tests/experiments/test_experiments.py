@@ -95,6 +95,7 @@ def test_benchmark_compares_within_rounds(step):
   assert cells == ["net", "ours", "9.091", "36.36", "1.100", "1.050", "+10,000"]
 
 
+@pytest.mark.slow
 def test_benchmark_prints_a_table(step, capsys):
   step.main(["--models", "linear", "--rounds", "1", "--quick"])
   lines = capsys.readouterr().out.splitlines()
@@ -102,6 +103,7 @@ def test_benchmark_prints_a_table(step, capsys):
   assert names == ["plain", "host", "device", "device x8"]
 
 
+@pytest.mark.slow
 def test_first_step_says_why_there_is_none(startup, tmp_path):
   with pytest.raises(RuntimeError, match="no recipe"):
     startup.seconds_to_first_step(
@@ -117,6 +119,7 @@ def test_first_step_is_sooner_with_the_cache(startup):
   assert cached < cold
 
 
+@pytest.mark.slow
 def test_seeds_are_trained_and_compared(seeds, tmp_path):
   rows = seeds.train_seeds(
     "linear", tmp_path, seeds=(0, 1), overrides={"train.duration": "8 steps"}
@@ -228,6 +231,7 @@ def test_differences_are_of_the_same_seed(augmentation):
   assert mixup == "| mixup | 80.00% ± 254.12% | +10.00 ± 0.00 |"
 
 
+@pytest.mark.slow
 def test_pictures_show_the_effect_of_an_augmentation(monkeypatch, tmp_path):
   script = experiment_scripts.load("augmentation_pictures.py")
   titles = ("image", "CutMix", "RandAugment")

@@ -11,6 +11,7 @@ from jaxvision import sweeps
 _RATE = "optimizer.learning_rate"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("name", "trials"),
   [("optimizers", 9 * 7 * 5), ("learning_rate_vs_batch", 8 * 12 * 5)],

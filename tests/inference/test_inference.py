@@ -74,6 +74,7 @@ def _as_the_run_sees_it(loaded, path):
   return data.decode(path.read_bytes(), channels=channels)
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3)])
 def test_prediction_is_the_model_applied(run, shape, tmp_path):
   _, loaded = run
@@ -258,6 +259,7 @@ def _with_nan(workdir, copy, part):
   return copy
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("part", ["params", "opt_state"])
 def test_a_state_that_is_not_finite_is_refused_by_all(
   run, tmp_path, part, capsys

@@ -74,7 +74,7 @@ print(number, "of", count, devices, *sys.argv[1:])
   assert len(addresses) == 1  # the same one for all
 
 
-@pytest.mark.matrix(every=3)
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize(
   "end",
   [

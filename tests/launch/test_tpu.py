@@ -170,6 +170,7 @@ def test_setup_runs_on_each_worker_before_the_run(cloud):
   assert _launch(setup=("touch ~/mounted",)) == 0
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize(
   ("resource", "node"),
   [
@@ -191,6 +192,7 @@ def test_a_slice_that_is_preempted_is_replaced(resource, node, cloud, caplog):
   assert all("--spot" in each for each in creations)
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("code", [42, 137, 255])
 def test_a_run_that_can_go_on_does_so_on_the_same_slice(code, cloud):
   at = cloud(f"sys.exit({code} if run < 3 else 0)")
@@ -201,6 +203,7 @@ def test_a_run_that_can_go_on_does_so_on_the_same_slice(code, cloud):
   assert _calls(at).count("tpu-vm scp") == 1  # the code is already installed
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("code", [1, 2, 3])
 def test_a_permanent_failure_ends_the_launch(code, cloud, capfd):
   at = cloud(f"print('why', worker); sys.exit({code} if worker == '1' else 0)")
@@ -211,6 +214,7 @@ def test_a_permanent_failure_ends_the_launch(code, cloud, capfd):
   assert _calls(at)[-1] == "queued-resources delete"
 
 
+@pytest.mark.slow
 def test_restarts_are_limited(cloud):
   at = cloud("sys.exit(42)")
   _foresee(at, ("ACTIVE", "READY"))
@@ -277,6 +281,7 @@ def test_a_signal_ends_the_waiting_for_a_slice(cloud):
   assert not (at / "state").exists()
 
 
+@pytest.mark.slow
 def test_gcloud_may_run_the_command_again(cloud):
   """gcloud does so when the connection breaks; this ends no process."""
   at = cloud(f"{_SAVES}\nif (cloud / 'slow').exists(): time.sleep(100)")

@@ -134,6 +134,7 @@ def test_scanned_blocks_compute_the_same():
   )
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("scan", [False, True])
 def test_drop_path_grows_from_zero_to_its_rate(scan):
   """Of rates 0 and 1 the first block always acts, the last never."""

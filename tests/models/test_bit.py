@@ -82,6 +82,7 @@ def test_width_multiplies_all_features():
     assert leaf.shape == tuple(n if n in fixed else 3 * n for n in expected)
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("size", [31, 32])
 def test_small_stem_keeps_the_resolution(size):
   model = _model(stem="small")
@@ -96,6 +97,7 @@ def test_small_stem_keeps_the_resolution(size):
   assert kernel.shape == (3, 3, 3, 64)
 
 
+@pytest.mark.slow
 def test_scanned_units_give_the_same_logits_and_gradients():
   variables = _with_head(_variables())
   images = jax.random.normal(jax.random.key(2), (2, 16, 16, 3))

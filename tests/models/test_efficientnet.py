@@ -198,6 +198,7 @@ def _stem_in_training(model, variables):
   return updated["intermediates"], updated["batch_stats"]
 
 
+@pytest.mark.slow
 def test_initial_kernels_have_the_variance_of_the_authors_code():
   stages = ((1, 3, 1, 1, 16), (1, 5, 1, 6, 256))
   model = _create(width=1.0, stages=stages)
@@ -239,6 +240,7 @@ def test_resolutions_of_32_pixels(stem, expected):
   assert list(sizes.values()) == expected
 
 
+@pytest.mark.slow
 def test_activation_norm_and_initializer_by_name():
   plain = _create()
   variables = _variables(plain)

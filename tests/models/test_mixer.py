@@ -86,6 +86,7 @@ def test_rectangles_work():
   assert logits.shape == (2, 5)
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("scan", [False, True])
 def test_stochastic_depth_of_rate_one_silences_the_last_block_only(scan):
   model = _model(drop_path=1.0, scan_layers=scan)

@@ -143,6 +143,7 @@ def test_auxiliary_logits_are_sown_in_training_where_they_are_asked_for():
   assert set(updated) == {"batch_stats"}
 
 
+@pytest.mark.slow
 def test_auxiliary_head_changes_nothing_in_evaluation():
   with_head, without = (_create(**SMALL, auxiliary=on) for on in (True, False))
   variables, images = _draw(with_head, size=12)
@@ -205,6 +206,7 @@ def test_without_a_number_of_steps_drop_path_is_full_from_the_start():
   np.testing.assert_allclose(last.max(), 1 / (1 - 0.6), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_steps_are_counted_and_nothing_else():
   model = _create(**{**SMALL, "stages": 1}, drop_path=0.6)
   variables, images = _draw(model)
@@ -258,6 +260,7 @@ def test_the_task_counts_its_steps_and_keeps_no_auxiliary_logits():
   assert float(state(variables)["step"]) == 1
 
 
+@pytest.mark.slow
 def test_kernels_start_with_the_variance_of_their_outputs():
   model = _create(stages=1, repeats=1, features=48, stem="small")
   init = jax.jit(functools.partial(model.init, train=False))

@@ -256,6 +256,7 @@ def test_scanned_blocks_give_the_same_logits_and_batch_statistics():
   )
 
 
+@pytest.mark.slow
 def test_stochastic_depth_grows_from_nothing_and_acts_in_training_only():
   """With rate 1 the last block is its shortcut: its branch has no gradient."""
   model = _tiny(drop_path=1.0)

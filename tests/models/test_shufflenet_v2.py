@@ -99,6 +99,7 @@ def test_layouts_have_equal_shapes_where_stages_double():
   assert {p.split("/")[1] for p in different} == {"stage2_0"}
 
 
+@pytest.mark.slow
 def test_initial_values_are_those_of_the_authors_code():
   model = _create(features=(64, 128), repeats=(1, 2))
   init = jax.jit(functools.partial(model.init, train=False))

@@ -223,6 +223,7 @@ def _trained(model, variables, pattern):
   return [run(variables, key) for key in (0, 1)]
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize(
   "case",
   [

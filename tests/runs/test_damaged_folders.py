@@ -63,6 +63,7 @@ def changed(run):
     path.write_bytes(content)
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("content", _DAMAGES)
 @pytest.mark.parametrize("name", ["result.json", "environment.json"])
 def test_a_report_names_a_damaged_record(changed, name, content):
@@ -72,6 +73,7 @@ def test_a_report_names_a_damaged_record(changed, name, content):
   assert page.rstrip().endswith("</html>")
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("key", _WRONG)
 def test_a_report_leaves_out_a_field_of_the_wrong_type(run, changed, key):
   record = json.loads((run / "result.json").read_text())
@@ -88,6 +90,7 @@ def test_a_report_counts_the_lines_that_it_leaves_out(run, changed, line):
   assert "validation" in page
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("name", ["evaluation.npz", "first_layer.npz"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_a_report_names_damaged_arrays(run, changed, name, share):

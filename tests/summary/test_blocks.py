@@ -93,6 +93,7 @@ def test_blocks_are_listed_in_the_order_of_calls(name, count, first):
   assert found[:1] == ([first] if first else [])
 
 
+@pytest.mark.slow
 def test_the_factor_falls_from_one_by_the_decay():
   model = models.create("vit_ti16", num_classes=3)
   shape = (32, 32, 3)

@@ -140,6 +140,7 @@ def test_it_learns_and_resumes_exactly_also_with_workers(workers, tmp_path):
   assert resumed["final"] == whole["final"]
 
 
+@pytest.mark.slow
 def test_the_data_may_stay_on_the_device(tmp_path):
   recipe = write(tmp_path)
   same = {"data.train_transforms": ("center_crop(6)",)}

@@ -212,6 +212,7 @@ def test_sigterm_saves_and_exits_with_its_own_code(preempted, whole, tmp_path):
   assert _same(resumed, whole("mlp"))
 
 
+@pytest.mark.slow
 def test_sigterm_before_the_first_step_takes_no_step(whole, tmp_path):
   workdir = tmp_path / "early"
   command = _start("mlp", workdir)
@@ -276,6 +277,7 @@ def _cut(path):
   path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+@pytest.mark.slow
 def test_damaged_checkpoint_is_set_aside(preempted, whole, tmp_path):
   _, stopped = preempted
   damages = {"flipped": _flip, "cut": _cut, "missing": lambda p: p.unlink()}

@@ -251,6 +251,7 @@ def test_a_few_examples_are_memorised(tmp_path, blobs, without_report, caplog):
   assert "the model, the loss and the step can learn" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_rate_of_zero_memorises_nothing(
   tmp_path, blobs, without_report, caplog
 ):
@@ -328,6 +329,7 @@ _HIDDEN = {
 }
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("case", _HIDDEN)
 def test_nan_that_no_loss_shows_is_a_divergence(
   case, tmp_path, without_report, capsys
@@ -423,6 +425,7 @@ def test_a_finished_run_is_repaired(once, caplog, name, content):
   assert (name in caplog.text) == (name != "environment.json")
 
 
+@pytest.mark.slow
 def test_a_report_that_is_not_whole_is_written_again(tmp_path, blobs):
   run = tmp_path / "run"
   _train(run, blobs)
@@ -469,6 +472,7 @@ def test_training_needs_no_network(
   )
 
 
+@pytest.mark.slow
 def test_a_bad_first_loss_gives_a_warning(
   tmp_path, blobs, without_report, caplog
 ):
@@ -503,6 +507,7 @@ def test_a_cpu_has_no_mfu(tmp_path, blobs, without_report):
   assert not any("mfu" in line for line in _lines(tmp_path))
 
 
+@pytest.mark.slow
 def test_profile_on_the_command_line(
   tmp_path, blobs, without_report, monkeypatch, capsys
 ):

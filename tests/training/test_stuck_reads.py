@@ -78,6 +78,7 @@ def train(tmp_path, monkeypatch):
   return run
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize(
   ("example", "options", "said"),
   [

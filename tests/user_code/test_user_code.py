@@ -452,6 +452,7 @@ def test_features_of_a_data_set_name_no_module_to_import(tmp_path, account):
     tfds._check_classes(path)
 
 
+@pytest.mark.slow
 def test_a_sweep_keeps_the_code_that_it_began_with(tmp_path, account, caplog):
   _write(tmp_path)
   tiny_runs.write_data(tmp_path)
@@ -503,6 +504,7 @@ def test_a_sweep_keeps_the_code_that_it_began_with(tmp_path, account, caplog):
   assert "2 * n" in copied.read_text()
 
 
+@pytest.mark.slow
 def test_code_that_a_free_key_adds_later_is_copied_too(
   run, account, monkeypatch, capsys
 ):

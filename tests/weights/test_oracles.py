@@ -195,6 +195,7 @@ def _logits(model, variables, images):
   return np.asarray(forward(variables, images))
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("name", CASES)
 def test_logits_are_those_of_the_library(name, tmp_path):
   (model, options, shapes, images), _ = CASES[name]

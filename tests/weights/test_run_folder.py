@@ -39,6 +39,7 @@ def _leaves(tree):
   return {k: np.asarray(v) for k, v in trees.flatten(tree).items()}
 
 
+@pytest.mark.slow
 def test_a_fresh_classifier_is_zero_also_of_as_many_classes(run):
   own = inference.load_run(run)
   classes = len(own.class_names)
@@ -52,6 +53,7 @@ def test_a_fresh_classifier_is_zero_also_of_as_many_classes(run):
       np.testing.assert_array_equal(array, expected[leaf])
 
 
+@pytest.mark.slow
 def test_positions_and_channels_follow_the_images(run):
   model, variables = weights.load(
     run, "vit_ti16", image_size=(12, 8), channels=3

@@ -49,6 +49,7 @@ def test_large_operations_stay_alone(monkeypatch):
   test_values_are_those_of_the_function()
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize(
   ("name", "options"),
   [

@@ -69,6 +69,7 @@ def test_digits_are_classified(digits, name):
   assert _run([name], digits)[name]["top1"] > 0.9
 
 
+@pytest.mark.slow
 def test_visual_words_classify_digits(digits):
   name = "visual_words(num_words=40, patch=4, stride=1)"
   assert _run([name], digits)[name]["top1"] > 0.85

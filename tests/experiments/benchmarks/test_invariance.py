@@ -33,6 +33,7 @@ def test_differences_are_relative_to_the_largest_number_of_an_array(script):
   assert script.difference(found, expected) == pytest.approx(0.02, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_on_one_device_and_after_a_restart(script, tmp_path):
   plain = _parameters(script, "again", tmp_path)
   assert {path.partition("/")[0] for path in plain} == {"now", "average"}

@@ -4,11 +4,14 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 _SCRIPT = (
   pathlib.Path(__file__).parents[3] / "experiments/benchmarks/preparing.py"
 )
 
 
+@pytest.mark.slow
 def test_it_measures_all_variants():
   command = [sys.executable, str(_SCRIPT), "--images", "4", "--rounds", "1"]
   done = subprocess.run(command, capture_output=True, text=True, check=True)

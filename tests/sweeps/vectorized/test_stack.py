@@ -111,6 +111,7 @@ def test_runs_that_differ_in_any_numbers_are_as_alone(recipe, tmp_path):
     assert found["parameters"] == expected["parameters"]
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("name", ["sgd", "lion", "muon"])
 def test_other_optimizers_and_schedules_too(recipe, tmp_path, name):
@@ -145,6 +146,7 @@ def test_convolutions_batch_statistics_and_several_steps_a_call(
   _assert_same(second, _alone(recipe, tmp_path / "alone", overrides[1]))
 
 
+@pytest.mark.slow
 def test_devices_share_the_runs(recipe, tmp_path):
   overrides = _overrides([{"seed": seed} for seed in range(6)])
   workdirs, _ = _together(recipe, tmp_path, overrides)

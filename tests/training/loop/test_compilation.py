@@ -42,6 +42,7 @@ def _train(parts, step, feed):
   return state, losses
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("placement", ["device", "device_in_blocks"])
 def test_the_placement_of_the_data_does_not_matter(folder, placement):
   """Equal up to rounding, because the programs differ."""
@@ -102,6 +103,7 @@ def test_the_line_up_names_the_examples_of_the_batches(folder):
       np.testing.assert_array_equal(resident[name][line_up[step - 1]], array)
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("placement", ["device", "device_in_blocks"])
 def test_line_ups_follow_each_other(folder, monkeypatch, placement):
   """Short line-ups, of 4 or 3 steps, give the same training."""

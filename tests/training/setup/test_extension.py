@@ -180,6 +180,7 @@ def test_an_impossible_extension_is_an_error(recipe, tmp_path, capsys):
   assert "history" not in workdirs.read_config(run)
 
 
+@pytest.mark.slow
 def test_free_keys_may_change_and_are_recorded(recipe, tmp_path):
   whole = _train(recipe, tmp_path / "whole", train__duration="6 steps")
   from jaxvision.training.loop import train_loop

@@ -77,6 +77,7 @@ def test_a_training_starts_at_a_part_of_a_file_of_torch(file, tmp_path):
       np.testing.assert_allclose(leaves[leaf], array, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_training_may_start_from_a_run(file, tmp_path):
   _train(tmp_path, file[0], **{"train.duration": "2 steps"})
   run = inference.load_run(tmp_path / "run")
@@ -90,6 +91,7 @@ def test_a_training_may_start_from_a_run(file, tmp_path):
     weights.load(tmp_path / "run", "resnet50")
 
 
+@pytest.mark.slow
 def test_a_probe_trains_the_classifier_alone(file, tmp_path):
   path, variables = file
   rules = (("head/.*", 1.0), (".*", None))

@@ -45,7 +45,7 @@ def test_by_default_everything_is_float32(folder):
   assert precision.optimizer_state(tiny_runs.load_config(folder)) is None
 
 
-@pytest.mark.matrix(every=3)
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize(
   ("keys", "params", "state", "model"),
   [

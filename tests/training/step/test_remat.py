@@ -143,7 +143,7 @@ def _kept(model, policy):
   return sum(leaf.size for leaf in leaves) - own
 
 
-@pytest.mark.matrix("vit_ti16", "resnet18")
+@pytest.mark.matrix("vit_ti16")
 @of_every_model
 def test_less_is_kept(name):
   model = _create(name)

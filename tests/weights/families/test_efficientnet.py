@@ -13,7 +13,7 @@ from weight_files import random_variables
 
 from jaxvision import models, trees, weights
 from jaxvision.variables import variable_shapes
-from jaxvision.weights import files, recognition
+from jaxvision.weights import formats, recognition
 
 # Ours, EfficientNet-PyTorch's, the authors'. The first block does not expand.
 ENDS = (
@@ -190,7 +190,7 @@ def test_the_moving_averages_of_a_checkpoint_are_used(tmp_path, caplog):
       both |= {f"{key}{suffix}": file[key] for key in file}
       both |= {f"{key}/RMSProp": 0 * file[key] for key in file}
   path = tmp_path / "checkpoint.npz"
-  files.write(path, both)
+  formats.write(path, both)
   with caplog.at_level(logging.WARNING):
     _, loaded = weights.load(path, name, width=0.1)
   assert "the moving averages of" in caplog.text
