@@ -4,7 +4,8 @@ Each class is a normal distribution around its mean, with the frequency of the
 class in the examples. In the linear analysis, all classes share one covariance:
 the mean over classes, weighted by frequency. In the quadratic analysis, each
 class has its own covariance. Hastie, Tibshirani and Friedman, "The Elements of
-Statistical Learning", 4.3.
+Statistical Learning", 4.3. Features can first be projected on their principal
+components, as in LeCun et al. 1998 for digits.
 
 Computation is in float32, on centred features. Covariances are summed over
 blocks of examples, class by class. The time is about that of the product X'X.
@@ -37,6 +38,7 @@ def fit(
   num_classes: int,
   kind: str = "linear",
   shrinkage: float | str = 0.0,
+  components: int = 0,
 ) -> Tree:
   """Estimates means, covariances and frequencies.
 
@@ -53,20 +55,34 @@ def fit(
       well-conditioned estimator for large-dimensional covariance matrices").
       Without shrinkage, the linear analysis ignores directions without
       variance.
+    components: number of principal components of the features that are
+      analysed, at most d; 0 for the features themselves.
 
   Returns:
     linear: {center (d,), kernel (d, k), bias (k,)}; quadratic: {center (d,),
-    mean (k, d), factor (k, d, d) lower triangular, bias (k,)}.
+    mean (k, d), factor (k, d, d) lower triangular, bias (k,)}. With components
+    also origin (d,) and axes (d, components); the others have d = components.
 
   Raises:
     ValueError: a class has no examples, features are not finite, labels are
-      outside the classes, or the kind or shrinkage is unknown; in the quadratic
-      analysis also if a class has no variance in some direction.
+      outside the classes, the kind or shrinkage is unknown, or components is
+      outside [0, d]; in the quadratic analysis also if a class has no
+      variance in some direction.
   """
   _check_options(kind, shrinkage)
   checks.check(features, labels, num_classes=num_classes)
   least = 2 if kind == "quadratic" else 1
   checks.check_classes(labels, num_classes=num_classes, at_least=least)
+  if components:
+    projection = _principal(features, components)
+    tree = fit(
+      _project(projection, features),
+      labels,
+      num_classes=num_classes,
+      kind=kind,
+      shrinkage=shrinkage,
+    )
+    return {**tree, **projection}
   if kind == "linear":
     return _fit_linear(
       features, labels, num_classes=num_classes, shrinkage=shrinkage
@@ -85,6 +101,8 @@ def predict(tree: Tree, features: jax.Array) -> jax.Array:
   Their softmax is the probability of each class.
   """
   with jax.default_matmul_precision("highest"):
+    if "axes" in tree:
+      features = _project(tree, features)
     features = features.astype(jnp.float32) - tree["center"][None]
     if "kernel" in tree:
       return features @ tree["kernel"] + tree["bias"][None]
@@ -106,6 +124,33 @@ def _check_options(kind: str, shrinkage: float | str) -> None:
       )
   elif not 0 <= shrinkage <= 1:
     raise ValueError(f"shrinkage is {shrinkage}; it must be in [0, 1]")
+
+
+def _principal(features: jax.Array, components: int) -> Tree:
+  """Returns {origin (d,), axes (d, components)} of features (n, d).
+
+  Raises:
+    ValueError: there are fewer features than components.
+  """
+  size = features.shape[1]
+  if not 0 < components <= size:
+    raise ValueError(
+      f"components is {components}, but there are {size} features; it must be "
+      f"in [0, {size}]"
+    )
+  with jax.default_matmul_precision("highest"):
+    features = jnp.asarray(features, jnp.float32)
+    origin = jnp.mean(features, axis=0)
+    centred = features - origin[None]
+    _, vectors = jnp.linalg.eigh(centred.T @ centred)
+  return {"origin": origin, "axes": vectors[:, ::-1][:, :components]}
+
+
+def _project(projection: Tree, features: jax.Array) -> jax.Array:
+  """Returns the principal components (n, components) of features (n, d)."""
+  with jax.default_matmul_precision("highest"):
+    centred = jnp.asarray(features, jnp.float32) - projection["origin"][None]
+    return centred @ projection["axes"]
 
 
 def _check_spread(spread: np.ndarray, size: int, shrinkage: float) -> None:

@@ -1,9 +1,15 @@
-"""k-nearest-neighbour classification, weighted by cosine similarity.
+"""k-nearest-neighbour classification, by cosine or Euclidean distance.
 
 The k nearest examples vote for their classes with the weight exp(similarity /
 temperature) (Wu et al. 2018, "Unsupervised Feature Learning via Non-Parametric
 Instance Discrimination"; k 20 and temperature 0.07 as in DINO, Caron et al.
-2021). Of equally near examples, the first ones are used.
+2021). Without a temperature all votes are equal, as in the classical form:
+`knn(k=3, distance="euclidean", temperature=None)`. Of equally near examples,
+the first ones are used.
+
+The similarity is the cosine, or minus half of the squared Euclidean distance.
+The latter is a product, too, up to a number that is equal for all examples:
+[x, -|x|^2 / 2] [q, 1] = (|q|^2 - |x - q|^2) / 2.
 
 The search is exact. Each device of a mesh has a part of the examples and finds
 its k nearest; the k nearest of these are the result. Besides features and
@@ -20,15 +26,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxvision import parallel
+from jaxvision import lookup, parallel
 from jaxvision.evaluation.probes import checks
 
+DISTANCES = ("cosine", "euclidean")
 _EXAMPLES, _QUERIES = 4096, 256
 
 
 @functools.partial(
   jax.tree_util.register_dataclass,
-  data_fields=("examples", "labels"),
+  data_fields=("examples", "labels", "center"),
   meta_fields=("num_classes", "k", "temperature", "mesh"),
 )
 @dataclasses.dataclass(frozen=True)
@@ -36,19 +43,22 @@ class Bank:
   """The examples of a k-nearest-neighbour classifier.
 
   Attributes:
-    examples: (rows, d) float32 of length 1, split over the mesh.
+    examples: float32, split over the mesh: (rows, d) of length 1, or for the
+      Euclidean distance (rows, d + 1).
     labels: (rows,) int32, -1 in padding rows.
+    center: (d,) mean of the examples; None for the cosine.
     num_classes: number of classes.
     k: number of neighbours.
-    temperature: temperature of the weights.
+    temperature: temperature of the weights; None for equal weights.
     mesh: the mesh of the examples.
   """
 
   examples: jax.Array
   labels: jax.Array
+  center: jax.Array | None
   num_classes: int
   k: int
-  temperature: float
+  temperature: float | None
   mesh: Mesh
 
 
@@ -58,7 +68,8 @@ def fit(
   *,
   num_classes: int,
   k: int = 20,
-  temperature: float = 0.07,
+  temperature: float | None = 0.07,
+  distance: str = "cosine",
   mesh: Mesh | None = None,
 ) -> Bank:
   """Distributes the examples over the devices; do not call it under `jit`.
@@ -68,12 +79,15 @@ def fit(
     labels: (n,), integers in [0, num_classes).
     num_classes: number of classes; some may have no example.
     k: number of neighbours, at most n.
-    temperature: a smaller value gives more weight to the nearest neighbours.
+    temperature: a smaller value gives more weight to the nearest neighbours;
+      None gives equal weights.
+    distance: one of `DISTANCES`.
     mesh: the mesh; all devices by default.
 
   Raises:
     ValueError: features are not finite, labels are outside the classes, k is
-      outside [1, n], or the temperature is not positive.
+      outside [1, n], the temperature is not positive, or the distance is
+      unknown.
   """
   checks.check(features, labels, num_classes=num_classes)
   if not 1 <= k <= len(labels):
@@ -81,16 +95,26 @@ def fit(
       f"k is {k}, but there are {len(labels)} examples; k must be in "
       f"[1, {len(labels)}]"
     )
-  if not temperature > 0:
-    raise ValueError(f"temperature is {temperature}; it must be positive")
+  if temperature is not None and not temperature > 0:
+    raise ValueError(
+      f"temperature is {temperature}; it must be positive, or None"
+    )
+  if distance not in DISTANCES:
+    raise ValueError(lookup.unknown("distance", distance, DISTANCES))
   mesh = parallel.make_mesh() if mesh is None else mesh
   share = math.ceil(len(labels) / mesh.size)
   block = min(_EXAMPLES, share)
   rows = math.ceil(share / block) * block * mesh.size
   place = functools.partial(_place, rows=rows, mesh=mesh)
+  features, center = np.asarray(features, np.float32), None
+  if distance == "euclidean":
+    # Distances do not change, and are exact also far from the origin.
+    center = features.mean(axis=0, dtype=np.float64).astype(np.float32)
+  placed = place(features, filling=0)
   return Bank(
-    examples=jax.jit(_unit)(place(np.asarray(features, np.float32), filling=0)),
+    examples=jax.jit(_as_examples)(placed, center),
     labels=place(np.asarray(labels, np.int32), filling=-1),
+    center=center,
     num_classes=num_classes,
     k=k,
     temperature=temperature,
@@ -126,13 +150,16 @@ def _predict(bank, features):
     check_vma=False,
   )
   similarities, labels = jax.lax.with_sharding_constraint(
-    search(bank.examples, bank.labels, _unit(features)),
+    search(bank.examples, bank.labels, _as_queries(features, bank.center)),
     parallel.replicated(bank.mesh),
   )
   similarities, chosen = jax.lax.top_k(similarities, bank.k)
   labels = jnp.take_along_axis(labels, chosen, axis=1)
-  # Relative to the nearest: its weight is 1, so no weight overflows.
-  weights = jnp.exp((similarities - similarities[:, :1]) / bank.temperature)
+  if bank.temperature is None:
+    weights = jnp.ones_like(similarities)
+  else:
+    # Relative to the nearest: its weight is 1, so no weight overflows.
+    weights = jnp.exp((similarities - similarities[:, :1]) / bank.temperature)
   votes = jnp.zeros((len(features), bank.num_classes))
   votes = votes.at[jnp.arange(len(features))[:, None], labels].add(weights)
   shares = votes / jnp.sum(weights, axis=1, keepdims=True)
@@ -158,6 +185,23 @@ def _nearest(k, examples, labels, queries):
     return jax.lax.scan(update, nothing, blocks)[0]
 
   return jax.lax.map(of_one, queries, batch_size=_QUERIES)
+
+
+def _as_examples(features: jax.Array, center: jax.Array | None) -> jax.Array:
+  """The left factors of the similarities."""
+  if center is None:
+    return _unit(features)
+  features = features.astype(jnp.float32) - center[None]
+  squares = jnp.sum(features**2, axis=1, keepdims=True)
+  return jnp.concatenate((features, -squares / 2), axis=1)
+
+
+def _as_queries(features: jax.Array, center: jax.Array | None) -> jax.Array:
+  """The right factors of the similarities."""
+  if center is None:
+    return _unit(features)
+  features = features.astype(jnp.float32) - center[None]
+  return jnp.pad(features, ((0, 0), (0, 1)), constant_values=1.0)
 
 
 def _unit(features: jax.Array) -> jax.Array:

@@ -158,11 +158,16 @@ def _measure(name, probe, train, test, num_classes, mesh) -> Metrics:
   return {key: float(value) for key, value in found.items()}
 
 
-def _knn(k: ranges.Count = 20, temperature: ranges.Positive = 0.07) -> Probe:
-  """k-nearest neighbours by cosine similarity."""
+def _knn(
+  k: ranges.Count = 20,
+  temperature: ranges.Positive | None = 0.07,
+  distance: str = "cosine",
+) -> Probe:
+  """k-nearest neighbours, by cosine or Euclidean distance."""
 
   def probe(train, test, num_classes, mesh):
-    options = {"k": k, "temperature": temperature, "mesh": mesh}
+    options = {"k": k, "temperature": temperature, "distance": distance}
+    options["mesh"] = mesh
     return _of(knn, train, test, num_classes, **options)
 
   return probe
@@ -215,23 +220,28 @@ def _ridge(
 
 def _lda(
   shrinkage: ranges.Probability | Literal["ledoit_wolf"] = "ledoit_wolf",
+  components: ranges.Whole = 0,
 ) -> Probe:
-  """Linear discriminant analysis."""
+  """Linear discriminant analysis, also on principal components."""
 
   def probe(train, test, num_classes, mesh):
     del mesh
     options = {"kind": "linear", "shrinkage": shrinkage}
+    options["components"] = components
     return _of(discriminant, train, test, num_classes, **options)
 
   return probe
 
 
-def _qda(shrinkage: ranges.Probability = 0.1) -> Probe:
-  """Quadratic discriminant analysis."""
+def _qda(
+  shrinkage: ranges.Probability = 0.1, components: ranges.Whole = 0
+) -> Probe:
+  """Quadratic discriminant analysis, also on principal components."""
 
   def probe(train, test, num_classes, mesh):
     del mesh
     options = {"kind": "quadratic", "shrinkage": shrinkage}
+    options["components"] = components
     return _of(discriminant, train, test, num_classes, **options)
 
   return probe

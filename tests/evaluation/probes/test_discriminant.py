@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from sklearn import datasets, discriminant_analysis
+from sklearn import datasets, decomposition, discriminant_analysis
 
 from jaxvision.evaluation.probes import discriminant
 
@@ -136,6 +136,23 @@ def test_can_be_compiled():
     )
 
 
+@pytest.mark.parametrize("kind", discriminant.KINDS)
+def test_principal_components(kind):
+  features, labels = _examples(n=400)
+  tree = discriminant.fit(
+    features, labels, num_classes=3, kind=kind, components=4
+  )
+  analysis = decomposition.PCA(4).fit(features.astype(np.float64))
+  oracle = {"linear": _linear, "quadratic": _quadratic}[kind]
+  reduced = analysis.transform(features)
+  np.testing.assert_allclose(
+    _log_probabilities(tree, features),
+    oracle(reduced, labels, 0.0).predict_log_proba(reduced),
+    rtol=1e-3,
+    atol=1e-3,
+  )
+
+
 def test_a_class_that_varies_too_little():
   features, labels = _examples(d=30)
   with pytest.raises(ValueError, match=r"shrinkage 0.0; raise the shrinkage"):
@@ -156,6 +173,7 @@ def test_a_class_that_is_missing(kind):
   ("options", "problem"),
   [
     ({"kind": "linaer"}, "did you mean 'linear'"),
+    ({"components": 7}, r"components is 7, but there are 6 features; .* 6"),
     ({"shrinkage": 1.5}, r"shrinkage is 1.5; it must be in \[0, 1\]"),
     ({"shrinkage": "auto"}, "shrinkage is 'auto'; it must be a number"),
     ({"kind": "quadratic", "shrinkage": "ledoit_wolf"}, "must be a number"),

@@ -58,6 +58,39 @@ def test_several_blocks(devices):
 
 
 @pytest.mark.parametrize("devices", [1, 8])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_euclidean_neighbours_with_equal_votes(devices, offset):
+  """Also far from the origin, where squares lose the differences."""
+  features, labels = _examples(200)
+  new, _ = _examples(11, seed=1)
+  features, new = (features + np.float32(offset), new + np.float32(offset))
+  bank = knn.fit(
+    features,
+    labels,
+    num_classes=5,
+    k=7,
+    temperature=None,
+    distance="euclidean",
+    mesh=_mesh(devices),
+  )
+  oracle = neighbors.KNeighborsClassifier(7)
+  expected = oracle.fit(features.astype(np.float64), labels).predict_proba(new)
+  np.testing.assert_allclose(
+    np.exp(knn.predict(bank, new)), expected, atol=1e-6
+  )
+
+
+def test_euclidean_votes_fall_with_the_squared_distance():
+  features = np.array([[0.0], [1.0], [3.0]], np.float32)
+  options = {"k": 3, "temperature": 2.0, "distance": "euclidean"}
+  bank = knn.fit(features, np.arange(3), num_classes=3, **options)
+  votes = np.exp(-np.array([0.0, 1.0, 9.0]) / (2 * 2.0))
+  np.testing.assert_allclose(
+    np.exp(knn.predict(bank, features[:1]))[0], votes / votes.sum(), rtol=1e-5
+  )
+
+
+@pytest.mark.parametrize("devices", [1, 8])
 def test_of_equally_near_examples_the_first_vote(devices):
   features = np.ones((40, 3), np.float32)
   labels = np.arange(40) % 4
@@ -121,6 +154,7 @@ def test_can_be_compiled():
     ({"k": 31}, r"k is 31, but there are 30 examples; k must be in \[1, 30\]"),
     ({"k": 0}, "k is 0"),
     ({"temperature": 0.0}, "temperature is 0.0; it must be positive"),
+    ({"distance": "euclidian"}, "did you mean 'euclidean'"),
     ({"num_classes": 4}, r"labels are in \[0, 4\], outside the 4 classes"),
   ],
 )
