@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 
 from jaxvision import lookup
 
@@ -200,11 +201,4 @@ def _some(paths: list[str]) -> str:
 
 def unflatten(leaves: dict[str, Any]) -> dict[str, Any]:
   """The inverse of `flatten`: nested dictionaries from {path: leaf}."""
-  tree: dict[str, Any] = {}
-  for path, leaf in leaves.items():
-    *folders, name = path.split("/")
-    inner = tree
-    for folder in folders:
-      inner = inner.setdefault(folder, {})
-    inner[name] = leaf
-  return tree
+  return traverse_util.unflatten_dict(leaves, sep="/")
