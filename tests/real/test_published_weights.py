@@ -12,6 +12,8 @@ logits of an input of zeros.
 import csv
 import io
 import pathlib
+import re
+import shlex
 
 import numpy as np
 import pytest
@@ -50,6 +52,21 @@ def test_lite0_names_the_photographs(tmp_path, capsys):
     place.append(int(row["class"]))
   assert sum(label == first for label, first, *_ in top.values()) == 18
   assert sum(label in named for label, *named in top.values()) == 19
+
+
+def test_the_commands_of_the_readme_print_its_lines(
+  tmp_path, monkeypatch, capsys
+):
+  monkeypatch.chdir(real_packages.path("foolbox").parent)
+  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+  readme = pathlib.Path(__file__).parents[2] / "README.md"
+  (block,) = re.findall(r"```console\n(.*?)```", readme.read_text(), re.DOTALL)
+  for line in block.splitlines():
+    if line.startswith("$ jaxvision "):
+      assert not cli.main(shlex.split(line)[2:])
+  printed = capsys.readouterr().out.splitlines()
+  shown = [line for line in block.splitlines() if not line.startswith("$")]
+  assert len(shown) == 6 and not set(shown) - set(printed)
 
 
 def test_lite0_has_the_logits_of_torch():
