@@ -45,6 +45,7 @@ def test_pattern_chooses(capsys):
   assert names == models.names("resnet1*")
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("columns", [80, 120])
 def test_a_list_in_a_terminal_fits_without_truncation(columns):
   text = _in_terminal(["models", "vgg1?"], columns)

@@ -89,6 +89,7 @@ def test_other_data_are_measured(trained, tmp_path, capsys):
   assert all(np.isfinite(found[name]) for name in found if name[0] in "lprf")
 
 
+@pytest.mark.slow
 def test_images_of_another_size_are_resized(trained, tmp_path, capsys):
   images, labels = _images(30, seed=1)
   larger = images.repeat(3, axis=1).repeat(3, axis=2)

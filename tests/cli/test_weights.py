@@ -141,6 +141,7 @@ def test_every_command_takes_a_part(
   assert "several networks" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_part_is_converted(two_networks, tmp_path):
   plain, two = two_networks
   first, second = pathlib.Path(plain), tmp_path / "teacher.safetensors"
@@ -152,6 +153,7 @@ def test_a_part_is_converted(two_networks, tmp_path):
     np.testing.assert_array_equal(array, found[key])
 
 
+@pytest.mark.slow
 def test_names_of_classes_come_from_a_file(file, images, tmp_path, capsys):
   image = str(images / "test" / "dark" / "0.png")
   names = tmp_path / "names.txt"
@@ -205,6 +207,7 @@ def test_probes_frozen_features(file, images, capsys):
   assert 0 <= found["knn(k=3)"]["top1"] <= 1
 
 
+@pytest.mark.slow
 def test_exports(file, tmp_path):
   target = tmp_path / "model.jax"
   arguments = ["export", str(target), "--weights", file]

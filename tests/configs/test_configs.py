@@ -148,7 +148,7 @@ SLOW = {
 }
 
 
-@pytest.mark.matrix(every=3)
+@pytest.mark.matrix(every=5)
 @pytest.mark.parametrize(
   "recipe",
   [

@@ -64,6 +64,7 @@ def test_slopes_are_those_of_differences(name):
   np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=2e-6)
 
 
+@pytest.mark.matrix(every=3)
 @every_activation
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_keeps_the_dtype_and_is_finite_far_out(name, dtype):

@@ -35,6 +35,7 @@ def _with_head(variables):
   return {"params": {**variables["params"], "head": head}}
 
 
+@pytest.mark.slow
 def test_classifier_starts_at_its_bias():
   model = _model(head_bias=-6.9)
   images = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
@@ -82,6 +83,7 @@ def test_width_multiplies_all_features():
     assert leaf.shape == tuple(n if n in fixed else 3 * n for n in expected)
 
 
+@pytest.mark.slow
 @pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("size", [31, 32])
 def test_small_stem_keeps_the_resolution(size):

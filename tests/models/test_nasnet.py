@@ -186,7 +186,7 @@ def _scales(model, *, step, batch=4000):
   return jax.tree.map(np.asarray, scales(jnp.float32(step)))
 
 
-@pytest.mark.matrix(every=2)
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize(
   "step, progress", [(0, 0), (30, 0.5), (60, 1), (90, 1)]
 )

@@ -104,7 +104,7 @@ def _moved(tree):
   return jax.tree.unflatten(structure, moved)
 
 
-@pytest.mark.matrix(every=3)
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 @pytest.mark.parametrize("stem", ["small", "imagenet"])
 def test_equals_the_slow_version(name, stem):

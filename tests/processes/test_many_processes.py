@@ -125,6 +125,7 @@ def _same(workdir, reference):
     assert ours[key] == theirs[key]
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_two_devices(whole):
   (one, two), (_, printed) = (list(each.values()) for each in whole)
   assert _losses(two) == pytest.approx(_losses(one), rel=1e-5)
@@ -192,6 +193,7 @@ def test_a_workdir_that_is_not_shared_is_refused(recipe, tmp_path):
   assert not (tmp_path / "0" / "metrics.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_the_workdir_of_another_config_is_refused_by_all(
   recipe, whole, tmp_path
 ):

@@ -50,6 +50,7 @@ def trained_on(config, step):
   return np.asarray(state["seen"]["images"]), np.asarray(kept[-1])
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("transforms", TRANSFORMS)
 def test_training_images_are_those_of_the_steps(transforms, tmp_path):
   tiny_runs.write_data(tmp_path, shape=(5, 6, 1))

@@ -140,6 +140,7 @@ def test_digits_through_the_public_interface(tmp_path, caplog):
   assert f"{result['final']['metrics']['top1']:.2%}".rstrip("%") in page
 
 
+@pytest.mark.slow
 def test_eight_devices_are_one(tmp_path, blobs, without_report, monkeypatch):
   eight = _train(tmp_path / "eight", blobs, train__duration="40 steps")
   one = mesh.make_mesh(jax.devices()[:1])
@@ -178,6 +179,7 @@ def test_threads_do_not_change_the_result(tmp_path, folder, without_report):
   assert prints[1] == prints[5]
 
 
+@pytest.mark.slow
 def test_placement_does_not_change_the_result(tmp_path, blobs, without_report):
   device = {"data__placement": "device", "log__every": "3 steps"}
   host = _train(tmp_path / "host", blobs, log__every="3 steps")

@@ -28,7 +28,7 @@ CASES = {
 }
 
 
-@pytest.mark.matrix(every=9)
+@pytest.mark.matrix(every=17)
 @pytest.mark.parametrize(
   "name, layout",
   [(name, each) for name in CASES for each in weights.layouts(name)],

@@ -38,6 +38,7 @@ def _quadratic(features, labels, shrinkage):
   return oracle.fit(features.astype(np.float64), labels)
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("shrinkage", [0.0, 0.3, 1.0, "ledoit_wolf"])
 @pytest.mark.parametrize("n", [90, 4000])
 def test_linear(shrinkage, n):

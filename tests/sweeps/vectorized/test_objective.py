@@ -23,6 +23,7 @@ def _experiment(folder, metric, space=None, **overrides):
   )
 
 
+@pytest.mark.slow
 def test_every_written_metric_may_be_the_objective(tmp_path):
   """The oracle is metrics.jsonl of a run that has all kinds of metrics."""
   overrides = {

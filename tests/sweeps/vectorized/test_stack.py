@@ -175,6 +175,7 @@ def test_a_pruned_member_leaves_and_the_others_continue(recipe, tmp_path):
   _assert_same(workdirs[2], _alone(recipe, tmp_path / "alone", overrides[2]))
 
 
+@pytest.mark.slow
 def test_a_diverged_member_leaves_and_reports_its_step(recipe, tmp_path):
   settings = [{"optimizer.learning_rate": rate} for rate in (0.1, 1e30)]
   overrides = _overrides(settings, **{"optimizer.name": "sgd"})
@@ -195,6 +196,7 @@ def test_a_state_that_is_not_finite_is_found_at_its_place(recipe):
   assert len(broken) == 1 and broken[0].startswith("ema/")
 
 
+@pytest.mark.slow
 def test_trials_that_stay_keep_their_states_and_numbers(recipe):
   """A program of some trials continues like the program of all trials."""
   program, state = stack.make_program(_trials(recipe, 4))
@@ -243,6 +245,7 @@ def test_an_evaluation_that_overflows_at_the_end_fails_its_trial_alone(
   assert "last good checkpoint is kept: none yet" in status
 
 
+@pytest.mark.slow
 def test_preempted_each_trial_is_resumed_alone(recipe, tmp_path):
   overrides = _overrides(_NUMBERS)
 

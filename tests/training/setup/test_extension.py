@@ -54,6 +54,7 @@ def _history(workdir):
   return json.loads((workdir / "config.json").read_text())["history"]
 
 
+@pytest.mark.slow
 def test_a_finished_run_of_a_constant_rate_extended_is_the_longer_run(
   recipe, tmp_path
 ):

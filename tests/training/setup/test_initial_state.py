@@ -64,6 +64,7 @@ def test_a_training_starts_at_the_weights(file, tmp_path):
   assert run.config.model.options.activation == "gelu_erf"
 
 
+@pytest.mark.slow
 def test_a_training_starts_at_a_part_of_a_file_of_torch(file, tmp_path):
   arrays = formats.open_file(file[0]).arrays
   named = {f"student.{key}": 0 * array for key, array in arrays.items()}

@@ -133,6 +133,7 @@ def test_all_switches_of_a_transformer(folder, on, remat):
   _assert_close(_run(parts).variables, expected.variables)
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize(
   ("devices", "sizes"),
   [
@@ -182,6 +183,7 @@ def test_a_run_resumes_on_other_devices_and_another_mesh(folder, tmp_path):
   _assert_close(_run(later, restored), _plain(folder, "mlp", "float32"))
 
 
+@pytest.mark.slow
 def test_a_split_run_is_trained_measured_and_read_back(folder, tmp_path):
   """By all users of variables: evaluations, probes, pictures, `predict`.
 

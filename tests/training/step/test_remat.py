@@ -95,7 +95,7 @@ def _around(policy, model, function):
   return traced
 
 
-@pytest.mark.matrix("resnet18")
+@pytest.mark.matrix(every=5)
 @pytest.mark.parametrize("policy", remat.POLICIES)
 @pytest.mark.parametrize(
   "name",

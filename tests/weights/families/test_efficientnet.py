@@ -129,6 +129,7 @@ def test_blocks_are_numbered_through(key):
 QUICK = ("0", "2", "lite0", "lite4")
 
 
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize(
   "key",
   [

@@ -161,7 +161,7 @@ def test_targets_and_mask_pass_through(batch, call):
   assert (out["mask"] == batch["mask"]).all()
 
 
-@pytest.mark.matrix(every=3)
+@pytest.mark.matrix(every=7)
 @pytest.mark.parametrize("name", device.TRANSFORMS)
 def test_keeps_shapes_and_types_of_one_grey_image(name):
   argument = {"random_cutout": "(2)", "random_mixup": "(1.0)"}.get(name, "")

@@ -150,6 +150,7 @@ def test_images_and_targets_agree(batch, call):
   np.testing.assert_allclose(out["image"].mean((1, 2, 3)), numbers, rtol=1e-5)
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("partners", ["mirror", "permutation"])
 @pytest.mark.parametrize("call", MIXTURES)
 def test_masked_examples_are_not_mixed_in(batch, call, partners):
