@@ -9,13 +9,13 @@ optdigits), 1,797 images, as the tensorflow-datasets data set `digits`:
 
 The argument is the model: linear, mlp, resnet (the default) or vit. The table
 shows test accuracy, mean and standard deviation over the seeds 0 to 4, and the
-seconds of a run with compilation and report on 2 shared CPU cores
+seconds of the first run, with compilation and report, on 2 shared CPU cores
 (experiments/README.md):
 
-  linear  96.11 % +- 0.00    10 s
+  linear  96.11 % +- 0.00    11 s
   mlp     99.50 % +- 0.36    17 s
-  resnet  99.78 % +- 0.12    33 s
-  vit     99.17 % +- 0.39    65 s
+  resnet  99.83 % +- 0.25    25 s
+  vit     98.89 % +- 0.44    73 s
 
 The test split has 360 images. Its standard error is 0.25 % at 99.8 %.
 """
