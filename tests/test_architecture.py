@@ -110,6 +110,7 @@ def test_a_test_without_a_room_is_detected(tmp_path):
   assert house.without_mirror(ROOT, tmp_path)
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("module", WITHOUT_JAX)
 def test_starts_without_jax(module):
   code = (

@@ -95,6 +95,7 @@ def test_interrupted_run_resumes_to_the_end_of_the_whole_run(kept):
   _agree(lines, expected, rounding=_TRAINED)
 
 
+@pytest.mark.slow
 def test_finished_run_is_extended(kept):
   _train("train", "--workdir", "finished", "--extend", "120 steps")
   _same_result(kept / "finished", _EXPECTED["extended"])

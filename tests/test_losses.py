@@ -101,6 +101,7 @@ def test_hinge_of_soft_targets_measures_from_their_score():
   assert losses.hinge(logits, targets)[0] == pytest.approx(expected)
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_gradients_are_those_of_finite_differences(name):
   loss = losses.create(name)

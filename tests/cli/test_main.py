@@ -352,6 +352,7 @@ def test_plain_lines_when_piped(trained, data_dir, tmp_path):
   assert ours["fingerprint"] == theirs["fingerprint"]
 
 
+@pytest.mark.slow
 def test_one_live_line_in_a_terminal(data_dir, tmp_path):
   arguments = _train_arguments(tmp_path / "run", data_dir)
   terminal, theirs = pty.openpty()

@@ -56,6 +56,7 @@ def test_a_file_is_inspected(file, capsys):
   assert "vit_ti16: +0 parameters in the body" in printed
 
 
+@pytest.mark.slow
 def test_a_file_is_converted_there_and_back(file, tmp_path, capsys):
   timm, again = str(tmp_path / "vit.safetensors"), str(tmp_path / "vit.npz")
   for source, target in ((file, timm), (timm, again)):
@@ -112,7 +113,7 @@ def two_networks(file, tmp_path):
   return str(plain), str(path)
 
 
-@pytest.mark.matrix(every=4)
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["predict", "evaluate", "probe", "export"])
 def test_every_command_takes_a_part(
   command, two_networks, images, tmp_path, capsys

@@ -200,7 +200,7 @@ _jit = functools.partial(
 )
 
 
-@pytest.mark.matrix("digits.py", "resnet50_i1k.py:tricks")
+@pytest.mark.matrix("digits.py")
 @pytest.mark.parametrize(
   "recipe",
   [

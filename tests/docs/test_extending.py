@@ -26,6 +26,7 @@ def folder(tmp_path_factory):
   return folder
 
 
+@pytest.mark.slow
 def test_the_commands_run_on_all_kinds_of_own_code(folder, monkeypatch, capsys):
   monkeypatch.chdir(folder)
   [commands] = re.findall(r"```bash\n(.*?)```", _PAGE.read_text(), re.DOTALL)

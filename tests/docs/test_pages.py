@@ -125,6 +125,7 @@ def _assert_complete(output, clone, *, reports):
   assert (clone / "contact_sheet.png").exists()
 
 
+@pytest.mark.slow
 def test_python_runs(in_clone, capsys):
   assert cli.main(["data", "prepare", "digits"]) == 0
   printed = []

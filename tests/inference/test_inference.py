@@ -74,7 +74,7 @@ def _as_the_run_sees_it(loaded, path):
   return data.decode(path.read_bytes(), channels=channels)
 
 
-@pytest.mark.matrix(every=2)
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3)])
 def test_prediction_is_the_model_applied(run, shape, tmp_path):
   _, loaded = run

@@ -162,6 +162,7 @@ def test_maxout_of_a_wrong_number_of_inputs_is_an_error():
     activations.maxout(jnp.zeros((2, 8)), pieces=3)
 
 
+@pytest.mark.slow
 def test_the_code_of_the_page_runs(monkeypatch):
   # One of the examples adds an activation.
   monkeypatch.setattr(activations, "ACTIVATIONS", dict(activations.ACTIVATIONS))

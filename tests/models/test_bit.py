@@ -84,7 +84,6 @@ def test_width_multiplies_all_features():
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("size", [31, 32])
 def test_small_stem_keeps_the_resolution(size):
   model = _model(stem="small")

@@ -14,7 +14,7 @@ GOLDEN = [name for name, each in all_families.CASES.items() if each.golden]
 
 
 # NASNet takes long to compile, however small.
-@pytest.mark.matrix(every=3)
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize(
   "name",
   [

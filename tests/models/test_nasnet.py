@@ -54,6 +54,7 @@ def _train(model, variables, images, *, mutable=("batch_stats",)):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("name", "first", "repeats", "stem", "last"),
   [

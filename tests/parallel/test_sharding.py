@@ -137,7 +137,7 @@ def test_a_layout_of_mesh_axes_must_fit_the_shape(layout, message):
     _specs(PARAMS, rules, fsdp=8)
 
 
-@pytest.mark.matrix(every=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["vit_ti16", "mlp", "resnet18"])
 def test_no_device_has_a_complete_state(model, monkeypatch):
   """As accelerators draw them; CPUs, which share their memory, draw vectors.

@@ -216,7 +216,7 @@ def test_a_process_that_does_not_come_is_named(recipe, tmp_path):
   assert "process 1 of 2 did not connect" in command.output.read_text()
 
 
-@pytest.mark.matrix(every=2)
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "error, code", [("ValueError('broken')", 2), ("KeyError('broken')", 1)]
 )

@@ -54,7 +54,7 @@ def test_a_vit_is_numbered_as_in_mae(options):
   assert found == {path: _layer_of_mae(path) for path in found}
 
 
-@pytest.mark.matrix(every=4)
+@pytest.mark.matrix(every=8)
 @every_family
 def test_layers_rise_in_the_order_of_calls(name):
   size, count = LAYERS[name]
@@ -77,6 +77,7 @@ def test_the_reduction_cells_of_nasnet_stand_between_the_others():
   assert [first[cell] for cell in cells] == [6, 7, 8, 16, 17]
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize(
   ("name", "count", "first"),
   [

@@ -198,6 +198,7 @@ def test_eight_devices_killed_and_not(tmp_path):
   assert _same(workdir, tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_exits_with_its_own_code(preempted, whole, tmp_path):
   code, workdir = preempted
   assert code == cli.PREEMPTED

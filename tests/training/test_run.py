@@ -154,6 +154,7 @@ def test_eight_devices_are_one(tmp_path, blobs, without_report, monkeypatch):
   )
 
 
+@pytest.mark.slow
 def test_folder_is_trained_like_the_same_arrays(
   tmp_path, folder, blobs, without_report
 ):
@@ -401,7 +402,7 @@ def once(tmp_path, blobs, without_report):
   return run, _train(run, blobs), lambda: _train(run, blobs)
 
 
-@pytest.mark.matrix(every=2)
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize(
   ("name", "content"),
   [

@@ -78,7 +78,7 @@ def train(tmp_path, monkeypatch):
   return run
 
 
-@pytest.mark.matrix(every=2)
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize(
   ("example", "options", "said"),
   [

@@ -263,6 +263,7 @@ def test_squares_are_taken_for_squares_with_a_warning(tmp_path, caplog):
   assert not caplog.text
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize(
   "name, options, layout",
   [

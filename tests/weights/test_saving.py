@@ -91,7 +91,7 @@ def _function(model):
   }
 
 
-@pytest.mark.matrix(every=10)
+@pytest.mark.matrix(every=20)
 @pytest.mark.parametrize("name, shapes, options, layout", _all_layouts())
 def test_the_same_model_is_restored_without_arguments(
   name, shapes, options, layout, tmp_path
@@ -277,7 +277,7 @@ def run(tmp_path_factory):
   return folder / "run"
 
 
-@pytest.mark.matrix(every=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_a_run_is_converted_with_all_its_options(suffix, run, tmp_path):
   target = str(tmp_path / f"file{suffix}")

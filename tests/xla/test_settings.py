@@ -49,6 +49,7 @@ def test_cpu_is_tuned_without_user_settings():
   assert _tuned() == f"{FLAGS} 1"
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize(
   "chosen, expected",
   [

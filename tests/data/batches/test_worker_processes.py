@@ -226,7 +226,7 @@ time.sleep(60)
 """
 
 
-@pytest.mark.matrix(every=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_the_program_and_do_not_run_its_main(number, tmp_path):
   """The script has no `if __name__ == "__main__"`."""

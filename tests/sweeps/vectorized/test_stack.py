@@ -112,7 +112,6 @@ def test_runs_that_differ_in_any_numbers_are_as_alone(recipe, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("name", ["sgd", "lion", "muon"])
 def test_other_optimizers_and_schedules_too(recipe, tmp_path, name):
   settings = [
@@ -156,6 +155,7 @@ def test_devices_share_the_runs(recipe, tmp_path):
   _assert_same(workdirs[4], _alone(recipe, tmp_path / "alone", overrides[4]))
 
 
+@pytest.mark.slow
 def test_a_pruned_member_leaves_and_the_others_continue(recipe, tmp_path):
   overrides = _overrides(_NUMBERS)
   seen = []

@@ -57,6 +57,7 @@ def test_the_placement_of_the_data_does_not_matter(folder, placement):
   )
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_a_run_can_be_fed_from_any_call_on(folder, placement):
   parts, _, feed, _ = _compile(folder, placement)

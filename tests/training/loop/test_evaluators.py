@@ -59,6 +59,7 @@ def _measures(blobs, **more):
   return parts, evaluators.make_measures(parts, found)
 
 
+@pytest.mark.slow
 def test_probes_are_logged_at_each_evaluation(tmp_path, blobs):
   training.train(
     spawned.recipe("digits.py:mlp"),

@@ -117,6 +117,7 @@ def swap_contents(source):
     names[-1].write_bytes(first)
 
 
+@pytest.mark.matrix(every=3)
 @pytest.mark.parametrize(
   ("kind", "change", "message"),
   [

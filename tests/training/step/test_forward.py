@@ -96,7 +96,7 @@ def _plain(folder, model, compute):
   )
 
 
-@pytest.mark.matrix(every=3)
+@pytest.mark.matrix(every=5)
 @pytest.mark.parametrize(
   ("compute", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02)]
 )

@@ -95,7 +95,7 @@ def _around(policy, model, function):
   return traced
 
 
-@pytest.mark.matrix(every=5)
+@pytest.mark.matrix(every=6)
 @pytest.mark.parametrize("policy", remat.POLICIES)
 @pytest.mark.parametrize(
   "name",

@@ -207,6 +207,7 @@ def _hard():
   )
 
 
+@pytest.mark.matrix(every=2)
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 def test_several_steps_in_one_call_are_the_single_ones(monkeypatch, backend):
   """Unrolled, and in a lax.scan; equal up to rounding."""

@@ -125,7 +125,7 @@ def _on_one_and_eight_devices(calls, batch):
   return transform(key, batch), shared
 
 
-@pytest.mark.matrix(every=3)
+@pytest.mark.matrix(every=5)
 @pytest.mark.parametrize(
   "call",
   [
