@@ -51,7 +51,7 @@ def train(
     data_changed: "accept" resumes with data that differ from the first start.
     profile: the steps to trace, into WORKDIR/profile.
     watch: (step, total steps, values of an evaluation) -> the reason to stop
-      the run early, "" for none.
+      the run early; "" continues it.
     claimed: True if the folder is already reserved for this process, such as
       by the storage of a sweep: see `workdir.held`.
     extend: the new total duration of the run in the folder, such as "40

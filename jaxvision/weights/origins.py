@@ -215,8 +215,8 @@ def _of_efficientnet(name: str, origin: str) -> Preprocessing:
 
   The first has preprocessing.py and the mean and std of each kind of network.
   The second, examples/imagenet/main.py, evaluates B0 to B7 on the complete
-  shorter side. It has no Lite networks; whoever writes them with its names has
-  the authors' weights, so the authors' crop is used.
+  shorter side. It has no Lite networks. Lite files with its names are converted
+  from the authors' weights, so the authors' crop is used.
   """
   if origin not in ("authors", "efficientnet_pytorch"):
     raise ValueError(f"{origin} has no {name}; give another --preprocessing")

@@ -7,6 +7,7 @@ Hugging Face Hub, or a .pth of torchvision. An unknown value is empty.
 import csv
 import dataclasses
 import fnmatch
+import functools
 import json
 import pathlib
 from collections.abc import Mapping
@@ -66,15 +67,19 @@ def rows(pattern: str = "*") -> list[PublishedFile]:
 
   They are sorted by model, then by label.
   """
-  path = pathlib.Path(__file__).with_suffix(".csv")
-  with path.open(encoding="utf-8", newline="") as file:
-    found = [_parsed(cells) for cells in csv.DictReader(file)]
   return [
     row
-    for row in found
+    for row in _all()
     if fnmatch.fnmatchcase(row.model, pattern)
     or fnmatch.fnmatchcase(row.label, pattern)
   ]
+
+
+@functools.cache
+def _all() -> tuple[PublishedFile, ...]:
+  path = pathlib.Path(__file__).with_suffix(".csv")
+  with path.open(encoding="utf-8", newline="") as file:
+    return tuple(_parsed(cells) for cells in csv.DictReader(file))
 
 
 def _parsed(cells: Mapping[str, str]) -> PublishedFile:

@@ -99,7 +99,7 @@ def find(
 
 
 def _part(key: str, parts: Collection[str]) -> str:
-  """Returns the innermost nested dict of a key; "" for none."""
+  """Returns the innermost nested dict of a key; "" outside of all."""
   end = key.rfind(".")
   while end > 0:
     if key[:end] in parts:

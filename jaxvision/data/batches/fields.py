@@ -117,9 +117,7 @@ def _asked(
 
 def _mask(value: Any, name: str, max_pixels: int) -> np.ndarray:
   """(h, w, 1) uint8."""
-  if isinstance(value, bytes):
-    return decoding.decode_mask(value, max_pixels=max_pixels)
-  mask = np.asarray(value)
+  mask = decoding.as_mask(value, max_pixels=max_pixels)
   mask = mask[..., None] if mask.ndim == 2 else mask
   if mask.dtype != np.uint8 or mask.ndim != 3 or mask.shape[2] != 1:
     raise ValueError(

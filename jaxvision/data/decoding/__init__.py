@@ -7,10 +7,11 @@ from jaxvision.data.decoding.image import (
   is_jpeg,
   read_image,
 )
-from jaxvision.data.decoding.masks import decode_mask
+from jaxvision.data.decoding.masks import as_mask, decode_mask
 
 __all__ = [
   "UnreadableImage",
+  "as_mask",
   "decode",
   "decode_mask",
   "decode_resampled",

@@ -36,6 +36,19 @@ def decode_mask(
     ) from error
 
 
+def as_mask(
+  value: bytes | np.ndarray, *, max_pixels: int = unreadable.MAX_PIXELS
+) -> np.ndarray:
+  """Returns the array of a mask as a `dataset.Field` reads it.
+
+  Raises:
+    UnreadableImage: as `decode_mask`; arrays are not checked.
+  """
+  if isinstance(value, bytes):
+    return decode_mask(value, max_pixels=max_pixels)
+  return np.asarray(value)
+
+
 def _decode(encoded: bytes, max_pixels: int) -> np.ndarray:
   if formats.recognise(encoded) != "PNG":
     raise unreadable.UnreadableImage("it is no PNG; store masks without loss")

@@ -103,7 +103,7 @@ def _with_fields(
     caption = f": {fields['caption'].read([index])[0]}"
   if "segmentation_mask" in fields:
     (mask,) = fields["segmentation_mask"].read([index])
-    mask = decoding.decode_mask(mask) if isinstance(mask, bytes) else mask
+    mask = decoding.as_mask(mask)
     mask = mask.reshape(*mask.shape[:2], 1)
     if mask.shape[:2] == image.shape[:2]:
       image = overlay.overlay(image, mask)

@@ -40,7 +40,7 @@ def _problem(field: dataset.Field, index: int, size: tuple[int, int]) -> str:
     (value,) = field.read([index])
     if field.kind == "text":
       return "" if value.strip() else "an empty text"
-    mask = decoding.decode_mask(value) if isinstance(value, bytes) else value
+    mask = decoding.as_mask(value)
   except (OSError, ValueError) as error:
     return str(error)
   if mask.shape[:2] == size:
