@@ -30,9 +30,9 @@ from jaxvision.data.sources import pairs, source, splits
 
 # The files of one data set; a folder must have files of one pattern only.
 _PATTERNS = ("dataset_*.json", "captions_*.json", "*[!a].token.txt")
+_LABELS = ("none", "classes")  # the second is the default of a config
 # Not all folders: a folder of images may have thousands.
 _FOLDERS = ("", "annotations/", "caption_datasets/", "*_text/")
-_LABELS = ("none", "classes")  # the second is the default of a config
 _ENDINGS = (".json", ".txt")
 
 
