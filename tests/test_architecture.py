@@ -18,6 +18,7 @@ WITHOUT_JAX = (
   "jaxvision.data.sources",
   "jaxvision.data.transforms.host",
   "jaxvision.launch",
+  "jaxvision.metrics.text",
   "jaxvision.report",
   "jaxvision.runs.metrics_log",
   "jaxvision.runs.workdir",

@@ -17,6 +17,7 @@ __all__ = [
   "confusion",
   "multilabel",
   "regression",
+  "text",
 ]
 
 

@@ -88,6 +88,8 @@ class Task:
       the report except the curves.
     encode: name -> text -> array of the shape and type in `batch`, of each
       field that is text.
+    unlabelled: whether the task can learn from images without labels, whose
+      label is -1.
   """
 
   batch: Mapping[str, tuple[tuple[int, ...], Any]]
@@ -111,6 +113,7 @@ class Task:
   encode: Mapping[str, Callable[[str], np.ndarray]] = dataclasses.field(
     default_factory=dict
   )
+  unlabelled: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
