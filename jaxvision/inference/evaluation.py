@@ -68,6 +68,7 @@ def measure(
     finish=task.finish,
     merge=task.merge,
     rank=task.rank,
+    constants=task.constants,
   )
   measured = evaluate_all(run.variables)
   split = batches.examples.dataset.split

@@ -15,7 +15,8 @@ from jaxvision.training.setup import checks, from_config, inputs
 from jaxvision.training.step import TrainState, make_train_step
 
 Tree = Any
-Step = Callable[[TrainState, Tree], tuple[TrainState, Tree]]
+# (state, batch, *constants of the task) -> (state, sums)
+Step = Callable[..., tuple[TrainState, Tree]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Parts:
     schedule: step -> learning rate.
     task: with the surroundings of its model.
     optimizer: of the parameters.
-    step: (state, batch) -> (state, sums), not compiled.
+    step: (state, batch, *task.constants) -> (state, sums), not compiled.
     draw: () -> the state before the first step, not compiled.
     init: the same, with the state on the mesh; compiled in the first call.
     template: of the state: shapes, types and shardings.
@@ -215,6 +216,7 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
     state.model_state,
     parts.batch,
     jax.eval_shape(jax.random.key, 0),
+    *parts.task.constants,
   )
   for role, each in parts.batches.items():
     checks.check_evaluated_size(
