@@ -8,11 +8,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxvision import lookup
-from jaxvision.tasks import classification, multilabel, regression
+from jaxvision.tasks import (
+  classification,
+  distillation,
+  multilabel,
+  regression,
+  teachers,
+)
 from jaxvision.tasks.contract import Components, Task
 
 TASKS: Mapping[str, Callable[..., Task]] = {
   "classification": classification.make,
+  "distillation": distillation.make,
   "multilabel": multilabel.make,
   "regression": regression.make,
 }
@@ -24,6 +31,7 @@ __all__ = [
   "classification",
   "contract",
   "create",
+  "teachers",
 ]
 
 
