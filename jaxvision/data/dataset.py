@@ -15,8 +15,13 @@ import numpy as np
 Example = tuple[bytes | np.ndarray, int | np.ndarray]
 
 # label_kind -> type of the labels in a batch.
-LABEL_TYPES = {"classes": "int32", "sets": "uint8", "numbers": "float32"}
-FIELD_KINDS = ("mask", "text")
+LABEL_TYPES = {
+  "classes": "int32",
+  "sets": "uint8",
+  "numbers": "float32",
+  "none": "int32",
+}
+FIELD_KINDS = ("mask", "text", "array")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +29,11 @@ class Field:
   """What every example of a split has beside its image and label.
 
   Attributes:
-    kind: "mask": a value for each pixel of the image; "text".
+    kind: "mask": a value for each pixel of the image; "text"; "array": numbers
+      that do not depend on the view of the image.
     read: indices -> one value per example. A mask is the content of a PNG file,
-      or (h, w[, 1]) uint8, of the size of the image; a text is a str. Raises
-      OSError if a file cannot be read.
+      or (h, w[, 1]) uint8, of the size of the image; a text is a str; an array
+      has one shape for all examples. Raises OSError if a file cannot be read.
 
   Raises:
     ValueError: another kind.
@@ -69,7 +75,8 @@ class Dataset:
       content. None: a sample of the examples is read.
     label_kind: "classes": a label is the number of a class. "sets": (k,) of 0
       and 1, whether the image has each of the k classes. "numbers": (k,) real
-      numbers.
+      numbers. "none": the label is -1, and `class_names` is empty until the
+      classes are known from elsewhere.
     fields: () -> what the examples have beside image and label, by name, such
       as "segmentation_mask" and "caption". It is called only if a task asks for
       a field, or the data are examined.
@@ -93,8 +100,9 @@ Range = tuple[Dataset, int, int]
 
 
 def label_shape(of: Dataset) -> tuple[int, ...]:
-  """The shape of one label: () for a class, else (k,)."""
-  return () if of.label_kind == "classes" else (len(of.class_names),)
+  """The shape of one label: () for a class or no label, else (k,)."""
+  is_number = of.label_kind in ("classes", "none")
+  return () if is_number else (len(of.class_names),)
 
 
 def each_label(labels: np.ndarray) -> list[int] | list[np.ndarray]:
