@@ -16,6 +16,7 @@ from jaxvision.tasks import (
   teachers,
 )
 from jaxvision.tasks.contract import Components, Task
+from jaxvision.tasks.teachers import Teacher
 
 TASKS: Mapping[str, Callable[..., Task]] = {
   "classification": classification.make,
@@ -28,6 +29,7 @@ __all__ = [
   "TASKS",
   "Components",
   "Task",
+  "Teacher",
   "classification",
   "contract",
   "create",
