@@ -219,8 +219,9 @@ def _data() -> ConfigDict:
   # 0 infers it from the data. Another number must agree with the data.
   data.num_classes = 0
   # The kind of the labels. "classes": one class per image. "sets": any number
-  # of classes, also none. "numbers": one or several real numbers. docs/data.md
-  # has the form of the labels for each kind of data.
+  # of classes, also none. "numbers": one or several real numbers. "none": the
+  # images have no labels, for distillation. docs/data.md has the form of the
+  # labels for each kind of data.
   data.labels = "classes"
   # 3: all images are converted to RGB. 1: to grey.
   data.channels = 3
