@@ -36,6 +36,11 @@ def evaluate(
       "split"
     )
   dataset = data.open_dataset(setup.make_source(run.config), split)
+  if dataset.label_kind == "none":
+    raise ValueError(
+      "the run was trained on images without labels; evaluate it on data with "
+      "the labels of its classes (--data)"
+    )
   if dataset.class_names != run.class_names:
     raise ValueError(
       f"{dataset.name} has {len(dataset.class_names)} classes "

@@ -84,12 +84,14 @@ def look(
     the caption.
   """
   source = setup.make_batches(config, split, train=train)
-  model = setup.make_model(config, len(split.class_names))
+  # Images without labels get their classes from a teacher, which is not loaded.
+  class_names = split.class_names or ("no label",)
+  model = setup.make_model(config, len(class_names))
   task = setup.make_task(
     config,
     model,
     image_shape=source.image_shape,
-    class_names=split.class_names,
+    class_names=class_names,
   )
   source = source.with_fields(task.batch, task.encode)
   inputs = jax.jit(task.inputs)
@@ -107,7 +109,7 @@ def look(
     images += pixels
     captions = _captions(source, step, rows)
     titles += [
-      _title(seen["targets"][i], split.class_names) + caption
+      _title(seen["targets"][i], class_names) + caption
       for i, caption in zip(rows, captions, strict=True)
     ]
   return images, titles

@@ -113,6 +113,8 @@ def _with_fields(
 def _chosen(
   dataset: records.Dataset, labels: np.ndarray, per_class: int
 ) -> list[int]:
+  if dataset.label_kind == "none":
+    return list(range(min(per_class * _SHOWN_NUMBERS, len(labels))))
   if dataset.label_kind == "numbers":
     ranked = np.argsort(labels[:, 0], kind="stable")
     count = min(per_class * _SHOWN_NUMBERS, len(ranked))
@@ -132,6 +134,8 @@ def _chosen(
 
 def _title(dataset: records.Dataset, label: np.ndarray) -> str:
   names = dataset.class_names
+  if dataset.label_kind == "none":
+    return ""
   if dataset.label_kind == "classes":
     return names[label]
   if dataset.label_kind == "sets":
@@ -170,6 +174,8 @@ def _count(
 ) -> tuple[list[int], dict[str, tuple[float, float, float]], dict[str, str]]:
   """Counts of classes, ranges of numbers, unreadable records without label."""
   labels = dataset.labels()
+  if dataset.label_kind == "none":
+    return [], {}, {}
   if dataset.label_kind == "sets":
     return labels.sum(axis=0, dtype=np.int64).tolist(), {}, {}
   if dataset.label_kind == "numbers":

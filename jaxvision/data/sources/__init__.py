@@ -23,6 +23,7 @@ from jaxvision.data.sources import (
   source,
   splits,
   tfds,
+  unlabelled,
   webdataset,
 )
 
@@ -112,7 +113,8 @@ def _load(of: Source) -> Splits:
   if kind not in KINDS and ":" not in kind:
     known = [*KINDS, _MIXTURE, _OWN]
     raise ValueError(lookup.unknown("data.kind", kind, known))
-  loaded = KINDS.get(kind, python_function.load)(of)
+  load = KINDS.get(kind, python_function.load)
+  loaded = unlabelled.load(of, load) if of.labels == "none" else load(of)
   return {split: _with_clean_names(each) for split, each in loaded.items()}
 
 
@@ -162,7 +164,7 @@ def _cut(whole: Splits, split: str) -> dataset.Dataset:
 
 def _check_classes(opened: dataset.Dataset, stated: int) -> None:
   found = len(opened.class_names)
-  if stated not in (0, found):
+  if opened.label_kind != "none" and stated not in (0, found):
     raise ValueError(
       f"data.num_classes is {stated}, but {opened.name} has {found} classes "
       f"({', '.join(opened.class_names[:5])}, ...); set it to {found}, or to 0 "

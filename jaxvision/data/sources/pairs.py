@@ -112,7 +112,7 @@ def from_arrays(
     class_names: in the order of the labels; () for `labels.name_classes`.
     name: name of the data set, for messages.
     split: name of the split, for messages.
-    label_kind: "classes", "sets" or "numbers".
+    label_kind: "classes", "sets", "numbers" or "none".
     masks, captions: fields, see `array_fields`.
 
   Raises:
@@ -131,7 +131,7 @@ def from_arrays(
 
 def from_files(
   paths: Sequence[str | os.PathLike],
-  labels: Sequence[Any] | np.ndarray,
+  labels: Sequence[Any] | np.ndarray | None,
   *,
   class_names: Sequence[str] = (),
   name: str = "files",
@@ -143,7 +143,7 @@ def from_files(
 
   Args:
     paths: paths of the files, which are opened when they are read.
-    labels: one per file, see above.
+    labels: one per file, see above; None for the kind "none".
     class_names, name, split, label_kind: as in `from_arrays`.
     tables: folders that may have a table of captions, see `image_fields`.
 
@@ -175,12 +175,12 @@ def name_classes(
 
   Args:
     given: the labels of each split; classes as from `labels.unify`.
-    label_kind: "classes", "sets" or "numbers". For "numbers" the result is ():
-      each number is named by its index.
+    label_kind: "classes", "sets", "numbers" or "none". For "numbers" the result
+      is (): each number is named by its index. For "none" it is (), too.
     locate: (split, row) -> the position of the label, for messages.
     num_classes: for labels that are class numbers; 0 uses the largest label.
   """
-  if label_kind == "numbers":
+  if label_kind in ("numbers", "none"):
     return ()
   naming = labels if label_kind == "classes" else label_sets
   return naming.name_classes(given, locate=locate, num_classes=num_classes)
@@ -312,6 +312,20 @@ def _in_numbers(
   return found, known
 
 
+def _absent(
+  given: Any,
+  class_names: Sequence[str],
+  count: int,
+  *,
+  name: str,
+  split: str,
+  locate: Callable[[int], str] = "example {}".format,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+  """The label -1 for each image, and no classes."""
+  del given, class_names, name, split, locate
+  return np.full(count, -1, np.int64), ()
+
+
 def _check_count(given: Any, count: int, where: str) -> None:
   if not hasattr(given, "__len__") or len(given) != count:
     number = len(given) if hasattr(given, "__len__") else "none"
@@ -320,4 +334,9 @@ def _check_count(given: Any, count: int, where: str) -> None:
     )
 
 
-_LABELLED = {"classes": _numbered, "sets": _in_sets, "numbers": _in_numbers}
+_LABELLED = {
+  "classes": _numbered,
+  "sets": _in_sets,
+  "numbers": _in_numbers,
+  "none": _absent,
+}
