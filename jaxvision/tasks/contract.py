@@ -105,8 +105,6 @@ class Task:
     constants: further arguments of `loss` and `evaluate`: trees of arrays that
       the training does not change, such as the variables of teachers. They are
       arguments of the compiled programs. They are not part of a checkpoint.
-    unlabelled: whether the task can learn from images without labels, whose
-      label is -1.
   """
 
   batch: Mapping[str, tuple[tuple[int, ...], Any]]
@@ -131,7 +129,6 @@ class Task:
     default_factory=dict
   )
   constants: tuple[Tree, ...] = ()
-  unlabelled: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,7 +76,6 @@ def make(
     predictions=supervised.most_probable,
     artifacts=functools.partial(_artifacts, labelled),
     constants=_constants(components),
-    unlabelled=True,
   )
 
 

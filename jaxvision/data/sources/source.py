@@ -18,7 +18,7 @@ class Source:
     data_dir: tfds: the folder of the data sets; None is the default folder.
     num_classes: 0 infers it; any other number must agree with the data.
     labels: kind of the label of an image: "classes", one class; "sets", any
-      number of classes; "numbers", one or several real numbers.
+      number of classes; "numbers", one or several real numbers; "none".
     sources: mixture: (weight, kind, name, split) of each source.
   """
 

@@ -87,11 +87,6 @@ def check_labels(
     dataset: the training split.
   """
   if dataset.label_kind == "none":
-    if not task.unlabelled:
-      raise ValueError(
-        f"task.name is {user_code.as_written(config.task.name)!r}, which needs "
-        "labels, and data.labels is 'none'; set data.labels or task.name"
-      )
     return
   _, kind = task.batch.get("label", ((), None))
   found = data.LABEL_TYPES[dataset.label_kind]

@@ -56,6 +56,7 @@ def open_teachers(
   """
   _check(config)
   if not config.task.teachers:
+    _check_labelled(splits["train"])
     return UNTAUGHT, splits
   class_names = splits["train"].class_names
   load = functools.cache(
@@ -103,6 +104,15 @@ def _check(config: ConfigDict) -> None:
     raise ValueError(
       f"task.teacher_logits is {task.teacher_logits!r}, and task.teachers is "
       "empty; name the teachers"
+    )
+
+
+def _check_labelled(train: data.Dataset) -> None:
+  if train.label_kind == "none":
+    raise ValueError(
+      "data.labels is 'none', so the classes are those of a teacher, and "
+      "task.teachers is empty; set data.labels, or task.name to 'distillation' "
+      "and task.teachers"
     )
 
 
