@@ -147,11 +147,27 @@ def _task() -> ConfigDict:
   # The kind of training. "classification": one class per image. "multilabel":
   # sets of classes, with data.labels = "sets" and loss.name = "sigmoid".
   # "regression": real numbers, with data.labels = "numbers" and loss.name =
-  # "squared_error". Or your own function, "my_task.py:make", see
-  # jaxvision/tasks.
+  # "squared_error". "distillation": to answer as the teachers do. Or your own
+  # function, "my_task.py:make", see jaxvision/tasks.
   task.name = "classification"
-  # Keyword arguments of the task.
+  # Keyword arguments of the task. distillation: loss, weights and the options
+  # of the loss, as in {"loss": "hinton", "temperature": 20.0, "alpha": 0.9}.
+  # jaxvision/losses/distillation.py lists them. The loss of labels is that of
+  # the group "loss".
   task.options = ConfigDict()
+  # The trained networks to learn from: run folders, and NAME@FILE with a model
+  # and a file of weights, as in ("runs/teacher", "resnet152@resnet152.pth").
+  # They see the images of the student after all transforms, in their own
+  # normalisation. A run stores digests of them and resumes with the same ones.
+  task.teachers = ()
+  # The side of the square images of the teachers, in pixels. The images of the
+  # student are resized to it in the step. 0: the size with which each teacher
+  # is evaluated.
+  task.teacher_image_size = 0
+  # A folder for the logits of the teachers. They are computed once, for one
+  # fixed view of each image, so random transforms are refused. "": the teachers
+  # run in each step.
+  task.teacher_logits = ""
   return task
 
 

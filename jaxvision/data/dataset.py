@@ -23,7 +23,7 @@ LABEL_TYPES = {
 }
 # The class of images without labels, whose label is -1.
 UNLABELLED = ("image",)
-FIELD_KINDS = ("mask", "text")
+FIELD_KINDS = ("mask", "text", "array")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +31,11 @@ class Field:
   """What every example of a split has beside its image and label.
 
   Attributes:
-    kind: "mask": a value for each pixel of the image; "text".
+    kind: "mask": a value for each pixel of the image; "text"; "array": numbers
+      that do not depend on the view of the image.
     read: indices -> one value per example. A mask is the content of a PNG file,
-      or (h, w[, 1]) uint8, of the size of the image; a text is a str. Raises
-      OSError if a file cannot be read.
+      or (h, w[, 1]) uint8, of the size of the image; a text is a str; an array
+      has one shape for all examples. Raises OSError if a file cannot be read.
 
   Raises:
     ValueError: another kind.

@@ -13,6 +13,7 @@ __all__ = [
   "Evaluation",
   "Example",
   "add",
+  "agreement",
   "classification",
   "confusion",
   "multilabel",

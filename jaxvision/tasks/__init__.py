@@ -8,11 +8,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxvision import lookup
-from jaxvision.tasks import classification, multilabel, regression
+from jaxvision.tasks import (
+  classification,
+  distillation,
+  multilabel,
+  regression,
+  teachers,
+)
 from jaxvision.tasks.contract import Components, Task
+from jaxvision.tasks.teachers import Teacher
 
 TASKS: Mapping[str, Callable[..., Task]] = {
   "classification": classification.make,
+  "distillation": distillation.make,
   "multilabel": multilabel.make,
   "regression": regression.make,
 }
@@ -21,9 +29,11 @@ __all__ = [
   "TASKS",
   "Components",
   "Task",
+  "Teacher",
   "classification",
   "contract",
   "create",
+  "teachers",
 ]
 
 

@@ -2,7 +2,8 @@
 
 A mask of a data set, such as "segmentation_mask", becomes (b, h, w, 1) uint8,
 moved with its image by the host transforms. A text, such as "caption", becomes
-what the task's function makes of it, such as (b, length) int32.
+what the task's function makes of it, such as (b, length) int32. An array, such
+as "teacher_logits", is used as it is.
 """
 
 import dataclasses
@@ -29,11 +30,11 @@ class Asked:
 
   Attributes:
     name: of the field.
-    kind: "mask" or "text".
+    kind: "mask", "text" or "array".
     read: see `dataset.Field`.
     shape: of one example; of a mask it follows from the image.
     dtype: its type.
-    encode: text -> array; None for a mask.
+    encode: text -> array; None for a mask or an array.
   """
 
   name: str
@@ -44,7 +45,7 @@ class Asked:
   encode: Encode | None
 
   def decode(self, value: Any, *, max_pixels: int) -> np.ndarray:
-    """The array of a value: a mask (h, w, 1) before transforms, or a text.
+    """The array of a value: a mask (h, w, 1) before transforms, or others.
 
     Raises:
       UnreadableImage: a mask that cannot be decoded.
@@ -52,7 +53,14 @@ class Asked:
     """
     if self.kind == "mask":
       return _mask(value, self.name, max_pixels)
-    made = np.asarray(self.encode(value))
+    made = np.asarray(value if self.kind == "array" else self.encode(value))
+    if self.kind == "array" and made.shape != self.shape:
+      raise ValueError(
+        f"the {self.name} has the shape {list(made.shape)}; task.batch has "
+        f"{list(self.shape)}"
+      )
+    if self.kind == "array":
+      return made.astype(self.dtype)
     if (made.shape, made.dtype) != (self.shape, np.dtype(self.dtype)):
       raise ValueError(
         f"task.encode made {made.dtype}{list(made.shape)} of the {self.name} "

@@ -210,7 +210,8 @@ def check_memory(state: Tree, mesh: Mesh) -> None:
   """Raises ValueError if the state alone exceeds the memory of the devices.
 
   Args:
-    state: arrays or their shapes, with shardings.
+    state: arrays or their shapes, with shardings, and those of the constants
+      of the task.
     mesh: of devices that are attached.
   """
   device = mesh.local_devices[0]
@@ -224,7 +225,8 @@ def check_memory(state: Tree, mesh: Mesh) -> None:
   )
   if limit is not None and needed > limit:
     raise ValueError(
-      "the parameters, the optimizer state and the moving average need "
+      "the parameters, the optimizer state, the moving average and the "
+      "constants of the task need "
       f"{needed / 2**30:,.1f} GiB on each device, which has "
       f"{limit / 2**30:,.1f} GiB; use a smaller model, or shard the state "
       "with mesh.fsdp"

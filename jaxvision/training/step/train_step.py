@@ -5,6 +5,9 @@ Therefore a restored state needs no saved key. The step minimises a `task_loss`,
 which contains everything that is specific to a task:
 
   task_loss(params, model_state, batch, key) -> (scalar, (model_state, sums))
+
+A task may have constants, such as the variables of teachers. They are further
+arguments of the step and of `task_loss`, so a program does not contain them.
 """
 
 from collections.abc import Callable
@@ -20,6 +23,8 @@ from jaxvision.training.step.state import TrainState
 from jaxvision.xla import scans
 
 Tree = Any
+# (state, batch, *constants of the task) -> (next state, sums)
+Step = Callable[..., tuple[TrainState, Tree]]
 
 
 def make_train_step(
@@ -30,8 +35,10 @@ def make_train_step(
   ema_decay: float = 0.0,
   accumulate: int = 1,
   platform: str | None = None,
-) -> Callable[[TrainState, Batch], tuple[TrainState, Tree]]:
+) -> Step:
   """Makes step(state, batch) -> (next state, sums); the caller compiles it.
+
+  If the task has constants, it is step(state, batch, *constants).
 
   Args:
     task_loss: the function to minimise, see above.
@@ -51,11 +58,13 @@ def make_train_step(
     task_loss, parts=accumulate, platform=platform
   )
 
-  def step(state: TrainState, batch: Batch) -> tuple[TrainState, Tree]:
+  def step(
+    state: TrainState, batch: Batch, *constants: Tree
+  ) -> tuple[TrainState, Tree]:
     key = step_key(seed, state.step)
 
     def gradient_at(params):
-      return gradient(params, state.model_state, batch, key)
+      return gradient(params, state.model_state, batch, key, *constants)
 
     gradients, (model_state, sums) = gradient_at(state.params)
     updates, opt_state = optimizer.update(
@@ -99,23 +108,21 @@ def _average(ema: Tree, variables: Tree, step: jax.Array, decay: float) -> Tree:
   )
 
 
-def single_step(
-  step: Callable[[TrainState, Batch], tuple[TrainState, Tree]],
-) -> Callable[[TrainState, Batch], tuple[TrainState, Tree]]:
+def single_step(step: Step) -> Step:
   """One step in the form of `scan_steps`: its sums have a leading axis of 1."""
 
-  def steps(state: TrainState, batch: Batch) -> tuple[TrainState, Tree]:
-    state, sums = step(state, batch)
+  def steps(
+    state: TrainState, batch: Batch, *constants: Tree
+  ) -> tuple[TrainState, Tree]:
+    state, sums = step(state, batch, *constants)
     return state, jax.tree.map(lambda x: jnp.expand_dims(x, 0), sums)
 
   return steps
 
 
 def scan_steps(
-  step: Callable[[TrainState, Batch], tuple[TrainState, Tree]],
-  *,
-  platform: str | None = None,
-) -> Callable[[TrainState, jax.Array, Batch], tuple[TrainState, Tree]]:
+  step: Step, *, platform: str | None = None
+) -> Callable[..., tuple[TrainState, Tree]]:
   """Several steps in one compiled call, with the data on the device.
 
   Args:
@@ -123,13 +130,17 @@ def scan_steps(
     platform: for which the steps are compiled, see `jaxvision.xla.scans`.
 
   Returns:
-    steps(state, indices (k, b) int32, examples) -> (state after k steps, sums
-    with a leading axis of k). `examples` is a complete split as one batch.
+    steps(state, indices (k, b) int32, examples, *constants) -> (state after k
+    steps, sums with a leading axis of k). `examples` is a complete split as one
+    batch.
   """
 
-  def steps(state: TrainState, indices: jax.Array, examples: Batch):
+  def steps(
+    state: TrainState, indices: jax.Array, examples: Batch, *constants: Tree
+  ):
     def one(state, rows):
-      return step(state, {k: v[rows] for k, v in examples.items()})
+      batch = {k: v[rows] for k, v in examples.items()}
+      return step(state, batch, *constants)
 
     return scans.scan(one, state, indices, platform=platform)
 

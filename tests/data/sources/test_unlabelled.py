@@ -174,6 +174,22 @@ def test_inspection_and_doctor(write, tmp_path):
   assert " / ".join(CAPTIONS[0]) in titles
 
 
+def test_a_function_may_return_images_alone(tmp_path):
+  path = tmp_path / "my_data.py"
+  path.write_text(
+    "import numpy as np\n"
+    "def load(name):\n"
+    "  images = np.arange(6, dtype=np.uint8)[:, None, None, None]\n"
+    "  return {'train': images, 'test': (images[:2], [5, 6])}\n"
+  )
+  of = config(f"{path}:load", labels="none")
+  for split, count in {"train": 6, "test": 2}.items():
+    opened = data.open_dataset(of, split)
+    assert opened.labels().tolist() == [-1] * count
+    found = {_number(image) for image, _ in opened.read(range(count))}
+    assert found == set(range(count))
+
+
 def test_splits_of_a_folder(tmp_path):
   for split in ("train", "val2017"):
     captioned_files.beside(tmp_path / split / "deep")
