@@ -22,6 +22,7 @@ from jaxvision import (
   data,
   files,
   models,
+  parallel,
   trees,
   user_code,
   variables,
@@ -30,7 +31,7 @@ from jaxvision import (
 from jaxvision.checkpoint import fingerprint
 from jaxvision.config import ConfigDict
 from jaxvision.downloads import redaction
-from jaxvision.parallel import arrays, sharding
+from jaxvision.parallel import sharding
 from jaxvision.processes import agreement
 from jaxvision.runs import network
 from jaxvision.tasks import Teacher
@@ -181,7 +182,7 @@ def _template(
 
 def _placement(template: Tree, mesh: Mesh):
   """(path, shape) -> sharding; a leaf of another shape is replicated."""
-  known, whole = trees.flatten(template), arrays.replicated(mesh)
+  known, whole = trees.flatten(template), parallel.replicated(mesh)
 
   def place(path: str, shape: tuple[int, ...]) -> jax.sharding.Sharding:
     leaf = known.get(path)
