@@ -59,7 +59,7 @@ INSIDE = {
 # the files that all of them may import.
 INTERCHANGEABLE = {
   "models": (),
-  "tasks": ("contract", "supervised", "teachers"),
+  "tasks": ("agreement_pages", "contract", "supervised", "teachers"),
   "evaluation/probes": ("checks",),
   "weights/families": (),
 }

@@ -10,7 +10,6 @@ The variables of the teachers are the constants of the task. Without teachers
 the task can evaluate a trained student, but not train.
 """
 
-import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -19,11 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision import losses, metrics
+from jaxvision import losses
 from jaxvision.metrics import agreement, classification
-from jaxvision.runs import pages
-from jaxvision.tasks import supervised, teachers
-from jaxvision.tasks.contract import Artifacts, Batch, Components, Task
+from jaxvision.tasks import agreement_pages, supervised, teachers
+from jaxvision.tasks.contract import Batch, Components, Task
 
 Tree = Any
 Form = losses.distillation.DistillationLoss
@@ -72,9 +70,9 @@ def make(
     learnt=("top1", 1.0) if labelled else ("agreement", 1.0),
     untrained=lambda: None,
     answer=lambda logits: jax.nn.softmax(logits.astype(jnp.float32)),
-    rank=functools.partial(_rank, labelled),
+    rank=functools.partial(agreement_pages.rank, labelled),
     predictions=supervised.most_probable,
-    artifacts=functools.partial(_artifacts, labelled),
+    artifacts=functools.partial(agreement_pages.artifacts, labelled),
     unlabelled=True,
     constants=_constants(components),
   )
@@ -282,103 +280,3 @@ def _of_both(student: jax.Array, teacher: jax.Array, batch: Batch) -> Tree:
     "teacher_top1": jnp.sum(counted * taught),
     "right": {"both": jnp.sum(counted * taught * own)},
   }
-
-
-def _rank(
-  labelled: bool, outputs: np.ndarray, batch: Batch
-) -> tuple[np.ndarray, np.ndarray]:
-  """Confident mistakes, or without labels confident disagreements.
-
-  The answers are (b, 2), the classes of the student and of the teachers; (b, 1)
-  without teachers.
-  """
-  outputs = outputs.reshape(len(outputs), -1, outputs.shape[-1])
-  classes = np.where(np.isfinite(outputs), outputs, -np.inf).argmax(-1)
-  wanted = batch["label"] if labelled else classes[:, -1]
-  scores, _ = supervised.rank_mistakes(outputs[:, 0], {"label": wanted})
-  return scores, classes
-
-
-def _artifacts(
-  labelled: bool,
-  evaluation: metrics.Evaluation,
-  class_names: Sequence[str],
-  ids: Sequence[str],
-) -> Artifacts:
-  """The mistakes of the student, and its agreement with the teachers."""
-  sums, arrays, found = evaluation.sums, {}, []
-  if labelled:
-    arrays = dict(
-      supervised.show_mistakes(_of_student(evaluation), class_names, ids).arrays
-    )
-  if "by_class" in sums:
-    by_class = agreement.per_class(sums)
-    arrays |= {"teacher_classes": by_class["chosen"]}
-    arrays |= {"agreement": by_class["agreement"]}
-    found.append(_agreement_page(sums, by_class, class_names))
-    if evaluation.examples:
-      found.append(_examples_page(labelled, evaluation, class_names, ids))
-  return Artifacts(arrays=arrays, pages=found)
-
-
-def _of_student(evaluation: metrics.Evaluation) -> metrics.Evaluation:
-  """The evaluation with the answers of the student alone."""
-  examples = tuple(
-    dataclasses.replace(each, answer=each.answer[0])
-    for each in evaluation.examples
-  )
-  return dataclasses.replace(evaluation, examples=examples)
-
-
-def _agreement_page(
-  sums: Tree, by_class: Tree, class_names: Sequence[str]
-) -> pages.Page:
-  rows = [
-    [name, int(count), None if np.isnan(share) else float(share)]
-    for name, count, share in zip(
-      class_names, by_class["chosen"], by_class["agreement"], strict=True
-    )
-  ]
-  columns = {"class": "text", "examples": "integer", "agreement": "percent"}
-  return pages.Page(
-    title="Agreement with the teacher",
-    note="Examples by the class that the teacher gives them, and the share of "
-    f"them in which the student gives the same class.{_right(sums)}",
-    table=pages.Table(columns=columns, rows=rows),
-  )
-
-
-def _right(sums: Tree) -> str:
-  """A sentence on who is right in how many examples; "" without labels."""
-  if "right" not in sums:
-    return ""
-  both, total = int(sums["right"]["both"]), int(sums["count"])
-  student, teacher = (
-    int(sums[name]) - both for name in ("top1", "teacher_top1")
-  )
-  neither = total - both - student - teacher
-  return (
-    f" Of {total:,} examples, both are right in {both:,}, only the teacher in "
-    f"{teacher:,}, only the student in {student:,}, and neither in {neither:,}."
-  )
-
-
-def _examples_page(
-  labelled: bool,
-  evaluation: metrics.Evaluation,
-  class_names: Sequence[str],
-  ids: Sequence[str],
-) -> pages.Page:
-  def caption(each: metrics.Example, name: str) -> str:
-    label = f"label: {class_names[each.label]}\n" if labelled else ""
-    student, teacher = (class_names[i] for i in each.answer)
-    return f"{label}student: {student}\nteacher: {teacher}\n{name}"
-
-  return pages.Page(
-    title="Mistakes and the teacher" if labelled else "Disagreements",
-    note="The most confident mistakes of the student, and the teacher's class."
-    if labelled
-    else "The most confident answers in which the student disagrees.",
-    images=np.stack([each.image for each in evaluation.examples]),
-    captions=list(map(caption, evaluation.examples, ids)),
-  )

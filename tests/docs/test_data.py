@@ -7,6 +7,7 @@ import shlex
 
 import published_archives
 import pytest
+from PIL import Image
 
 from jaxvision import cli
 
@@ -31,6 +32,10 @@ def folder(tmp_path, monkeypatch):
   for name, write in _DOWNLOADS.items():
     (tmp_path / "downloads" / name).mkdir()
     write(tmp_path / "downloads" / name)
+  photos = tmp_path / "path/to/photos/2026"
+  photos.mkdir(parents=True)
+  for number in range(3):
+    Image.new("RGB", (8, 6), (number, 0, 0)).save(photos / f"{number}.png")
   (tmp_path / "configs").symlink_to(_ROOT / "configs")
   monkeypatch.chdir(tmp_path)
   monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))

@@ -364,3 +364,79 @@ def test_workdir_that_cannot_be_written(place, tmp_path, capsys):
   error = capsys.readouterr().err
   assert f"cannot write the workdir {workdir}" in error
   assert "give --workdir a writable folder" in error
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("taught") / "teacher"
+  short = {"train.duration": "80 steps", "evaluate.every": "80 steps"}
+  training.train(
+    spawned.recipe("digits.py:mlp"),
+    workdir=workdir,
+    overrides={**_overrides("mlp"), **short},
+  )
+  return workdir
+
+
+def _student(teacher, workdir, *, stored):
+  """The arguments of a student; its images are mixed unless stored."""
+  mixup = "()" if stored else "('random_mixup(0.5)',)"
+  values = {
+    "task.name": "distillation",
+    "task.teachers": f"('{teacher}',)",
+    "task.teacher_logits": str(teacher.parent / "logits") if stored else "",
+    "data.device_transforms": mixup,
+  }
+  options = (f"--config.{key}={value}" for key, value in values.items())
+  return [*_arguments("mlp", workdir), *options]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_killed_student_ends_like_a_whole_one(teacher, stored, tmp_path):
+  whole, workdir = tmp_path / "whole", tmp_path / "killed"
+  for folder, step in ((whole, None), (workdir, 100), (workdir, 240)):
+    command = spawned.start(
+      _student(teacher, folder, stored=stored),
+      output=folder.with_suffix(".txt"),
+    )
+    if step is None:
+      assert command.wait() == 0, _printed(folder)
+    else:
+      code = command.end_when(
+        signal.SIGKILL, lambda n=step: _last_step(workdir) >= n
+      )
+      assert code == -signal.SIGKILL
+  # A resumed run takes its config, and the teacher, from the folder.
+  last = spawned.start(
+    ["train", "--workdir", str(workdir)], output=workdir.with_suffix(".txt")
+  )
+  assert last.wait() == 0, _printed(workdir)
+  assert "resuming from step" in _printed(workdir)
+  assert _same(workdir, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stored", [False, True])
+def test_two_processes_teach_like_one(teacher, stored, tmp_path):
+  alone, together = tmp_path / "alone", tmp_path / "together"
+  whole = spawned.start(
+    _student(teacher, alone, stored=stored),
+    output=alone.with_suffix(".txt"),
+    devices=4,
+  )
+  assert whole.wait() == 0, _printed(alone)
+  if stored:
+    shutil.rmtree(teacher.parent / "logits")
+  group = spawned.start_group(
+    [_student(teacher, together, stored=stored)] * 2,
+    output=together.with_suffix(".txt"),
+    devices=2,
+  )
+  for number, command in enumerate(group):
+    text = tmp_path / f"together_{number}.txt"
+    assert command.wait() == 0, text.read_text()
+  ours, theirs = (
+    spawned.result(each)["final"]["metrics"] for each in (together, alone)
+  )
+  assert ours == pytest.approx(theirs, rel=1e-4)

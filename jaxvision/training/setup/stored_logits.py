@@ -66,7 +66,8 @@ def open_or_make(
     config: of the run; task.teacher_logits is the folder.
     splits: of the run, by role.
     mesh: on which missing logits are computed.
-    load: loads the teachers; called only if the logits are missing.
+    load: loads the teachers; called only if the logits are missing, or if the
+      teachers have other names than in the record.
 
   Raises:
     ValueError: the folder has the logits of other teachers, examples or views.
@@ -77,6 +78,8 @@ def open_or_make(
   record = agreement.first(lambda: _read(folder, wanted))
   if not record:
     record = _make(config, splits, mesh, load(), folder, wanted)
+  elif record["stored"]["names"] != wanted["names"]:
+    _check_teachers(folder, record, load())
   digests = {each["name"]: each["digest"] for each in record["teachers"]}
   return attach(splits, folder), digests
 
@@ -147,20 +150,32 @@ def _read(folder: pathlib.Path, wanted: Record) -> Record:
   remedy = f"remove {folder}: the logits are then computed again"
   record = files.read_json(path, remedy=remedy)
   then, now = record["stored"], json.loads(json.dumps(wanted))
-  wrong = [key for key in ("names", "image_size") if then[key] != now[key]]
-  wrong += [
-    role
+  wrong = [
+    f"split {role}"
     for role, each in now["splits"].items()
     if then["splits"].get(role) != each
   ]
+  if then["image_size"] != now["image_size"]:
+    wrong.append("image size of the teachers")
   if wrong:
-    words = {"names": "teachers", "image_size": "image size of the teachers"}
-    raise ValueError(
-      f"{folder} has stored logits of another "
-      f"{', '.join(words.get(each, f'split {each}') for each in wrong)}; "
-      f"{remedy}, or give another folder in task.teacher_logits"
-    )
+    raise ValueError(_another(folder, ", ".join(wrong)))
   return record
+
+
+def _check_teachers(
+  folder: pathlib.Path, record: Record, loaded: Sequence[Teacher]
+) -> None:
+  """Raises ValueError if the logits are those of other teachers."""
+  then = [each["digest"] for each in record["teachers"]]
+  if then != [each.digest for each in loaded]:
+    raise ValueError(_another(folder, "teacher"))
+
+
+def _another(folder: pathlib.Path, what: str) -> str:
+  return (
+    f"{folder} has stored logits of another {what}; remove it: the logits are "
+    "then computed again, or give another folder in task.teacher_logits"
+  )
 
 
 def _make(

@@ -30,13 +30,12 @@ def folder(tmp_path_factory):
 
 
 def _prepare(folder, logits, **more):
-  config = tiny_runs.load_config(
-    folder,
-    task__name="distillation",
-    task__teachers=(str(folder / "teacher"),),
-    task__teacher_logits=str(logits) if logits else "",
-    **more,
-  )
+  taught = {
+    "task__name": "distillation",
+    "task__teachers": (str(folder / "teacher"),),
+    "task__teacher_logits": str(logits) if logits else "",
+  }
+  config = tiny_runs.load_config(folder, **{**taught, **more})
   return setup.prepare(config, setup.open_splits(config))
 
 
@@ -76,6 +75,20 @@ def test_the_logits_are_computed_once_and_do_not_need_the_teacher(
   np.testing.assert_array_equal(own["teacher_logits"], theirs["teacher_logits"])
   assert own["teacher_logits"].shape == (16, 1, 3)
   assert not own["teacher_logits"][own["mask"] == 0].any()
+
+
+def test_the_digest_of_a_teacher_decides_not_its_place(folder, tmp_path):
+  logits = tmp_path / "logits"
+  _prepare(folder, logits)
+  shutil.copytree(folder / "teacher", tmp_path / "moved")
+  _prepare(folder, logits, task__teachers=(str(tmp_path / "moved"),))
+  training.train(
+    str(folder / "recipe.py"),
+    workdir=tmp_path / "other",
+    overrides={"seed": 1, "log.tensorboard": False},
+  )
+  with pytest.raises(ValueError, match="stored logits of another teacher"):
+    _prepare(folder, logits, task__teachers=(str(tmp_path / "other"),))
 
 
 def test_logits_belong_to_their_examples(folder, tmp_path):
