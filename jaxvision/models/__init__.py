@@ -20,6 +20,8 @@ from jaxvision import lookup
 from jaxvision.models import (
   alexnet,
   bit,
+  dagan,
+  dagan_small,
   efficientnet,
   linear,
   mixer,
@@ -45,6 +47,9 @@ VARIANTS = {
   **vgg.VARIANTS,
   **vit.VARIANTS,
 }
+# Pairs of a generator and a critic, for the task "adversarial". They have no
+# logits, so they are not in the list of the classifiers.
+PAIRS = {**dagan.VARIANTS, **dagan_small.VARIANTS}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +88,7 @@ def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:
   """Returns the model with this name.
 
   Args:
-    name: one of `names()`, or "FILE.py:FUNCTION".
+    name: one of `names()`, a key of `PAIRS`, or "FILE.py:FUNCTION".
     num_classes: length of the logits.
     **options: attributes of the model's Linen module that replace those of the
       variant, such as `dtype="bfloat16"`.
@@ -135,7 +140,7 @@ def spec(name: str) -> ModelSpec:
 
 
 def names(pattern: str = "*") -> list[str]:
-  """Returns the sorted names of the models that match a shell pattern."""
+  """Returns the sorted names of the classifiers that match a shell pattern."""
   return sorted(fnmatch.filter(VARIANTS, pattern))
 
 
@@ -209,6 +214,7 @@ def _written(default: Any) -> str:
 
 
 def _variant(name: str) -> dict[str, Any]:
-  if name not in VARIANTS:
-    raise ValueError(lookup.unknown("model", name, VARIANTS))
-  return VARIANTS[name]
+  known = {**VARIANTS, **PAIRS}
+  if name not in known:
+    raise ValueError(lookup.unknown("model", name, known))
+  return known[name]
