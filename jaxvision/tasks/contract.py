@@ -61,7 +61,8 @@ class Task:
       have "image" and "mask". The mask is 1 for examples that count, else 0.
       Fields other than image, label and mask are asked from the data: a mask
       of pixels, such as "segmentation_mask" ((h, w, 1), uint8), is moved with
-      its image; a text, such as "caption", is encoded.
+      its image; a text, such as "caption", is encoded; "partner" ((h, w, c),
+      uint8) is another image of the class.
     init: key -> the variables of all networks that are trained.
     inputs: (batch, key) -> (batch for evaluation, batch for training).
     loss: the function that the step minimises. Its sums have "loss" and
@@ -88,6 +89,13 @@ class Task:
       the report except the curves.
     encode: name -> text -> array of the shape and type in `batch`, of each
       field that is text.
+    turns: the parts of the parameters that a step updates in turns, by the
+      first name of their paths, and the number of updates of each, as in
+      (("critic", 5), ("generator", 1)). Each update has its own share of the
+      batch. () updates all parameters at once.
+    pages: (variables, examples) -> sections of the report that need the trained
+      network. The variables are numpy arrays, the examples those of the final
+      evaluation.
   """
 
   batch: Mapping[str, tuple[tuple[int, ...], Any]]
@@ -110,6 +118,10 @@ class Task:
   learnt: tuple[str, float] = ("top1", 1.0)
   encode: Mapping[str, Callable[[str], np.ndarray]] = dataclasses.field(
     default_factory=dict
+  )
+  turns: Sequence[tuple[str, int]] = ()
+  pages: Callable[[Tree, Sequence[metrics.Example]], Sequence[Any]] = (
+    lambda variables, examples: ()
   )
 
 

@@ -168,7 +168,7 @@ def test_a_recipe_can_be_run(recipe, monkeypatch):
   task = tiny_runs.make_task(config, model, shape)
   task = setup.surround(config, task, model, None)
   _, _, template = setup.state_functions(
-    config, model, task.init, schedule, shape, mesh
+    config, model, task, schedule, shape, mesh
   )
   loss, _ = jax.eval_shape(
     task.loss,
@@ -221,14 +221,18 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
   optimizer, init, _ = setup.state_functions(
     config,
     model,
-    task.init,
+    task,
     setup.make_schedule(config, steps),
     batches.image_shape,
     parallel.make_mesh(jax.devices()[:1]),
   )
   step = _jit(
     make_train_step(
-      task.loss, optimizer, seed=config.seed, ema_decay=config.ema.decay
+      task.loss,
+      optimizer,
+      seed=config.seed,
+      ema_decay=config.ema.decay,
+      turns=task.turns,
     )
   )
   first = state = init()

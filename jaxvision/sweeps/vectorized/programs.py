@@ -70,6 +70,7 @@ def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
     seed=config.seed,
     ema_decay=config.ema.decay,
     accumulate=config.train.accumulate,
+    turns=task.turns,
   )
   state = _shapes(parts.template)
   variables = {"params": state.params, **state.model_state}

@@ -5,6 +5,9 @@ Therefore a restored state needs no saved key. The step minimises a `task_loss`,
 which contains everything that is specific to a task:
 
   task_loss(params, model_state, batch, key) -> (scalar, (model_state, sums))
+
+A step is one update of all parameters, or several updates of their parts, see
+`jaxvision.training.step.updates`.
 """
 
 from collections.abc import Callable
@@ -15,8 +18,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxvision.tasks.contract import Batch, TaskLoss
-from jaxvision.training.step import accumulation
 from jaxvision.training.step.state import TrainState
+from jaxvision.training.step.updates import Learned, Turns, make_update
 from jaxvision.xla import scans
 
 Tree = Any
@@ -30,6 +33,7 @@ def make_train_step(
   ema_decay: float = 0.0,
   accumulate: int = 1,
   platform: str | None = None,
+  turns: Turns = (),
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Tree]]:
   """Makes step(state, batch) -> (next state, sums); the caller compiles it.
 
@@ -42,35 +46,31 @@ def make_train_step(
     accumulate: number of parts of a batch for gradient accumulation, see
       `jaxvision.training.step.accumulation`.
     platform: for which the step is compiled, see `jaxvision.xla.scans`.
+    turns: the parts of the parameters that are updated in turns, and the number
+      of their updates, see `jaxvision.training.step.updates`; () for one update
+      of all parameters.
 
   Returns:
     The step. `sums` are the sums of the task and "gradient_norm", () float32,
     the global norm of the gradient before clipping.
   """
-  gradient = accumulation.make_gradient(
-    task_loss, parts=accumulate, platform=platform
+  update = make_update(
+    task_loss,
+    optimizer,
+    accumulate=accumulate,
+    platform=platform,
+    turns=turns,
   )
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Tree]:
-    key = step_key(seed, state.step)
-
-    def gradient_at(params):
-      return gradient(params, state.model_state, batch, key)
-
-    gradients, (model_state, sums) = gradient_at(state.params)
-    updates, opt_state = optimizer.update(
-      gradients,
-      state.opt_state,
-      state.params,
-      grad_fn=lambda params, _: gradient_at(params)[0],
-    )
-    params = optax.apply_updates(state.params, updates)
+    learned = Learned(state.params, state.model_state, state.opt_state)
+    learned, sums = update(learned, batch, step_key(seed, state.step))
+    params, model_state, opt_state = learned
     ema = state.ema
     if ema_decay:
       ema = _average(
         ema, {"params": params, **model_state}, state.step, ema_decay
       )
-    sums = {**sums, "gradient_norm": optax.tree.norm(gradients)}
     return TrainState(
       step=state.step + 1,
       params=params,
