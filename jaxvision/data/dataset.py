@@ -16,7 +16,10 @@ Example = tuple[bytes | np.ndarray, int | np.ndarray]
 
 # label_kind -> type of the labels in a batch.
 LABEL_TYPES = {"classes": "int32", "sets": "uint8", "numbers": "float32"}
-FIELD_KINDS = ("mask", "text")
+FIELD_KINDS = ("mask", "text", "number")
+# Numbers that an example has if its data set does not state them: an image is
+# not generated.
+DEFAULTS = {"generated": 0.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,17 +27,19 @@ class Field:
   """What every example of a split has beside its image and label.
 
   Attributes:
-    kind: "mask": a value for each pixel of the image; "text".
+    kind: "mask": a value for each pixel of the image; "text"; "number".
     read: indices -> one value per example. A mask is the content of a PNG file,
-      or (h, w[, 1]) uint8, of the size of the image; a text is a str. Raises
-      OSError if a file cannot be read.
+      or (h, w[, 1]) uint8, of the size of the image; a text is a str; a number
+      is a float. Raises OSError if a file cannot be read.
 
   Raises:
     ValueError: another kind.
   """
 
   kind: str
-  read: Callable[[Sequence[int]], list[bytes | np.ndarray] | list[str]]
+  read: Callable[
+    [Sequence[int]], list[bytes | np.ndarray] | list[str] | list[float]
+  ]
 
   def __post_init__(self) -> None:
     if self.kind not in FIELD_KINDS:
@@ -191,6 +196,11 @@ def _gather(
 def _fields(ranges: Sequence[Range]) -> dict[str, Field]:
   """The fields that all ranges have, of the same kind."""
   every = [dict(each.fields()) for each, _, _ in ranges]
+  stated = {name for each in every for name in each if name in DEFAULTS}
+  every = [
+    {**{name: _default(name) for name in sorted(stated)}, **each}
+    for each in every
+  ]
   return {
     name: Field(
       field.kind,
@@ -199,6 +209,19 @@ def _fields(ranges: Sequence[Range]) -> dict[str, Field]:
     for name, field in every[0].items()
     if all(name in each and each[name].kind == field.kind for each in every)
   }
+
+
+def fields_of(of: Dataset) -> dict[str, Field]:
+  """The fields of a data set, with those of `DEFAULTS`."""
+  return {**{name: _default(name) for name in DEFAULTS}, **of.fields()}
+
+
+def _default(name: str) -> Field:
+  return Field("number", functools.partial(_repeat, DEFAULTS[name]))
+
+
+def _repeat(value: float, indices: Sequence[int]) -> list[float]:
+  return [value] * len(indices)
 
 
 def _labels(ranges: Sequence[Range]) -> np.ndarray:

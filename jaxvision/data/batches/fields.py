@@ -2,7 +2,9 @@
 
 A mask of a data set, such as "segmentation_mask", becomes (b, h, w, 1) uint8,
 moved with its image by the host transforms. A text, such as "caption", becomes
-what the task's function makes of it, such as (b, length) int32.
+what the task's function makes of it, such as (b, length) int32. A number, such
+as "generated", becomes (b,) float32. The field "partner" is not one of the
+data: see pairing.py.
 """
 
 import dataclasses
@@ -13,10 +15,11 @@ import numpy as np
 
 from jaxvision import lookup
 from jaxvision.data import dataset, decoding
+from jaxvision.data.batches import pairing
 from jaxvision.data.decoding import unreadable
 
 # The fields of every batch; "mask" marks the rows that count.
-PLAIN = ("image", "label", "mask")
+PLAIN = ("image", "label", "mask", pairing.FIELD)
 # name -> (shape of one example, type)
 Wanted = Mapping[str, tuple[tuple[int, ...], Any]]
 # text -> array of the wanted shape and type
@@ -29,11 +32,11 @@ class Asked:
 
   Attributes:
     name: of the field.
-    kind: "mask" or "text".
+    kind: "mask", "text" or "number".
     read: see `dataset.Field`.
     shape: of one example; of a mask it follows from the image.
     dtype: its type.
-    encode: text -> array; None for a mask.
+    encode: text -> array; None for a mask or a number.
   """
 
   name: str
@@ -44,7 +47,7 @@ class Asked:
   encode: Encode | None
 
   def decode(self, value: Any, *, max_pixels: int) -> np.ndarray:
-    """The array of a value: a mask (h, w, 1) before transforms, or a text.
+    """The array of a value: a mask (h, w, 1) before transforms, or another.
 
     Raises:
       UnreadableImage: a mask that cannot be decoded.
@@ -52,6 +55,8 @@ class Asked:
     """
     if self.kind == "mask":
       return _mask(value, self.name, max_pixels)
+    if self.kind == "number":
+      return np.float32(value)
     made = np.asarray(self.encode(value))
     if (made.shape, made.dtype) != (self.shape, np.dtype(self.dtype)):
       raise ValueError(
@@ -76,7 +81,7 @@ def ask(
     ValueError: the data do not have a field, or have it in another form.
   """
   names = [name for name in wanted if name not in PLAIN]
-  there = of.fields() if names else {}
+  there = dataset.fields_of(of) if names else {}
   for name in names:
     if name not in there:
       raise ValueError(_missing(of, name))
@@ -111,6 +116,13 @@ def _asked(
       f"the field {name!r} is a mask, and task.batch has {dtype}{list(shape)}"
       f"{' and an encode for it' if function else ''}; expected "
       "((height, width, 1), uint8), without encode"
+    )
+  of_number = not shape and dtype == "float32" and function is None
+  if field.kind == "number" and not of_number:
+    raise ValueError(
+      f"the field {name!r} is a number, and task.batch has {dtype}{list(shape)}"
+      f"{' and an encode for it' if function else ''}; expected ((), float32), "
+      "without encode"
     )
   return Asked(name, field.kind, field.read, tuple(shape), dtype, function)
 

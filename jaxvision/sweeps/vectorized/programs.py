@@ -107,12 +107,15 @@ def is_alike(a: Trace, b: Trace) -> bool:
   return True
 
 
-def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
+def share(
+  traces: Sequence[Trace], mesh: Mesh, *, paired: bool = False
+) -> Programs:
   """Makes the programs of runs that differ only in numbers.
 
   Args:
     traces: of the runs.
     mesh: `mesh_of` the number of runs.
+    paired: whether the rows are (k, n, b, 2), of examples and their partners.
 
   Raises:
     jaxpr.Different: the runs differ in more than numbers.
@@ -139,7 +142,7 @@ def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
     def step(states, batch):
       return jax.vmap(calls["step"])(numbers, states, batch)
 
-    return scan_steps(step)(states, rows, examples)
+    return scan_steps(step, paired=paired)(states, rows, examples)
 
   def sums(numbers, variables, batch):
     of_all = jax.vmap(calls["sums"], in_axes=(0, 0, None))

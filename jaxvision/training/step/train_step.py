@@ -64,13 +64,14 @@ def make_train_step(
 
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, Tree]:
     learned = Learned(state.params, state.model_state, state.opt_state)
-    learned, sums = update(learned, batch, step_key(seed, state.step))
+    learned, sums, norm = update(learned, batch, step_key(seed, state.step))
     params, model_state, opt_state = learned
     ema = state.ema
     if ema_decay:
       ema = _average(
         ema, {"params": params, **model_state}, state.step, ema_decay
       )
+    sums = {**sums, "gradient_norm": norm()}
     return TrainState(
       step=state.step + 1,
       params=params,
@@ -115,12 +116,14 @@ def scan_steps(
   step: Callable[[TrainState, Batch], tuple[TrainState, Tree]],
   *,
   platform: str | None = None,
+  paired: bool = False,
 ) -> Callable[[TrainState, jax.Array, Batch], tuple[TrainState, Tree]]:
   """Several steps in one compiled call, with the data on the device.
 
   Args:
     step: from `make_train_step`.
     platform: for which the steps are compiled, see `jaxvision.xla.scans`.
+    paired: whether the indices are (k, b, 2), of examples and their partners.
 
   Returns:
     steps(state, indices (k, b) int32, examples) -> (state after k steps, sums
@@ -129,7 +132,10 @@ def scan_steps(
 
   def steps(state: TrainState, indices: jax.Array, examples: Batch):
     def one(state, rows):
-      return step(state, {k: v[rows] for k, v in examples.items()})
+      if not paired:
+        return step(state, {k: v[rows] for k, v in examples.items()})
+      batch = {k: v[rows[..., 0]] for k, v in examples.items()}
+      return step(state, {**batch, "partner": examples["image"][rows[..., 1]]})
 
     return scans.scan(one, state, indices, platform=platform)
 

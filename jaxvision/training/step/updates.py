@@ -12,6 +12,7 @@ Each update has its own examples: update i of n has the examples i, i + n, i +
 key is `fold_in(key, i)`.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -36,8 +37,10 @@ class Learned(NamedTuple):
   opt_state: Tree
 
 
-# (learned, batch, key) -> (learned, sums with "gradient_norm")
-Update = Callable[[Learned, Batch, jax.Array], tuple[Learned, Tree]]
+# () -> the global norm of the gradient before clipping, () float32
+Norm = Callable[[], jax.Array]
+# (learned, batch, key) -> (learned, sums, norm)
+Update = Callable[[Learned, Batch, jax.Array], tuple[Learned, Tree, Norm]]
 
 
 def make_update(
@@ -69,8 +72,8 @@ def make_update(
       grad_fn=lambda params, _: gradient_at(params)[0],
     )
     params = optax.apply_updates(learned.params, updates)
-    sums = {**sums, "gradient_norm": optax.tree.norm(gradients)}
-    return Learned(params, model_state, opt_state), sums
+    norm = functools.partial(optax.tree.norm, gradients)
+    return Learned(params, model_state, opt_state), sums, norm
 
   return update
 
@@ -83,7 +86,7 @@ def _in_turns(
   accumulate: int,
   platform: str | None,
 ) -> Update:
-  """Makes the updates of parts in turns; the gradient norm is their mean."""
+  """Makes the updates of parts in turns; the norm is the mean over them."""
   count = sum(updates for _, updates in turns)
 
   def of_part(name: str, learned: Learned, batch: Batch, key: jax.Array):
@@ -94,9 +97,9 @@ def _in_turns(
       loss, optimizer, accumulate=accumulate, platform=platform
     )
     own = learned._replace(params={name: learned.params[name]})
-    after, sums = update(own, batch, key)
+    after, sums, norm = update(own, batch, key)
     params = {**learned.params, **after.params}
-    return after._replace(params=params), sums
+    return after._replace(params=params), (sums, norm())
 
   def update(learned: Learned, batch: Batch, key: jax.Array):
     batches = jax.tree.map(lambda x: accumulation.split(x, count), batch)
@@ -110,10 +113,10 @@ def _in_turns(
         return of_part(name, learned, examples, jax.random.fold_in(key, number))
 
       given = (own, jnp.arange(count)[rows])
-      learned, sums = scans.scan(one, learned, given, platform=platform)
-      total.append(jax.tree.map(lambda x: x.sum(axis=0), sums))
+      learned, found = scans.scan(one, learned, given, platform=platform)
+      total.append(jax.tree.map(lambda x: x.sum(axis=0), found))
       first += updates
-    sums = jax.tree.map(lambda *each: sum(each), *total)
-    return learned, {**sums, "gradient_norm": sums["gradient_norm"] / count}
+    sums, norms = jax.tree.map(lambda *each: sum(each), *total)
+    return learned, sums, lambda: norms / count
 
   return update
