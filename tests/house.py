@@ -59,7 +59,7 @@ INSIDE = {
 # the files that all of them may import.
 INTERCHANGEABLE = {
   "models": (),
-  "tasks": ("contract", "supervised"),
+  "tasks": ("contract", "generated_images", "supervised"),
   "evaluation/probes": ("checks",),
   "weights/families": (),
 }

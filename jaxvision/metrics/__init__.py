@@ -15,6 +15,7 @@ __all__ = [
   "add",
   "classification",
   "confusion",
+  "generation",
   "multilabel",
   "regression",
 ]

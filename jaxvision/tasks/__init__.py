@@ -8,10 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxvision import lookup
-from jaxvision.tasks import classification, multilabel, regression
+from jaxvision.tasks import (
+  adversarial,
+  classification,
+  multilabel,
+  regression,
+)
 from jaxvision.tasks.contract import Components, Task
 
 TASKS: Mapping[str, Callable[..., Task]] = {
+  "adversarial": adversarial.make,
   "classification": classification.make,
   "multilabel": multilabel.make,
   "regression": regression.make,
@@ -21,6 +27,7 @@ __all__ = [
   "TASKS",
   "Components",
   "Task",
+  "adversarial",
   "classification",
   "contract",
   "create",

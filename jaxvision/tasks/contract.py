@@ -94,8 +94,9 @@ class Task:
       (("critic", 5), ("generator", 1)). Each update has its own share of the
       batch. () updates all parameters at once.
     pages: (variables, examples) -> sections of the report that need the trained
-      network. The variables are numpy arrays, the examples those of the final
-      evaluation.
+      network; None without such sections. The variables are numpy arrays, the
+      examples those of the final evaluation.
+    problem: metrics -> a warning about the training; "" if there is none.
   """
 
   batch: Mapping[str, tuple[tuple[int, ...], Any]]
@@ -120,9 +121,10 @@ class Task:
     default_factory=dict
   )
   turns: Sequence[tuple[str, int]] = ()
-  pages: Callable[[Tree, Sequence[metrics.Example]], Sequence[Any]] = (
-    lambda variables, examples: ()
+  pages: Callable[[Tree, Sequence[metrics.Example]], Sequence[Any]] | None = (
+    None
   )
+  problem: Callable[[Mapping[str, float]], str] = lambda _: ""
 
 
 @dataclasses.dataclass(frozen=True)

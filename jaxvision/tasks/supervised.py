@@ -39,7 +39,17 @@ def most_probable(
 
 
 def make_init(components: Components) -> Callable[[jax.Array], Tree]:
-  """key -> the variables of the model."""
+  """key -> the variables of the model.
+
+  Raises:
+    ValueError: the model is a generator and a critic.
+  """
+  if hasattr(components.model, "generate"):
+    raise ValueError(
+      f"{type(components.model).__name__} is a generator and a critic, which "
+      "have no outputs for labels; set task.name='adversarial', or another "
+      "model.name"
+    )
 
   def init(key: jax.Array) -> Tree:
     images = jnp.zeros((1, *components.image_shape), jnp.float32)
