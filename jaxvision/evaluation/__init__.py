@@ -1,3 +1,3 @@
 """The quality of a set of variables, measured on a split."""
 
-__all__ = ["evaluator", "probes"]
+__all__ = ["distances", "evaluator", "low_data", "probes"]

@@ -24,6 +24,7 @@ from jaxvision.models import (
   dagan_small,
   efficientnet,
   linear,
+  low_data_densenet,
   mixer,
   mlp,
   nasnet,
@@ -47,9 +48,14 @@ VARIANTS = {
   **vgg.VARIANTS,
   **vit.VARIANTS,
 }
-# Pairs of a generator and a critic, for the task "adversarial". They have no
-# logits, so they are not in the list of the classifiers.
-PAIRS = {**dagan.VARIANTS, **dagan_small.VARIANTS}
+# Models without published accuracies, which are not in the list: pairs of a
+# generator and a critic, which have no logits, and the classifier of their
+# generated images.
+UNLISTED = {
+  **dagan.VARIANTS,
+  **dagan_small.VARIANTS,
+  **low_data_densenet.VARIANTS,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +94,7 @@ def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:
   """Returns the model with this name.
 
   Args:
-    name: one of `names()`, a key of `PAIRS`, or "FILE.py:FUNCTION".
+    name: one of `names()`, a key of `UNLISTED`, or "FILE.py:FUNCTION".
     num_classes: length of the logits.
     **options: attributes of the model's Linen module that replace those of the
       variant, such as `dtype="bfloat16"`.
@@ -214,7 +220,7 @@ def _written(default: Any) -> str:
 
 
 def _variant(name: str) -> dict[str, Any]:
-  known = {**VARIANTS, **PAIRS}
+  known = {**VARIANTS, **UNLISTED}
   if name not in known:
     raise ValueError(lookup.unknown("model", name, known))
   return known[name]

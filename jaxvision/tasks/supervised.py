@@ -58,29 +58,38 @@ def make_init(components: Components) -> Callable[[jax.Array], Tree]:
   return init
 
 
-def make_inputs(components: Components, targets: Targets):
+def make_inputs(
+  components: Components, targets: Targets, arguments: Sequence[str] = ()
+):
   """(batch, key) -> (the batch for evaluation, the batch for training).
 
-  Both are {image (b, h, w, c) float32 normalised, targets (b, k), mask (b,)}.
+  Both are {image (b, h, w, c) float32 normalised, targets (b, k), mask (b,)},
+  with the fields `arguments`.
   """
 
   def inputs(batch: Batch, key: jax.Array) -> tuple[Batch, Batch]:
     transform_key, _ = jax.random.split(key)
     given = _with_targets(batch, components, targets)
+    given |= {name: batch[name] for name in arguments}
     return given, components.device_transform(transform_key, given)
 
   return inputs
 
 
 def make_loss(
-  components: Components, targets: Targets, training_sums: Sums
+  components: Components,
+  targets: Targets,
+  training_sums: Sums,
+  arguments: Sequence[str] = (),
 ) -> TaskLoss:
   """The masked mean of the loss, with auxiliary losses, plus the penalty.
 
   The sums are computed from the model's outputs. Their metrics use the labels
-  before the transform on the device.
+  before the transform on the device. `arguments` are fields of the batch that
+  the model takes by name in training.
   """
-  model, inputs = components.model, make_inputs(components, targets)
+  model = components.model
+  inputs = make_inputs(components, targets, arguments)
 
   def task_loss(params, model_state, batch, key):
     given, batch = inputs(batch, key)
@@ -94,6 +103,7 @@ def make_loss(
         train=True,
         mutable=[*model_state, "auxiliary"],
         rngs={"dropout": dropout_key},
+        **{name: batch[name] for name in arguments},
       )
     model_state = dict(model_state)
     auxiliary = model_state.pop("auxiliary", {})
