@@ -33,7 +33,6 @@ import numpy as np
 from jaxvision import data, metrics
 from jaxvision.lookup import ranges
 from jaxvision.metrics import generation
-from jaxvision.metrics.evaluation import means
 from jaxvision.optimizers import freezing
 from jaxvision.runs import pages
 from jaxvision.tasks import generated_images
@@ -82,7 +81,7 @@ def make(
     measured=("pixel_frechet", "diversity", *_MEASURED, "penalty", "loss"),
     best={"pixel_frechet": -1, "diversity": 1},
     untrained=lambda: None,
-    answer=lambda outputs: outputs.astype(jnp.float32),
+    answer=lambda outputs: outputs,
     rank=_rank,
     predictions=_no_predictions,
     artifacts=_artifacts,
@@ -263,7 +262,7 @@ def finish(sums: Tree) -> dict[str, float]:
     ValueError: no example was counted.
   """
   sums = {name: np.asarray(each) for name, each in sums.items()}
-  found, count = means(sums), int(sums["count"])
+  found, count = metrics.means(sums), int(sums["count"])
   gaussians = []
   for name in ("real", "generated"):
     mean = np.asarray(sums[f"{name}_first"], np.float64) / count
