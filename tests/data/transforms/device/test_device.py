@@ -123,7 +123,7 @@ def test_quarter_turns_are_uniform_with_probability_p(batch):
 
 def test_quarter_turns_need_square_images(batch):
   turn = make_device_transform(("random_quarter_turn",))
-  with pytest.raises(ValueError, match="needs square images.*6x5"):
+  with pytest.raises(ValueError, match=r"needs square images.*6x5"):
     turn(jax.random.key(0), batch)
 
 
