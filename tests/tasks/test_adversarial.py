@@ -16,7 +16,7 @@ from jaxvision.runs import pages
 from jaxvision.sweeps.vectorized import trials
 from jaxvision.tasks import adversarial, generated_images
 from jaxvision.training import setup
-from jaxvision.training.loop import compilation
+from jaxvision.training.loop import compilation, train_loop
 
 SHAPE = (8, 8, 1)
 _RATE = "optimizer.learning_rate"
@@ -204,6 +204,25 @@ def test_an_interrupted_run_ends_as_a_whole_one(tmp_path):
       result = training.train(workdir=workdir, extend="8 steps")
     prints.append(result["fingerprint"])
   assert prints[0] == prints[1]
+
+
+@pytest.mark.slow
+def test_a_run_stops_at_nan_and_names_its_last_good_checkpoint(tmp_path):
+  write_data(tmp_path)
+  tiny_runs.load_config(tmp_path)
+  overrides = {
+    **_dotted(OPTIONS),
+    _RATE: 1e30,
+    "train.duration": "8 steps",
+    "schedule.warmup": "4 steps",
+    "evaluate.every": "1 steps",
+    "checkpoint.every": "1 steps",
+  }
+  with pytest.raises(train_loop.Diverged, match="The last good checkpoint"):
+    training.train(
+      str(tmp_path / "recipe.py"), workdir=tmp_path / "run", overrides=overrides
+    )
+  assert "stopped at step" in (tmp_path / "run" / "result.json").read_text()
 
 
 @pytest.mark.slow
