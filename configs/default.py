@@ -147,12 +147,28 @@ def _task() -> ConfigDict:
   # The kind of training. "classification": one class per image. "multilabel":
   # sets of classes, with data.labels = "sets" and loss.name = "sigmoid".
   # "regression": real numbers, with data.labels = "numbers" and loss.name =
-  # "squared_error". "adversarial": a generator and a critic of pairs of one
-  # class, see docs/dagan.md. Or your own function, "my_task.py:make", see
-  # jaxvision/tasks.
+  # "squared_error". "distillation": to answer as the teachers do.
+  # "adversarial": a generator and a critic of pairs of one class, see
+  # docs/dagan.md. Or your own function, "my_task.py:make", see jaxvision/tasks.
   task.name = "classification"
-  # Keyword arguments of the task.
+  # Keyword arguments of the task. distillation: loss, weights and the options
+  # of the loss, as in {"loss": "hinton", "temperature": 20.0, "alpha": 0.9}.
+  # jaxvision/losses/distillation.py lists them. The loss of labels is that of
+  # the group "loss".
   task.options = ConfigDict()
+  # The trained networks to learn from: run folders, and NAME@FILE with a model
+  # and a file of weights, as in ("runs/teacher", "resnet152@resnet152.pth").
+  # They see the images of the student after all transforms, in their own
+  # normalisation. A run stores digests of them and resumes with the same ones.
+  task.teachers = ()
+  # The side of the square images of the teachers, in pixels. The images of the
+  # student are resized to it in the step. 0: the size with which each teacher
+  # is evaluated.
+  task.teacher_image_size = 0
+  # A folder for the logits of the teachers. They are computed once, for one
+  # fixed view of each image, so random transforms are refused. "": the teachers
+  # run in each step.
+  task.teacher_logits = ""
   return task
 
 
@@ -177,14 +193,16 @@ def _model() -> ConfigDict:
 def _data() -> ConfigDict:
   data = ConfigDict()
   # "tfds": a tensorflow-datasets data set prepared on disk, as array_record or
-  # TFRecord. "folder": one directory of images per class. "webdataset": tar
+  # TFRecord. "folder": one directory of images per class. "captions": images
+  # with captions in a file of COCO, Karpathy or Flickr8k. "webdataset": tar
   # shards. "npz": arrays. "mixture": a weighted mixture of these. Or your own
   # function, "my_data.py:load" or "package.module:load": it takes data.name and
   # returns {split: (images or paths, labels)} or {split: a
   # jaxvision.data.Dataset}; see jaxvision/data/sources/python_function.py.
   data.kind = "tfds"
-  # tfds: NAME or NAME:VERSION. folder, npz: the path. webdataset: the folder,
-  # or a pattern as in "shards/*-train-*.tar". mixture: any name.
+  # tfds: NAME or NAME:VERSION. folder, npz: the path. captions: the file of
+  # captions, or its folder. webdataset: the folder, or a pattern as in
+  # "shards/*-train-*.tar". mixture: any name.
   data.name = "digits"
   # mixture only: (weight, kind, name, split) of each source, as in ((3.0,
   # "tfds", "cifar10", "train"), (1.0, "folder", "photos", "train")). Training
@@ -204,8 +222,8 @@ def _data() -> ConfigDict:
   # 0 infers it from the data. Another number must agree with the data.
   data.num_classes = 0
   # The kind of the labels. "classes": one class per image. "sets": any number
-  # of classes, also none. "numbers": one or several real numbers. docs/data.md
-  # has the form of the labels for each kind of data.
+  # of classes, also none. "numbers": one or several real numbers. "none": no
+  # labels. docs/data.md has the form of the labels for each kind of data.
   data.labels = "classes"
   # 3: all images are converted to RGB. 1: to grey.
   data.channels = 3

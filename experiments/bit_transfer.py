@@ -23,11 +23,11 @@ learned features on new digits.
 
 import argparse
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import shots
 from sklearn import datasets
 
 import jaxvision
@@ -47,6 +47,14 @@ WAYS = (
   "scratch",
   *(f"{name}, {of}" for of in ("features", "pixels") for name in PROBES),
 )
+_STYLES = {
+  way: {
+    "color": f"C{number if number < 5 else number - 3}",
+    "linestyle": ":" if way.endswith("pixels") else "-",
+    "linewidth": 2.5 if number < 2 else 1.2,
+  }
+  for number, way in enumerate(WAYS)
+}
 # The best of 0.01, 0.03 and 0.1 at 10 examples per class, on the examples of
 # the pool that seed 100 did not draw. 0.1 is equally good.
 LEARNING_RATES = {"transfer": 0.03, "scratch": 0.03}
@@ -109,11 +117,11 @@ def turned(
   )
 
 
-def draw(labels: np.ndarray, *, shots: int, seed: int) -> np.ndarray:
-  """Returns rows of `shots` examples per class; all rows if `shots` is 0."""
-  if not shots:
+def draw(labels: np.ndarray, *, number: int, seed: int) -> np.ndarray:
+  """Returns rows of `number` examples per class; all rows if it is 0."""
+  if not number:
     return np.arange(len(labels))
-  return fewshot.draw(labels, shots=shots, num_classes=len(NEW), seed=seed)
+  return fewshot.draw(labels, shots=number, num_classes=len(NEW), seed=seed)
 
 
 def write_arrays(
@@ -198,13 +206,13 @@ def compare(seed: int, workdir: pathlib.Path) -> dict[int, dict[str, float]]:
   pretrained = pretrain(seed, workdir)
   (images, labels), test = hold_out(*load()[1])
   found = {}
-  for shots in SHOTS:
-    rows = draw(labels, shots=shots, seed=seed)
-    folder = workdir / f"shots-{shots or 'all'}-seed-{seed}"
+  for number in SHOTS:
+    rows = draw(labels, number=number, seed=seed)
+    folder = workdir / f"shots-{number or 'all'}-seed-{seed}"
     arrays = write_arrays(
       folder / "new.npz", (images[rows], labels[rows]), test
     )
-    found[shots] = {
+    found[number] = {
       start: fine_tune(
         arrays,
         folder / start,
@@ -215,67 +223,6 @@ def compare(seed: int, workdir: pathlib.Path) -> dict[int, dict[str, float]]:
       for start, rate in LEARNING_RATES.items()
     } | probe(pretrained, arrays)
   return found
-
-
-def summarize(
-  results: Sequence[Mapping[int, Mapping[str, float]]],
-) -> Iterator[tuple[str, int, float, float]]:
-  """Yields (way, shots, mean, half-width of its 95 % interval) over seeds."""
-  for way in WAYS:
-    for shots in SHOTS:
-      values = [each[shots][way] for each in results if way in each[shots]]
-      if values:
-        half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-        yield way, shots, float(np.mean(values)), float(half)
-
-
-def table(results: Sequence[Mapping[int, Mapping[str, float]]]) -> str:
-  """Returns a Markdown table of ways and shots, in percent."""
-  cells = {
-    (way, shots): f"{mean:.1%} ± {100 * half:.1f}"
-    for way, shots, mean, half in summarize(results)
-  }
-  lines = [
-    f"| examples per class | {' | '.join(str(n or 'all') for n in SHOTS)} |",
-    f"|---|{'---:|' * len(SHOTS)}",
-  ]
-  for way in WAYS:
-    row = " | ".join(cells.get((way, shots), "-") for shots in SHOTS)
-    lines.append(f"| {way} | {row} |")
-  return "\n".join(lines)
-
-
-def draw_figure(
-  results: Sequence[Mapping[int, Mapping[str, float]]], path: pathlib.Path
-) -> None:
-  """Draws accuracy over examples per class, with a line for each way."""
-  from matplotlib.figure import Figure
-
-  figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-  axes = figure.add_subplot()
-  points = {}
-  for way, shots, mean, half in summarize(results):
-    points.setdefault(way, []).append((SHOTS.index(shots), mean, half))
-  for number, (way, found) in enumerate(points.items()):
-    places, means, halves = np.array(found).T
-    axes.errorbar(
-      places,
-      100 * means,
-      100 * halves,
-      label=way,
-      color=f"C{number if number < 5 else number - 3}",
-      linestyle=":" if way.endswith("pixels") else "-",
-      linewidth=2.5 if number < 2 else 1.2,
-      marker="o",
-      markersize=3,
-      capsize=2,
-    )
-  axes.set_xticks(range(len(SHOTS)), [str(n or "all") for n in SHOTS])
-  axes.set_xlabel("examples per class")
-  axes.set_ylabel("test accuracy on the digits 5 to 9 (%)")
-  axes.grid(alpha=0.3)
-  axes.legend(fontsize=8)
-  figure.savefig(path, dpi=110)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -290,8 +237,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
   workdir = options.workdir.absolute()
   results = [compare(seed, workdir) for seed in options.seeds]
   files.write_json(workdir / "results.json", results)
-  draw_figure(results, workdir / "bit_transfer.png")
-  print(table(results))
+  shots.draw_figure(
+    results,
+    _STYLES,
+    workdir / "bit_transfer.png",
+    title="test accuracy on the digits 5 to 9 (%)",
+  )
+  print(shots.table(results, WAYS))
   print(f"figure: {workdir / 'bit_transfer.png'}")
 
 

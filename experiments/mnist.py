@@ -90,7 +90,7 @@ def _measured() -> dict[str, float]:
 
   config = default.get_config()
   config.data.name, config.data.channels = "mnist", 1
-  config.evaluate.batch_size = 500
+  config.evaluate.batch_size = 512
   source = setup.make_source(config)
   train_split, test_split = (
     setup.make_batches(config, data.open_dataset(source, split), train=False)

@@ -9,7 +9,12 @@ FOLDER = pathlib.Path(__file__).parents[1] / "experiments"
 
 
 def load(path: str) -> types.ModuleType:
-  """Imports a script by its path below experiments/, such as "kill.py"."""
+  """Imports a script by its path below experiments/, such as "kill.py".
+
+  As in `python experiments/kill.py`, it may import the other scripts.
+  """
+  if str(FOLDER) not in sys.path:
+    sys.path.append(str(FOLDER))
   name = path.replace("/", "_").removesuffix(".py")
   spec = importlib.util.spec_from_file_location(name, FOLDER / path)
   module = importlib.util.module_from_spec(spec)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxvision import config as configs
 from jaxvision import tasks
 from jaxvision.training import setup
+from jaxvision.training.setup import teaching
 
 _RECIPE = """
 from jaxvision.configs import default
@@ -59,10 +60,18 @@ def load_config(folder: pathlib.Path, **overrides: Any) -> configs.ConfigDict:
   return configs.load(str(recipe), dotted)
 
 
-def make_task(config: configs.ConfigDict, model: Any, shape: Any) -> tasks.Task:
+def make_task(
+  config: configs.ConfigDict,
+  model: Any,
+  shape: Any,
+  *,
+  taught: teaching.Taught = teaching.UNTAUGHT,
+) -> tasks.Task:
   """The task of a config for images (h, w, c), without a mesh."""
   names = tuple(map(str, range(model.num_classes)))
-  return setup.make_task(config, model, image_shape=shape, class_names=names)
+  return setup.make_task(
+    config, model, image_shape=shape, class_names=names, taught=taught
+  )
 
 
 def prepare(folder: pathlib.Path, **overrides: Any) -> setup.Parts:

@@ -40,6 +40,9 @@ Source = tuple[Positive, str, str, str]
 TYPES: Mapping[str, Any] = {
   "seed": Annotated[int, Range(0, 2**32 - 1)],
   "task.name": str,
+  "task.teachers": Text,
+  "task.teacher_image_size": Whole,
+  "task.teacher_logits": str,
   "model.name": str,
   "model.weights": str,
   "model.ignore": tuple[Regex, ...],

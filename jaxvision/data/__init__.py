@@ -17,6 +17,8 @@ from jaxvision.data.dataset import LABEL_TYPES, Dataset, Field, relabel
 from jaxvision.data.decoding import UnreadableImage, decode, read_image
 from jaxvision.data.decoding.image_files import list_images
 from jaxvision.data.decoding.unreadable import reason_of
+from jaxvision.data.formats.caption_files import Captioned, check_captions
+from jaxvision.data.formats.caption_files import read as read_captions
 from jaxvision.data.inspection.counts import SplitSummary, inspect, sample
 from jaxvision.data.inspection.doctor import diagnose
 from jaxvision.data.inspection.finding import Finding
@@ -35,6 +37,7 @@ from jaxvision.data.transforms.host import HostTransform, make_host_transform
 __all__ = [
   "LABEL_TYPES",
   "Batches",
+  "Captioned",
   "Dataset",
   "Field",
   "Finding",
@@ -45,6 +48,7 @@ __all__ = [
   "SplitSummary",
   "UnreadableImage",
   "WorkerDied",
+  "check_captions",
   "decode",
   "diagnose",
   "differences",
@@ -63,6 +67,7 @@ __all__ = [
   "overlaps",
   "overlay",
   "prepare",
+  "read_captions",
   "read_image",
   "reason_of",
   "relabel",

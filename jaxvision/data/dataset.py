@@ -15,8 +15,15 @@ import numpy as np
 Example = tuple[bytes | np.ndarray, int | np.ndarray]
 
 # label_kind -> type of the labels in a batch.
-LABEL_TYPES = {"classes": "int32", "sets": "uint8", "numbers": "float32"}
-FIELD_KINDS = ("mask", "text", "number")
+LABEL_TYPES = {
+  "classes": "int32",
+  "sets": "uint8",
+  "numbers": "float32",
+  "none": "int32",
+}
+# The class of images without labels, whose label is -1.
+UNLABELLED = ("image",)
+FIELD_KINDS = ("mask", "text", "array")
 # Numbers that an example has if its data set does not state them: an image is
 # not generated.
 DEFAULTS = {"generated": 0.0}
@@ -27,10 +34,11 @@ class Field:
   """What every example of a split has beside its image and label.
 
   Attributes:
-    kind: "mask": a value for each pixel of the image; "text"; "number".
+    kind: "mask": a value for each pixel of the image; "text"; "array": numbers
+      that do not depend on the view of the image.
     read: indices -> one value per example. A mask is the content of a PNG file,
-      or (h, w[, 1]) uint8, of the size of the image; a text is a str; a number
-      is a float. Raises OSError if a file cannot be read.
+      or (h, w[, 1]) uint8, of the size of the image; a text is a str; an array
+      has one shape for all examples. Raises OSError if a file cannot be read.
 
   Raises:
     ValueError: another kind.
@@ -74,10 +82,11 @@ class Dataset:
       content. None: a sample of the examples is read.
     label_kind: "classes": a label is the number of a class. "sets": (k,) of 0
       and 1, whether the image has each of the k classes. "numbers": (k,) real
-      numbers.
+      numbers. "none": no label; it is -1, and `class_names` is UNLABELLED.
     fields: () -> what the examples have beside image and label, by name, such
       as "segmentation_mask" and "caption". It is called only if a task asks for
-      a field, or the data are examined.
+      a field, or the data are examined. Several captions of an image are one
+      text, a caption a line.
   """
 
   name: str
@@ -98,8 +107,9 @@ Range = tuple[Dataset, int, int]
 
 
 def label_shape(of: Dataset) -> tuple[int, ...]:
-  """The shape of one label: () for a class, else (k,)."""
-  return () if of.label_kind == "classes" else (len(of.class_names),)
+  """The shape of one label: () for a class or without labels, else (k,)."""
+  scalar = of.label_kind in ("classes", "none")
+  return () if scalar else (len(of.class_names),)
 
 
 def each_label(labels: np.ndarray) -> list[int] | list[np.ndarray]:
@@ -217,7 +227,7 @@ def fields_of(of: Dataset) -> dict[str, Field]:
 
 
 def _default(name: str) -> Field:
-  return Field("number", functools.partial(_repeat, DEFAULTS[name]))
+  return Field("array", functools.partial(_repeat, DEFAULTS[name]))
 
 
 def _repeat(value: float, indices: Sequence[int]) -> list[float]:

@@ -21,7 +21,7 @@ Rank = Callable[[np.ndarray, Tree], tuple[np.ndarray, np.ndarray]]
 
 
 def make_evaluator(
-  evaluate_batch: Callable[[Tree, Tree], tuple[Tree, jax.Array]],
+  evaluate_batch: Callable[..., tuple[Tree, jax.Array]],
   batches: data.Batches,
   mesh: Mesh,
   *,
@@ -29,6 +29,7 @@ def make_evaluator(
   rank: Rank,
   merge: Callable[[Tree, Tree], Tree] = add,
   placement: str = "host",
+  constants: tuple[Tree, ...] = (),
   interruptible: Callable[[Iterator[Tree]], Iterator[Tree]] = iter,
 ) -> Callable[..., Evaluation]:
   """Makes evaluate(variables, limit=None) -> Evaluation.
@@ -36,7 +37,7 @@ def make_evaluator(
   The evaluation ends after `limit` batches; None means all batches.
 
   Args:
-    evaluate_batch: (variables, batch) -> (sums, outputs (b, ...)).
+    evaluate_batch: (variables, batch, *constants) -> (sums, outputs (b, ...)).
     batches: a split in order; its last batch is padded with mask 0.
     mesh: of the variables.
     finish: sums -> metrics by name.
@@ -45,6 +46,7 @@ def make_evaluator(
     merge: (sums, sums) of numpy arrays -> the sums over the examples of both.
     placement: "host" makes and sends the batches for each evaluation, "device"
       for the first one only; then they stay, divided over the devices.
+    constants: of the task.
     interruptible: iterates over the batches; an exception of it ends the
       evaluation.
 
@@ -62,7 +64,7 @@ def make_evaluator(
   def evaluate(variables: Tree, limit: int | None = None) -> Evaluation:
     total, best, pending = None, [], None
     for number, (batch, on_devices) in enumerate(interruptible(feed(limit))):
-      measured = measure(variables, on_devices)
+      measured = measure(variables, on_devices, *constants)
       # Reads the results of the previous batch during the current computation.
       if pending:
         total = _collect(total, best, rank, merge, *pending)

@@ -36,7 +36,13 @@ def evaluate(
       "split"
     )
   dataset = data.open_dataset(setup.make_source(run.config), split)
-  if dataset.class_names != run.class_names:
+  named = dataset.class_names == run.class_names
+  if dataset.label_kind == "none" and not named:
+    raise ValueError(
+      "the run was trained on images without labels; evaluate it on data with "
+      "the labels of its classes (--data)"
+    )
+  if not named:
     raise ValueError(
       f"{dataset.name} has {len(dataset.class_names)} classes "
       f"{dataset.class_names[:5]}..., but the run was trained on "
@@ -68,6 +74,7 @@ def measure(
     finish=task.finish,
     merge=task.merge,
     rank=task.rank,
+    constants=task.constants,
   )
   measured = evaluate_all(run.variables)
   split = batches.examples.dataset.split

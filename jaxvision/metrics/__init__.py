@@ -13,12 +13,14 @@ __all__ = [
   "Evaluation",
   "Example",
   "add",
+  "agreement",
   "classification",
   "confusion",
   "generation",
   "means",
   "multilabel",
   "regression",
+  "text",
 ]
 
 

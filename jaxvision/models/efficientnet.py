@@ -132,6 +132,8 @@ class EfficientNet(nn.Module):
     activation: a name in `jaxvision.layers.activations`.
     norm: a name in `jaxvision.layers.norms`.
     norm_epsilon: added to the variances.
+    norm_momentum: fraction of the running averages that is kept at each batch;
+      training of a few hundred steps needs a smaller one than the default.
     initializer: initialiser of all convolutions, a name in
       `jaxvision.layers.initializers`.
     dtype: type of the computation; parameters, batch statistics and logits are
@@ -160,6 +162,7 @@ class EfficientNet(nn.Module):
   activation: str = "swish"
   norm: str = "batch_norm"
   norm_epsilon: ranges.NonNegative = 1e-3
+  norm_momentum: ranges.Probability = 0.99
   initializer: str = "he_normal_fan_out"
   dtype: DTypeLike = "float32"
 
@@ -262,7 +265,7 @@ class EfficientNet(nn.Module):
         train=train,
         dtype=self.dtype,
         epsilon=self.norm_epsilon,
-        momentum=0.99,
+        momentum=self.norm_momentum,
       ),
       "squeeze_excite": functools.partial(
         _gate,

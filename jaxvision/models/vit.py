@@ -92,6 +92,13 @@ class ViT(nn.Module):
     registers: number of additional learned tokens without position; they are
       removed after the encoder (Darcet et al. 2024, Vision Transformers Need
       Registers).
+    distillation_token: whether a second token follows the class token, with
+      its own classifier `head_dist` (Touvron et al. 2020, Training
+      data-efficient image transformers). In training, its logits are sown into
+      the collection `distillation`, if it is mutable; the task "distillation"
+      compares them with the teacher. In evaluation, the logits are the log of
+      the mean of the two softmaxes, as in the paper. (The authors' code and
+      timm take the mean of the logits.)
     representation_size: width of a Dense layer with tanh, `pre_logits`, before
       the classifier, as in the pre-training of the paper; None for no layer.
     dropout: dropout rate after the positions, the attention and each Dense
@@ -118,6 +125,7 @@ class ViT(nn.Module):
   pool: str = "token"
   positions: str = "learned"
   registers: ranges.Whole = 0
+  distillation_token: bool = False
   representation_size: ranges.Count | None = None
   dropout: ranges.Probability = 0.0
   drop_path: ranges.Probability = 0.0
@@ -134,7 +142,8 @@ class ViT(nn.Module):
 
     Raises:
       ValueError: the image size is not a multiple of the patch size, the
-        parameters are for another number of tokens, or a name is unknown.
+        parameters are for another number of tokens, a name is unknown, or a
+        distillation token has no class token.
     """
     self._check()
     shared = {
@@ -158,7 +167,7 @@ class ViT(nn.Module):
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     x = self._with_registers(x)
     x = encoder(x, train=train, angles=self._angles(grid))
-    x = x[:, : x.shape[1] - self.registers]
+    x = tokens = x[:, : x.shape[1] - self.registers]
     if self.pool == "map":
       x = MAPHead(**shared)(x, train=train)
     else:
@@ -170,15 +179,34 @@ class ViT(nn.Module):
         size, kernel_init=init, dtype=self.dtype, name="pre_logits"
       )
       x = jnp.tanh(dense(x))
+    logits = self._classifier("head")(x)
+    if not self.distillation_token:
+      return logits
+    taught = self._classifier("head_dist")(tokens[:, 1])
+    if train:
+      self.sow("distillation", "logits", taught)
+      return logits
+    both = jax.nn.log_softmax(jnp.stack([logits, taught]))
+    return jax.nn.logsumexp(both, axis=0) - jnp.log(2)
+
+  def _classifier(self, name: str) -> nn.Dense:
     return nn.Dense(
       self.num_classes,
       kernel_init=nn.initializers.zeros,
       bias_init=nn.initializers.constant(self.head_bias),
       dtype=jnp.float32,
-      name="head",
-    )(x)
+      name=name,
+    )
 
   def _check(self) -> None:
+    if self.distillation_token and (
+      self.pool != "token" or self.representation_size is not None
+    ):
+      raise ValueError(
+        "distillation_token needs a class token and no layer before the "
+        f"classifier, but pool is {self.pool!r} and representation_size is "
+        f"{self.representation_size}; use pool='token' and None"
+      )
     for kind, name, known in (
       ("pool", self.pool, POOLS),
       ("positions", self.positions, positions.KINDS),
@@ -215,17 +243,22 @@ class ViT(nn.Module):
     grid: tuple[int, int],
     encoder: transformer.Encoder,
   ) -> jax.Array:
-    """Adds positions to the patches, and prepends the class token."""
+    """Adds positions to the patches, and prepends the class tokens."""
     if self.positions == "learned_patches":
       x = encoder.add_positions(x)
     if self.positions == "sincos2d":
       table = positions.sincos2d(grid, width=self.width)
       x = x + jnp.asarray(table, x.dtype)[None]
-    if self.pool == "token":
-      token = self.param("cls", nn.initializers.zeros, (1, 1, self.width))
+    for name in reversed(self._class_tokens()):
+      token = self.param(name, nn.initializers.zeros, (1, 1, self.width))
       token = jnp.broadcast_to(token, (x.shape[0], 1, self.width))
       x = jnp.concatenate([token.astype(x.dtype), x], axis=1)
     return encoder.add_positions(x) if self.positions == "learned" else x
+
+  def _class_tokens(self) -> tuple[str, ...]:
+    """The tokens before the patches, by the names of their parameters."""
+    names = ("cls",) if self.pool == "token" else ()
+    return (*names, "dist") if self.distillation_token else names
 
   def _with_registers(self, x: jax.Array) -> jax.Array:
     """Appends the registers to the tokens."""
@@ -242,7 +275,7 @@ class ViT(nn.Module):
     if self.positions != "rotary":
       return None
     angles = positions.rotary(grid, head_size=self.width // self.num_heads)
-    before = 1 if self.pool == "token" else 0
+    before = len(self._class_tokens())
     return np.pad(angles, ((before, self.registers), (0, 0)))
 
 

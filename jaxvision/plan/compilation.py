@@ -29,7 +29,7 @@ class Figures:
     mesh: {axis: size}.
     batch_size: examples of all devices together.
     state: {part: bytes} by shape; the parts are "parameters", "optimizer",
-      "average", "statistics" and "batch".
+      "average", "statistics", "batch", and "constants" such as teachers.
     padding: additional bytes of the arguments in the layout of the device.
     temporaries: bytes of activations, gradients and other temporary arrays. If
       the compiler refused, the memory that it requested, without arguments.
@@ -97,11 +97,11 @@ def measure(
   started = time.monotonic()
   parts = setup.prepare(config, {"train": split.dataset}, devices=devices)
   kind = devices[0].device_kind
-  constants = ()
+  examples = ()
   if config.data.placement == "device":
-    constants = (feed.resident_template(parts),)
-  traced = compilation.trace_step(parts, *constants)
-  state = _state_bytes(parts, constants)
+    examples = (feed.resident_template(parts),)
+  traced = compilation.trace_step(parts, *examples)
+  state = _state_bytes(parts, examples)
   compiled, refused = _compile(traced)
   return Figures(
     mesh=dict(parts.mesh.shape),
@@ -125,14 +125,15 @@ def bytes_on_device(tree: Tree) -> int:
   )
 
 
-def _state_bytes(parts: setup.Parts, constants: Tree) -> dict[str, int]:
+def _state_bytes(parts: setup.Parts, examples: Tree) -> dict[str, int]:
   state = parts.template
   found = {
     "parameters": state.params,
     "optimizer": state.opt_state,
     "average": state.ema,
     "statistics": state.model_state,
-    "batch": constants or parts.batch,
+    "batch": examples or parts.batch,
+    "constants": parts.task.constants,
   }
   return {name: bytes_on_device(tree) for name, tree in found.items()}
 

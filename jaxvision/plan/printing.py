@@ -11,6 +11,7 @@ _STATE = {
   "average": "moving average",
   "statistics": "batch statistics",
   "batch": "batch",
+  "constants": "teachers, other constants",
 }
 _WIDTH = 36  # width of the column of names
 

@@ -9,7 +9,9 @@ NOTHING = "\N{EN DASH}"
 
 # Metrics that are fractions of the examples; they are shown as percentages. The
 # metrics of a probe start with its name, as in "fewshot/5shot_top1".
-_SHARES = re.compile(r"(^|.*[/_])(top|precision|recall|f1|calibration)")
+_SHARES = re.compile(
+  r"(^|.*[/_])(top|precision|recall|f1|calibration|agreement)"
+)
 
 
 def percent(value: float | None) -> str:

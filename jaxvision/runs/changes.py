@@ -31,6 +31,8 @@ FREE = (
   "evaluate",
   "log",
   "mesh",
+  # The digests of the teachers decide.
+  "task.teachers",
   "train.remat",
 )
 # Keys that an extension changes.

@@ -11,14 +11,18 @@ from jaxvision import lookup
 from jaxvision.tasks import (
   adversarial,
   classification,
+  distillation,
   multilabel,
   regression,
+  teachers,
 )
 from jaxvision.tasks.contract import Components, Task
+from jaxvision.tasks.teachers import Teacher
 
 TASKS: Mapping[str, Callable[..., Task]] = {
   "adversarial": adversarial.make,
   "classification": classification.make,
+  "distillation": distillation.make,
   "multilabel": multilabel.make,
   "regression": regression.make,
 }
@@ -27,10 +31,12 @@ __all__ = [
   "TASKS",
   "Components",
   "Task",
+  "Teacher",
   "adversarial",
   "classification",
   "contract",
   "create",
+  "teachers",
 ]
 
 

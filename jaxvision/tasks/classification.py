@@ -13,18 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from jaxvision import data, metrics
+from jaxvision import data
 from jaxvision.metrics import classification
 from jaxvision.tasks import supervised
-from jaxvision.tasks.contract import (
-  Artifacts,
-  Batch,
-  Components,
-  Task,
-  TaskLoss,
-)
-
-Tree = Any
+from jaxvision.tasks.contract import Components, Task, TaskLoss
 
 
 def make(components: Components, *, real_bit: bool = False) -> Task:
@@ -42,7 +34,7 @@ def make(components: Components, *, real_bit: bool = False) -> Task:
   for name in arguments:
     _check_argument(components.model, name)
   num_classes = components.model.num_classes
-  names = _measured(num_classes)
+  names = supervised.class_metrics(num_classes)
 
   def targets(label: jax.Array) -> jax.Array:
     return jax.nn.one_hot(label, num_classes)
@@ -66,9 +58,9 @@ def make(components: Components, *, real_bit: bool = False) -> Task:
     best=dict.fromkeys([n for n in names if n != "calibration_error"], 1),
     untrained=lambda: _untrained(components.loss, num_classes),
     answer=lambda logits: jax.nn.softmax(logits.astype(jnp.float32)),
-    rank=_rank,
+    rank=supervised.rank_mistakes,
     predictions=supervised.most_probable,
-    artifacts=_artifacts,
+    artifacts=supervised.show_mistakes,
   )
 
 
@@ -101,47 +93,7 @@ def _check_argument(model: nn.Module, name: str) -> None:
     )
 
 
-def _measured(num_classes: int) -> list[str]:
-  """The names of the metrics of an evaluation, without the loss."""
-  logits = jax.ShapeDtypeStruct((1, num_classes), np.float32)
-  mask = jax.ShapeDtypeStruct((1,), np.float32)
-  shapes = jax.eval_shape(classification.sums, logits, logits, mask)
-  ones = jax.tree.map(lambda each: np.ones(each.shape, int), shapes)
-  return list(classification.finish(ones))
-
-
 def _untrained(loss, num_classes: int) -> float:
   """The loss at zero logits: log C for softmax, C - 1 for hinge."""
   losses = loss(jnp.zeros((1, num_classes)), jnp.eye(1, num_classes))
   return float(losses[0])
-
-
-def _rank(logits: np.ndarray, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-  """The confidence of wrong predictions, and the predicted classes."""
-  finite = np.where(np.isfinite(logits), logits, -np.inf)
-  predictions = finite.argmax(-1)
-  with np.errstate(invalid="ignore"):  # an infinite logit gives NaN
-    shifted = np.exp(logits - logits.max(-1, keepdims=True))
-    confidences = shifted.max(-1) / shifted.sum(-1)
-  wrong = predictions != batch["label"]
-  return np.where(wrong, confidences, np.nan), predictions
-
-
-def _artifacts(
-  evaluation: metrics.Evaluation,
-  class_names: Sequence[str],
-  ids: Sequence[str],
-) -> Artifacts:
-  """The confusion matrix and the most confident mistakes."""
-  del class_names
-  wrong = evaluation.examples
-  return Artifacts(
-    arrays={
-      "confusion": evaluation.sums["confusion"],
-      "mistake_images": np.asarray([e.image for e in wrong], np.uint8),
-      "mistake_labels": np.asarray([e.label for e in wrong], np.int64),
-      "mistake_predictions": np.asarray([e.answer for e in wrong], np.int64),
-      "mistake_confidences": np.asarray([e.score for e in wrong], np.float32),
-      "mistake_ids": np.asarray(ids, np.str_),
-    }
-  )

@@ -15,13 +15,15 @@ import numpy as np
 
 from jaxvision import data, metrics
 from jaxvision.optimizers import freezing
+from jaxvision.tasks.teachers import Teacher
 
 Tree = Any
 Batch = Mapping[str, jax.Array]
-# (params, model_state, batch, key) -> (scalar, (model_state, sums))
-TaskLoss = Callable[[Tree, Tree, Batch, jax.Array], tuple[jax.Array, Tree]]
-# (variables, batch) -> (sums, outputs (b, ...))
-Evaluate = Callable[[Tree, Batch], tuple[Tree, jax.Array]]
+# (params, model_state, batch, key, *constants)
+# -> (scalar, (model_state, sums))
+TaskLoss = Callable[..., tuple[jax.Array, Tree]]
+# (variables, batch, *constants) -> (sums, outputs (b, ...))
+Evaluate = Callable[..., tuple[Tree, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +41,10 @@ class Components:
     learning_rate_rules: None freezes parameters, see
       `jaxvision.optimizers.freezing`.
     device_transform: (key, batch) -> batch, after normalisation.
+    labels: the kind of the labels, as data.labels of a config.
+    teachers: the networks to learn from; () without them.
+    stored_teachers: number of teachers whose logits are in the batches, in the
+      field "teacher_logits" (teachers, k) float32, instead of `teachers`.
   """
 
   model: nn.Module
@@ -50,6 +56,14 @@ class Components:
   penalty: Callable[[Tree], jax.Array] = lambda _: 0.0
   learning_rate_rules: freezing.Rules = ((".*", 1.0),)
   device_transform: Callable[[jax.Array, Batch], Batch] = lambda _, batch: batch
+  labels: str = "classes"
+  teachers: Sequence[Teacher] = ()
+  stored_teachers: int = 0
+
+  @property
+  def teacher_count(self) -> int:
+    """The number of teachers, running or stored."""
+    return self.stored_teachers or len(self.teachers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +103,11 @@ class Task:
       the report except the curves.
     encode: name -> text -> array of the shape and type in `batch`, of each
       field that is text.
+    unlabelled: whether the task can learn from images without labels, whose
+      label is -1.
+    constants: further arguments of `loss` and `evaluate`: trees of arrays that
+      the training does not change, such as the variables of teachers. They are
+      arguments of the compiled programs. They are not part of a checkpoint.
     turns: the parts of the parameters that a step updates in turns, by the
       first name of their paths, and the number of updates of each, as in
       (("critic", 5), ("generator", 1)). Each update has its own share of the
@@ -120,6 +139,8 @@ class Task:
   encode: Mapping[str, Callable[[str], np.ndarray]] = dataclasses.field(
     default_factory=dict
   )
+  unlabelled: bool = False
+  constants: tuple[Tree, ...] = ()
   turns: Sequence[tuple[str, int]] = ()
   pages: Callable[[Tree, Sequence[metrics.Example]], Sequence[Any]] | None = (
     None

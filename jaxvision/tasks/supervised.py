@@ -11,9 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision import data
+from jaxvision import data, metrics
+from jaxvision.metrics import classification
 from jaxvision.optimizers import freezing
-from jaxvision.tasks.contract import Batch, Components, Evaluate, TaskLoss
+from jaxvision.tasks.contract import (
+  Artifacts,
+  Batch,
+  Components,
+  Evaluate,
+  TaskLoss,
+)
 
 Tree = Any
 # label (b, ...) -> targets (b, k) float32
@@ -69,7 +76,7 @@ def make_inputs(
 
   def inputs(batch: Batch, key: jax.Array) -> tuple[Batch, Batch]:
     transform_key, _ = jax.random.split(key)
-    given = _with_targets(batch, components, targets)
+    given = with_targets(batch, components, targets)
     given |= {name: batch[name] for name in arguments}
     return given, components.device_transform(transform_key, given)
 
@@ -88,34 +95,68 @@ def make_loss(
   before the transform on the device. `arguments` are fields of the batch that
   the model takes by name in training.
   """
-  model = components.model
   inputs = make_inputs(components, targets, arguments)
 
   def task_loss(params, model_state, batch, key):
     given, batch = inputs(batch, key)
-    _, dropout_key = jax.random.split(key)
-    is_frozen = freezing.frozen(params, components.learning_rate_rules)
-    params = freezing.stop_gradients(params, is_frozen)
-    with freezing.keep_statistics(model, is_frozen):
-      outputs, model_state = model.apply(
-        {"params": params, **model_state},
-        batch["image"],
-        train=True,
-        mutable=[*model_state, "auxiliary"],
-        rngs={"dropout": dropout_key},
-        **{name: batch[name] for name in arguments},
-      )
-    model_state = dict(model_state)
-    auxiliary = model_state.pop("auxiliary", {})
+    outputs, model_state, sown = apply_in_training(
+      components,
+      params,
+      model_state,
+      batch["image"],
+      key,
+      **{name: batch[name] for name in arguments},
+    )
     sums = training_sums(outputs, given["targets"], given["mask"])
     sums["loss"] = _loss_sum(components, outputs, batch)
     minimised = sums["loss"] + components.auxiliary_weight * sum(
-      _loss_sum(components, each, batch) for each in jax.tree.leaves(auxiliary)
+      _loss_sum(components, each, batch) for each in sown["auxiliary"]
     )
     mean_loss = minimised / jnp.maximum(sums["count"], 1)
     return mean_loss + components.penalty(params), (model_state, sums)
 
   return task_loss
+
+
+def apply_in_training(
+  components: Components,
+  params: Tree,
+  model_state: Tree,
+  images: jax.Array,
+  key: jax.Array,
+  *,
+  collections: Sequence[str] = ("auxiliary",),
+  **arguments: jax.Array,
+) -> tuple[jax.Array, Tree, dict[str, list[jax.Array]]]:
+  """Applies the model in training, without a gradient of frozen parameters.
+
+  Args:
+    components: of the task.
+    params, model_state: of the model.
+    images: (b, h, w, c), normalised.
+    key: of the step.
+    collections: in which the model may sow further logits.
+    **arguments: further arguments of the model.
+
+  Returns:
+    The outputs, the new model_state, and the logits that the model has sown
+    into each collection.
+  """
+  _, dropout_key = jax.random.split(key)
+  is_frozen = freezing.frozen(params, components.learning_rate_rules)
+  params = freezing.stop_gradients(params, is_frozen)
+  with freezing.keep_statistics(components.model, is_frozen):
+    outputs, state = components.model.apply(
+      {"params": params, **model_state},
+      images,
+      train=True,
+      mutable=[*model_state, *collections],
+      rngs={"dropout": dropout_key},
+      **arguments,
+    )
+  state = dict(state)
+  sown = {name: jax.tree.leaves(state.pop(name, {})) for name in collections}
+  return outputs, state, sown
 
 
 def make_evaluate(
@@ -124,7 +165,7 @@ def make_evaluate(
   """(variables, batch) -> (sums of all metrics, outputs (b, k))."""
 
   def evaluate(variables: Tree, batch: Batch) -> tuple[Tree, jax.Array]:
-    batch = _with_targets(batch, components, targets)
+    batch = with_targets(batch, components, targets)
     outputs = components.model.apply(variables, batch["image"], train=False)
     sums = sums_of(outputs, batch["targets"], batch["mask"])
     sums["loss"] = _loss_sum(components, outputs, batch)
@@ -133,9 +174,52 @@ def make_evaluate(
   return evaluate
 
 
-def _with_targets(
+def class_metrics(num_classes: int) -> list[str]:
+  """The names of the metrics of classifiers, without the loss."""
+  logits = jax.ShapeDtypeStruct((1, num_classes), np.float32)
+  mask = jax.ShapeDtypeStruct((1,), np.float32)
+  shapes = jax.eval_shape(classification.sums, logits, logits, mask)
+  ones = jax.tree.map(lambda each: np.ones(each.shape, int), shapes)
+  return list(classification.finish(ones))
+
+
+def rank_mistakes(
+  logits: np.ndarray, batch: Batch
+) -> tuple[np.ndarray, np.ndarray]:
+  """The confidence of wrong predictions, and the predicted classes."""
+  finite = np.where(np.isfinite(logits), logits, -np.inf)
+  predictions = finite.argmax(-1)
+  with np.errstate(invalid="ignore"):  # an infinite logit gives NaN
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    confidences = shifted.max(-1) / shifted.sum(-1)
+  wrong = predictions != batch["label"]
+  return np.where(wrong, confidences, np.nan), predictions
+
+
+def show_mistakes(
+  evaluation: metrics.Evaluation,
+  class_names: Sequence[str],
+  ids: Sequence[str],
+) -> Artifacts:
+  """The confusion matrix and the most confident mistakes."""
+  del class_names
+  wrong = evaluation.examples
+  return Artifacts(
+    arrays={
+      "confusion": evaluation.sums["confusion"],
+      "mistake_images": np.asarray([e.image for e in wrong], np.uint8),
+      "mistake_labels": np.asarray([e.label for e in wrong], np.int64),
+      "mistake_predictions": np.asarray([e.answer for e in wrong], np.int64),
+      "mistake_confidences": np.asarray([e.score for e in wrong], np.float32),
+      "mistake_ids": np.asarray(ids, np.str_),
+    }
+  )
+
+
+def with_targets(
   batch: Batch, components: Components, targets: Targets
 ) -> Batch:
+  """{image (b, h, w, c) float32 normalised, targets (b, k), mask (b,)}."""
   return {
     "image": data.normalize(batch["image"], components.normalization),
     "targets": targets(batch["label"]),
@@ -147,5 +231,10 @@ def _loss_sum(
   components: Components, outputs: jax.Array, batch: Batch
 ) -> jax.Array:
   losses = components.loss(outputs.astype(jnp.float32), batch["targets"])
+  return masked_sum(losses, batch["mask"])
+
+
+def masked_sum(losses: jax.Array, mask: jax.Array) -> jax.Array:
+  """The sum of losses (b,) over the examples with mask 1."""
   # `where` instead of a product: a masked example may give NaN.
-  return jnp.sum(jnp.where(batch["mask"] > 0, losses, 0.0))
+  return jnp.sum(jnp.where(mask > 0, losses, 0.0))

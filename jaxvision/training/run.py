@@ -18,7 +18,13 @@ from jaxvision.runs import workdir as workdirs
 from jaxvision.training import setup
 from jaxvision.training.fit import Run, fit, without_state
 from jaxvision.training.loop import evaluators, results
-from jaxvision.training.setup import claim, data_record, extension, sanity
+from jaxvision.training.setup import (
+  claim,
+  data_record,
+  extension,
+  sanity,
+  teachers,
+)
 from jaxvision.xla import cache
 
 
@@ -96,6 +102,7 @@ def train(
     )
     if not result:
       data_record.check(folder, run.opened, changed=data_changed)
+      teachers.check_record(folder, run.parts.taught.digests)
       result = fit(run, folder, profile, watch)
   if run.overfit:
     learnt = run.parts.task.learnt

@@ -25,7 +25,7 @@ def plan(
   file: Opened,
   template: Mapping[str, jax.ShapeDtypeStruct],
   *,
-  head: str | None,
+  head: tuple[str, ...],
   ignore: Sequence[str],
 ) -> dict[str, Place]:
   """Returns {leaf: place} for the leaves that the file fills.
@@ -33,7 +33,7 @@ def plan(
   Args:
     file: the open file.
     template: {path: shape} of the model's leaves.
-    head: path prefix of a new classifier; None to use that of the file.
+    head: path prefixes of new classifiers; () to use those of the file.
     ignore: as for `load`.
 
   Raises:
@@ -48,7 +48,7 @@ def plan(
   used = {place.key for place in places.values()}
   planned, problems = {}, []
   for leaf, place in places.items():
-    if head and leaf.startswith(head):
+    if leaf.startswith(head):
       continue
     if why := _misfit(file, place, leaf, template):
       problems.append((leaf, place, why))

@@ -138,7 +138,7 @@ def _load_file(
   size = opened.image_size(file, name, model, wanted=image_size)
   image_shape = (*size, channels or opened.channels(file) or _RGB)
   template = _template(file, model, image_shape)
-  head = f"params/{file.found.layout.head}/" if num_classes else None
+  head = _heads(file) if num_classes else ()
   plan = filling.plan(file, template, head=head, ignore=ignore)
   grids = None
   if opened.POSITIONS in plan:
@@ -158,9 +158,7 @@ def _load_file(
     if leaf in plan and not uses[key]:
       file.file.forget(file.found.names[key])
   missing = [
-    leaf
-    for leaf in template
-    if leaf not in plan and not (head and leaf.startswith(head))
+    leaf for leaf in template if leaf not in plan and not leaf.startswith(head)
   ]
   if missing:
     filled |= placement.draw(model, missing, image_shape, sharding)
@@ -182,6 +180,12 @@ def _template(
       f"{file.source} states invalid options {stated} of its model ({error}): "
       "fetch the file again"
     ) from error
+
+
+def _heads(file: Opened) -> tuple[str, ...]:
+  """The path prefixes of the classifiers, with that of a distillation token."""
+  head = f"params/{file.found.layout.head}"
+  return f"{head}/", f"{head}_dist/"
 
 
 def _classes(file: Opened, wanted: int | None) -> int:

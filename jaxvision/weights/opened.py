@@ -261,7 +261,8 @@ def _patches(opened: Opened, name: str, model: nn.Module) -> int:
   """Returns the number of patches of the arrays; 0 if it is not fixed."""
   if name.startswith("vit_") and model.positions.startswith("learned"):
     table = _array(opened, POSITIONS)
-    before = int(model.pool == "token" and model.positions == "learned")
+    tokens = int(model.pool == "token") + int(model.distillation_token)
+    before = tokens if model.positions == "learned" else 0
     if table is None or len(table.shape) < 2:
       raise ValueError(f"{opened.source} has no learned positions")
     return table.shape[-2] - before

@@ -13,11 +13,11 @@ import pytest
 import tiny_runs
 
 from jaxvision import config as configs
-from jaxvision import data, models, parallel, trees
+from jaxvision import data, models, parallel, tasks, trees, variables
 from jaxvision.config import durations
 from jaxvision.configs import default
 from jaxvision.training import setup
-from jaxvision.training.setup import sanity
+from jaxvision.training.setup import sanity, teaching
 from jaxvision.training.step import make_train_step
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -28,13 +28,17 @@ RECIPES = {
   "bit_pretrain_i21k.py": ("", ":paper"),
   "bit_transfer.py": ("", ":50000,32x32", ":1281167,375x500,paper"),
   "dagan.py": ("", ":mnist"),
+  "distill_bit_r50.py": (
+    *("", ":oxford_flowers102,fast", ":oxford_iiit_pet", ":food101,long"),
+    ":sun397,fast",
+  ),
   "digits.py": ("", ":linear", ":mlp", ":resnet", ":vit"),
   "efficientnet_b0_i1k.py": ("",),
   "folder.py": ("", ":path/to/images"),
   "mixer_b16_i1k.py": ("",),
   "mnist.py": ("", ":linear", ":mlp", ":maxout", ":convnet", ":resnet", ":vit"),
   "nasnet_a_mobile_i1k.py": ("",),
-  "resnet50_i1k.py": ("", ":tricks"),
+  "resnet50_i1k.py": ("", ":tricks", ":tricks_alone"),
   "shufflenet_v2_i1k.py": ("", ":x0_5", ":x1_5", ":x2_0"),
   "vgg16_i1k.py": ("", ":bn"),
   "vit_s16_i1k.py": ("",),
@@ -69,6 +73,7 @@ TRAINED = {
   },
   "dagan.py:mnist": {"generator_sizes": (4,), "critic_sizes": (4,)},
   "digits.py": {"blocks": (1,), "features": 8},
+  "distill_bit_r50.py": SMALL_BIT,
   "efficientnet_b0_i1k.py": {
     "width": 0.25,
     "stages": ((1, 3, 1, 1, 16), (1, 5, 2, 6, 32)),
@@ -96,6 +101,7 @@ TRAINED = {
   },
   "resnet50_i1k.py": {"blocks": (1,), "features": 8, "stem": "small"},
   "resnet50_i1k.py:tricks": {"blocks": (1,), "features": 8},
+  "resnet50_i1k.py:tricks_alone": {"blocks": (1,), "features": 8},
   "shufflenet_v2_i1k.py": {
     "features": (28,),
     "head_features": 32,
@@ -148,6 +154,9 @@ SLOW = {
   "configs/bit_pretrain_i1k.py:paper",
   "configs/bit_pretrain_i21k.py:paper",
   "configs/bit_transfer.py:50000,32x32",
+  "configs/distill_bit_r50.py:oxford_iiit_pet",
+  "configs/distill_bit_r50.py:food101,long",
+  "configs/distill_bit_r50.py:sun397,fast",
   "configs/nasnet_a_mobile_i1k.py",
   "configs/shufflenet_v2_i1k.py:x0_5",
   "configs/shufflenet_v2_i1k.py:x1_5",
@@ -173,7 +182,12 @@ def test_a_recipe_can_be_run(recipe, monkeypatch):
   schedule = setup.make_schedule(config, steps)
   mesh = parallel.make_mesh()
   shape = _image_shape(config)
-  task = tiny_runs.make_task(config, model, shape)
+  task = tiny_runs.make_task(
+    config,
+    model,
+    shape,
+    taught=_taught(config, model, make=variables.variable_shapes),
+  )
   task = setup.surround(config, task, model, None)
   _, _, template = setup.state_functions(
     config, model, task, schedule, shape, mesh
@@ -184,10 +198,27 @@ def test_a_recipe_can_be_run(recipe, monkeypatch):
     template.model_state,
     setup.batch_template(task, config.train.batch_size, mesh),
     jax.eval_shape(jax.random.key, 0),
+    *task.constants,
   )
   assert loss.shape == ()
   assert 0 < steps.evaluate <= steps.total
   assert float(schedule(steps.total)) <= config.optimizer.learning_rate
+
+
+def _taught(config, model, *, make=variables.draw):
+  """A teacher of the student's architecture, with random weights or shapes."""
+  if not config.task.teachers:
+    return teaching.UNTAUGHT
+  side = config.task.teacher_image_size or 16
+  shape = (side, side, config.data.channels)
+  teacher = tasks.Teacher(
+    name="teacher",
+    model=model,
+    variables=make(model, image_shape=shape),
+    normalization=data.Normalization((0.5,), (0.5,)),
+    image_size=shape[:2],
+  )
+  return teaching.Taught((teacher,))
 
 
 def _image_shape(config):
@@ -225,7 +256,9 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
   size = config.train.batch_size
   steps = durations.convert(config, num_examples=split.num_examples)
   model = setup.make_model(config, 3, total_steps=steps.total)
-  task = tiny_runs.make_task(config, model, batches.image_shape)
+  task = tiny_runs.make_task(
+    config, model, batches.image_shape, taught=_taught(config, model)
+  )
   batches = batches.with_fields(task.batch, task.encode)
   task = setup.surround(config, task, model, None)
   optimizer, init, _ = setup.state_functions(
@@ -247,7 +280,7 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
   )
   first = state = init()
   for i in range(2):
-    state, sums = step(state, batches.at(i))
+    state, sums = step(state, batches.at(i), *task.constants)
     assert int(sums["count"]) == size
     assert np.isfinite(sums["loss"])
   assert int(state.step) == 2
@@ -270,7 +303,9 @@ def test_a_recipe_memorises_a_few_examples(recipe, tmp_path, monkeypatch):
     recipe, tmp_path, **_read(recipe, "schedule.warmup", "train.duration")
   )
   few, splits = sanity.overfit(config, setup.open_splits(config), 8)
-  parts = setup.prepare(few, splits)
+  model = setup.make_model(few, 3)
+  taught = _taught(few, model)
+  parts = setup.prepare(few, splits, taught=taught)
   assert parts.steps.total == 500
   chance = {
     field.name: getattr(parts.model, field.name)
@@ -310,6 +345,7 @@ def _small_config(recipe, folder, **overrides):
       "data.validation": "",
       "data.test": "",
       "data.train_transforms": (),
+      "task.teacher_image_size": 0,
       # A step of DAGAN has six updates.
       "train.batch_size": 18 if recipe.startswith("dagan") else 16,
       "train.duration": "20 steps",
@@ -318,6 +354,15 @@ def _small_config(recipe, folder, **overrides):
       **overrides,
     },
   )
+
+
+def test_the_decay_of_a_distillation_is_that_of_the_authors():
+  """Their decay is not multiplied by the learning rate."""
+  for argument, decay in (("", 3e-4), (":oxford_iiit_pet,fast", 1e-3)):
+    config = configs.load(f"{ROOT}/configs/distill_bit_r50.py{argument}")
+    optimizer = config.optimizer
+    found = optimizer.learning_rate * optimizer.weight_decay
+    assert found == pytest.approx(decay)
 
 
 def test_the_defaults_are_locked():

@@ -18,31 +18,17 @@ def test_old_and_new_digits_are_apart(study):
   assert set(old_labels) == set(new_labels) == set(range(5))
   (pool, labels), (test, _) = study.hold_out(new, new_labels)
   assert len(pool) + len(test) == len(new)
-  rows = study.draw(labels, shots=5, seed=0)
+  rows = study.draw(labels, number=5, seed=0)
   assert np.bincount(labels[rows]).tolist() == [5] * 5
   # The examples of fewer shots are among those of more.
-  assert set(study.draw(labels, shots=1, seed=0)) <= set(rows)
-  assert len(study.draw(labels, shots=0, seed=0)) == len(labels)
+  assert set(study.draw(labels, number=1, seed=0)) <= set(rows)
+  assert len(study.draw(labels, number=0, seed=0)) == len(labels)
   images, turns = study.turned(pool[:7], labels[:7])
   assert images.shape == (28, 8, 8, 1)
   assert (turns - np.tile(labels[:7], 4)).tolist() == [
     5 * turn for turn in range(4) for _ in range(7)
   ]
   np.testing.assert_array_equal(images[7], np.rot90(pool[0]))
-
-
-def test_summary_is_of_the_seeds(study):
-  results = [
-    {shots: {"transfer": accuracy} for shots in study.SHOTS}
-    for accuracy in (0.9, 0.8, 0.7)
-  ]
-  way, shots, mean, half = next(study.summarize(results))
-  assert (way, shots) == ("transfer", 1)
-  assert mean == pytest.approx(0.8)
-  # Student's t of 2 degrees of freedom times the standard error 0.1 / sqrt(3).
-  assert half == pytest.approx(4.303 * 0.1 / 3**0.5, rel=1e-3)
-  assert "| transfer | 80.0% ± 24.8 |" in study.table(results)
-  assert "| lda, pixels | - |" in study.table(results)
 
 
 @pytest.mark.slow

@@ -70,8 +70,14 @@ def _numpy_gelu(x):
 
 def _numpy_vit(image, p, *, patch_size):
   """The logits of one image (h, w, c)."""
+  token = _numpy_tokens(image, p, patch_size=patch_size)[0]
+  return token @ p["head"]["kernel"] + p["head"]["bias"]
+
+
+def _numpy_tokens(image, p, *, patch_size, before=("cls",)):
+  """The tokens after the encoder, (n, width)."""
   h, w, _ = image.shape
-  tokens = [p["cls"][0, 0]]
+  tokens = [p[name][0, 0] for name in before]
   for i in range(0, h, patch_size):
     for j in range(0, w, patch_size):
       patch = image[i : i + patch_size, j : j + patch_size]
@@ -86,8 +92,7 @@ def _numpy_vit(image, p, *, patch_size):
   first, second = block["MlpBlock_0"]["Dense_0"], block["MlpBlock_0"]["Dense_1"]
   y = _numpy_gelu(y @ first["kernel"] + first["bias"])
   x = x + y @ second["kernel"] + second["bias"]
-  token = _numpy_norm(x, encoder["encoder_norm"])[0]
-  return token @ p["head"]["kernel"] + p["head"]["bias"]
+  return _numpy_norm(x, encoder["encoder_norm"])
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
@@ -104,6 +109,36 @@ def test_equals_the_slow_version(scale):
   np.testing.assert_allclose(
     _logits(model, {"params": params}, images), expected, rtol=1e-4, atol=1e-4
   )
+
+
+def test_a_distillation_token_has_its_own_classifier():
+  """In training they are apart; in evaluation the softmaxes are averaged."""
+  model = _create(distillation_token=True)
+  params = _variables(model)["params"]
+  images = _images(2, 8, 12, 2)
+  logits, sown = jax.jit(
+    functools.partial(model.apply, train=True, mutable=["distillation"])
+  )({"params": params}, images)
+  (taught,) = sown["distillation"]["logits"]
+  precise = jax.tree.map(np.float64, params)
+  for i, image in enumerate(np.float64(images)):
+    tokens = _numpy_tokens(image, precise, patch_size=4, before=("cls", "dist"))
+    for token, head, found in (
+      (tokens[0], "head", logits[i]),
+      (tokens[1], "head_dist", taught[i]),
+    ):
+      expected = token @ precise[head]["kernel"] + precise[head]["bias"]
+      np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+  both = _logits(model, {"params": params}, images)
+  mean = (jax.nn.softmax(logits) + jax.nn.softmax(taught)) / 2
+  np.testing.assert_allclose(jax.nn.softmax(both), mean, rtol=1e-5, atol=1e-7)
+
+
+def test_a_distillation_token_needs_a_class_token():
+  for options in ({"pool": "mean"}, {"representation_size": 8}):
+    model = _create(distillation_token=True, **options)
+    with pytest.raises(ValueError, match="needs a class token"):
+      variable_shapes(model, image_shape=(8, 8, 2))
 
 
 def test_patch_embedding_is_a_strided_convolution():

@@ -85,6 +85,23 @@ def _timm(name, **options):
   return torch_side.import_timm().create_model(name, num_classes=10, **options)
 
 
+def _distilled(name, **options):
+  """A network with a distillation token, which averages the softmaxes.
+
+  timm averages the logits.
+  """
+  import torch
+
+  module = _timm(name, **options)
+
+  def forward_head(x, pre_logits=False):
+    both = module.head(x[:, 0]), module.head_dist(x[:, 1])
+    return torch.stack(both).softmax(-1).mean(0).log()
+
+  module.forward_head = forward_head
+  return module
+
+
 def _cifar(name, **options):
   """A ResNet of timm with the usual stem for small images."""
   import torch
@@ -186,6 +203,20 @@ _SAFETENSORS = {
     "vit_ti16",
     (64, 256),
     {"image_size": (64, 256)},
+  ),
+  "vit_ti16, timm, distilled": (
+    _distilled,
+    "deit_tiny_distilled_patch16_224",
+    "vit_ti16",
+    224,
+    {},
+  ),
+  "vit_ti16, timm, distilled, 64 px": (
+    functools.partial(_distilled, img_size=64),
+    "deit_tiny_distilled_patch16_224",
+    "vit_ti16",
+    64,
+    {},
   ),
   "resnet18, timm, small stem": (_cifar, "resnet18", "resnet18", 32, {}),
   "vit_r_ti16, timm": (_timm, "vit_tiny_r_s16_p8_224", "vit_r_ti16", 224, {}),

@@ -9,6 +9,7 @@ from parity.case import CLASSES, Case, Count
 _ATTENTION = "MultiHeadDotProductAttention_0"
 _RULES = (
   (r"^cls_token$", "cls"),
+  (r"^dist_token$", "dist"),
   (r"^reg_token$", "registers"),
   (r"^pos_embed$", "Transformer/posembed_input/pos_embedding"),
   (r"^patch_embed\.backbone\.(stem\.)?(conv|norm)\b", r"\2_root"),
@@ -82,6 +83,33 @@ def _vit(**options):
   return timm.models.VisionTransformer(
     **{"patch_size": 16, "embed_dim": 192, "num_heads": 3, **options}
   )
+
+
+def _distilled_logits(variables, images, *, build):
+  """The log of the mean softmax of timm's two classifiers, as in the paper."""
+  import torch
+
+  from parity import torch_side
+
+  timm = torch_side.import_timm()
+  module = build(
+    img_size=images.shape[1],
+    num_classes=CLASSES,
+    patch_size=16,
+    embed_dim=192,
+    num_heads=3,
+    make=timm.models.deit.VisionTransformerDistilled,
+  )
+  fused = {"params": _fused(variables["params"])}
+  torch_side.fill(module, fused, rules=_RULES)
+  with torch.no_grad():
+    x = module.forward_features(torch.tensor(images.transpose(0, 3, 1, 2)))
+    both = module.head(x[:, 0]), module.head_dist(x[:, 1])
+    return torch.stack(both).softmax(-1).mean(0).log().numpy()
+
+
+def _distilled(*, make, **options):
+  return make(**options)
 
 
 def _rotary(**options):
@@ -189,6 +217,12 @@ CASES = {
     ours={"positions": "learned_patches", "registers": 4},
     no_embed_class=True,
     reg_tokens=4,
+  ),
+  "vit_ti16_distilled": _case(
+    48,
+    build=_distilled,
+    logits=_distilled_logits,
+    ours={"distillation_token": True},
   ),
   "vit_ti16_without_positions": _case(
     48, ours={"positions": "none"}, pos_embed="none"

@@ -9,6 +9,7 @@ import jax
 import pytest
 import tiny_runs
 
+from jaxvision import training, weights
 from jaxvision.plan import compilation, placeholder_data, topology
 
 _EVERY = (("(.*/)?bias", "replicate"), (".*", "fsdp(min_size=1)"))
@@ -56,6 +57,30 @@ def test_the_size_of_the_state_follows_from_the_shapes(folder):
   # Two moments, and one or two step counters.
   assert 0 <= figures.state["optimizer"] - 2 * 2 * count <= 16
   assert figures.state["batch"] == 16 // 8 * (16 + 4 + 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stored", [False, True])
+def test_teachers_count_without_being_loaded(
+  folder, tmp_path, monkeypatch, stored
+):
+  recipe = str(folder / "recipe.py")
+  tiny_runs.load_config(folder)
+  training.train(
+    recipe, workdir=tmp_path / "teacher", overrides={"ema.decay": 0}
+  )
+  monkeypatch.setattr(weights, "load", None)
+  figures = _measure(
+    folder,
+    task__name="distillation",
+    task__teachers=(str(tmp_path / "teacher"),),
+    task__teacher_logits=str(tmp_path / "logits") if stored else "",
+  )
+  size = 4 * (16 * 8 + 8 + 8 * 3 + 3)
+  logits = 2 * 3 * 4 if stored else 0
+  assert figures.state["constants"] == (0 if stored else size)
+  assert figures.state["batch"] == 16 // 8 * (16 + 4 + 4) + logits
+  assert not (tmp_path / "logits").exists()
 
 
 @pytest.mark.parametrize("devices", [2, 4, 8])

@@ -97,5 +97,6 @@ def test_numbers_of_an_npz_file_are_checked(tmp_path):
 def test_a_task_of_numbers_states_their_shape(config):
   split = setup.open_splits(config)["train"]
   batches = setup.make_batches(config, split, train=True)
-  with pytest.raises(ValueError, match=r"'generated' is a number.*float32"):
-    batches.with_fields({"generated": ((2,), np.float32)})
+  wrong = batches.with_fields({"generated": ((2,), np.float32)})
+  with pytest.raises(ValueError, match=r"the generated has the shape \[\]"):
+    wrong.at(0)

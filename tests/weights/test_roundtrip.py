@@ -28,6 +28,26 @@ CASES = {
 }
 
 
+def test_a_distillation_token_is_in_files_of_timm(tmp_path):
+  options = {**_VIT, "distillation_token": True, "activation": "gelu_erf"}
+  model = models.create("vit_ti16", num_classes=5, **options)
+  variables = random_variables(model, 32)
+  path = tmp_path / "weights.safetensors"
+  weights.save(path, "vit_ti16", variables, layout="timm")
+  loaded, again = weights.load(path, "vit_ti16", image_size=32, **_VIT)
+  assert loaded.distillation_token and loaded.positions == "learned"
+  for leaf, array in trees.flatten(variables).items():
+    np.testing.assert_array_equal(trees.flatten(again)[leaf], array)
+  other, fresh = weights.load(
+    path, "vit_ti16", image_size=48, num_classes=7, **_VIT
+  )
+  for head in ("head", "head_dist"):
+    assert not fresh["params"][head]["kernel"].any()
+  images = jnp.zeros((1, 48, 48, 3))
+  logits = jax.eval_shape(lambda: other.apply(fresh, images, train=False))
+  assert logits.shape == (1, 7)
+
+
 @pytest.mark.matrix(every=17)
 @pytest.mark.parametrize(
   "name, layout",

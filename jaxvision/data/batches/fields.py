@@ -2,9 +2,9 @@
 
 A mask of a data set, such as "segmentation_mask", becomes (b, h, w, 1) uint8,
 moved with its image by the host transforms. A text, such as "caption", becomes
-what the task's function makes of it, such as (b, length) int32. A number, such
-as "generated", becomes (b,) float32. The field "partner" is not one of the
-data: see pairing.py.
+what the task's function makes of it, such as (b, length) int32. An array, such
+as "teacher_logits", is used as it is; of shape () it is a number, such as
+"generated". The field "partner" is not one of the data: see pairing.py.
 """
 
 import dataclasses
@@ -32,11 +32,11 @@ class Asked:
 
   Attributes:
     name: of the field.
-    kind: "mask", "text" or "number".
+    kind: "mask", "text" or "array".
     read: see `dataset.Field`.
     shape: of one example; of a mask it follows from the image.
     dtype: its type.
-    encode: text -> array; None for a mask or a number.
+    encode: text -> array; None for a mask or an array.
   """
 
   name: str
@@ -47,7 +47,7 @@ class Asked:
   encode: Encode | None
 
   def decode(self, value: Any, *, max_pixels: int) -> np.ndarray:
-    """The array of a value: a mask (h, w, 1) before transforms, or another.
+    """The array of a value: a mask (h, w, 1) before transforms, or others.
 
     Raises:
       UnreadableImage: a mask that cannot be decoded.
@@ -55,9 +55,14 @@ class Asked:
     """
     if self.kind == "mask":
       return _mask(value, self.name, max_pixels)
-    if self.kind == "number":
-      return np.float32(value)
-    made = np.asarray(self.encode(value))
+    made = np.asarray(value if self.kind == "array" else self.encode(value))
+    if self.kind == "array" and made.shape != self.shape:
+      raise ValueError(
+        f"the {self.name} has the shape {list(made.shape)}; task.batch has "
+        f"{list(self.shape)}"
+      )
+    if self.kind == "array":
+      return made.astype(self.dtype)
     if (made.shape, made.dtype) != (self.shape, np.dtype(self.dtype)):
       raise ValueError(
         f"task.encode made {made.dtype}{list(made.shape)} of the {self.name} "
@@ -116,13 +121,6 @@ def _asked(
       f"the field {name!r} is a mask, and task.batch has {dtype}{list(shape)}"
       f"{' and an encode for it' if function else ''}; expected "
       "((height, width, 1), uint8), without encode"
-    )
-  of_number = not shape and dtype == "float32" and function is None
-  if field.kind == "number" and not of_number:
-    raise ValueError(
-      f"the field {name!r} is a number, and task.batch has {dtype}{list(shape)}"
-      f"{' and an encode for it' if function else ''}; expected ((), float32), "
-      "without encode"
     )
   return Asked(name, field.kind, field.read, tuple(shape), dtype, function)
 

@@ -42,8 +42,8 @@ def _problem(field: dataset.Field, index: int, size: tuple[int, int]) -> str:
     (value,) = field.read([index])
     if field.kind == "text":
       return "" if value.strip() else "an empty text"
-    if field.kind == "number":
-      return "" if np.isfinite(value) else f"the number is {value}"
+    if field.kind == "array":
+      return "" if np.isfinite(value).all() else f"the numbers are {value}"
     mask = decoding.as_mask(value)
   except (OSError, ValueError) as error:
     return str(error)

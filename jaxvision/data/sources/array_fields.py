@@ -39,7 +39,7 @@ def check(
   if captions is not None:
     given["caption"] = "text", _captions(captions, images, where)
   if generated is not None:
-    given["generated"] = "number", _flags(generated, images, where)
+    given["generated"] = "array", _flags(generated, images, where)
   return given
 
 

@@ -11,7 +11,8 @@ A split is a pair (images, labels), a triple (images, labels, class_names), or a
 (n, h, w, c), integers in 0..255, or the paths of n files. Labels are integers
 from 0, or text. With data.labels="sets" they are an array (n, k) of 0 and 1, or
 n lists of class names or class numbers; with "numbers" they are (n,) or (n, t)
-real numbers. A result without the dictionary is the split "train".
+real numbers. With "none", labels are not read: they may be None, and a split
+may be the images alone. A result without the dictionary is the split "train".
 
 Worker processes receive the result by pickling, so a `Dataset` must be
 picklable. The code of the file is available in the worker processes.
@@ -59,11 +60,21 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
   splits = returned if isinstance(returned, Mapping) else {"train": returned}
   if not splits or not all(isinstance(split, str) for split in splits):
     raise _wrong(kind, f"the keys {list(splits)}")
+  if of.labels == "none":
+    splits = {split: _without_labels(each) for split, each in splits.items()}
   named = _named(kind, splits, of)
   return {
     split: _dataset(kind, split, each, named, of.labels)
     for split, each in splits.items()
   }
+
+
+def _without_labels(returned: Any) -> Any:
+  """A split as the pair (images, None); a `Dataset` stays."""
+  if isinstance(returned, dataset.Dataset):
+    return returned
+  is_pair = isinstance(returned, tuple) and len(returned) in (2, 3)
+  return (returned[0] if is_pair else returned), None
 
 
 def _named(

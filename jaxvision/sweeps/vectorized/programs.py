@@ -43,15 +43,16 @@ class Programs:
 
   Attributes:
     init: (numbers) -> states.
-    steps: (numbers, states, rows (k, n, b) int32, examples) -> (states after k
-      steps, sums (k, n)). The states are donated.
-    sums: (numbers, variables, batch) -> the sums of an evaluation (n, ...).
+    steps: (numbers, states, rows (k, n, b) int32, examples, constants) ->
+      (states after k steps, sums (k, n)). The states are donated.
+    sums: (numbers, variables, batch, constants) -> the sums of an evaluation
+      (n, ...).
     numbers: arrays (n, ...), by the name of the program.
   """
 
   init: Callable[[Numbers], Tree]
   steps: Callable[..., tuple[Tree, Tree]]
-  sums: Callable[[Numbers, Tree, Tree], Tree]
+  sums: Callable[..., Tree]
   numbers: Numbers
 
 
@@ -62,6 +63,8 @@ def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
     parts.model,
     image_shape=parts.image_shape,
     class_names=parts.class_names,
+    train=parts.splits["train"],
+    taught=parts.taught,
   )
   task = setup.surround(config, task, parts.model, mesh=None)
   step = make_train_step(
@@ -74,6 +77,7 @@ def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
   )
   state = _shapes(parts.template)
   variables = {"params": state.params, **state.model_state}
+  constants = _shapes(task.constants)
   batches = [
     {
       name: jax.ShapeDtypeStruct((size, *shape), kind)
@@ -86,11 +90,12 @@ def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
   ]
   made = {
     "init": _traced(functools.partial(batched_init.evaluate, parts.draw)),
-    "step": _traced(step, state, batches[0]),
+    "step": _traced(step, state, batches[0], *constants),
     "sums": _traced(
-      lambda variables, batch: task.evaluate(variables, batch)[0],
+      lambda *arguments: task.evaluate(*arguments)[0],
       variables,
       batches[1],
+      *constants,
     ),
   }
   programs, found = ({k: v[i] for k, v in made.items()} for i in (0, 1))
@@ -138,15 +143,16 @@ def share(
   def init(numbers):
     return jax.vmap(calls["init"], axis_size=here)(numbers)
 
-  def steps(numbers, states, rows, examples):
+  def steps(numbers, states, rows, examples, constants):
     def step(states, batch):
-      return jax.vmap(calls["step"])(numbers, states, batch)
+      of_all = jax.vmap(calls["step"], in_axes=(0, 0, 0, None))
+      return of_all(numbers, states, batch, constants)
 
     return scan_steps(step, paired=paired)(states, rows, examples)
 
-  def sums(numbers, variables, batch):
-    of_all = jax.vmap(calls["sums"], in_axes=(0, 0, None))
-    return of_all(numbers, variables, batch)
+  def sums(numbers, variables, batch, constants):
+    of_all = jax.vmap(calls["sums"], in_axes=(0, 0, None, None))
+    return of_all(numbers, variables, batch, constants)
 
   by_step = PartitionSpec(None, AXIS)
   return Programs(
@@ -154,12 +160,14 @@ def share(
     steps=jax.jit(
       divide(
         steps,
-        in_specs=(runs, runs, by_step, whole),
+        in_specs=(runs, runs, by_step, whole, whole),
         out_specs=(runs, by_step),
       ),
       donate_argnums=1,
     ),
-    sums=jax.jit(divide(sums, in_specs=(runs, runs, whole), out_specs=runs)),
+    sums=jax.jit(
+      divide(sums, in_specs=(runs, runs, whole, whole), out_specs=runs)
+    ),
     numbers={name: each.numbers for name, each in lifted.items()},
   )
 

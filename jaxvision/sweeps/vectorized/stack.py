@@ -55,6 +55,7 @@ class _Shared:
     numbers: of the programs, (n, ...), on the mesh.
     examples: the training split as one batch, on every device.
     evaluated: the batches of the other splits by role, on every device.
+    constants: of the task, on every device; the trials share them.
   """
 
   trials: Sequence[Trial]
@@ -63,6 +64,7 @@ class _Shared:
   numbers: Tree
   examples: Tree
   evaluated: Mapping[str, tuple[Tree, ...]]
+  constants: Tree
 
 
 def why_alone(config: ConfigDict) -> str:
@@ -92,13 +94,14 @@ def groups(trials: Mapping[int, Trial]) -> list[list[int]]:
 def _can_share(a: Trial, b: Trial) -> bool:
   """Whether two trials can be in one stack.
 
-  They need the same splits, the same durations and settings of training, and
+  They need the same splits, teachers, durations and settings of training, and
   programs that differ only in numbers. Numbers of device transforms are traced.
   """
   return (
     a.parts.steps == b.parts.steps
     and a.config.train == b.config.train
     and _data(a) == _data(b)
+    and a.parts.taught.digests == b.parts.taught.digests
     and programs.is_alike(a.trace, b.trace)
   )
 
@@ -136,24 +139,25 @@ def make_program(
     stacked = jax.tree.unflatten(structure, [np.stack(x) for x in leaves])
     state = programs.put(stacked, mesh)
   if data_of and data_of.mesh == mesh:
-    examples, evaluated = data_of.examples, data_of.evaluated
+    placed = data_of.examples, data_of.evaluated, data_of.constants
   else:
-    examples, evaluated = _put_data(trials[0].parts, mesh)
-  made = _Shared(trials, mesh, shared, numbers, examples, evaluated)
+    placed = _put_data(trials[0].parts, mesh)
+  made = _Shared(trials, mesh, shared, numbers, *placed)
   return _program(made), state
 
 
 def _put_data(
   parts: Parts, mesh: Mesh
-) -> tuple[Tree, Mapping[str, tuple[Tree, ...]]]:
-  """Puts the training split and the batches of the other splits on a mesh."""
+) -> tuple[Tree, Mapping[str, tuple[Tree, ...]], Tree]:
+  """Puts the training split, the other batches and the constants on a mesh."""
   put = functools.partial(programs.put, mesh=mesh, axis=None)
   evaluated = {
     role: tuple(map(put, batches.iterate(0, batches.num_batches)))
     for role, batches in parts.batches.items()
     if role != "train"
   }
-  return put(parts.batches["train"].resident()), evaluated
+  examples = put(parts.batches["train"].resident())
+  return examples, evaluated, put(parts.task.constants)
 
 
 def _program(shared: _Shared) -> train_loop.Program:
@@ -197,6 +201,7 @@ def _step(shared: _Shared, state: Tree, steps: range) -> tuple[Tree, Tree]:
     state,
     programs.put(np.stack(rows, 1), shared.mesh, axis=1),
     shared.examples,
+    shared.constants,
   )
 
 
@@ -226,7 +231,9 @@ def _sums(shared: _Shared, variables: Tree, role: str) -> Tree:
   """The sums over a split, (n, ...) arrays in 64 bits: counts stay exact."""
   total, merge = None, shared.trials[0].parts.task.merge
   for batch in shared.evaluated[role]:
-    sums = shared.programs.sums(shared.numbers["sums"], variables, batch)
+    sums = shared.programs.sums(
+      shared.numbers["sums"], variables, batch, shared.constants
+    )
     sums = jax.tree.map(_widen, jax.device_get(sums))
     total = sums if total is None else merge(total, sums)
   return total

@@ -25,7 +25,7 @@ from jaxvision.runs import workdir as workdirs
 from jaxvision.sweeps.vectorized import programs, stack
 from jaxvision.training import setup
 from jaxvision.training.loop import results, train_loop
-from jaxvision.training.setup import data_record
+from jaxvision.training.setup import data_record, teachers
 from jaxvision.xla import cache
 
 # {trial: (step, total steps, values of an evaluation)} -> {trial: the reason to
@@ -121,7 +121,7 @@ def _prepare(
   copies: Mapping[str, user_code.Bundle] | None,
 ) -> dict[int, stack.Trial]:
   """The trials that may share a program, by their place in the list."""
-  trials, splits = {}, None
+  trials, splits, loaded = {}, None, {}
   for i, each in enumerate(overrides):
     try:
       config = configs.load(recipe, each, copies=copies)
@@ -129,17 +129,27 @@ def _prepare(
         _LOGGER.info("a trial is run alone: %s", why)
         continue
       splits = splits or setup.open_splits(config)
-      parts = setup.prepare(config, splits)
+      taught_by = _taught_by(config)
+      parts = setup.prepare(config, splits, taught=loaded.get(taught_by))
+      loaded[taught_by] = parts.taught
       trials[i] = stack.Trial(config, parts, programs.trace(config, parts))
     except (ValueError, OSError) as error:
       _LOGGER.info("a trial is run alone: %s", error)
   return trials
 
 
+def _taught_by(config: configs.ConfigDict) -> tuple[Any, ...]:
+  """The keys on which the loaded teachers of a trial depend."""
+  task = config.task
+  keys = (task.teachers, task.teacher_image_size, task.teacher_logits)
+  return (*keys, config.data.channels, config.precision.compute)
+
+
 def _claim(trial: stack.Trial, folder: pathlib.Path, **origin: Any) -> None:
   """Creates the folder of a trial and records its data and environment."""
   workdirs.claim(folder, config=trial.config.to_dict(), **origin)
   data_record.check(folder, trial.parts.splits)
+  teachers.check_record(folder, trial.parts.taught.digests)
   workdirs.add_environment(
     folder,
     step=0,

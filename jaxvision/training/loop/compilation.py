@@ -28,8 +28,9 @@ def compile_step(
     memory: of the step on one device, in bytes; None if unknown.
   """
   resident = parts.placement == "device"
-  constants = (feed.put_resident(parts),) if resident else ()
-  compiled = trace_step(parts, *constants).lower().compile()
+  examples = (feed.put_resident(parts),) if resident else ()
+  compiled = trace_step(parts, *examples).lower().compile()
+  constants = (*examples, *parts.task.constants)
   return (
     lambda state, batch: compiled(state, batch, *constants),
     feed.feed_line_up(parts) if resident else feed.feed_batches(parts),
@@ -37,12 +38,13 @@ def compile_step(
   )
 
 
-def trace_step(parts: Parts, *constants: Tree) -> jax.stages.Traced:
+def trace_step(parts: Parts, *examples: Tree) -> jax.stages.Traced:
   """The traced step, not compiled; its devices need not be attached.
 
   Args:
-    parts: of the run.
-    *constants: the training split or its template, if the data are on the
+    parts: of the run. The constants of its task are the last arguments of the
+      step.
+    *examples: the training split or its template, if the data are on the
       device.
   """
   if parts.placement == "device":
@@ -52,22 +54,23 @@ def trace_step(parts: Parts, *constants: Tree) -> jax.stages.Traced:
   shardings = jax.tree.map(lambda leaf: leaf.sharding, parts.template)
   whole = parallel.replicated(parts.mesh)
   program = jax.jit(steps, donate_argnums=0, out_shardings=(shardings, whole))
-  return program.trace(parts.template, batch, *constants)
+  constants = parts.task.constants
+  return program.trace(parts.template, batch, *examples, *constants)
 
 
 def _steps_of_line_up(
   parts: Parts,
 ) -> Callable[..., tuple[TrainState, Tree]]:
-  """steps(state, line-up, examples) -> (state, sums): the steps of a call."""
+  """steps(state, line-up, examples, *constants) -> (state, sums) of a call."""
   block = parts.steps_per_call
   platform = parts.mesh.devices.flat[0].platform
   paired = parts.batches["train"].partners is not None
   steps = scan_steps(parts.step, platform=platform, paired=paired)
 
-  def find_and_take(state, line_up, examples):
+  def find_and_take(state, line_up, examples, *constants):
     first = state.step % len(line_up)
     indices = jax.lax.dynamic_slice_in_dim(line_up, first, block)
-    return steps(state, indices, examples)
+    return steps(state, indices, examples, *constants)
 
   return find_and_take
 

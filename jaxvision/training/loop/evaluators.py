@@ -43,6 +43,7 @@ def make_evaluators(
       merge=parts.task.merge,
       rank=parts.task.rank,
       placement=parts.placement,
+      constants=parts.task.constants,
       interruptible=interruptible,
     )
     found[role] = _of("variables", evaluate)

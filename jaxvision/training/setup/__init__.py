@@ -41,5 +41,8 @@ __all__ = [
   "restore",
   "sanity",
   "state_functions",
+  "stored_logits",
   "surround",
+  "teachers",
+  "teaching",
 ]

@@ -86,6 +86,13 @@ def check_labels(
     task: of the config.
     dataset: the training split.
   """
+  if dataset.label_kind == "none":
+    if not task.unlabelled:
+      raise ValueError(
+        f"task.name is {user_code.as_written(config.task.name)!r}, which needs "
+        f"labels, and {dataset.name} has none; set data.labels or task.name"
+      )
+    return
   _, kind = task.batch.get("label", ((), None))
   found = data.LABEL_TYPES[dataset.label_kind]
   if kind is not None and np.dtype(kind) != np.dtype(found):
@@ -221,7 +228,8 @@ def check_memory(state: Tree, mesh: Mesh) -> None:
   """Raises ValueError if the state alone exceeds the memory of the devices.
 
   Args:
-    state: arrays or their shapes, with shardings.
+    state: arrays or their shapes, with shardings, and those of the constants
+      of the task.
     mesh: of devices that are attached.
   """
   device = mesh.local_devices[0]
@@ -235,7 +243,8 @@ def check_memory(state: Tree, mesh: Mesh) -> None:
   )
   if limit is not None and needed > limit:
     raise ValueError(
-      "the parameters, the optimizer state and the moving average need "
+      "the parameters, the optimizer state, the moving average and the "
+      "constants of the task need "
       f"{needed / 2**30:,.1f} GiB on each device, which has "
       f"{limit / 2**30:,.1f} GiB; use a smaller model, or shard the state "
       "with mesh.fsdp"

@@ -17,7 +17,7 @@ from jaxvision import data, losses, models, optimizers, schedules, tasks
 from jaxvision.config import ConfigDict, durations
 from jaxvision.parallel import sharding
 from jaxvision.summary import blocks
-from jaxvision.training.setup import precision
+from jaxvision.training.setup import precision, teaching
 from jaxvision.training.step import forward, state
 from jaxvision.xla import batched_init
 
@@ -46,6 +46,7 @@ def make_task(
   image_shape: tuple[int, int, int],
   class_names: Sequence[str],
   train: data.Dataset | None = None,
+  taught: teaching.Taught = teaching.UNTAUGHT,
 ) -> tasks.Task:
   """The task of a config, without the surroundings of the model.
 
@@ -55,7 +56,9 @@ def make_task(
     image_shape: (h, w, c) of the training images.
     class_names: in the order of the outputs.
     train: the training split, whose classes are counted for "balanced" weights.
-      If it is None, the loss has no "balanced" weights.
+      If it is None, the loss has no "balanced" weights, and the task evaluates
+      images with labels.
+    taught: the teachers; without them, a task of distillation only evaluates.
   """
   components = tasks.Components(
     model=model,
@@ -72,6 +75,11 @@ def make_task(
     ),
     learning_rate_rules=config.optimizer.learning_rate_rules,
     device_transform=data.make_device_transform(config.data.device_transforms),
+    labels=config.data.labels
+    if train or config.data.labels != "none"
+    else "classes",
+    teachers=taught.teachers,
+    stored_teachers=taught.stored,
   )
   options = config.task.options.to_dict()
   return tasks.create(config.task.name, components, **options)

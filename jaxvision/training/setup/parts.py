@@ -11,11 +11,12 @@ from jax.sharding import Mesh
 from jaxvision import data, parallel, schedules, tasks, user_code
 from jaxvision.config import ConfigDict, durations
 from jaxvision.optimizers import Optimizer
-from jaxvision.training.setup import checks, from_config, inputs
+from jaxvision.training.setup import checks, from_config, inputs, teaching
 from jaxvision.training.step import TrainState, make_train_step
 
 Tree = Any
-Step = Callable[[TrainState, Tree], tuple[TrainState, Tree]]
+# (state, batch, *constants of the task) -> (state, sums)
+Step = Callable[..., tuple[TrainState, Tree]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Parts:
     schedule: step -> learning rate.
     task: with the surroundings of its model.
     optimizer: of the parameters.
-    step: (state, batch) -> (state, sums), not compiled.
+    step: (state, batch, *task.constants) -> (state, sums), not compiled.
     draw: () -> the state before the first step, not compiled.
     init: the same, with the state on the mesh; compiled in the first call.
     template: of the state: shapes, types and shardings.
@@ -45,6 +46,7 @@ class Parts:
       better or -1 where smaller is better; None without one.
     probes: the names of the probes.
     normalization: of the pixels.
+    taught: the teachers of the run.
   """
 
   name: str
@@ -70,6 +72,7 @@ class Parts:
   best: tuple[str, int] | None
   probes: tuple[str, ...]
   normalization: data.Normalization
+  taught: teaching.Taught
 
   @property
   def class_names(self) -> tuple[str, ...]:
@@ -82,6 +85,7 @@ def prepare(
   splits: dict[str, data.Dataset],
   *,
   devices: Sequence[jax.Device] | None = None,
+  taught: teaching.Taught | None = None,
 ) -> Parts:
   """Makes the parts of a run.
 
@@ -93,9 +97,12 @@ def prepare(
     splits: from `inputs.open_splits`.
     devices: of the run; they need not be attached. None means all attached
       devices.
+    taught: the loaded teachers of a run with the same teachers; None loads
+      those of the config.
 
   Raises:
     ValueError: the config contains unknown names or incompatible values.
+    FileNotFoundError: a teacher does not exist.
   """
   mesh = parallel.make_mesh(
     devices,
@@ -104,6 +111,9 @@ def prepare(
     fsdp=config.mesh.fsdp,
   )
   checks.check(config, mesh)
+  taught, splits = teaching.open_teachers(
+    config, splits, mesh, here=devices is None, shared=taught
+  )
   batches = _make_batches(config, splits, mesh)
   train = splits["train"]
   steps = durations.convert(config, num_examples=train.num_examples)
@@ -117,6 +127,7 @@ def prepare(
     image_shape=shape,
     class_names=train.class_names,
     train=train,
+    taught=taught,
   )
   checks.check_labels(config, task, train)
   checks.check_turns(config, task, mesh)
@@ -143,6 +154,7 @@ def prepare(
     best=checks.best(config, task) if "validation" in splits else None,
     probes=tuple(config.evaluate.probes),
     normalization=data.Normalization(config.data.mean, config.data.std),
+    taught=taught,
     **_optimization(config, task, model, steps, shape, mesh),
   )
   parts = dataclasses.replace(parts, step=_make_step(config, parts))
@@ -208,7 +220,7 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
   """The checks that need shapes: memory, logits, loss, image sizes."""
   state = parts.template
   if here:
-    checks.check_memory(state, parts.mesh)
+    checks.check_memory((state, parts.task.constants), parts.mesh)
   if user_code.is_own(config.model.name):
     checks.check_logits(config, parts.model, state.variables, parts.image_shape)
   jax.eval_shape(
@@ -217,6 +229,7 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
     state.model_state,
     parts.batch,
     jax.eval_shape(jax.random.key, 0),
+    *parts.task.constants,
   )
   for role, each in parts.batches.items():
     checks.check_evaluated_size(

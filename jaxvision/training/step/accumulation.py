@@ -21,12 +21,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxvision.tasks.contract import Batch, TaskLoss
+from jaxvision.tasks.contract import TaskLoss
 from jaxvision.xla import scans
 
 Tree = Any
 # The same arguments -> (gradient, (model_state, sums))
-Gradient = Callable[[Tree, Tree, Batch, jax.Array], tuple[Tree, Tree]]
+Gradient = Callable[..., tuple[Tree, Tree]]
 
 
 def make_gradient(
@@ -44,11 +44,11 @@ def make_gradient(
   if parts == 1:
     return gradient
 
-  def accumulated(params, model_state, batch, key):
+  def accumulated(params, model_state, batch, key, *constants):
     def weighted(inputs):
       part, share, number = inputs
       gradients, (new_state, sums) = gradient(
-        params, model_state, part, jax.random.fold_in(key, number)
+        params, model_state, part, jax.random.fold_in(key, number), *constants
       )
       # The share is float32, so the product is float32 for all parameter types.
       return _times(gradients, share), (_times(new_state, 1 / parts), sums)

@@ -53,7 +53,7 @@ def surround(task: Task, model: nn.Module, surroundings: Surroundings) -> Task:
     surroundings: of the run.
   """
 
-  def loss(params, model_state, batch, key):
+  def loss(params, model_state, batch, key, *constants):
     shape = batch["image"].shape
     if surroundings.mesh is not None:
       # The gradient is split too: no device holds the complete gradient.
@@ -63,11 +63,11 @@ def surround(task: Task, model: nn.Module, surroundings: Surroundings) -> Task:
       _around(model, shape, surroundings),
       _remat(model, shape, surroundings),
     ):
-      return task.loss(params, model_state, batch, key)
+      return task.loss(params, model_state, batch, key, *constants)
 
-  def evaluate(variables, batch):
+  def evaluate(variables, batch, *constants):
     with _around(model, batch["image"].shape, surroundings):
-      return task.evaluate(variables, batch)
+      return task.evaluate(variables, batch, *constants)
 
   return dataclasses.replace(task, loss=loss, evaluate=evaluate)
 
@@ -93,7 +93,9 @@ def _type_of_logits(
   def interceptor(call, args, kwargs, context):
     outputs = call(*args, **kwargs)
     is_model = isinstance(context.module, type(model))
-    if not is_model or context.method_name != "__call__":
+    # Inside of another module it is a teacher.
+    is_inside = bool(context.module.path)
+    if not is_model or is_inside or context.method_name != "__call__":
       return outputs
     return outputs.astype(dtype)
 

@@ -8,6 +8,9 @@ which contains everything that is specific to a task:
 
 A step is one update of all parameters, or several updates of their parts, see
 `jaxvision.training.step.updates`.
+
+A task may have constants, such as the variables of teachers. They are further
+arguments of the step and of `task_loss`, so a program does not contain them.
 """
 
 from collections.abc import Callable
@@ -23,6 +26,8 @@ from jaxvision.training.step.updates import Learned, Turns, make_update
 from jaxvision.xla import scans
 
 Tree = Any
+# (state, batch, *constants of the task) -> (next state, sums)
+Step = Callable[..., tuple[TrainState, Tree]]
 
 
 def make_train_step(
@@ -34,8 +39,10 @@ def make_train_step(
   accumulate: int = 1,
   platform: str | None = None,
   turns: Turns = (),
-) -> Callable[[TrainState, Batch], tuple[TrainState, Tree]]:
+) -> Step:
   """Makes step(state, batch) -> (next state, sums); the caller compiles it.
+
+  If the task has constants, it is step(state, batch, *constants).
 
   Args:
     task_loss: the function to minimise, see above.
@@ -62,9 +69,12 @@ def make_train_step(
     turns=turns,
   )
 
-  def step(state: TrainState, batch: Batch) -> tuple[TrainState, Tree]:
+  def step(
+    state: TrainState, batch: Batch, *constants: Tree
+  ) -> tuple[TrainState, Tree]:
     learned = Learned(state.params, state.model_state, state.opt_state)
-    learned, sums, norm = update(learned, batch, step_key(seed, state.step))
+    key = step_key(seed, state.step)
+    learned, sums, norm = update(learned, batch, key, *constants)
     params, model_state, opt_state = learned
     ema = state.ema
     if ema_decay:
@@ -100,24 +110,21 @@ def _average(ema: Tree, variables: Tree, step: jax.Array, decay: float) -> Tree:
   )
 
 
-def single_step(
-  step: Callable[[TrainState, Batch], tuple[TrainState, Tree]],
-) -> Callable[[TrainState, Batch], tuple[TrainState, Tree]]:
+def single_step(step: Step) -> Step:
   """One step in the form of `scan_steps`: its sums have a leading axis of 1."""
 
-  def steps(state: TrainState, batch: Batch) -> tuple[TrainState, Tree]:
-    state, sums = step(state, batch)
+  def steps(
+    state: TrainState, batch: Batch, *constants: Tree
+  ) -> tuple[TrainState, Tree]:
+    state, sums = step(state, batch, *constants)
     return state, jax.tree.map(lambda x: jnp.expand_dims(x, 0), sums)
 
   return steps
 
 
 def scan_steps(
-  step: Callable[[TrainState, Batch], tuple[TrainState, Tree]],
-  *,
-  platform: str | None = None,
-  paired: bool = False,
-) -> Callable[[TrainState, jax.Array, Batch], tuple[TrainState, Tree]]:
+  step: Step, *, platform: str | None = None, paired: bool = False
+) -> Callable[..., tuple[TrainState, Tree]]:
   """Several steps in one compiled call, with the data on the device.
 
   Args:
@@ -126,16 +133,21 @@ def scan_steps(
     paired: whether the indices are (k, b, 2), of examples and their partners.
 
   Returns:
-    steps(state, indices (k, b) int32, examples) -> (state after k steps, sums
-    with a leading axis of k). `examples` is a complete split as one batch.
+    steps(state, indices (k, b) int32, examples, *constants) -> (state after k
+    steps, sums with a leading axis of k). `examples` is a complete split as one
+    batch.
   """
 
-  def steps(state: TrainState, indices: jax.Array, examples: Batch):
+  def steps(
+    state: TrainState, indices: jax.Array, examples: Batch, *constants: Tree
+  ):
     def one(state, rows):
       if not paired:
-        return step(state, {k: v[rows] for k, v in examples.items()})
+        batch = {k: v[rows] for k, v in examples.items()}
+        return step(state, batch, *constants)
       batch = {k: v[rows[..., 0]] for k, v in examples.items()}
-      return step(state, {**batch, "partner": examples["image"][rows[..., 1]]})
+      batch["partner"] = examples["image"][rows[..., 1]]
+      return step(state, batch, *constants)
 
     return scans.scan(one, state, indices, platform=platform)
 

@@ -39,8 +39,8 @@ class Learned(NamedTuple):
 
 # () -> the global norm of the gradient before clipping, () float32
 Norm = Callable[[], jax.Array]
-# (learned, batch, key) -> (learned, sums, norm)
-Update = Callable[[Learned, Batch, jax.Array], tuple[Learned, Tree, Norm]]
+# (learned, batch, key, *constants of the task) -> (learned, sums, norm)
+Update = Callable[..., tuple[Learned, Tree, Norm]]
 
 
 def make_update(
@@ -60,9 +60,9 @@ def make_update(
     task_loss, parts=accumulate, platform=platform
   )
 
-  def update(learned: Learned, batch: Batch, key: jax.Array):
+  def update(learned: Learned, batch: Batch, key: jax.Array, *constants: Tree):
     def gradient_at(params):
-      return gradient(params, learned.model_state, batch, key)
+      return gradient(params, learned.model_state, batch, key, *constants)
 
     gradients, (model_state, sums) = gradient_at(learned.params)
     updates, opt_state = optimizer.update(
@@ -89,7 +89,7 @@ def _in_turns(
   """Makes the updates of parts in turns; the norm is the mean over them."""
   count = sum(updates for _, updates in turns)
 
-  def of_part(name: str, learned: Learned, batch: Batch, key: jax.Array):
+  def of_part(name: str, learned: Learned, *given: Tree):
     def loss(part, *rest):
       return task_loss({**learned.params, **part}, *rest)
 
@@ -97,11 +97,11 @@ def _in_turns(
       loss, optimizer, accumulate=accumulate, platform=platform
     )
     own = learned._replace(params={name: learned.params[name]})
-    after, sums, norm = update(own, batch, key)
+    after, sums, norm = update(own, *given)
     params = {**learned.params, **after.params}
     return after._replace(params=params), (sums, norm())
 
-  def update(learned: Learned, batch: Batch, key: jax.Array):
+  def update(learned: Learned, batch: Batch, key: jax.Array, *constants: Tree):
     batches = jax.tree.map(lambda x: accumulation.split(x, count), batch)
     first, total = 0, []
     for name, updates in turns:

@@ -131,6 +131,7 @@ _TIMM = (
 # Parameter without module -> its name in timm.
 _TIMM_TOKENS = {
   "cls": "cls_token",
+  "dist": "dist_token",
   "registers": "reg_token",
   POSITIONS: "pos_embed",
   "MAPHead_0/probe": "attn_pool.latent",
@@ -198,6 +199,9 @@ def _timm_options(arrays: Arrays, name: str) -> dict[str, Any]:
     pool="attn_pool.latent",
     learned=grids.UNDECIDED,
   )
+  if "dist_token" in arrays:
+    # Both tokens have a position in timm.
+    options |= {"distillation_token": True, "positions": "learned"}
   return {
     **options,
     "activation": "gelu_erf",

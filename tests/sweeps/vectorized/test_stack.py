@@ -112,6 +112,49 @@ def test_runs_that_differ_in_any_numbers_are_as_alone(recipe, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stored", [False, True])
+def test_students_share_their_teacher(recipe, tmp_path, stored):
+  """They differ in the temperature, the weight of the labels and the rate."""
+  quiet = {"log.tensorboard": False, "train.duration": "30 steps"}
+  _alone(recipe, tmp_path / "teacher", quiet)
+  taught = {
+    "task.name": "distillation",
+    "task.teachers": (str(tmp_path / "teacher"),),
+    "task.teacher_logits": str(tmp_path / "logits") if stored else "",
+    "task.options.loss": "hinton",
+  }
+  settings = [
+    {
+      "task.options.temperature": temperature,
+      "task.options.alpha": alpha,
+      "optimizer.learning_rate": alpha / 10,
+      "seed": int(temperature),
+    }
+    for temperature, alpha in ((1.0, 0.3), (4.0, 0.8))
+  ]
+  overrides = _overrides(settings, **taught)
+  workdirs, outcomes = _together(recipe, tmp_path, overrides)
+  assert outcomes == [sweeps.Outcome("complete")] * 2
+  for i, workdir in enumerate(workdirs):
+    alone = _alone(recipe, tmp_path / f"alone-{i}", overrides[i])
+    _assert_same(workdir, alone)
+    records = [(w / "teachers.json").read_text() for w in (workdir, alone)]
+    assert records[0] == records[1]
+
+
+@pytest.mark.slow
+def test_students_of_other_teachers_are_not_together(recipe, tmp_path):
+  overrides = []
+  for seed in (0, 1):
+    name = tmp_path / f"teacher-{seed}"
+    _alone(recipe, name, {"seed": seed, "log.tensorboard": False})
+    taught = {"task.name": "distillation", "task.teachers": (str(name),)}
+    overrides += _overrides([{}], **taught)
+  _, outcomes = _together(recipe, tmp_path, overrides)
+  assert outcomes == [None, None]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sgd", "lion", "muon"])
 def test_other_optimizers_and_schedules_too(recipe, tmp_path, name):
   settings = [

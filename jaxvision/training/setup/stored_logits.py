@@ -1,0 +1,233 @@
+"""Logits of teachers that are computed once, and stored in a folder.
+
+The teachers see each image in one fixed view. So the transforms must not be
+random: neither those of the host nor those of the device. The folder has
+
+  record.json        the teachers, and the examples and the view of each split
+  train.npy, ...     (n, teachers, k) float32, in the order of the split
+
+The folder may be shared by many runs. The teachers are needed only once.
+"""
+
+import dataclasses
+import functools
+import json
+import logging
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxvision import data, files, parallel
+from jaxvision.config import ConfigDict
+from jaxvision.processes import agreement
+from jaxvision.tasks import Teacher, teachers
+from jaxvision.training.setup import inputs
+
+Splits = Mapping[str, data.Dataset]
+Record = dict[str, Any]
+
+FIELD = "teacher_logits"
+_RECORD = "record.json"
+_LOGGER = logging.getLogger(__name__)
+
+
+def check_view(config: ConfigDict) -> None:
+  """Raises ValueError if images are transformed at random.
+
+  Args:
+    config: of a run with stored logits.
+  """
+  of_data = config.data
+  host = data.make_host_transform(of_data.train_transforms)
+  random = [*(of_data.train_transforms if host.random else ())]
+  random += of_data.device_transforms
+  if random:
+    raise ValueError(
+      "task.teacher_logits stores the logits of one view of each image, and "
+      f"the transforms of training are random: {', '.join(random)}; remove "
+      "them, or set task.teacher_logits='' to run the teachers in each step"
+    )
+
+
+def open_or_make(
+  config: ConfigDict,
+  splits: Splits,
+  mesh: Mesh,
+  load: Callable[[], Sequence[Teacher]],
+) -> tuple[dict[str, data.Dataset], dict[str, str]]:
+  """The splits with the field `FIELD`, and the digests of the teachers by name.
+
+  Args:
+    config: of the run; task.teacher_logits is the folder.
+    splits: of the run, by role.
+    mesh: on which missing logits are computed.
+    load: loads the teachers; called only if the logits are missing.
+
+  Raises:
+    ValueError: the folder has the logits of other teachers, examples or views.
+  """
+  check_view(config)
+  folder = pathlib.Path(config.task.teacher_logits).expanduser()
+  wanted = _wanted(config, splits)
+  record = agreement.first(lambda: _read(folder, wanted))
+  if not record:
+    record = _make(config, splits, mesh, load(), folder, wanted)
+  digests = {each["name"]: each["digest"] for each in record["teachers"]}
+  return attach(splits, folder), digests
+
+
+def attach(splits: Splits, folder: pathlib.Path) -> dict[str, data.Dataset]:
+  """The splits with the field `FIELD`, read from a folder."""
+  return {
+    role: dataclasses.replace(
+      split,
+      fields=functools.partial(_fields, split, folder / f"{role}.npy"),
+    )
+    for role, split in splits.items()
+  }
+
+
+def with_zeros(
+  splits: Splits, count: int, num_classes: int
+) -> dict[str, data.Dataset]:
+  """The splits with zeros as the field `FIELD`, for a plan.
+
+  Args:
+    splits: by role.
+    count: number of teachers.
+    num_classes: of their logits.
+  """
+  zeros = np.zeros((count, num_classes), np.float32)
+  field = data.Field("array", lambda indices: [zeros] * len(indices))
+  return {
+    role: dataclasses.replace(
+      split, fields=lambda s=split: {**s.fields(), FIELD: field}
+    )
+    for role, split in splits.items()
+  }
+
+
+def _wanted(config: ConfigDict, splits: Splits) -> Record:
+  """The examples and the view of each split, as in the record."""
+  found = {}
+  for role, split in splits.items():
+    identity = data.identify({role: split})[0]["splits"][role]
+    found[role] = {
+      **{key: identity[key] for key in ("num_examples", "ids", "content")},
+      "view": list(_transforms(config, role)),
+    }
+  return {
+    "names": list(config.task.teachers),
+    "image_size": config.task.teacher_image_size,
+    "splits": found,
+  }
+
+
+def _transforms(config: ConfigDict, role: str) -> Sequence[str]:
+  of_data = config.data
+  if role == "train":
+    return of_data.train_transforms
+  return of_data.eval_transforms
+
+
+def _read(folder: pathlib.Path, wanted: Record) -> Record:
+  """The record of a folder; {} if it is missing.
+
+  Raises:
+    ValueError: the folder is for something else.
+  """
+  path = folder / _RECORD
+  if not path.exists():
+    return {}
+  remedy = f"remove {folder}: the logits are then computed again"
+  record = files.read_json(path, remedy=remedy)
+  then, now = record["stored"], json.loads(json.dumps(wanted))
+  wrong = [key for key in ("names", "image_size") if then[key] != now[key]]
+  wrong += [
+    role
+    for role, each in now["splits"].items()
+    if then["splits"].get(role) != each
+  ]
+  if wrong:
+    words = {"names": "teachers", "image_size": "image size of the teachers"}
+    raise ValueError(
+      f"{folder} has stored logits of another "
+      f"{', '.join(words.get(each, f'split {each}') for each in wrong)}; "
+      f"{remedy}, or give another folder in task.teacher_logits"
+    )
+  return record
+
+
+def _make(
+  config: ConfigDict,
+  splits: Splits,
+  mesh: Mesh,
+  loaded: Sequence[Teacher],
+  folder: pathlib.Path,
+  wanted: Record,
+) -> Record:
+  """Computes the logits of all splits and writes the folder."""
+  agreement.first(lambda: os.makedirs(folder, exist_ok=True))
+  normalization = data.Normalization(config.data.mean, config.data.std)
+
+  @functools.partial(jax.jit, out_shardings=parallel.replicated(mesh))
+  def answer(variables, images):
+    pixels = data.normalize(images, normalization)
+    return teachers.logits(
+      loaded, variables, images=pixels, normalization=normalization
+    )
+
+  variables = [each.variables for each in loaded]
+  for role, split in splits.items():
+    _LOGGER.info("computing the logits of the teachers for %s", split.split)
+    batches = _batches(config, split, role, mesh)
+    found = [
+      np.asarray(
+        answer(variables, parallel.put_batch(batch["image"], mesh)).swapaxes(
+          0, 1
+        )
+      )
+      for batch in batches.iterate(0, batches.num_batches)
+    ]
+    rows = np.concatenate(found)[: split.num_examples]
+    agreement.first(functools.partial(_write, folder / f"{role}.npy", rows))
+  record = {
+    "teachers": [{"name": t.name, "digest": t.digest} for t in loaded],
+    "stored": wanted,
+  }
+  agreement.first(lambda: files.write_json(folder / _RECORD, record))
+  return record
+
+
+def _batches(
+  config: ConfigDict, split: data.Dataset, role: str, mesh: Mesh
+) -> data.Batches:
+  values = config.to_dict()
+  values["data"]["eval_transforms"] = _transforms(config, role)
+  view = type(config)(values)
+  return inputs.make_batches(view, split, train=False, mesh=mesh)
+
+
+def _write(path: pathlib.Path, rows: np.ndarray) -> None:
+  with files.writing(path) as file:
+    np.save(file, rows)
+
+
+def _fields(split: data.Dataset, path: pathlib.Path) -> dict[str, data.Field]:
+  read = functools.partial(_rows, path)
+  return {**split.fields(), FIELD: data.Field("array", read)}
+
+
+def _rows(path: pathlib.Path, indices: Sequence[int]) -> list[np.ndarray]:
+  return list(_opened(path)[np.asarray(indices, np.int64)])
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(path: pathlib.Path) -> np.ndarray:
+  """The array of a file, mapped into memory."""
+  return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,0 +1,124 @@
+"""What a run learns from: teachers in the step, or their stored logits."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+from jax.sharding import Mesh
+
+from jaxvision import data, user_code
+from jaxvision.config import ConfigDict
+from jaxvision.tasks import Teacher
+from jaxvision.training.setup import stored_logits, teachers
+
+
+@dataclasses.dataclass(frozen=True)
+class Taught:
+  """The teachers of a run.
+
+  Attributes:
+    teachers: that run in the step.
+    stored: number of teachers whose logits are stored instead.
+    digests: of all teachers, by name.
+  """
+
+  teachers: tuple[Teacher, ...] = ()
+  stored: int = 0
+  digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+UNTAUGHT = Taught()
+
+
+def open_teachers(
+  config: ConfigDict,
+  splits: dict[str, data.Dataset],
+  mesh: Mesh,
+  *,
+  here: bool,
+  shared: Taught | None = None,
+) -> tuple[Taught, dict[str, data.Dataset]]:
+  """The teachers of a config, and the splits with what comes from them.
+
+  Splits without labels get the classes of the teachers. With stored logits, the
+  splits get a field for them.
+
+  Args:
+    config: of the run.
+    splits: by role.
+    mesh: of the run.
+    here: whether the devices are attached; otherwise no arrays are made.
+    shared: the teachers of a run with the same keys, which are reused.
+
+  Raises:
+    FileNotFoundError, ConnectionError, ValueError: as `teachers.load`, and for
+      keys that do not fit each other.
+  """
+  _check(config)
+  if not config.task.teachers:
+    return UNTAUGHT, splits
+  class_names = splits["train"].class_names
+  is_labelled = splits["train"].label_kind != "none"
+  num_classes = len(class_names) if is_labelled else 0
+  load = functools.cache(
+    lambda: (
+      shared.teachers
+      if shared and shared.teachers
+      else teachers.load(config, mesh, num_classes=num_classes, here=here)
+    )
+  )
+  if not is_labelled:
+    splits = _named(splits, load())
+    class_names = splits["train"].class_names
+  if not config.task.teacher_logits:
+    teachers.check_classes(load(), class_names)
+    digests = {each.name: each.digest for each in load()}
+    return Taught(load(), 0, digests), splits
+  count = len(config.task.teachers)
+  if not here:
+    splits = stored_logits.with_zeros(splits, count, len(class_names))
+    return Taught((), count), splits
+
+  def load_checked() -> tuple[Teacher, ...]:
+    teachers.check_classes(load(), class_names)
+    return load()
+
+  splits, digests = stored_logits.open_or_make(
+    config, splits, mesh, load_checked
+  )
+  return Taught((), count, digests), splits
+
+
+def _check(config: ConfigDict) -> None:
+  name, task = user_code.as_written(config.task.name), config.task
+  if task.name == "distillation" and not task.teachers:
+    raise ValueError(
+      "task.name is 'distillation', and task.teachers is empty; name the "
+      "teachers: run folders, or NAME@FILE of weights"
+    )
+  if task.teachers and task.name != "distillation" and not _is_own(config):
+    raise ValueError(
+      f"task.teachers is {tuple(task.teachers)!r}, and task.name is {name!r}, "
+      "which has no teachers; set task.name to 'distillation'"
+    )
+  if task.teacher_logits and not task.teachers:
+    raise ValueError(
+      f"task.teacher_logits is {task.teacher_logits!r}, and task.teachers is "
+      "empty; name the teachers"
+    )
+
+
+def _is_own(config: ConfigDict) -> bool:
+  return user_code.is_own(config.task.name)
+
+
+def _named(
+  splits: dict[str, data.Dataset], taught: tuple[Teacher, ...]
+) -> dict[str, data.Dataset]:
+  """Splits without labels, with the classes of the first teacher."""
+  first = taught[0]
+  names = first.class_names or tuple(map(str, range(first.model.num_classes)))
+  return {
+    role: dataclasses.replace(split, class_names=names)
+    for role, split in splits.items()
+  }
