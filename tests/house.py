@@ -42,7 +42,11 @@ INSIDE = {
   ),
   "sweeps": (("experiment",), ("study",), ("workers",), ("vectorized",)),
   "training": (("step",), ("setup",), ("loop",), ("fit", "preview"), ("run",)),
-  "evaluation": (("captions", "evaluator"), ("probes",)),
+  "evaluation": (
+    ("captions", "evaluator", "low_data"),
+    ("probes",),
+    ("distances",),
+  ),
   "weights": (
     (
       *("class_names", "formats", "grids", "layout", "notes", "published"),
@@ -59,7 +63,10 @@ INSIDE = {
 # the files that all of them may import.
 INTERCHANGEABLE = {
   "models": (),
-  "tasks": ("agreement_pages", "contract", "supervised", "teachers"),
+  "tasks": (
+    *("agreement_pages", "contract", "generated_images", "supervised"),
+    "teachers",
+  ),
   "evaluation/probes": ("checks",),
   "weights/families": (),
 }

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from jaxvision import files, user_code
 from jaxvision.cli import (
   data,
+  generation,
   launch,
   models,
   parsing,
@@ -165,6 +166,7 @@ def make_parser() -> argparse.ArgumentParser:
   for each in (
     train,
     trained,
+    generation,
     score,
     probe,
     sweep,

@@ -34,10 +34,11 @@ def _models(options: argparse.Namespace) -> None:
   from jaxvision.cli import tables
 
   names = models.names(options.pattern)
-  if user_code.is_own(options.pattern):
+  if user_code.is_own(options.pattern) or options.pattern in models.UNLISTED:
     names = [options.pattern]
   if not names:
-    raise ValueError(lookup.unknown("model", options.pattern, models.names()))
+    known = [*models.names(), *models.UNLISTED]
+    raise ValueError(lookup.unknown("model", options.pattern, known))
   wanted = {name: getattr(options, name) for name in _LAYER_OPTIONS}
   wanted = {k: number for k, number in wanted.items() if number is not None}
   if names == [options.pattern]:

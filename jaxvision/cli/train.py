@@ -96,12 +96,20 @@ def _print_result(
 ) -> None:
   report = pathlib.Path(options.workdir).absolute() / "report.html"
   final = result["final"]
-  accuracy = ""
+  measured = ""
   if final:
     split, average, _ = final["split"].partition("_ema")
-    accuracy = f", {split} accuracy {final['metrics']['top1']:.2%}"
-    accuracy += " (moving average of the parameters)" if average else ""
-  console.say(f"report: {report}{accuracy}")
+    measured = f", {split} {_first_metric(final['metrics'])}"
+    measured += " (moving average of the parameters)" if average else ""
+  console.say(f"report: {report}{measured}")
+
+
+def _first_metric(metrics: Mapping[str, float]) -> str:
+  """The accuracy; of a task without classes, its first metric."""
+  if "top1" in metrics:
+    return f"accuracy {metrics['top1']:.2%}"
+  name, value = next(iter(metrics.items()))
+  return f"{name} {value:.4g}"
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The commands `jaxvision weights list | inspect | convert` and `export`."""
 
 import argparse
+from typing import Any
 
 from jaxvision import files
 from jaxvision.cli import parsing
@@ -95,7 +96,7 @@ def _inspect(options: argparse.Namespace) -> None:
 def _convert(options: argparse.Namespace) -> None:
   import pathlib
 
-  from jaxvision import inference, user_code, weights
+  from jaxvision import inference, models, user_code, weights
   from jaxvision.weights import image_preprocessing
 
   name, size, of_run = options.model, options.image_size, ""
@@ -110,6 +111,11 @@ def _convert(options: argparse.Namespace) -> None:
         f"{options.source} is a run of {user_code.as_written(name)}, your own "
         "model, which has no published layout; use `jaxvision export` for the "
         "complete model, or --config.model.weights=RUN to train from it"
+      )
+    if name in models.UNLISTED:
+      raise ValueError(
+        f"{options.source} is a run of {name}, which has no published layout; "
+        "use `jaxvision export` for a file that runs without jaxvision"
       )
     model, variables, size = run.model, run.variables, run.image_shape[:2]
   elif name is None:
@@ -141,10 +147,13 @@ def _convert(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
   from jaxvision import inference
-  from jaxvision.inference import export
+  from jaxvision.inference import export, generation
 
   export.check_path(options.target)
   run = parsing.open_source(options)
+  if generation.is_generator(run):
+    _export_generator(run, options.target)
+    return
   export.save(
     options.target,
     run.model,
@@ -161,4 +170,23 @@ def _export(options: argparse.Namespace) -> None:
   console.say(
     f"input: uint8 images (b, {height}, {width}, {channels}), after the "
     f"transforms: {calls}"
+  )
+
+
+def _export_generator(run: Any, target: str) -> None:
+  from jaxvision import inference
+  from jaxvision.inference import export, generation
+
+  export.save_generator(
+    target,
+    generation.make_sampler(run),
+    run.variables,
+    image_shape=run.image_shape,
+    noise=run.model.noise,
+  )
+  height, width, channels = run.image_shape
+  console.say(f"exported: {target}, a generator ({inference.describe(run)})")
+  console.say(
+    f"input: uint8 images (b, {height}, {width}, {channels}) and normal noise "
+    f"(b, {run.model.noise}) float32"
   )

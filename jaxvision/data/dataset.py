@@ -24,6 +24,9 @@ LABEL_TYPES = {
 # The class of images without labels, whose label is -1.
 UNLABELLED = ("image",)
 FIELD_KINDS = ("mask", "text", "array")
+# Numbers that an example has if its data set does not state them: an image is
+# not generated.
+DEFAULTS = {"generated": 0.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,9 @@ class Field:
   """
 
   kind: str
-  read: Callable[[Sequence[int]], list[bytes | np.ndarray] | list[str]]
+  read: Callable[
+    [Sequence[int]], list[bytes | np.ndarray] | list[str] | list[float]
+  ]
 
   def __post_init__(self) -> None:
     if self.kind not in FIELD_KINDS:
@@ -201,6 +206,11 @@ def _gather(
 def _fields(ranges: Sequence[Range]) -> dict[str, Field]:
   """The fields that all ranges have, of the same kind."""
   every = [dict(each.fields()) for each, _, _ in ranges]
+  stated = {name for each in every for name in each if name in DEFAULTS}
+  every = [
+    {**{name: _default(name) for name in sorted(stated)}, **each}
+    for each in every
+  ]
   return {
     name: Field(
       field.kind,
@@ -209,6 +219,19 @@ def _fields(ranges: Sequence[Range]) -> dict[str, Field]:
     for name, field in every[0].items()
     if all(name in each and each[name].kind == field.kind for each in every)
   }
+
+
+def fields_of(of: Dataset) -> dict[str, Field]:
+  """The fields of a data set, with those of `DEFAULTS`."""
+  return {**{name: _default(name) for name in DEFAULTS}, **of.fields()}
+
+
+def _default(name: str) -> Field:
+  return Field("array", functools.partial(_repeat, DEFAULTS[name]))
+
+
+def _repeat(value: float, indices: Sequence[int]) -> list[float]:
+  return [value] * len(indices)
 
 
 def _labels(ranges: Sequence[Range]) -> np.ndarray:

@@ -1,3 +1,3 @@
 """The quality of a set of variables on a split, and of captions in files."""
 
-__all__ = ["captions", "evaluator", "probes"]
+__all__ = ["captions", "distances", "evaluator", "low_data", "probes"]

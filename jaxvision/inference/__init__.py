@@ -1,4 +1,4 @@
-"""Inference with trained networks: evaluate, predict, export."""
+"""Inference with trained networks: evaluate, predict, generate, export."""
 
 from jaxvision.inference.evaluation import describe, evaluate, measure
 from jaxvision.inference.prediction import predict
@@ -9,6 +9,7 @@ __all__ = [
   "describe",
   "evaluate",
   "export",
+  "generation",
   "load_run",
   "measure",
   "predict",

@@ -29,6 +29,52 @@ def check_path(path: str | pathlib.Path) -> None:
   suffixes.check(path, ".jax", what="an artifact of jax.export")
 
 
+def save_generator(
+  path: str | pathlib.Path,
+  sample: Callable[[Tree, jax.Array, jax.Array], jax.Array],
+  variables: Tree,
+  *,
+  image_shape: tuple[int, int, int],
+  noise: int,
+) -> None:
+  """Writes a generator: images uint8 and noise (b, noise) -> images uint8.
+
+  Args:
+    path: of the file, such as generator.jax.
+    sample: from `generation.make_sampler`.
+    variables: of the generator.
+    image_shape: (h, w, c) of the images.
+    noise: its length.
+
+  Raises:
+    ValueError: the weights exceed the limit of the format, or the suffix is
+      that of another format.
+  """
+  check_path(path)
+  variables = _checked(variables)
+  (batch,) = jax.export.symbolic_shape("b")
+  exported = jax.export.export(
+    jax.jit(lambda images, noise: sample(variables, images, noise)),
+    platforms=PLATFORMS,
+  )(
+    jax.ShapeDtypeStruct((batch, *image_shape), jnp.uint8),
+    jax.ShapeDtypeStruct((batch, noise), jnp.float32),
+  )
+  files.write_bytes(path, exported.serialize())
+
+
+def _checked(variables: Tree) -> Tree:
+  """The variables in numpy arrays, after a check of their size."""
+  variables = jax.device_get(variables)
+  size = sum(leaf.nbytes for leaf in jax.tree.leaves(variables))
+  if size > _LARGEST:
+    raise ValueError(
+      f"the weights have {size:,} bytes, but an artifact can have at most "
+      f"{_LARGEST:,}: export a smaller model, or weights in bfloat16"
+    )
+  return variables
+
+
 def save(
   path: str | pathlib.Path,
   model: nn.Module,
@@ -65,13 +111,7 @@ def save(
   path = pathlib.Path(path)
   check_path(path)
   normalization = normalization or data.Normalization(mean, std)
-  variables = jax.device_get(variables)
-  size = sum(leaf.nbytes for leaf in jax.tree.leaves(variables))
-  if size > _LARGEST:
-    raise ValueError(
-      f"the weights have {size:,} bytes, but an artifact can have at most "
-      f"{_LARGEST:,}: export a smaller model, or weights in bfloat16"
-    )
+  variables = _checked(variables)
 
   def probabilities(images: jax.Array) -> jax.Array:
     pixels = data.normalize(images, normalization)

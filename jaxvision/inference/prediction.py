@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxvision import data, trees
+from jaxvision.inference import generation
 from jaxvision.training.setup import restore
 from jaxvision.weights import class_names
 
@@ -33,8 +34,15 @@ def predict(
     {"image": path, "error": the reason why it cannot be read}.
 
   Raises:
+    ValueError: the run has a generator and a critic.
     trees.NotFinite: the model overflows.
   """
+  if generation.is_generator(run):
+    raise ValueError(
+      f"{run.workdir} has a generator and a critic, which do not classify; "
+      "`jaxvision generate OUT.npz --workdir RUN --data FOLDER` writes the "
+      "images that they make"
+    )
   read, answer = _make_reader(run), _make_answer(run)
   names, found = class_names.readable(run.class_names), []
   for path in map(str, images):

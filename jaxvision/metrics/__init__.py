@@ -7,7 +7,7 @@ confusion matrix does not need.
 import importlib
 from typing import Any
 
-from jaxvision.metrics.evaluation import Evaluation, Example, add
+from jaxvision.metrics.evaluation import Evaluation, Example, add, means
 
 __all__ = [
   "Evaluation",
@@ -16,6 +16,8 @@ __all__ = [
   "agreement",
   "classification",
   "confusion",
+  "generation",
+  "means",
   "multilabel",
   "regression",
   "text",

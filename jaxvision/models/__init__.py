@@ -20,8 +20,11 @@ from jaxvision import lookup
 from jaxvision.models import (
   alexnet,
   bit,
+  dagan,
+  dagan_small,
   efficientnet,
   linear,
+  low_data_densenet,
   mixer,
   mlp,
   nasnet,
@@ -44,6 +47,14 @@ VARIANTS = {
   **shufflenet_v2.VARIANTS,
   **vgg.VARIANTS,
   **vit.VARIANTS,
+}
+# Models without published accuracies, which are not in the list: pairs of a
+# generator and a critic, which have no logits, and the classifier of their
+# generated images.
+UNLISTED = {
+  **dagan.VARIANTS,
+  **dagan_small.VARIANTS,
+  **low_data_densenet.VARIANTS,
 }
 
 
@@ -83,7 +94,7 @@ def create(name: str, *, num_classes: int, **options: Any) -> nn.Module:
   """Returns the model with this name.
 
   Args:
-    name: one of `names()`, or "FILE.py:FUNCTION".
+    name: one of `names()`, a key of `UNLISTED`, or "FILE.py:FUNCTION".
     num_classes: length of the logits.
     **options: attributes of the model's Linen module that replace those of the
       variant, such as `dtype="bfloat16"`.
@@ -135,7 +146,7 @@ def spec(name: str) -> ModelSpec:
 
 
 def names(pattern: str = "*") -> list[str]:
-  """Returns the sorted names of the models that match a shell pattern."""
+  """Returns the sorted names of the classifiers that match a shell pattern."""
   return sorted(fnmatch.filter(VARIANTS, pattern))
 
 
@@ -209,6 +220,7 @@ def _written(default: Any) -> str:
 
 
 def _variant(name: str) -> dict[str, Any]:
-  if name not in VARIANTS:
-    raise ValueError(lookup.unknown("model", name, VARIANTS))
-  return VARIANTS[name]
+  known = {**VARIANTS, **UNLISTED}
+  if name not in known:
+    raise ValueError(lookup.unknown("model", name, known))
+  return known[name]

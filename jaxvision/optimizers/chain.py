@@ -16,6 +16,10 @@ The order of a step: frozen gradients are set to 0, so the norm excludes them;
 the gradient is clipped; each group is updated; each update is multiplied by its
 factor of the learning rate, if there are factors. Sharpness-aware minimisation
 wraps the complete chain.
+
+With `turns`, each named part of the parameters has such a chain of its own, and
+an update of one part leaves the parameters and the state of the others as they
+are.
 """
 
 import inspect
@@ -32,6 +36,7 @@ from jaxvision.lookup import ranges
 from jaxvision.optimizers.muon import muon_dimensions
 from jaxvision.optimizers.sharpness_aware import sharpness_aware
 from jaxvision.optimizers.state_dtype import with_state_dtype
+from jaxvision.optimizers.turns import by_part
 from jaxvision.schedules import Schedule
 
 Optimizer = optax.GradientTransformationExtraArgs
@@ -115,6 +120,7 @@ def create(
   sam_radius: float = 0.0,
   state_dtype: DTypeLike | None = None,
   options: Mapping[str, Any] | None = None,
+  turns: Mapping[str, int] | None = None,
 ) -> Optimizer:
   """Returns the optimizer with this name for parameters like `params`.
 
@@ -141,10 +147,14 @@ def create(
       the parameters.
     options: keyword arguments of the optax function. Types such as `mu_dtype`
       may be strings: "bfloat16".
+    turns: the number of updates in a step of each part of the parameters, by
+      the first name of their paths; see `turns.by_part`. None for one update of
+      all parameters.
 
   Raises:
     ValueError: the name or an option is unknown, a parameter matches no rule, a
-      rule matches no parameter, or all parameters are frozen.
+      rule matches no parameter, all parameters are frozen, or `turns` do not
+      name the parts of the parameters.
   """
   function = _function(name)
   make = lookup.bind(
@@ -157,27 +167,66 @@ def create(
   labels, groups = _groups(
     params, weight_decay, weight_decay_rules, learning_rate_rules
   )
+  factors = learning_rate_factors
+
+  def chain(labels: Any, factors: Any, rate: Schedule) -> Optimizer:
+    used = set(jax.tree.leaves(labels))
+    found = {
+      label: _checked(_for_group(name, function, make, rate, *each), name)
+      for label, each in groups.items()
+      if label in used
+    }
+    optimizer = _chain(found, labels, factors, gradient_clip, sam_radius)
+    return (
+      with_state_dtype(optimizer, state_dtype) if state_dtype else optimizer
+    )
+
+  if turns is None:
+    return chain(labels, factors, learning_rate)
+  if set(turns) != set(params):
+    raise ValueError(
+      f"turns update {', '.join(turns)}, but the parameters are "
+      f"{', '.join(params)}; name each part once"
+    )
+  return by_part(
+    {
+      part: chain(
+        {part: labels[part]},
+        None if factors is None else {part: factors[part]},
+        _slower(learning_rate, updates),
+      )
+      for part, updates in turns.items()
+    }
+  )
+
+
+def _slower(schedule: Schedule, updates: int) -> Schedule:
+  """The schedule of steps, for an optimizer that counts updates."""
+  return lambda count: schedule(count // updates)
+
+
+def _chain(
+  groups: Mapping[str, optax.GradientTransformation],
+  labels: Any,
+  factors: Any,
+  gradient_clip: float,
+  sam_radius: float,
+) -> Optimizer:
+  """The complete chain of parameters with these labels."""
   frozen = jax.tree.map(lambda label: label == _FROZEN, labels)
   steps = [optax.freeze(frozen)] if _FROZEN in groups else []
   if gradient_clip:
     steps.append(optax.clip_by_global_norm(gradient_clip))
-  optimizers = {
-    label: _checked(
-      _for_group(name, function, make, learning_rate, rate, decay), name
-    )
-    for label, (rate, decay) in groups.items()
-  }
-  if len(optimizers) > 1:
-    steps.append(optax.partition(optimizers, labels))
+  if len(groups) > 1:
+    steps.append(optax.partition(groups, labels))
   else:
-    steps.extend(optimizers.values())
-  if learning_rate_factors is not None:
-    steps.append(_multiply(learning_rate_factors))
+    steps.extend(groups.values())
+  if factors is not None:
+    steps.append(_multiply(factors))
   optimizer = optax.chain(*steps)
   if sam_radius:
     optimizer = sharpness_aware(optimizer, sam_radius, frozen)
-  optimizer = optax.with_extra_args_support(optimizer)
-  return with_state_dtype(optimizer, state_dtype) if state_dtype else optimizer
+  return optax.with_extra_args_support(optimizer)
 
 
 def _checked(optimizer: Any, name: str) -> optax.GradientTransformation:

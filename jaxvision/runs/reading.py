@@ -152,7 +152,7 @@ def damaged_arrays(workdir: pathlib.Path) -> list[str]:
     name
     for name, keys in required.items()
     if (workdir / name).exists()
-    and not _read_arrays(workdir / name, required=keys, shows="", why="")[0]
+    and _read_arrays(workdir / name, required=keys, shows="", why="")[1]
   ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxvision import lookup
 from jaxvision.tasks import (
+  adversarial,
   classification,
   distillation,
   multilabel,
@@ -19,6 +20,7 @@ from jaxvision.tasks.contract import Components, Task
 from jaxvision.tasks.teachers import Teacher
 
 TASKS: Mapping[str, Callable[..., Task]] = {
+  "adversarial": adversarial.make,
   "classification": classification.make,
   "distillation": distillation.make,
   "multilabel": multilabel.make,
@@ -30,6 +32,7 @@ __all__ = [
   "Components",
   "Task",
   "Teacher",
+  "adversarial",
   "classification",
   "contract",
   "create",

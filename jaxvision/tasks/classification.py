@@ -4,6 +4,7 @@ Batches are {image (b, h, w, c) uint8, label (b,) int32, mask (b,) float32}.
 Sums are over the examples with mask 1.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,8 +19,20 @@ from jaxvision.tasks import supervised
 from jaxvision.tasks.contract import Components, Task, TaskLoss
 
 
-def make(components: Components) -> Task:
-  """Returns the classification task. The targets are distributions."""
+def make(components: Components, *, real_bit: bool = False) -> Task:
+  """Returns the classification task. The targets are distributions.
+
+  Args:
+    components: of the run.
+    real_bit: whether the model is told in training which images are generated,
+      by the argument `generated` (b,). In evaluation all images are real.
+
+  Raises:
+    ValueError: the model does not have this argument.
+  """
+  arguments = ("generated",) if real_bit else ()
+  for name in arguments:
+    _check_argument(components.model, name)
   num_classes = components.model.num_classes
   names = supervised.class_metrics(num_classes)
 
@@ -31,11 +44,12 @@ def make(components: Components) -> Task:
       "image": (components.image_shape, np.uint8),
       "label": ((), np.int32),
       "mask": ((), np.float32),
+      **dict.fromkeys(arguments, ((), np.float32)),
     },
     init=supervised.make_init(components),
-    inputs=supervised.make_inputs(components, targets),
+    inputs=supervised.make_inputs(components, targets, arguments),
     loss=supervised.make_loss(
-      components, targets, classification.training_sums
+      components, targets, classification.training_sums, arguments
     ),
     evaluate=supervised.make_evaluate(components, targets, classification.sums),
     finish=classification.finish,
@@ -67,6 +81,16 @@ def make_task_loss(
   """
   normalization = data.Normalization(mean, std)
   return make(Components(model, loss, normalization, **components)).loss
+
+
+def _check_argument(model: nn.Module, name: str) -> None:
+  """Raises ValueError unless the model takes an argument of this name."""
+  if name not in inspect.signature(type(model).__call__).parameters:
+    raise ValueError(
+      f"task.options.real_bit is True, and {type(model).__name__} takes no "
+      f"argument {name!r}; set model.name='low_data_densenet', or declare "
+      f"`{name}: jax.Array | None = None` in your model"
+    )
 
 
 def _untrained(loss, num_classes: int) -> float:

@@ -75,7 +75,8 @@ class Task:
       have "image" and "mask". The mask is 1 for examples that count, else 0.
       Fields other than image, label and mask are asked from the data: a mask
       of pixels, such as "segmentation_mask" ((h, w, 1), uint8), is moved with
-      its image; a text, such as "caption", is encoded.
+      its image; a text, such as "caption", is encoded; "partner" ((h, w, c),
+      uint8) is another image of the class.
     init: key -> the variables of all networks that are trained.
     inputs: (batch, key) -> (batch for evaluation, batch for training).
     loss: the function that the step minimises. Its sums have "loss" and
@@ -107,6 +108,14 @@ class Task:
     constants: further arguments of `loss` and `evaluate`: trees of arrays that
       the training does not change, such as the variables of teachers. They are
       arguments of the compiled programs. They are not part of a checkpoint.
+    turns: the parts of the parameters that a step updates in turns, by the
+      first name of their paths, and the number of updates of each, as in
+      (("critic", 5), ("generator", 1)). Each update has its own share of the
+      batch. () updates all parameters at once.
+    pages: (variables, examples) -> sections of the report that need the trained
+      network; None without such sections. The variables are numpy arrays, the
+      examples those of the final evaluation.
+    problem: metrics -> a warning about the training; "" if there is none.
   """
 
   batch: Mapping[str, tuple[tuple[int, ...], Any]]
@@ -132,6 +141,11 @@ class Task:
   )
   unlabelled: bool = False
   constants: tuple[Tree, ...] = ()
+  turns: Sequence[tuple[str, int]] = ()
+  pages: Callable[[Tree, Sequence[metrics.Example]], Sequence[Any]] | None = (
+    None
+  )
+  problem: Callable[[Mapping[str, float]], str] = lambda _: ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -46,7 +46,17 @@ def most_probable(
 
 
 def make_init(components: Components) -> Callable[[jax.Array], Tree]:
-  """key -> the variables of the model."""
+  """key -> the variables of the model.
+
+  Raises:
+    ValueError: the model is a generator and a critic.
+  """
+  if hasattr(components.model, "generate"):
+    raise ValueError(
+      f"{type(components.model).__name__} is a generator and a critic, which "
+      "have no outputs for labels; set task.name='adversarial', or another "
+      "model.name"
+    )
 
   def init(key: jax.Array) -> Tree:
     images = jnp.zeros((1, *components.image_shape), jnp.float32)
@@ -55,34 +65,47 @@ def make_init(components: Components) -> Callable[[jax.Array], Tree]:
   return init
 
 
-def make_inputs(components: Components, targets: Targets):
+def make_inputs(
+  components: Components, targets: Targets, arguments: Sequence[str] = ()
+):
   """(batch, key) -> (the batch for evaluation, the batch for training).
 
-  Both are {image (b, h, w, c) float32 normalised, targets (b, k), mask (b,)}.
+  Both are {image (b, h, w, c) float32 normalised, targets (b, k), mask (b,)},
+  with the fields `arguments`.
   """
 
   def inputs(batch: Batch, key: jax.Array) -> tuple[Batch, Batch]:
     transform_key, _ = jax.random.split(key)
     given = with_targets(batch, components, targets)
+    given |= {name: batch[name] for name in arguments}
     return given, components.device_transform(transform_key, given)
 
   return inputs
 
 
 def make_loss(
-  components: Components, targets: Targets, training_sums: Sums
+  components: Components,
+  targets: Targets,
+  training_sums: Sums,
+  arguments: Sequence[str] = (),
 ) -> TaskLoss:
   """The masked mean of the loss, with auxiliary losses, plus the penalty.
 
   The sums are computed from the model's outputs. Their metrics use the labels
-  before the transform on the device.
+  before the transform on the device. `arguments` are fields of the batch that
+  the model takes by name in training.
   """
-  inputs = make_inputs(components, targets)
+  inputs = make_inputs(components, targets, arguments)
 
   def task_loss(params, model_state, batch, key):
     given, batch = inputs(batch, key)
     outputs, model_state, sown = apply_in_training(
-      components, params, model_state, batch["image"], key
+      components,
+      params,
+      model_state,
+      batch["image"],
+      key,
+      **{name: batch[name] for name in arguments},
     )
     sums = training_sums(outputs, given["targets"], given["mask"])
     sums["loss"] = _loss_sum(components, outputs, batch)
@@ -103,6 +126,7 @@ def apply_in_training(
   key: jax.Array,
   *,
   collections: Sequence[str] = ("auxiliary",),
+  **arguments: jax.Array,
 ) -> tuple[jax.Array, Tree, dict[str, list[jax.Array]]]:
   """Applies the model in training, without a gradient of frozen parameters.
 
@@ -112,6 +136,7 @@ def apply_in_training(
     images: (b, h, w, c), normalised.
     key: of the step.
     collections: in which the model may sow further logits.
+    **arguments: further arguments of the model.
 
   Returns:
     The outputs, the new model_state, and the logits that the model has sown
@@ -127,6 +152,7 @@ def apply_in_training(
       train=True,
       mutable=[*model_state, *collections],
       rngs={"dropout": dropout_key},
+      **arguments,
     )
   state = dict(state)
   sown = {name: jax.tree.leaves(state.pop(name, {})) for name in collections}

@@ -48,6 +48,8 @@ _COMMANDS = (
   ("weights", "inspect"),
   ("weights", "convert"),
   ("export",),
+  ("generate",),
+  ("distance",),
   ("probe",),
   ("sweep",),
   ("plan",),

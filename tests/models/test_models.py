@@ -69,6 +69,19 @@ SMALL = {
   },
 }
 
+# The same for the models that are not in the list. Their properties are in
+# test_dagan.py and test_low_data_densenet.py.
+UNLISTED = {
+  "dagan": {
+    "sizes": (4, 6),
+    "generator_layers": 2,
+    "critic_layers": 2,
+    "hidden": 8,
+  },
+  "dagan_small": {"generator_sizes": (4, 6), "critic_sizes": (4, 6)},
+  "low_data_densenet": {"blocks": (2, 1), "growth": 4, "stem": "small"},
+}
+
 all_small = pytest.mark.parametrize("name", SMALL)
 # NASNet takes long to compile, however small.
 quick_small = pytest.mark.parametrize(
@@ -146,6 +159,7 @@ def _train(model, variables, images):
 def test_every_module_is_tested_here():
   modules = {variant["module"] for variant in models.VARIANTS.values()}
   assert modules == {models.VARIANTS[name]["module"] for name in SMALL}
+  assert set(UNLISTED) == set(models.UNLISTED)
 
 
 def test_names_matches_shell_patterns():
@@ -208,7 +222,7 @@ def test_options_override_the_variant():
   assert models.create("resnet18", num_classes=2).blocks == (2, 2, 2, 2)
 
 
-@all_small
+@pytest.mark.parametrize("name", [*SMALL, *UNLISTED])
 def test_names_and_shapes_are_the_golden_ones(name):
   golden = (GOLDEN / f"variables_{name}.txt").read_text()
   assert _golden_text(name) == golden, (
@@ -219,7 +233,8 @@ def test_names_and_shapes_are_the_golden_ones(name):
 
 
 def _golden_text(name):
-  model = models.create(name, num_classes=CLASSES, **SMALL[name])
+  options = {**SMALL, **UNLISTED}[name]
+  model = models.create(name, num_classes=CLASSES, **options)
   shapes = variable_shapes(model, image_shape=(16, 16, 3))
   rows = trees.flatten(shapes).items()
   return "".join(f"{path} {leaf.shape}\n" for path, leaf in rows)
@@ -368,5 +383,5 @@ def test_sharded_batch_gives_the_results_of_one_device(name):
 
 
 if __name__ == "__main__":
-  for each in SMALL:
+  for each in (*SMALL, *UNLISTED):
     (GOLDEN / f"variables_{each}.txt").write_text(_golden_text(each))

@@ -3,7 +3,8 @@
 A mask of a data set, such as "segmentation_mask", becomes (b, h, w, 1) uint8,
 moved with its image by the host transforms. A text, such as "caption", becomes
 what the task's function makes of it, such as (b, length) int32. An array, such
-as "teacher_logits", is used as it is.
+as "teacher_logits", is used as it is; of shape () it is a number, such as
+"generated". The field "partner" is not one of the data: see pairing.py.
 """
 
 import dataclasses
@@ -14,10 +15,11 @@ import numpy as np
 
 from jaxvision import lookup
 from jaxvision.data import dataset, decoding
+from jaxvision.data.batches import pairing
 from jaxvision.data.decoding import unreadable
 
 # The fields of every batch; "mask" marks the rows that count.
-PLAIN = ("image", "label", "mask")
+PLAIN = ("image", "label", "mask", pairing.FIELD)
 # name -> (shape of one example, type)
 Wanted = Mapping[str, tuple[tuple[int, ...], Any]]
 # text -> array of the wanted shape and type
@@ -84,7 +86,7 @@ def ask(
     ValueError: the data do not have a field, or have it in another form.
   """
   names = [name for name in wanted if name not in PLAIN]
-  there = of.fields() if names else {}
+  there = dataset.fields_of(of) if names else {}
   for name in names:
     if name not in there:
       raise ValueError(_missing(of, name))

@@ -6,10 +6,12 @@ image, so that its two copies differ. The replacement depends only on the files.
 In evaluation, there is no replacement: the row is masked.
 """
 
+import dataclasses
+
 import numpy as np
 
 from jaxvision.data import dataset, decoding
-from jaxvision.data.batches import examples
+from jaxvision.data.batches import examples, pairing
 
 Batch = dict[str, np.ndarray]
 # name -> (shape, dtype)
@@ -109,6 +111,29 @@ def fill(
     for name, value in fields.items():
       batch[name][row] = value
   return unreadable
+
+
+def fill_partners(
+  batch: Batch,
+  source: examples.Examples,
+  *,
+  indices: np.ndarray,
+  epochs: np.ndarray,
+  seed: int | None,
+) -> dict[int, str]:
+  """Writes one image into each row of the field "partner"; see `fill`.
+
+  In evaluation, a row whose partner is unreadable is masked.
+  """
+  alone = dataclasses.replace(source, fields=())
+  own = {
+    "image": batch[pairing.FIELD],
+    "label": np.empty_like(batch["label"]),
+    "mask": np.empty_like(batch["mask"]),
+  }
+  found = fill(own, alone, indices=indices, epochs=epochs, seed=seed)
+  batch["mask"] *= own["mask"]
+  return found
 
 
 def _next(

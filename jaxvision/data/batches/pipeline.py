@@ -27,6 +27,7 @@ from jaxvision.data.batches import (
   fields,
   filling,
   order,
+  pairing,
   prefetch,
   sampling_groups,
   worker_processes,
@@ -61,6 +62,7 @@ class Batches:
     image_shape: (h, w, c) after the transforms.
     groups: the examples of each class, (n_i,) int64, which training draws
       equally often; () draws each example equally often.
+    partners: of the examples, if the task asks for the field "partner".
   """
 
   examples: examples.Examples
@@ -71,6 +73,7 @@ class Batches:
   workers: int
   image_shape: tuple[int, int, int]
   groups: tuple[np.ndarray, ...] = ()
+  partners: pairing.Partners | None = None
 
   @property
   def num_examples(self) -> int:
@@ -100,13 +103,18 @@ class Batches:
 
     Args:
       wanted: the fields of a batch of the task; of those beside image, label
-        and mask, masks are moved with their images, and texts are encoded.
+        and mask, masks are moved with their images, texts are encoded, and
+        "partner" is another image of the class.
       encode: field name -> function text -> array of the wanted shape and type.
 
     Raises:
       ValueError: the data do not have a field, or have it in another form; a
-        host transform cannot move a mask.
+        host transform cannot move a mask; a class has no pair.
     """
+    if pairing.FIELD in wanted and self.partners is None:
+      made = pairing.make(self.examples.dataset)
+      paired = dataclasses.replace(self, partners=made)
+      return paired.with_fields(wanted, encode)
     asked = fields.ask(self.examples.dataset, wanted, encode)
     if asked == self.examples.fields:
       return self
@@ -123,13 +131,21 @@ class Batches:
 
     num_examples means padding, which is the last row of `resident()`.
     """
-    return self.line_up(step, step + 1)[0]
+    return self._order(self._positions(step))[0].astype(np.int32)
 
   def line_up(self, start: int, stop: int) -> np.ndarray:
-    """(stop - start, batch_size) int32: `indices` of several steps."""
+    """(stop - start, batch_size) int32: `indices` of several steps.
+
+    If the batches have partners, (stop - start, batch_size, 2): the examples
+    and their partners.
+    """
     positions = np.arange(start * self.batch_size, stop * self.batch_size)
-    indices = self._order(positions)[0].astype(np.int32)
-    return indices.reshape(-1, self.batch_size)
+    indices, _ = self._order(positions)
+    shape = (-1, self.batch_size)
+    if self.partners:
+      drawn = self.partners.draw(indices, positions, seed=self.seed)
+      indices, shape = np.stack([indices, drawn], -1), (*shape, 2)
+    return indices.astype(np.int32).reshape(shape)
 
   def at(self, step: int) -> Batch:
     """The rows of batch `step` that belong to this process."""
@@ -148,10 +164,22 @@ class Batches:
     Returns:
       index -> reason of the unreadable images that were found.
     """
-    indices, epochs = self._order(self._positions(step)[self.rows][rows])
+    positions = self._positions(step)[self.rows][rows]
+    indices, epochs = self._order(positions)
     part = {name: array[rows] for name, array in batch.items()}
-    return filling.fill(
-      part, self.examples, indices=indices, epochs=epochs, seed=self.seed
+    own = {k: v for k, v in part.items() if k != pairing.FIELD}
+    found = filling.fill(
+      own, self.examples, indices=indices, epochs=epochs, seed=self.seed
+    )
+    if not self.partners:
+      return found
+    drawn = self.partners.draw(indices, positions, seed=self.seed)
+    return found | filling.fill_partners(
+      part,
+      self.examples,
+      indices=drawn,
+      epochs=pairing.epochs(positions),
+      seed=self.seed,
     )
 
   def iterate(self, start: int, stop: int) -> Iterator[Batch]:
@@ -182,7 +210,8 @@ class Batches:
   def resident(self, rows: np.ndarray | None = None) -> Batch:
     """The complete split and a last row of padding, to keep on the device.
 
-    Row i is example i, so `resident()` at `indices(step)` is the batch.
+    Row i is example i, so `resident()` at `indices(step)` is the batch, without
+    the partners.
 
     Args:
       rows: (n,) the requested rows; None is all rows.
@@ -192,7 +221,7 @@ class Batches:
     """
     self.check_resident()
     rows = np.arange(self.num_examples + 1) if rows is None else rows
-    kept = filling.empty(self._layout(len(rows)))
+    kept = filling.empty(self._stored(len(rows)))
 
     def add(start: int) -> None:
       part = slice(start, start + _BLOCK)
@@ -224,7 +253,7 @@ class Batches:
       )
     size = self.num_examples * sum(
       math.prod(shape) * np.dtype(kind).itemsize
-      for name, (shape, kind) in self._layout(1).items()
+      for name, (shape, kind) in self._stored(1).items()
       if name not in ("label", "mask")
     )
     if size > _RESIDENT_BYTES:
@@ -239,6 +268,13 @@ class Batches:
     return len(self._positions(0)[self.rows])
 
   def _layout(self, rows: int) -> filling.Layout:
+    """The arrays of a batch."""
+    stored = self._stored(rows)
+    paired = {pairing.FIELD: stored["image"]} if self.partners else {}
+    return {**stored, **paired}
+
+  def _stored(self, rows: int) -> filling.Layout:
+    """The arrays of examples."""
     return filling.layout(rows, self.image_shape, self.examples)
 
   def _positions(self, step: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Checks of the fields of a data set: masks and captions."""
 
+import numpy as np
+
 from jaxvision.data import dataset, decoding
 from jaxvision.data.inspection import survey
 from jaxvision.data.inspection.finding import Finding
@@ -40,6 +42,8 @@ def _problem(field: dataset.Field, index: int, size: tuple[int, int]) -> str:
     (value,) = field.read([index])
     if field.kind == "text":
       return "" if value.strip() else "an empty text"
+    if field.kind == "array":
+      return "" if np.isfinite(value).all() else f"the numbers are {value}"
     mask = decoding.as_mask(value)
   except (OSError, ValueError) as error:
     return str(error)

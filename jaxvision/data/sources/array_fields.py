@@ -1,4 +1,4 @@
-"""Fields of images in memory: arrays of masks and captions."""
+"""Fields of images in memory: arrays of masks, captions and numbers."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ def check(
   masks: np.ndarray | None,
   captions: Sequence[str] | np.ndarray | None,
   *,
+  generated: np.ndarray | None = None,
   where: str,
 ) -> Given:
   """The fields of images.
@@ -25,6 +26,8 @@ def check(
     masks: (n, h, w) or (n, h, w, 1) uint8 or bool, the field
       "segmentation_mask"; None without it.
     captions: n texts, the field "caption"; None without it.
+    generated: (n,) of 0 and 1, the field "generated": whether a network made
+      the image; None without it.
     where: for messages.
 
   Raises:
@@ -35,6 +38,8 @@ def check(
     given["segmentation_mask"] = "mask", _masks(masks, images, where)
   if captions is not None:
     given["caption"] = "text", _captions(captions, images, where)
+  if generated is not None:
+    given["generated"] = "array", _flags(generated, images, where)
   return given
 
 
@@ -78,3 +83,14 @@ def _captions(
       f"text for each of the {len(images)} images"
     )
   return found
+
+
+def _flags(generated: np.ndarray, images: np.ndarray, where: str) -> np.ndarray:
+  """(n,) float32 of 0 and 1."""
+  found = np.asarray(generated)
+  if found.shape != (len(images),) or not np.isin(found, (0, 1)).all():
+    raise ValueError(
+      f"{where}: generated is {found.dtype}{list(found.shape)}; expected 0 or "
+      f"1 for each of the {len(images)} images"
+    )
+  return found.astype(np.float32)

@@ -7,8 +7,9 @@ splits. `image` and `label` are also accepted. Images are (n, h, w, c) or
 optional array `class_names` has the names of the classes; without it the names
 are the numbers or the texts of the labels. Sets of classes are (n, k) of 0 and
 1, numbers are (n,) or (n, t). With data.labels="none" there need be no labels.
-Fields are `segmentation_masks` (n, h, w) uint8 and `captions` (n,) text, also
-with the name of a split. A text may have several captions, one a line.
+Fields are `segmentation_masks` (n, h, w) uint8, `captions` (n,) text and
+`generated` (n,) of 0 and 1, also with the name of a split. A text may have
+several captions, one a line.
 """
 
 import functools
@@ -24,7 +25,8 @@ from jaxvision.data.formats import npz
 from jaxvision.data.sources import labels, pairs, source
 
 _KEY = re.compile(
-  r"(?:(?P<split>.+)_)?(?P<what>image|label|segmentation_mask|caption)s?"
+  r"(?:(?P<split>.+)_)?"
+  r"(?P<what>image|label|segmentation_mask|caption|generated)s?"
 )
 
 
@@ -72,6 +74,7 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
       label_kind=of.labels,
       masks=each.get("segmentation_mask"),
       captions=each.get("caption"),
+      generated=each.get("generated"),
     )
     for split, each in splits.items()
   }
@@ -105,7 +108,7 @@ def _splits(
     elif key != "class_names":
       raise ValueError(
         f"{path} has an array {key!r}; expected images, labels, "
-        "segmentation_masks, captions, all also as SPLIT_images and so on, or "
+        "segmentation_masks, captions, generated, all also as SPLIT_images, or "
         "class_names"
       )
   for split, pair in found.items():

@@ -109,6 +109,7 @@ def from_arrays(
   label_kind: str = "classes",
   masks: np.ndarray | None = None,
   captions: Sequence[str] | np.ndarray | None = None,
+  generated: np.ndarray | None = None,
 ) -> dataset.Dataset:
   """Images in memory as a data set.
 
@@ -119,7 +120,7 @@ def from_arrays(
     name: name of the data set, for messages.
     split: name of the split, for messages.
     label_kind: "classes", "sets", "numbers" or "none".
-    masks, captions: fields, see `array_fields`.
+    masks, captions, generated: fields, see `array_fields`.
 
   Raises:
     ValueError: an array has a wrong shape or type, or a label is outside the
@@ -130,7 +131,9 @@ def from_arrays(
   labels, known = _LABELLED[label_kind](
     labels, class_names, len(images), name=name, split=split
   )
-  given = array_fields.check(images, masks, captions, where=where)
+  given = array_fields.check(
+    images, masks, captions, generated=generated, where=where
+  )
   rows = _Arrays(split, images, labels, _order(labels, label_kind), given)
   return _dataset(rows, name, split, known, label_kind)
 

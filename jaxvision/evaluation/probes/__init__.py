@@ -12,6 +12,7 @@ from jaxvision.evaluation.probes.probe import make_evaluator, run
 
 __all__ = [
   "discriminant",
+  "features",
   "fewshot",
   "knn",
   "logistic",

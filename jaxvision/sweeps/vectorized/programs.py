@@ -73,6 +73,7 @@ def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
     seed=config.seed,
     ema_decay=config.ema.decay,
     accumulate=config.train.accumulate,
+    turns=task.turns,
   )
   state = _shapes(parts.template)
   variables = {"params": state.params, **state.model_state}
@@ -111,12 +112,15 @@ def is_alike(a: Trace, b: Trace) -> bool:
   return True
 
 
-def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
+def share(
+  traces: Sequence[Trace], mesh: Mesh, *, paired: bool = False
+) -> Programs:
   """Makes the programs of runs that differ only in numbers.
 
   Args:
     traces: of the runs.
     mesh: `mesh_of` the number of runs.
+    paired: whether the rows are (k, n, b, 2), of examples and their partners.
 
   Raises:
     jaxpr.Different: the runs differ in more than numbers.
@@ -144,7 +148,7 @@ def share(traces: Sequence[Trace], mesh: Mesh) -> Programs:
       of_all = jax.vmap(calls["step"], in_axes=(0, 0, 0, None))
       return of_all(numbers, states, batch, constants)
 
-    return scan_steps(step)(states, rows, examples)
+    return scan_steps(step, paired=paired)(states, rows, examples)
 
   def sums(numbers, variables, batch, constants):
     of_all = jax.vmap(calls["sums"], in_axes=(0, 0, None, None))

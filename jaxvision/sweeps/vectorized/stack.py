@@ -128,7 +128,8 @@ def make_program(
       equal.
   """
   mesh = programs.mesh_of(len(trials))
-  shared = programs.share([each.trace for each in trials], mesh)
+  paired = trials[0].parts.batches["train"].partners is not None
+  shared = programs.share([each.trace for each in trials], mesh, paired=paired)
   numbers = programs.put(shared.numbers, mesh)
   if states is None:
     state = shared.init(numbers["init"])

@@ -64,7 +64,8 @@ def _steps_of_line_up(
   """steps(state, line-up, examples, *constants) -> (state, sums) of a call."""
   block = parts.steps_per_call
   platform = parts.mesh.devices.flat[0].platform
-  steps = scan_steps(parts.step, platform=platform)
+  paired = parts.batches["train"].partners is not None
+  steps = scan_steps(parts.step, platform=platform, paired=paired)
 
   def find_and_take(state, line_up, examples, *constants):
     first = state.step % len(line_up)

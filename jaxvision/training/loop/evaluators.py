@@ -5,6 +5,7 @@
 validation split, with the moving average if the run has one.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from jaxvision import metrics
 from jaxvision.evaluation import evaluator, probes
 from jaxvision.training.setup import Parts
 from jaxvision.training.step import TrainState
+
+_LOGGER = logging.getLogger(__name__)
 
 Evaluators = Mapping[str, Callable[..., metrics.Evaluation]]
 Measures = Mapping[str, Callable[[TrainState], Mapping[str, float]]]
@@ -74,7 +77,7 @@ def make_measures(parts: Parts, evaluators: Evaluators) -> Measures:
     ValueError: an unknown probe or layer, or probes without a validation split.
   """
   measures = {
-    name: lambda state, f=evaluate: f(state).metrics
+    name: _measured(name, evaluate, parts.task.problem)
     for name, evaluate in _of_validation(evaluators).items()
   }
   if not parts.probes:
@@ -92,6 +95,22 @@ def make_measures(parts: Parts, evaluators: Evaluators) -> Measures:
     return measures[name](state) | _flat(probe(variables))
 
   return {**measures, name: measure}
+
+
+def _measured(
+  name: str,
+  evaluate: Callable[..., metrics.Evaluation],
+  problem: Callable[[Mapping[str, float]], str],
+) -> Callable[[TrainState], Mapping[str, float]]:
+  """The metrics of an evaluation; logs the problem that they show."""
+
+  def measure(state: TrainState) -> Mapping[str, float]:
+    found = evaluate(state).metrics
+    if text := problem(found):
+      _LOGGER.warning("%s: %s", name, text)
+    return found
+
+  return measure
 
 
 def _of_validation(evaluators: Evaluators) -> Evaluators:

@@ -29,7 +29,7 @@ def resident_template(parts: Parts) -> Tree:
     lambda leaf: jax.ShapeDtypeStruct(
       (rows, *leaf.shape[1:]), leaf.dtype, sharding=whole
     ),
-    parts.batch,
+    {name: leaf for name, leaf in parts.batch.items() if name != "partner"},
   )
 
 
@@ -57,9 +57,14 @@ def _line_up_steps(parts: Parts) -> int:
 
 
 def line_up_template(parts: Parts) -> jax.ShapeDtypeStruct:
-  """The shape of a line-up, (steps, batch size) int32, with its sharding."""
+  """The shape of a line-up, (steps, batch size) int32, with its sharding.
+
+  If the batches have partners, (steps, batch size, 2).
+  """
+  batches = parts.batches["train"]
+  pair = (2,) if batches.partners else ()
   return jax.ShapeDtypeStruct(
-    (_line_up_steps(parts), parts.batches["train"].batch_size),
+    (_line_up_steps(parts), batches.batch_size, *pair),
     np.int32,
     sharding=parallel.batch_sharding(parts.mesh, axis=1),
   )

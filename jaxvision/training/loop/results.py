@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxvision import (
@@ -211,16 +212,27 @@ def write_finished(
     train_loop.Diverged: a metric is not finite.
   """
   result = finished(parts, facts, state=state, evaluation=evaluation)
-  if evaluation and agreement.is_first():
-    _write_artifacts(folder, evaluation, parts)
+  if evaluation:
+    variables = _whole_variables(parts, state)
+    if agreement.is_first():
+      _write_artifacts(folder, evaluation, parts, variables)
   _write_filters(folder, parts, state)
   return _write(folder, result, record)
+
+
+def _whole_variables(parts: Parts, state: TrainState) -> Any:
+  """The evaluated variables in numpy arrays, if the task draws with them."""
+  if parts.task.pages is None:
+    return None
+  variables = state.ema if parts.averaged else state.variables
+  return jax.tree.map(parallel.whole, variables)
 
 
 def _write_artifacts(
   folder: pathlib.Path,
   evaluation: metrics.Evaluation,
   parts: Parts,
+  variables: Any,
 ) -> None:
   """Writes the arrays and pages of the task, for the report."""
   role, _ = final_split(parts)
@@ -228,8 +240,11 @@ def _write_artifacts(
   ids = parts.splits[role].ids(positions)
   artifacts = parts.task.artifacts(evaluation, parts.class_names, ids)
   workdirs.write_arrays(folder / "evaluation.npz", **artifacts.arrays)
-  if artifacts.pages:
-    pages.write(folder, artifacts.pages)
+  sections = list(artifacts.pages)
+  if parts.task.pages is not None:
+    sections += parts.task.pages(variables, evaluation.examples)
+  if sections:
+    pages.write(folder, sections)
 
 
 def _write_filters(

@@ -105,6 +105,24 @@ def check_labels(
   losses.check_labels(config.loss.name, dataset.label_kind)
 
 
+def check_turns(config: ConfigDict, task: tasks.Task, mesh: Mesh) -> None:
+  """Raises ValueError unless the updates of a step can share the batch."""
+  count = sum(updates for _, updates in task.turns)
+  size, parts = config.train.batch_size, config.train.accumulate
+  least = count * parts * mesh.size
+  if count and size % least:
+    turns = ", ".join(
+      f"{updates} of the {name}" for name, updates in task.turns
+    )
+    below = size // least * least
+    sizes = [each for each in (below, below + least) if each]
+    raise ValueError(
+      f"train.batch_size {size} does not divide over the updates of a step "
+      f"({turns}), {parts} parts (train.accumulate) and {mesh.size} devices; "
+      f"use {' or '.join(map(str, sizes))}"
+    )
+
+
 def check_masks(config: ConfigDict, batches: data.Batches) -> None:
   """Raises ValueError if a transform on the device would leave masks behind.
 

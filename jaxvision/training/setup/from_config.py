@@ -144,11 +144,12 @@ def make_optimizer(
   params: Tree,
   *,
   factors: Tree = None,
+  turns: Sequence[tuple[str, int]] = (),
 ) -> optimizers.Optimizer:
   """The optimizer of a config.
 
   Only the names and shapes of `params` are read. `factors` multiply the
-  learning rate, see `layer_factors`.
+  learning rate, see `layer_factors`. `turns` are those of the task.
   """
   return optimizers.create(
     config.optimizer.name,
@@ -162,6 +163,7 @@ def make_optimizer(
     sam_radius=config.optimizer.sam_radius,
     state_dtype=precision.optimizer_state(config),
     options=config.optimizer.options.to_dict(),
+    turns=dict(turns) or None,
   )
 
 
@@ -178,7 +180,7 @@ def layer_factors(
 def state_functions(
   config: ConfigDict,
   model: nn.Module,
-  init: Callable[[jax.Array], Tree],
+  task: tasks.Task,
   schedule: schedules.Schedule,
   image_shape: tuple[int, int, int],
   mesh: Mesh,
@@ -193,17 +195,20 @@ def state_functions(
   Args:
     config: of the run.
     model: of the config.
-    init: of the task: key -> variables.
+    task: of the config.
     schedule: of the learning rate.
     image_shape: (h, w, c).
     mesh: of the state.
   """
-  variables = jax.eval_shape(lambda: init(jax.random.key(config.seed)))
-  factors = layer_factors(config, model, image_shape)
+  variables = jax.eval_shape(lambda: task.init(jax.random.key(config.seed)))
   optimizer = make_optimizer(
-    config, schedule, variables["params"], factors=factors
+    config,
+    schedule,
+    variables["params"],
+    factors=layer_factors(config, model, image_shape),
+    turns=task.turns,
   )
-  draw = draw_state(config, init, optimizer)
+  draw = draw_state(config, task.init, optimizer)
   shapes = jax.eval_shape(draw)
   shardings = sharding.of_state(
     shapes, shapes.params, mesh, rules=config.mesh.rules

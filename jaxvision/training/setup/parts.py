@@ -130,6 +130,7 @@ def prepare(
     taught=taught,
   )
   checks.check_labels(config, task, train)
+  checks.check_turns(config, task, mesh)
   batches = {
     role: each.with_fields(task.batch, task.encode)
     for role, each in batches.items()
@@ -191,7 +192,7 @@ def _optimization(
   """The parts that depend on the optimizer."""
   schedule = from_config.make_schedule(config, steps)
   optimizer, init, template = from_config.state_functions(
-    config, model, task.init, schedule, shape, mesh
+    config, model, task, schedule, shape, mesh
   )
   return {
     "schedule": schedule,
@@ -211,6 +212,7 @@ def _make_step(config: ConfigDict, parts: Parts) -> Step:
     ema_decay=config.ema.decay,
     accumulate=config.train.accumulate,
     platform=parts.mesh.devices.flat[0].platform,
+    turns=parts.task.turns,
   )
 
 

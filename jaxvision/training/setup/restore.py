@@ -91,7 +91,7 @@ def load_run(
   # The schedule affects only the structure of the optimizer's state here.
   schedule = schedules.create("constant", peak=0.0, total_steps=1)
   _, _, template = from_config.state_functions(
-    config, model, task.init, schedule, image_shape, mesh
+    config, model, task, schedule, image_shape, mesh
   )
   with checkpoint.open_saved(workdir) as manager:
     step = checkpoint.choose(manager, which)

@@ -31,6 +31,8 @@ _OVERFIT = {
   "log.every": "10 steps",
   "checkpoint.best": "validation/top1",
 }
+# Tasks that cannot be checked in this way.
+_UNFIT = ("adversarial",)
 # With this momentum the running averages converge within `_STEPS` steps.
 _MOMENTUM = 0.9
 
@@ -46,9 +48,14 @@ def overfit(
   model and a correct step reach a loss near zero.
 
   Raises:
-    ValueError: the split has fewer examples, or there are more devices than
-      examples.
+    ValueError: the split has fewer examples, there are more devices than
+      examples, or the task has no loss that falls to zero.
   """
+  if config.task.name in _UNFIT:
+    raise ValueError(
+      f"task.name is {config.task.name!r}, which has no loss that falls to "
+      "zero: its networks play against each other; train without --overfit"
+    )
   train = splits["train"]
   devices = jax.device_count()
   if not 1 <= num_examples <= train.num_examples:

@@ -20,4 +20,5 @@ __all__ = [
   "state",
   "step_key",
   "train_step",
+  "updates",
 ]

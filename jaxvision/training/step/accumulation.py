@@ -53,8 +53,8 @@ def make_gradient(
       # The share is float32, so the product is float32 for all parameter types.
       return _times(gradients, share), (_times(new_state, 1 / parts), sums)
 
-    split = jax.tree.map(lambda x: _split(x, parts), batch)
-    inputs = (split, _shares(split["mask"]), jnp.arange(parts))
+    batches = jax.tree.map(lambda x: split(x, parts), batch)
+    inputs = (batches, _shares(batches["mask"]), jnp.arange(parts))
     first = jax.tree.map(lambda x: x[0], inputs)
     zeros = jax.tree.map(
       lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(weighted, first)
@@ -70,8 +70,8 @@ def make_gradient(
   return accumulated
 
 
-def _split(x: jax.Array, parts: int) -> jax.Array:
-  """(b, ...) -> (parts, b / parts, ...)."""
+def split(x: jax.Array, parts: int) -> jax.Array:
+  """The parts of an array of a batch, (b, ...) -> (parts, b / parts, ...)."""
   return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
 
 

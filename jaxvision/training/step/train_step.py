@@ -6,6 +6,9 @@ which contains everything that is specific to a task:
 
   task_loss(params, model_state, batch, key) -> (scalar, (model_state, sums))
 
+A step is one update of all parameters, or several updates of their parts, see
+`jaxvision.training.step.updates`.
+
 A task may have constants, such as the variables of teachers. They are further
 arguments of the step and of `task_loss`, so a program does not contain them.
 """
@@ -18,8 +21,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxvision.tasks.contract import Batch, TaskLoss
-from jaxvision.training.step import accumulation
 from jaxvision.training.step.state import TrainState
+from jaxvision.training.step.updates import Learned, Turns, make_update
 from jaxvision.xla import scans
 
 Tree = Any
@@ -35,6 +38,7 @@ def make_train_step(
   ema_decay: float = 0.0,
   accumulate: int = 1,
   platform: str | None = None,
+  turns: Turns = (),
 ) -> Step:
   """Makes step(state, batch) -> (next state, sums); the caller compiles it.
 
@@ -49,37 +53,35 @@ def make_train_step(
     accumulate: number of parts of a batch for gradient accumulation, see
       `jaxvision.training.step.accumulation`.
     platform: for which the step is compiled, see `jaxvision.xla.scans`.
+    turns: the parts of the parameters that are updated in turns, and the number
+      of their updates, see `jaxvision.training.step.updates`; () for one update
+      of all parameters.
 
   Returns:
     The step. `sums` are the sums of the task and "gradient_norm", () float32,
     the global norm of the gradient before clipping.
   """
-  gradient = accumulation.make_gradient(
-    task_loss, parts=accumulate, platform=platform
+  update = make_update(
+    task_loss,
+    optimizer,
+    accumulate=accumulate,
+    platform=platform,
+    turns=turns,
   )
 
   def step(
     state: TrainState, batch: Batch, *constants: Tree
   ) -> tuple[TrainState, Tree]:
+    learned = Learned(state.params, state.model_state, state.opt_state)
     key = step_key(seed, state.step)
-
-    def gradient_at(params):
-      return gradient(params, state.model_state, batch, key, *constants)
-
-    gradients, (model_state, sums) = gradient_at(state.params)
-    updates, opt_state = optimizer.update(
-      gradients,
-      state.opt_state,
-      state.params,
-      grad_fn=lambda params, _: gradient_at(params)[0],
-    )
-    params = optax.apply_updates(state.params, updates)
+    learned, sums, norm = update(learned, batch, key, *constants)
+    params, model_state, opt_state = learned
     ema = state.ema
     if ema_decay:
       ema = _average(
         ema, {"params": params, **model_state}, state.step, ema_decay
       )
-    sums = {**sums, "gradient_norm": optax.tree.norm(gradients)}
+    sums = {**sums, "gradient_norm": norm()}
     return TrainState(
       step=state.step + 1,
       params=params,
@@ -121,13 +123,14 @@ def single_step(step: Step) -> Step:
 
 
 def scan_steps(
-  step: Step, *, platform: str | None = None
+  step: Step, *, platform: str | None = None, paired: bool = False
 ) -> Callable[..., tuple[TrainState, Tree]]:
   """Several steps in one compiled call, with the data on the device.
 
   Args:
     step: from `make_train_step`.
     platform: for which the steps are compiled, see `jaxvision.xla.scans`.
+    paired: whether the indices are (k, b, 2), of examples and their partners.
 
   Returns:
     steps(state, indices (k, b) int32, examples, *constants) -> (state after k
@@ -139,7 +142,11 @@ def scan_steps(
     state: TrainState, indices: jax.Array, examples: Batch, *constants: Tree
   ):
     def one(state, rows):
-      batch = {k: v[rows] for k, v in examples.items()}
+      if not paired:
+        batch = {k: v[rows] for k, v in examples.items()}
+        return step(state, batch, *constants)
+      batch = {k: v[rows[..., 0]] for k, v in examples.items()}
+      batch["partner"] = examples["image"][rows[..., 1]]
       return step(state, batch, *constants)
 
     return scans.scan(one, state, indices, platform=platform)

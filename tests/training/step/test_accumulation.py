@@ -172,7 +172,7 @@ def test_a_device_has_its_share_of_every_part():
   mesh = parallel.make_mesh()
   split = parallel.batch_sharding(mesh)
   parts = jax.jit(
-    lambda x: accumulation._split(x, 4),
+    lambda x: accumulation.split(x, 4),
     out_shardings=parallel.batch_sharding(mesh, axis=1),
   )
   x = jax.device_put(np.arange(64.0).reshape(32, 2), split)

@@ -46,6 +46,7 @@ TRANSFORMS: dict[str, Callable[..., BatchTransform]] = {
   "random_flip": geometry.random_flip,
   "random_mixup": mixing.random_mixup,
   "random_mixup_or_cutmix": mixing.random_mixup_or_cutmix,
+  "random_quarter_turn": geometry.random_quarter_turn,
 }
 _IN_PLACE = ("random_cutout", "random_erasing")
 

@@ -1,4 +1,4 @@
-"""Crops and flips of each image of a batch."""
+"""Crops, flips and quarter turns of each image of a batch."""
 
 from collections.abc import Callable, Mapping
 
@@ -41,6 +41,28 @@ def random_flip(*, p: ranges.Probability = 0.5) -> BatchTransform:
     return jnp.where(jax.random.bernoulli(key, p), image[:, ::-1], image)
 
   return _for_each_image(flip)
+
+
+def random_quarter_turn(*, p: ranges.Probability = 0.5) -> BatchTransform:
+  """Turns each square image by 0 to 3 quarters with probability `p`.
+
+  As in the code of DAGAN's authors (Antoniou et al. 2017) for characters.
+  """
+
+  def turn(key: jax.Array, image: jax.Array) -> jax.Array:
+    height, width, _ = image.shape
+    if height != width:
+      raise ValueError(
+        f"random_quarter_turn needs square images, and these are "
+        f"{height}x{width}; use a resize of equal sides"
+      )
+    turned_key, number_key = jax.random.split(key)
+    number = jax.random.randint(number_key, (), 0, 4)
+    number = jnp.where(jax.random.bernoulli(turned_key, p), number, 0)
+    turns = jnp.stack([jnp.rot90(image, k) for k in range(4)])
+    return turns[number]
+
+  return _for_each_image(turn)
 
 
 def _for_each_image(

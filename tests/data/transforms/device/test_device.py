@@ -105,6 +105,28 @@ def test_random_flip_flips_each_image_on_its_own(batch):
   assert abs(flipped - 256) < 57  # five standard deviations
 
 
+def test_quarter_turns_are_uniform_with_probability_p(batch):
+  batch = {**batch, "image": batch["image"][:, :5]}
+  turn = jax.jit(make_device_transform(("random_quarter_turn(p=0.8)",)))
+  counts = np.zeros(4, int)
+  for seed in range(8):
+    out = turn(jax.random.key(seed), batch)["image"]
+    same = [
+      (out == jnp.rot90(batch["image"], k, axes=(1, 2))).all((1, 2, 3))
+      for k in range(4)
+    ]
+    assert (sum(map(np.asarray, same)) == 1).all()
+    counts += [int(each.sum()) for each in same]
+  expected = 512 * np.array([0.4, 0.2, 0.2, 0.2])
+  assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
+
+
+def test_quarter_turns_need_square_images(batch):
+  turn = make_device_transform(("random_quarter_turn",))
+  with pytest.raises(ValueError, match=r"needs square images.*6x5"):
+    turn(jax.random.key(0), batch)
+
+
 def test_transforms_in_a_chain_draw_apart(batch):
   once = make_device_transform(("random_flip",))
   twice = make_device_transform(("random_flip", "random_flip"))
@@ -165,8 +187,9 @@ def test_targets_and_mask_pass_through(batch, call):
 @pytest.mark.parametrize("name", device.TRANSFORMS)
 def test_keeps_shapes_and_types_of_one_grey_image(name):
   argument = {"random_cutout": "(2)", "random_mixup": "(1.0)"}.get(name, "")
+  width = 4 if name == "random_quarter_turn" else 7
   batch = {
-    "image": jnp.ones((1, 4, 7, 1)),
+    "image": jnp.ones((1, 4, width, 1)),
     "targets": jnp.eye(1, 3),
     "mask": jnp.ones(1),
   }

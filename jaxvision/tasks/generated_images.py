@@ -1,0 +1,89 @@
+"""Pages of a report with images that a generator made of others."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from jaxvision import metrics
+from jaxvision.runs import pages as sections
+
+# (images (n, h, w, c) uint8, noise (k,)) -> images (n, h, w, c) uint8
+Generate = Callable[[np.ndarray, np.ndarray], jax.Array]
+
+_ROWS, _COLUMNS = 12, 8
+_BORDER = 2  # white pixels around each image
+_LARGER = 2  # factor of the size
+
+
+def pages(
+  generate: Generate,
+  examples: Sequence[metrics.Example],
+  *,
+  class_names: Sequence[str],
+  noise: int,
+) -> list[sections.Page]:
+  """A sheet of several draws of the noise, and one of interpolations.
+
+  The noise is the same in all runs.
+
+  Args:
+    generate: the same noise for all images.
+    examples: of an evaluation; the first ones are shown.
+    class_names: in the order of the labels.
+    noise: its length.
+  """
+  examples = examples[:_ROWS]
+  if not examples:
+    return []
+  images = np.stack([each.image for each in examples])
+  draws = np.asarray(jax.random.normal(jax.random.key(0), (_COLUMNS, noise)))
+  ways = np.linspace(0, 1, _COLUMNS)
+  between = [interpolate(draws[0], draws[1], way) for way in ways]
+  names = [str(class_names[each.label]) for each in examples]
+  return [
+    sections.Page(
+      title="Generated images",
+      note="Each row has an image of the evaluated split, then images that the "
+      "generator made of it. The noise of a column is the same in all rows and "
+      "in all runs.",
+      images=_sheet(generate, images, draws),
+      captions=names,
+    ),
+    sections.Page(
+      title="Interpolations",
+      note="Each row has an image, then generated images with noise on the way "
+      "from one draw to another (spherical interpolation).",
+      images=_sheet(generate, images, between),
+      captions=names,
+    ),
+  ]
+
+
+def interpolate(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
+  """The point on the arc from a (n,) to b (n,), at a share of its angle.
+
+  White 2016, Sampling Generative Networks, section 2.1: Gaussian noise of many
+  dimensions is near a sphere, and a straight line leaves it.
+  """
+  cosine = a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+  angle = np.arccos(np.clip(cosine, -1, 1))
+  if np.sin(angle) < 1e-6:
+    return (1 - share) * a + share * b
+  weights = np.sin([(1 - share) * angle, share * angle]) / np.sin(angle)
+  return weights[0] * a + weights[1] * b
+
+
+def _sheet(
+  generate: Generate, images: np.ndarray, noises: Sequence[np.ndarray]
+) -> np.ndarray:
+  """Rows (n, h', w', c): an image, and the one generated with each noise."""
+  made = [
+    np.asarray(generate(images, each.astype(np.float32))) for each in noises
+  ]
+  border = ((0, 0), (_BORDER, _BORDER), (_BORDER, _BORDER), (0, 0))
+  framed = [
+    np.pad(each, border, constant_values=255) for each in (images, *made)
+  ]
+  joined = np.concatenate(framed, axis=2)
+  return joined.repeat(_LARGER, axis=1).repeat(_LARGER, axis=2)

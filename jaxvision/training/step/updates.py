@@ -1,0 +1,122 @@
+"""The updates of a step: one of all parameters, or several of parts in turns.
+
+In a generative adversarial network a step has turns: several updates of the
+critic, then one of the generator. All networks are in one tree, {name:
+parameters}, and have one loss. A turn differentiates this loss with respect to
+its own part only, and updates nothing else: neither the parameters nor the
+optimizer states of the other parts. Other variables, such as running averages
+of batch normalisation, are updated by each turn.
+
+Each update has its own examples: update i of n has the examples i, i + n, i +
+2n, ... of the batch, as in `jaxvision.training.step.accumulation`. Its random
+key is `fold_in(key, i)`.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxvision.tasks.contract import Batch, TaskLoss
+from jaxvision.training.step import accumulation
+from jaxvision.xla import scans
+
+Tree = Any
+# (name of a part of the parameters, number of its updates in a step)
+Turns = Sequence[tuple[str, int]]
+
+
+class Learned(NamedTuple):
+  """The parts of a state that an update changes; see `TrainState`."""
+
+  params: Tree
+  model_state: Tree
+  opt_state: Tree
+
+
+# () -> the global norm of the gradient before clipping, () float32
+Norm = Callable[[], jax.Array]
+# (learned, batch, key, *constants of the task) -> (learned, sums, norm)
+Update = Callable[..., tuple[Learned, Tree, Norm]]
+
+
+def make_update(
+  task_loss: TaskLoss,
+  optimizer: optax.GradientTransformationExtraArgs,
+  *,
+  accumulate: int = 1,
+  platform: str | None = None,
+  turns: Turns = (),
+) -> Update:
+  """Makes the updates of a step; the arguments are those of the step."""
+  if turns:
+    return _in_turns(
+      task_loss, optimizer, turns, accumulate=accumulate, platform=platform
+    )
+  gradient = accumulation.make_gradient(
+    task_loss, parts=accumulate, platform=platform
+  )
+
+  def update(learned: Learned, batch: Batch, key: jax.Array, *constants: Tree):
+    def gradient_at(params):
+      return gradient(params, learned.model_state, batch, key, *constants)
+
+    gradients, (model_state, sums) = gradient_at(learned.params)
+    updates, opt_state = optimizer.update(
+      gradients,
+      learned.opt_state,
+      learned.params,
+      grad_fn=lambda params, _: gradient_at(params)[0],
+    )
+    params = optax.apply_updates(learned.params, updates)
+    norm = functools.partial(optax.tree.norm, gradients)
+    return Learned(params, model_state, opt_state), sums, norm
+
+  return update
+
+
+def _in_turns(
+  task_loss: TaskLoss,
+  optimizer: optax.GradientTransformationExtraArgs,
+  turns: Turns,
+  *,
+  accumulate: int,
+  platform: str | None,
+) -> Update:
+  """Makes the updates of parts in turns; the norm is the mean over them."""
+  count = sum(updates for _, updates in turns)
+
+  def of_part(name: str, learned: Learned, *given: Tree):
+    def loss(part, *rest):
+      return task_loss({**learned.params, **part}, *rest)
+
+    update = make_update(
+      loss, optimizer, accumulate=accumulate, platform=platform
+    )
+    own = learned._replace(params={name: learned.params[name]})
+    after, sums, norm = update(own, *given)
+    params = {**learned.params, **after.params}
+    return after._replace(params=params), (sums, norm())
+
+  def update(learned: Learned, batch: Batch, key: jax.Array, *constants: Tree):
+    batches = jax.tree.map(lambda x: accumulation.split(x, count), batch)
+    first, total = 0, []
+    for name, updates in turns:
+      rows = slice(first, first + updates)
+      own = jax.tree.map(lambda x, rows=rows: x[rows], batches)
+
+      def one(learned, given, name=name):
+        examples, number = given
+        return of_part(name, learned, examples, jax.random.fold_in(key, number))
+
+      given = (own, jnp.arange(count)[rows])
+      learned, found = scans.scan(one, learned, given, platform=platform)
+      total.append(jax.tree.map(lambda x: x.sum(axis=0), found))
+      first += updates
+    sums, norms = jax.tree.map(lambda *each: sum(each), *total)
+    return learned, sums, lambda: norms / count
+
+  return update
