@@ -99,7 +99,12 @@ def _print_result(
   accuracy = ""
   if final:
     split, average, _ = final["split"].partition("_ema")
-    accuracy = f", {split} accuracy {final['metrics']['top1']:.2%}"
+    values = final["metrics"]
+    if "top1" in values:
+      accuracy = f", {split} accuracy {values['top1']:.2%}"
+    else:
+      name, value = next(iter(values.items()))
+      accuracy = f", {split} {name} {value:.4g}"
     accuracy += " (moving average of the parameters)" if average else ""
   console.say(f"report: {report}{accuracy}")
 

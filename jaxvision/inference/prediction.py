@@ -77,7 +77,10 @@ def _make_answer(run: restore.TrainedRun) -> Callable[..., jax.Array]:
   @jax.jit
   def answer(variables, image):
     pixels = data.normalize(image[None], run.normalization)
-    outputs = run.model.apply(variables, pixels, train=False)
+    if run.task.outputs is None:
+      outputs = run.model.apply(variables, pixels, train=False)
+    else:
+      outputs = run.task.outputs(variables, pixels)
     return run.task.answer(outputs)[0]
 
   return answer

@@ -39,6 +39,9 @@ class Components:
     learning_rate_rules: None freezes parameters, see
       `jaxvision.optimizers.freezing`.
     device_transform: (key, batch) -> batch, after normalisation.
+    train: the training split, for a task that makes something from it before
+      the training, such as a vocabulary. None for a trained run.
+    kept: the files that such a task has kept in the folder of the run, by name.
   """
 
   model: nn.Module
@@ -50,6 +53,8 @@ class Components:
   penalty: Callable[[Tree], jax.Array] = lambda _: 0.0
   learning_rate_rules: freezing.Rules = ((".*", 1.0),)
   device_transform: Callable[[jax.Array, Batch], Batch] = lambda _, batch: batch
+  train: data.Dataset | None = None
+  kept: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +66,8 @@ class Task:
       have "image" and "mask". The mask is 1 for examples that count, else 0.
       Fields other than image, label and mask are asked from the data: a mask
       of pixels, such as "segmentation_mask" ((h, w, 1), uint8), is moved with
-      its image; a text, such as "caption", is encoded.
+      its image; a text, such as "caption", is encoded. "caption/text" is
+      another encoding of the field "caption".
     init: key -> the variables of all networks that are trained.
     inputs: (batch, key) -> (batch for evaluation, batch for training).
     loss: the function that the step minimises. Its sums have "loss" and
@@ -88,6 +94,13 @@ class Task:
       the report except the curves.
     encode: name -> text -> array of the shape and type in `batch`, of each
       field that is text.
+    model_at: the name of the variables of `Components.model` in each
+      collection, such as "encoder"; "" if all variables are of this model.
+    outputs: (variables, normalised images (b, h, w, c)) -> outputs as of
+      `evaluate`; None for those of the model.
+    score: (variables, normalised images (b, h, w, c), texts) -> (b, number of
+      texts) float32, the log probability of each text; None without texts.
+    kept: files that the folder of the run keeps, see `Components.kept`.
   """
 
   batch: Mapping[str, tuple[tuple[int, ...], Any]]
@@ -111,6 +124,31 @@ class Task:
   encode: Mapping[str, Callable[[str], np.ndarray]] = dataclasses.field(
     default_factory=dict
   )
+  model_at: str = ""
+  outputs: Callable[[Tree, jax.Array], jax.Array] | None = None
+  score: Callable[[Tree, jax.Array, Sequence[str]], jax.Array] | None = None
+  kept: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+
+
+def of_model(task: Task, variables: Tree) -> Tree:
+  """The variables of the model among those of a task."""
+  if not task.model_at:
+    return variables
+  return {
+    name: tree[task.model_at]
+    for name, tree in variables.items()
+    if task.model_at in tree
+  }
+
+
+def with_model(task: Task, variables: Tree, model: Tree) -> Tree:
+  """The variables of a task, with those of its model replaced."""
+  if not task.model_at:
+    return model
+  return {
+    name: {**tree, task.model_at: model[name]} if name in model else tree
+    for name, tree in variables.items()
+  }
 
 
 @dataclasses.dataclass(frozen=True)

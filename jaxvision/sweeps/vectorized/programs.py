@@ -62,6 +62,7 @@ def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
     parts.model,
     image_shape=parts.image_shape,
     class_names=parts.class_names,
+    kept=parts.task.kept,
   )
   task = setup.surround(config, task, parts.model, mesh=None)
   step = make_train_step(

@@ -139,6 +139,7 @@ def _prepare(
 def _claim(trial: stack.Trial, folder: pathlib.Path, **origin: Any) -> None:
   """Creates the folder of a trial and records its data and environment."""
   workdirs.claim(folder, config=trial.config.to_dict(), **origin)
+  workdirs.keep(folder, trial.parts.task.kept)
   data_record.check(folder, trial.parts.splits)
   workdirs.add_environment(
     folder,

@@ -5,7 +5,7 @@ compilation.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -46,6 +46,7 @@ def make_task(
   image_shape: tuple[int, int, int],
   class_names: Sequence[str],
   train: data.Dataset | None = None,
+  kept: Mapping[str, bytes] | None = None,
 ) -> tasks.Task:
   """The task of a config, without the surroundings of the model.
 
@@ -56,6 +57,7 @@ def make_task(
     class_names: in the order of the outputs.
     train: the training split, whose classes are counted for "balanced" weights.
       If it is None, the loss has no "balanced" weights.
+    kept: the files of the task in the folder of the run.
   """
   components = tasks.Components(
     model=model,
@@ -72,6 +74,8 @@ def make_task(
     ),
     learning_rate_rules=config.optimizer.learning_rate_rules,
     device_transform=data.make_device_transform(config.data.device_transforms),
+    train=train,
+    kept=kept or {},
   )
   options = config.task.options.to_dict()
   return tasks.create(config.task.name, components, **options)

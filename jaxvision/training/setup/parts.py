@@ -1,7 +1,7 @@
 """The parts of a run: the objects that are made from its config."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jaxvision import data, parallel, schedules, tasks, user_code
 from jaxvision.config import ConfigDict, durations
 from jaxvision.optimizers import Optimizer
+from jaxvision.tasks import contract
 from jaxvision.training.setup import checks, from_config, inputs
 from jaxvision.training.step import TrainState, make_train_step
 
@@ -82,6 +83,7 @@ def prepare(
   splits: dict[str, data.Dataset],
   *,
   devices: Sequence[jax.Device] | None = None,
+  kept: Mapping[str, bytes] | None = None,
 ) -> Parts:
   """Makes the parts of a run.
 
@@ -93,6 +95,7 @@ def prepare(
     splits: from `inputs.open_splits`.
     devices: of the run; they need not be attached. None means all attached
       devices.
+    kept: the files of the task in the folder of a run that is resumed.
 
   Raises:
     ValueError: the config contains unknown names or incompatible values.
@@ -117,7 +120,9 @@ def prepare(
     image_shape=shape,
     class_names=train.class_names,
     train=train,
+    kept=kept,
   )
+  checks.check_layer_decay(config, task)
   checks.check_labels(config, task, train)
   batches = {
     role: each.with_fields(task.batch, task.encode)
@@ -205,10 +210,11 @@ def _make_step(config: ConfigDict, parts: Parts) -> Step:
 def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
   """The checks that need shapes: memory, logits, loss, image sizes."""
   state = parts.template
+  variables = contract.of_model(parts.task, state.variables)
   if here:
     checks.check_memory(state, parts.mesh)
   if user_code.is_own(config.model.name):
-    checks.check_logits(config, parts.model, state.variables, parts.image_shape)
+    checks.check_logits(config, parts.model, variables, parts.image_shape)
   jax.eval_shape(
     parts.task.loss,
     state.params,
@@ -219,7 +225,7 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
   for role, each in parts.batches.items():
     checks.check_evaluated_size(
       parts.model,
-      state.variables,
+      variables,
       trained=parts.image_shape,
       evaluated=each.image_shape,
       role=role,
