@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxvision import lookup
-from jaxvision.tasks import classification, multilabel, regression
+from jaxvision.tasks import captioning, classification, multilabel, regression
 from jaxvision.tasks.contract import Components, Task
 
 TASKS: Mapping[str, Callable[..., Task]] = {
+  "captioning": captioning.make,
   "classification": classification.make,
   "multilabel": multilabel.make,
   "regression": regression.make,
@@ -21,10 +22,22 @@ __all__ = [
   "TASKS",
   "Components",
   "Task",
+  "captioning",
   "classification",
   "contract",
   "create",
+  "options",
 ]
+
+
+def options(name: str) -> dict[str, Any]:
+  """Returns the options of a task, with their defaults.
+
+  Raises:
+    ValueError: the task is unknown; the message has the nearest names.
+  """
+  found = lookup.defaults(lookup.find(name, TASKS, kind="task"))
+  return {key: each for key, each in found.items() if key != "components"}
 
 
 def create(name: str, components: Components, **options: Any) -> Task:
