@@ -111,7 +111,8 @@ def _convert(options: argparse.Namespace) -> None:
         "model, which has no published layout; use `jaxvision export` for the "
         "complete model, or --config.model.weights=RUN to train from it"
       )
-    model, variables, size = run.model, run.variables, run.image_shape[:2]
+    model, variables = run.model, run.model_variables
+    size = run.image_shape[:2]
   elif name is None:
     raise ValueError(f"{options.source} is a file; give its --model")
   else:
@@ -145,6 +146,12 @@ def _export(options: argparse.Namespace) -> None:
 
   export.check_path(options.target)
   run = parsing.open_source(options)
+  if run.task.outputs is not None:
+    raise ValueError(
+      f"{options.workdir} is a run of the task {run.config.task.name}, which "
+      "has no exported form: the file would contain the model of the config "
+      "only, without the other networks; use `jaxvision predict`"
+    )
   export.save(
     options.target,
     run.model,
