@@ -71,23 +71,23 @@ def _draw(rng: np.random.Generator) -> tuple[np.ndarray, int, str]:
   return image, label, caption(_PLACES[label], size)
 
 
-def _recipe(path: pathlib.Path, **overrides: Any) -> tuple[str, dict]:
+def recipe(path: pathlib.Path, **overrides: Any) -> tuple[str, dict]:
   """The recipe of a file, and its overrides; `a__b` overrides "a.b"."""
-  recipe = path.with_name("captions.py")
-  recipe.write_text(_RECIPE)
+  file = path.with_name("captions.py")
+  file.write_text(_RECIPE)
   dotted = {key.replace("__", "."): each for key, each in overrides.items()}
-  return str(recipe), {"data.name": str(path), **dotted}
+  return str(file), {"data.name": str(path), **dotted}
 
 
 def train(
   path: pathlib.Path, workdir: pathlib.Path, **overrides: Any
 ) -> dict[str, Any]:
   """Trains a captioner on a file of `write`."""
-  recipe, dotted = _recipe(path, **overrides)
-  return training.train(recipe, workdir=workdir, overrides=dotted)
+  file, dotted = recipe(path, **overrides)
+  return training.train(file, workdir=workdir, overrides=dotted)
 
 
 def prepare(path: pathlib.Path, **overrides: Any) -> setup.Parts:
   """The parts of a run on a file of `write`."""
-  config = configs.load(*_recipe(path, **overrides))
+  config = configs.load(*recipe(path, **overrides))
   return setup.prepare(config, setup.open_splits(config))

@@ -18,6 +18,8 @@ from jaxvision.metrics import text as texts
 # The names of the files that keep a vocabulary.
 WORDS_FILE, PIECES_FILE = "vocabulary.json", "vocabulary.model"
 _SPECIAL = ("padding", "end", "unknown")
+# No text has this character, so it matches no word of a reference.
+_UNKNOWN_WORD = "\ufffd"
 # The tokens of brackets in COCO's evaluation.
 _BRACKET = re.compile("-[lr][rsc]b-")
 
@@ -47,7 +49,7 @@ class Words:
     """The text of identifiers; padding and ends are left out."""
     first = len(_SPECIAL)
     found = [
-      "<unknown>" if number == self.unknown else self.words[number - first]
+      _UNKNOWN_WORD if number == self.unknown else self.words[number - first]
       for number in identifiers
       if number == self.unknown or number >= first
     ]
