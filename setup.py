@@ -47,6 +47,8 @@ setuptools.setup(
   extras_require={
     # For addresses of the Hugging Face Hub.
     "hub": ["huggingface-hub>=0.30.2"],
+    # For `jaxvision score --stem`.
+    "text": ["nltk>=3.10.4"],
     # For sweeps; with the second, by workers of many machines.
     "sweep": ["optuna>=5.0"],
     "postgres": ["psycopg2-binary>=2.9.10"],

@@ -56,9 +56,9 @@ def get_config(kind: str = "cappa") -> default.ConfigDict:
     "decoder_bias": False,
   }
 
-  config.data.name = "coco_captions"
-  config.data.train = "train"
-  config.data.validation = "val"
+  # The folder with COCO's images and annotations, see docs/data.md.
+  config.data.kind = "captions"
+  config.data.name = "coco"
   config.data.test = ""
   config.data.train_transforms = ("resize((224, 224))",)
   config.data.eval_transforms = ("resize((224, 224))",)

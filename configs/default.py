@@ -176,14 +176,16 @@ def _model() -> ConfigDict:
 def _data() -> ConfigDict:
   data = ConfigDict()
   # "tfds": a tensorflow-datasets data set prepared on disk, as array_record or
-  # TFRecord. "folder": one directory of images per class. "webdataset": tar
+  # TFRecord. "folder": one directory of images per class. "captions": images
+  # with captions in a file of COCO, Karpathy or Flickr8k. "webdataset": tar
   # shards. "npz": arrays. "mixture": a weighted mixture of these. Or your own
   # function, "my_data.py:load" or "package.module:load": it takes data.name and
   # returns {split: (images or paths, labels)} or {split: a
   # jaxvision.data.Dataset}; see jaxvision/data/sources/python_function.py.
   data.kind = "tfds"
-  # tfds: NAME or NAME:VERSION. folder, npz: the path. webdataset: the folder,
-  # or a pattern as in "shards/*-train-*.tar". mixture: any name.
+  # tfds: NAME or NAME:VERSION. folder, npz: the path. captions: the file of
+  # captions, or its folder. webdataset: the folder, or a pattern as in
+  # "shards/*-train-*.tar". mixture: any name.
   data.name = "digits"
   # mixture only: (weight, kind, name, split) of each source, as in ((3.0,
   # "tfds", "cifar10", "train"), (1.0, "folder", "photos", "train")). Training
@@ -203,8 +205,8 @@ def _data() -> ConfigDict:
   # 0 infers it from the data. Another number must agree with the data.
   data.num_classes = 0
   # The kind of the labels. "classes": one class per image. "sets": any number
-  # of classes, also none. "numbers": one or several real numbers. docs/data.md
-  # has the form of the labels for each kind of data.
+  # of classes, also none. "numbers": one or several real numbers. "none": no
+  # labels. docs/data.md has the form of the labels for each kind of data.
   data.labels = "classes"
   # 3: all images are converted to RGB. 1: to grey.
   data.channels = 3

@@ -42,7 +42,7 @@ INSIDE = {
   ),
   "sweeps": (("experiment",), ("study",), ("workers",), ("vectorized",)),
   "training": (("step",), ("setup",), ("loop",), ("fit", "preview"), ("run",)),
-  "evaluation": (("evaluator",), ("probes",)),
+  "evaluation": (("captions", "evaluator"), ("probes",)),
   "weights": (
     (
       *("class_names", "formats", "grids", "layout", "notes", "published"),

@@ -41,7 +41,7 @@ def add(commands) -> None:
   for command in (inspect, doctor):
     command.add_argument(
       "--labels",
-      choices=("classes", "sets", "numbers"),
+      choices=("classes", "sets", "numbers", "none"),
       default="classes",
       help="kind of the labels, as data.labels of a config (classes)",
     )

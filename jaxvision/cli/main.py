@@ -21,6 +21,7 @@ from jaxvision.cli import (
   parsing,
   plan,
   probe,
+  score,
   sweep,
   train,
   trained,
@@ -164,6 +165,7 @@ def make_parser() -> argparse.ArgumentParser:
   for each in (
     train,
     trained,
+    score,
     probe,
     sweep,
     plan,

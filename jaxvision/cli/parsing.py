@@ -8,8 +8,8 @@ from typing import Any
 from jaxvision.files import paths
 
 SOURCE_OF_DATA = (
-  "NAME[:VERSION] of TFDS, a folder of images or of tar shards, an .npz file "
-  "or FILE.py:FUNCTION"
+  "NAME[:VERSION] of TFDS, a folder of images or of tar shards, a file of "
+  "captions or its folder, an .npz file or FILE.py:FUNCTION"
 )
 
 

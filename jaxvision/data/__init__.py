@@ -18,6 +18,8 @@ from jaxvision.data.dataset import LABEL_TYPES, Dataset, Field, relabel
 from jaxvision.data.decoding import UnreadableImage, decode, read_image
 from jaxvision.data.decoding.image_files import list_images
 from jaxvision.data.decoding.unreadable import reason_of
+from jaxvision.data.formats.caption_files import Captioned, check_captions
+from jaxvision.data.formats.caption_files import read as read_captions
 from jaxvision.data.inspection.counts import SplitSummary, inspect, sample
 from jaxvision.data.inspection.doctor import diagnose
 from jaxvision.data.inspection.finding import Finding
@@ -36,6 +38,7 @@ from jaxvision.data.transforms.host import HostTransform, make_host_transform
 __all__ = [
   "LABEL_TYPES",
   "Batches",
+  "Captioned",
   "Dataset",
   "Field",
   "Finding",
@@ -46,6 +49,7 @@ __all__ = [
   "SplitSummary",
   "UnreadableImage",
   "WorkerDied",
+  "check_captions",
   "decode",
   "diagnose",
   "differences",
@@ -64,6 +68,7 @@ __all__ = [
   "overlaps",
   "overlay",
   "prepare",
+  "read_captions",
   "read_image",
   "read_texts",
   "reason_of",

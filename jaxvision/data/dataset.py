@@ -15,7 +15,14 @@ import numpy as np
 Example = tuple[bytes | np.ndarray, int | np.ndarray]
 
 # label_kind -> type of the labels in a batch.
-LABEL_TYPES = {"classes": "int32", "sets": "uint8", "numbers": "float32"}
+LABEL_TYPES = {
+  "classes": "int32",
+  "sets": "uint8",
+  "numbers": "float32",
+  "none": "int32",
+}
+# The class of images without labels, whose label is -1.
+UNLABELLED = ("image",)
 FIELD_KINDS = ("mask", "text")
 
 
@@ -69,10 +76,11 @@ class Dataset:
       content. None: a sample of the examples is read.
     label_kind: "classes": a label is the number of a class. "sets": (k,) of 0
       and 1, whether the image has each of the k classes. "numbers": (k,) real
-      numbers.
+      numbers. "none": no label; it is -1, and `class_names` is UNLABELLED.
     fields: () -> what the examples have beside image and label, by name, such
       as "segmentation_mask" and "caption". It is called only if a task asks for
-      a field, or the data are examined.
+      a field, or the data are examined. Several captions of an image are one
+      text, a caption a line.
   """
 
   name: str
@@ -93,8 +101,9 @@ Range = tuple[Dataset, int, int]
 
 
 def label_shape(of: Dataset) -> tuple[int, ...]:
-  """The shape of one label: () for a class, else (k,)."""
-  return () if of.label_kind == "classes" else (len(of.class_names),)
+  """The shape of one label: () for a class or without labels, else (k,)."""
+  scalar = of.label_kind in ("classes", "none")
+  return () if scalar else (len(of.class_names),)
 
 
 def each_label(labels: np.ndarray) -> list[int] | list[np.ndarray]:

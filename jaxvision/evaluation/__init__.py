@@ -1,3 +1,3 @@
-"""The quality of a set of variables, measured on a split."""
+"""The quality of a set of variables on a split, and of captions in files."""
 
-__all__ = ["evaluator", "probes"]
+__all__ = ["captions", "evaluator", "probes"]

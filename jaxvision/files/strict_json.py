@@ -12,7 +12,11 @@ from jaxvision.files.escaping import printable
 _LARGEST_JSON = 1 << 30  # bytes
 
 
-_KINDS = {dict: "an object {...}", list: "a list [...]"}
+_KINDS = {
+  dict: "an object {...}",
+  list: "a list [...]",
+  (dict, list): "an object {...} or a list [...]",
+}
 
 
 # Characters that are valid in JSON, but that a terminal interprets or hides.
@@ -59,12 +63,17 @@ def to_json(
   return _RAW.sub(lambda each: rf"\u{ord(each[0]):04x}", text)
 
 
-def read_json(path: StrPath, *, kind: type = dict, remedy: str = "") -> Any:
+def read_json(
+  path: StrPath,
+  *,
+  kind: type | tuple[type, ...] = dict,
+  remedy: str = "",
+) -> Any:
   """Reads a JSON file whose outermost value is an object or a list.
 
   Args:
     path: of the file.
-    kind: dict or list, the expected type of the outermost value.
+    kind: dict, list or both, the expected type of the outermost value.
     remedy: what to do about a damaged file; the end of the message.
 
   Raises:

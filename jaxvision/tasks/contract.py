@@ -94,6 +94,8 @@ class Task:
       the report except the curves.
     encode: name -> text -> array of the shape and type in `batch`, of each
       field that is text.
+    unlabelled: whether the task can learn from images without labels, whose
+      label is -1.
     model_at: the name of the variables of `Components.model` in each
       collection, such as "encoder"; "" if all variables are of this model.
     outputs: (variables, normalised images (b, h, w, c)) -> outputs as of
@@ -124,6 +126,7 @@ class Task:
   encode: Mapping[str, Callable[[str], np.ndarray]] = dataclasses.field(
     default_factory=dict
   )
+  unlabelled: bool = False
   model_at: str = ""
   outputs: Callable[[Tree, jax.Array], jax.Array] | None = None
   score: Callable[[Tree, jax.Array, Sequence[str]], jax.Array] | None = None

@@ -113,21 +113,32 @@ def look(
       masks = batch["segmentation_mask"][rows]
       pixels = list(map(data.overlay, pixels, masks))
     images += pixels
+    classes = _classes(seen, rows, split.class_names)
     captions = _captions(source, step, rows)
     titles += [
-      _title(seen["targets"][i], split.class_names) + caption
-      for i, caption in zip(rows, captions, strict=True)
+      ": ".join(filter(None, each))
+      for each in zip(classes, captions, strict=True)
     ]
   return images, titles
 
 
+def _classes(
+  seen: Mapping[str, np.ndarray], rows: np.ndarray, class_names: Sequence[str]
+) -> list[str]:
+  """The classes of rows of a batch; empty texts if the task has no targets."""
+  if "targets" not in seen:
+    return [""] * len(rows)
+  return [_title(seen["targets"][row], class_names) for row in rows]
+
+
 def _captions(source: data.Batches, step: int, rows: np.ndarray) -> list[str]:
-  """The captions of rows of a batch, after a colon; of others empty texts."""
+  """The captions of rows of a batch; empty texts if there are none."""
   fields = {each.name: each for each in source.examples.fields}
   if "caption" not in fields:
     return [""] * len(rows)
   indices = source.indices(step)[rows].tolist()
-  return [f": {text}" for text in fields["caption"].read(indices)]
+  texts = fields["caption"].read(indices)
+  return [text.replace("\n", " / ") for text in texts]
 
 
 def _title(targets: np.ndarray, class_names: Sequence[str]) -> str:

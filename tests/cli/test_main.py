@@ -35,6 +35,7 @@ _COMMANDS = (
   ("evaluate",),
   ("predict",),
   ("report",),
+  ("score",),
   ("models",),
   ("data",),
   ("data", "list"),
@@ -179,7 +180,8 @@ def test_wrong_arguments_show_the_usage(arguments, expected, capsys):
 # Options that are paths, in any position.
 _PATHS = {
   *("class_names", "config", "data", "data_dir", "experiment", "file"),
-  *("images", "json", "logs", "output", "rerun", "runs", "sheet", "source"),
+  *("hypotheses", "images", "json", "logs", "output", "references", "rerun"),
+  *("runs", "sheet", "source"),
   *("target", "weights", "workdir"),
 }
 

@@ -87,6 +87,16 @@ def test_pictures_with_captions(data_dir):
   assert not any("utf8=" in caption for caption in captions)
 
 
+def test_splits_without_a_caption_in_common(data_dir):
+  captions = {}
+  for split, count in (("train", 622), ("validation", 72), ("test", 91)):
+    opened = _opened("stamps_captions_split", DEB, data_dir, split)
+    assert opened.num_examples == count
+    captions[split] = set(opened.fields()["caption"].read(range(count)))
+  assert sum(map(len, captions.values())) == 674
+  assert len(set().union(*captions.values())) == 674
+
+
 @pytest.mark.parametrize("name", ["stamps", "stamps_captions"])
 def test_masks_are_the_objects_on_a_white_ground(name, data_dir):
   split = _opened(name, DEB, data_dir)

@@ -1,5 +1,6 @@
 """A task of the user's own that trains on masks and captions of the data."""
 
+import captioned_files
 import numpy as np
 import pytest
 from PIL import Image
@@ -202,3 +203,68 @@ def test_the_preview_tints_masks_and_quotes_captions(tmp_path):
   sheet = preview.write_preview(write(tmp_path), tmp_path / "sheet.png")
   with Image.open(sheet) as opened:
     assert opened.width > 100
+
+
+WITHOUT_LABELS = """
+def without_labels(components):
+  task = make(components)
+  kept = {**task.batch}
+  del kept["segmentation_mask"]
+
+  def inputs(batch, key):
+    pixels = data.normalize(batch["image"], components.normalization)
+    return ({**batch, "image": pixels},) * 2
+
+  def loss(params, model_state, batch, key):
+    shape = (*batch["image"].shape[:3], 1)
+    return task.loss(
+      params,
+      model_state,
+      {**batch, "segmentation_mask": jnp.zeros(shape)},
+      key,
+    )
+
+  def evaluate(variables, batch):
+    count = batch["mask"].sum()
+    words = (batch["caption"][:, 0] * batch["mask"]).sum()
+    sums = {"count": count, "loss": words}
+    return sums, jnp.zeros((len(batch["mask"]), 1))
+
+  return dataclasses.replace(
+    task,
+    batch=kept,
+    inputs=inputs,
+    loss=loss,
+    evaluate=evaluate,
+    unlabelled=True,
+  )
+"""
+
+
+def test_images_without_labels_are_previewed_and_trained_on(tmp_path):
+  captioned_files.coco(tmp_path / "coco")
+  recipe = write(tmp_path)
+  (tmp_path / "my_task.py").write_text(TASK + WITHOUT_LABELS)
+  overrides = {
+    "task.name": "my_task.py:without_labels",
+    "model.options": {"hidden": (4,)},
+    "data.kind": "captions",
+    "data.name": str(tmp_path / "coco"),
+    "data.train_transforms": ("center_crop(4)",),
+    "data.eval_transforms": ("center_crop(4)",),
+    "train.batch_size": 8,
+    "train.duration": "2 steps",
+    "evaluate.every": "2 steps",
+  }
+  config = configs.load(recipe, overrides)
+  split = setup.open_splits(config)["validation"]
+  images, titles = preview.look(config, split, train=False, batches=1)
+  values = [int(image[0, 0, 0]) for image in images]
+  assert sorted(values) == list(range(5))
+  assert titles == [" / ".join(captioned_files.CAPTIONS[i]) for i in values]
+  found = training.train(recipe, workdir=tmp_path / "run", overrides=overrides)
+  assert found["status"] == "finished"
+  words = [
+    len(" ".join(captions).split()) for captions in captioned_files.CAPTIONS
+  ]
+  assert errors(tmp_path / "run")[-1] == np.mean(words)

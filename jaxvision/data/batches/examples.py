@@ -172,6 +172,8 @@ class Examples:
 
   def _check_label(self, index: int, label: Label) -> None:
     count = len(self.dataset.class_names)
+    if self.dataset.label_kind == "none":
+      return
     if self.dataset.label_kind == "classes":
       if not 0 <= label < count:
         raise ValueError(

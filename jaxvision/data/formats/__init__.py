@@ -1,7 +1,8 @@
-"""Files of many examples and their indexes: TFRecord, tar and npz."""
+"""Files of many examples and their indexes: TFRecord, tar, npz and captions."""
 
 __all__ = [
   "byte_ranges",
+  "caption_files",
   "index_file",
   "npz",
   "packed_names",

@@ -12,7 +12,8 @@ from jaxvision.data.decoding import profiles, resizing, unreadable
 from jaxvision.data.inspection import overlay
 
 _SHOWN = 640  # maximum side of a sample image in pixels
-_SHOWN_NUMBERS = 4  # times as many images as of a class
+_SHOWN_NUMBERS = 4  # times as many images as of a class, without classes
+_NEXT, _BETWEEN = "\n", " / "  # several captions of an image
 _MEASURED = 256  # images per split whose sizes are measured
 
 
@@ -25,7 +26,7 @@ class SplitSummary:
     split: the split expression, such as "train[:80%]".
     num_examples: number of examples.
     counts: class name -> number of examples, in the order of the labels; empty
-      if labels are numbers.
+      if labels are numbers, and without labels.
     numbers: name -> (smallest, mean, largest) label, if labels are numbers.
     fields: name -> "mask" or "text", of the further fields of the examples.
     sizes: (height, width) -> number of images, the most frequent size first;
@@ -80,7 +81,7 @@ def sample(
     each image as text, with its caption if there is one. Images are tinted
     where their segmentation_mask is not 0. Unreadable images are skipped. An
     image with several classes appears once. If labels are numbers, images are
-    sorted by them.
+    sorted by them. Several captions of an image are separated by " / ".
   """
   labels = dataset.labels()
   chosen, fields = _chosen(dataset, labels, per_class), dataset.fields()
@@ -90,17 +91,19 @@ def sample(
     if isinstance(image, np.ndarray):
       image, caption = _with_fields(image, fields, index)
       images.append(_reduced(image))
-      titles.append(_title(dataset, labels[index]) + caption)
+      title = _title(dataset, labels[index])
+      titles.append(": ".join(filter(None, (title, caption))))
   return images, titles
 
 
 def _with_fields(
   image: np.ndarray, fields: Mapping[str, records.Field], index: int
 ) -> tuple[np.ndarray, str]:
-  """The image with its mask, and the caption after a colon, if there are."""
+  """The image with its mask, and its captions, if there are."""
   caption = ""
   if "caption" in fields:
-    caption = f": {fields['caption'].read([index])[0]}"
+    (text,) = fields["caption"].read([index])
+    caption = text.replace(_NEXT, _BETWEEN)
   if "segmentation_mask" in fields:
     (mask,) = fields["segmentation_mask"].read([index])
     mask = decoding.as_mask(mask)
@@ -113,6 +116,8 @@ def _with_fields(
 def _chosen(
   dataset: records.Dataset, labels: np.ndarray, per_class: int
 ) -> list[int]:
+  if dataset.label_kind == "none":
+    return list(range(min(per_class * _SHOWN_NUMBERS, len(labels))))
   if dataset.label_kind == "numbers":
     ranked = np.argsort(labels[:, 0], kind="stable")
     count = min(per_class * _SHOWN_NUMBERS, len(ranked))
@@ -132,6 +137,8 @@ def _chosen(
 
 def _title(dataset: records.Dataset, label: np.ndarray) -> str:
   names = dataset.class_names
+  if dataset.label_kind == "none":
+    return ""
   if dataset.label_kind == "classes":
     return names[label]
   if dataset.label_kind == "sets":
@@ -169,6 +176,8 @@ def _count(
   dataset: records.Dataset, channels: int
 ) -> tuple[list[int], dict[str, tuple[float, float, float]], dict[str, str]]:
   """Counts of classes, ranges of numbers, unreadable records without label."""
+  if dataset.label_kind == "none":
+    return [], {}, {}
   labels = dataset.labels()
   if dataset.label_kind == "sets":
     return labels.sum(axis=0, dtype=np.int64).tolist(), {}, {}

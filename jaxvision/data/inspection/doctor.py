@@ -109,7 +109,7 @@ def check_labels(surveys: Surveys) -> list[Finding]:
   findings = []
   for each in surveys:
     names = each.split.class_names
-    if each.split.label_kind == "numbers":
+    if each.split.label_kind in ("numbers", "none"):
       continue
     wrong = np.flatnonzero((each.labels < 0) | (each.labels >= len(names)))
     if each.split.label_kind == "classes" and wrong.size:
@@ -137,7 +137,7 @@ def check_balance(surveys: Surveys) -> list[Finding]:
   """Classes with many more examples than others."""
   findings = []
   for each in surveys:
-    if each.split.label_kind == "numbers":
+    if each.split.label_kind in ("numbers", "none"):
       continue
     counts = _counts(each)
     there = counts[counts > 0]

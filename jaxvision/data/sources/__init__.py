@@ -1,11 +1,11 @@
 """The kinds of data sets, which all open as the same `Dataset`.
 
 "tfds" is a tensorflow-datasets data set prepared on disk, "folder" a directory
-of images, "webdataset" tar shards, "npz" a file of arrays, "mixture" a weighted
-mixture of several data sets, and "my_data.py:load" a user-defined function. A
-kind is a function from a `Source` to its complete splits. Slicing and checks
-are the same for all kinds and are done here. Nothing here uses the network or
-imports JAX.
+of images, "captions" images with captions in the files of COCO or Flickr8k,
+"webdataset" tar shards, "npz" a file of arrays, "mixture" a weighted mixture of
+several data sets, and "my_data.py:load" a user-defined function. A kind is a
+function from a `Source` to its complete splits. Slicing and checks are the same
+for all kinds and are done here. Nothing here uses the network or imports JAX.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from jaxvision import lookup
 from jaxvision.data import dataset
 from jaxvision.data.sources import (
+  captions,
   folder,
   labels,
   mixture,
@@ -39,6 +40,7 @@ Source = source.Source
 Splits = dict[str, dataset.Dataset]
 
 KINDS: dict[str, Callable[[Source], Splits]] = {
+  "captions": captions.load,
   "folder": folder.load,
   "npz": npz_arrays.load,
   "tfds": tfds.load,
@@ -53,11 +55,14 @@ def kind_of(text: str) -> tuple[str, str]:
 
   Args:
     text: a folder of images or of tar shards, a pattern of shards, an .npz
-      file, "FILE.py:FUNCTION", or else NAME[:VERSION] of TFDS.
+      file, a file of captions or its folder, "FILE.py:FUNCTION", or else
+      NAME[:VERSION] of TFDS.
   """
   if ".py:" in text:
     return text, ""
   path = pathlib.Path(text)
+  if captions.is_one(path):
+    return "captions", text
   if path.is_dir():
     shards = any(path.glob("*.tar")) or any(path.glob("*/*.tar"))
     return ("webdataset" if shards else "folder"), text
@@ -162,7 +167,7 @@ def _cut(whole: Splits, split: str) -> dataset.Dataset:
 
 def _check_classes(opened: dataset.Dataset, stated: int) -> None:
   found = len(opened.class_names)
-  if stated not in (0, found):
+  if opened.label_kind != "none" and stated not in (0, found):
     raise ValueError(
       f"data.num_classes is {stated}, but {opened.name} has {found} classes "
       f"({', '.join(opened.class_names[:5])}, ...); set it to {found}, or to 0 "

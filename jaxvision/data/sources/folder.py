@@ -3,7 +3,8 @@
 The layout is either PATH/CLASS/IMAGE, which is one split "train" that can be
 sliced, or PATH/SPLIT/CLASS/IMAGE with the splits train, val (or validation) and
 test. Labels follow the class names, sorted by their characters. Sets of classes
-and numbers come from a table, see `label_table`. Other names of splits ("dev",
+and numbers come from a table, see `label_table`. Images without labels may lie
+anywhere below the folder, see `unlabelled`. Other names of splits ("dev",
 "Training") are also recognised, see `splits`. Hidden files (".DS_Store") are
 ignored. Files without an image suffix ("notes.txt") are skipped with one
 warning. Masks and captions of images are fields, see `image_fields`. An image
@@ -32,7 +33,13 @@ from jaxvision.data import dataset
 from jaxvision.data.batches import prefetch
 from jaxvision.data.decoding import image_files
 from jaxvision.data.formats import index_file, packed_names
-from jaxvision.data.sources import image_fields, label_table, source, splits
+from jaxvision.data.sources import (
+  image_fields,
+  label_table,
+  source,
+  splits,
+  unlabelled,
+)
 
 # Directories are listed in parallel, because network file systems have latency.
 _THREADS = 16
@@ -107,6 +114,8 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
       directories; the training split lacks a class; or a class name is not
       UTF-8.
   """
+  if of.labels == "none":
+    return unlabelled.load(of)
   if of.labels != "classes":
     return label_table.load(of)
   path = pathlib.Path(of.name).expanduser()
@@ -301,6 +310,12 @@ def _look(directory: pathlib.Path) -> _Listed:
       found.images.append(os.fsencode(entry.name))
     else:
       found.left_out.append(entry.path)
+  stems = {os.path.splitext(name)[0] for name in found.images}
+  found.left_out[:] = [
+    path
+    for path in found.left_out
+    if not image_fields.are_captions(os.path.basename(path), stems)
+  ]
   found.images[:] = sorted(image_fields.without_masks(found.images))
   if not found.images and not found.problems:
     found.problems.append(

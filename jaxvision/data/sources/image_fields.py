@@ -1,28 +1,32 @@
-"""Fields of image files: masks beside the images, and a table of captions.
+"""Fields of image files: masks and captions beside the images, and a table.
 
-The mask of NAME.jpg is NAME.mask.png in the same folder. Captions are in
-metadata.csv, the table of Hugging Face's imagefolder: a column `file_name`, the
-path of an image below the folder of the table, and a column `caption` or
-`text`. A field is there if every image has it.
+The mask of NAME.jpg is NAME.mask.png in the same folder. Its captions are the
+lines of NAME.txt. Or captions are in metadata.csv, the table of Hugging Face's
+imagefolder: a column `file_name`, the path of an image below the folder of the
+table, and a column `caption` or `text`; an image may have several rows. The
+table precedes the files. A field is there if every image has it.
 """
 
 import csv
+import errno
 import functools
 import io
 import logging
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import numpy as np
 
 from jaxvision import files
 from jaxvision.data import dataset
 from jaxvision.data.decoding import image_files
+from jaxvision.data.formats import caption_files
 from jaxvision.data.sources import labels
 
 TABLE = "metadata.csv"
-_MASK = ".mask.png"
+_MASK, _CAPTION = ".mask.png", ".txt"
+_LONGEST = 1 << 20  # bytes of the captions of an image
 _FILE, _COLUMNS = "file_name", ("caption", "text")
 _LARGEST = 1 << 30  # bytes
 _SAMPLED = 64  # images that tell whether there is any mask or caption
@@ -66,12 +70,24 @@ def load(
     (table for each in folders if (table := each / TABLE).is_file()), None
   )
   captions = _captions(table) if table else {}
-  if _is_complete(
-    "captions", paths, num_examples, lambda p: os.path.normpath(p) in captions
-  ):
+  has, read = _has_caption, functools.partial(_read_beside, paths)
+  if captions:
+    has = functools.partial(_is_listed, captions)
     read = functools.partial(_read_captions, paths, captions)
+  if _is_complete("captions", paths, num_examples, has):
     found["caption"] = dataset.Field("text", read)
   return found
+
+
+def are_captions(name: str, images: Container[bytes]) -> bool:
+  """Whether a file has the captions of an image of its folder.
+
+  Args:
+    name: of the file.
+    images: names of the images of the folder without their endings.
+  """
+  stem, ending = os.path.splitext(name)
+  return ending == _CAPTION and os.fsencode(stem) in images
 
 
 def _is_complete(
@@ -100,12 +116,42 @@ def _has_mask(path: str) -> bool:
   return os.path.isfile(_mask_of(path))
 
 
+def _has_caption(path: str) -> bool:
+  """Whether the file of captions exists and is not empty."""
+  try:
+    return os.path.getsize(_caption_of(path)) > 0
+  except OSError:
+    return False
+
+
+def _is_listed(captions: Mapping[str, str], path: str) -> bool:
+  return os.path.normpath(path) in captions
+
+
+def _caption_of(path: str) -> str:
+  return os.path.splitext(path)[0] + _CAPTION
+
+
 def _mask_of(path: str) -> str:
   return os.path.splitext(path)[0] + _MASK
 
 
 def _read_masks(paths: Paths, indices: Sequence[int]) -> list[bytes]:
   return [image_files.read(_mask_of(path)) for path in paths(indices)]
+
+
+def _read_beside(paths: Paths, indices: Sequence[int]) -> list[str]:
+  return [_read_file(_caption_of(path)) for path in paths(indices)]
+
+
+def _read_file(path: str) -> str:
+  content = files.read_bytes(path, limit=_LONGEST)
+  try:
+    return caption_files.together(content.decode("utf-8-sig").split("\n"))
+  except UnicodeDecodeError as error:
+    raise OSError(
+      errno.EINVAL, f"no UTF-8 text ({error.reason}); write it as UTF-8", path
+    ) from error
 
 
 def _read_captions(
@@ -115,7 +161,7 @@ def _read_captions(
 
 
 def _captions(table: pathlib.Path) -> dict[str, str]:
-  """{path of an image: its caption}; without a column of captions empty."""
+  """{path of an image: its captions}; without a column of captions empty."""
   content = files.read_bytes(table, limit=_LARGEST)
   try:
     text = content.decode("utf-8-sig")
@@ -134,8 +180,9 @@ def _captions(table: pathlib.Path) -> dict[str, str]:
   column = next((name for name in _COLUMNS if name in columns), None)
   if column is None:
     return {}
-  return {
-    os.path.normpath(table.parent / row[_FILE]): row[column]
-    for row in rows
-    if row[_FILE] and row[column]
-  }
+  found: dict[str, list[str]] = {}
+  for row in rows:
+    if row[_FILE] and row[column]:
+      path = os.path.normpath(table.parent / row[_FILE])
+      found.setdefault(path, []).append(row[column])
+  return {path: caption_files.together(each) for path, each in found.items()}

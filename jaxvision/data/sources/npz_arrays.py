@@ -6,8 +6,9 @@ splits. `image` and `label` are also accepted. Images are (n, h, w, c) or
 (n, h, w), integers in 0..255. Labels are (n,) integers from 0, or text. The
 optional array `class_names` has the names of the classes; without it the names
 are the numbers or the texts of the labels. Sets of classes are (n, k) of 0 and
-1, numbers are (n,) or (n, t). Fields are `segmentation_masks` (n, h, w)
-uint8 and `captions` (n,) text, also with the name of a split.
+1, numbers are (n,) or (n, t). With data.labels="none" there need be no labels.
+Fields are `segmentation_masks` (n, h, w) uint8 and `captions` (n,) text, also
+with the name of a split. A text may have several captions, one a line.
 """
 
 import functools
@@ -46,8 +47,8 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
     )
   arrays = _read_file(path, path.stat().st_mtime_ns)
   where = os.fspath(path)
-  splits = _splits(arrays, path)
-  found = {split: each["label"] for split, each in splits.items()}
+  splits = _splits(arrays, path, labelled=of.labels != "none")
+  found = {split: each.get("label") for split, each in splits.items()}
   if of.labels == "classes":
     found = labels.unify(found, where=where)
   named = arrays.get("class_names")
@@ -87,7 +88,7 @@ def _read_file(path: pathlib.Path, modified: int) -> Mapping[str, np.ndarray]:
 
 
 def _splits(
-  arrays: Mapping[str, np.ndarray], path: pathlib.Path
+  arrays: Mapping[str, np.ndarray], path: pathlib.Path, *, labelled: bool
 ) -> dict[str, dict[str, np.ndarray]]:
   """{split: {"image": images, "label": labels, ...}}."""
   found: dict[str, dict[str, np.ndarray]] = {}
@@ -108,7 +109,7 @@ def _splits(
         "class_names"
       )
   for split, pair in found.items():
-    for what in ("image", "label"):
+    for what in ("image", "label")[: 1 + labelled]:
       if what not in pair:
         raise ValueError(f"{path}: split {split!r} has no array of {what}s")
   if len({split.lower() for split in found}) < len(found):

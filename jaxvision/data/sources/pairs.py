@@ -2,9 +2,10 @@
 
 Images in memory are (n, h, w, c) or (n, h, w), integers in 0..255. Labels are
 (n,) integers from 0, or class names as text; or sets of classes as in
-`label_sets`; or numbers as in `label_numbers`. The order of the examples is
-fixed. It is stratified by the class, or by the rarest class of each set, so
-slices of a split are stratified too. For numbers it is a fixed shuffle.
+`label_sets`; or numbers as in `label_numbers`; or they are not read. The
+order of the examples is fixed. It is stratified by the class, or by the rarest
+class of each set, so slices of a split are stratified too. For numbers, and
+without labels, it is a fixed shuffle.
 """
 
 import dataclasses
@@ -73,6 +74,7 @@ class _Files:
   labels: np.ndarray
   order: np.ndarray
   tables: tuple[pathlib.Path, ...]
+  captions: np.ndarray | None
 
   def ids(self, indices: Sequence[int]) -> list[str]:
     return [self.paths[int(self.order[index])] for index in indices]
@@ -81,7 +83,11 @@ class _Files:
     return self.labels[self.order]
 
   def fields(self) -> dict[str, dataset.Field]:
-    return image_fields.load(self.ids, len(self.order), self.tables)
+    found = image_fields.load(self.ids, len(self.order), self.tables)
+    if self.captions is None:
+      return found
+    given = {"caption": ("text", self.captions)}
+    return found | array_fields.make(given, self.order)
 
   def content(self) -> bytes:
     return self.all_labels().tobytes()
@@ -95,7 +101,7 @@ class _Files:
 
 def from_arrays(
   images: np.ndarray,
-  labels: np.ndarray,
+  labels: np.ndarray | None,
   *,
   class_names: Sequence[str] = (),
   name: str = "arrays",
@@ -112,7 +118,7 @@ def from_arrays(
     class_names: in the order of the labels; () for `labels.name_classes`.
     name: name of the data set, for messages.
     split: name of the split, for messages.
-    label_kind: "classes", "sets" or "numbers".
+    label_kind: "classes", "sets", "numbers" or "none".
     masks, captions: fields, see `array_fields`.
 
   Raises:
@@ -131,13 +137,14 @@ def from_arrays(
 
 def from_files(
   paths: Sequence[str | os.PathLike],
-  labels: Sequence[Any] | np.ndarray,
+  labels: Sequence[Any] | np.ndarray | None,
   *,
   class_names: Sequence[str] = (),
   name: str = "files",
   split: str = "train",
   label_kind: str = "classes",
   tables: Sequence[pathlib.Path] = (),
+  captions: Sequence[str] | None = None,
 ) -> dataset.Dataset:
   """Image files as a data set.
 
@@ -146,6 +153,7 @@ def from_files(
     labels: one per file, see above.
     class_names, name, split, label_kind: as in `from_arrays`.
     tables: folders that may have a table of captions, see `image_fields`.
+    captions: one text per file, which replaces them; None without it.
 
   Raises:
     ValueError: the numbers of labels and paths differ, or a label is outside
@@ -160,7 +168,9 @@ def from_files(
     locate=lambda row: os.fspath(paths[row]),
   )
   packed = packed_names.pack([os.fsencode(path) for path in paths])
-  rows = _Files(packed, labels, _order(labels, label_kind), tuple(tables))
+  texts = None if captions is None else np.asarray(captions, np.object_)
+  order = _order(labels, label_kind)
+  rows = _Files(packed, labels, order, tuple(tables), texts)
   return _dataset(rows, name, split, known, label_kind)
 
 
@@ -175,12 +185,12 @@ def name_classes(
 
   Args:
     given: the labels of each split; classes as from `labels.unify`.
-    label_kind: "classes", "sets" or "numbers". For "numbers" the result is ():
-      each number is named by its index.
+    label_kind: of the labels. For "numbers" and "none" the result is (): each
+      number is named by its index, and images without labels have one class.
     locate: (split, row) -> the position of the label, for messages.
     num_classes: for labels that are class numbers; 0 uses the largest label.
   """
-  if label_kind == "numbers":
+  if label_kind in ("numbers", "none"):
     return ()
   naming = labels if label_kind == "classes" else label_sets
   return naming.name_classes(given, locate=locate, num_classes=num_classes)
@@ -312,6 +322,20 @@ def _in_numbers(
   return found, known
 
 
+def _unlabelled(
+  given: Any,
+  class_names: Sequence[str],
+  count: int,
+  *,
+  name: str,
+  split: str,
+  locate: Callable[[int], str] = "example {}".format,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+  """(count,) int64 of -1, and the name of the one class."""
+  del given, class_names, name, split, locate
+  return np.full(count, -1, np.int64), dataset.UNLABELLED
+
+
 def _check_count(given: Any, count: int, where: str) -> None:
   if not hasattr(given, "__len__") or len(given) != count:
     number = len(given) if hasattr(given, "__len__") else "none"
@@ -320,4 +344,9 @@ def _check_count(given: Any, count: int, where: str) -> None:
     )
 
 
-_LABELLED = {"classes": _numbered, "sets": _in_sets, "numbers": _in_numbers}
+_LABELLED = {
+  "classes": _numbered,
+  "none": _unlabelled,
+  "numbers": _in_numbers,
+  "sets": _in_sets,
+}

@@ -33,6 +33,7 @@ OURS = (
   "oxford_iiit_pet",
   "stamps",
   "stamps_captions",
+  "stamps_captions_split",
   "stamps_categories",
   "cifar10_samples",
   "cifar100_samples",

@@ -11,7 +11,8 @@ A split is a pair (images, labels), a triple (images, labels, class_names), or a
 (n, h, w, c), integers in 0..255, or the paths of n files. Labels are integers
 from 0, or text. With data.labels="sets" they are an array (n, k) of 0 and 1, or
 n lists of class names or class numbers; with "numbers" they are (n,) or (n, t)
-real numbers. A result without the dictionary is the split "train".
+real numbers; with "none" they are not read and may be None. A result without
+the dictionary is the split "train".
 
 Worker processes receive the result by pickling, so a `Dataset` must be
 picklable. The code of the file is available in the worker processes.

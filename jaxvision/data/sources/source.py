@@ -11,14 +11,16 @@ class Source:
   """A data set of any kind.
 
   Attributes:
-    kind: "tfds", "folder", "webdataset", "npz", "mixture", or the user's own
-      "FILE.py:FUNCTION".
-    name: tfds: NAME[:VERSION]. npz, folder: the path. webdataset: the folder,
-      or a pattern. mixture: any text. FILE.py:FUNCTION: its argument.
+    kind: "tfds", "folder", "captions", "webdataset", "npz", "mixture", or the
+      user's own "FILE.py:FUNCTION".
+    name: tfds: NAME[:VERSION]. npz, folder: the path. captions: the file of
+      captions or its folder. webdataset: the folder, or a pattern. mixture: any
+      text. FILE.py:FUNCTION: its argument.
     data_dir: tfds: the folder of the data sets; None is the default folder.
     num_classes: 0 infers it; any other number must agree with the data.
     labels: kind of the label of an image: "classes", one class; "sets", any
-      number of classes; "numbers", one or several real numbers.
+      number of classes; "numbers", one or several real numbers; "none", images
+      without labels.
     sources: mixture: (weight, kind, name, split) of each source.
   """
 

@@ -1,7 +1,8 @@
 """Fields of examples in tar shards: members beside the image and the label.
 
 A mask is KEY.mask.png or KEY.seg.png. A caption is KEY.txt, if the label is in
-KEY.cls or KEY.json. A field is there if every example has it. The members are
+KEY.cls or KEY.json, or if images have no labels. Its lines are the captions of
+the image. A field is there if every example has it. The members are
 listed when a field is first asked for, and kept in an index beside the shards.
 """
 
@@ -16,7 +17,12 @@ import numpy as np
 from jaxvision import files
 from jaxvision.data import dataset
 from jaxvision.data.batches import prefetch
-from jaxvision.data.formats import byte_ranges, index_file, tar_groups
+from jaxvision.data.formats import (
+  byte_ranges,
+  caption_files,
+  index_file,
+  tar_groups,
+)
 
 _MASKS, _CAPTION = ("mask.png", "seg.png"), "txt"
 _LABELS = ("cls", "json")  # with which a .txt is a caption
@@ -26,7 +32,11 @@ _ABSENT = (-1, 0)
 
 
 def load(
-  paths: Sequence[pathlib.Path], split: str, order: np.ndarray
+  paths: Sequence[pathlib.Path],
+  split: str,
+  order: np.ndarray,
+  *,
+  labelled: bool,
 ) -> dict[str, dataset.Field]:
   """The fields of a split.
 
@@ -34,15 +44,16 @@ def load(
     paths: of the shards.
     split: its name.
     order: (n,) the place in the shards of each example.
+    labelled: whether a .txt without .cls or .json is a label.
 
   Raises:
     ValueError: a shard is damaged.
   """
   arrays = index_file.load(
     paths[0].parent,
-    f"{split}-tar-fields",
+    f"{split}-tar-fields" + ("" if labelled else "-none"),
     of=paths,
-    build=lambda: _list_all(paths),
+    build=lambda: _list_all(paths, labelled),
   )
   kinds = {"segmentation_mask": "mask", "caption": "text"}
   found = {}
@@ -89,7 +100,7 @@ def _read(
 
 def _text(content: bytes, path: str) -> str:
   try:
-    return content.decode("utf-8-sig").strip()
+    return caption_files.together(content.decode("utf-8-sig").split("\n"))
   except UnicodeDecodeError as error:
     raise OSError(
       f"{path} has a caption that is no UTF-8 text ({error.reason}); write it "
@@ -97,8 +108,11 @@ def _text(content: bytes, path: str) -> str:
     ) from error
 
 
-def _list_all(paths: Sequence[pathlib.Path]) -> index_file.Arrays:
-  listed = list(prefetch.make_ahead(_list, paths, threads=_THREADS))
+def _list_all(
+  paths: Sequence[pathlib.Path], labelled: bool
+) -> index_file.Arrays:
+  look = functools.partial(_list, labelled)
+  listed = list(prefetch.make_ahead(look, paths, threads=_THREADS))
   counts = [len(masks) for masks, _ in listed]
   masks, captions = (
     np.asarray([place for each in column for place in each], np.int64)
@@ -112,6 +126,7 @@ def _list_all(paths: Sequence[pathlib.Path]) -> index_file.Arrays:
 
 
 def _list(
+  labelled: bool,
   path: pathlib.Path,
 ) -> tuple[list[tar_groups.Place], list[tar_groups.Place]]:
   """The places of mask and caption of each example of a shard."""
@@ -120,14 +135,16 @@ def _list(
     for key, members in tar_groups.read(path, buffered.raw):
       mask = next((each for each in _MASKS if each in members), None)
       masks.append(members[mask] if mask else _ABSENT)
-      captions.append(_caption(members, f"{path}, example {key!r}"))
+      there = not labelled or any(each in members for each in _LABELS)
+      where = f"{path}, example {key!r}"
+      captions.append(_caption(members, where) if there else _ABSENT)
   return masks, captions
 
 
 def _caption(
   members: Mapping[str, tar_groups.Place], where: str
 ) -> tar_groups.Place:
-  if _CAPTION not in members or not any(each in members for each in _LABELS):
+  if _CAPTION not in members:
     return _ABSENT
   place = members[_CAPTION]
   if place[1] > _LONGEST:

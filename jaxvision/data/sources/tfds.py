@@ -3,7 +3,8 @@
 TensorFlow is not needed. Records are read from array_record or TFRecord files.
 Only the encoded image, which our own decoder decodes, and the label are parsed.
 Other features are fields by their own names, if they are text or images of one
-channel, such as "segmentation_mask" of oxford_iiit_pet.
+channel, such as "segmentation_mask" of oxford_iiit_pet. A list of captions, as
+in coco_captions, is the field "caption", one caption a line.
 """
 
 import dataclasses
@@ -18,10 +19,17 @@ import numpy as np
 
 from jaxvision import files
 from jaxvision.data import dataset
-from jaxvision.data.formats import index_file, refusal, tf_example, tfrecords
+from jaxvision.data.formats import (
+  caption_files,
+  index_file,
+  refusal,
+  tf_example,
+  tfrecords,
+)
 from jaxvision.data.sources import prepared, source
 
 _OWN_CLASS = re.compile(r"tensorflow_datasets\.core\.features(\.\w+)+")
+_CAPTIONS = "captions"  # the list of coco_captions
 _CHUNK = 256  # records in memory while all labels are read
 
 Fetch = Callable[[Sequence[int]], list[bytes]]
@@ -33,7 +41,8 @@ class _Records:
 
   Attributes:
     split: its name.
-    image, label: the names of the two features.
+    image, label: the names of the two features; `label` is empty without
+      labels.
     paths: of the shards.
     ends: (shards,) one past the last record of each shard.
     size: number of records.
@@ -69,11 +78,18 @@ class _Records:
         f"{self._place(indices)}: {error or type(error).__name__}"
       ) from error
 
-  def fields(self, kinds: Mapping[str, str]) -> dict[str, dataset.Field]:
-    return {
+  def fields(
+    self, kinds: Mapping[str, str], captions: str
+  ) -> dict[str, dataset.Field]:
+    """The fields; `captions` is the name of the list of captions, if any."""
+    found = {
       name: dataset.Field(kind, functools.partial(self._read_field, name, kind))
       for name, kind in kinds.items()
     }
+    if captions and "caption" not in found:
+      read = functools.partial(self._read_captions, captions)
+      found["caption"] = dataset.Field("text", read)
+    return found
 
   def _read_field(
     self, name: str, kind: str, indices: Sequence[int]
@@ -83,6 +99,15 @@ class _Records:
     def value(record: bytes) -> bytes | str:
       found = _only_value(tf_example.parse(record, (name,)), name, bytes)
       return found.decode() if kind == "text" else found
+
+    return self._parsed(indices, value)
+
+  def _read_captions(self, feature: str, indices: Sequence[int]) -> list[str]:
+    """The texts of a feature that is a list."""
+
+    def value(record: bytes) -> str:
+      found = tf_example.parse(record, (feature,)).get(feature, ())
+      return caption_files.together(each.decode() for each in found)
 
     return self._parsed(indices, value)
 
@@ -97,6 +122,8 @@ class _Records:
 
     Unreadable records have the label -1.
     """
+    if not self.label:
+      return np.full(self.size, -1, np.int64)
     arrays = index_file.load(
       self.paths[0].parent,
       f"{self.split}-labels",
@@ -124,7 +151,7 @@ class _Records:
   def _example(self, record: bytes) -> dataset.Example:
     found = tf_example.parse(record, (self.image, self.label))
     image = _only_value(found, self.image, bytes)
-    return image, _only_value(found, self.label, int)
+    return image, _only_value(found, self.label, int) if self.label else -1
 
 
 def _only_value(found: Mapping[str, list], name: str, kind: type) -> Any:
@@ -148,11 +175,11 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
     ValueError: it has an unsupported format, a truncated or damaged shard, or
       not exactly one image and one label among its features.
   """
-  if of.labels != "classes":
+  if of.labels not in ("classes", "none"):
     raise ValueError(
       f"data.labels is {of.labels!r}, and data sets of TFDS are read with "
-      'data.labels="classes" only; write a function "FILE.py:FUNCTION" that '
-      "returns the images and their labels"
+      'data.labels="classes" or "none" only; write a function '
+      '"FILE.py:FUNCTION" that returns the images and their labels'
     )
   import tensorflow_datasets as tfds
 
@@ -163,8 +190,10 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
     _check_classes(found.directory / "features.json")
     info = tfds.builder_from_directory(found.directory).info
   image = _only(info.features, tfds.features.Image, "image")
-  label = _only(info.features, tfds.features.ClassLabel, "label")
-  _check_names(found.directory, label, info.features[label].names)
+  label = ""
+  if of.labels == "classes":
+    label = _only(info.features, tfds.features.ClassLabel, "label")
+    _check_names(found.directory, label, info.features[label].names)
   return {
     name: _split(
       info,
@@ -173,6 +202,7 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
       image=image,
       label=label,
       fields=_fields(info.features, tfds.features, image),
+      captions=_list_of_captions(info.features, tfds.features),
     )
     for name, size in found.splits.items()
     if size  # an empty split may have no shard at all
@@ -230,6 +260,17 @@ def _fields(features: Any, kinds: Any, image: str) -> dict[str, str]:
   return {name: kind for name, kind in found.items() if name != image}
 
 
+def _list_of_captions(features: Any, kinds: Any) -> str:
+  """The name of the list of captions in a record; empty if there is none."""
+  found = dict(features.items()).get(_CAPTIONS)
+  if not isinstance(found, kinds.Sequence):
+    return ""
+  is_record = isinstance(found.feature, kinds.FeaturesDict)
+  if is_record and "text" not in found.feature:
+    return ""
+  return f"{_CAPTIONS}/text" if is_record else _CAPTIONS
+
+
 def _split(
   info: Any,
   split: str,
@@ -238,6 +279,7 @@ def _split(
   image: str,
   label: str,
   fields: Mapping[str, str],
+  captions: str,
 ) -> dataset.Dataset:
   shards = info.splits[split]
   records = _Records(
@@ -252,12 +294,15 @@ def _split(
   return dataset.Dataset(
     name=info.full_name,
     split=split,
-    class_names=tuple(info.features[label].names),
+    class_names=tuple(info.features[label].names)
+    if label
+    else dataset.UNLABELLED,
     num_examples=records.size,
     ids=records.ids,
     labels=records.labels,
     read=records.read,
-    fields=functools.partial(records.fields, fields),
+    label_kind="classes" if label else "none",
+    fields=functools.partial(records.fields, fields, captions),
   )
 
 
@@ -290,6 +335,9 @@ _OPENED: dict[str, Callable[[Any], Fetch]] = {
 }
 
 
+_UNLABELLED = {"label": '; for images without labels, data.labels="none"'}
+
+
 def _only(features: Any, kind: type, preferred: str) -> str:
   """The key of the only feature of a type, or the preferred key if present."""
   keys = [key for key, each in features.items() if isinstance(each, kind)]
@@ -299,6 +347,6 @@ def _only(features: Any, kind: type, preferred: str) -> str:
     raise ValueError(
       f"a classifier needs one {kind.__name__} feature, or one called "
       f"{preferred!r}; this data set has {keys or 'none'} among "
-      f"{sorted(features)}"
+      f"{sorted(features)}" + _UNLABELLED.get(preferred, "")
     )
   return keys[0]

@@ -6,7 +6,8 @@ the first existing member of these: .cls, a class number or class name; .json,
 its value "label" (or "cls"); .txt, like .cls. A file classnames.txt beside the
 shards gives names to class numbers, one name per line. For sets of classes,
 .json has a list "labels" of class names or class numbers. For real numbers, it
-has "numbers", one number or a list. Masks and captions are fields, see
+has "numbers", one number or a list. Images without labels need only the image.
+Masks and captions are fields, see
 `tar_fields`.
 
 Shards are PATH/*.tar, PATH/SPLIT/*.tar, one file, or the matches of a pattern
@@ -24,7 +25,7 @@ import functools
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -59,7 +60,9 @@ _CLASS_NAMES = "classnames.txt"
 _IMAGES = frozenset(each[1:] for each in image_files.EXTENSIONS)
 _THREADS = 16
 # Part of the name of an index, by the kind of the labels.
-_ENDINGS = {"classes": "", "sets": "-sets", "numbers": "-numbers"}
+_ENDINGS = {"classes": ""} | {
+  kind: f"-{kind}" for kind in ("sets", "numbers", "none")
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +123,7 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
     )
     for split, paths in shards.items()
   }
-  name_labels = _classes if of.labels == "classes" else _lists
+  name_labels = _NAMED[of.labels]
   found, class_names = name_labels(shards, indexes, of)
   return {
     split: _split(
@@ -133,6 +136,17 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
     )
     for split, texts in found.items()
   }
+
+
+def _none(
+  shards: Mapping[str, Sequence[pathlib.Path]],
+  indexes: Mapping[str, index_file.Arrays],
+  of: source.Source,
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+  """The label -1 for all examples, and the name of the one class."""
+  del shards, of
+  found = {split: np.full(1, -1, np.int64) for split in indexes}
+  return found, dataset.UNLABELLED
 
 
 def _lists(
@@ -274,7 +288,13 @@ def _split(
     read=samples.read,
     content=samples.content,
     label_kind=label_kind,
-    fields=functools.partial(tar_fields.load, shards, split, samples.order),
+    fields=functools.partial(
+      tar_fields.load,
+      shards,
+      split,
+      samples.order,
+      labelled=label_kind != "none",
+    ),
   )
 
 
@@ -304,11 +324,7 @@ def _list_all(
 def _list(label_kind: str, path: pathlib.Path) -> _Shard:
   """The examples of one shard."""
   places, texts, keys = [], [], []
-  read_label = (
-    _label
-    if label_kind == "classes"
-    else functools.partial(_label_list, _LIST_KEYS[label_kind])
-  )
+  read_label = _reader(label_kind)
   with files.open_regular(path) as buffered:
     opened = buffered.raw
     for key, members in tar_groups.read(path, opened):
@@ -320,6 +336,16 @@ def _list(label_kind: str, path: pathlib.Path) -> _Shard:
   if not places:
     raise ValueError(f"{path} contains no file; remove it")
   return _Shard(np.asarray(places, np.int64), packed_names.pack(keys), texts)
+
+
+def _reader(
+  label_kind: str,
+) -> Callable[[Mapping[str, tar_groups.Place], int, str], str]:
+  if label_kind == "none":
+    return lambda *_: ""
+  if label_kind == "classes":
+    return _label
+  return functools.partial(_label_list, _LIST_KEYS[label_kind])
 
 
 def _image(members: Mapping[str, tar_groups.Place], where: str) -> str:
@@ -394,3 +420,6 @@ def _label_list(
   except ValueError as error:
     raise ValueError(f"{where}, .json: {error}") from error
   return json.dumps(found)
+
+
+_NAMED = {"classes": _classes, "sets": _lists, "numbers": _lists, "none": _none}

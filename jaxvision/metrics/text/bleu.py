@@ -150,15 +150,15 @@ def _score(
   matches, totals = counts[:max_order], counts[max_order:]
   precisions = _precisions(matches, totals, smoothing, value)
   penalty = _brevity_penalty(length, reference_length)
-  used = precisions
-  if effective_order:
-    used = precisions[: max(1, sum(total > 0 for total in totals))]
+  used = [
+    each for each in precisions if each is not None or not effective_order
+  ]
   score = 0.0
-  if any(matches) and min(used) > 0:
+  if any(matches) and all(used):
     score = penalty * math.exp(sum(map(math.log, used)) / len(used))
   return Bleu(
     score=score,
-    precisions=tuple(precisions),
+    precisions=tuple(each or 0.0 for each in precisions),
     matches=tuple(matches),
     totals=tuple(totals),
     brevity_penalty=penalty,
@@ -172,8 +172,8 @@ def _precisions(
   totals: Sequence[int],
   smoothing: str,
   value: float | None,
-) -> list[float]:
-  """The precision of each order; 0 if there are no n-grams."""
+) -> list[float | None]:
+  """The precision of each order; None if there are no n-grams."""
   name = _NLTK.get(smoothing, smoothing)
   if name not in SMOOTHINGS:
     raise ValueError(
@@ -188,7 +188,7 @@ def _precisions(
     added = value if name == "add-k" and order > 1 else 0.0
     zeros += not match
     if not total + added:
-      precisions.append(0.0)
+      precisions.append(None)
     elif match + added:
       precisions.append((match + added) / (total + added))
     elif name == "exp":

@@ -202,6 +202,7 @@ def _task(
       ),
       "caption/text": functools.partial(encoding.to_bytes, size=text_bytes),
     },
+    unlabelled=True,
     model_at=captioner.ENCODER,
     outputs=functools.partial(_outputs, network),
     score=functools.partial(_score, network, words),
@@ -212,8 +213,8 @@ def _task(
 def _make_inputs(components: Components):
   """(batch, key) -> (the batch for evaluation, the batch for training).
 
-  Both are {image (b, h, w, c) float32 normalised, targets (b, classes), mask
-  (b,), caption (b, captions, length)}.
+  Both are {image (b, h, w, c) float32 normalised, mask (b,), caption (b,
+  captions, length)}. Transforms that mix targets fail: there are none.
   """
 
   def inputs(batch: Batch, key: jax.Array) -> tuple[Batch, Batch]:
@@ -229,12 +230,8 @@ def _make_inputs(components: Components):
         "data.device_transforms has a transform that mixes the targets of "
         f"images ({error}); captions cannot be mixed: leave it out"
       ) from error
-    classes = components.model.num_classes
-    rest = {
-      "targets": jax.nn.one_hot(batch["label"], classes),
-      "caption": batch["caption"],
-    }
-    return images | rest, {**moved, **rest}
+    texts = {"caption": batch["caption"]}
+    return {**images, **texts}, {**moved, **texts}
 
   return inputs
 

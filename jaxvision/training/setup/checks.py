@@ -86,6 +86,13 @@ def check_labels(
     task: of the config.
     dataset: the training split.
   """
+  if dataset.label_kind == "none":
+    if not task.unlabelled:
+      raise ValueError(
+        f"task.name is {user_code.as_written(config.task.name)!r}, which needs "
+        f"labels, and {dataset.name} has none; set data.labels or task.name"
+      )
+    return
   _, kind = task.batch.get("label", ((), None))
   found = data.LABEL_TYPES[dataset.label_kind]
   if kind is not None and np.dtype(kind) != np.dtype(found):

@@ -191,3 +191,30 @@ def test_damaged_packages_are_named(change, message, tmp_path):
     debian.unpacked(package, scratch=tmp_path)
   assert "a.deb cannot be read as a Debian package" in str(error.value)
   assert not (tmp_path / "a.tar").exists()
+
+
+def test_no_caption_is_in_two_splits(tmp_path):
+  """Pictures of one caption, also with other capitals or punctuation."""
+  picture = published_archives.encoded(
+    published_archives.stamp(0, "RGBA", (4, 4)), "PNG"
+  )
+  stored = {}
+  for number in range(60):
+    for form, text in enumerate((f"Object {number}.", f"object  {number}!")):
+      path = f"usr/share/tuxpaint/stamps/animals/{number}_{form}"
+      stored[f"{path}.png"] = picture
+      stored[f"{path}.txt"] = f"{text}\nde.utf8=Ding\n".encode()
+  published_archives.deb(
+    tmp_path / "tuxpaint-stamps-default_2022.06.04-1_all.deb", stored
+  )
+  prepare("stamps_captions_split", tmp_path, tmp_path)
+  numbers = {}
+  for split in ("train", "validation", "test"):
+    found = opened("stamps_captions_split", tmp_path, split)
+    captions = found.fields()["caption"].read(range(found.num_examples))
+    digits = ["".join(filter(str.isdecimal, text)) for text in captions]
+    numbers[split] = set(digits)
+    assert len(digits) == 2 * len(numbers[split])
+  assert sum(map(len, numbers.values())) == 60
+  assert set().union(*numbers.values()) == {str(i) for i in range(60)}
+  assert len(numbers["train"]) > 40 and all(numbers.values())

@@ -51,3 +51,9 @@ def test_a_state_larger_than_the_memory_is_refused(tmp_path):
   for hidden in ((10**9,) * 2, (2**31 - 1,) * 3):
     with pytest.raises(ValueError, match=r"GiB on each device, which has"):
       tiny_runs.prepare(tmp_path, model__options={"hidden": hidden})
+
+
+def test_a_task_with_labels_refuses_data_without_them(tmp_path):
+  tiny_runs.write_data(tmp_path)
+  with pytest.raises(ValueError, match="'classification', which needs labels"):
+    tiny_runs.prepare(tmp_path, data__labels="none")

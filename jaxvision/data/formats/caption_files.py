@@ -1,0 +1,272 @@
+"""Files of captions, in the forms that data sets and results have.
+
+- COCO's annotations: {"images": [{"id", "file_name"}], "annotations":
+  [{"image_id", "caption"}]};
+- Karpathy's splits, `dataset_coco.json`: {"images": [{"filename", "split",
+  "sentences": [{"raw"}]}]}, with "filepath" and "cocoid" for COCO. "val" is
+  called "validation", "restval" keeps its name;
+- `Flickr8k.token.txt`: lines NAME.jpg#NUMBER<TAB>CAPTION. The lists of images
+  beside it (`Flickr_8k.trainImages.txt`, devImages, testImages) are its splits;
+- results: [{"image_id", "caption"}], as COCO's evaluation takes them; "image",
+  the path of an image, may replace "image_id";
+- {ID: CAPTION} or {ID: [CAPTION, ...]}, in JSON;
+- any other text: a caption a line, whose ids are the numbers of the lines.
+
+Space at the ends of a caption is removed, and every other space, also the end
+of a line, becomes one space.
+"""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jaxvision import files
+from jaxvision.files import records
+
+_LARGEST = 1 << 30  # bytes
+_LISTED = 5
+_TOKEN = re.compile(r"(?P<name>[^\t]+)#\d+\t(?P<caption>.*)")
+_TEXT, _ID = (str,), (str, int)
+_COCO = {
+  "images": [{"id": _ID, "file_name": _TEXT}],
+  "annotations": [{"image_id": _ID, "caption": _TEXT}],
+}
+_KARPATHY = {
+  "images": [
+    {
+      "filename": _TEXT,
+      "filepath?": _TEXT,
+      "cocoid?": _ID,
+      "split": _TEXT,
+      "sentences": [{"raw": _TEXT}],
+    }
+  ]
+}
+_RESULT = {"image_id?": _ID, "image?": _TEXT, "caption": _TEXT}
+_SPLITS = {"val": "validation"}
+_LISTS = {
+  "train": "*trainImages.txt",
+  "validation": "*devImages.txt",
+  "test": "*testImages.txt",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Captioned:
+  """An image and its captions.
+
+  Attributes:
+    key: the id of the image as text.
+    file: path of the image as the file has it; empty if it has none.
+    split: of the image; empty if the file has no splits.
+    captions: without line ends. Some may be empty.
+  """
+
+  key: str
+  file: str
+  split: str
+  captions: tuple[str, ...]
+
+
+def read(path: pathlib.Path) -> list[Captioned]:
+  """The images of a file of captions, in its order.
+
+  Raises:
+    FileNotFoundError: the file does not exist.
+    ValueError: the file is empty or has none of the forms above, has an image
+      twice, or has captions of an image that it does not list.
+  """
+  found = _from_json(path) if path.suffix == ".json" else _from_text(path)
+  if not found:
+    raise ValueError(f"{files.printable(path)} has no caption")
+  return found
+
+
+def check_captions(found: Iterable[Captioned], *, where: str) -> None:
+  """Checks that each image has captions, and that no caption is empty.
+
+  Raises:
+    ValueError: the message counts and lists the images.
+  """
+  found = list(found)
+  without = [each.key for each in found if not each.captions]
+  if without:
+    raise ValueError(
+      f"{where}: {len(without):,} of {len(found):,} images have no caption: "
+      f"{listed(without)}; add captions, or remove the images"
+    )
+  empty = [each.key for each in found if not all(each.captions)]
+  if empty:
+    raise ValueError(
+      f"{where}: {len(empty):,} of {len(found):,} images have an empty "
+      f"caption: {listed(empty)}; correct or remove it"
+    )
+
+
+def one_line(caption: str) -> str:
+  """A caption without the ends of lines and repeated spaces."""
+  return " ".join(caption.split())
+
+
+def together(captions: Iterable[str]) -> str:
+  """The captions of an image as the text of a field: one a line.
+
+  Empty ones are left out.
+  """
+  return "\n".join(filter(None, map(one_line, captions)))
+
+
+def listed(names: Sequence[str]) -> str:
+  """The first of some names, for a message."""
+  shown = ", ".join(map(files.printable, names[:_LISTED]))
+  return f"{shown}, ..." if len(names) > _LISTED else shown
+
+
+def _from_json(path: pathlib.Path) -> list[Captioned]:
+  content = files.read_json(path, kind=(dict, list))
+  where = files.printable(path)
+  if isinstance(content, list):
+    return _results(content, where)
+  if "annotations" in content:
+    return _coco(content, where)
+  if isinstance(content.get("images"), list):
+    return _karpathy(content, where)
+  return _mapping(content, where)
+
+
+def _check(value: Any, schema: records.Schema, where: str) -> None:
+  found = next(records.wrong(value, schema), None)
+  if found:
+    raise ValueError(
+      f"{where} is no file of captions: {found}; expected COCO's annotations "
+      "or results, dataset_coco.json, or {id: caption or captions}"
+    )
+
+
+def _coco(content: Mapping[str, Any], where: str) -> list[Captioned]:
+  _check(content, _COCO, where)
+  names = {}
+  for each in content["images"]:
+    _add(names, str(each["id"]), each["file_name"], where)
+  captions: dict[str, list[str]] = {key: [] for key in names}
+  absent = []
+  for each in content["annotations"]:
+    key = str(each["image_id"])
+    if key in captions:
+      captions[key].append(one_line(each["caption"]))
+    else:
+      absent.append(key)
+  if absent:
+    raise ValueError(
+      f"{where}: {len(absent):,} captions are of images that are not in "
+      f'"images": {listed(absent)}; add the images, or remove the captions'
+    )
+  return [
+    Captioned(key, name, "", tuple(captions[key]))
+    for key, name in names.items()
+  ]
+
+
+def _karpathy(content: Mapping[str, Any], where: str) -> list[Captioned]:
+  _check(content, _KARPATHY, where)
+  found = {}
+  for each in content["images"]:
+    name = each["filename"]
+    key = str(each.get("cocoid") or name)
+    captions = tuple(one_line(of["raw"]) for of in each["sentences"])
+    folder = each.get("filepath") or ""
+    split = _SPLITS.get(each["split"], each["split"])
+    file = f"{folder}/{name}" if folder else name
+    _add(found, key, Captioned(key, file, split, captions), where)
+  return list(found.values())
+
+
+def _add(known: dict[str, Any], key: str, value: Any, where: str) -> None:
+  if key in known:
+    raise ValueError(
+      f"{where} has the image {files.printable(key)} twice; keep one of them"
+    )
+  known[key] = value
+
+
+def _results(content: Sequence[Any], where: str) -> list[Captioned]:
+  _check(content, [_RESULT], where)
+  found: dict[str, list[str]] = {}
+  named = {}
+  for number, each in enumerate(content):
+    key = each.get("image_id")
+    if key is None:
+      key = pathlib.PurePath(each.get("image") or "").name
+      named[key] = key
+    if key == "":
+      raise ValueError(
+        f'{where}, entry {number + 1} has neither "image_id" nor "image"'
+      )
+    found.setdefault(str(key), []).append(one_line(each["caption"]))
+  return [
+    Captioned(key, named.get(key, ""), "", tuple(captions))
+    for key, captions in found.items()
+  ]
+
+
+def _mapping(content: Mapping[str, Any], where: str) -> list[Captioned]:
+  lists = {
+    key: [value] if isinstance(value, str) else value
+    for key, value in content.items()
+  }
+  _check(lists, {key: [_TEXT] for key in lists}, where)
+  return [
+    Captioned(key, "", "", tuple(map(one_line, captions)))
+    for key, captions in lists.items()
+  ]
+
+
+def _from_text(path: pathlib.Path) -> list[Captioned]:
+  lines = _lines(path)
+  if not lines:
+    raise ValueError(f"{files.printable(path)} is empty; expected captions")
+  if _TOKEN.fullmatch(lines[0]):
+    return _flickr(path, lines)
+  return [
+    Captioned(str(number), "", "", (one_line(line),))
+    for number, line in enumerate(lines, start=1)
+  ]
+
+
+def _flickr(path: pathlib.Path, lines: Sequence[str]) -> list[Captioned]:
+  found: dict[str, list[str]] = {}
+  for number, line in enumerate(lines, start=1):
+    match = _TOKEN.fullmatch(line)
+    if match:
+      captions = found.setdefault(match["name"], [])
+      captions.append(one_line(match["caption"]))
+    elif line.strip():
+      raise ValueError(
+        f"{files.printable(path)}, line {number} is "
+        f"{files.printable(line[:40])!r}; expected NAME.jpg#0<TAB>CAPTION"
+      )
+  splits = {
+    name.strip(): split
+    for split, pattern in _LISTS.items()
+    for each in sorted(path.parent.glob(pattern))
+    for name in _lines(each)
+  }
+  return [
+    Captioned(name, name, splits.get(name, ""), tuple(captions))
+    for name, captions in found.items()
+  ]
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+  content = files.read_bytes(path, limit=_LARGEST)
+  try:
+    text = content.decode("utf-8-sig")
+  except UnicodeDecodeError as error:
+    raise ValueError(
+      f"{files.printable(path)} is not UTF-8 text ({error.reason}); write it "
+      "as UTF-8"
+    ) from error
+  lines = text.replace("\r\n", "\n").split("\n")
+  return lines[:-1] if not lines[-1] else lines

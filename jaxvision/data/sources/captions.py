@@ -1,0 +1,200 @@
+"""Images with captions in one file, as published by COCO, Karpathy or Flickr8k.
+
+data.name is a file of captions, see `caption_files`, or the folder of the data
+set, with one of these files in it or in a folder below:
+
+- `captions_train2017.json`, `captions_val2017.json`: COCO's annotations. The
+  split of a file is in its name.
+- `dataset_coco.json`, `dataset_flickr8k.json`: Karpathy's splits, with
+  "restval" for COCO; data.train="train+restval" joins it.
+- `Flickr8k.token.txt`: with the lists of images beside it, which are the
+  splits. Images that are in no list are not used.
+
+Images are found by their names: in the folder of the file of captions or the
+one above it, or in a folder directly below one of these. Images have no labels.
+Their field "caption" has one caption a line.
+"""
+
+import functools
+import logging
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+from jaxvision import files
+from jaxvision.data import dataset
+from jaxvision.data.decoding import image_files
+from jaxvision.data.formats import caption_files
+from jaxvision.data.sources import pairs, source, splits
+
+# The files of one data set; a folder must have files of one pattern only.
+_PATTERNS = ("dataset_*.json", "captions_*.json", "*[!a].token.txt")
+_LABELS = ("none", "classes")  # the second is the default of a config
+_ENDINGS = (".json", ".txt")
+
+
+def is_one(path: pathlib.Path) -> bool:
+  """Whether a path is a file of captions or a folder with such a file."""
+  return path.suffix in _ENDINGS or (path.is_dir() and bool(_inside(path)))
+
+
+def load(of: source.Source) -> dict[str, dataset.Dataset]:
+  """The splits of a data set of captions, each in a fixed, shuffled order.
+
+  Args:
+    of: reads name, the path.
+
+  Raises:
+    FileNotFoundError: the file of captions, or an image, does not exist.
+    ValueError: the file is damaged; an image has no caption or an empty one;
+      or two files are the same split.
+  """
+  if of.labels not in _LABELS:
+    raise ValueError(
+      f"data.labels is {of.labels!r}, and images with captions have no labels; "
+      'set it to "none"'
+    )
+  path = pathlib.Path(of.name).expanduser()
+  found: dict[str, tuple[pathlib.Path, list[caption_files.Captioned]]] = {}
+  for file in _files(path):
+    for split, images in _by_split(file).items():
+      if split in found:
+        raise ValueError(
+          f"{found[split][0]} and {file} are the same split {split!r}; keep "
+          "one of them, or give its path as data.name"
+        )
+      found[split] = file, images
+  order = (*splits.SPLITS, *found)
+  return {
+    split: _split(path, split, *found[split])
+    for split in sorted(found, key=order.index)
+  }
+
+
+def _files(path: pathlib.Path) -> list[pathlib.Path]:
+  if path.is_file():
+    return [path]
+  there = _inside(path) if path.is_dir() else []
+  if not there:
+    raise FileNotFoundError(
+      f"no file of captions {path.absolute()}; data.name must be the path of "
+      f"one, or of a folder with {', '.join(_PATTERNS)} in it or in a folder "
+      "below"
+    )
+  patterns = {_pattern(each) for each in there}
+  if len(patterns) > 1 or (len(there) > 1 and patterns != {_PATTERNS[1]}):
+    listed = caption_files.listed([each.name for each in there])
+    raise ValueError(
+      f"{path} has several files of captions: {listed}; give the path of one "
+      "of them as data.name"
+    )
+  return there
+
+
+def _inside(folder: pathlib.Path) -> list[pathlib.Path]:
+  return sorted(
+    each
+    for pattern in _PATTERNS
+    for above in ("", "*/")
+    for each in folder.glob(above + pattern)
+    if each.is_file()
+  )
+
+
+def _pattern(path: pathlib.Path) -> str:
+  return next(each for each in _PATTERNS if path.match(each))
+
+
+def _by_split(
+  path: pathlib.Path,
+) -> dict[str, list[caption_files.Captioned]]:
+  """The images of each split of a file."""
+  images = _read(path, path.stat().st_mtime_ns)
+  if not all(each.file for each in images):
+    raise ValueError(
+      f"{files.printable(path)} has captions without names of images; expected "
+      "COCO's annotations, dataset_coco.json, or Flickr8k.token.txt"
+    )
+  if not any(each.split for each in images):
+    named = set(splits.words(path.stem).values()) - {""}
+    return {named.pop() if len(named) == 1 else "train": images}
+  listed: dict[str, list[caption_files.Captioned]] = {}
+  for each in images:
+    listed.setdefault(each.split, []).append(each)
+  if others := listed.pop("", []):
+    logging.getLogger(__name__).warning(
+      "%d of %d images of %s are in no split, such as %s; they are not used",
+      len(others),
+      len(images),
+      path,
+      files.printable(others[0].file),
+    )
+  return listed
+
+
+# The splits of a run are opened one by one: read a file once for all.
+@functools.lru_cache(maxsize=2)
+def _read(
+  path: pathlib.Path, modified: int
+) -> Sequence[caption_files.Captioned]:
+  del modified  # only distinguishes versions of a file
+  return caption_files.read(path)
+
+
+def _split(
+  name: pathlib.Path,
+  split: str,
+  file: pathlib.Path,
+  images: Sequence[caption_files.Captioned],
+) -> dataset.Dataset:
+  where = f"{file}, split {split!r}"
+  caption_files.check_captions(images, where=where)
+  paths = _paths(file, split, images)
+  return pairs.from_files(
+    paths,
+    None,
+    name=str(name),
+    split=split,
+    label_kind="none",
+    captions=[caption_files.together(each.captions) for each in images],
+  )
+
+
+def _paths(
+  file: pathlib.Path, split: str, images: Sequence[caption_files.Captioned]
+) -> list[str]:
+  """The paths of the images; all are in one folder."""
+  folders = list(_folders(file))
+  folder = next(
+    (each for each in folders if (each / images[0].file).is_file()), None
+  )
+  if folder is None:
+    raise FileNotFoundError(
+      f"no image {files.printable(images[0].file)}, the first of "
+      f"{len(images):,} with captions in {file}, split {split!r}; looked in "
+      f"{caption_files.listed(list(map(str, folders)))}"
+    )
+  paths = [os.path.join(folder, each.file) for each in images]
+  absent = [path for path in paths if not os.path.isfile(path)]
+  if absent:
+    raise FileNotFoundError(
+      f"{len(absent):,} of {len(images):,} images with captions in {file}, "
+      f"split {split!r}, do not exist: {caption_files.listed(absent)}; add "
+      "them, or remove their captions"
+    )
+  return paths
+
+
+def _folders(file: pathlib.Path) -> Iterator[pathlib.Path]:
+  """The folders that may have the images of a file of captions."""
+  above = file.absolute().parent
+  for folder in (above, above.parent):
+    yield folder
+    with os.scandir(folder) as entries:
+      below = [
+        pathlib.Path(each.path)
+        for each in entries
+        if image_files.is_directory(each)
+        and not image_files.is_hidden(each.name)
+      ]
+    yield from sorted(below)
