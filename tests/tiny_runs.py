@@ -1,5 +1,6 @@
 """Very small and fast runs: a few images, a recipe, their parts."""
 
+import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -35,14 +36,20 @@ def write_data(
   sizes: Mapping[str, int] | None = None,
   num_classes: int = 3,
   shape: tuple[int, int, int] = (4, 4, 1),
+  captioned: bool = False,
 ) -> pathlib.Path:
-  """Writes data.npz: noise whose brightness grows with the label."""
+  """Writes data.npz: noise whose brightness grows with the label.
+
+  Captions are "class 0", "class 1" and so on.
+  """
   rng = np.random.default_rng(0)
   arrays = {}
   for split, size in (sizes or {"train": 40, "validation": 21}).items():
     labels = np.arange(size) % num_classes
     images = rng.integers(0, 100, (size, *shape))
     arrays[f"{split}_labels"] = labels
+    if captioned:
+      arrays[f"{split}_captions"] = [f"class {label}" for label in labels]
     brightness = labels * (155 // (num_classes - 1))
     arrays[f"{split}_images"] = images + brightness[:, None, None, None]
   path = folder / "data.npz"
@@ -60,9 +67,19 @@ def load_config(folder: pathlib.Path, **overrides: Any) -> configs.ConfigDict:
 
 
 def make_task(config: configs.ConfigDict, model: Any, shape: Any) -> tasks.Task:
-  """The task of a config for images (h, w, c), without a mesh."""
+  """The task of a config for images (h, w, c), without a mesh.
+
+  A captioner knows the captions of `write_data`.
+  """
   names = tuple(map(str, range(model.num_classes)))
-  return setup.make_task(config, model, image_shape=shape, class_names=names)
+  words = json.dumps({"words": ["class", *names]}).encode()
+  return setup.make_task(
+    config,
+    model,
+    image_shape=shape,
+    class_names=names,
+    kept={"vocabulary.json": words},
+  )
 
 
 def prepare(folder: pathlib.Path, **overrides: Any) -> setup.Parts:

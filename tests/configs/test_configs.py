@@ -27,6 +27,9 @@ RECIPES = {
   "bit_pretrain_i1k.py": ("", ":paper"),
   "bit_pretrain_i21k.py": ("", ":paper"),
   "bit_transfer.py": ("", ":50000,32x32", ":1281167,375x500,paper"),
+  "cappa_coco.py": ("", ":cap"),
+  "captions_scenes.py": ("", ":path/to/scenes.npz"),
+  "captions_stamps.py": ("",),
   "digits.py": ("", ":linear", ":mlp", ":resnet", ":vit"),
   "efficientnet_b0_i1k.py": ("",),
   "folder.py": ("", ":path/to/images"),
@@ -51,6 +54,11 @@ SMALL_VIT = {
 }
 SMALL_VGG = {"blocks": (1, 1), "features": 8, "pool_size": 2, "hidden": (16,)}
 SMALL_ALEXNET = {"features": (8, 8, 8, 8, 8), "stem": "small"}
+SMALL_LITE = {
+  "width": 0.25,
+  "stages": ((1, 3, 1, 1, 16), (1, 5, 2, 6, 32)),
+  "stem": "small",
+}
 TRAINED = {
   "alexnet_cifar10.py": SMALL_ALEXNET,
   "alexnet_cifar10.py:native": SMALL_ALEXNET,
@@ -60,12 +68,12 @@ TRAINED = {
   "bit_pretrain_i21k.py": SMALL_BIT,
   "bit_transfer.py": SMALL_BIT,
   "bit_transfer.py:50000,32x32": SMALL_BIT,
+  "cappa_coco.py": SMALL_VIT,
+  "cappa_coco.py:cap": SMALL_VIT,
+  "captions_scenes.py": {"blocks": (1,), "features": 8},
+  "captions_stamps.py": SMALL_LITE,
   "digits.py": {"blocks": (1,), "features": 8},
-  "efficientnet_b0_i1k.py": {
-    "width": 0.25,
-    "stages": ((1, 3, 1, 1, 16), (1, 5, 2, 6, 32)),
-    "stem": "small",
-  },
+  "efficientnet_b0_i1k.py": SMALL_LITE,
   "folder.py": {"blocks": (1,), "features": 8, "stem": "small"},
   "mixer_b16_i1k.py": {
     "patch_size": 4,
@@ -99,6 +107,8 @@ TRAINED = {
   "vit_s16_i1k.py": SMALL_VIT,
   "vit_transfer.py": SMALL_VIT,
 }
+# Options of the task that make the other networks of a recipe small.
+SMALL_DECODER = {"width": 12, "depth": 1, "mlp_dim": 8, "num_heads": 3}
 # Recipes with the most different steps; the others are slow tests.
 QUICK = (
   "digits.py",
@@ -217,6 +227,7 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
   steps = durations.convert(config, num_examples=split.num_examples)
   model = setup.make_model(config, 3, total_steps=steps.total)
   task = tiny_runs.make_task(config, model, batches.image_shape)
+  batches = batches.with_fields(task.batch, task.encode)
   task = setup.surround(config, task, model, None)
   optimizer, init, _ = setup.state_functions(
     config,
@@ -234,7 +245,9 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
   first = state = init()
   for i in range(2):
     state, sums = step(state, batches.at(i))
-    assert int(sums["count"]) == 16
+    # Of a caption, the two words and its end count.
+    words = 3 if config.task.name == "captioning" else 1
+    assert int(sums["count"]) == 16 * words
     assert np.isfinite(sums["loss"])
   assert int(state.step) == 2
   for path, leaf in trees.flatten(state.params).items():
@@ -273,12 +286,17 @@ def _read(recipe, *keys):
 
 def _small_config(recipe, folder, **overrides):
   options = TRAINED[recipe]
-  channels = configs.load(f"configs/{recipe}").data.channels
-  path = tiny_runs.write_data(folder, shape=(16, 16, channels))
+  whole = configs.load(f"configs/{recipe}")
+  captioned = whole.task.name == "captioning"
+  path = tiny_runs.write_data(
+    folder, shape=(16, 16, whole.data.channels), captioned=captioned
+  )
+  small = SMALL_DECODER.items() if captioned else ()
   return configs.load(
     f"configs/{recipe}",
     {
       **{f"model.options.{name}": value for name, value in options.items()},
+      **{f"task.options.{name}": value for name, value in small},
       "data.kind": "npz",
       "data.name": str(path),
       "data.train": "train",

@@ -119,6 +119,16 @@ def test_the_masked_share_decides_which_inputs_are_words(path, share):
   assert (mask in used, bool(used & words)) == (share > 0, share < 1)
 
 
+def test_a_larger_beam_finds_more_probable_captions(path):
+  images = jax.random.normal(jax.random.key(0), (32, 16, 16, 1))
+  found = []
+  for beam in (1, 4):
+    parts = captioned_squares.prepare(path, task__options__beam=beam)
+    outputs = jax.jit(parts.task.outputs)(_random(parts), images)
+    found.append(outputs[..., 1].sum())
+  assert found[1] > found[0] + 1
+
+
 def test_each_step_draws_one_of_the_captions_that_an_image_has():
   captions = jnp.asarray([[[3, 1], [4, 1], [0, 0]], [[5, 1], [0, 0], [0, 0]]])
   draws = jax.vmap(captioning.draw_captions, (0, None))(
