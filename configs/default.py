@@ -147,8 +147,8 @@ def _task() -> ConfigDict:
   # The kind of training. "classification": one class per image. "multilabel":
   # sets of classes, with data.labels = "sets" and loss.name = "sigmoid".
   # "regression": real numbers, with data.labels = "numbers" and loss.name =
-  # "squared_error". Or your own function, "my_task.py:make", see
-  # jaxvision/tasks.
+  # "squared_error". "captioning": texts, see docs/captioning.md. Or your own
+  # function, "my_task.py:make", see jaxvision/tasks.
   task.name = "classification"
   # Keyword arguments of the task.
   task.options = ConfigDict()
