@@ -31,6 +31,7 @@ class Settings:
 
   Attributes:
     length: largest number of words, with the end; a longer text ends there.
+      A text has at least one word.
     end: identifier of the end.
     beam: number of hypotheses.
     penalty: exponent of the length; 0 compares probabilities, a larger one
@@ -144,13 +145,15 @@ def _log_probabilities(
 ) -> jax.Array:
   """log p of each next word, (b, k, v).
 
-  The last position allows only the end, an ended text only padding.
+  The first position does not allow the end, the last one nothing else. An ended
+  text allows only padding.
   """
   words = jnp.arange(logits.shape[-1])
   log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
   allowed = words != _PADDING
   for each in settings.forbidden:
     allowed &= words != each
+  allowed &= (words != settings.end) | (beam.position > 0)
   is_last = beam.position == settings.length - 1
   allowed = jnp.where(is_last, words == settings.end, allowed)
   log_p = jnp.where(allowed[None, None], log_p, -jnp.inf)

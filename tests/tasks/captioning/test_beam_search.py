@@ -37,7 +37,7 @@ def _every(table, penalty):
   """The best text and its log p, by enumeration."""
   log_p = np.asarray(jax.nn.log_softmax(table))
   best = (-np.inf, None, None)
-  for count in range(LENGTH):
+  for count in range(1, LENGTH):  # there are no empty texts
     for words in itertools.product(range(2, WORDS), repeat=count):
       total, number = 0.0, 0
       for word in (*words, END):
@@ -132,6 +132,8 @@ def _naive(network):
   for position in range(6):
     found = np.array(logits(jnp.asarray(texts))[:, position])
     found[:, 0] = -np.inf
+    if position == 0:
+      found[:, END] = -np.inf
     words = found.argmax(-1) if position < 5 else np.full(5, END)
     texts[:, position] = np.where(ended, 0, words)
     ended |= words == END
