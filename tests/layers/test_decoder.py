@@ -46,6 +46,7 @@ def _inputs():
   return x, memory, jnp.tril(jnp.ones((1, N, N), bool))
 
 
+@pytest.mark.matrix("bias")
 def test_a_token_depends_on_itself_those_before_it_and_the_whole_memory(block):
   _, _, apply = block
   x, memory, _ = _inputs()
@@ -57,6 +58,7 @@ def test_a_token_depends_on_itself_those_before_it_and_the_whole_memory(block):
   assert not np.any(slopes[:, :, 1])  # of the other image
 
 
+@pytest.mark.matrix("no bias")
 def test_steps_with_a_cache_are_the_whole_text(block):
   """Two texts of each image at once."""
   module, variables, apply = block
@@ -79,6 +81,7 @@ def test_steps_with_a_cache_are_the_whole_text(block):
     np.testing.assert_allclose(found[:, k], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.matrix("bias")
 def test_attention_weights_are_sown_and_sum_to_one(block):
   module, variables, _ = block
   x, memory, mask = _inputs()

@@ -60,6 +60,7 @@ def _search(table, **settings):
   )(table)
 
 
+@pytest.mark.matrix("1.0")
 @pytest.mark.parametrize("penalty", [0.0, 1.0, 3.0])
 def test_a_large_beam_finds_the_best_of_all_texts(penalty):
   table = _logits(6)

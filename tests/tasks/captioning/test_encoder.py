@@ -21,6 +21,7 @@ _CASES = {
 }
 
 
+@pytest.mark.matrix("mlp", "vit_ti16")
 @pytest.mark.parametrize("name", _CASES)
 def test_the_default_layer_is_the_last_map_before_the_pooling(name):
   options, shape, grid = _CASES[name]

@@ -9,12 +9,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxvision import cli, inference, parallel, sweeps, training, trees
+from jaxvision import (
+  cli,
+  inference,
+  parallel,
+  sweeps,
+  training,
+  trees,
+  weights,
+)
 from jaxvision.metrics import text
 from jaxvision.runs import pages
 from jaxvision.sweeps import vectorized
 from jaxvision.tasks.captioning import measures
 from jaxvision.training.loop import train_loop
+
+pytestmark = pytest.mark.slow
 
 # A Vision Transformer of 16 patches.
 VIT = {
@@ -70,7 +80,6 @@ def _image(path, folder):
   return str(folder / "square.png"), image
 
 
-@pytest.mark.slow
 def test_it_learns_captions_and_its_metrics_are_those_of_the_texts(
   trained, path
 ):
@@ -86,7 +95,6 @@ def test_it_learns_captions_and_its_metrics_are_those_of_the_texts(
   assert metrics["exact_match"] == pytest.approx(np.mean(exact))
 
 
-@pytest.mark.slow
 def test_an_evaluation_of_the_run_needs_no_training_data(trained, capsys):
   result = json.loads((trained / "result.json").read_text())
   run = inference.load_run(trained)
@@ -96,7 +104,6 @@ def test_an_evaluation_of_the_run_needs_no_training_data(trained, capsys):
   assert json.loads(capsys.readouterr().out)["cider"] == found["cider"]
 
 
-@pytest.mark.slow
 def test_predict_prints_a_caption_with_its_probability(
   trained, path, tmp_path, capsys
 ):
@@ -115,7 +122,6 @@ def test_predict_prints_a_caption_with_its_probability(
   )
 
 
-@pytest.mark.slow
 def test_labels_are_ranked_by_the_probability_of_their_words(
   trained, path, tmp_path, capsys
 ):
@@ -152,7 +158,6 @@ def test_labels_are_ranked_by_the_probability_of_their_words(
   assert f"{shares[0]:.2%}" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_the_report_has_pictures_captions_references_and_attention(trained):
   found = pages.read(trained)
   sample, *attended = found
@@ -186,13 +191,24 @@ def test_a_run_keeps_its_vocabulary_and_a_lost_one_is_named(short, tmp_path):
     inference.load_run(tmp_path / "run")
 
 
+def test_its_encoder_is_the_start_of_a_classifier(short):
+  _, variables = weights.load(short, "mlp", num_classes=7)
+  own = inference.load_run(short).model_variables
+  found, expected = (trees.flatten(each) for each in (variables, own))
+  assert found.keys() == expected.keys()
+  for name, each in found.items():
+    if name.startswith("params/head/"):
+      assert each.shape[-1] == 7 and not np.any(each)
+    else:
+      np.testing.assert_array_equal(each, expected[name], err_msg=name)
+
+
 def test_export_is_refused(short, tmp_path, capsys):
   target = str(tmp_path / "model.jax")
   assert cli.main(["export", target, "--workdir", str(short)]) != 0
   assert "captioning, which has no exported form" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_a_resumed_run_keeps_its_vocabulary_and_is_a_whole_one(path, tmp_path):
   options = {
     "schedule__name": "constant",
@@ -216,7 +232,6 @@ def test_a_resumed_run_keeps_its_vocabulary_and_is_a_whole_one(path, tmp_path):
   assert kept.stat().st_mtime_ns == before
 
 
-@pytest.mark.slow
 def test_one_device_is_eight_devices(path, tmp_path, monkeypatch):
   options = {
     "train__duration": "12 steps",
@@ -238,7 +253,6 @@ def test_one_device_is_eight_devices(path, tmp_path, monkeypatch):
     assert a["captions"].tolist() == b["captions"].tolist()
 
 
-@pytest.mark.slow
 def test_a_diverged_run_stops(path, tmp_path):
   with pytest.raises(train_loop.Diverged):
     captioned_squares.train(
@@ -250,7 +264,6 @@ def test_a_diverged_run_stops(path, tmp_path):
     )
 
 
-@pytest.mark.slow
 def test_trials_together_are_as_alone(path, tmp_path):
   recipe, base = captioned_squares.recipe(path)
   base |= {"train.duration": "8 steps", "evaluate.every": "4 steps"}
@@ -274,7 +287,6 @@ def test_trials_together_are_as_alone(path, tmp_path):
     assert inference.load_run(workdir).task.kept
 
 
-@pytest.mark.slow
 def test_a_frozen_encoder_keeps_the_weights_of_its_file(path, tmp_path):
   """A classifier of the places is the encoder of the captions."""
   classifier = tmp_path / "classifier"
@@ -299,7 +311,6 @@ def test_a_frozen_encoder_keeps_the_weights_of_its_file(path, tmp_path):
       np.testing.assert_array_equal(each, expected[name], err_msg=name)
 
 
-@pytest.mark.slow
 def test_probes_measure_the_encoder_during_the_training(path, tmp_path):
   result = captioned_squares.train(
     path, tmp_path / "run", evaluate__probes=("knn(k=3)",), **VIT

@@ -100,6 +100,7 @@ def test_an_evaluation_counts_all_captions_of_every_image_once(path):
   np.testing.assert_allclose(outputs[..., 2:].sum(-1), 1, rtol=1e-5)
 
 
+@pytest.mark.matrix("0.5")
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_the_masked_share_decides_which_inputs_are_words(path, share):
   """The rows of the embedding with a gradient are the inputs of the loss."""
@@ -119,6 +120,7 @@ def test_the_masked_share_decides_which_inputs_are_words(path, share):
   assert (mask in used, bool(used & words)) == (share > 0, share < 1)
 
 
+@pytest.mark.slow
 def test_a_larger_beam_finds_more_probable_captions(path):
   images = jax.random.normal(jax.random.key(0), (32, 16, 16, 1))
   found = []
