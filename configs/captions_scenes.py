@@ -42,9 +42,11 @@ def get_config(path: str = "scenes.npz") -> default.ConfigDict:
   config.optimizer.gradient_clip = 1.0
   config.schedule.warmup = "5 percent"
 
-  config.train.batch_size = 128
-  config.train.duration = "8 epochs"
+  config.ema.decay = 0.99
+  config.train.batch_size = 64
+  config.train.duration = "4 epochs"
   config.evaluate.batch_size = 500
-  config.checkpoint.every = "2 epochs"
+  config.evaluate.every = "4 epochs"
+  config.checkpoint.every = "1 epochs"
   config.checkpoint.best = ""
   return config

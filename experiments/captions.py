@@ -22,7 +22,7 @@ minus this, else "not different". The two aims are: better than the most
 frequent caption in all six metrics, and better than the nearest picture in
 CIDEr.
 
-Scenes. configs/captions_scenes.py: 20,000 training scenes of the training
+Scenes. configs/captions_scenes.py: 30,000 training scenes of the training
 digits of MNIST and 2,000 test scenes of its test digits. The caption names both
 digits and their places, "a seven above a three" or "a seven left of a three".
 The share of test captions that are equal to the reference, word by word, is
@@ -226,7 +226,7 @@ def draw_scene(
 
 
 def write_scenes(
-  path: pathlib.Path, *, train: int = 20_000, test: int = 2_000
+  path: pathlib.Path, *, train: int = 30_000, test: int = 2_000
 ) -> None:
   """Writes scenes of MNIST's digits as an npz."""
   from jaxvision import data

@@ -93,7 +93,7 @@ def _attention(
   return pages.Page(
     title=f"Attention: {words.decode(numbers)}",
     note="The cross-attention of each word over the picture: the mean over "
-    "blocks and heads, white where it is largest. The probability is that of "
+    "blocks and heads, red where it is largest. The probability is that of "
     "the word after those before it.",
     images=np.stack([image, *(overlay(image, heat) for heat in heats)]),
     captions=[
@@ -107,26 +107,27 @@ def _attention(
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-  """An image that is dark where the attention is low.
+  """An image in red light, as bright as the attention.
 
   Args:
-    image: (h, w, c) uint8.
+    image: (h, w, 3) uint8.
     heat: (rows, columns), at least 0.
 
   Returns:
-    (h, w, c) uint8: 30 % of the image where the heat is 0, all of it where the
-    heat is largest.
+    (h, w, 3) uint8: half of the image, and red up to the other half.
   """
   rows, columns = (
     np.arange(size) * steps // size
     for size, steps in zip(image.shape, heat.shape, strict=False)
   )
   share = heat[rows][:, columns] / max(float(heat.max()), 1e-12)
-  factor = 0.3 + 0.7 * share[..., None]
-  return np.rint(image * factor).astype(np.uint8)
+  light = share[..., None] * np.asarray([255, 0, 0])
+  return np.rint(0.5 * image + 0.5 * light).astype(np.uint8)
 
 
 def _enlarged(image: np.ndarray) -> np.ndarray:
-  """The image with each pixel repeated, at least `_SIDE` pixels high."""
+  """(h, w, 3), each pixel repeated, at least `_SIDE` pixels high."""
   times = -(-_SIDE // min(image.shape[:2]))
+  if image.shape[-1] == 1:
+    image = image.repeat(3, axis=-1)
   return image.repeat(times, axis=0).repeat(times, axis=1)
