@@ -48,7 +48,7 @@ def test_the_commands_run(folder, capsys):
     assert cli.main(words) == 0, f"{line}\n{capsys.readouterr().err}"
   printed = capsys.readouterr().out
   listed = re.findall(r"^(\w+) +\d\.\d\.\d +train \d", printed, re.MULTILINE)
-  assert len(listed) == 8 + 3
+  assert len(listed) == 8 + 4
   samples = re.findall(r"^(\w+_samples) +\d\.\d\.\d +test \d", printed, re.M)
   assert len(samples) == 5
   assert "data prepare" not in printed  # everything is there

@@ -249,6 +249,7 @@ def test_images_without_labels_are_previewed_and_trained_on(tmp_path):
     "task.name": "my_task.py:without_labels",
     "model.options": {"hidden": (4,)},
     "data.kind": "captions",
+    "data.labels": "none",
     "data.name": str(tmp_path / "coco"),
     "data.train_transforms": ("center_crop(4)",),
     "data.eval_transforms": ("center_crop(4)",),

@@ -32,10 +32,10 @@ def make(of: dataset.Dataset, sampling: str) -> tuple[np.ndarray, ...]:
       "data.sampling is 'balanced', and data.kind is 'mixture', which draws "
       "examples by its weights; use data.sampling='uniform'"
     )
-  if of.label_kind == "numbers":
+  if of.label_kind in ("numbers", "none"):
     raise ValueError(
-      "data.sampling is 'balanced', and data.labels is 'numbers', so there are "
-      "no classes; use data.sampling='uniform'"
+      f"data.sampling is 'balanced', and data.labels is {of.label_kind!r}, so "
+      "there are no classes; use data.sampling='uniform'"
     )
   labels = of.labels()
   if labels.ndim == 1:

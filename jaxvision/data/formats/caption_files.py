@@ -9,6 +9,8 @@
   beside it (`Flickr_8k.trainImages.txt`, devImages, testImages) are its splits;
 - results: [{"image_id", "caption"}], as COCO's evaluation takes them; "image",
   the path of an image, may replace "image_id";
+- predictions of `jaxvision predict --json`: [{"image", "top": [{"caption"}]}],
+  of which the first caption of an image counts;
 - {ID: CAPTION} or {ID: [CAPTION, ...]}, in JSON;
 - any other text: a caption a line, whose ids are the numbers of the lines.
 
@@ -45,6 +47,7 @@ _KARPATHY = {
   ]
 }
 _RESULT = {"image_id?": _ID, "image?": _TEXT, "caption": _TEXT}
+_PREDICTION = {"image": _TEXT, "top": [{"caption": _TEXT}]}
 _SPLITS = {"val": "validation"}
 _LISTS = {
   "train": "*trainImages.txt",
@@ -128,7 +131,7 @@ def _from_json(path: pathlib.Path) -> list[Captioned]:
   content = files.read_json(path, kind=(dict, list))
   where = files.printable(path)
   if isinstance(content, list):
-    return _results(content, where)
+    return _results(_first_captions(content, where), where)
   if "annotations" in content:
     return _coco(content, where)
   if isinstance(content.get("images"), list):
@@ -189,6 +192,17 @@ def _add(known: dict[str, Any], key: str, value: Any, where: str) -> None:
       f"{where} has the image {files.printable(key)} twice; keep one of them"
     )
   known[key] = value
+
+
+def _first_captions(content: Sequence[Any], where: str) -> list[Any]:
+  """Predictions as results; other entries stay as they are."""
+  found = []
+  for each in content:
+    if isinstance(each, dict) and each.get("top") and "caption" not in each:
+      _check(each, _PREDICTION, where)
+      each = {"image": each["image"], **each["top"][0]}
+    found.append(each)
+  return found
 
 
 def _results(content: Sequence[Any], where: str) -> list[Captioned]:

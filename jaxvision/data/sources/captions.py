@@ -1,7 +1,8 @@
 """Images with captions in one file, as published by COCO, Karpathy or Flickr8k.
 
 data.name is a file of captions, see `caption_files`, or the folder of the data
-set, with one of these files in it or in a folder below:
+set, with one of these files in it or in its folder `annotations`,
+`caption_datasets` or `*_text`:
 
 - `captions_train2017.json`, `captions_val2017.json`: COCO's annotations. The
   split of a file is in its name.
@@ -30,6 +31,8 @@ from jaxvision.data.sources import pairs, source, splits
 # The files of one data set; a folder must have files of one pattern only.
 _PATTERNS = ("dataset_*.json", "captions_*.json", "*[!a].token.txt")
 _LABELS = ("none", "classes")  # the second is the default of a config
+# Not all folders: a folder of images may have thousands.
+_FOLDERS = ("", "annotations/", "caption_datasets/", "*_text/")
 _ENDINGS = (".json", ".txt")
 
 
@@ -78,8 +81,8 @@ def _files(path: pathlib.Path) -> list[pathlib.Path]:
   if not there:
     raise FileNotFoundError(
       f"no file of captions {path.absolute()}; data.name must be the path of "
-      f"one, or of a folder with {', '.join(_PATTERNS)} in it or in a folder "
-      "below"
+      f"one, or of a folder with {', '.join(_PATTERNS)} in it or in "
+      f"{', '.join(filter(None, _FOLDERS))}"
     )
   patterns = {_pattern(each) for each in there}
   if len(patterns) > 1 or (len(there) > 1 and patterns != {_PATTERNS[1]}):
@@ -95,7 +98,7 @@ def _inside(folder: pathlib.Path) -> list[pathlib.Path]:
   return sorted(
     each
     for pattern in _PATTERNS
-    for above in ("", "*/")
+    for above in _FOLDERS
     for each in folder.glob(above + pattern)
     if each.is_file()
   )

@@ -7,7 +7,7 @@ are as close, the shorter, as in nltk, sacrebleu and COCO's evaluation.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -134,7 +134,8 @@ def _matches(
   return (ngrams.count(tokens, order) & allowed).total()
 
 
-def _closest(length: int, lengths) -> int:
+def _closest(length: int, lengths: Iterable[int]) -> int:
+  """The closest length; of two, the shorter."""
   return min(lengths, key=lambda each: (abs(each - length), each))
 
 

@@ -1,5 +1,6 @@
 """The scores of captions that papers report."""
 
+import math
 from collections.abc import Sequence
 
 from jaxvision.metrics.text import bleu, cider, rouge, tokenizers
@@ -30,10 +31,10 @@ def caption_scores(
   """
   texts = [_tokenized(each) for each in hypotheses]
   others = [[_tokenized(each) for each in of] for of in references]
+  found = bleu.corpus_bleu(texts, others, tokenizer="none", smoothing="none")
   scores = {
-    f"bleu{order}": bleu.corpus_bleu(
-      texts, others, tokenizer="none", max_order=order, smoothing="none"
-    ).score
+    f"bleu{order}": found.brevity_penalty
+    * math.prod(found.precisions[:order]) ** (1 / order)
     for order in _ORDERS
   }
   lcs = rouge.coco_rouge_l(texts, others, tokenizer="none")

@@ -5,8 +5,9 @@ text is counted in bigrams, and the score is multiplied by 10.
 """
 
 import collections
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -45,12 +46,14 @@ def cider_d(
   ngrams.check_pairs(hypotheses, references)
   counted = [_counts(text, tokenizer) for text in hypotheses]
   expected = [[_counts(each, tokenizer) for each in of] for of in references]
-  rarity = _rarity(expected)
+  weigh = functools.partial(
+    _weights, frequency=_frequency(expected), images=len(expected)
+  )
   scores = []
   for counts, others in zip(counted, expected, strict=True):
-    weights = _weights(counts, rarity)
+    weights = weigh(counts)
     similar = [
-      _similarity(weights, _weights(each, rarity)) * _penalty(counts, each)
+      _similarity(weights, weigh(each)) * _penalty(counts, each)
       for each in others
     ]
     scores.append(_SCALE * np.mean(similar))
@@ -62,31 +65,26 @@ def _counts(text: str, tokenizer: str) -> list[ngrams.Counts]:
   return [ngrams.count(tokens, order) for order in _ORDERS]
 
 
-class _Rarity(dict):
-  """The logarithm of (images / images with an n-gram)."""
-
-  def __init__(self, frequency: Mapping[tuple[str, ...], int], images: int):
-    self.unseen = math.log(images)
-    super().__init__(
-      {key: self.unseen - math.log(n) for key, n in frequency.items()}
-    )
-
-  def __missing__(self, key: tuple[str, ...]) -> float:
-    return self.unseen
-
-
-def _rarity(expected: Sequence[Sequence[list[ngrams.Counts]]]) -> _Rarity:
-  frequency = collections.Counter(
+def _frequency(
+  expected: Sequence[Sequence[list[ngrams.Counts]]],
+) -> ngrams.Counts:
+  """The number of images that have an n-gram in any reference."""
+  return collections.Counter(
     key
     for others in expected
     for key in {key for each in others for order in each for key in order}
   )
-  return _Rarity(frequency, len(expected))
 
 
-def _weights(counts: Sequence[ngrams.Counts], rarity: _Rarity) -> _Weights:
+def _weights(
+  counts: Sequence[ngrams.Counts], frequency: ngrams.Counts, images: int
+) -> _Weights:
+  """The counts times the logarithm of (images / images with the n-gram)."""
   return [
-    {key: number * rarity[key] for key, number in order.items()}
+    {
+      key: number * math.log(images / max(1, frequency[key]))
+      for key, number in order.items()
+    }
     for order in counts
   ]
 

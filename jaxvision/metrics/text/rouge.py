@@ -9,6 +9,7 @@ import collections
 import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -127,7 +128,7 @@ def _sentences(text: str, stem: bool) -> list[list[str]]:
   ]
 
 
-def _stemmer():
+def _stemmer() -> Any:
   try:
     from nltk.stem import porter
   except ImportError as error:

@@ -6,21 +6,21 @@ one of rouge-score. "coco" is close to the evaluation of COCO's captions, which
 needs Java: Stanford's PTBTokenizer 3.4.1 in lower case, then punctuation is
 removed. As there, contractions are two tokens ("is n't", "man 's"), hyphens,
 points and commas inside words and numbers stay ("t-shirt", "3.5"), symbols are
-tokens ("50 %"), and brackets become "-lrb-" and "-rrb-", which COCO's list of
-punctuation, in capitals, does not remove.
+tokens ("50 %"), and runs such as "!!" are not removed. Brackets become "-lrb-"
+and "-rrb-", which COCO's list of punctuation, in capitals, does not remove. The
+euro becomes "$", the pound "#" and the cent "cents".
 
 "coco" differs from PTBTokenizer in these cases:
 
-- abbreviations lose their last point ("Mr." is "mr"); PTBTokenizer keeps it,
-  except of single letters ("U.S." is "u.s." in both);
+- abbreviations lose their last point ("Mr." is "mr"), except of letters ("U.S."
+  is "u.s."). The point of one letter stays if a word follows ("j. smith"). For
+  PTBTokenizer it depends on the next word, which may be of the next caption;
 - two words joined by a point are two tokens ("cat.A dog");
-- "!!!", "?!" and similar are removed; PTBTokenizer keeps runs of two or more;
 - addresses, e-mails, markup (<b>), names with @ or #, smileys and fractions
   such as ½ are not recognised;
-- an apostrophe before a word or after it is removed ("'90s", "'n'"); so is
-  "'tis" not split;
+- an apostrophe before or after a word is removed ("'90s", "'n'", "'tis");
 - "cannot", "gonna", "gotta", "wanna", "lemme" and "gimme" are split, rarer
-  contractions ("d'ye", "more'n") are not.
+  contractions ("more'n") are not.
 """
 
 import functools
@@ -41,7 +41,7 @@ _13A = (
 _ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 
 _REPLACED = str.maketrans(
-  {"\u2018": "'", "\u2019": "'"}
+  {"\u2018": "'", "\u2019": "'", "\u20ac": "$", "\xa3": "#", "\xa2": " cents "}
   | {"(": " -lrb- ", "[": " -lsb- ", "{": " -lcb- "}
   | {")": " -rrb- ", "]": " -rsb- ", "}": " -rcb- "}
 )
@@ -52,10 +52,12 @@ _JOINED = re.compile(
 )
 _TOKEN = re.compile(
   r"-[lr][rsc]b-"  # a bracket
-  r"|(?:[^\W\d_]\.){2,}"  # u.s.
+  r"|(?<!\w)(?:[^\W\d_]\.){2,}(?!\w)"  # u.s.
+  r"|(?<!\w)[^\W\d_]\.(?=\s+\w)"  # j. smith
   r"|n't\b|'(?:s|re|ve|ll|d|m)\b"
+  r"|[!?]{2,}"
   # Words and numbers; points and commas stay between digits.
-  r"|\w+(?:(?:[-/'_&]|(?<=\d)[.,:](?=\d))\w+)*"
+  r"|(?:(?<![\w-])-?\.?(?=\d))?\w+(?:(?:[-/'_&]|(?<=\d)[.,:](?=\d))\w+)*"
   r"|\S"
 )
 # Also typographic quotes, dashes and the ellipsis.

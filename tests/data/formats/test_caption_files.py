@@ -72,6 +72,18 @@ def test_results_by_path(tmp_path):
   assert _read(_json(tmp_path, content)) == {"a.jpg": ("A cat.",)}
 
 
+def test_predictions(tmp_path):
+  answers = [{"caption": "A cat.", "probability": 0.5}, {"caption": "A dog."}]
+  content = [{"image": "photos/a.jpg", "top": answers}]
+  assert _read(_json(tmp_path, content)) == {"a.jpg": ("A cat.",)}
+  content.append({"image": "b.jpg", "error": "not an image"})
+  with pytest.raises(ValueError, match=r"'\[1\].caption' is missing"):
+    _read(_json(tmp_path, content))
+  classes = [{"image": "a.jpg", "top": [{"class": "cat"}]}]
+  with pytest.raises(ValueError, match="caption' is missing"):
+    _read(_json(tmp_path, classes))
+
+
 def test_mappings(tmp_path):
   content = {"a": "A cat.", "b": ["A dog.", "Dogs."]}
   expected = {"a": ("A cat.",), "b": ("A dog.", "Dogs.")}

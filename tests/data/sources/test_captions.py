@@ -25,6 +25,10 @@ LAYOUTS = {
 }
 
 
+def _captions(path, labels="classes"):
+  return config("captions", path, labels=labels)
+
+
 def _number(image):
   return int(data.decode(image, channels=1)[0, 0, 0])
 
@@ -41,7 +45,7 @@ def _texts(split):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_captions_belong_to_their_images(name, tmp_path):
   write, expected = LAYOUTS[name]
-  of = config("captions", write(tmp_path))
+  of = _captions(write(tmp_path))
   assert list(data.split_sizes(of)) == list(expected)
   ending = " ." if name == "flickr8k" else ""
   for split, numbers in expected.items():
@@ -53,9 +57,9 @@ def test_captions_belong_to_their_images(name, tmp_path):
 
 
 def test_a_split_can_be_joined_and_cut(tmp_path):
-  of = config("captions", captioned_files.karpathy(tmp_path))
+  of = _captions(captioned_files.karpathy(tmp_path))
   assert sorted(_texts(data.open_dataset(of, "train+restval"))) == [0, 1, 4]
-  of = config("captions", captioned_files.coco(tmp_path / "coco"))
+  of = _captions(captioned_files.coco(tmp_path / "coco"))
   first, last = (
     _texts(data.open_dataset(of, each)) for each in ("train[:3]", "train[3:]")
   )
@@ -70,8 +74,8 @@ def test_a_file_may_be_named(file, tmp_path):
   captioned_files.coco(tmp_path)
   captioned_files.karpathy(tmp_path)
   with pytest.raises(ValueError, match="several files of captions: captions_"):
-    data.split_sizes(config("captions", tmp_path))
-  opened = data.open_dataset(config("captions", tmp_path / file), "validation")
+    data.split_sizes(_captions(tmp_path))
+  opened = data.open_dataset(_captions(tmp_path / file), "validation")
   assert opened.num_examples in (1, 5)
 
 
@@ -79,7 +83,7 @@ def test_a_file_without_a_split_in_its_name_is_the_training_split(tmp_path):
   folder = captioned_files.coco(tmp_path)
   path = folder / "annotations" / "captions_val2017.json"
   path.rename(folder / "annotations" / "mine.json")
-  of = config("captions", folder / "annotations" / "mine.json")
+  of = _captions(folder / "annotations" / "mine.json")
   assert data.split_sizes(of) == {"train": 5}
 
 
@@ -90,7 +94,7 @@ def test_the_kind_follows_from_the_path(name, tmp_path):
 
 
 def test_images_in_no_list_are_counted(tmp_path, caplog):
-  of = config("captions", captioned_files.flickr8k(tmp_path))
+  of = _captions(captioned_files.flickr8k(tmp_path))
   data.split_sizes(of)
   assert "1 of 5 images" in caplog.text and "such as 4_ab.jpg" in caplog.text
 
@@ -100,7 +104,7 @@ def _changed(folder, change):
   content = json.loads(path.read_text())
   change(content)
   path.write_text(json.dumps(content))
-  return config("captions", folder)
+  return _captions(folder)
 
 
 def _empty(content):
@@ -126,7 +130,7 @@ def test_captions_that_are_missing_or_empty_are_errors(
 
 
 def test_images_that_do_not_exist_are_counted(tmp_path):
-  of = config("captions", captioned_files.coco(tmp_path))
+  of = _captions(captioned_files.coco(tmp_path))
   for i in (1, 4):
     (tmp_path / "train2017" / f"{i:012}.jpg").unlink()
   with pytest.raises(FileNotFoundError) as error:
@@ -136,7 +140,7 @@ def test_images_that_do_not_exist_are_counted(tmp_path):
 
 
 def test_missing_images_name_the_searched_folders(tmp_path):
-  of = config("captions", captioned_files.flickr8k(tmp_path))
+  of = _captions(captioned_files.flickr8k(tmp_path))
   (tmp_path / "Flicker8k_Dataset").rename(tmp_path.with_name("elsewhere"))
   with pytest.raises(
     FileNotFoundError, match=r"no image 0_ab\.jpg, the first of"
@@ -153,7 +157,7 @@ def test_missing_images_name_the_searched_folders(tmp_path):
   ],
 )
 def test_wrong_sources(name, labels, expected, tmp_path):
-  of = config("captions", tmp_path / name, labels=labels)
+  of = _captions(tmp_path / name, labels=labels)
   with pytest.raises((ValueError, FileNotFoundError), match=expected):
     data.split_sizes(of)
 
@@ -162,4 +166,4 @@ def test_results_have_no_images(tmp_path):
   path = pathlib.Path(tmp_path / "results.json")
   path.write_text('[{"image_id": 3, "caption": "A cat."}]')
   with pytest.raises(ValueError, match="captions without names of images"):
-    data.split_sizes(config("captions", path))
+    data.split_sizes(_captions(path))

@@ -248,3 +248,9 @@ def test_prepared_data_without_labels_name_the_key(tmp_path):
   of = config("tfds", "zoo", data_dir=tmp_path)
   with pytest.raises(ValueError, match=r'without labels, data\.labels="none"'):
     data.split_sizes(of)
+
+
+def test_balanced_sampling_needs_classes(tmp_path):
+  opened = data.open_dataset(write_folder(tmp_path), "train")
+  with pytest.raises(ValueError, match=r"data\.labels is 'none', so there are"):
+    data.make_batches(opened, batch_size=5, seed=0, sampling="balanced")
