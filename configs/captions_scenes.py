@@ -35,6 +35,7 @@ def get_config(path: str = "scenes.npz") -> default.ConfigDict:
   config.data.channels = 1
   config.data.mean, config.data.std = (0.07,), (0.22,)
   config.data.placement = "device"
+  config.data.device_transforms = ("random_crop(padding=1)",)
 
   config.optimizer.name = "adamw"
   config.optimizer.learning_rate = 2e-3
@@ -44,9 +45,9 @@ def get_config(path: str = "scenes.npz") -> default.ConfigDict:
 
   config.ema.decay = 0.99
   config.train.batch_size = 64
-  config.train.duration = "4 epochs"
+  config.train.duration = "5 epochs"
   config.evaluate.batch_size = 500
-  config.evaluate.every = "4 epochs"
+  config.evaluate.every = "5 epochs"
   config.checkpoint.every = "1 epochs"
   config.checkpoint.best = ""
   return config

@@ -29,6 +29,7 @@ def get_config(weights: str = "") -> default.ConfigDict:
     "dropout": 0.3,
     "adapt": True,
     "beam": 3,
+    "length_penalty": 1.0,
   }
 
   config.data.name = "stamps_captions_split"
