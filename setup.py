@@ -49,6 +49,8 @@ setuptools.setup(
     "hub": ["huggingface-hub>=0.30.2"],
     # For `jaxvision score --stem`.
     "text": ["nltk>=3.10.4"],
+    # For vocabularies of SentencePiece files, see docs/captioning.md.
+    "sentencepiece": ["sentencepiece>=0.2"],
     # For sweeps; with the second, by workers of many machines.
     "sweep": ["optuna>=5.0"],
     "postgres": ["psycopg2-binary>=2.9.10"],

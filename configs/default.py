@@ -149,7 +149,8 @@ def _task() -> ConfigDict:
   # "regression": real numbers, with data.labels = "numbers" and loss.name =
   # "squared_error". "distillation": to answer as the teachers do.
   # "adversarial": a generator and a critic of pairs of one class, see
-  # docs/dagan.md. Or your own function, "my_task.py:make", see jaxvision/tasks.
+  # docs/dagan.md. "captioning": texts, see docs/captioning.md. Or your own
+  # function, "my_task.py:make", see jaxvision/tasks.
   task.name = "classification"
   # Keyword arguments of the task. distillation: loss, weights and the options
   # of the loss, as in {"loss": "hinton", "temperature": 20.0, "alpha": 0.9}.

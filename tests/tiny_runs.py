@@ -1,5 +1,6 @@
 """Very small and fast runs: a few images, a recipe, their parts."""
 
+import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -36,14 +37,20 @@ def write_data(
   sizes: Mapping[str, int] | None = None,
   num_classes: int = 3,
   shape: tuple[int, int, int] = (4, 4, 1),
+  captioned: bool = False,
 ) -> pathlib.Path:
-  """Writes data.npz: noise whose brightness grows with the label."""
+  """Writes data.npz: noise whose brightness grows with the label.
+
+  Captions are "class 0", "class 1" and so on.
+  """
   rng = np.random.default_rng(0)
   arrays = {}
   for split, size in (sizes or {"train": 40, "validation": 21}).items():
     labels = np.arange(size) % num_classes
     images = rng.integers(0, 100, (size, *shape))
     arrays[f"{split}_labels"] = labels
+    if captioned:
+      arrays[f"{split}_captions"] = [f"class {label}" for label in labels]
     brightness = labels * (155 // (num_classes - 1))
     arrays[f"{split}_images"] = images + brightness[:, None, None, None]
   path = folder / "data.npz"
@@ -67,10 +74,19 @@ def make_task(
   *,
   taught: teaching.Taught = teaching.UNTAUGHT,
 ) -> tasks.Task:
-  """The task of a config for images (h, w, c), without a mesh."""
+  """The task of a config for images (h, w, c), without a mesh.
+
+  A captioner knows the captions of `write_data`.
+  """
   names = tuple(map(str, range(model.num_classes)))
+  words = json.dumps({"words": ["class", *names]}).encode()
   return setup.make_task(
-    config, model, image_shape=shape, class_names=names, taught=taught
+    config,
+    model,
+    image_shape=shape,
+    class_names=names,
+    taught=taught,
+    kept={"vocabulary.json": words},
   )
 
 

@@ -63,7 +63,7 @@ def _probe(options: argparse.Namespace) -> None:
     normalization=run.normalization,
     mesh=run.mesh,
   )
-  found = measure(run.variables)
+  found = measure(run.model_variables)
   if options.json:
     console.say(files.to_json(found, indent=1))
     return

@@ -87,7 +87,7 @@ def _add_predict(commands) -> None:
     commands,
     "predict",
     _predict,
-    "classify images with a run or weights",
+    "classify or caption images with a run or weights",
   )
   parsing.add_source(command)
   form = command.add_mutually_exclusive_group()
@@ -105,6 +105,13 @@ def _add_predict(commands) -> None:
     help="number of classes per image (5)",
   )
   command.add_argument(
+    "--labels",
+    type=paths.expanded,
+    metavar="FILE",
+    help="for a captioner: classify by the probability of these captions, one "
+    "text per line",
+  )
+  command.add_argument(
     "images",
     type=paths.expanded,
     nargs="+",
@@ -115,12 +122,14 @@ def _add_predict(commands) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
   from jaxvision import data, inference
+  from jaxvision.weights import class_names
   from jaxvision.xla import settings
 
   settings.tune_cpu()
   images = data.list_images(options.images)
+  labels = class_names.read(options.labels) if options.labels else ()
   run = parsing.open_source(options)
-  found = inference.predict(run, images, top=options.top)
+  found = inference.predict(run, images, top=options.top, labels=labels)
   if options.json:
     console.say(files.to_json(found, indent=1))
   elif options.csv:
@@ -147,7 +156,7 @@ def _csv(found: Sequence[Mapping[str, Any]]) -> str:
       rows.append((each["image"], "", "", "", each["error"]))
     for rank, named in enumerate(each.get("top", ()), start=1):
       value = named.get("probability", named.get("value"))
-      rows.append((each["image"], rank, named["class"], value, ""))
+      rows.append((each["image"], rank, _name(named), value, ""))
   return spreadsheets.to_csv(rows)
 
 
@@ -156,11 +165,15 @@ def _print_prediction(prediction: dict) -> None:
   if "error" in prediction:
     console.say(f"  {files.printable(prediction['error'])}")
   for each in prediction.get("top", ()):
-    name = files.printable(each["class"])
+    name = files.printable(_name(each))
     if "probability" in each:
       console.say(f"  {each['probability']:7.2%}  {name}")
     else:
       console.say(f"  {each['value']:8.5g}  {name}")
+
+
+def _name(prediction: Mapping[str, Any]) -> str:
+  return prediction["caption" if "caption" in prediction else "class"]
 
 
 def _add_report(commands) -> None:

@@ -117,7 +117,8 @@ def _convert(options: argparse.Namespace) -> None:
         f"{options.source} is a run of {name}, which has no published layout; "
         "use `jaxvision export` for a file that runs without jaxvision"
       )
-    model, variables, size = run.model, run.variables, run.image_shape[:2]
+    model, variables = run.model, run.model_variables
+    size = run.image_shape[:2]
   elif name is None:
     raise ValueError(f"{options.source} is a file; give its --model")
   else:
@@ -154,6 +155,12 @@ def _export(options: argparse.Namespace) -> None:
   if generation.is_generator(run):
     _export_generator(run, options.target)
     return
+  if run.task.outputs is not None:
+    raise ValueError(
+      f"{options.workdir} is a run of the task {run.config.task.name}, which "
+      "has no exported form: the file would contain the model of the config "
+      "only, without the other networks; use `jaxvision predict`"
+    )
   export.save(
     options.target,
     run.model,

@@ -11,6 +11,7 @@ listing and inspecting data starts fast.
 import importlib
 from typing import Any
 
+from jaxvision.data.batches.fields import read_texts
 from jaxvision.data.batches.pipeline import Batches, make_batches
 from jaxvision.data.batches.worker_processes import Died as WorkerDied
 from jaxvision.data.dataset import LABEL_TYPES, Dataset, Field, relabel
@@ -69,6 +70,7 @@ __all__ = [
   "prepare",
   "read_captions",
   "read_image",
+  "read_texts",
   "reason_of",
   "relabel",
   "sample",

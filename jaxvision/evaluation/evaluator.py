@@ -111,7 +111,12 @@ def _own(measured, positions: np.ndarray) -> np.ndarray:
 
 
 def _widen(array: np.ndarray) -> np.ndarray:
-  """The array in 64 bits, so that the counts of many batches stay exact."""
+  """The array in 64 bits, so that the counts of many batches stay exact.
+
+  Bytes, such as those of texts, are not counts.
+  """
+  if array.dtype == np.uint8:
+    return array
   kind = np.int64 if np.issubdtype(array.dtype, np.integer) else np.float64
   return np.asarray(array, kind)
 

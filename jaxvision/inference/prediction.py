@@ -18,23 +18,30 @@ def predict(
   images: Sequence[str | pathlib.Path],
   *,
   top: int = 5,
+  labels: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
   """The predictions for image files: for a classifier, the best classes.
 
   An image of another size than in evaluation is resized. The classes of
-  ImageNet have names instead of their WordNet ids.
+  ImageNet have names instead of their WordNet ids. A captioner predicts its
+  caption, {"caption", "probability"}; with labels it is a classifier without
+  training, by the probability of each label as the caption of the image
+  (Tschannen et al. 2023, section 4.3).
 
   Args:
     run: from `load_run`.
     images: paths of files.
     top: the number of classes per image, at most.
+    labels: texts, for a captioner. The probabilities are those of the texts
+      divided by their sum.
 
   Returns:
     Per file {"image": path, "top": [{"class", "probability"}, ...]}, or
     {"image": path, "error": the reason why it cannot be read}.
 
   Raises:
-    ValueError: the run has a generator and a critic.
+    ValueError: the run has a generator and a critic, or labels are given and it
+      has no captions.
     trees.NotFinite: the model overflows.
   """
   if generation.is_generator(run):
@@ -43,7 +50,8 @@ def predict(
       "`jaxvision generate OUT.npz --workdir RUN --data FOLDER` writes the "
       "images that they make"
     )
-  read, answer = _make_reader(run), _make_answer(run)
+  read = _make_reader(run)
+  answer = _make_scores(run, labels) if labels else _make_answer(run)
   names, found = class_names.readable(run.class_names), []
   for path in map(str, images):
     try:
@@ -58,7 +66,10 @@ def predict(
     trees.check_finite(
       {"probabilities": answers}, what=f"{path}: the model overflows, and"
     )
-    best = run.task.predictions(answers, names, top)
+    if labels:
+      best = _most_likely(answers, labels, top)
+    else:
+      best = run.task.predictions(answers, names, top)
     found.append({"image": path, "top": best})
   return found
 
@@ -85,7 +96,44 @@ def _make_answer(run: restore.TrainedRun) -> Callable[..., jax.Array]:
   @jax.jit
   def answer(variables, image):
     pixels = data.normalize(image[None], run.normalization)
-    outputs = run.model.apply(variables, pixels, train=False)
+    if run.task.outputs is None:
+      outputs = run.model.apply(variables, pixels, train=False)
+    else:
+      outputs = run.task.outputs(variables, pixels)
     return run.task.answer(outputs)[0]
 
   return answer
+
+
+def _make_scores(
+  run: restore.TrainedRun, labels: Sequence[str]
+) -> Callable[..., jax.Array]:
+  """(variables, image) -> the log probability of each label, (k,)."""
+  if run.task.score is None:
+    raise ValueError(
+      "labels need a run that was trained on captions (task.name="
+      '"captioning"); leave them out: a classifier has its own classes'
+    )
+
+  @jax.jit
+  def scores(variables, image):
+    pixels = data.normalize(image[None], run.normalization)
+    return run.task.score(variables, pixels, labels)[0]
+
+  return scores
+
+
+def _most_likely(
+  log_p: np.ndarray, labels: Sequence[str], top: int
+) -> list[dict[str, Any]]:
+  """The `top` labels with the highest log probabilities (k,)."""
+  shares = np.exp(log_p - np.logaddexp.reduce(log_p))
+  best = np.argsort(-log_p, kind="stable")[:top]
+  return [
+    {
+      "class": labels[i],
+      "probability": float(shares[i]),
+      "log_probability": float(log_p[i]),
+    }
+    for i in best
+  ]

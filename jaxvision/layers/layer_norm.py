@@ -53,19 +53,22 @@ class LayerNorm(nn.Module):
     dtype: type of the result; statistics are float32.
     scale_init: initialiser of the parameter `scale`, (c,).
     bias_init: initialiser of the parameter `bias`, (c,).
+    use_bias: whether there is a bias.
   """
 
   epsilon: float = 1e-6
   dtype: DTypeLike = "float32"
   scale_init: Any = nn.initializers.ones
   bias_init: Any = nn.initializers.zeros
+  use_bias: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps (..., c) to the same shape."""
     c = x.shape[-1:]
-    scale = self.param("scale", self.scale_init, c)
-    bias = self.param("bias", self.bias_init, c)
-    scale, bias = (p.reshape((1,) * (x.ndim - 1) + c) for p in (scale, bias))
     y = normalize(x.astype(jnp.float32), self.epsilon)
-    return (y * scale + bias).astype(self.dtype)
+    ones = (1,) * (x.ndim - 1)
+    y = y * self.param("scale", self.scale_init, c).reshape(ones + c)
+    if self.use_bias:
+      y = y + self.param("bias", self.bias_init, c).reshape(ones + c)
+    return y.astype(self.dtype)

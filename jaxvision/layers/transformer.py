@@ -43,16 +43,19 @@ class Projection(nn.Module):
     initializer: initialiser of the kernel, a name in
       `jaxvision.layers.initializers`.
     dtype: type of the computation.
+    use_bias: whether a bias is added.
   """
 
   inputs: tuple[int, ...]
   outputs: tuple[int, ...]
   initializer: str
   dtype: DTypeLike
+  use_bias: bool = True
 
   def setup(self) -> None:
     self.kernel = self.param("kernel", self._draw)
-    self.bias = self.param("bias", nn.initializers.zeros, self.outputs)
+    if self.use_bias:
+      self.bias = self.param("bias", nn.initializers.zeros, self.outputs)
 
   def _draw(self, key: jax.Array) -> jax.Array:
     """Draws one matrix for all heads, and splits its axes."""
@@ -68,6 +71,8 @@ class Projection(nn.Module):
   def __call__(self, product: jax.Array) -> jax.Array:
     """Splits (b, n, outputs) into the axes of the result, and adds the bias."""
     product = product.reshape(*product.shape[:2], *self.outputs)
+    if not self.use_bias:
+      return product
     return product + self.bias.astype(self.dtype)[None, None]
 
 
@@ -117,18 +122,18 @@ class MultiHeadDotProductAttention(nn.Module):
       project((width,), heads, name=name) for name in ("query", "key", "value")
     )
     if probe is None:
-      query, key, value = _products(x, query, key, value)
+      query, key, value = project_tokens(x, query, key, value)
     else:
-      (query,) = _products(probe, query)
-      key, value = _products(x, key, value)
+      (query,) = project_tokens(probe, query)
+      key, value = project_tokens(x, key, value)
     if angles is not None:
       query, key = (positions.rotate(each, angles) for each in (query, key))
     x = jax.nn.dot_product_attention(query, key, value)
     x = x.reshape(*x.shape[:2], width)
-    return _products(x, project(heads, (width,), name="out"))[0]
+    return project_tokens(x, project(heads, (width,), name="out"))[0]
 
 
-def _products(x: jax.Array, *maps: Projection) -> list[jax.Array]:
+def project_tokens(x: jax.Array, *maps: Projection) -> list[jax.Array]:
   """Applies several maps to tokens (b, n, width), with one matrix product.
 
   XLA:CPU multiplies matrices faster than arrays with more axes.
@@ -149,6 +154,7 @@ class MlpBlock(nn.Module):
     initializer: initialiser of the kernels, a name in
       `jaxvision.layers.initializers`.
     dtype: type of the computation.
+    use_bias: whether the Dense layers have biases.
   """
 
   mlp_dim: int
@@ -156,6 +162,7 @@ class MlpBlock(nn.Module):
   activation: str
   initializer: str
   dtype: DTypeLike
+  use_bias: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -163,6 +170,7 @@ class MlpBlock(nn.Module):
       linear.Dense,
       kernel_init=initializers.create(self.initializer),
       bias_init=initializers.normal(1e-6),
+      use_bias=self.use_bias,
       dtype=self.dtype,
     )
     drop = functools.partial(nn.Dropout, self.dropout, deterministic=not train)

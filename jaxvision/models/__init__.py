@@ -20,6 +20,7 @@ from jaxvision import lookup
 from jaxvision.models import (
   alexnet,
   bit,
+  caption_decoder,
   dagan,
   dagan_small,
   efficientnet,
@@ -33,6 +34,17 @@ from jaxvision.models import (
   vgg,
   vit,
 )
+
+__all__ = [
+  "VARIANTS",
+  "ModelSpec",
+  "caption_decoder",
+  "create",
+  "describe_options",
+  "names",
+  "options",
+  "spec",
+]
 
 _NO_DEFAULT = inspect.Parameter.empty
 VARIANTS = {

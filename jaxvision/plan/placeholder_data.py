@@ -86,6 +86,8 @@ def _black(config: ConfigDict, error: Exception) -> data.Dataset:
       "segmentation_mask": data.Field(
         "mask", lambda indices: [image[..., 0]] * len(indices)
       ),
-      "caption": data.Field("text", lambda indices: [""] * len(indices)),
+      "caption": data.Field(
+        "text", lambda indices: ["a caption"] * len(indices)
+      ),
     },
   )

@@ -30,6 +30,7 @@ from jaxvision.runs.reading import read_config
 Path = pathlib.Path
 _LOGGER = logging.getLogger(__name__)
 _UNKNOWN = "not known"
+_KEPT = "task"  # the folder of the files that a task keeps
 
 # Keys that may differ between the processes of a run.
 _MACHINE_KEYS = (
@@ -183,6 +184,24 @@ def _update_claim(workdir: Path, config: Mapping[str, Any], **how: Any) -> None:
   if new:
     content["code"] = kept | user_code.write_copies(workdir, new, kept=kept)
   files.write_json(workdir / "config.json", content)
+
+
+def keep(workdir: Path, kept: Mapping[str, bytes]) -> None:
+  """Writes the files that a task keeps in the folder of its run, once."""
+  for name, content in kept.items():
+    path = workdir / _KEPT / name
+    if not path.exists():
+      path.parent.mkdir(exist_ok=True)
+      files.write_bytes(path, content)
+
+
+def read_kept(workdir: str | Path) -> dict[str, bytes]:
+  """Reads the files that a task has kept; none in a new folder."""
+  return {
+    path.name: path.read_bytes()
+    for path in sorted(Path(workdir).glob(f"{_KEPT}/*"))
+    if path.is_file() and not path.name.startswith(".")
+  }
 
 
 def read_code(workdir: str | Path) -> dict[str, user_code.Bundle]:

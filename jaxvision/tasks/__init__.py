@@ -10,6 +10,7 @@ from typing import Any
 from jaxvision import lookup
 from jaxvision.tasks import (
   adversarial,
+  captioning,
   classification,
   distillation,
   multilabel,
@@ -21,6 +22,7 @@ from jaxvision.tasks.teachers import Teacher
 
 TASKS: Mapping[str, Callable[..., Task]] = {
   "adversarial": adversarial.make,
+  "captioning": captioning.make,
   "classification": classification.make,
   "distillation": distillation.make,
   "multilabel": multilabel.make,
@@ -33,11 +35,23 @@ __all__ = [
   "Task",
   "Teacher",
   "adversarial",
+  "captioning",
   "classification",
   "contract",
   "create",
+  "options",
   "teachers",
 ]
+
+
+def options(name: str) -> dict[str, Any]:
+  """Returns the options of a task, with their defaults.
+
+  Raises:
+    ValueError: the task is unknown; the message has the nearest names.
+  """
+  found = lookup.defaults(lookup.find(name, TASKS, kind="task"))
+  return {key: each for key, each in found.items() if key != "components"}
 
 
 def create(name: str, components: Components, **options: Any) -> Task:

@@ -45,6 +45,9 @@ class Components:
     teachers: the networks to learn from; () without them.
     stored_teachers: number of teachers whose logits are in the batches, in the
       field "teacher_logits" (teachers, k) float32, instead of `teachers`.
+    train: the training split, for a task that makes something from it before
+      the training, such as a vocabulary. None for a trained run.
+    kept: the files that such a task has kept in the folder of the run, by name.
   """
 
   model: nn.Module
@@ -59,6 +62,8 @@ class Components:
   labels: str = "classes"
   teachers: Sequence[Teacher] = ()
   stored_teachers: int = 0
+  train: data.Dataset | None = None
+  kept: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
   @property
   def teacher_count(self) -> int:
@@ -75,8 +80,9 @@ class Task:
       have "image" and "mask". The mask is 1 for examples that count, else 0.
       Fields other than image, label and mask are asked from the data: a mask
       of pixels, such as "segmentation_mask" ((h, w, 1), uint8), is moved with
-      its image; a text, such as "caption", is encoded; "partner" ((h, w, c),
-      uint8) is another image of the class.
+      its image; a text, such as "caption", is encoded, and "caption/text" is
+      another encoding of this field; "partner" ((h, w, c), uint8) is another
+      image of the class.
     init: key -> the variables of all networks that are trained.
     inputs: (batch, key) -> (batch for evaluation, batch for training).
     loss: the function that the step minimises. Its sums have "loss" and
@@ -116,6 +122,13 @@ class Task:
       network; None without such sections. The variables are numpy arrays, the
       examples those of the final evaluation.
     problem: metrics -> a warning about the training; "" if there is none.
+    model_at: the name of the variables of `Components.model` in each
+      collection, such as "encoder"; "" if all variables are of this model.
+    outputs: (variables, normalised images (b, h, w, c)) -> outputs as of
+      `evaluate`; None for those of the model.
+    score: (variables, normalised images (b, h, w, c), texts) -> (b, number of
+      texts) float32, the log probability of each text; None without texts.
+    kept: files that the folder of the run keeps, see `Components.kept`.
   """
 
   batch: Mapping[str, tuple[tuple[int, ...], Any]]
@@ -146,6 +159,31 @@ class Task:
     None
   )
   problem: Callable[[Mapping[str, float]], str] = lambda _: ""
+  model_at: str = ""
+  outputs: Callable[[Tree, jax.Array], jax.Array] | None = None
+  score: Callable[[Tree, jax.Array, Sequence[str]], jax.Array] | None = None
+  kept: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+
+
+def of_model(task: Task, variables: Tree) -> Tree:
+  """The variables of the model among those of a task."""
+  if not task.model_at:
+    return variables
+  return {
+    name: tree[task.model_at]
+    for name, tree in variables.items()
+    if task.model_at in tree
+  }
+
+
+def with_model(task: Task, variables: Tree, model: Tree) -> Tree:
+  """The variables of a task, with those of its model replaced."""
+  if not task.model_at:
+    return model
+  return {
+    name: {**tree, task.model_at: model[name]} if name in model else tree
+    for name, tree in variables.items()
+  }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -53,7 +53,11 @@ def write_preview(
   role = "validation" if "validation" in splits else "test"
   sheets = {
     f"{name}: {splits[name].split}": look(
-      config, splits[name], train=name == "train", batches=batches
+      config,
+      splits[name],
+      train=name == "train",
+      batches=batches,
+      fitted=splits["train"],
     )
     for name in ("train", role)
     if name in splits
@@ -67,6 +71,7 @@ def look(
   *,
   train: bool,
   batches: int,
+  fitted: data.Dataset | None = None,
 ) -> Sheet:
   """The first images of a split as the model receives them.
 
@@ -75,6 +80,8 @@ def look(
     split: of the data of the run.
     train: True for the transforms of training, False for those of evaluation.
     batches: number of batches, from the first.
+    fitted: the training split, for a task that makes something from it; None
+      for `split`.
 
   Returns:
     Images (h, w, c) uint8, with the normalisation undone, and a title for each
@@ -90,6 +97,7 @@ def look(
     model,
     image_shape=source.image_shape,
     class_names=split.class_names,
+    train=fitted or split,
   )
   source = source.with_fields(task.batch, task.encode)
   inputs = jax.jit(task.inputs)

@@ -97,6 +97,7 @@ def train(
     lock = functools.partial(workdirs.held, folder, claimed=claimed)
     agreement.first(lambda: held.enter_context(lock()))
     claim.claim(folder, config=run.config.to_dict(), **run.origin)
+    agreement.first(lambda: workdirs.keep(folder, run.parts.task.kept))
     result = agreement.first(
       lambda: results.read_finished(folder, total=run.parts.steps.total)
     )
@@ -158,7 +159,7 @@ def _prepare(
   if overfit := origin["overfit"]:
     config, splits = sanity.overfit(config, splits, overfit)
   with without_state("the data were opened"):
-    parts = setup.prepare(config, splits)
+    parts = setup.prepare(config, splits, kept=workdirs.read_kept(folder))
   interruptible = functools.partial(
     preemption.until_stopped, stopping=terminated, signals=[signal.SIGTERM]
   )

@@ -55,7 +55,7 @@ def load(
   image_shape = (*size, channels or run.image_shape[2])
   template = placement.shapes(model, image_shape)
   fresh = _classifier(model, image_shape) if num_classes else set()
-  own = trees.flatten(_variables(folder))
+  own = _of_model(trees.flatten(_variables(folder)), template)
   filled, missing = {}, []
   for leaf, shape in template.items():
     array = _fitted(own.get(leaf), leaf, shape, run, model, size, resizing)
@@ -75,6 +75,22 @@ def _variables(folder: str | os.PathLike[str]) -> Tree:
   with checkpoint.open_saved(folder) as manager:
     step = checkpoint.choose(manager, "last")
     return checkpoint.restore_variables(manager, step)
+
+
+def _of_model(own: dict[str, Any], template: dict[str, Any]) -> dict[str, Any]:
+  """The leaves of the model among those of all networks of a task.
+
+  A captioner has its model as "params/encoder/..." beside its decoder.
+  """
+  for name in sorted({path.split("/")[1] for path in own}):
+    inside = {
+      path.replace(f"/{name}/", "/", 1): leaf
+      for path, leaf in own.items()
+      if path.split("/")[1] == name
+    }
+    if template.keys() <= inside.keys():
+      return inside
+  return own
 
 
 def implied_options(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -27,6 +27,9 @@ RECIPES = {
   "bit_pretrain_i1k.py": ("", ":paper"),
   "bit_pretrain_i21k.py": ("", ":paper"),
   "bit_transfer.py": ("", ":50000,32x32", ":1281167,375x500,paper"),
+  "cappa_coco.py": ("", ":cap"),
+  "captions_scenes.py": ("", ":path/to/scenes.npz"),
+  "captions_stamps.py": ("",),
   "dagan.py": ("", ":mnist"),
   "distill_bit_r50.py": (
     *("", ":oxford_flowers102,fast", ":oxford_iiit_pet", ":food101,long"),
@@ -56,6 +59,11 @@ SMALL_VIT = {
 }
 SMALL_VGG = {"blocks": (1, 1), "features": 8, "pool_size": 2, "hidden": (16,)}
 SMALL_ALEXNET = {"features": (8, 8, 8, 8, 8), "stem": "small"}
+SMALL_LITE = {
+  "width": 0.25,
+  "stages": ((1, 3, 1, 1, 16), (1, 5, 2, 6, 32)),
+  "stem": "small",
+}
 TRAINED = {
   "alexnet_cifar10.py": SMALL_ALEXNET,
   "alexnet_cifar10.py:native": SMALL_ALEXNET,
@@ -65,6 +73,10 @@ TRAINED = {
   "bit_pretrain_i21k.py": SMALL_BIT,
   "bit_transfer.py": SMALL_BIT,
   "bit_transfer.py:50000,32x32": SMALL_BIT,
+  "cappa_coco.py": SMALL_VIT,
+  "cappa_coco.py:cap": SMALL_VIT,
+  "captions_scenes.py": {"blocks": (1,), "features": 8},
+  "captions_stamps.py": SMALL_LITE,
   "dagan.py": {
     "sizes": (4, 4),
     "generator_layers": 1,
@@ -74,11 +86,7 @@ TRAINED = {
   "dagan.py:mnist": {"generator_sizes": (4,), "critic_sizes": (4,)},
   "digits.py": {"blocks": (1,), "features": 8},
   "distill_bit_r50.py": SMALL_BIT,
-  "efficientnet_b0_i1k.py": {
-    "width": 0.25,
-    "stages": ((1, 3, 1, 1, 16), (1, 5, 2, 6, 32)),
-    "stem": "small",
-  },
+  "efficientnet_b0_i1k.py": SMALL_LITE,
   "folder.py": {"blocks": (1,), "features": 8, "stem": "small"},
   "mixer_b16_i1k.py": {
     "patch_size": 4,
@@ -113,6 +121,8 @@ TRAINED = {
   "vit_s16_i1k.py": SMALL_VIT,
   "vit_transfer.py": SMALL_VIT,
 }
+# Options of the task that make the other networks of a recipe small.
+SMALL_DECODER = {"width": 12, "depth": 1, "mlp_dim": 8, "num_heads": 3}
 # Recipes with the most different steps; the others are slow tests.
 QUICK = (
   "digits.py",
@@ -281,7 +291,9 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
   first = state = init()
   for i in range(2):
     state, sums = step(state, batches.at(i), *task.constants)
-    assert int(sums["count"]) == size
+    # Of a caption, the two words and its end count.
+    words = 3 if config.task.name == "captioning" else 1
+    assert int(sums["count"]) == size * words
     assert np.isfinite(sums["loss"])
   assert int(state.step) == 2
   for path, leaf in trees.flatten(state.params).items():
@@ -333,12 +345,17 @@ def _read(recipe, *keys):
 
 def _small_config(recipe, folder, **overrides):
   options = TRAINED[recipe]
-  channels = configs.load(f"configs/{recipe}").data.channels
-  path = tiny_runs.write_data(folder, shape=(16, 16, channels))
+  whole = configs.load(f"configs/{recipe}")
+  captioned = whole.task.name == "captioning"
+  path = tiny_runs.write_data(
+    folder, shape=(16, 16, whole.data.channels), captioned=captioned
+  )
+  small = SMALL_DECODER.items() if captioned else ()
   return configs.load(
     f"configs/{recipe}",
     {
       **{f"model.options.{name}": value for name, value in options.items()},
+      **{f"task.options.{name}": value for name, value in small},
       "data.kind": "npz",
       "data.name": str(path),
       "data.train": "train",

@@ -1,3 +1,10 @@
 """Batches as a pure function of the step: order, decoding and prefetch."""
 
-__all__ = ["filling", "order", "pipeline", "prefetch", "worker_processes"]
+__all__ = [
+  "fields",
+  "filling",
+  "order",
+  "pipeline",
+  "prefetch",
+  "worker_processes",
+]

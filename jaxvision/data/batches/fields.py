@@ -4,11 +4,12 @@ A mask of a data set, such as "segmentation_mask", becomes (b, h, w, 1) uint8,
 moved with its image by the host transforms. A text, such as "caption", becomes
 what the task's function makes of it, such as (b, length) int32. An array, such
 as "teacher_logits", is used as it is; of shape () it is a number, such as
-"generated". The field "partner" is not one of the data: see pairing.py.
+"generated". A name such as "caption/text" is another encoding of the field
+"caption". The field "partner" is not one of the data: see pairing.py.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from jaxvision.data.decoding import unreadable
 
 # The fields of every batch; "mask" marks the rows that count.
 PLAIN = ("image", "label", "mask", pairing.FIELD)
+_READ = 1024  # texts in one call
 # name -> (shape of one example, type)
 Wanted = Mapping[str, tuple[tuple[int, ...], Any]]
 # text -> array of the wanted shape and type
@@ -88,9 +90,30 @@ def ask(
   names = [name for name in wanted if name not in PLAIN]
   there = dataset.fields_of(of) if names else {}
   for name in names:
-    if name not in there:
-      raise ValueError(_missing(of, name))
-  return tuple(_asked(there[name], name, wanted, encode) for name in names)
+    if _source(name) not in there:
+      raise ValueError(_missing(of, _source(name)))
+  return tuple(
+    _asked(there[_source(name)], name, wanted, encode) for name in names
+  )
+
+
+def read_texts(of: dataset.Dataset, name: str) -> Iterator[str]:
+  """The texts of a field, in the order of the examples.
+
+  Raises:
+    ValueError: the data do not have this field.
+  """
+  found = of.fields()
+  if name not in found:
+    raise ValueError(_missing(of, name))
+  for first in range(0, of.num_examples, _READ):
+    last = min(first + _READ, of.num_examples)
+    yield from found[name].read(list(range(first, last)))
+
+
+def _source(name: str) -> str:
+  """The field of the data that is encoded as `name`."""
+  return name.partition("/")[0]
 
 
 def check_size(

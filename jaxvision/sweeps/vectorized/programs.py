@@ -65,6 +65,7 @@ def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
     class_names=parts.class_names,
     train=parts.splits["train"],
     taught=parts.taught,
+    kept=parts.task.kept,
   )
   task = setup.surround(config, task, parts.model, mesh=None)
   step = make_train_step(

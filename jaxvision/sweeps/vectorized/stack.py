@@ -240,6 +240,8 @@ def _sums(shared: _Shared, variables: Tree, role: str) -> Tree:
 
 
 def _widen(array: np.ndarray) -> np.ndarray:
+  if array.dtype == np.uint8:
+    return array
   kind = np.int64 if np.issubdtype(array.dtype, np.integer) else np.float64
   return np.asarray(array, kind)
 

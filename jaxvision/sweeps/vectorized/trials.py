@@ -148,6 +148,7 @@ def _taught_by(config: configs.ConfigDict) -> tuple[Any, ...]:
 def _claim(trial: stack.Trial, folder: pathlib.Path, **origin: Any) -> None:
   """Creates the folder of a trial and records its data and environment."""
   workdirs.claim(folder, config=trial.config.to_dict(), **origin)
+  workdirs.keep(folder, trial.parts.task.kept)
   data_record.check(folder, trial.parts.splits)
   teachers.check_record(folder, trial.parts.taught.digests)
   workdirs.add_environment(

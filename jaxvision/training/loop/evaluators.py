@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxvision import metrics
 from jaxvision.evaluation import evaluator, probes
+from jaxvision.tasks import contract
 from jaxvision.training.setup import Parts
 from jaxvision.training.step import TrainState
 
@@ -92,6 +93,7 @@ def make_measures(parts: Parts, evaluators: Evaluators) -> Measures:
 
   def measure(state: TrainState) -> dict[str, float]:
     variables = state.ema if parts.averaged else state.variables
+    variables = contract.of_model(parts.task, variables)
     return measures[name](state) | _flat(probe(variables))
 
   return {**measures, name: measure}

@@ -22,6 +22,7 @@ from jaxvision.checkpoint import fingerprint
 from jaxvision.processes import agreement
 from jaxvision.runs import pages, reading
 from jaxvision.runs import workdir as workdirs
+from jaxvision.tasks import contract
 from jaxvision.training.loop import timing, train_loop
 from jaxvision.training.setup import Parts
 from jaxvision.training.step import TrainState
@@ -252,7 +253,7 @@ def _write_filters(
 ) -> None:
   path, filters = interpret.first_layer(
     parts.model,
-    params=state.params,
+    params=contract.of_model(parts.task, state.variables)["params"],
     image_shape=parts.image_shape,
     gather=parallel.whole,
   )

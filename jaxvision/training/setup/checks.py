@@ -123,6 +123,16 @@ def check_turns(config: ConfigDict, task: tasks.Task, mesh: Mesh) -> None:
     )
 
 
+def check_layer_decay(config: ConfigDict, task: tasks.Task) -> None:
+  """Raises ValueError if the layers of other networks would be unknown."""
+  if config.optimizer.layer_decay != 1 and task.model_at:
+    raise ValueError(
+      f"optimizer.layer_decay is {config.optimizer.layer_decay}, but the task "
+      f"{user_code.as_written(config.task.name)} trains another network beside "
+      "the model; use optimizer.learning_rate_rules"
+    )
+
+
 def check_masks(config: ConfigDict, batches: data.Batches) -> None:
   """Raises ValueError if a transform on the device would leave masks behind.
 

@@ -5,7 +5,7 @@ compilation.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -47,6 +47,7 @@ def make_task(
   class_names: Sequence[str],
   train: data.Dataset | None = None,
   taught: teaching.Taught = teaching.UNTAUGHT,
+  kept: Mapping[str, bytes] | None = None,
 ) -> tasks.Task:
   """The task of a config, without the surroundings of the model.
 
@@ -59,6 +60,7 @@ def make_task(
       If it is None, the loss has no "balanced" weights, and the task evaluates
       images with labels.
     taught: the teachers; without them, a task of distillation only evaluates.
+    kept: the files of the task in the folder of the run.
   """
   components = tasks.Components(
     model=model,
@@ -80,6 +82,8 @@ def make_task(
     else "classes",
     teachers=taught.teachers,
     stored_teachers=taught.stored,
+    train=train,
+    kept=kept or {},
   )
   options = config.task.options.to_dict()
   return tasks.create(config.task.name, components, **options)

@@ -13,6 +13,7 @@ from ml_collections import config_dict
 from jaxvision import trees, weights
 from jaxvision.config import ConfigDict
 from jaxvision.downloads import redaction
+from jaxvision.tasks import contract
 from jaxvision.training.setup import from_config
 from jaxvision.training.setup.parts import Parts
 from jaxvision.training.step import TrainState
@@ -84,7 +85,7 @@ def make_state(config: ConfigDict, parts: Parts) -> TrainState:
     return parts.init()
   height, width, channels = parts.image_shape
   shardings = jax.tree.map(lambda leaf: leaf.sharding, parts.template)
-  of_leaf = trees.flatten(shardings.variables)
+  of_leaf = trees.flatten(contract.of_model(parts.task, shardings.variables))
   loaded, variables = weights.load(
     model.weights,
     model.name,
@@ -103,6 +104,9 @@ def make_state(config: ConfigDict, parts: Parts) -> TrainState:
     source,
     parts.model.num_classes,
   )
+  if parts.task.model_at:
+    drawn = parts.init().variables
+    variables = contract.with_model(parts.task, drawn, variables)
   init_state = functools.partial(
     from_config.init_state, config, optimizer=parts.optimizer
   )

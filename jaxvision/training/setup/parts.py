@@ -1,7 +1,7 @@
 """The parts of a run: the objects that are made from its config."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jaxvision import data, parallel, schedules, tasks, user_code
 from jaxvision.config import ConfigDict, durations
 from jaxvision.optimizers import Optimizer
+from jaxvision.tasks import contract
 from jaxvision.training.setup import checks, from_config, inputs, teaching
 from jaxvision.training.step import TrainState, make_train_step
 
@@ -86,6 +87,7 @@ def prepare(
   *,
   devices: Sequence[jax.Device] | None = None,
   taught: teaching.Taught | None = None,
+  kept: Mapping[str, bytes] | None = None,
 ) -> Parts:
   """Makes the parts of a run.
 
@@ -99,6 +101,7 @@ def prepare(
       devices.
     taught: the loaded teachers of a run with the same teachers; None loads
       those of the config.
+    kept: the files of the task in the folder of a run that is resumed.
 
   Raises:
     ValueError: the config contains unknown names or incompatible values.
@@ -128,7 +131,9 @@ def prepare(
     class_names=train.class_names,
     train=train,
     taught=taught,
+    kept=kept,
   )
+  checks.check_layer_decay(config, task)
   checks.check_labels(config, task, train)
   checks.check_turns(config, task, mesh)
   batches = {
@@ -219,10 +224,11 @@ def _make_step(config: ConfigDict, parts: Parts) -> Step:
 def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
   """The checks that need shapes: memory, logits, loss, image sizes."""
   state = parts.template
+  variables = contract.of_model(parts.task, state.variables)
   if here:
     checks.check_memory((state, parts.task.constants), parts.mesh)
   if user_code.is_own(config.model.name):
-    checks.check_logits(config, parts.model, state.variables, parts.image_shape)
+    checks.check_logits(config, parts.model, variables, parts.image_shape)
   jax.eval_shape(
     parts.task.loss,
     state.params,
@@ -234,7 +240,7 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
   for role, each in parts.batches.items():
     checks.check_evaluated_size(
       parts.model,
-      state.variables,
+      variables,
       trained=parts.image_shape,
       evaluated=each.image_shape,
       role=role,

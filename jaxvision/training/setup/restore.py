@@ -13,7 +13,7 @@ from jaxvision import checkpoint, data, parallel, schedules, trees, user_code
 from jaxvision import config as configs
 from jaxvision.runs import network
 from jaxvision.runs import workdir as workdirs
-from jaxvision.tasks import Task
+from jaxvision.tasks import Task, contract
 from jaxvision.training.setup import from_config, inputs
 from jaxvision.xla import cache
 
@@ -28,8 +28,10 @@ class TrainedRun:
     config: the config.
     class_names: in the order of the logits.
     image_shape: (h, w, c) of the training images.
-    model, variables: model.apply(variables, images, train=False) -> logits. The
-      variables are the moving average (EMA) if the run has one.
+    model: of the config.
+    variables: of all networks of the task, the moving average (EMA) if the run
+      has one; `model_variables` are those of the model:
+      model.apply(model_variables, images, train=False) -> logits.
     task: of the run, without a mesh.
     step: step of the checkpoint.
     mesh: mesh of the variables.
@@ -54,6 +56,11 @@ class TrainedRun:
   def input_shape(self) -> tuple[int, int, int]:
     """(h, w, c) of the images in evaluation."""
     return self.evaluated_shape or self.image_shape
+
+  @property
+  def model_variables(self) -> Tree:
+    """The variables of `model`, among those of the networks of the task."""
+    return contract.of_model(self.task, self.variables)
 
   @property
   def normalization(self) -> data.Normalization:
@@ -86,7 +93,11 @@ def load_run(
   image_shape = tuple(result["image_shape"])
   model = from_config.make_model(config, len(class_names))
   task = from_config.make_task(
-    config, model, image_shape=image_shape, class_names=class_names
+    config,
+    model,
+    image_shape=image_shape,
+    class_names=class_names,
+    kept=workdirs.read_kept(workdir),
   )
   # The schedule affects only the structure of the optimizer's state here.
   schedule = schedules.create("constant", peak=0.0, total_steps=1)

@@ -3,11 +3,12 @@
 import dataclasses
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 from ml_collections import config_dict
 
-from jaxvision import data, models, user_code
+from jaxvision import data, models, tasks, user_code
 from jaxvision.config import ConfigDict
 from jaxvision.training.setup.parts import Parts
 
@@ -44,7 +45,8 @@ def overfit(
 
   Training and validation use the same examples, for 500 steps at a constant
   learning rate. Augmentation, regularisation, averaging, warm-up, accumulation
-  and probes are off. Model options with "drop" in their name are 0. A correct
+  and probes are off. Options of the model and of
+  the task with "drop" in their name are 0. A correct
   model and a correct step reach a loss near zero.
 
   Raises:
@@ -87,9 +89,13 @@ def overfit(
   }
   config.model.options = {
     **config.model.options.to_dict(),
-    **_without_chance(config),
+    **_without_chance(models.options(config.model.name), config.model.options),
   }
   config.schedule.options = {}
+  config.task.options = {
+    **config.task.options.to_dict(),
+    **_without_chance(tasks.options(config.task.name), config.task.options),
+  }
   config.update_from_flattened_dict(_OVERFIT)
   _fit_steps(config.train, num_examples, devices)
   return config_dict.FrozenConfigDict(config), {
@@ -98,9 +104,11 @@ def overfit(
   }
 
 
-def _without_chance(config: ConfigDict) -> dict[str, float]:
+def _without_chance(
+  defaults: Mapping[str, Any], chosen: ConfigDict
+) -> dict[str, float]:
   """Options that turn off dropout, drop path and slow running averages."""
-  options = models.options(config.model.name) | config.model.options.to_dict()
+  options = {**defaults, **chosen.to_dict()}
   rates = {
     name: 0.0
     for name, value in options.items()

@@ -1,0 +1,133 @@
+"""The pages of a report about captions: pictures, captions and attention."""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxvision import metrics
+from jaxvision.runs import pages
+from jaxvision.tasks.captioning import encoding, measures, vocabularies
+from jaxvision.tasks.contract import Artifacts, Batch
+
+_ATTENDED = 6  # images whose attention is shown
+_SIDE = 96  # pixels, at least, of a picture with attention
+_LOG_P, _TOKENS = 1, 2  # columns of the outputs, after the identifier
+
+
+def rank(outputs: np.ndarray, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+  """Scores that choose a random sample of the split, always the same."""
+  scores = [zlib.crc32(image.tobytes()) for image in batch["image"]]
+  return np.asarray(scores, float), outputs
+
+
+def artifacts(
+  words: vocabularies.Vocabulary,
+  grid: tuple[int, int] | None,
+  evaluation: metrics.Evaluation,
+  ids: Sequence[str],
+) -> Artifacts:
+  """All captions of the split, a sample of pictures, and their attention.
+
+  Args:
+    words: the vocabulary.
+    grid: (rows, columns) of the image's tokens; None without a map.
+    evaluation: of the split.
+    ids: of its examples.
+  """
+  sums, examples = evaluation.sums, evaluation.examples
+  rows = np.flatnonzero(sums["mask"])
+  generated = [words.decode(each) for each in sums["generated"][rows].tolist()]
+  arrays = {
+    "captions": np.asarray(generated, np.str_),
+    "positions": rows,
+  }
+  if not examples:
+    return Artifacts(arrays=arrays)
+  found = [_sample(words, evaluation, ids)]
+  if grid is not None:
+    found += [
+      _attention(words, grid, each.image, each.answer)
+      for each in examples[:_ATTENDED]
+    ]
+  return Artifacts(arrays=arrays, pages=found)
+
+
+def _sample(
+  words: vocabularies.Vocabulary,
+  evaluation: metrics.Evaluation,
+  ids: Sequence[str],
+) -> pages.Page:
+  texts = []
+  for each, name in zip(evaluation.examples, ids, strict=True):
+    generated = words.decode(each.answer[:, 0].astype(int).tolist())
+    references = encoding.from_bytes(
+      evaluation.sums["references"][each.position]
+    )
+    mark = "✓" if measures.is_exact(generated, references) else "✗"
+    listed = "\n".join(f"reference: {line}" for line in references)
+    texts.append(f"{mark} {generated}\n{listed}\n{name}")
+  return pages.Page(
+    title="Captions",
+    note="A random sample of the split. ✓ marks captions that have the words "
+    "of a reference, ✗ the others.",
+    images=np.stack([each.image for each in evaluation.examples]),
+    captions=texts,
+  )
+
+
+def _attention(
+  words: vocabularies.Vocabulary,
+  grid: tuple[int, int],
+  image: np.ndarray,
+  answer: np.ndarray,
+) -> pages.Page:
+  """An image, and a heat map of it for each word."""
+  numbers = answer[:, 0].astype(int).tolist()
+  count = len(numbers) - numbers.count(0)
+  patches = grid[0] * grid[1]
+  heats = answer[:count, -patches:].reshape(count, *grid)
+  image = _enlarged(image)
+  log_p = answer[:count, _LOG_P]
+  names = [words.decode([number]) or "(end)" for number in numbers[:count]]
+  return pages.Page(
+    title=f"Attention: {words.decode(numbers)}",
+    note="The cross-attention of each word over the picture: the mean over "
+    "blocks and heads, red where it is largest. The probability is that of "
+    "the word after those before it.",
+    images=np.stack([image, *(overlay(image, heat) for heat in heats)]),
+    captions=[
+      "the picture",
+      *(
+        f"{name} {np.exp(value):.0%}"
+        for name, value in zip(names, log_p, strict=True)
+      ),
+    ],
+  )
+
+
+def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+  """An image in red light, as bright as the attention.
+
+  Args:
+    image: (h, w, 3) uint8.
+    heat: (rows, columns), at least 0.
+
+  Returns:
+    (h, w, 3) uint8: half of the image, and red up to the other half.
+  """
+  rows, columns = (
+    np.arange(size) * steps // size
+    for size, steps in zip(image.shape, heat.shape, strict=False)
+  )
+  share = heat[rows][:, columns] / max(float(heat.max()), 1e-12)
+  light = share[..., None] * np.asarray([255, 0, 0])
+  return np.rint(0.5 * image + 0.5 * light).astype(np.uint8)
+
+
+def _enlarged(image: np.ndarray) -> np.ndarray:
+  """(h, w, 3), each pixel repeated, at least `_SIDE` pixels high."""
+  times = -(-_SIDE // min(image.shape[:2]))
+  if image.shape[-1] == 1:
+    image = image.repeat(3, axis=-1)
+  return image.repeat(times, axis=0).repeat(times, axis=1)

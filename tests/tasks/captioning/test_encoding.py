@@ -1,0 +1,96 @@
+"""Tests of captions as arrays."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from jaxvision.tasks.captioning import encoding, measures, vocabularies
+
+WORDS = vocabularies.Words(("a", "red", "kite"))
+END, UNKNOWN = 1, 2
+
+
+def test_captions_are_padded_and_cut_with_their_end():
+  found = encoding.encode(
+    WORDS, "A red kite.\n\n a big red red kite\n kite", captions=4, length=4
+  )
+  np.testing.assert_array_equal(
+    found,
+    [
+      [3, 4, 5, END],
+      [3, UNKNOWN, 4, END],
+      [5, END, 0, 0],
+      [0, 0, 0, 0],
+    ],
+  )
+  assert found.dtype == np.int32
+  one = encoding.encode(WORDS, "red\nkite", captions=1, length=4)
+  assert one.tolist() == [[4, END, 0, 0]]
+
+
+@pytest.mark.parametrize("text", ["", " \n ", "...\n!"])
+def test_a_caption_without_a_word_is_refused(text):
+  with pytest.raises(ValueError, match="has no word; write a caption"):
+    encoding.encode(WORDS, text, captions=1, length=4)
+
+
+def test_references_are_the_whole_text_of_all_captions():
+  text = "A très long caption, not cut.\n second"
+  content = encoding.to_bytes(text, size=64)
+  assert content.shape == (64,) and content.dtype == np.uint8
+  assert encoding.from_bytes(content) == [
+    "A très long caption, not cut.",
+    "second",
+  ]
+  assert encoding.from_bytes(np.zeros(64, np.uint8)) == []
+  with pytest.raises(ValueError, match=r"have 37 bytes.*text_bytes is 36"):
+    encoding.to_bytes(text, size=36)
+
+
+def test_what_is_cut_is_counted_and_logged(caplog):
+  caplog.set_level(logging.INFO)
+  read = [["a red kite", "a kite"], ["red", "a a a a", "big kite"]]
+  encoding.report(WORDS, read, captions=2, length=4)
+  assert "5 of 2 images; a vocabulary of 6, with 91.67 %" in caplog.text
+  assert "1 of 5 training captions are longer" in caplog.text
+  assert "up to 3 captions, and the training uses the first 2" in caplog.text
+
+
+def test_an_unknown_word_of_a_reference_matches_nothing():
+  generated = np.asarray([[3, UNKNOWN, END], [4, 5, END], [5, END, 0]])
+  texts = ["a zebra", "a red kite", "a kite"]
+  sums = {
+    "generated": generated,
+    "references": np.stack([encoding.to_bytes(t, size=32) for t in texts]),
+    "mask": np.asarray([1, 1, 0], np.uint8),
+    "loss": np.asarray(6.0),
+    "nll": np.asarray(4.0),
+    "count": np.asarray(4.0),
+  }
+  found = measures.finish(WORDS, sums)
+  # One of two words, two of two; the third example is masked.
+  assert found["bleu1"] == pytest.approx(0.75 * np.exp(1 - 5 / 4))
+  assert found["exact_match"] == 0
+  assert found["loss"] == 1.5 and found["perplexity"] == pytest.approx(np.e)
+
+
+def test_merged_sums_are_those_of_all_rows_also_with_an_axis_of_runs():
+  rng = np.random.default_rng(0)
+
+  def sums(count, *runs):
+    return {
+      "generated": rng.integers(0, 6, (*runs, count, 4)),
+      "references": rng.integers(0, 9, (*runs, count, 8)).astype(np.uint8),
+      "mask": np.ones((*runs, count), np.uint8),
+      "loss": rng.random(runs),
+    }
+
+  a, b = sums(3, 2), sums(5, 2)
+  merged = measures.merge(a, b)
+  for run in range(2):
+    one, other = ({k: v[run] for k, v in each.items()} for each in (a, b))
+    alone = measures.merge(one, other)
+    for name, each in alone.items():
+      np.testing.assert_array_equal(merged[name][run], each)
+  assert alone["generated"].shape == (8, 4) and alone["mask"].shape == (8,)
