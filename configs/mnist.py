@@ -24,7 +24,12 @@ neighbours: they are permutation-invariant. The others move each image by up to
 from jaxvision.configs import default
 
 _MLP = {"hidden": (800,), "dropout": 0.5}
-_MAXOUT = {"hidden": (240, 240), "pieces": 5, "dropout": 0.5}
+_MAXOUT = {
+  "hidden": (240, 240),
+  "pieces": 5,
+  "dropout": 0.5,
+  "input_dropout": 0.2,
+}
 _CONVNET = {
   "blocks": (1, 1),
   "features": 32,

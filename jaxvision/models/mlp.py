@@ -23,6 +23,7 @@ class Mlp(nn.Module):
     initializer: initialiser of the hidden kernels, as for
       `jaxvision.layers.initializers`.
     dropout: dropout rate after each hidden layer, in training.
+    input_dropout: dropout rate of the pixels, in training.
     dtype: type of the computation; parameters and logits are float32.
   """
 
@@ -31,13 +32,14 @@ class Mlp(nn.Module):
   activation: str = "relu"
   initializer: str = "he_normal"
   dropout: ranges.Probability = 0.0
+  input_dropout: ranges.Probability = 0.0
   dtype: DTypeLike = "float32"
 
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
     """Maps (b, h, w, c) normalised pixels to (b, num_classes) logits."""
     activation = activations.create(self.activation)
-    x = images.reshape(images.shape[0], -1)
+    x = _pixels(images, self.input_dropout, train=train)
     for i, width in enumerate(self.hidden):
       x = nn.Dense(
         width,
@@ -63,6 +65,7 @@ class MaxoutMlp(nn.Module):
     initializer: initialiser of the hidden kernels, as for
       `jaxvision.layers.initializers`.
     dropout: dropout rate after each hidden layer, in training.
+    input_dropout: dropout rate of the pixels, in training.
     dtype: type of the computation; parameters and logits are float32.
   """
 
@@ -71,12 +74,13 @@ class MaxoutMlp(nn.Module):
   pieces: ranges.Count = 5
   initializer: str = "lecun_normal"
   dropout: ranges.Probability = 0.0
+  input_dropout: ranges.Probability = 0.0
   dtype: DTypeLike = "float32"
 
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
     """Maps (b, h, w, c) normalised pixels to (b, num_classes) logits."""
-    x = images.reshape(images.shape[0], -1)
+    x = _pixels(images, self.input_dropout, train=train)
     for i, units in enumerate(self.hidden):
       x = nn.Dense(
         units * self.pieces,
@@ -87,6 +91,15 @@ class MaxoutMlp(nn.Module):
       x = activations.maxout(x, pieces=self.pieces)
       x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return nn.Dense(self.num_classes, dtype=jnp.float32, name="head")(x)
+
+
+def _pixels(images: jax.Array, dropout: float, *, train: bool) -> jax.Array:
+  """(b, h, w, c) -> (b, h * w * c), with dropout in training.
+
+  This dropout has a name, so the other layers keep their random numbers.
+  """
+  drop = nn.Dropout(dropout, deterministic=not train, name="input_dropout")
+  return drop(images.reshape(images.shape[0], -1))
 
 
 _CIFAR = {
