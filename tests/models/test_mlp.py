@@ -57,6 +57,20 @@ def test_maxout_units_take_the_largest_of_their_pieces():
   np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["mlp", "maxout_mlp"])
+def test_input_dropout_removes_pixels_in_training(name):
+  model = models.create(name, num_classes=16, hidden=(), input_dropout=0.25)
+  images, _ = _init(model)
+  head = {"kernel": np.eye(16, dtype=np.float32), "bias": np.zeros(16)}
+  pixels = np.asarray(images).reshape(2, 16)
+  apply = functools.partial(model.apply, {"params": {"head": head}}, images)
+  np.testing.assert_allclose(apply(train=False), pixels, rtol=1e-6)
+  dropped = np.asarray(apply(train=True, rngs={"dropout": jax.random.key(2)}))
+  kept = dropped != 0
+  assert 0 < kept.sum() < kept.size
+  np.testing.assert_allclose(dropped[kept], pixels[kept] / 0.75, rtol=1e-6)
+
+
 def test_two_opposite_pieces_are_the_absolute_value():
   model = models.create("maxout_mlp", num_classes=1, hidden=(1,), pieces=2)
   images = jax.random.normal(jax.random.key(0), (2, 4, 4, 1))
