@@ -17,7 +17,7 @@ import stat
 from collections.abc import Iterator
 from typing import IO
 
-from jaxvision.files.escaping import escape
+from jaxvision.files.escaping import escape, printable
 
 Path = pathlib.Path
 StrPath = str | os.PathLike[str]
@@ -107,6 +107,23 @@ def read_bytes(path: StrPath, *, limit: int) -> bytes:
         os.fspath(path),
       )
     return file.read()
+
+
+def read_text(path: StrPath, *, limit: int) -> str:
+  """Reads a regular file as UTF-8, as `read_bytes`; a byte order mark is cut.
+
+  Raises:
+    OSError: as `read_bytes`.
+    ValueError: the file is not UTF-8.
+  """
+  content = read_bytes(path, limit=limit)
+  try:
+    return content.decode("utf-8-sig")
+  except UnicodeDecodeError as error:
+    raise ValueError(
+      f"{printable(os.fspath(path))} is not UTF-8 text ({error.reason}); write "
+      "it as UTF-8"
+    ) from error
 
 
 def open_regular(path: StrPath) -> IO[bytes]:

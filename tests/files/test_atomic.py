@@ -114,6 +114,16 @@ def test_no_more_than_the_limit_is_read(tmp_path):
     files.read_bytes(path, limit=1000)
 
 
+def test_text_is_utf_8_with_or_without_a_byte_order_mark(tmp_path):
+  path = tmp_path / "a.csv"
+  for mark in (b"", b"\xef\xbb\xbf"):
+    path.write_bytes(mark + "señal\r\n".encode())
+    assert files.read_text(path, limit=99) == "señal\r\n"
+  path.write_bytes("señal".encode("latin-1"))
+  with pytest.raises(ValueError, match=r"a\.csv is not UTF-8 text .*write it"):
+    files.read_text(path, limit=99)
+
+
 def test_names_that_are_not_unicode_can_be_written_as_text(tmp_path):
   files.write_text(tmp_path / "a", os.fsdecode(b"caf\xe9\n"))
   assert (tmp_path / "a").read_text("utf-8") == "caf\\xe9\n"

@@ -34,6 +34,7 @@ _ALLOWED = {
   "runs/workdir.py": "a digest",
   "sweeps/vectorized/objective.py": "a key of a dict",
   "sweeps/workers/rerun.py": "a key of a dict",
+  "tasks/captioning/vocabularies.py": "words",
   "training/setup/data_record.py": "a digest; counts and names",
   "weights/notes.py": "names and options of a model",
   "weights/formats/safetensors.py": "names, types and offsets",

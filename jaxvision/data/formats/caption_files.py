@@ -274,13 +274,6 @@ def _flickr(path: pathlib.Path, lines: Sequence[str]) -> list[Captioned]:
 
 
 def _lines(path: pathlib.Path) -> list[str]:
-  content = files.read_bytes(path, limit=_LARGEST)
-  try:
-    text = content.decode("utf-8-sig")
-  except UnicodeDecodeError as error:
-    raise ValueError(
-      f"{files.printable(path)} is not UTF-8 text ({error.reason}); write it "
-      "as UTF-8"
-    ) from error
+  text = files.read_text(path, limit=_LARGEST)
   lines = text.replace("\r\n", "\n").split("\n")
   return lines[:-1] if not lines[-1] else lines

@@ -150,7 +150,7 @@ def _read_file(path: str) -> str:
     return caption_files.together(content.decode("utf-8-sig").split("\n"))
   except UnicodeDecodeError as error:
     raise OSError(
-      errno.EINVAL, f"no UTF-8 text ({error.reason}); write it as UTF-8", path
+      errno.EINVAL, f"not UTF-8 text ({error.reason}); write it as UTF-8", path
     ) from error
 
 
@@ -162,13 +162,7 @@ def _read_captions(
 
 def _captions(table: pathlib.Path) -> dict[str, str]:
   """{path of an image: its captions}; without a column of captions empty."""
-  content = files.read_bytes(table, limit=_LARGEST)
-  try:
-    text = content.decode("utf-8-sig")
-  except UnicodeDecodeError as error:
-    raise ValueError(
-      f"{table} is no UTF-8 text ({error.reason}); write it as UTF-8"
-    ) from error
+  text = files.read_text(table, limit=_LARGEST)
   rows = csv.DictReader(io.StringIO(text, newline=""))
   columns = [labels.clean(name) for name in rows.fieldnames or ()]
   rows.fieldnames = columns

@@ -77,13 +77,7 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
 
 def _read(table: pathlib.Path) -> tuple[list[str], list[Row]]:
   """The names of the label columns, and all lines."""
-  content = files.read_bytes(table, limit=_LARGEST)
-  try:
-    text = content.decode("utf-8-sig")
-  except UnicodeDecodeError as error:
-    raise ValueError(
-      f"{table} is not UTF-8 text ({error.reason}); write it as UTF-8"
-    ) from error
+  text = files.read_text(table, limit=_LARGEST)
   first, *rest = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
   columns = [labels.clean(name) for name in first]
   if len(set(columns)) < len(columns) or "" in columns or _FILE not in columns:

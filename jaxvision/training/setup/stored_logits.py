@@ -149,7 +149,7 @@ def _read(folder: pathlib.Path, wanted: Record) -> Record:
     return {}
   remedy = f"remove {folder}: the logits are then computed again"
   record = files.read_json(path, remedy=remedy)
-  then, now = record["stored"], json.loads(json.dumps(wanted))
+  then, now = record["stored"], json.loads(files.to_json(wanted))
   wrong = [
     f"split {role}"
     for role, each in now["splits"].items()

@@ -236,7 +236,7 @@ def test_captions_that_are_no_text_are_unreadable(tmp_path):
   of = write_folder(tmp_path)
   (tmp_path / "2.txt").write_bytes(b"\xff\xfe")
   field = data.open_dataset(of, "train").fields()["caption"]
-  with pytest.raises(OSError, match="no UTF-8 text"):
+  with pytest.raises(OSError, match="not UTF-8 text"):
     field.read(range(COUNT))
 
 
