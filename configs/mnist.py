@@ -9,10 +9,12 @@ The argument is the model:
   linear   softmax regression
   mlp      800 hidden units (Simard et al. 2003, Best Practices for
            Convolutional Neural Networks Applied to Visual Document Analysis)
-  maxout   two layers of 240 maxout units with dropout (Goodfellow et al. 2013,
-           Maxout Networks, section 5.1), without its bound on the norms
-  convnet  the default: two stages of a convolution and a pooling, then one
-           hidden layer, about as large as LeNet-5 (LeCun et al. 1998)
+  maxout   two layers of 240 maxout units with dropout, also of the pixels
+           (Goodfellow et al. 2013, Maxout Networks, section 5.1), without its
+           bound on the norms
+  convnet  the default: three stages of a convolution and a pooling, then one
+           hidden layer; about 100,000 parameters, LeNet-5 has 60,000 (LeCun et
+           al. 1998)
   resnet   a ResNet-18 with 16 features and a small stem
   vit      a Vision Transformer with patches of 4x4 pixels
 
@@ -31,8 +33,9 @@ _MAXOUT = {
   "input_dropout": 0.2,
 }
 _CONVNET = {
-  "blocks": (1, 1),
-  "features": 32,
+  "pool_size": 3,
+  "blocks": (1, 1, 1),
+  "features": 16,
   "hidden": (128,),
   "norm": "batch_norm",
   "dense_initializer": "he_normal",
@@ -51,7 +54,7 @@ _MODELS = {
   "linear": ("linear", {}, 0.001, 20),
   "mlp": ("mlp", _MLP, 0.001, 40),
   "maxout": ("maxout_mlp", _MAXOUT, 0.001, 60),
-  "convnet": ("vgg11", _CONVNET, 0.002, 20),
+  "convnet": ("vgg11", _CONVNET, 0.002, 12),
   "resnet": ("resnet18", _RESNET, 0.002, 20),
   "vit": ("vit_ti16", _VIT, 0.001, 60),
 }
@@ -77,6 +80,8 @@ def get_config(model: str = "convnet") -> default.ConfigDict:
   config.data.mean = (0.1307,)
   config.data.std = (0.3081,)
   config.data.placement = "device"
+  if model == "convnet":
+    config.loss.options = {"label_smoothing": 0.1}
   if model not in _FLAT:
     config.data.device_transforms = ("random_crop(padding=2)",)
 
