@@ -13,8 +13,8 @@ The argument is the model:
            (Goodfellow et al. 2013, Maxout Networks, section 5.1), without its
            bound on the norms
   convnet  the default: three stages of a convolution and a pooling, then one
-           hidden layer; about 100,000 parameters, LeNet-5 has 60,000 (LeCun et
-           al. 1998)
+           hidden layer; 165,000 parameters, LeNet-5 has 60,000 (LeCun et al.
+           1998)
   resnet   a ResNet-18 with 16 features and a small stem
   vit      a Vision Transformer with patches of 4x4 pixels
 
@@ -33,10 +33,11 @@ _MAXOUT = {
   "input_dropout": 0.2,
 }
 _CONVNET = {
-  "pool_size": 3,
   "blocks": (1, 1, 1),
-  "features": 16,
+  "features": 24,
+  "pool_size": 3,
   "hidden": (128,),
+  "dropout": 0.2,
   "norm": "batch_norm",
   "dense_initializer": "he_normal",
 }
@@ -54,7 +55,7 @@ _MODELS = {
   "linear": ("linear", {}, 0.001, 20),
   "mlp": ("mlp", _MLP, 0.001, 40),
   "maxout": ("maxout_mlp", _MAXOUT, 0.001, 60),
-  "convnet": ("vgg11", _CONVNET, 0.002, 12),
+  "convnet": ("vgg11", _CONVNET, 0.002, 15),
   "resnet": ("resnet18", _RESNET, 0.002, 20),
   "vit": ("vit_ti16", _VIT, 0.001, 60),
 }
