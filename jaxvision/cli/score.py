@@ -7,11 +7,10 @@ from jaxvision.cli import parsing
 from jaxvision.files import paths
 from jaxvision.processes import console
 
-_LISTED = 5
 _FORMS = (
-  "Files are COCO's annotations or results, dataset_coco.json, "
-  "Flickr8k.token.txt, {id: caption} or {id: [caption, ...]} in JSON, or text "
-  "with a caption a line."
+  "Files are COCO's annotations or results, the output of predict --json, "
+  "dataset_coco.json, Flickr8k.token.txt, {id: caption} or "
+  "{id: [caption, ...]} in JSON, or text (.txt) with a caption a line."
 )
 # The signature of each group of values.
 _GROUPS = {
@@ -57,6 +56,7 @@ def add(commands) -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
+  from jaxvision import data
   from jaxvision.evaluation import captions
 
   found = captions.score(
@@ -75,10 +75,9 @@ def _score(options: argparse.Namespace) -> None:
   numbers = f"{least}" if least == most else f"{least} to {most}"
   console.say(f"{found.images:,} images, {numbers} references for each")
   if found.empty:
-    listed = files.printable(", ".join(found.empty[:_LISTED]))
-    more = ", ..." if len(found.empty) > _LISTED else ""
     console.say(
-      f"empty captions, which score 0: {len(found.empty):,}, of {listed}{more}"
+      f"empty captions, which score 0: {len(found.empty):,}, of "
+      f"{data.listed(found.empty)}"
     )
   for group, names in _GROUPS.items():
     console.say(f"{group} {found.signatures[group]}")

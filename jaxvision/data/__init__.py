@@ -18,7 +18,11 @@ from jaxvision.data.dataset import LABEL_TYPES, Dataset, Field, relabel
 from jaxvision.data.decoding import UnreadableImage, decode, read_image
 from jaxvision.data.decoding.image_files import list_images
 from jaxvision.data.decoding.unreadable import reason_of
-from jaxvision.data.formats.caption_files import Captioned, check_captions
+from jaxvision.data.formats.caption_files import (
+  Captioned,
+  check_captions,
+  listed,
+)
 from jaxvision.data.formats.caption_files import read as read_captions
 from jaxvision.data.inspection.counts import SplitSummary, inspect, sample
 from jaxvision.data.inspection.doctor import diagnose
@@ -59,6 +63,7 @@ __all__ = [
   "kind_of",
   "list_datasets",
   "list_images",
+  "listed",
   "make_batches",
   "make_device_transform",
   "make_host_transform",

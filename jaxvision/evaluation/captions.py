@@ -9,7 +9,6 @@ from jaxvision import data, lookup
 from jaxvision.metrics import text
 
 _SPLIT = "test"  # of files with splits
-_LISTED = 5
 
 # Id or file name of an image -> its captions.
 Captions = Mapping[str, Sequence[str]]
@@ -89,7 +88,8 @@ def _one_each(
   if several:
     raise ValueError(
       f"{path}: {len(several):,} of {len(found):,} images have not one caption "
-      f"to score, but none or several: {_listed(several)}; give one for each"
+      f"to score, but none or several: {data.listed(several)}; give one for "
+      "each"
     )
   return {each.key: each.captions[0] for each in found}
 
@@ -105,7 +105,7 @@ def _merged(
       different = sorted(merged.keys() ^ found.keys())
       raise ValueError(
         f"{paths[0]} and {path} have references of different images: "
-        f"{len(different):,} are in one of them only: {_listed(different)}"
+        f"{len(different):,} are in one of them only: {data.listed(different)}"
       )
     for key, captions in found.items():
       merged.setdefault(key, []).extend(captions)
@@ -145,16 +145,12 @@ def _check_same(
   if missing:
     problems.append(
       f"{hypotheses} has no caption for {len(missing):,} of {len(expected):,} "
-      f"images of {where}: {_listed(missing)}"
+      f"images of {where}: {data.listed(missing)}"
     )
   if unknown:
     problems.append(
       f"{len(unknown):,} of the {len(given):,} images of {hypotheses} have no "
-      f"reference in {where}: {_listed(unknown)}"
+      f"reference in {where}: {data.listed(unknown)}"
     )
   if problems:
     raise ValueError(f"{'; '.join(problems)}; both must have the same images")
-
-
-def _listed(keys: Sequence[str]) -> str:
-  return ", ".join(keys[:_LISTED]) + (", ..." if len(keys) > _LISTED else "")

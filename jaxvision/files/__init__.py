@@ -4,6 +4,7 @@ Standard library only.
 """
 
 from jaxvision.files.atomic import (
+  decode_text,
   disk_is_full,
   move_written,
   open_regular,
@@ -19,6 +20,7 @@ from jaxvision.files.strict_json import read_json, to_json, write_json
 
 __all__ = [
   "cache_folder",
+  "decode_text",
   "disk_is_full",
   "locks",
   "move_written",

@@ -116,13 +116,25 @@ def read_text(path: StrPath, *, limit: int) -> str:
     OSError: as `read_bytes`.
     ValueError: the file is not UTF-8.
   """
-  content = read_bytes(path, limit=limit)
+  return decode_text(read_bytes(path, limit=limit), where=os.fspath(path))
+
+
+def decode_text(content: bytes, *, where: str) -> str:
+  """Bytes as UTF-8 text; a byte order mark is cut.
+
+  Args:
+    content: of a file, or of a part of one.
+    where: the file or its part, for the message.
+
+  Raises:
+    ValueError: they are not UTF-8.
+  """
   try:
     return content.decode("utf-8-sig")
   except UnicodeDecodeError as error:
     raise ValueError(
-      f"{printable(os.fspath(path))} is not UTF-8 text ({error.reason}); write "
-      "it as UTF-8"
+      f"{printable(where)} is not UTF-8 text ({error.reason}); write it as "
+      "UTF-8"
     ) from error
 
 

@@ -53,6 +53,12 @@ def test_empty_captions_are_counted(paths, capsys):
   assert "empty captions, which score 0: 1, of 0\n" in capsys.readouterr().out
 
 
+def test_the_help_names_predictions(capsys):
+  with pytest.raises(SystemExit):
+    cli.main(["score", "--help"])
+  assert "predict --json" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
   ("words", "expected"),
   [

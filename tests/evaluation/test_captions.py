@@ -168,6 +168,13 @@ def test_images_on_one_side_only_are_listed(tmp_path):
   assert ": 77; both must have the same images" in str(error.value)
 
 
+def test_ids_in_messages_are_printable(tmp_path):
+  hypotheses = _json(tmp_path / "h.json", {"a\x1b[2J": "A cat."})
+  with pytest.raises(ValueError) as error:
+    captions.score(hypotheses, [_annotations(tmp_path)])
+  assert "\x1b" not in str(error.value) and r"a\x1b[2J" in str(error.value)
+
+
 def test_an_image_with_two_hypotheses_is_an_error(tmp_path):
   hypotheses = _results(tmp_path, (40, 41, 40))
   with pytest.raises(ValueError, match="1 of 2 images have not one caption"):

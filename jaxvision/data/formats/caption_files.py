@@ -14,6 +14,8 @@
 - {ID: CAPTION} or {ID: [CAPTION, ...]}, in JSON;
 - any other text: a caption a line, whose ids are the numbers of the lines.
 
+JSON has the ending .json. Text has .txt, .token (Flickr30k) or no ending.
+
 Space at the ends of a caption is removed, and every other space, also the end
 of a line, becomes one space.
 """
@@ -30,6 +32,9 @@ from jaxvision.files import records
 _LARGEST = 1 << 30  # bytes
 _LISTED = 5
 _TOKEN = re.compile(r"(?P<name>[^\t]+)#\d+\t(?P<caption>.*)")
+# The table in which Kaggle has the captions of Flickr8k begins with it.
+_HEADER = re.compile(r"image\s*,\s*caption\s*", re.IGNORECASE)
+_JSON, _PLAIN = ".json", (".txt", ".token", "")
 _TEXT, _ID = (str,), (str, int)
 _COCO = {
   "images": [{"id": _ID, "file_name": _TEXT}],
@@ -79,12 +84,25 @@ def read(path: pathlib.Path) -> list[Captioned]:
   Raises:
     FileNotFoundError: the file does not exist.
     ValueError: the file is empty or has none of the forms above, has an image
-      twice, or has captions of an image that it does not list.
+      twice, or has captions of an image that it does not list; or a prediction
+      is the error of an image that could not be read.
   """
-  found = _from_json(path) if path.suffix == ".json" else _from_text(path)
+  if not is_named(path):
+    raise ValueError(
+      f"{files.printable(path)} ends in {files.printable(path.suffix)!r}; "
+      f"captions are JSON in {_JSON}, or text in "
+      f"{', '.join(filter(None, _PLAIN))} or without an ending"
+    )
+  is_json = path.suffix.lower() == _JSON
+  found = _from_json(path) if is_json else _from_text(path)
   if not found:
     raise ValueError(f"{files.printable(path)} has no caption")
   return found
+
+
+def is_named(path: pathlib.Path) -> bool:
+  """Whether the ending of a path is one of a file of captions."""
+  return path.suffix.lower() in (_JSON, *_PLAIN)
 
 
 def check_captions(found: Iterable[Captioned], *, where: str) -> None:
@@ -121,8 +139,8 @@ def together(captions: Iterable[str]) -> str:
   return "\n".join(filter(None, map(one_line, captions)))
 
 
-def listed(names: Sequence[str]) -> str:
-  """The first of some names, for a message."""
+def listed(names: Sequence[object]) -> str:
+  """The first of some names on one line, escaped, for a message."""
   shown = ", ".join(map(files.printable, names[:_LISTED]))
   return f"{shown}, ..." if len(names) > _LISTED else shown
 
@@ -196,6 +214,17 @@ def _add(known: dict[str, Any], key: str, value: Any, where: str) -> None:
 
 def _first_captions(content: Sequence[Any], where: str) -> list[Any]:
   """Predictions as results; other entries stay as they are."""
+  unread = [
+    each.get("image")
+    for each in content
+    if isinstance(each, dict) and "error" in each and "caption" not in each
+  ]
+  if unread:
+    raise ValueError(
+      f"{where}: {len(unread):,} of {len(content):,} images could not be read "
+      f"and have no caption: {listed(unread)}; repair them and predict "
+      "again, or remove them here and from the references"
+    )
   found = []
   for each in content:
     if isinstance(each, dict) and each.get("top") and "caption" not in each:
@@ -241,6 +270,12 @@ def _from_text(path: pathlib.Path) -> list[Captioned]:
   lines = _lines(path)
   if not lines:
     raise ValueError(f"{files.printable(path)} is empty; expected captions")
+  if _HEADER.fullmatch(lines[0]):
+    raise ValueError(
+      f"{files.printable(path)} is a table with the columns "
+      f"{files.printable(lines[0])}; write it as {{image: [caption, ...]}} in "
+      "JSON, or as lines NAME.jpg#0<TAB>CAPTION"
+    )
   if _TOKEN.fullmatch(lines[0]):
     return _flickr(path, lines)
   return [
@@ -261,16 +296,35 @@ def _flickr(path: pathlib.Path, lines: Sequence[str]) -> list[Captioned]:
         f"{files.printable(path)}, line {number} is "
         f"{files.printable(line[:40])!r}; expected NAME.jpg#0<TAB>CAPTION"
       )
-  splits = {
-    name.strip(): split
-    for split, pattern in _LISTS.items()
-    for each in sorted(path.parent.glob(pattern))
-    for name in _lines(each)
-  }
+  splits = _listed_splits(path)
+  absent = [name for name in splits if name not in found]
+  if absent:
+    raise ValueError(
+      f"{files.printable(path)} has no captions of {len(absent):,} of "
+      f"{len(splits):,} images in the lists beside it: {listed(absent)}; "
+      "add their captions, or remove them from the lists"
+    )
   return [
     Captioned(name, name, splits.get(name, ""), tuple(captions))
     for name, captions in found.items()
   ]
+
+
+def _listed_splits(path: pathlib.Path) -> dict[str, str]:
+  """{image: its split} of the lists beside Flickr8k.token.txt."""
+  found: dict[str, str] = {}
+  twice: dict[str, None] = {}
+  for split, pattern in _LISTS.items():
+    for each in sorted(path.parent.glob(pattern)):
+      for name in filter(None, map(str.strip, _lines(each))):
+        if found.setdefault(name, split) != split:
+          twice[name] = None
+  if twice:
+    raise ValueError(
+      f"{len(twice):,} images are in lists of two splits beside "
+      f"{files.printable(path)}: {listed(list(twice))}; keep each in one"
+    )
+  return found
 
 
 def _lines(path: pathlib.Path) -> list[str]:

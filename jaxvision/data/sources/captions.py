@@ -6,21 +6,25 @@ set, with one of these files in it or in its folder `annotations`,
 
 - `captions_train2017.json`, `captions_val2017.json`: COCO's annotations. The
   split of a file is in its name.
-- `dataset_coco.json`, `dataset_flickr8k.json`: Karpathy's splits, with
-  "restval" for COCO; data.train="train+restval" joins it.
+- `dataset_coco.json`, `dataset_flickr8k.json`, `dataset_flickr30k.json`:
+  Karpathy's splits, with "restval" for COCO; data.train="train+restval" joins
+  it.
 - `Flickr8k.token.txt`: with the lists of images beside it, which are the
   splits. Images that are in no list are not used.
 
 Images are found by their names: in the folder of the file of captions or the
-one above it, or in a folder directly below one of these. Images have no labels.
-Their field "caption" has one caption a line.
+one above it, in a folder `images` of one of these, or in a folder directly
+below one of the four. All images of a split are in one folder. Images have no
+labels. Their field "caption" has one caption a line.
 """
 
 import functools
 import logging
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 
 from jaxvision import files
 from jaxvision.data import dataset
@@ -29,16 +33,24 @@ from jaxvision.data.formats import caption_files
 from jaxvision.data.sources import pairs, source, splits
 
 # The files of one data set; a folder must have files of one pattern only.
-_PATTERNS = ("dataset_*.json", "captions_*.json", "*[!a].token.txt")
+# Hugging Face and TFDS also write files with names like dataset_info.json.
+_KARPATHY = tuple(
+  f"dataset_{name}.json" for name in ("coco", "flickr8k", "flickr30k")
+)
+_COCO = "captions_*.json"
+_PATTERNS = (*_KARPATHY, _COCO, "*[!a].token.txt")
 _LABELS = ("none", "classes")  # the second is the default of a config
 # Not all folders: a folder of images may have thousands.
 _FOLDERS = ("", "annotations/", "caption_datasets/", "*_text/")
-_ENDINGS = (".json", ".txt")
+_IMAGES = "images"
+_SAMPLED = 16  # images that tell in which folder all of them are
 
 
 def is_one(path: pathlib.Path) -> bool:
   """Whether a path is a file of captions or a folder with such a file."""
-  return path.suffix in _ENDINGS or (path.is_dir() and bool(_inside(path)))
+  if path.is_dir():
+    return bool(_inside(path))
+  return bool(path.suffix) and caption_files.is_named(path)
 
 
 def load(of: source.Source) -> dict[str, dataset.Dataset]:
@@ -58,20 +70,28 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
       'set it to "none"'
     )
   path = pathlib.Path(of.name).expanduser()
-  found: dict[str, tuple[pathlib.Path, list[caption_files.Captioned]]] = {}
-  for file in _files(path):
-    for split, images in _by_split(file).items():
+  found: dict[str, pathlib.Path] = {}
+  for file in _files(path.absolute()):
+    for split in _by_split(file, _modified(file)):
       if split in found:
         raise ValueError(
-          f"{found[split][0]} and {file} are the same split {split!r}; keep "
+          f"{found[split]} and {file} are the same split {split!r}; keep "
           "one of them, or give its path as data.name"
         )
-      found[split] = file, images
+      found[split] = file
   order = (*splits.SPLITS, *found)
-  return {
-    split: _split(path, split, *found[split])
-    for split in sorted(found, key=order.index)
-  }
+  try:
+    return {
+      split: _split(path, split, found[split])
+      for split in sorted(found, key=order.index)
+    }
+  except FileNotFoundError as error:
+    if len(set(found.values())) < 2:
+      raise
+    raise FileNotFoundError(
+      f"{error}. To use one file of captions without the others, give its path "
+      "as data.name"
+    ) from error
 
 
 def _files(path: pathlib.Path) -> list[pathlib.Path]:
@@ -85,7 +105,7 @@ def _files(path: pathlib.Path) -> list[pathlib.Path]:
       f"{', '.join(filter(None, _FOLDERS))}"
     )
   patterns = {_pattern(each) for each in there}
-  if len(patterns) > 1 or (len(there) > 1 and patterns != {_PATTERNS[1]}):
+  if len(patterns) > 1 or (len(there) > 1 and patterns != {_COCO}):
     listed = caption_files.listed([each.name for each in there])
     raise ValueError(
       f"{path} has several files of captions: {listed}; give the path of one "
@@ -108,11 +128,19 @@ def _pattern(path: pathlib.Path) -> str:
   return next(each for each in _PATTERNS if path.match(each))
 
 
+def _modified(path: pathlib.Path) -> int:
+  return path.stat().st_mtime_ns
+
+
+# The splits of a run are opened one by one: read a file once for all, and look
+# for its images once.
+@functools.lru_cache(maxsize=2)
 def _by_split(
-  path: pathlib.Path,
-) -> dict[str, list[caption_files.Captioned]]:
-  """The images of each split of a file."""
-  images = _read(path, path.stat().st_mtime_ns)
+  path: pathlib.Path, modified: int
+) -> Mapping[str, Sequence[caption_files.Captioned]]:
+  """The images of each split of a file; `modified` distinguishes versions."""
+  del modified
+  images = caption_files.read(path)
   if not all(each.file for each in images):
     raise ValueError(
       f"{files.printable(path)} has captions without names of images; expected "
@@ -135,26 +163,14 @@ def _by_split(
   return listed
 
 
-# The splits of a run are opened one by one: read a file once for all.
-@functools.lru_cache(maxsize=2)
-def _read(
-  path: pathlib.Path, modified: int
-) -> Sequence[caption_files.Captioned]:
-  del modified  # only distinguishes versions of a file
-  return caption_files.read(path)
-
-
 def _split(
-  name: pathlib.Path,
-  split: str,
-  file: pathlib.Path,
-  images: Sequence[caption_files.Captioned],
+  name: pathlib.Path, split: str, file: pathlib.Path
 ) -> dataset.Dataset:
-  where = f"{file}, split {split!r}"
-  caption_files.check_captions(images, where=where)
-  paths = _paths(file, split, images)
+  modified = _modified(file)
+  images = _by_split(file, modified)[split]
+  caption_files.check_captions(images, where=f"{file}, split {split!r}")
   return pairs.from_files(
-    paths,
+    _paths(file, modified, split),
     None,
     name=str(name),
     split=split,
@@ -163,20 +179,11 @@ def _split(
   )
 
 
-def _paths(
-  file: pathlib.Path, split: str, images: Sequence[caption_files.Captioned]
-) -> list[str]:
-  """The paths of the images; all are in one folder."""
-  folders = list(_folders(file))
-  folder = next(
-    (each for each in folders if (each / images[0].file).is_file()), None
-  )
-  if folder is None:
-    raise FileNotFoundError(
-      f"no image {files.printable(images[0].file)}, the first of "
-      f"{len(images):,} with captions in {file}, split {split!r}; looked in "
-      f"{caption_files.listed(list(map(str, folders)))}"
-    )
+@functools.lru_cache(maxsize=8)
+def _paths(file: pathlib.Path, modified: int, split: str) -> Sequence[str]:
+  """The paths of the images of a split; all are in one folder."""
+  images = _by_split(file, modified)[split]
+  folder = _folder(file, split, images)
   paths = [os.path.join(folder, each.file) for each in images]
   absent = [path for path in paths if not os.path.isfile(path)]
   if absent:
@@ -188,10 +195,39 @@ def _paths(
   return paths
 
 
+def _folder(
+  file: pathlib.Path, split: str, images: Sequence[caption_files.Captioned]
+) -> pathlib.Path:
+  """The folder that has most of a few images.
+
+  A folder with the name of the split precedes others if it has one of them:
+  the images of several splits may have the same names.
+  """
+  last, count = len(images) - 1, min(len(images), _SAMPLED)
+  few = [images[i].file for i in np.linspace(0, last, count).astype(int)]
+
+  def fits(folder: pathlib.Path) -> tuple[bool, bool, int]:
+    there = sum((folder / each).is_file() for each in few)
+    return there > 0, splits.of_folder(folder.name) == split, there
+
+  folders = list(dict.fromkeys(_folders(file)))
+  best = max(folders, key=fits)
+  if not fits(best)[0]:
+    raise FileNotFoundError(
+      f"no image {files.printable(few[0])}, the first of {len(images):,} with "
+      f"captions in {file}, split {split!r}; looked in "
+      f"{caption_files.listed(folders)}"
+    )
+  return best
+
+
 def _folders(file: pathlib.Path) -> Iterator[pathlib.Path]:
   """The folders that may have the images of a file of captions."""
   above = file.absolute().parent
-  for folder in (above, above.parent):
+  outer = (above, above.parent)
+  for folder in (*outer, *(each / _IMAGES for each in outer)):
+    if not folder.is_dir():
+      continue
     yield folder
     with os.scandir(folder) as entries:
       below = [

@@ -8,7 +8,6 @@ table precedes the files. A field is there if every image has it.
 """
 
 import csv
-import errno
 import functools
 import io
 import logging
@@ -145,13 +144,11 @@ def _read_beside(paths: Paths, indices: Sequence[int]) -> list[str]:
 
 
 def _read_file(path: str) -> str:
-  content = files.read_bytes(path, limit=_LONGEST)
   try:
-    return caption_files.together(content.decode("utf-8-sig").split("\n"))
-  except UnicodeDecodeError as error:
-    raise OSError(
-      errno.EINVAL, f"not UTF-8 text ({error.reason}); write it as UTF-8", path
-    ) from error
+    text = files.read_text(path, limit=_LONGEST)
+  except ValueError as error:  # of this image; the others can be read
+    raise OSError(str(error)) from error
+  return caption_files.together(text.split("\n"))
 
 
 def _read_captions(

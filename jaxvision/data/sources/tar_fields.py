@@ -100,12 +100,10 @@ def _read(
 
 def _text(content: bytes, path: str) -> str:
   try:
-    return caption_files.together(content.decode("utf-8-sig").split("\n"))
-  except UnicodeDecodeError as error:
-    raise OSError(
-      f"{path} has a caption that is no UTF-8 text ({error.reason}); write it "
-      "as UTF-8"
-    ) from error
+    text = files.decode_text(content, where=f"a caption in {path}")
+  except ValueError as error:  # of this example; the others can be read
+    raise OSError(str(error)) from error
+  return caption_files.together(text.split("\n"))
 
 
 def _list_all(

@@ -1,16 +1,22 @@
 """A folder of images without labels, in any folders below it.
 
-If all folders in PATH have names of splits and no image is beside them, they
-are the splits. Otherwise all images are the split "train", which can be sliced.
-Masks and captions of images are fields, see `image_fields`.
+If folders in PATH have names of splits, they are the splits, and all images
+must be in them. Otherwise all images are the split "train", which can be
+sliced. Folders without images, such as `annotations`, do not matter. Masks and
+captions of images are fields, see `image_fields`.
 """
 
 import os
 import pathlib
+from collections.abc import Mapping
 
 from jaxvision.data import dataset
 from jaxvision.data.decoding import image_files
+from jaxvision.data.formats import caption_files
 from jaxvision.data.sources import image_fields, pairs, source, splits
+
+_ORDER = splits.SPLITS
+_BESIDE = "./"  # images in no folder
 
 
 def load(of: source.Source) -> dict[str, dataset.Dataset]:
@@ -20,8 +26,9 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
     of: reads name, the path.
 
   Raises:
-    FileNotFoundError: the folder does not exist, or a split has no image.
-    ValueError: two folders are the same split.
+    FileNotFoundError: the folder does not exist, or has no image.
+    ValueError: two folders are the same split, or images are outside the
+      folders of the splits.
   """
   path = pathlib.Path(of.name).expanduser()
   if not path.is_dir():
@@ -31,36 +38,50 @@ def load(of: source.Source) -> dict[str, dataset.Dataset]:
     )
   return {
     split: pairs.from_files(
-      _images(folder),
+      images,
       None,
       name=str(path),
       split=split,
       label_kind="none",
       tables=(folder, path),
     )
-    for split, folder in _folders(path).items()
+    for split, (folder, images) in _splits(path).items()
   }
 
 
-def _folders(path: pathlib.Path) -> dict[str, pathlib.Path]:
-  """{split: its folder}."""
-  there = [
-    each for each in path.iterdir() if not image_files.is_hidden(each.name)
-  ]
-  below = sorted(each for each in there if each.is_dir())
-  called = [splits.of_folder(each.name) for each in below]
-  beside = any(each.suffix.lower() in image_files.EXTENSIONS for each in there)
-  if beside or not all(called) or not below:
-    return {"train": path}
-  if len(set(called)) < len(called):
+def _splits(path: pathlib.Path) -> dict[str, tuple[pathlib.Path, list[str]]]:
+  """{split: its folder, and its images}."""
+  images = _images(path)
+  below: dict[str, list[str]] = {}
+  for image in images:
+    first, *rest = pathlib.PurePath(image).parts[len(path.parts) :]
+    below.setdefault(first if rest else _BESIDE, []).append(image)
+  called = {name: splits.of_folder(name) for name in sorted(below)}
+  if not any(called.values()):
+    return {"train": (path, images)}
+  _check(path, called)
+  return {
+    called[name]: (path / name, below[name])
+    for name in sorted(below, key=lambda name: _ORDER.index(called[name]))
+  }
+
+
+def _check(path: pathlib.Path, called: Mapping[str, str]) -> None:
+  """Checks that the folders with images are splits, and different ones."""
+  named = [name for name, split in called.items() if split]
+  others = [name for name, split in called.items() if not split]
+  listed = caption_files.listed(named)
+  if others:
     raise ValueError(
-      f"{path} has two folders of one split among "
-      f"{', '.join(each.name for each in below)}; keep at most train, val and "
-      "test"
+      f"{path} has images in folders of splits ({listed}) and outside them, in "
+      f"{caption_files.listed(others)}; move or rename one kind, or give the "
+      "path of one folder as data.name"
     )
-  order = splits.SPLITS
-  pairs_of = zip(called, below, strict=True)
-  return dict(sorted(pairs_of, key=lambda each: order.index(each[0])))
+  if len(set(called.values())) < len(called):
+    raise ValueError(
+      f"{path} has two folders of one split among {listed}; keep at most "
+      "train, val and test"
+    )
 
 
 def _images(folder: pathlib.Path) -> list[str]:

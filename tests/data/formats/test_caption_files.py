@@ -57,6 +57,29 @@ def test_text_of_flickr8k(tmp_path):
   ]
 
 
+def _add_to_list(folder, split, *names):
+  captioned_files.flickr8k(folder)
+  path = folder / "Flickr8k_text" / f"Flickr_8k.{split}Images.txt"
+  path.write_text(path.read_text() + "".join(f"{name}\n" for name in names))
+  return path.with_name("Flickr8k.token.txt")
+
+
+def test_listed_images_without_captions_are_counted(tmp_path):
+  path = _add_to_list(tmp_path, "train", "x.jpg", "", "y.jpg")
+  with pytest.raises(
+    ValueError, match=r"captions of 2 of 6 images in the lists .*: x\.jpg, y"
+  ):
+    caption_files.read(path)
+
+
+def test_an_image_in_two_lists_is_an_error(tmp_path):
+  path = _add_to_list(tmp_path, "test", "0_ab.jpg", "2_ab.jpg", "3_ab.jpg")
+  with pytest.raises(
+    ValueError, match=r"2 images are in lists of two .*: 0_ab\.jpg, 2_ab\.jpg;"
+  ):
+    caption_files.read(path)
+
+
 def test_results_of_coco(tmp_path):
   content = [
     {"image_id": 7, "caption": " A  cat.\n"},
@@ -77,7 +100,9 @@ def test_predictions(tmp_path):
   content = [{"image": "photos/a.jpg", "top": answers}]
   assert _read(_json(tmp_path, content)) == {"a.jpg": ("A cat.",)}
   content.append({"image": "b.jpg", "error": "not an image"})
-  with pytest.raises(ValueError, match=r"'\[1\].caption' is missing"):
+  with pytest.raises(
+    ValueError, match=r"1 of 2 images could not be read .*: b\.jpg; repair"
+  ):
     _read(_json(tmp_path, content))
   classes = [{"image": "a.jpg", "top": [{"class": "cat"}]}]
   with pytest.raises(ValueError, match="caption' is missing"):
@@ -94,6 +119,26 @@ def test_lines(tmp_path):
   path = tmp_path / "lines.txt"
   path.write_bytes("\ufeffA caf\xe9.\r\n\r\nB\tc.\r\n".encode())
   assert _read(path) == {"1": ("A caf\xe9.",), "2": ("",), "3": ("B c.",)}
+
+
+@pytest.mark.parametrize("name", ["lines", "lines.TXT", "lines.token"])
+def test_endings_of_text(name, tmp_path):
+  path = tmp_path / name
+  path.write_text("A cat.\n")
+  assert _read(path) == {"1": ("A cat.",)}
+
+
+def test_the_ending_of_json_may_be_capital(tmp_path):
+  path = _json(tmp_path, {"a": "A cat."}).rename(tmp_path / "a.JSON")
+  assert _read(path) == {"a": ("A cat.",)}
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".npz"])
+def test_other_endings_are_refused(ending, tmp_path):
+  path = tmp_path / f"captions{ending}"
+  path.write_text("A cat.\n")
+  with pytest.raises(ValueError, match=r"captions are JSON in \.json, or text"):
+    caption_files.read(path)
 
 
 def test_the_text_of_a_field_has_one_caption_a_line():
@@ -151,6 +196,7 @@ def test_an_image_twice_is_an_error(tmp_path):
   [
     (b"", "is empty"),
     (b"\xff", "is not UTF-8 text"),
+    (b"image,caption\na.jpg,A cat.\n", "a table with the columns image,capt"),
     (b"a.jpg#0\tA cat.\nA dog.\n", "line 2 is 'A dog.'; expected NAME.jpg#0"),
   ],
 )
@@ -177,3 +223,9 @@ def test_missing_and_empty_captions_are_counted():
     ValueError, match="1 of 2 images have an empty caption: 1"
   ):
     caption_files.check_captions(images(("A.",), ("B.", "")), where="w")
+
+
+def test_a_list_has_five_names_and_no_control_character():
+  assert caption_files.listed(["a", "b\x1b", 3]) == r"a, b\x1b, 3"
+  assert caption_files.listed(range(6)) == "0, 1, 2, 3, 4, ..."
+  assert caption_files.listed(range(5)) == "0, 1, 2, 3, 4"

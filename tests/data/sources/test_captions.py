@@ -1,8 +1,10 @@
 """Data sets of captions are read in the layouts in which they are published."""
 
 import json
+import os
 import pathlib
 import pickle
+import shutil
 
 import captioned_files
 import pytest
@@ -93,6 +95,72 @@ def test_the_kind_follows_from_the_path(name, tmp_path):
   assert data.kind_of(str(write(tmp_path))) == ("captions", str(tmp_path))
 
 
+@pytest.mark.parametrize(
+  "name", ["dataset_infos.json", "dataset_info.json", "dataset_dict.json"]
+)
+def test_a_folder_of_classes_with_other_json_is_no_file_of_captions(
+  name, tmp_path
+):
+  for each in ("cat", "dog"):
+    captioned_files.write_image(tmp_path / each / "1.png", 1)
+  (tmp_path / name).write_text("{}")
+  assert data.kind_of(str(tmp_path)) == ("folder", str(tmp_path))
+
+
+@pytest.mark.parametrize("folder", ["images", "annotations/images"])
+def test_images_may_be_in_a_folder_images(folder, tmp_path):
+  captioned_files.coco(tmp_path)
+  for name in ("train2017", "val2017"):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / name).rename(tmp_path / folder / name)
+  opened = data.open_dataset(_captions(tmp_path), "validation")
+  assert opened.ids([0])[0].startswith(f"{tmp_path}/{folder}/val2017/")
+
+
+def test_equal_names_are_those_of_the_split(tmp_path):
+  of = _captions(captioned_files.coco(tmp_path))
+  for split, name in {"train": "train2017", "validation": "val2017"}.items():
+    ids = data.open_dataset(of, split).ids(range(5))
+    assert {pathlib.Path(each).parent.name for each in ids} == {name}
+
+
+def test_most_images_tell_the_folder(tmp_path):
+  """Without a folder that has the name of the split."""
+  of = _captions(captioned_files.flickr8k(tmp_path))
+  captioned_files.write_image(tmp_path / "A" / "0_ab.jpg", 9)
+  ids = data.open_dataset(of, "train").ids(range(2))
+  assert {pathlib.Path(each).parent.name for each in ids} == {
+    "Flicker8k_Dataset"
+  }
+
+
+def test_images_are_looked_for_once(tmp_path, monkeypatch):
+  of = _captions(captioned_files.karpathy(tmp_path))
+  looked = []
+  isfile = os.path.isfile
+  monkeypatch.setattr(
+    os.path, "isfile", lambda path: looked.append(path) or isfile(path)
+  )
+  for split in ("train", "validation", "test"):
+    data.open_dataset(of, split)
+  images = [each for each in looked if str(each).endswith(".jpg")]
+  assert len(images) == len(set(images)) == 5
+
+
+def test_one_file_of_a_data_set_needs_its_own_images_only(tmp_path):
+  folder = captioned_files.coco(tmp_path)
+  shutil.rmtree(folder / "train2017")
+  for path in (folder / "val2017").iterdir():
+    path.rename(path.with_name(f"val_{path.name}"))
+  path = folder / "annotations" / "captions_val2017.json"
+  path.write_text(path.read_text().replace('"0000', '"val_0000'))
+  with pytest.raises(FileNotFoundError) as error:
+    data.open_dataset(_captions(folder), "validation")
+  assert "captions_train2017.json" in str(error.value)
+  assert "give its path as data.name" in str(error.value)
+  assert data.split_sizes(_captions(path)) == {"validation": 5}
+
+
 def test_images_in_no_list_are_counted(tmp_path, caplog):
   of = _captions(captioned_files.flickr8k(tmp_path))
   data.split_sizes(of)
@@ -131,12 +199,12 @@ def test_captions_that_are_missing_or_empty_are_errors(
 
 def test_images_that_do_not_exist_are_counted(tmp_path):
   of = _captions(captioned_files.coco(tmp_path))
-  for i in (1, 4):
+  for i in (0, 4):
     (tmp_path / "train2017" / f"{i:012}.jpg").unlink()
   with pytest.raises(FileNotFoundError) as error:
     data.split_sizes(of)
   assert "2 of 5 images with captions" in str(error.value)
-  assert f"{tmp_path}/train2017/000000000001.jpg" in str(error.value)
+  assert f"{tmp_path}/train2017/000000000000.jpg" in str(error.value)
 
 
 def test_missing_images_name_the_searched_folders(tmp_path):
@@ -144,15 +212,17 @@ def test_missing_images_name_the_searched_folders(tmp_path):
   (tmp_path / "Flicker8k_Dataset").rename(tmp_path.with_name("elsewhere"))
   with pytest.raises(
     FileNotFoundError, match=r"no image 0_ab\.jpg, the first of"
-  ):
+  ) as error:
     data.split_sizes(of)
+  _, looked = str(error.value).split("looked in ")
+  assert looked == f"{tmp_path}/Flickr8k_text, {tmp_path}"
 
 
 @pytest.mark.parametrize(
   ("name", "labels", "expected"),
   [
     ("no.json", "none", "no file of captions"),
-    ("", "none", r"dataset_\*.json, captions_\*.json"),
+    ("", "none", r"dataset_flickr30k\.json, captions_\*\.json"),
     ("", "sets", "images with captions have no labels"),
   ],
 )

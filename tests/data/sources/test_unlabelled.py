@@ -202,8 +202,41 @@ def test_splits_of_a_folder(tmp_path):
   )
 
 
+@pytest.mark.parametrize("extra", ["annotations", "labels/deep", ".cache"])
+def test_folders_without_images_are_no_matter(extra, tmp_path):
+  for split in ("train2017", "val2017"):
+    captioned_files.beside(tmp_path / split)
+  (tmp_path / extra).mkdir(parents=True)
+  (tmp_path / extra / "a.json").touch()
+  of = config("folder", tmp_path, labels="none")
+  assert data.split_sizes(of) == {"train": 5, "validation": 5}
+
+
+def test_the_folder_may_be_the_current_one(tmp_path, monkeypatch):
+  for split in ("train", "val"):
+    captioned_files.beside(tmp_path / split)
+  monkeypatch.chdir(tmp_path)
+  of = config("folder", ".", labels="none")
+  assert data.split_sizes(of) == {"train": 5, "validation": 5}
+
+
+@pytest.mark.parametrize(
+  ("extra", "named"),
+  [("unlabeled/deep/1.png", "in unlabeled;"), ("1.png", r"in \./;")],
+)
+def test_images_outside_the_splits_are_an_error(extra, named, tmp_path):
+  for split in ("train", "val"):
+    captioned_files.write_image(tmp_path / split / "1.png", 1)
+  captioned_files.write_image(tmp_path / extra, 2)
+  of = config("folder", tmp_path, labels="none")
+  with pytest.raises(
+    ValueError, match=rf"splits \(train, val\) and outside them, {named}"
+  ):
+    data.open_dataset(of, "train")
+
+
 def test_a_folder_of_classes_is_one_split_of_all_images(tmp_path):
-  for name in ("ant", "bee", "train"):
+  for name in ("ant", "bee", "cat"):
     captioned_files.write_image(tmp_path / name / "1.png", 1)
   captioned_files.write_image(tmp_path / "ant" / "1.mask.png", 1)
   of = config("folder", tmp_path, labels="none")
