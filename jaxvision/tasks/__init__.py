@@ -18,7 +18,7 @@ from jaxvision.tasks import (
   teachers,
 )
 from jaxvision.tasks.contract import Components, Task
-from jaxvision.tasks.teachers import Teacher
+from jaxvision.tasks.teachers import UNTAUGHT, Taught, Teacher
 
 TASKS: Mapping[str, Callable[..., Task]] = {
   "adversarial": adversarial.make,
@@ -31,8 +31,10 @@ TASKS: Mapping[str, Callable[..., Task]] = {
 
 __all__ = [
   "TASKS",
+  "UNTAUGHT",
   "Components",
   "Task",
+  "Taught",
   "Teacher",
   "adversarial",
   "captioning",

@@ -80,19 +80,19 @@ def make(
 
 def _constants(components: Components) -> tuple[Tree, ...]:
   """The variables of the teachers that run in the step."""
-  if not components.teachers or components.stored_teachers:
+  if not components.taught.teachers or components.taught.stored:
     return ()
-  return (tuple(each.variables for each in components.teachers),)
+  return (tuple(each.variables for each in components.taught.teachers),)
 
 
 def _make_teacher_logits(components: Components):
   """(batch, images of the student, *constants) -> logits (t, b, k)."""
 
   def logits(batch: Batch, images: jax.Array, *constants: Tree) -> jax.Array:
-    if components.stored_teachers:
+    if components.taught.stored:
       return jnp.swapaxes(batch["teacher_logits"], 0, 1)
     return teachers.logits(
-      components.teachers,
+      components.taught.teachers,
       *constants,
       images=images,
       normalization=components.normalization,
@@ -111,7 +111,7 @@ def _batch(components: Components) -> dict[str, Any]:
     "label": ((), np.int32),
     "mask": ((), np.float32),
   }
-  if count := components.stored_teachers:
+  if count := components.taught.stored:
     shape = (count, components.model.num_classes)
     fields["teacher_logits"] = (shape, np.float32)
   return fields
@@ -128,7 +128,7 @@ def _check(
   weights: Sequence[float],
 ) -> None:
   """Raises ValueError for a loss or a teacher that does not fit."""
-  own, count = components.model.num_classes, components.teacher_count
+  own, count = components.model.num_classes, components.taught.count
   logits = jax.ShapeDtypeStruct((1, own), np.float32)
   label_loss = jax.ShapeDtypeStruct((1,), np.float32)
   given = (label_loss,) if _is_labelled(components) else ()
@@ -141,7 +141,7 @@ def _check(
       f"task.options.weights has {len(weights)} numbers for {count} teachers; "
       "give one for each, or () for equal weights"
     )
-  for each in components.teachers:
+  for each in components.taught.teachers:
     if (theirs := each.model.num_classes) != own:
       raise ValueError(
         f"the teacher {each.name} has {theirs} classes, and the student has "
@@ -212,7 +212,7 @@ def _make_loss(components: Components, form: Form, weights: Sequence[float]):
 
 
 def _check_taught(components: Components) -> None:
-  if not components.teacher_count:
+  if not components.taught.count:
     raise ValueError(
       "the task distillation has no teacher; set task.teachers to run folders "
       "or to NAME@FILE of weights"
@@ -244,7 +244,7 @@ def _make_evaluate(components: Components, form: Form, weights):
     outputs = components.model.apply(variables, batch["image"], train=False)
     outputs = outputs.astype(jnp.float32)
     sums = _sums_of_labels(components, outputs, batch)
-    if not components.teacher_count:
+    if not components.taught.count:
       return sums, outputs
     answers = teacher_logits(raw, batch["image"], *constants)
     together = teachers.together(answers)

@@ -54,7 +54,7 @@ def _task(*taught, components=None, **options):
         "loss": losses.softmax,
         "normalization": STUDENT,
         "image_shape": (4, 4, 1),
-        "teachers": taught,
+        "taught": tasks.Taught(taught),
         **(components or {}),
       }
     ),
@@ -235,7 +235,7 @@ def test_images_without_labels_are_learned_and_measured():
 def test_stored_logits_replace_the_teachers():
   task, batch = _task(_teacher()), _batch()
   answers = _logits(_variables(1), batch["image"], TEACHER)
-  stored = _task(components={"stored_teachers": 1})
+  stored = _task(components={"taught": tasks.Taught(stored=1)})
   assert stored.constants == () and "teacher_logits" in stored.batch
   with_logits = {**batch, "teacher_logits": np.asarray(answers)[:, None]}
   one, _ = _loss(task, _variables(0), batch)

@@ -2,32 +2,13 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
 
 from jax.sharding import Mesh
 
 from jaxvision import data, user_code
 from jaxvision.config import ConfigDict
-from jaxvision.tasks import Teacher
+from jaxvision.tasks import UNTAUGHT, Taught, Teacher
 from jaxvision.training.setup import stored_logits, teachers
-
-
-@dataclasses.dataclass(frozen=True)
-class Taught:
-  """The teachers of a run.
-
-  Attributes:
-    teachers: that run in the step.
-    stored: number of teachers whose logits are stored instead.
-    digests: of all teachers, by name.
-  """
-
-  teachers: tuple[Teacher, ...] = ()
-  stored: int = 0
-  digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-UNTAUGHT = Taught()
 
 
 def open_teachers(

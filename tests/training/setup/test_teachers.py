@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from jaxvision import inference, training, trees, weights
+from jaxvision import inference, tasks, training, trees, weights
 from jaxvision.inference import export, pretrained
 from jaxvision.training import setup
 from jaxvision.training.loop import compilation, train_loop
-from jaxvision.training.setup import teachers, teaching
+from jaxvision.training.setup import teachers
 
 QUIET = {"log.tensorboard": False, "evaluate.every": "6 steps"}
 
@@ -135,7 +135,7 @@ def test_a_step_on_eight_devices_is_that_on_one(folder, accumulate):
   one = _prepare(
     folder,
     devices=device,
-    taught=teaching.Taught(tuple(moved)),
+    taught=tasks.Taught(tuple(moved)),
     **settings,
   )
   results = []
