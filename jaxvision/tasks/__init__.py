@@ -29,8 +29,15 @@ TASKS: Mapping[str, Callable[..., Task]] = {
   "regression": regression.make,
 }
 
+# The tasks whose networks have one logit for each class and can be teachers,
+# and the tasks that learn from teachers.
+CLASSIFYING = ("classification", "distillation")
+TAUGHT = ("distillation",)
+
 __all__ = [
+  "CLASSIFYING",
   "TASKS",
+  "TAUGHT",
   "UNTAUGHT",
   "Components",
   "Task",
