@@ -71,7 +71,8 @@ def _load(text: str, config: ConfigDict, mesh: Mesh, here: bool) -> Teacher:
   except (ValueError, OSError) as error:
     # The types of libraries may take other arguments than a text.
     kind = next(each for each in _ERRORS if isinstance(error, each))
-    raise kind(f"the teacher {shown}: {error}") from error
+    message = redaction.redacted(str(error), text)
+    raise kind(f"the teacher {shown}: {message}") from error
   _LOGGER.info("teacher: %s, at %dx%d pixels", shown, *found.image_size)
   return found
 
@@ -154,7 +155,7 @@ def _class_names(address: str) -> tuple[str, ...]:
   if run.task not in tasks.CLASSIFYING and not user_code.is_own(run.task):
     raise ValueError(
       f"it is a run of the task {run.task!r}, which does not learn one class "
-      f"for each image; a teacher has one of the tasks {tasks.CLASSIFYING}"
+      f"for each image; a teacher's task is {' or '.join(tasks.CLASSIFYING)}"
     )
   return run.class_names
 

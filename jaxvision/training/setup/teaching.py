@@ -33,8 +33,8 @@ def open_teachers(
     shared: the teachers of a run with the same keys, which are reused.
 
   Raises:
-    FileNotFoundError, ConnectionError, ValueError: as `teachers.load`, and for
-      keys that do not fit each other.
+    FileNotFoundError, ConnectionError, OSError, ValueError: as `teachers.load`,
+      and for keys that do not fit each other.
   """
   _check(config)
   if not config.task.teachers:
@@ -80,7 +80,7 @@ def _check(config: ConfigDict) -> None:
     named = tuple(map(redaction.without_secrets, task.teachers))
     raise ValueError(
       f"task.teachers is {named!r}, and task.name is {task.name!r}, which has "
-      f"no teachers; set task.name to one of {tasks.TAUGHT}"
+      f"no teachers; set task.name to {' or '.join(tasks.TAUGHT)}"
     )
   if task.teacher_logits and not task.teachers:
     raise ValueError(

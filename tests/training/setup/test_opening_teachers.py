@@ -146,6 +146,15 @@ def test_messages_have_no_passwords(folder, file, monkeypatch):
   with pytest.raises(ValueError, match="has no teachers") as raised:
     _prepare(folder, secret, task__name="classification")
   _assert_redacted(str(raised.value))
+  with monkeypatch.context() as offline:
+
+    def refuse(*_, **__):
+      raise ConnectionError(f"cannot reach {ADDRESS}")
+
+    offline.setattr(fetch, "local_path", refuse)
+    with pytest.raises(ConnectionError, match="cannot reach") as raised:
+      _prepare(folder, secret)
+    _assert_redacted(str(raised.value))
   model = models.create("mixer_s16", num_classes=5, **MIXER)
   broken = {"params": {"head": {"bias": jnp.full(5, np.nan)}}}
   monkeypatch.setattr(weights, "load", lambda *_, **__: (model, broken))
