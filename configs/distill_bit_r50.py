@@ -23,10 +23,11 @@ length, "fast", "medium" (the default) or "long":
 The teacher is the authors' file, about 1 GB. For a copy of it, or for another
 teacher, pass --config.task.teachers="('bit_r152x2@R152x2_T_224.npz',)".
 
-Expected on ImageNet: 82.8 % top-1 after 9600 epochs (the authors' README), from
-a teacher of 83.0 %. Hardware: the authors state 15 hours on a TPU v3-32 for 300
-epochs, and for "fast" on a TPU v2-8 70 minutes (flowers) and 28 minutes (pets).
-Not yet run here.
+Expected on ImageNet: the authors' README states 82.8 % top-1 for their student
+and 83.0 % for the teacher. It is not known whether 1200 epochs reach this
+number. Hardware: the authors state 15 hours on a TPU v3-32 for 300 epochs, and
+for "fast" on a TPU v2-8 70 minutes (flowers) and 28 minutes (pets). Not yet run
+here.
 """
 
 import dataclasses
@@ -36,7 +37,7 @@ from jaxvision.configs import default
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-  """What depends on the data set and the length.
+  """The settings of a data set that depend on the length.
 
   Attributes:
     epochs: of the training.
@@ -74,7 +75,7 @@ class DataSet:
 
 
 _TEN_PERCENT = ("train[:90%]", "train[90%:]")
-# Table 4 of the paper, and its code.
+# The numbers of the authors' code, big_vision, configs/proj/distill.
 DATA_SETS = {
   "imagenet2012": DataSet(
     splits=("train[:98%]", "train[99%:]", "validation"),

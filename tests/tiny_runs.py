@@ -10,7 +10,6 @@ import numpy as np
 from jaxvision import config as configs
 from jaxvision import tasks
 from jaxvision.training import setup
-from jaxvision.training.setup import teaching
 
 _RECIPE = """
 from jaxvision.configs import default
@@ -72,7 +71,7 @@ def make_task(
   model: Any,
   shape: Any,
   *,
-  taught: teaching.Taught = teaching.UNTAUGHT,
+  taught: tasks.Taught = tasks.UNTAUGHT,
 ) -> tasks.Task:
   """The task of a config for images (h, w, c), without a mesh.
 

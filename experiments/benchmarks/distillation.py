@@ -30,7 +30,6 @@ from jaxvision import config as configs
 from jaxvision import data, models, tasks, variables
 from jaxvision.training import setup
 from jaxvision.training.loop import compilation
-from jaxvision.training.setup import teaching
 from jaxvision.xla import settings
 
 Tree = Any
@@ -116,7 +115,7 @@ def _prepare(
   if teacher:
     overrides |= {"task.name": "distillation", "task.teachers": (teacher.name,)}
   config = configs.load(_RECIPE, overrides)
-  shared = teaching.Taught((teacher,)) if teacher else None
+  shared = tasks.Taught((teacher,)) if teacher else None
   return setup.prepare(config, setup.open_splits(config), taught=shared)
 
 

@@ -51,6 +51,53 @@ def create(name: str, **options: Any) -> DistillationLoss:
   return lookup.bind(function, options, "task.options", reserved=given)
 
 
+def check(
+  loss: DistillationLoss, *, name: str, num_classes: int, labelled: bool
+) -> None:
+  """Raises ValueError unless a loss has one value per example.
+
+  Args:
+    loss: from `create`.
+    name: of the loss, for the message.
+    num_classes: of the logits.
+    labelled: whether the images have labels. A loss that needs them raises
+      ValueError.
+  """
+  shape = (2, num_classes)
+  logits = jax.ShapeDtypeStruct(shape, jnp.float32)
+  given = (jax.ShapeDtypeStruct(shape[:1], jnp.float32),) if labelled else ()
+  found = jax.eval_shape(
+    lambda student, teacher, *of_labels: loss(
+      student, teacher, *(of_labels or (None,))
+    ),
+    *(logits, logits, *given),
+  )
+  if getattr(found, "shape", None) != shape[:1]:
+    shown = getattr(found, "shape", type(found).__name__)
+    raise ValueError(
+      f"the loss {lookup.as_written(name)} returned {shown} for logits of the "
+      f"shape {shape}; expected one value per example, {shape[:1]}"
+    )
+
+
+def label_weight(loss: DistillationLoss, *, num_classes: int) -> float:
+  """The factor of the loss of the labels in a loss; 0 if it is not used.
+
+  Args:
+    loss: from `create`.
+    num_classes: of the logits.
+  """
+  student = jnp.zeros((1, num_classes))
+  teacher = jnp.arange(num_classes, dtype=jnp.float32)[None]
+
+  @jax.jit
+  @jax.grad
+  def derivative(label_loss: jax.Array) -> jax.Array:
+    return loss(student, teacher, label_loss[None])[0]
+
+  return float(derivative(jnp.ones(())))
+
+
 def hinton(
   student: jax.Array,
   teacher: jax.Array,

@@ -19,6 +19,7 @@ class Network:
     evaluated_shape: (h, w, c) of the evaluation images.
     mean, std: of the channels, in units of pixels in [0, 1].
     eval_transforms: calls of the host transforms for evaluation.
+    task: name of the task, as for `tasks.create`.
   """
 
   model: str
@@ -29,6 +30,7 @@ class Network:
   mean: tuple[float, ...]
   std: tuple[float, ...]
   eval_transforms: tuple[str, ...]
+  task: str
 
 
 def read(workdir: str | pathlib.Path) -> Network:
@@ -50,6 +52,7 @@ def read(workdir: str | pathlib.Path) -> Network:
     mean=tuple(config.data.mean),
     std=tuple(config.data.std),
     eval_transforms=tuple(config.data.eval_transforms),
+    task=config.task.name,
   )
 
 

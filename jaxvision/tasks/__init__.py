@@ -18,7 +18,7 @@ from jaxvision.tasks import (
   teachers,
 )
 from jaxvision.tasks.contract import Components, Task
-from jaxvision.tasks.teachers import Teacher
+from jaxvision.tasks.teachers import UNTAUGHT, Taught, Teacher
 
 TASKS: Mapping[str, Callable[..., Task]] = {
   "adversarial": adversarial.make,
@@ -29,10 +29,19 @@ TASKS: Mapping[str, Callable[..., Task]] = {
   "regression": regression.make,
 }
 
+# The tasks whose networks have one logit for each class and can be teachers,
+# and the tasks that learn from teachers.
+CLASSIFYING = ("classification", "distillation")
+TAUGHT = ("distillation",)
+
 __all__ = [
+  "CLASSIFYING",
   "TASKS",
+  "TAUGHT",
+  "UNTAUGHT",
   "Components",
   "Task",
+  "Taught",
   "Teacher",
   "adversarial",
   "captioning",

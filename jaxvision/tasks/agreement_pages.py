@@ -1,4 +1,4 @@
-"""What the report shows of a student and its teachers.
+"""Pages of the report about a student and its teachers.
 
 The outputs of an evaluation are (b, 2, k): the logits of the student, and of
 the teachers together. Without teachers they are (b, k).

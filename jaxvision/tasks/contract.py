@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxvision import data, metrics
 from jaxvision.optimizers import freezing
-from jaxvision.tasks.teachers import Teacher
+from jaxvision.tasks.teachers import UNTAUGHT, Taught
 
 Tree = Any
 Batch = Mapping[str, jax.Array]
@@ -42,9 +42,7 @@ class Components:
       `jaxvision.optimizers.freezing`.
     device_transform: (key, batch) -> batch, after normalisation.
     labels: the kind of the labels, as data.labels of a config.
-    teachers: the networks to learn from; () without them.
-    stored_teachers: number of teachers whose logits are in the batches, in the
-      field "teacher_logits" (teachers, k) float32, instead of `teachers`.
+    taught: the teachers to learn from.
     train: the training split, for a task that makes something from it before
       the training, such as a vocabulary. None for a trained run.
     kept: the files that such a task has kept in the folder of the run, by name.
@@ -60,15 +58,9 @@ class Components:
   learning_rate_rules: freezing.Rules = ((".*", 1.0),)
   device_transform: Callable[[jax.Array, Batch], Batch] = lambda _, batch: batch
   labels: str = "classes"
-  teachers: Sequence[Teacher] = ()
-  stored_teachers: int = 0
+  taught: Taught = UNTAUGHT
   train: data.Dataset | None = None
   kept: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
-
-  @property
-  def teacher_count(self) -> int:
-    """The number of teachers, running or stored."""
-    return self.stored_teachers or len(self.teachers)
 
 
 @dataclasses.dataclass(frozen=True)

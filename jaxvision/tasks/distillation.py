@@ -26,8 +26,9 @@ from jaxvision.tasks.contract import Batch, Components, Task
 Tree = Any
 Form = losses.distillation.DistillationLoss
 
-# Into this collection a model with a distillation token sows its logits.
-_TOKEN = "distillation"
+# A student whose loss gives the labels a larger weight memorises the labels,
+# another one the answers of its teachers.
+_HALF = 0.5
 
 
 def make(
@@ -51,23 +52,28 @@ def make(
       data do not have, or a teacher does not fit the student.
   """
   form = losses.distillation.create(loss, **options)
-  _check(components, form, weights)
+  _check(components, loss, form, weights)
   num_classes, labelled = components.model.num_classes, _is_labelled(components)
+  of_labels = (
+    losses.distillation.label_weight(form, num_classes=num_classes)
+    if labelled
+    else 0.0
+  )
   names = supervised.class_metrics(num_classes) if labelled else []
   agreements = ["agreement", *(["agreement_top5"] if num_classes > 5 else [])]
   better = [n for n in names if n != "calibration_error"] + agreements
-  of_labels = ["label_loss", "teacher_top1"] if labelled else []
+  with_labels = ["label_loss", "teacher_top1"] if labelled else []
   return Task(
     batch=_batch(components),
     init=supervised.make_init(components),
     inputs=supervised.make_inputs(components, _targets(components)),
-    loss=_make_loss(components, form, weights),
+    loss=_make_loss(components, form, weights, of_labels=of_labels),
     evaluate=_make_evaluate(components, form, weights),
     finish=classification.finish,
     logged=("loss", *(["top1"] if labelled else []), "agreement"),
-    measured=(*names, *agreements, *of_labels, "loss"),
+    measured=(*names, *agreements, *with_labels, "loss"),
     best={**dict.fromkeys(better, 1), "loss": -1},
-    learnt=("top1", 1.0) if labelled else ("agreement", 1.0),
+    learnt=("top1" if of_labels > _HALF else "agreement", 1.0),
     untrained=lambda: None,
     answer=lambda logits: jax.nn.softmax(logits.astype(jnp.float32)),
     rank=functools.partial(agreement_pages.rank, labelled),
@@ -80,19 +86,19 @@ def make(
 
 def _constants(components: Components) -> tuple[Tree, ...]:
   """The variables of the teachers that run in the step."""
-  if not components.teachers or components.stored_teachers:
+  if not components.taught.teachers or components.taught.stored:
     return ()
-  return (tuple(each.variables for each in components.teachers),)
+  return (tuple(each.variables for each in components.taught.teachers),)
 
 
 def _make_teacher_logits(components: Components):
   """(batch, images of the student, *constants) -> logits (t, b, k)."""
 
   def logits(batch: Batch, images: jax.Array, *constants: Tree) -> jax.Array:
-    if components.stored_teachers:
+    if components.taught.stored:
       return jnp.swapaxes(batch["teacher_logits"], 0, 1)
     return teachers.logits(
-      components.teachers,
+      components.taught.teachers,
       *constants,
       images=images,
       normalization=components.normalization,
@@ -111,7 +117,7 @@ def _batch(components: Components) -> dict[str, Any]:
     "label": ((), np.int32),
     "mask": ((), np.float32),
   }
-  if count := components.stored_teachers:
+  if count := components.taught.stored:
     shape = (count, components.model.num_classes)
     fields["teacher_logits"] = (shape, np.float32)
   return fields
@@ -124,24 +130,21 @@ def _targets(components: Components) -> supervised.Targets:
 
 def _check(
   components: Components,
+  loss: str,
   form: Form,
   weights: Sequence[float],
 ) -> None:
   """Raises ValueError for a loss or a teacher that does not fit."""
-  own, count = components.model.num_classes, components.teacher_count
-  logits = jax.ShapeDtypeStruct((1, own), np.float32)
-  label_loss = jax.ShapeDtypeStruct((1,), np.float32)
-  given = (label_loss,) if _is_labelled(components) else ()
-  jax.eval_shape(
-    lambda s, t, *of_labels: form(s, t, *(of_labels or (None,))),
-    *(logits, logits, *given),
+  own, count = components.model.num_classes, components.taught.count
+  losses.distillation.check(
+    form, name=loss, num_classes=own, labelled=_is_labelled(components)
   )
   if weights and count and len(weights) != count:
     raise ValueError(
       f"task.options.weights has {len(weights)} numbers for {count} teachers; "
       "give one for each, or () for equal weights"
     )
-  for each in components.teachers:
+  for each in components.taught.teachers:
     if (theirs := each.model.num_classes) != own:
       raise ValueError(
         f"the teacher {each.name} has {theirs} classes, and the student has "
@@ -182,7 +185,13 @@ def _make_losses(components: Components, form: Form, weights: Sequence[float]):
   return losses_of
 
 
-def _make_loss(components: Components, form: Form, weights: Sequence[float]):
+def _make_loss(
+  components: Components,
+  form: Form,
+  weights: Sequence[float],
+  *,
+  of_labels: float,
+):
   """The masked mean of the loss, with auxiliary losses, plus the penalty."""
   inputs = supervised.make_inputs(components, _targets(components))
   teacher_logits = _make_teacher_logits(components)
@@ -193,17 +202,16 @@ def _make_loss(components: Components, form: Form, weights: Sequence[float]):
     raw, (given, batch) = batch, inputs(batch, key)
     answers = teacher_logits(raw, batch["image"], *constants)
     outputs, model_state, sown = supervised.apply_in_training(
-      components,
-      *(params, model_state, batch["image"], key),
-      collections=("auxiliary", _TOKEN),
+      components, params, model_state, batch["image"], key
     )
-    token = next(iter(sown[_TOKEN]), None)
+    token = next(iter(sown[supervised.TOKEN]), None)
+    _check_token(token, of_labels)
     main = losses_of(outputs, batch, answers, token)
     sums = _training_sums(components, outputs, answers, given)
     sums["loss"] = supervised.masked_sum(main, batch["mask"])
     minimised = sums["loss"] + components.auxiliary_weight * sum(
       supervised.masked_sum(losses_of(each, batch, answers), batch["mask"])
-      for each in sown["auxiliary"]
+      for each in sown[supervised.AUXILIARY]
     )
     mean_loss = minimised / jnp.maximum(sums["count"], 1)
     return mean_loss + components.penalty(params), (model_state, sums)
@@ -212,10 +220,20 @@ def _make_loss(components: Components, form: Form, weights: Sequence[float]):
 
 
 def _check_taught(components: Components) -> None:
-  if not components.teacher_count:
+  if not components.taught.count:
     raise ValueError(
       "the task distillation has no teacher; set task.teachers to run folders "
       "or to NAME@FILE of weights"
+    )
+
+
+def _check_token(token: jax.Array | None, of_labels: float) -> None:
+  if token is not None and not of_labels:
+    raise ValueError(
+      "the model has a distillation token, and the loss does not use labels, "
+      "so nothing would train the classifier of the class token; set "
+      "task.options.loss to deit_hard, deit_soft or hinton and give labels, or "
+      "set model.options.distillation_token to False"
     )
 
 
@@ -244,7 +262,7 @@ def _make_evaluate(components: Components, form: Form, weights):
     outputs = components.model.apply(variables, batch["image"], train=False)
     outputs = outputs.astype(jnp.float32)
     sums = _sums_of_labels(components, outputs, batch)
-    if not components.teacher_count:
+    if not components.taught.count:
       return sums, outputs
     answers = teacher_logits(raw, batch["image"], *constants)
     together = teachers.together(answers)

@@ -28,6 +28,10 @@ Targets = Callable[[jax.Array], jax.Array]
 # (outputs (b, k), targets (b, k), mask (b,)) -> sums
 Sums = Callable[[jax.Array, jax.Array, jax.Array], Tree]
 
+# The collections into which a model sows further logits in training: those of
+# auxiliary classifiers, and those of a distillation token.
+AUXILIARY, TOKEN = "auxiliary", "distillation"
+
 
 def as_float(label: jax.Array) -> jax.Array:
   """The labels as targets, in float32."""
@@ -93,7 +97,8 @@ def make_loss(
 
   The sums are computed from the model's outputs. Their metrics use the labels
   before the transform on the device. `arguments` are fields of the batch that
-  the model takes by name in training.
+  the model takes by name in training. A model with a distillation token is
+  refused: nothing would train the classifier of the token.
   """
   inputs = make_inputs(components, targets, arguments)
 
@@ -107,15 +112,26 @@ def make_loss(
       key,
       **{name: batch[name] for name in arguments},
     )
+    _check_no_token(sown)
     sums = training_sums(outputs, given["targets"], given["mask"])
     sums["loss"] = _loss_sum(components, outputs, batch)
     minimised = sums["loss"] + components.auxiliary_weight * sum(
-      _loss_sum(components, each, batch) for each in sown["auxiliary"]
+      _loss_sum(components, each, batch) for each in sown[AUXILIARY]
     )
     mean_loss = minimised / jnp.maximum(sums["count"], 1)
     return mean_loss + components.penalty(params), (model_state, sums)
 
   return task_loss
+
+
+def _check_no_token(sown: dict[str, list[jax.Array]]) -> None:
+  if sown[TOKEN]:
+    raise ValueError(
+      "the model has a distillation token, whose classifier learns from a "
+      "teacher, and the task has no teachers; set "
+      "model.options.distillation_token to False, or task.name to "
+      "'distillation' and task.teachers"
+    )
 
 
 def apply_in_training(
@@ -124,8 +140,6 @@ def apply_in_training(
   model_state: Tree,
   images: jax.Array,
   key: jax.Array,
-  *,
-  collections: Sequence[str] = ("auxiliary",),
   **arguments: jax.Array,
 ) -> tuple[jax.Array, Tree, dict[str, list[jax.Array]]]:
   """Applies the model in training, without a gradient of frozen parameters.
@@ -135,12 +149,11 @@ def apply_in_training(
     params, model_state: of the model.
     images: (b, h, w, c), normalised.
     key: of the step.
-    collections: in which the model may sow further logits.
     **arguments: further arguments of the model.
 
   Returns:
     The outputs, the new model_state, and the logits that the model has sown
-    into each collection.
+    into the collections AUXILIARY and TOKEN.
   """
   _, dropout_key = jax.random.split(key)
   is_frozen = freezing.frozen(params, components.learning_rate_rules)
@@ -150,12 +163,14 @@ def apply_in_training(
       {"params": params, **model_state},
       images,
       train=True,
-      mutable=[*model_state, *collections],
+      mutable=[*model_state, AUXILIARY, TOKEN],
       rngs={"dropout": dropout_key},
       **arguments,
     )
   state = dict(state)
-  sown = {name: jax.tree.leaves(state.pop(name, {})) for name in collections}
+  sown = {
+    name: jax.tree.leaves(state.pop(name, {})) for name in (AUXILIARY, TOKEN)
+  }
   return outputs, state, sown
 
 

@@ -4,7 +4,7 @@ A teacher sees the images of its student in its own normalisation and size.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -38,6 +38,30 @@ class Teacher:
   image_size: tuple[int, int]
   class_names: tuple[str, ...] = ()
   digest: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Taught:
+  """The teachers of a run.
+
+  Attributes:
+    teachers: that run in the step.
+    stored: number of teachers whose logits are in the batches instead, in the
+      field "teacher_logits" (teachers, k) float32.
+    digests: of all teachers, by name.
+  """
+
+  teachers: tuple[Teacher, ...] = ()
+  stored: int = 0
+  digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+  @property
+  def count(self) -> int:
+    """The number of teachers, running or stored."""
+    return self.stored or len(self.teachers)
+
+
+UNTAUGHT = Taught()
 
 
 def logits(

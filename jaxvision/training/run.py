@@ -23,7 +23,7 @@ from jaxvision.training.setup import (
   data_record,
   extension,
   sanity,
-  teachers,
+  teachers_record,
 )
 from jaxvision.xla import cache
 
@@ -103,7 +103,7 @@ def train(
     )
     if not result:
       data_record.check(folder, run.opened, changed=data_changed)
-      teachers.check_record(folder, run.parts.taught.digests)
+      teachers_record.check(folder, run.parts.taught.digests)
       result = fit(run, folder, profile, watch)
   if run.overfit:
     learnt = run.parts.task.learnt

@@ -17,7 +17,7 @@ from jaxvision import data, models, parallel, tasks, trees, variables
 from jaxvision.config import durations
 from jaxvision.configs import default
 from jaxvision.training import setup
-from jaxvision.training.setup import sanity, teaching
+from jaxvision.training.setup import sanity
 from jaxvision.training.step import make_train_step
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -218,7 +218,7 @@ def test_a_recipe_can_be_run(recipe, monkeypatch):
 def _taught(config, model, *, make=variables.draw):
   """A teacher of the student's architecture, with random weights or shapes."""
   if not config.task.teachers:
-    return teaching.UNTAUGHT
+    return tasks.UNTAUGHT
   side = config.task.teacher_image_size or 16
   shape = (side, side, config.data.channels)
   teacher = tasks.Teacher(
@@ -228,7 +228,7 @@ def _taught(config, model, *, make=variables.draw):
     normalization=data.Normalization((0.5,), (0.5,)),
     image_size=shape[:2],
   )
-  return teaching.Taught((teacher,))
+  return tasks.Taught((teacher,))
 
 
 def _image_shape(config):

@@ -43,6 +43,20 @@ def test_the_verdicts_follow_the_written_rules(experiment):
   assert found["errors, no 3, after"][1] == ""
 
 
+def test_only_numbers_with_a_source_are_called_published(experiment):
+  """See the module's docstring: 67, 146, 74, their gap, and 98.6 %."""
+  lines = experiment.table([_row()]).splitlines()[2:]
+  cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
+  published = {name: value for name, value, *_ in cells if value}
+  assert published == {
+    "errors, teacher": "67",
+    "errors, labels": "146",
+    "errors, taught": "74",
+    "share of the gap, %": "91",
+    "correct threes, %": "98.6",
+  }
+
+
 def test_numbers_that_are_not_reached_are_called_so(experiment):
   bad = _row(taught=151, threes=0.97, teacher=90)
   bad["few soft"] = 701

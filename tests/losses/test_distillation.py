@@ -130,3 +130,36 @@ def test_wrong_names_and_options_list_the_known_ones():
     distillation.create("kl", alpha=0.1)
   with pytest.raises(ValueError, match="temperature"):
     distillation.create("kl", temperature=0.0)
+
+
+@pytest.mark.parametrize(
+  ("name", "options", "expected"),
+  [
+    ("hinton", {"alpha": 0.9}, 0.1),
+    ("hinton", {"alpha": 1.0}, 0.0),
+    ("bag_of_tricks", {"hard_weight": 0.3}, 0.3),
+    ("deit_soft", {}, 0.9),
+    ("deit_hard", {}, 0.5),
+    ("kl", {}, 0.0),
+    ("hard", {}, 0.0),
+    ("l2", {}, 0.0),
+  ],
+)
+def test_the_weight_of_the_labels_is_that_of_the_formula(
+  name, options, expected
+):
+  loss = distillation.create(name, **options)
+  found = distillation.label_weight(loss, num_classes=3)
+  assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+  ("reduce", "shape"),
+  [(lambda d: d.mean(), r"\(\)"), (lambda d: d, r"\(2, 4\)")],
+)
+def test_a_loss_without_one_value_per_example_is_refused(reduce, shape):
+  def own(student, teacher, label_loss):
+    return reduce(jnp.square(student - teacher))
+
+  with pytest.raises(ValueError, match=rf"loss my_loss returned {shape} for"):
+    distillation.check(own, name="my_loss", num_classes=4, labelled=True)

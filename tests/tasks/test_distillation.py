@@ -54,7 +54,7 @@ def _task(*taught, components=None, **options):
         "loss": losses.softmax,
         "normalization": STUDENT,
         "image_shape": (4, 4, 1),
-        "teachers": taught,
+        "taught": tasks.Taught(taught),
         **(components or {}),
       }
     ),
@@ -235,7 +235,7 @@ def test_images_without_labels_are_learned_and_measured():
 def test_stored_logits_replace_the_teachers():
   task, batch = _task(_teacher()), _batch()
   answers = _logits(_variables(1), batch["image"], TEACHER)
-  stored = _task(components={"stored_teachers": 1})
+  stored = _task(components={"taught": tasks.Taught(stored=1)})
   assert stored.constants == () and "teacher_logits" in stored.batch
   with_logits = {**batch, "teacher_logits": np.asarray(answers)[:, None]}
   one, _ = _loss(task, _variables(0), batch)
@@ -243,8 +243,8 @@ def test_stored_logits_replace_the_teachers():
   assert float(one) == pytest.approx(float(other), rel=1e-5)
 
 
-def test_a_distillation_token_learns_from_the_teacher_alone():
-  model = models.create(
+def _with_token():
+  return models.create(
     "vit_ti16",
     num_classes=3,
     patch_size=2,
@@ -254,6 +254,10 @@ def test_a_distillation_token_learns_from_the_teacher_alone():
     num_heads=2,
     distillation_token=True,
   )
+
+
+def test_a_distillation_token_learns_from_the_teacher_alone():
+  model = _with_token()
   variables = model.init(
     jax.random.key(0), jnp.zeros((1, 4, 4, 1)), train=False
   )
@@ -277,6 +281,48 @@ def test_a_distillation_token_learns_from_the_teacher_alone():
     np.testing.assert_allclose(
       gradient[head]["bias"], (1 / 3 - targets) / 2, atol=1e-6, err_msg=head
     )
+
+
+@pytest.mark.parametrize(
+  ("name", "options", "message"),
+  [
+    ("classification", {}, "the task has no teachers; set"),
+    ("distillation", {"loss": "kl"}, "the loss does not use labels"),
+    ("distillation", {"loss": "hinton", "alpha": 1.0}, "does not use labels"),
+  ],
+)
+def test_a_token_is_refused_if_one_classifier_would_not_learn(
+  name, options, message
+):
+  """A trained network with a token can be evaluated with every task."""
+  model, batch = _with_token(), _batch()
+  components = tasks.Components(
+    model=model,
+    loss=losses.softmax,
+    normalization=STUDENT,
+    image_shape=(4, 4, 1),
+    taught=tasks.Taught((_teacher(),) if name == "distillation" else ()),
+  )
+  task = tasks.create(name, components, **options)
+  variables = jax.eval_shape(task.init, jax.random.key(0))
+  jax.eval_shape(task.evaluate, variables, batch, *task.constants)
+  with pytest.raises(ValueError, match=message):
+    jax.eval_shape(
+      task.loss,
+      *(variables["params"], {}, batch, jax.random.key(0), *task.constants),
+    )
+
+
+@pytest.mark.parametrize(
+  ("options", "learnt"),
+  [
+    ({"loss": "kl"}, "agreement"),
+    ({"loss": "hinton", "alpha": 0.9}, "agreement"),
+    ({"loss": "deit_soft"}, "top1"),
+  ],
+)
+def test_a_student_memorises_the_targets_of_the_larger_weight(options, learnt):
+  assert _task(_teacher(), **options).learnt == (learnt, 1.0)
 
 
 def test_the_pages_show_agreement_and_both_answers():

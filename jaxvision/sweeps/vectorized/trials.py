@@ -25,7 +25,7 @@ from jaxvision.runs import workdir as workdirs
 from jaxvision.sweeps.vectorized import programs, stack
 from jaxvision.training import setup
 from jaxvision.training.loop import results, train_loop
-from jaxvision.training.setup import data_record, teachers
+from jaxvision.training.setup import data_record, teachers_record
 from jaxvision.xla import cache
 
 # {trial: (step, total steps, values of an evaluation)} -> {trial: the reason to
@@ -150,7 +150,7 @@ def _claim(trial: stack.Trial, folder: pathlib.Path, **origin: Any) -> None:
   workdirs.claim(folder, config=trial.config.to_dict(), **origin)
   workdirs.keep(folder, trial.parts.task.kept)
   data_record.check(folder, trial.parts.splits)
-  teachers.check_record(folder, trial.parts.taught.digests)
+  teachers_record.check(folder, trial.parts.taught.digests)
   workdirs.add_environment(
     folder,
     step=0,

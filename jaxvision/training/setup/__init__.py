@@ -44,5 +44,5 @@ __all__ = [
   "stored_logits",
   "surround",
   "teachers",
-  "teaching",
+  "teachers_record",
 ]

@@ -17,7 +17,7 @@ from jaxvision import data, losses, models, optimizers, schedules, tasks
 from jaxvision.config import ConfigDict, durations
 from jaxvision.parallel import sharding
 from jaxvision.summary import blocks
-from jaxvision.training.setup import precision, teaching
+from jaxvision.training.setup import precision
 from jaxvision.training.step import forward, state
 from jaxvision.xla import batched_init
 
@@ -46,7 +46,7 @@ def make_task(
   image_shape: tuple[int, int, int],
   class_names: Sequence[str],
   train: data.Dataset | None = None,
-  taught: teaching.Taught = teaching.UNTAUGHT,
+  taught: tasks.Taught = tasks.UNTAUGHT,
   kept: Mapping[str, bytes] | None = None,
 ) -> tasks.Task:
   """The task of a config, without the surroundings of the model.
@@ -80,8 +80,7 @@ def make_task(
     labels=config.data.labels
     if train or config.data.labels != "none"
     else "classes",
-    teachers=taught.teachers,
-    stored_teachers=taught.stored,
+    taught=taught,
     train=train,
     kept=kept or {},
   )

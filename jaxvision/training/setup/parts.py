@@ -73,7 +73,7 @@ class Parts:
   best: tuple[str, int] | None
   probes: tuple[str, ...]
   normalization: data.Normalization
-  taught: teaching.Taught
+  taught: tasks.Taught
 
   @property
   def class_names(self) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def prepare(
   splits: dict[str, data.Dataset],
   *,
   devices: Sequence[jax.Device] | None = None,
-  taught: teaching.Taught | None = None,
+  taught: tasks.Taught | None = None,
   kept: Mapping[str, bytes] | None = None,
 ) -> Parts:
   """Makes the parts of a run.

@@ -6,7 +6,8 @@ random: neither those of the host nor those of the device. The folder has
   record.json        the teachers, and the examples and the view of each split
   train.npy, ...     (n, teachers, k) float32, in the order of the split
 
-The folder may be shared by many runs. The teachers are needed only once.
+The folder may be shared by many runs. The teachers are needed only once: later
+they are compared with the record if they exist.
 """
 
 import dataclasses
@@ -24,15 +25,22 @@ from jax.sharding import Mesh
 
 from jaxvision import data, files, parallel
 from jaxvision.config import ConfigDict
+from jaxvision.downloads import redaction
 from jaxvision.processes import agreement
 from jaxvision.tasks import Teacher, teachers
-from jaxvision.training.setup import inputs
+from jaxvision.training.setup import inputs, logits_file
 
 Splits = Mapping[str, data.Dataset]
 Record = dict[str, Any]
 
 FIELD = "teacher_logits"
 _RECORD = "record.json"
+# The settings of the record on which logits depend, and their names in errors.
+_SETTINGS = {
+  "image_size": "image size of the teachers",
+  "channels": "number of channels",
+  "compute": "precision.compute",
+}
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -42,10 +50,10 @@ def check_view(config: ConfigDict) -> None:
   Args:
     config: of a run with stored logits.
   """
-  of_data = config.data
-  host = data.make_host_transform(of_data.train_transforms)
-  random = [*(of_data.train_transforms if host.random else ())]
-  random += of_data.device_transforms
+  random = [
+    *(t for t in config.data.train_transforms if _is_random(t)),
+    *config.data.device_transforms,
+  ]
   if random:
     raise ValueError(
       "task.teacher_logits stores the logits of one view of each image, and "
@@ -54,11 +62,17 @@ def check_view(config: ConfigDict) -> None:
     )
 
 
+def _is_random(transform: str) -> bool:
+  return data.make_host_transform((transform,)).random
+
+
 def open_or_make(
   config: ConfigDict,
   splits: Splits,
   mesh: Mesh,
   load: Callable[[], Sequence[Teacher]],
+  *,
+  compared: bool = False,
 ) -> tuple[dict[str, data.Dataset], dict[str, str]]:
   """The splits with the field `FIELD`, and the digests of the teachers by name.
 
@@ -66,10 +80,14 @@ def open_or_make(
     config: of the run; task.teacher_logits is the folder.
     splits: of the run, by role.
     mesh: on which missing logits are computed.
-    load: loads the teachers; called only if the logits are missing, or if the
-      teachers have other names than in the record.
+    load: loads the teachers. If they do not exist, the logits of teachers of
+      the same names are used.
+    compared: whether another run of this process has compared the teachers with
+      the record.
 
   Raises:
+    FileNotFoundError, ConnectionError: the logits are missing, or are those of
+      teachers of other names, and a teacher does not exist.
     ValueError: the folder has the logits of other teachers, examples or views.
   """
   check_view(config)
@@ -78,8 +96,8 @@ def open_or_make(
   record = agreement.first(lambda: _read(folder, wanted))
   if not record:
     record = _make(config, splits, mesh, load(), folder, wanted)
-  elif record["stored"]["names"] != wanted["names"]:
-    _check_teachers(folder, record, load())
+  elif not compared:
+    _check_teachers(folder, record, wanted["names"], load)
   digests = {each["name"]: each["digest"] for each in record["teachers"]}
   return attach(splits, folder), digests
 
@@ -125,8 +143,10 @@ def _wanted(config: ConfigDict, splits: Splits) -> Record:
       "view": list(_transforms(config, role)),
     }
   return {
-    "names": list(config.task.teachers),
+    "names": [redaction.without_secrets(t) for t in config.task.teachers],
     "image_size": config.task.teacher_image_size,
+    "channels": config.data.channels,
+    "compute": config.precision.compute,
     "splits": found,
   }
 
@@ -155,17 +175,30 @@ def _read(folder: pathlib.Path, wanted: Record) -> Record:
     for role, each in now["splits"].items()
     if then["splits"].get(role) != each
   ]
-  if then["image_size"] != now["image_size"]:
-    wrong.append("image size of the teachers")
+  wrong += [
+    shown for key, shown in _SETTINGS.items() if then.get(key) != now[key]
+  ]
   if wrong:
     raise ValueError(_another(folder, ", ".join(wrong)))
   return record
 
 
 def _check_teachers(
-  folder: pathlib.Path, record: Record, loaded: Sequence[Teacher]
+  folder: pathlib.Path,
+  record: Record,
+  names: Sequence[str],
+  load: Callable[[], Sequence[Teacher]],
 ) -> None:
   """Raises ValueError if the logits are those of other teachers."""
+  try:
+    loaded = load()
+  except (FileNotFoundError, ConnectionError) as error:
+    if record["stored"]["names"] != names:
+      raise
+    _LOGGER.info(
+      "the logits in %s are not compared with the teachers: %s", folder, error
+    )
+    return
   then = [each["digest"] for each in record["teachers"]]
   if then != [each.digest for each in loaded]:
     raise ValueError(_another(folder, "teacher"))
@@ -201,16 +234,12 @@ def _make(
   for role, split in splits.items():
     _LOGGER.info("computing the logits of the teachers for %s", split.split)
     batches = _batches(config, split, role, mesh)
-    found = [
-      np.asarray(
-        answer(variables, parallel.put_batch(batch["image"], mesh)).swapaxes(
-          0, 1
-        )
-      )
+    found = (
+      np.asarray(answer(variables, parallel.put_batch(batch["image"], mesh)))
       for batch in batches.iterate(0, batches.num_batches)
-    ]
-    rows = np.concatenate(found)[: split.num_examples]
-    agreement.first(functools.partial(_write, folder / f"{role}.npy", rows))
+    )
+    shape = split.num_examples, len(loaded), loaded[0].model.num_classes
+    logits_file.write(folder / f"{role}.npy", found, shape=shape)
   record = {
     "teachers": [{"name": t.name, "digest": t.digest} for t in loaded],
     "stored": wanted,
@@ -228,21 +257,6 @@ def _batches(
   return inputs.make_batches(view, split, train=False, mesh=mesh)
 
 
-def _write(path: pathlib.Path, rows: np.ndarray) -> None:
-  with files.writing(path) as file:
-    np.save(file, rows)
-
-
 def _fields(split: data.Dataset, path: pathlib.Path) -> dict[str, data.Field]:
-  read = functools.partial(_rows, path)
+  read = functools.partial(logits_file.read, path)
   return {**split.fields(), FIELD: data.Field("array", read)}
-
-
-def _rows(path: pathlib.Path, indices: Sequence[int]) -> list[np.ndarray]:
-  return list(_opened(path)[np.asarray(indices, np.int64)])
-
-
-@functools.lru_cache(maxsize=8)
-def _opened(path: pathlib.Path) -> np.ndarray:
-  """The array of a file, mapped into memory."""
-  return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,28 +1,27 @@
-"""The teachers of a config, and the record of them in the folder of a run.
+"""The teachers of a config.
 
 A teacher is "RUN_FOLDER", or "NAME@FILE" with the name of a model and a file as
 `weights.load` takes it: "resnet152@resnet152.pth". It has the normalisation and
 the image size with which it is evaluated.
-
-WORKDIR/teachers.json contains a digest of each teacher. A run that is resumed
-with other teachers would give wrong results without an error.
 """
 
+import functools
 import hashlib
 import logging
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import flax.linen as nn
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from jaxvision import (
   data,
-  files,
   models,
   parallel,
+  tasks,
   trees,
   user_code,
   variables,
@@ -32,73 +31,68 @@ from jaxvision.checkpoint import fingerprint
 from jaxvision.config import ConfigDict
 from jaxvision.downloads import redaction
 from jaxvision.parallel import sharding
-from jaxvision.processes import agreement
 from jaxvision.runs import network
 from jaxvision.tasks import Teacher
 from jaxvision.weights import class_names as names_of_classes
 
 Tree = Any
 
-_RECORD = "teachers.json"
+# The types of the errors of a teacher, the narrower first.
+_ERRORS = (FileNotFoundError, ConnectionError, OSError, ValueError)
 # The rules of a config name parameters of the student.
 _RULES = ((".*", "fsdp"),)
 _LOGGER = logging.getLogger(__name__)
 
 
 def load(
-  config: ConfigDict, mesh: Mesh, *, num_classes: int, here: bool = True
+  config: ConfigDict, mesh: Mesh, *, here: bool = True
 ) -> tuple[Teacher, ...]:
   """Loads the teachers of a config.
 
   Args:
     config: of the run.
     mesh: on which their variables are placed.
-    num_classes: of the student; 0 if only the teachers determine it.
     here: whether the devices are attached. Otherwise the variables are shapes,
       and only the headers of files are read.
 
   Raises:
-    FileNotFoundError, ConnectionError, ValueError: a teacher does not exist, is
-      not a network, or does not fit. The message names the teacher.
+    FileNotFoundError, ConnectionError, OSError: a teacher does not exist, or
+      cannot be read. The message names the teacher.
+    ValueError: it is not a classifier, or does not fit. Likewise.
     trees.NotFinite: a teacher has NaN or infinity.
   """
-  return tuple(
-    _load(text, config, mesh, num_classes, here)
-    for text in config.task.teachers
-  )
+  return tuple(_load(text, config, mesh, here) for text in config.task.teachers)
 
 
-def _load(
-  text: str, config: ConfigDict, mesh: Mesh, num_classes: int, here: bool
-) -> Teacher:
+def _load(text: str, config: ConfigDict, mesh: Mesh, here: bool) -> Teacher:
   shown = redaction.without_secrets(text)
   try:
-    found = _open(text, config, mesh, num_classes, here)
+    found = _open(text, config, mesh, here)
   except (ValueError, OSError) as error:
-    if isinstance(error, trees.NotFinite):
-      raise
-    raise type(error)(f"the teacher {shown}: {error}") from error
+    # The types of libraries may take other arguments than a text.
+    kind = next(each for each in _ERRORS if isinstance(error, each))
+    message = redaction.redacted(str(error), text)
+    raise kind(f"the teacher {shown}: {message}") from error
   _LOGGER.info("teacher: %s, at %dx%d pixels", shown, *found.image_size)
   return found
 
 
-def _open(
-  text: str, config: ConfigDict, mesh: Mesh, num_classes: int, here: bool
-) -> Teacher:
+def _open(text: str, config: ConfigDict, mesh: Mesh, here: bool) -> Teacher:
   name, address = _split(text)
+  shown, class_names = redaction.without_secrets(text), _class_names(address)
   inputs = weights.preprocessing(address, name)
   side = config.task.teacher_image_size
   size = (side, side) if side else inputs.image_size
   options = _options(address, name, size, config)
-  class_names = _class_names(address)
-  template = _template(
+  shape = (*size, config.data.channels)
+  model, found = _template(
     name,
     options,
-    num_classes=len(class_names) or num_classes or 1,
-    image_shape=(*size, config.data.channels),
+    num_classes=len(class_names) or _num_classes(address),
+    image_shape=shape,
     mesh=mesh,
   )
-  model, found = template
+  _check_answers(model, found, shape)
   if here:
     model, found = weights.load(
       address,
@@ -108,13 +102,13 @@ def _open(
       sharding=_placement(found, mesh),
       **options,
     )
-    trees.check_finite(found, what=f"the teacher {text}")
+    trees.check_finite(found, what=f"the teacher {shown}")
   normalization = data.Normalization(
     *(_for_channels(each, config) for each in (inputs.mean, inputs.std))
   )
   about = repr((name, sorted(options.items()), normalization, size))
   return Teacher(
-    name=redaction.without_secrets(text),
+    name=shown,
     model=model,
     variables=found,
     normalization=normalization,
@@ -149,9 +143,47 @@ def _options(
 
 
 def _class_names(address: str) -> tuple[str, ...]:
-  """The classes of a run; () for a file."""
+  """The classes of a run; () for a file.
+
+  Raises:
+    ValueError: it is a run of another task than classification.
+  """
   folder = os.path.expanduser(address)
-  return network.read(folder).class_names if os.path.isdir(folder) else ()
+  if not os.path.isdir(folder):
+    return ()
+  run = network.read(folder)
+  if run.task not in tasks.CLASSIFYING and not user_code.is_own(run.task):
+    raise ValueError(
+      f"it is a run of the task {run.task!r}, which does not learn one class "
+      f"for each image; a teacher's task is {' or '.join(tasks.CLASSIFYING)}"
+    )
+  return run.class_names
+
+
+def _num_classes(address: str) -> int:
+  """The number of classes of a file, from its header.
+
+  Raises:
+    ValueError: it has no classifier.
+  """
+  count = weights.inspect(address).num_classes
+  if not count:
+    raise ValueError("it has no classifier; a teacher is a trained classifier")
+  return count
+
+
+def _check_answers(
+  model: nn.Module, shapes: Tree, image_shape: tuple[int, int, int]
+) -> None:
+  """Raises ValueError unless a network has one logit for each class."""
+  images = jax.ShapeDtypeStruct((2, *image_shape), np.float32)
+  apply = functools.partial(model.apply, train=False)
+  found = getattr(jax.eval_shape(apply, shapes, images), "shape", None)
+  if found != (2, model.num_classes):
+    raise ValueError(
+      f"it returns {found} for 2 images; expected logits of the shape "
+      f"{(2, model.num_classes)}: a teacher is a classifier"
+    )
 
 
 def _imagenet(num_classes: int) -> tuple[str, ...]:
@@ -210,7 +242,7 @@ def check_classes(
 ) -> None:
   """Raises ValueError if a teacher has other classes than the data.
 
-  Classes that are numbers are not compared: their data have no names.
+  Names of classes that are numbers are not compared: their data have no names.
 
   Args:
     teachers: of the run.
@@ -218,9 +250,14 @@ def check_classes(
   """
   own = names_of_classes.readable(class_names)
   for each in teachers:
+    if (count := each.model.num_classes) != len(own):
+      raise ValueError(
+        f"the teacher {each.name} has {count} classes, and the data have "
+        f"{len(own)}; a teacher must have the classes of the data"
+      )
     theirs = names_of_classes.readable(each.class_names)
-    if len(theirs) != len(own) or theirs == own:
-      continue  # The task compares the numbers of classes.
+    if not theirs or theirs == own:
+      continue
     if any(all(map(str.isdecimal, names)) for names in (own, theirs)):
       continue
     place = next(i for i, name in enumerate(own) if name != theirs[i])
@@ -229,35 +266,3 @@ def check_classes(
       f"is {theirs[place]!r}, and {own[place]!r} in the data; a teacher must "
       "have the classes of the data, in the same order"
     )
-
-
-def check_record(workdir: pathlib.Path, digests: Mapping[str, str]) -> None:
-  """Compares the teachers with the record of the run; writes a missing record.
-
-  Args:
-    workdir: the run's folder.
-    digests: of the teachers, by name.
-
-  Raises:
-    ValueError: the run was started with other teachers.
-  """
-  if digests:
-    agreement.first(lambda: _check_record(workdir, digests))
-
-
-def _check_record(workdir: pathlib.Path, digests: Mapping[str, str]) -> None:
-  path = workdir / _RECORD
-  now = [{"name": k, "digest": digest} for k, digest in digests.items()]
-  if not path.exists():
-    files.write_json(path, {"teachers": now})
-    return
-  remedy = "restore it, or train a new run in another --workdir"
-  then = files.read_json(path, remedy=remedy)["teachers"]
-  if [each["digest"] for each in then] == [each["digest"] for each in now]:
-    return
-  old = ", ".join(f"{each['name']} ({each['digest'][:8]})" for each in then)
-  new = ", ".join(f"{each['name']} ({each['digest'][:8]})" for each in now)
-  raise ValueError(
-    f"the run in {workdir} learns from other teachers: {old} at its start, "
-    f"{new} now; restore the teachers, or train a new run in another --workdir"
-  )

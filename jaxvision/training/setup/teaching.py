@@ -1,33 +1,15 @@
-"""What a run learns from: teachers in the step, or their stored logits."""
+"""The teachers of a run, which run in the step or have stored logits."""
 
 import dataclasses
 import functools
-from collections.abc import Mapping
 
 from jax.sharding import Mesh
 
-from jaxvision import data, user_code
+from jaxvision import data, tasks, user_code
 from jaxvision.config import ConfigDict
-from jaxvision.tasks import Teacher
+from jaxvision.downloads import redaction
+from jaxvision.tasks import UNTAUGHT, Taught, Teacher
 from jaxvision.training.setup import stored_logits, teachers
-
-
-@dataclasses.dataclass(frozen=True)
-class Taught:
-  """The teachers of a run.
-
-  Attributes:
-    teachers: that run in the step.
-    stored: number of teachers whose logits are stored instead.
-    digests: of all teachers, by name.
-  """
-
-  teachers: tuple[Teacher, ...] = ()
-  stored: int = 0
-  digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-UNTAUGHT = Taught()
 
 
 def open_teachers(
@@ -38,7 +20,7 @@ def open_teachers(
   here: bool,
   shared: Taught | None = None,
 ) -> tuple[Taught, dict[str, data.Dataset]]:
-  """The teachers of a config, and the splits with what comes from them.
+  """The teachers of a config, and the splits with their classes and logits.
 
   Splits without labels get the classes of the teachers. With stored logits, the
   splits get a field for them.
@@ -51,23 +33,21 @@ def open_teachers(
     shared: the teachers of a run with the same keys, which are reused.
 
   Raises:
-    FileNotFoundError, ConnectionError, ValueError: as `teachers.load`, and for
-      keys that do not fit each other.
+    FileNotFoundError, ConnectionError, OSError, ValueError: as `teachers.load`,
+      and for keys that do not fit each other.
   """
   _check(config)
   if not config.task.teachers:
     return UNTAUGHT, splits
   class_names = splits["train"].class_names
-  is_labelled = splits["train"].label_kind != "none"
-  num_classes = len(class_names) if is_labelled else 0
   load = functools.cache(
     lambda: (
       shared.teachers
       if shared and shared.teachers
-      else teachers.load(config, mesh, num_classes=num_classes, here=here)
+      else teachers.load(config, mesh, here=here)
     )
   )
-  if not is_labelled:
+  if splits["train"].label_kind == "none":
     splits = _named(splits, load())
     class_names = splits["train"].class_names
   if not config.task.teacher_logits:
@@ -84,32 +64,29 @@ def open_teachers(
     return load()
 
   splits, digests = stored_logits.open_or_make(
-    config, splits, mesh, load_checked
+    config, splits, mesh, load_checked, compared=shared is not None
   )
   return Taught((), count, digests), splits
 
 
 def _check(config: ConfigDict) -> None:
-  name, task = user_code.as_written(config.task.name), config.task
-  if task.name == "distillation" and not task.teachers:
+  task, is_own = config.task, user_code.is_own(config.task.name)
+  if task.name in tasks.TAUGHT and not task.teachers:
     raise ValueError(
-      "task.name is 'distillation', and task.teachers is empty; name the "
+      f"task.name is {task.name!r}, and task.teachers is empty; name the "
       "teachers: run folders, or NAME@FILE of weights"
     )
-  if task.teachers and task.name != "distillation" and not _is_own(config):
+  if task.teachers and task.name not in tasks.TAUGHT and not is_own:
+    named = tuple(map(redaction.without_secrets, task.teachers))
     raise ValueError(
-      f"task.teachers is {tuple(task.teachers)!r}, and task.name is {name!r}, "
-      "which has no teachers; set task.name to 'distillation'"
+      f"task.teachers is {named!r}, and task.name is {task.name!r}, which has "
+      f"no teachers; set task.name to {' or '.join(tasks.TAUGHT)}"
     )
   if task.teacher_logits and not task.teachers:
     raise ValueError(
       f"task.teacher_logits is {task.teacher_logits!r}, and task.teachers is "
       "empty; name the teachers"
     )
-
-
-def _is_own(config: ConfigDict) -> bool:
-  return user_code.is_own(config.task.name)
 
 
 def _named(

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 
 import jax
@@ -27,6 +28,17 @@ def folder(tmp_path_factory):
     overrides={"data.mean": (0.3,), "log.tensorboard": False},
   )
   return path
+
+
+@pytest.fixture(scope="module")
+def other(folder):
+  """The run of another teacher."""
+  training.train(
+    str(folder / "recipe.py"),
+    workdir=folder / "other",
+    overrides={"seed": 1, "log.tensorboard": False},
+  )
+  return folder / "other"
 
 
 def _prepare(folder, logits, **more):
@@ -77,18 +89,23 @@ def test_the_logits_are_computed_once_and_do_not_need_the_teacher(
   assert not own["teacher_logits"][own["mask"] == 0].any()
 
 
-def test_the_digest_of_a_teacher_decides_not_its_place(folder, tmp_path):
+def test_the_digest_of_a_teacher_decides_not_its_place(folder, other, tmp_path):
   logits = tmp_path / "logits"
   _prepare(folder, logits)
   shutil.copytree(folder / "teacher", tmp_path / "moved")
   _prepare(folder, logits, task__teachers=(str(tmp_path / "moved"),))
-  training.train(
-    str(folder / "recipe.py"),
-    workdir=tmp_path / "other",
-    overrides={"seed": 1, "log.tensorboard": False},
-  )
   with pytest.raises(ValueError, match="stored logits of another teacher"):
-    _prepare(folder, logits, task__teachers=(str(tmp_path / "other"),))
+    _prepare(folder, logits, task__teachers=(str(other),))
+
+
+def test_a_teacher_that_was_trained_again_is_refused(folder, other, tmp_path):
+  teacher, logits = tmp_path / "teacher", tmp_path / "logits"
+  shutil.copytree(folder / "teacher", teacher)
+  _prepare(folder, logits, task__teachers=(str(teacher),))
+  shutil.rmtree(teacher)
+  shutil.copytree(other, teacher)
+  with pytest.raises(ValueError, match="stored logits of another teacher"):
+    _prepare(folder, logits, task__teachers=(str(teacher),))
 
 
 def test_logits_belong_to_their_examples(folder, tmp_path):
@@ -113,12 +130,15 @@ def test_worker_processes_can_read_them(folder, tmp_path):
 @pytest.mark.parametrize(
   "changes",
   [
-    {"data__train_transforms": ("random_flip",)},
+    {"data__train_transforms": ("resize(4)", "random_flip")},
     {"data__device_transforms": ("random_mixup(0.2)",)},
   ],
 )
 def test_random_views_are_refused(folder, tmp_path, changes):
-  with pytest.raises(ValueError, match=r"one view of each image.*random"):
+  """The message lists the random transforms alone."""
+  (random,) = changes.values()
+  message = rf"one view of each image.* are random: {re.escape(random[-1])};"
+  with pytest.raises(ValueError, match=message):
     _prepare(folder, tmp_path / "logits", **changes)
   assert not (tmp_path / "logits").exists()
 
@@ -129,6 +149,8 @@ def test_random_views_are_refused(folder, tmp_path, changes):
     ({"data__train": "train[:30]"}, "another split train"),
     ({"data__eval_transforms": ("resize(4)",)}, "another split validation"),
     ({"task__teacher_image_size": 4}, "another image size of the teachers"),
+    ({"precision__compute": "bfloat16"}, "another precision.compute"),
+    ({"data__channels": 3}, "another number of channels"),
   ],
 )
 def test_logits_of_other_examples_or_views_are_refused(

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from jaxvision import inference, training, trees, weights
+from jaxvision import inference, tasks, training, trees, weights
 from jaxvision.inference import export, pretrained
 from jaxvision.training import setup
 from jaxvision.training.loop import compilation, train_loop
-from jaxvision.training.setup import teachers, teaching
+from jaxvision.training.setup import teachers, teachers_record
 
 QUIET = {"log.tensorboard": False, "evaluate.every": "6 steps"}
 
@@ -135,7 +135,7 @@ def test_a_step_on_eight_devices_is_that_on_one(folder, accumulate):
   one = _prepare(
     folder,
     devices=device,
-    taught=teaching.Taught(tuple(moved)),
+    taught=tasks.Taught(tuple(moved)),
     **settings,
   )
   results = []
@@ -198,16 +198,26 @@ def test_a_changed_teacher_is_refused_and_the_same_elsewhere_is_not(
   shutil.copytree(folder / "teacher", tmp_path / "teacher")
   parts = _prepare(folder)
   mesh = parts.mesh
-  teachers.check_record(tmp_path, parts.taught.digests)
+  teachers_record.check(tmp_path, parts.taught.digests)
   moved = tiny_runs.load_config(folder, **_taught(tmp_path))
-  (same,) = teachers.load(moved, mesh, num_classes=3)
-  teachers.check_record(tmp_path, {same.name: same.digest})
+  (same,) = teachers.load(moved, mesh)
+  teachers_record.check(tmp_path, {same.name: same.digest})
   sized = tiny_runs.load_config(
     folder, **_taught(folder), precision__compute="bfloat16"
   )
-  (other,) = teachers.load(sized, mesh, num_classes=3)
+  (other,) = teachers.load(sized, mesh)
   with pytest.raises(ValueError, match="learns from other teachers"):
-    teachers.check_record(tmp_path, {other.name: other.digest})
+    teachers_record.check(tmp_path, {other.name: other.digest})
+
+
+def test_a_run_without_its_record_says_so(tmp_path, caplog):
+  teachers_record.check(tmp_path, {"teacher": "0" * 32})
+  assert not caplog.messages
+  (tmp_path / "teachers.json").unlink()
+  (tmp_path / "checkpoints" / "6").mkdir(parents=True)
+  teachers_record.check(tmp_path, {"teacher": "1" * 32})
+  (message,) = caplog.messages
+  assert "teachers.json is missing: the teachers are not compared" in message
 
 
 @pytest.mark.slow
@@ -273,7 +283,7 @@ def test_keys_that_do_not_fit_are_refused(folder, changes, message):
 def test_a_teacher_of_other_classes_is_refused(folder, tmp_path):
   tiny_runs.write_data(tmp_path, num_classes=4)
   config = tiny_runs.load_config(tmp_path, **_taught(folder))
-  with pytest.raises(ValueError, match="has 3 classes, and the student has 4"):
+  with pytest.raises(ValueError, match="has 3 classes, and the data have 4"):
     setup.prepare(config, setup.open_splits(config))
 
 
