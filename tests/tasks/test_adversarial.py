@@ -203,7 +203,7 @@ def test_the_exported_generator_is_that_of_the_run(trained, tmp_path):
 
 
 def _arguments(folder, workdir):
-  """Those of a run of 24 steps, with an evaluation and checkpoints."""
+  """Those of a run of 24 steps, with evaluations and checkpoints."""
   options = {
     **_dotted(OPTIONS),
     "train.duration": "24 steps",
@@ -211,12 +211,14 @@ def _arguments(folder, workdir):
     "checkpoint.every": "4 steps",
     "log.every": "2 steps",
   }
-  # `model.options` are given one by one.
-  flat = config.flatten(options)
+  model = options.pop("model.options")
+  recipe = folder / "gan.py"
+  text = (folder / "recipe.py").read_text()
+  recipe.write_text(text.replace('{"hidden": (8,)}', repr(model)), "utf-8")
+  flat = config.flatten(options).items()
   return [
-    *("train", "--config", str(folder / "recipe.py")),
-    *("--workdir", str(workdir)),
-    *(f"--config.{key}={value}" for key, value in flat.items()),
+    *("train", "--config", str(recipe), "--workdir", str(workdir)),
+    *(f"--config.{key}={value}" for key, value in flat),
   ]
 
 
