@@ -19,7 +19,7 @@ SHORTER = {
   " --config.train.batch_size=48 --config.evaluate.every='2 steps'"
   " --config.model.options.generator_sizes='(4,)'"
   " --config.model.options.critic_sizes='(4,)'",
-  "low_data.py": " --config.train.duration='2 steps'"
+  "my_low_data.py": " --config.train.duration='2 steps'"
   " --config.model.options.blocks='(1,)'",
   "jaxvision generate": " --per_image 2",
 }
@@ -44,7 +44,7 @@ def _write(path, splits):
 def test_the_commands_run(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   (tmp_path / "configs").symlink_to(ROOT / "configs")
-  (tmp_path / "low_data.py").write_text(_block("python", "# low_data"), "utf-8")
+  (tmp_path / "my_low_data.py").write_text(_block("python", "# my_low_data"), "utf-8")
   _write("digits_0_to_4.npz", {"train": 60, "validation": 20})
   _write("few.npz", {"train": 15, "test": 20})
   for line in _block("bash").splitlines():
