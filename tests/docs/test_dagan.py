@@ -44,7 +44,9 @@ def _write(path, splits):
 def test_the_commands_run(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   (tmp_path / "configs").symlink_to(ROOT / "configs")
-  (tmp_path / "my_low_data.py").write_text(_block("python", "# my_low_data"), "utf-8")
+  (tmp_path / "my_low_data.py").write_text(
+    _block("python", "# my_low_data"), "utf-8"
+  )
   _write("digits_0_to_4.npz", {"train": 60, "validation": 20})
   _write("few.npz", {"train": 15, "test": 20})
   for line in _block("bash").splitlines():
