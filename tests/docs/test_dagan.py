@@ -87,6 +87,7 @@ def test_omniglot_is_made_of_its_pictures(tmp_path, monkeypatch):
     assert names[label] == f"a{label // 100:02d}/character{label % 100:02d}"
 
 
+@pytest.mark.slow
 def test_the_table_has_the_parameters_of_the_models():
   rows = re.findall(r"\| `(\w+)`(.*?)\| ([\d,]+).*?\| ([\d,]+) \|", PAGE)
   assert len(rows) == 3
