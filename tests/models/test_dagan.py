@@ -88,7 +88,7 @@ def _images(*shape, seed=0):
   return jnp.tanh(jax.random.normal(jax.random.key(seed), shape))
 
 
-@small_first
+@pytest.mark.slow
 @both
 def test_images_of_any_size_and_channels(name):
   """13 pixels are 7 and then 4: sides are rounded up and enlarged again."""
