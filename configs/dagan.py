@@ -13,11 +13,12 @@ The argument is the data:
   omniglot  the default: the settings of the paper's authors for 1,200 classes
             of 20 characters of 28x28 pixels, in `omniglot.npz` with the splits
             "source", "test" and "validation": classes 0 to 1199, 1200 to 1599
-            and 1600 to 1622. Five updates of the critic and one of the
-            generator, each of 32 pairs, are a step. 200 of their epochs of
-            24,000 images are 150,000 steps. A quarter turn, the same for both
-            images, has probability one half. The expected time is 3.3 hours on
-            an NVIDIA T4 for 50 epochs (github.com/amurthy1/dagan_torch).
+            and 1600 to 1622. docs/dagan.md has the code that makes it. Five
+            updates of the critic and one of the generator, each of 32 pairs,
+            are a step. 200 of their epochs of 24,000 images are 150,000 steps.
+            A quarter turn, the same for both images, has probability one half.
+            The expected time is 3.3 hours on an NVIDIA T4 for 50 epochs
+            (github.com/amurthy1/dagan_torch).
   mnist     the digits 0 to 4 of MNIST with a pair of small networks, in
             `digits_0_to_4.npz` (experiments/dagan.py writes this file). The
             learning rate and the batch of 16 pairs for each update are ours.

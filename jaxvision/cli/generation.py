@@ -72,9 +72,8 @@ def _generate(options: argparse.Namespace) -> None:
   run = inference.load_run(options.workdir, which=options.checkpoint)
   generation.check_generator(run)
   kind, name = data.kind_of(options.data)
-  size = _BATCH - _BATCH % run.mesh.size
   batches = pretrained.make_batches(
-    run, kind, name, options.split, size=max(size, run.mesh.size)
+    run, kind, name, options.split, size=_batch_size(run.mesh.size)
   )
   arrays = generation.generate(
     run, batches, per_image=options.per_image, seed=options.seed
@@ -86,22 +85,23 @@ def _generate(options: argparse.Namespace) -> None:
   )
 
 
+def _batch_size(devices: int) -> int:
+  """About 100 images, divisible over the devices."""
+  return max(_BATCH - _BATCH % devices, devices)
+
+
 def _distance(options: argparse.Namespace) -> None:
   from jaxvision import data
   from jaxvision.evaluation import distances
-  from jaxvision.inference import generation, pretrained
+  from jaxvision.inference import pretrained
   from jaxvision.xla import settings
 
   settings.tune_cpu()
   run = parsing.open_source(options)
-  if generation.is_generator(run):
-    raise ValueError(
-      f"{options.workdir} has a generator and a critic; give a classifier, "
-      "whose features are compared"
-    )
+  run.task.check_features()
   of_splits = [
     pretrained.make_batches(
-      run, *data.kind_of(source), split, size=_BATCH - _BATCH % run.mesh.size
+      run, *data.kind_of(source), split, size=_batch_size(run.mesh.size)
     )
     for source, split in (
       (options.data, options.split),

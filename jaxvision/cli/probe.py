@@ -42,6 +42,7 @@ def _probe(options: argparse.Namespace) -> None:
 
   settings.tune_cpu()
   run = parsing.open_source(options)
+  run.task.check_features()
   kind, name = data.kind_of(options.data)
   train, test = (
     pretrained.make_batches(run, kind, name, split, size=options.batch_size)

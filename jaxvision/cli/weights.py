@@ -182,18 +182,19 @@ def _export(options: argparse.Namespace) -> None:
 
 def _export_generator(run: Any, target: str) -> None:
   from jaxvision import inference
-  from jaxvision.inference import export, generation
+  from jaxvision.inference import export
 
+  generator = run.task.generator
   export.save_generator(
     target,
-    generation.make_sampler(run),
+    generator.generate,
     run.variables,
     image_shape=run.image_shape,
-    noise=run.model.noise,
+    noise=generator.noise,
   )
   height, width, channels = run.image_shape
   console.say(f"exported: {target}, a generator ({inference.describe(run)})")
   console.say(
     f"input: uint8 images (b, {height}, {width}, {channels}) and normal noise "
-    f"(b, {run.model.noise}) float32"
+    f"(b, {generator.noise}) float32"
   )

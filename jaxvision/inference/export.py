@@ -5,6 +5,7 @@ output probabilities (b, k) float32, for any b, on CPUs, NVIDIA GPUs and TPUs.
 It contains weights and normalisation. docs/export.md has the code to use it.
 """
 
+import functools
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,7 +32,7 @@ def check_path(path: str | pathlib.Path) -> None:
 
 def save_generator(
   path: str | pathlib.Path,
-  sample: Callable[[Tree, jax.Array, jax.Array], jax.Array],
+  generate: Callable[[Tree, jax.Array, jax.Array], jax.Array],
   variables: Tree,
   *,
   image_shape: tuple[int, int, int],
@@ -41,8 +42,8 @@ def save_generator(
 
   Args:
     path: of the file, such as generator.jax.
-    sample: from `generation.make_sampler`.
-    variables: of the generator.
+    generate: of the generator of a task, see `tasks.contract.Generator`.
+    variables: of the task.
     image_shape: (h, w, c) of the images.
     noise: its length.
 
@@ -54,7 +55,7 @@ def save_generator(
   variables = _checked(variables)
   (batch,) = jax.export.symbolic_shape("b")
   exported = jax.export.export(
-    jax.jit(lambda images, noise: sample(variables, images, noise)),
+    jax.jit(functools.partial(generate, variables)),
     platforms=PLATFORMS,
   )(
     jax.ShapeDtypeStruct((batch, *image_shape), jnp.uint8),

@@ -1,22 +1,18 @@
 """Images that a trained generator makes of the images of a split."""
 
+import functools
 import os
-from collections.abc import Callable
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxvision import data, files, parallel
 from jaxvision.training.setup import restore
 
-Tree = Any
-
 
 def is_generator(run: restore.TrainedRun) -> bool:
   """Whether a run has a generator and a critic instead of a classifier."""
-  return hasattr(run.model, "generate")
+  return run.task.generator is not None
 
 
 def check_generator(run: restore.TrainedRun) -> None:
@@ -42,7 +38,7 @@ def generate(
     run: with a generator.
     batches: of any split, in order. Its classes need not be those of the run.
     per_image: number of images made of each image.
-    seed: of the noise.
+    seed: of the noise, which does not depend on the size of the batches.
 
   Returns:
     images (n * per_image, h, w, c) uint8: all images once, then all of them
@@ -61,21 +57,22 @@ def generate(
       f"{run.image_shape}; use images of this shape"
     )
 
-  sample = make_sampler(run)
+  generator = run.task.generator
 
   @jax.jit
-  def make(variables, pixels: jax.Array, key: jax.Array) -> jax.Array:
-    noise = jax.random.normal(key, (len(pixels), run.model.noise))
-    return sample(variables, pixels, noise)
+  def make(variables, pixels, key: jax.Array, numbers: jax.Array) -> jax.Array:
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(numbers)
+    draw = functools.partial(jax.random.normal, shape=(generator.noise,))
+    return generator.generate(variables, pixels, jax.vmap(draw)(keys))
 
   found = [], []
   for copy in range(per_image):
-    copy_key = jax.random.fold_in(jax.random.key(seed), copy)
+    key = jax.random.fold_in(jax.random.key(seed), copy)
     for number in range(batches.num_batches):
       batch = batches.at(number)
       pixels = parallel.put_batch(batch["image"], run.mesh)
-      key = jax.random.fold_in(copy_key, number)
-      made = np.asarray(make(run.variables, pixels, key))
+      numbers = number * batches.batch_size + np.arange(batches.batch_size)
+      made = np.asarray(make(run.variables, pixels, key, numbers))
       rows = batch["mask"] > 0
       found[0].append(made[rows])
       found[1].append(batch["label"][rows].astype(np.int64))
@@ -89,22 +86,6 @@ def generate(
 
 
 def save(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None:
-  """Writes generated images as an .npz file, a data set of data.kind "npz"."""
+  """Writes images as an .npz file, a data set of data.kind "npz"."""
   with files.writing(path) as file:
     np.savez_compressed(file, **arrays)
-
-
-def make_sampler(
-  run: restore.TrainedRun,
-) -> Callable[[Tree, jax.Array, jax.Array], jax.Array]:
-  """(variables, images (b, h, w, c) uint8, noise (b, n)) -> images, uint8."""
-
-  def sample(variables: Tree, images: jax.Array, noise: jax.Array) -> jax.Array:
-    pixels = data.normalize(images, run.normalization)
-    made = run.model.apply(
-      variables, pixels, noise, train=False, method="generate"
-    )
-    # From [-1, 1].
-    return jnp.rint((made + 1) * 127.5).clip(0, 255).astype(jnp.uint8)
-
-  return sample

@@ -5,6 +5,8 @@ Features are (n, d) arrays; all computation is in float64, without JAX.
 
 import numpy as np
 
+_BLOCK = 2**20  # pairs whose kernels are in memory at a time
+
 
 def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """The mean (d,) and the covariance (d, d), with n - 1, of features (n, d).
@@ -63,17 +65,24 @@ def kernel_distance(features: np.ndarray, others: np.ndarray) -> float:
       "features of the same layer"
     )
   own = _mean_of_pairs(features) + _mean_of_pairs(others)
-  return float(own - 2 * _kernel(features, others).mean())
+  cross = _kernel_sum(features, others) / (len(features) * len(others))
+  return float(own - 2 * cross)
 
 
 def _mean_of_pairs(features: np.ndarray) -> float:
   """The mean of the kernel over pairs of different examples."""
-  values, count = _kernel(features, features), len(features)
-  return (values.sum() - np.trace(values)) / (count * (count - 1))
+  count, size = features.shape
+  own = (np.square(features).sum(axis=1) / size + 1) ** 3
+  return (_kernel_sum(features, features) - own.sum()) / (count * (count - 1))
 
 
-def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  return (a @ b.T / a.shape[1] + 1) ** 3
+def _kernel_sum(a: np.ndarray, b: np.ndarray) -> float:
+  """The sum of the kernel over all pairs, in blocks of limited memory."""
+  rows = max(_BLOCK // len(b), 1)
+  return sum(
+    ((a[i : i + rows] @ b.T / a.shape[1] + 1) ** 3).sum()
+    for i in range(0, len(a), rows)
+  )
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:

@@ -41,6 +41,7 @@ __all__ = [
   "caption_decoder",
   "create",
   "describe_options",
+  "is_pair",
   "names",
   "options",
   "spec",
@@ -160,6 +161,11 @@ def spec(name: str) -> ModelSpec:
 def names(pattern: str = "*") -> list[str]:
   """Returns the sorted names of the classifiers that match a shell pattern."""
   return sorted(fnmatch.filter(VARIANTS, pattern))
+
+
+def is_pair(model: nn.Module) -> bool:
+  """Whether a model is a generator and a critic of pairs of images."""
+  return all(hasattr(model, each) for each in ("generate", "criticize"))
 
 
 def _own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:

@@ -74,12 +74,7 @@ class LowDataDenseNet(nn.Module):
     x = self._stem(images, norm)
     for i, count in enumerate(self.blocks):
       for j in range(count):
-        y = self._activated(x, norm, f"block{i}_{j}_norm1")
-        y = self._conv(self.bottleneck * self.growth, 1, f"block{i}_{j}_conv1")(
-          y
-        )
-        y = self._activated(y, norm, f"block{i}_{j}_norm2")
-        y = self._conv(self.growth, 3, f"block{i}_{j}_conv2")(y)
+        y = self._layer(x, norm, f"block{i}_{j}")
         x = jnp.concatenate([x, drop(y)], axis=-1)
       if i + 1 < len(self.blocks):
         x = self._activated(x, norm, f"transition{i}_norm")

@@ -58,7 +58,7 @@ def stop_gradients(params: Tree, is_frozen: Tree) -> Tree:
 
 
 def keep_statistics(
-  model: nn.Module, is_frozen: Tree
+  model: nn.Module, is_frozen: Tree, *, method: str = "__call__"
 ) -> contextlib.AbstractContextManager:
   """A context in which frozen modules behave as in evaluation.
 
@@ -69,6 +69,7 @@ def keep_statistics(
   Args:
     model: the model that is applied inside, with mutable statistics.
     is_frozen: from `frozen`; a module is frozen if all its parameters are.
+    method: of the model, which is applied.
 
   Raises:
     ValueError: the model is scanned, so its blocks cannot be distinguished.
@@ -81,7 +82,7 @@ def keep_statistics(
       "optimizer.learning_rate_rules freeze parts of a scanned model; set "
       "model.options.scan_layers to False"
     )
-  return nn.intercept_methods(_interceptor(modules))
+  return nn.intercept_methods(_interceptor(modules, method))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,16 +116,20 @@ def _modules(is_frozen: Tree) -> dict[str, _Module]:
   return found
 
 
-def _interceptor(modules: Mapping[str, _Module]) -> Callable[..., Any]:
+def _interceptor(
+  modules: Mapping[str, _Module], method: str
+) -> Callable[..., Any]:
   """The interceptor that calls frozen modules as in evaluation."""
   applied: dict[str, Any] = {}
 
   def interceptor(call, args, kwargs, context):
     module, path = context.module, "/".join(context.module.path)
-    if context.method_name != "__call__" or applied.get("looks ahead"):
+    if applied.get("looks ahead"):
       return call(*args, **kwargs)
-    if not path:
-      applied.update(model=(module, args, kwargs), next=None)
+    if not path and context.method_name == method:
+      applied.update(model=(module, method, args, kwargs), next=None)
+    if context.method_name != "__call__":
+      return call(*args, **kwargs)
     own = modules.get(path, _Module()).own
     if getattr(module, "use_running_average", None) is False and own:
       if not all(own):
@@ -157,9 +162,8 @@ def _following(
 ) -> dict[str, str]:
   """{path of a module: path of the next called module with own parameters}."""
   if applied["next"] is None:
-    model, args, kwargs = applied["model"]
     applied["looks ahead"] = True
-    paths = _called(model, args, kwargs)
+    paths = _called(*applied["model"])
     applied["looks ahead"] = False
     following: dict[str, str] = {}
     last = ""
@@ -172,7 +176,10 @@ def _following(
 
 
 def _called(
-  model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+  model: nn.Module,
+  method: str,
+  args: tuple[Any, ...],
+  kwargs: Mapping[str, Any],
 ) -> list[str]:
   """The paths of the modules, in the order of calls."""
   paths: list[str] = []
@@ -185,7 +192,9 @@ def _called(
   def run(variables: Tree, args: tuple[Any, ...]) -> Any:
     streams = {name: jax.random.key(0) for name in model.scope.rngs}
     unbound = model.clone(parent=None, name=None)
-    return unbound.apply(variables, *args, **kwargs, mutable=True, rngs=streams)
+    return unbound.apply(
+      variables, *args, **kwargs, method=method, mutable=True, rngs=streams
+    )
 
   with nn.intercept_methods(observe):
     jax.eval_shape(run, model.variables, args)

@@ -13,6 +13,7 @@ from jaxvision.tasks import (
   captioning,
   classification,
   distillation,
+  generated_images,
   multilabel,
   regression,
   teachers,
@@ -48,6 +49,7 @@ __all__ = [
   "classification",
   "contract",
   "create",
+  "generated_images",
   "options",
   "teachers",
 ]

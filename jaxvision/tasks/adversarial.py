@@ -22,6 +22,7 @@ generator. loss.name and its options have no effect.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,13 +31,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision import data, metrics
+from jaxvision import data, metrics, models
 from jaxvision.lookup import ranges
 from jaxvision.metrics import generation
 from jaxvision.optimizers import freezing
 from jaxvision.runs import pages
-from jaxvision.tasks import generated_images
-from jaxvision.tasks.contract import Artifacts, Batch, Components, Task
+from jaxvision.tasks.contract import (
+  Artifacts,
+  Batch,
+  Components,
+  Generator,
+  Task,
+)
 
 Tree = Any
 
@@ -85,8 +91,9 @@ def make(
     rank=_rank,
     predictions=_no_predictions,
     artifacts=_artifacts,
+    learnt=None,
     turns=(("critic", critic_updates), ("generator", 1)),
-    pages=networks.pages,
+    generator=Generator(networks.generate, components.model.noise),
     problem=problem,
   )
 
@@ -128,76 +135,83 @@ class _Networks:
     """The loss of both networks, see the top of the file."""
     _, batch = self.inputs(batch, key)
     _, key = jax.random.split(key)
-    keys = jax.random.split(key, 3)
+    noise_key, dropout_key, score_key = jax.random.split(key, 3)
+    *dropout_keys, mix_key = jax.random.split(score_key, 4)
     rules = self.components.learning_rate_rules
-    params = freezing.stop_gradients(params, freezing.frozen(params, rules))
+    is_frozen = freezing.frozen(params, rules)
+    params = freezing.stop_gradients(params, is_frozen)
     variables = {"params": params, **model_state}
-    images, mask = batch["image"], batch["mask"] > 0
-    noise = jax.random.normal(keys[0], (len(images), self.model.noise))
-    generated, changed = self.model.apply(
-      variables,
-      images,
-      noise,
-      train=True,
-      method="generate",
-      mutable=list(model_state),
-      rngs={"dropout": keys[1]},
-    )
-    found = self._scores(
-      variables, batch, _reversed(generated), keys[2], train=True
-    )
-    sums = _sums(found, mask)
+    images = batch["image"]
+    kept = functools.partial(freezing.keep_statistics, self.model, is_frozen)
+    with kept(method="generate"):
+      generated, changed = self.model.apply(
+        variables,
+        images,
+        jax.random.normal(noise_key, (len(images), self.model.noise)),
+        train=True,
+        method="generate",
+        mutable=list(model_state),
+        rngs={"dropout": dropout_key},
+      )
+    share = jax.random.uniform(mix_key, (len(images), 1, 1, 1))
+    with kept(method="criticize"):
+      found = self._scores(
+        variables, batch, _reversed(generated), share, dropout_keys
+      )
+    sums = _sums(found, batch["mask"] > 0)
     mean = sums["loss"] / jnp.maximum(sums["count"], 1)
     total = mean + self.components.penalty(params)
     return total, (dict(changed), sums)
 
   def evaluate(self, variables: Tree, batch: Batch) -> tuple[Tree, jax.Array]:
-    """The sums of a batch, and generated images (b, h, w, c) uint8."""
+    """The sums of a batch, and generated images (b, h, w, c) uint8.
+
+    The random numbers of an image follow from its pixels, so the sums over a
+    split do not depend on its batches.
+    """
+    noises, share = _draws(batch["image"], self.model.noise)
     batch = self._normalized(batch)
     images, mask = batch["image"], batch["mask"] > 0
-    keys = jax.random.split(jax.random.key(0), 3)
     generated, others = (
-      self.model.apply(
-        variables,
-        images,
-        jax.random.normal(key, (len(images), self.model.noise)),
-        train=False,
-        method="generate",
-      )
-      for key in keys[:2]
+      self.model.apply(variables, images, noise, train=False, method="generate")
+      for noise in noises
     )
-    found = self._scores(variables, batch, generated, keys[2], train=False)
+    found = self._scores(variables, batch, generated, share)
     # Pixels have a range of 2.
     apart = jnp.abs(generated - others).mean(axis=(1, 2, 3)) / 2
     sums = _sums({**found, "diversity": apart}, mask)
     for name, each in (("real", batch["partner"]), ("generated", generated)):
       sums[f"{name}_first"], sums[f"{name}_second"] = _moments(each, mask)
-    return sums, to_pixels(generated)
+    return sums, _to_pixels(generated)
 
   def _scores(
     self,
     variables: Tree,
     batch: Batch,
     generated: jax.Array,
-    key: jax.Array,
-    *,
-    train: bool,
+    share: jax.Array,
+    dropout_keys: Sequence[jax.Array] = (),
   ) -> dict[str, jax.Array]:
-    """The scores and the losses of each example, (b,)."""
+    """The scores and the losses of each example, (b,).
+
+    Args:
+      variables, batch: normalised.
+      generated: images of the batch, (b, h, w, c).
+      share: of the real image at the point of the slope, (b, 1, 1, 1).
+      dropout_keys: of the three scores in training; () in evaluation.
+    """
     images, partners = batch["image"], batch["partner"]
-    *dropouts, mix_key = jax.random.split(key, 4)
 
     def score(others: jax.Array, i: int) -> jax.Array:
       return self.model.apply(
         variables,
         images,
         others,
-        train=train,
+        train=bool(dropout_keys),
         method="criticize",
-        rngs={"dropout": dropouts[i]},
+        rngs={"dropout": dropout_keys[i]} if dropout_keys else None,
       )
 
-    share = jax.random.uniform(mix_key, (len(images), 1, 1, 1))
     fixed = jax.lax.stop_gradient(generated)
     between = share * partners + (1 - share) * fixed
     gradient = jax.grad(lambda others: score(others, 2).sum())(between)
@@ -214,26 +228,15 @@ class _Networks:
       "penalty": penalty,
     }
 
-  def pages(
-    self, variables: Tree, examples: Sequence[metrics.Example]
-  ) -> list[pages.Page]:
-    """Images that the generator makes of a few examples."""
-
-    @jax.jit
-    def generate(images: jax.Array, noise: jax.Array) -> jax.Array:
-      images = data.normalize(images, self.components.normalization)
-      noise = jnp.broadcast_to(noise, (len(images), *noise.shape))
-      made = self.model.apply(
-        variables, images, noise, train=False, method="generate"
-      )
-      return to_pixels(made)
-
-    return generated_images.pages(
-      generate,
-      examples,
-      class_names=self.components.class_names,
-      noise=self.model.noise,
+  def generate(
+    self, variables: Tree, images: jax.Array, noise: jax.Array
+  ) -> jax.Array:
+    """Maps images (b, h, w, c) uint8 and noise (b, n) to images uint8."""
+    images = data.normalize(images, self.components.normalization)
+    made = self.model.apply(
+      variables, images, noise, train=False, method="generate"
     )
+    return _to_pixels(made)
 
   def _normalized(self, batch: Batch) -> dict[str, jax.Array]:
     normalization = self.components.normalization
@@ -244,11 +247,6 @@ class _Networks:
       "targets": jax.nn.one_hot(batch["label"], num_classes),
       "mask": batch["mask"],
     }
-
-
-def to_pixels(images: jax.Array) -> jax.Array:
-  """Images in [-1, 1] as uint8."""
-  return jnp.rint((images + 1) * 127.5).clip(0, 255).astype(jnp.uint8)
 
 
 def finish(sums: Tree) -> dict[str, float]:
@@ -272,7 +270,7 @@ def finish(sums: Tree) -> dict[str, float]:
 
 
 def problem(values: Mapping[str, float]) -> str:
-  """What the metrics of an evaluation say against the training; "" if nothing.
+  """A warning about the metrics of an evaluation; "" if there is none.
 
   A GAN can fail with finite numbers: the critic explodes although its slope is
   penalised, or the generator ignores its noise.
@@ -296,7 +294,7 @@ def problem(values: Mapping[str, float]) -> str:
 def _check(components: Components) -> None:
   """Raises ValueError unless the model is a pair with images in [-1, 1]."""
   model = components.model
-  if not all(hasattr(model, each) for each in ("generate", "criticize")):
+  if not models.is_pair(model):
     raise ValueError(
       f"the task adversarial needs a generator and a critic, and "
       f"{type(model).__name__} has no methods generate and criticize; set "
@@ -308,6 +306,31 @@ def _check(components: Components) -> None:
         f"data.{name} is {tuple(getattr(components.normalization, name))}, but "
         f"the generator makes pixels in [-1, 1]; set data.{name}=(0.5,)"
       )
+
+
+def _to_pixels(images: jax.Array) -> jax.Array:
+  """Images in [-1, 1] as uint8."""
+  return jnp.rint((images + 1) * 127.5).clip(0, 255).astype(jnp.uint8)
+
+
+def _draws(images: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
+  """Two draws of the noise (2, b, size) and a share (b, 1, 1, 1) of each image.
+
+  Args:
+    images: (b, h, w, c) uint8. Equal images get equal numbers.
+    size: length of the noise.
+  """
+  pixels = images.reshape(len(images), -1).astype(jnp.uint32)
+  key = jax.random.key(0)
+  factors = jax.random.bits(key, (1, pixels.shape[1]), jnp.uint32)
+
+  def draw(number: jax.Array) -> tuple[jax.Array, jax.Array]:
+    noise_key, share_key = jax.random.split(jax.random.fold_in(key, number))
+    noises = jax.random.normal(noise_key, (2, size))
+    return noises, jax.random.uniform(share_key, (1, 1, 1))
+
+  hashes = (pixels * factors).sum(axis=1)
+  return jax.vmap(draw, out_axes=(1, 0))(hashes)
 
 
 def _reversed(x: jax.Array) -> jax.Array:

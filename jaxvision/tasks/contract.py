@@ -89,7 +89,7 @@ class Task:
     best: the metrics that may select the best checkpoint, the default first:
       name -> 1 where larger is better, -1 where smaller is.
     learnt: a metric that shows whether examples are memorised, and its value in
-      this case.
+      this case; None for a task that does not memorise.
     untrained: () -> the expected loss of an untrained model; None if unknown.
     answer: outputs -> the numbers that predictions and exports contain, such
       as probabilities, (b, k) float32.
@@ -110,9 +110,8 @@ class Task:
       first name of their paths, and the number of updates of each, as in
       (("critic", 5), ("generator", 1)). Each update has its own share of the
       batch. () updates all parameters at once.
-    pages: (variables, examples) -> sections of the report that need the trained
-      network; None without such sections. The variables are numpy arrays, the
-      examples those of the final evaluation.
+    generator: the network that makes images; None without one. Then the model
+      is no classifier, and the report shows its images.
     problem: metrics -> a warning about the training; "" if there is none.
     model_at: the name of the variables of `Components.model` in each
       collection, such as "encoder"; "" if all variables are of this model.
@@ -140,21 +139,27 @@ class Task:
     [metrics.Evaluation, Sequence[str], Sequence[str]], "Artifacts"
   ]
   merge: Callable[[Tree, Tree], Tree] = metrics.add
-  learnt: tuple[str, float] = ("top1", 1.0)
+  learnt: tuple[str, float] | None = ("top1", 1.0)
   encode: Mapping[str, Callable[[str], np.ndarray]] = dataclasses.field(
     default_factory=dict
   )
   unlabelled: bool = False
   constants: tuple[Tree, ...] = ()
   turns: Sequence[tuple[str, int]] = ()
-  pages: Callable[[Tree, Sequence[metrics.Example]], Sequence[Any]] | None = (
-    None
-  )
+  generator: "Generator | None" = None
   problem: Callable[[Mapping[str, float]], str] = lambda _: ""
   model_at: str = ""
   outputs: Callable[[Tree, jax.Array], jax.Array] | None = None
   score: Callable[[Tree, jax.Array, Sequence[str]], jax.Array] | None = None
   kept: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+
+  def check_features(self) -> None:
+    """Raises ValueError if the model has no features of single images."""
+    if self.generator is not None:
+      raise ValueError(
+        "the model is a generator and a critic, whose features depend on pairs "
+        "of images; give a classifier"
+      )
 
 
 def of_model(task: Task, variables: Tree) -> Tree:
@@ -176,6 +181,20 @@ def with_model(task: Task, variables: Tree, model: Tree) -> Tree:
     name: {**tree, task.model_at: model[name]} if name in model else tree
     for name, tree in variables.items()
   }
+
+
+@dataclasses.dataclass(frozen=True)
+class Generator:
+  """A network that makes images of other images and of noise.
+
+  Attributes:
+    generate: (variables, images (b, h, w, c) uint8, noise (b, n) float32) ->
+      images (b, h, w, c) uint8.
+    noise: the length n of the noise, which is normal.
+  """
+
+  generate: Callable[[Tree, jax.Array, jax.Array], jax.Array]
+  noise: int
 
 
 @dataclasses.dataclass(frozen=True)

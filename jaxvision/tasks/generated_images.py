@@ -1,12 +1,17 @@
 """Pages of a report with images that a generator made of others."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxvision import metrics
 from jaxvision.runs import pages as sections
+from jaxvision.tasks.contract import Generator
+
+Tree = Any
 
 # (images (n, h, w, c) uint8, noise (k,)) -> images (n, h, w, c) uint8
 Generate = Callable[[np.ndarray, np.ndarray], jax.Array]
@@ -17,27 +22,34 @@ _LARGER = 2  # factor of the size
 
 
 def pages(
-  generate: Generate,
+  generator: Generator,
+  variables: Tree,
   examples: Sequence[metrics.Example],
   *,
   class_names: Sequence[str],
-  noise: int,
 ) -> list[sections.Page]:
   """A sheet of several draws of the noise, and one of interpolations.
 
   The noise is the same in all runs.
 
   Args:
-    generate: the same noise for all images.
+    generator: of the task.
+    variables: of the task.
     examples: of an evaluation; the first ones are shown.
     class_names: in the order of the labels.
-    noise: its length.
   """
+
+  @jax.jit
+  def generate(images: jax.Array, noise: jax.Array) -> jax.Array:
+    noise = jnp.broadcast_to(noise, (len(images), *noise.shape))
+    return generator.generate(variables, images, noise)
+
   examples = examples[:_ROWS]
   if not examples:
     return []
   images = np.stack([each.image for each in examples])
-  draws = np.asarray(jax.random.normal(jax.random.key(0), (_COLUMNS, noise)))
+  shape = (_COLUMNS, generator.noise)
+  draws = np.asarray(jax.random.normal(jax.random.key(0), shape))
   ways = np.linspace(0, 1, _COLUMNS)
   between = [interpolate(draws[0], draws[1], way) for way in ways]
   names = [str(class_names[each.label]) for each in examples]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision import data, metrics
+from jaxvision import data, metrics, models
 from jaxvision.metrics import classification
 from jaxvision.optimizers import freezing
 from jaxvision.tasks.contract import (
@@ -55,7 +55,7 @@ def make_init(components: Components) -> Callable[[jax.Array], Tree]:
   Raises:
     ValueError: the model is a generator and a critic.
   """
-  if hasattr(components.model, "generate"):
+  if models.is_pair(components.model):
     raise ValueError(
       f"{type(components.model).__name__} is a generator and a critic, which "
       "have no outputs for labels; set task.name='adversarial', or another "

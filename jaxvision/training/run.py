@@ -159,7 +159,12 @@ def _prepare(
   if overfit := origin["overfit"]:
     config, splits = sanity.overfit(config, splits, overfit)
   with without_state("the data were opened"):
-    parts = setup.prepare(config, splits, kept=workdirs.read_kept(folder))
+    parts = setup.prepare(
+      config,
+      splits,
+      kept=workdirs.read_kept(folder),
+      overfit=bool(overfit),
+    )
   interruptible = functools.partial(
     preemption.until_stopped, stopping=terminated, signals=[signal.SIGTERM]
   )

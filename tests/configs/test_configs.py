@@ -329,13 +329,12 @@ def test_a_recipe_memorises_a_few_examples(recipe, tmp_path, monkeypatch):
   assert few.train.batch_size == 8
 
 
-def test_networks_without_a_loss_that_falls_cannot_overfit(
-  tmp_path, monkeypatch
-):
+def test_networks_that_do_not_memorise_cannot_overfit(tmp_path, monkeypatch):
   monkeypatch.chdir(ROOT)
   config = _small_config("dagan.py:mnist", tmp_path)
-  with pytest.raises(ValueError, match="has no loss that falls to zero"):
-    sanity.overfit(config, setup.open_splits(config), 8)
+  config, splits = sanity.overfit(config, setup.open_splits(config), 8)
+  with pytest.raises(ValueError, match="adversarial has no metric that shows"):
+    setup.prepare(config, splits, overfit=True)
 
 
 def _read(recipe, *keys):

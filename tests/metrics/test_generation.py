@@ -1,6 +1,7 @@
 """Distances of features, against closed forms, scipy and slow versions."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -46,7 +47,9 @@ def test_frechet_distance_is_that_of_the_matrix_root_of_scipy(rank):
   )
 
 
-def test_kernel_distance_is_the_unbiased_sum_over_pairs():
+@pytest.mark.parametrize("block", [1, 12, 2**20])
+def test_kernel_distance_is_the_unbiased_sum_over_pairs(block, monkeypatch):
+  monkeypatch.setattr(generation, "_BLOCK", block)
   a, b = RNG.normal(size=(6, 3)), RNG.normal(1, 2, size=(5, 3))
 
   def kernel(x, y):
@@ -68,6 +71,16 @@ def test_kernel_distance_of_one_distribution_has_the_mean_zero():
   error = np.std(values) / np.sqrt(len(values))
   assert abs(np.mean(values)) < 4 * error
   assert min(values) < 0
+
+
+def test_the_memory_of_the_kernel_distance_is_not_that_of_all_pairs():
+  features = RNG.normal(size=(2, 2000, 2))
+  tracemalloc.start()
+  found = generation.kernel_distance(*features)
+  _, most = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert most < 2000 * 2000 * 8
+  assert abs(found) < 0.1
 
 
 def test_wrong_features_are_refused():

@@ -28,13 +28,16 @@ SMALL = {
   },
 }
 both = pytest.mark.parametrize("name", SMALL)
+# The large pair repeats the proof of the small one.
+small_first = pytest.mark.matrix("dagan_small")
 
 
+@pytest.mark.matrix(every=4)
 @pytest.mark.parametrize(
   ("size", "channels", "layers", "generator", "critic"),
   [
-    (28, 1, (3, 5), 10_526_421, 7_072_551),
     (28, 1, (1, 1), 3_706_965, 1_391_655),
+    (28, 1, (3, 5), 10_526_421, 7_072_551),
     (64, 3, (3, 5), 10_604_311, 7_078_987),
     (64, 3, (1, 1), 3_782_551, 1_398_091),
   ],
@@ -54,6 +57,7 @@ def test_parameters_are_those_of_the_authors_code(
   assert counts == {"generator": generator, "critic": critic}
 
 
+@small_first
 @both
 def test_the_facts_are_those_of_the_layers(name):
   model = models.create(name, num_classes=1000)
@@ -84,6 +88,7 @@ def _images(*shape, seed=0):
   return jnp.tanh(jax.random.normal(jax.random.key(seed), shape))
 
 
+@pytest.mark.slow
 @both
 def test_images_of_any_size_and_channels(name):
   """13 pixels are 7 and then 4: sides are rounded up and enlarged again."""
@@ -99,6 +104,7 @@ def test_images_of_any_size_and_channels(name):
   assert jax.eval_shape(score, variables, images).shape == (2, 1)
 
 
+@small_first
 @both
 def test_the_noise_and_the_image_change_the_result(name):
   model, variables = _made(name)
@@ -109,6 +115,7 @@ def test_the_noise_and_the_image_change_the_result(name):
   assert np.abs(made - generate(images[::-1], noise)).max() > 1e-3
 
 
+@small_first
 @both
 def test_the_critic_scores_each_pair_alone_in_training(name):
   """So the gradient of a score is a gradient of its own pair."""
@@ -132,11 +139,77 @@ def test_the_critic_scores_each_pair_alone_in_training(name):
   assert abs(before[1] - after[1]) > 1e-4
 
 
+def _maps(name):
+  """{stage: (its arguments, its result)} of a generator of 13x13 pixels."""
+  model, variables = _made(name, size=13)
+  maps = {}
+
+  def observe(call, args, kwargs, context):
+    found, path = call(*args, **kwargs), context.module.path
+    if context.method_name == "__call__" and len(path) == 2:
+      maps[path[1]] = args, found
+    return found
+
+  def generate(images, noise):
+    with nn.intercept_methods(observe):
+      model.apply(variables, images, noise, train=False, method="generate")
+    return dict(maps)
+
+  found = jax.jit(generate)(_images(2, 13, 13, 1), _images(2, 5, seed=1))
+  return jax.tree.map(np.asarray, found)
+
+
+def _has(given, part):
+  """Whether a map has all channels of another one, side by side."""
+  count = part.shape[-1]
+  return any(
+    np.array_equal(given[..., i : i + count], part)
+    for i in range(given.shape[-1] - count + 1)
+  )
+
+
+@pytest.mark.slow
+def test_the_decoder_is_given_the_maps_of_the_encoder_and_the_noise():
+  maps = _maps("dagan")
+  (image,), first = maps["encode0"]
+  encoded = [maps["encode1"][1][-1], first, image]
+  assert [each.shape[1] for each in encoded] == [4, 7, 13]
+  for i, across in enumerate(encoded):
+    before, given, _ = maps[f"decode{i}"][0]
+    assert _has(given, across)
+    noise = maps[f"noise{i}"][1]
+    assert _has(given, noise.reshape(*given.shape[:3], -1))
+    if i == 0:
+      assert before is None
+    else:
+      # The last two maps of the stage before.
+      second_last, last = maps[f"decode{i - 1}"][1]
+      np.testing.assert_array_equal(before, second_last)
+      assert _has(given, last)
+
+
+def test_the_small_decoder_is_given_the_maps_of_the_encoder():
+  maps = _maps("dagan_small")
+  (image,), first = maps["encode0"]
+  last, noise = maps["encode1"][1], maps["noise"][1]
+  assert [each.shape[1] for each in (last, first, image)] == [4, 7, 13]
+  made = image_pairs.leaky_relu(noise).reshape(2, 4, 4, -1)
+  x = np.concatenate([last, made], axis=-1)
+  for i, across in ((1, first), (0, image)):
+    ((given,), result) = maps[f"decode{i}"]
+    larger = image_pairs.enlarge(x, across.shape[1:3])
+    np.testing.assert_array_equal(
+      given, np.concatenate([larger, across], axis=-1)
+    )
+    x = result
+
+
 def _plain_norm(x, epsilon):
   centred = x - x.mean(-1, keepdims=True)
   return centred / jnp.sqrt((centred**2).mean(-1, keepdims=True) + epsilon)
 
 
+@small_first
 @both
 def test_the_gradient_of_a_slope_is_that_of_plain_layers(name, monkeypatch):
   """The penalty needs second derivatives, of custom first ones too."""

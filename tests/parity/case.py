@@ -39,7 +39,7 @@ class Case:
   """A network of ours and the public one that must agree with it.
 
   Attributes:
-    model: a name in `models.names()`.
+    model: a name of `models.create`.
     reference: (variables, images (b, h, w, 3)) -> logits (b, 10) of the public
       implementation, given our variables; imports it when called.
     image_size: side of the images.

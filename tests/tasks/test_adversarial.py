@@ -2,21 +2,33 @@
 
 import functools
 import json
+import signal
+import types
 
 import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import spawned
 import tiny_runs
 from PIL import Image
 
-from jaxvision import cli, data, inference, training
+from jaxvision import (
+  cli,
+  config,
+  data,
+  inference,
+  models,
+  parallel,
+  training,
+  trees,
+)
 from jaxvision.runs import pages
 from jaxvision.sweeps.vectorized import trials
-from jaxvision.tasks import adversarial, generated_images
+from jaxvision.tasks import adversarial, contract, generated_images
 from jaxvision.training import setup
-from jaxvision.training.loop import compilation, train_loop
+from jaxvision.training.loop import compilation, evaluators, train_loop
 
 SHAPE = (8, 8, 1)
 _RATE = "optimizer.learning_rate"
@@ -69,6 +81,7 @@ def _dotted(options):
   return {key.replace("__", "."): value for key, value in options.items()}
 
 
+@pytest.mark.slow
 def test_the_report_shows_generated_images(trained):
   workdir, _ = trained
   result = json.loads((workdir / "result.json").read_text())
@@ -94,6 +107,7 @@ def test_the_report_shows_generated_images(trained):
   assert "Interpolations" in (workdir / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_evaluation_of_a_run_is_that_of_its_training(trained):
   workdir, _ = trained
   result = json.loads((workdir / "result.json").read_text())
@@ -108,6 +122,7 @@ def _apply(run, method, images, others):
   return apply(run.variables, images, others)
 
 
+@pytest.mark.slow
 def test_the_metrics_are_those_of_the_networks(trained):
   """Computed again with numpy, with the noise of the evaluation."""
   workdir, _ = trained
@@ -121,9 +136,7 @@ def test_the_metrics_are_those_of_the_networks(trained):
     for i in range(24)
   ]
   real = (images / 127.5 - 1).astype(np.float32)
-  keys = jax.random.split(jax.random.key(0), 3)
-  # The batches of an evaluation have as many examples as those of training.
-  noise = [jax.random.normal(key, (24, 3)) for key in keys[:2]]
+  noise, _ = adversarial._draws(images.astype(np.uint8), 3)
   fake = [np.asarray(_apply(run, "generate", real, each)) for each in noise]
   scores = [
     np.asarray(_apply(run, "criticize", real, each))
@@ -145,6 +158,7 @@ def test_the_metrics_are_those_of_the_networks(trained):
   assert found["pixel_frechet"] == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_commands_work_or_say_what_does(trained, tmp_path, capsys):
   workdir, path = trained
   run, target = str(workdir), tmp_path / "generated.npz"
@@ -168,10 +182,10 @@ def test_commands_work_or_say_what_does(trained, tmp_path, capsys):
   errors = capsys.readouterr().err
   assert "`jaxvision generate OUT.npz" in errors
   assert "has no published layout; use `jaxvision export`" in errors
-  assert "give probes a classifier" in errors
-  assert "give a classifier, whose features are compared" in errors
+  assert errors.count("pairs of images; give a classifier") == 2
 
 
+@pytest.mark.slow
 def test_the_exported_generator_is_that_of_the_run(trained, tmp_path):
   workdir, path = trained
   target = tmp_path / "generator.jax"
@@ -181,29 +195,87 @@ def test_the_exported_generator_is_that_of_the_run(trained, tmp_path):
   noise = np.asarray(jax.random.normal(jax.random.key(1), (3, 3)))
   artifact = jax.export.deserialize(target.read_bytes())
   run = inference.load_run(workdir)
-  sample = inference.generation.make_sampler(run)
+  sample = jax.jit(run.task.generator.generate)
   expected = np.asarray(sample(run.variables, images, noise), int)
   found = np.asarray(artifact.call(images, noise), int)
   assert np.abs(found - expected).max() <= 1  # rounding
   assert found.shape == (3, *SHAPE)
 
 
+def _arguments(folder, workdir):
+  """Those of a run of 24 steps, with evaluations and checkpoints."""
+  options = {
+    **_dotted(OPTIONS),
+    "train.duration": "24 steps",
+    "evaluate.every": "8 steps",
+    "checkpoint.every": "4 steps",
+    "log.every": "2 steps",
+  }
+  model = options.pop("model.options")
+  recipe = folder / "gan.py"
+  text = (folder / "recipe.py").read_text()
+  recipe.write_text(text.replace('{"hidden": (8,)}', repr(model)), "utf-8")
+  flat = config.flatten(options).items()
+  return [
+    *("train", "--config", str(recipe), "--workdir", str(workdir)),
+    *(f"--config.{key}={value}" for key, value in flat),
+  ]
+
+
+def _last_step(workdir):
+  try:
+    return max([line["step"] for line in spawned.measured(workdir)], default=0)
+  except ValueError:  # the process is in the middle of a line
+    return 0
+
+
 @pytest.mark.slow
-def test_an_interrupted_run_ends_as_a_whole_one(tmp_path):
-  """4 steps, and then the others from the checkpoint: the same bits."""
+def test_a_killed_run_ends_like_a_whole_one(tmp_path):
   write_data(tmp_path)
   tiny_runs.load_config(tmp_path)
-  prints = []
-  for name, first in (("whole", "8 steps"), ("parts", "4 steps")):
-    workdir = tmp_path / name
-    options = {**OPTIONS, "train__duration": first}
-    result = training.train(
-      str(tmp_path / "recipe.py"), workdir=workdir, overrides=_dotted(options)
+  whole, workdir = tmp_path / "whole", tmp_path / "killed"
+  for folder, step in ((whole, None), (workdir, 6), (workdir, 14)):
+    command = spawned.start(
+      _arguments(tmp_path, folder), output=folder.with_suffix(".txt")
     )
-    if first != "8 steps":
-      result = training.train(workdir=workdir, extend="8 steps")
-    prints.append(result["fingerprint"])
-  assert prints[0] == prints[1]
+    if step is None:
+      assert command.wait() == 0, command.output.read_text()
+      continue
+    reached = lambda n=step: _last_step(workdir) >= n  # noqa: E731
+    assert command.end_when(signal.SIGKILL, reached) == -signal.SIGKILL
+  last = spawned.start(
+    _arguments(tmp_path, workdir), output=workdir.with_suffix(".txt")
+  )
+  assert last.wait() == 0, last.output.read_text()
+  assert "resuming from step" in last.output.read_text()
+  assert spawned.measured(workdir) == spawned.measured(whole)
+  ours, theirs = spawned.result(workdir), spawned.result(whole)
+  for key in ("fingerprint", "step", "best", "final", "status"):
+    assert ours[key] == theirs[key]
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one(tmp_path):
+  write_data(tmp_path)
+  tiny_runs.load_config(tmp_path)
+  alone, together = tmp_path / "alone", tmp_path / "together"
+  whole = spawned.start(
+    _arguments(tmp_path, alone), output=alone.with_suffix(".txt"), devices=4
+  )
+  assert whole.wait() == 0, whole.output.read_text()
+  group = spawned.start_group(
+    [_arguments(tmp_path, together)] * 2,
+    output=together.with_suffix(".txt"),
+    devices=2,
+  )
+  for command in group:
+    assert command.wait() == 0, command.output.read_text()
+  ours, theirs = (
+    spawned.result(each)["final"]["metrics"] for each in (together, alone)
+  )
+  assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
+  shown = [[p.title for p in pages.read(each)] for each in (together, alone)]
+  assert shown[0] == shown[1] and "Generated images" in shown[0]
 
 
 @pytest.mark.slow
@@ -303,22 +375,12 @@ def test_trials_in_one_program_are_those_alone(tmp_path):
 
 def test_the_loss_is_the_formula_for_each_network(tmp_path):
   """Written out with two losses and stop_gradient, without the reversal."""
-  write_data(tmp_path)
-  config = tiny_runs.load_config(tmp_path, **OPTIONS)
-  model = setup.make_model(config, 3)
-  task = setup.make_task(
-    config, model, image_shape=SHAPE, class_names=("0", "1", "2")
+  task, variables, batch = _task(tmp_path)
+  model = models.create(
+    "dagan_small", num_classes=3, **OPTIONS["model__options"]
   )
-  variables = task.init(jax.random.key(0))
   params = variables["params"]
   rest = {"batch_stats": variables["batch_stats"]}
-  rng = np.random.default_rng(0)
-  batch = {
-    "image": rng.integers(0, 255, (4, *SHAPE), np.uint8),
-    "partner": rng.integers(0, 255, (4, *SHAPE), np.uint8),
-    "label": np.zeros(4, np.int32),
-    "mask": np.ones(4, np.float32),
-  }
   key = jax.random.key(5)
   found, _ = jax.jit(jax.grad(task.loss, has_aux=True))(
     params, rest, batch, key
@@ -374,25 +436,129 @@ def test_the_loss_is_the_formula_for_each_network(tmp_path):
   )
 
 
-def test_a_device_transform_moves_both_images_of_a_pair_alike(tmp_path):
-  write_data(tmp_path)
-  config = tiny_runs.load_config(
-    tmp_path,
-    **{**OPTIONS, "data__device_transforms": ("random_quarter_turn(p=1.0)",)},
-  )
-  task = setup.make_task(
-    config,
-    setup.make_model(config, 3),
-    image_shape=SHAPE,
-    class_names=("0", "1", "2"),
-  )
-  images = np.random.default_rng(0).integers(0, 255, (6, *SHAPE), np.uint8)
+def _task(folder, **changes):
+  """The task, its variables, and a batch of 4 pairs."""
+  write_data(folder)
+  config = tiny_runs.load_config(folder, **{**OPTIONS, **changes})
+  task = tiny_runs.make_task(config, setup.make_model(config, 3), SHAPE)
+  rng = np.random.default_rng(0)
+  images, partners = rng.integers(0, 255, (2, 4, *SHAPE), np.uint8)
   batch = {
     "image": images,
-    "partner": images,
-    "label": np.zeros(6, np.int32),
-    "mask": np.ones(6, np.float32),
+    "partner": partners,
+    "label": np.array([0, 1, 2, 1], np.int32),
+    "mask": np.ones(4, np.float32),
   }
+  return task, jax.jit(task.init)(jax.random.key(0)), batch
+
+
+def _close(one, other):
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-4),
+    one,
+    other,
+  )
+
+
+def test_an_evaluation_does_not_depend_on_its_batches(tmp_path):
+  """Nor on the content of masked rows."""
+  task, variables, batch = _task(tmp_path)
+  evaluate = jax.jit(task.evaluate)
+  whole, images = evaluate(variables, batch)
+  parts = []
+  for rows in ([0, 1], [2, 3]):
+    # Two examples first, then two that are masked.
+    part = {k: v[[*rows, *rows[::-1]]] for k, v in batch.items()}
+    part["image"][2:] = part["partner"][2:] = 7
+    part["mask"][2:] = 0
+    parts.append(evaluate(variables, part))
+  _close(whole, jax.tree.map(np.add, parts[0][0], parts[1][0]))
+  found = np.concatenate([np.asarray(each[:2], int) for _, each in parts])
+  assert np.abs(found - np.asarray(images, int)).max() <= 1  # rounding
+  assert int(whole["count"]) == 4
+
+
+def test_masked_pairs_are_not_in_the_loss(tmp_path):
+  task, variables, batch = _task(tmp_path)
+  params = variables.pop("params")
+  loss = jax.jit(task.loss)
+
+  def measured(mask):
+    given = {**batch, "mask": np.array(mask, np.float32)}
+    total, (_, sums) = loss(params, variables, given, jax.random.key(1))
+    assert total == pytest.approx(float(sums["loss"] / sums["count"]))
+    return sums
+
+  few, others = measured([1, 0, 0, 1]), measured([0, 1, 1, 0])
+  assert int(few["count"]) == 2
+  _close(measured([1] * 4), jax.tree.map(jnp.add, few, others))
+
+
+@pytest.mark.parametrize(
+  "frozen", ["generator", pytest.param("encode0", marks=pytest.mark.slow)]
+)
+def test_frozen_layers_keep_their_statistics(frozen, tmp_path):
+  rules = ((f"(.*/)?{frozen}/.*", None), (".*", 1.0))
+  task, variables, batch = _task(tmp_path, optimizer__learning_rate_rules=rules)
+  params = variables.pop("params")
+  _, (state, _) = jax.jit(task.loss)(
+    params, variables, batch, jax.random.key(1)
+  )
+  before = trees.flatten(variables["batch_stats"])
+  for path, after in trees.flatten(state["batch_stats"]).items():
+    same = bool((after == before[path]).all())
+    assert same == (f"{frozen}/" in path), path
+
+
+@pytest.mark.slow
+def test_a_network_with_dropout_can_be_frozen_in_part(tmp_path):
+  small = {"sizes": (4, 4), "generator_layers": 1, "critic_layers": 1}
+  task, variables, batch = _task(
+    tmp_path,
+    model__name="dagan",
+    model__options={**small, "noise": 3, "hidden": 4},
+    optimizer__learning_rate_rules=((".*/encode0/.*", None), (".*", 1.0)),
+  )
+  params = variables.pop("params")
+  gradients, _ = jax.jit(jax.grad(task.loss, has_aux=True))(
+    params, variables, batch, jax.random.key(1)
+  )
+  for path, each in trees.flatten(gradients).items():
+    assert "/encode0/" not in path or not np.any(each), path
+  assert np.any(gradients["critic"]["score"]["kernel"])
+
+
+def test_generated_images_do_not_depend_on_the_size_of_batches():
+  """A generator that shows its noise, of images that are all equal."""
+  shown = contract.Generator(
+    lambda variables, images, noise: jnp.clip(
+      100 + 50 * noise[:, :1, None, None] + 0 * images, 0, 255
+    ).astype(jnp.uint8),
+    noise=2,
+  )
+  run = types.SimpleNamespace(
+    task=types.SimpleNamespace(generator=shown),
+    image_shape=(1, 1, 1),
+    mesh=parallel.make_mesh(jax.devices()[:1]),
+    variables={},
+  )
+  split = data.sources.pairs.from_arrays(
+    np.zeros((7, 1, 1, 1), np.uint8), np.zeros(7, int)
+  )
+  made = []
+  for size in (7, 3):
+    batches = data.make_batches(split, batch_size=size, channels=1)
+    made.append(
+      inference.generation.generate(run, batches, per_image=2)["images"]
+    )
+  np.testing.assert_array_equal(*made)
+  assert len(np.unique(made[0])) > 10
+
+
+def test_a_device_transform_moves_both_images_of_a_pair_alike(tmp_path):
+  turning = ("random_quarter_turn(p=1.0)",)
+  task, _, batch = _task(tmp_path, data__device_transforms=turning)
+  batch["partner"] = batch["image"]
   given, moved = task.inputs(batch, jax.random.key(0))
   np.testing.assert_array_equal(moved["image"], moved["partner"])
   turns = [
@@ -435,11 +601,12 @@ def test_wrong_configs_have_clear_errors(tmp_path):
     ({"data__mean": (0.1,)}, r"data\.mean is \(0\.1,\).*set data\.mean"),
     ({"train__batch_size": 16}, r"2 of the critic, 1 of the generator.*24"),
     ({"task__name": "classification", "task__options": {}}, "no outputs for"),
-    ({"evaluate__probes": ("lda",)}, "validation|classifier"),
+    ({"evaluate__probes": ("lda",)}, "pairs of images; give a classifier"),
   ):
     with pytest.raises(ValueError, match=message):
       parts = _prepare(tmp_path, **changes)
-      training.loop.evaluators.make_measures(parts, {})
+      found = evaluators.make_evaluators(parts)
+      evaluators.make_measures(parts, found)
 
 
 def test_a_class_of_one_image_is_refused(tmp_path):

@@ -1,12 +1,14 @@
 """Fills the rows of batches with examples.
 
 In training, an unreadable image is replaced by the next readable one, so that
-batches are full. The replacement gets the random transform of the missing
-image, so that its two copies differ. The replacement depends only on the files.
-In evaluation, there is no replacement: the row is masked.
+batches are full; in pairs, by the next one of its class. The replacement gets
+the random transform of the missing image, so that its two copies differ. The
+replacement depends only on the files. In evaluation, there is no replacement:
+the row is masked.
 """
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -68,6 +70,7 @@ def fill(
   indices: np.ndarray,
   epochs: np.ndarray,
   seed: int | None,
+  partners: pairing.Partners | None = None,
 ) -> dict[int, str]:
   """Writes one example into each row.
 
@@ -77,6 +80,8 @@ def fill(
     indices: (rows,) of the examples; num_examples means padding.
     epochs: (rows,) epoch of each example, for its random numbers.
     seed: of the transforms; None in evaluation.
+    partners: of the examples. Then a replacement has the class of the
+      unreadable image.
 
   Returns:
     index -> reason of the unreadable images that were found.
@@ -104,7 +109,8 @@ def fill(
           array[row] = 0
         continue
       rng = _rng(source, seed, epoch, index)
-      image, label, fields = _next(source, index, rng, unreadable)
+      others = partners.others(index) if partners else _others(source, index)
+      image, label, fields = _next(source, index, others, rng, unreadable)
     _check_shape(image, batch["image"].shape[1:], source, index)
     batch["image"][row], batch["label"][row] = image, label
     batch["mask"][row] = 1
@@ -120,6 +126,7 @@ def fill_partners(
   indices: np.ndarray,
   epochs: np.ndarray,
   seed: int | None,
+  partners: pairing.Partners,
 ) -> dict[int, str]:
   """Writes one image into each row of the field "partner"; see `fill`.
 
@@ -131,7 +138,14 @@ def fill_partners(
     "label": np.empty_like(batch["label"]),
     "mask": np.empty_like(batch["mask"]),
   }
-  found = fill(own, alone, indices=indices, epochs=epochs, seed=seed)
+  found = fill(
+    own,
+    alone,
+    indices=indices,
+    epochs=epochs,
+    seed=seed,
+    partners=partners,
+  )
   batch["mask"] *= own["mask"]
   return found
 
@@ -139,31 +153,33 @@ def fill_partners(
 def _next(
   source: examples.Examples,
   index: int,
+  others: Iterable[int],
   rng: np.random.Generator | None,
   unreadable: dict[int, str],
 ) -> tuple[np.ndarray, examples.Label, examples.Values]:
-  """The next readable example; adds unreadable ones to `unreadable`.
+  """The first readable one of other examples; adds those that are not."""
+  for other in others:
+    source.check(unreadable)
+    image, label, fields = next(source.fetch([other], [rng]))
+    if not isinstance(image, decoding.UnreadableImage):
+      return image, label, fields
+    unreadable[other] = str(image)
+  raise decoding.UnreadableImage(
+    f"{source.dataset.ids([index])[0]} of {source.dataset.name} "
+    f"({source.dataset.split}) is unreadable, and so is every image "
+    f"that could replace it: {unreadable[index]}"
+  )
 
-  Within a source of a mixture, the first example follows the last one.
-  """
+
+def _others(source: examples.Examples, index: int) -> Iterator[int]:
+  """The other examples of the source of a mixture, from the next one on."""
   first, size = 0, source.dataset.num_examples
   for part, _ in source.dataset.mixture:
     if index < first + part:
       size = part
       break
     first += part
-  for _ in range(size - 1):
-    source.check(unreadable)
-    index = first + (index + 1 - first) % size
-    image, label, fields = next(source.fetch([index], [rng]))
-    if not isinstance(image, decoding.UnreadableImage):
-      return image, label, fields
-    unreadable[index] = str(image)
-  raise decoding.UnreadableImage(
-    f"none of the images {first} to {first + size - 1} of "
-    f"{source.dataset.name} ({source.dataset.split}) is readable; {index}: "
-    f"{unreadable[index]}"
-  )
+  return (first + (index + i - first) % size for i in range(1, size))
 
 
 def _check_shape(

@@ -58,6 +58,12 @@ class Partners:
     found = self.members[first + steps.astype(np.int64)]
     return np.where(indices < count, found, count)
 
+  def others(self, index: int) -> list[int]:
+    """The other examples of the class of an example, from the next one on."""
+    first, size = self.first[index], self.sizes[index]
+    steps = self.places[index] - first + np.arange(1, size)
+    return self.members[first + steps % size].tolist()
+
 
 def epochs(positions: np.ndarray) -> np.ndarray:
   """Numbers in place of the epochs, for the transforms of partners."""

@@ -169,7 +169,12 @@ class Batches:
     part = {name: array[rows] for name, array in batch.items()}
     own = {k: v for k, v in part.items() if k != pairing.FIELD}
     found = filling.fill(
-      own, self.examples, indices=indices, epochs=epochs, seed=self.seed
+      own,
+      self.examples,
+      indices=indices,
+      epochs=epochs,
+      seed=self.seed,
+      partners=self.partners,
     )
     if not self.partners:
       return found
@@ -180,6 +185,7 @@ class Batches:
       indices=drawn,
       epochs=pairing.epochs(positions),
       seed=self.seed,
+      partners=self.partners,
     )
 
   def iterate(self, start: int, stop: int) -> Iterator[Batch]:
@@ -231,6 +237,7 @@ class Batches:
         indices=rows[part],
         epochs=np.zeros_like(rows[part]),
         seed=self.seed,
+        partners=self.partners,
       )
       self.examples.count(found)
 

@@ -97,14 +97,9 @@ def make_evaluator(
     mesh: the mesh of the variables.
 
   Raises:
-    ValueError: a probe, an option or a layer is unknown, batches are shuffled,
-      or the model is a generator and a critic.
+    ValueError: a probe, an option or a layer is unknown, or batches are
+      shuffled.
   """
-  if hasattr(model, "generate"):
-    raise ValueError(
-      f"{type(model).__name__} is a generator and a critic, whose features "
-      "depend on pairs of images; give probes a classifier"
-    )
   by_layer = {}
   for name in names:
     layer, call = _split(name)

@@ -75,7 +75,8 @@ def make_measures(parts: Parts, evaluators: Evaluators) -> Measures:
   fitted to the training split without augmentation.
 
   Raises:
-    ValueError: an unknown probe or layer, or probes without a validation split.
+    ValueError: an unknown probe or layer, probes without a validation split, or
+      of a generator.
   """
   measures = {
     name: _measured(name, evaluate, parts.task.problem)
@@ -83,6 +84,7 @@ def make_measures(parts: Parts, evaluators: Evaluators) -> Measures:
   }
   if not parts.probes:
     return measures
+  parts.task.check_features()
   if "validation" not in parts.splits:
     raise ValueError(
       f"evaluate.probes {parts.probes} are measured on the validation split, "

@@ -22,7 +22,7 @@ from jaxvision.checkpoint import fingerprint
 from jaxvision.processes import agreement
 from jaxvision.runs import pages, reading
 from jaxvision.runs import workdir as workdirs
-from jaxvision.tasks import contract
+from jaxvision.tasks import contract, generated_images
 from jaxvision.training.loop import timing, train_loop
 from jaxvision.training.setup import Parts
 from jaxvision.training.step import TrainState
@@ -222,8 +222,8 @@ def write_finished(
 
 
 def _whole_variables(parts: Parts, state: TrainState) -> Any:
-  """The evaluated variables in numpy arrays, if the task draws with them."""
-  if parts.task.pages is None:
+  """The evaluated variables in numpy arrays, if they generate images."""
+  if parts.task.generator is None:
     return None
   variables = state.ema if parts.averaged else state.variables
   return jax.tree.map(parallel.whole, variables)
@@ -242,8 +242,13 @@ def _write_artifacts(
   artifacts = parts.task.artifacts(evaluation, parts.class_names, ids)
   workdirs.write_arrays(folder / "evaluation.npz", **artifacts.arrays)
   sections = list(artifacts.pages)
-  if parts.task.pages is not None:
-    sections += parts.task.pages(variables, evaluation.examples)
+  if parts.task.generator is not None:
+    sections += generated_images.pages(
+      parts.task.generator,
+      variables,
+      evaluation.examples,
+      class_names=parts.class_names,
+    )
   if sections:
     pages.write(folder, sections)
 

@@ -105,6 +105,15 @@ def check_labels(
   losses.check_labels(config.loss.name, dataset.label_kind)
 
 
+def check_learnt(config: ConfigDict, task: tasks.Task) -> None:
+  """Raises ValueError if a task has no measure of memorised examples."""
+  if task.learnt is None:
+    raise ValueError(
+      f"the task {user_code.as_written(config.task.name)} has no metric that "
+      "shows whether examples are memorised; train without --overfit"
+    )
+
+
 def check_turns(config: ConfigDict, task: tasks.Task, mesh: Mesh) -> None:
   """Raises ValueError unless the updates of a step can share the batch."""
   count = sum(updates for _, updates in task.turns)

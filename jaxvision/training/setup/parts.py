@@ -88,6 +88,7 @@ def prepare(
   devices: Sequence[jax.Device] | None = None,
   taught: tasks.Taught | None = None,
   kept: Mapping[str, bytes] | None = None,
+  overfit: bool = False,
 ) -> Parts:
   """Makes the parts of a run.
 
@@ -102,6 +103,7 @@ def prepare(
     taught: the loaded teachers of a run with the same teachers; None loads
       those of the config.
     kept: the files of the task in the folder of a run that is resumed.
+    overfit: whether the run checks that a few examples are memorised.
 
   Raises:
     ValueError: the config contains unknown names or incompatible values.
@@ -133,6 +135,8 @@ def prepare(
     taught=taught,
     kept=kept,
   )
+  if overfit:
+    checks.check_learnt(config, task)
   checks.check_layer_decay(config, task)
   checks.check_labels(config, task, train)
   checks.check_turns(config, task, mesh)

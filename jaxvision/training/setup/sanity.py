@@ -32,8 +32,6 @@ _OVERFIT = {
   "log.every": "10 steps",
   "checkpoint.best": "validation/top1",
 }
-# Tasks that cannot be checked in this way.
-_UNFIT = ("adversarial",)
 # With this momentum the running averages converge within `_STEPS` steps.
 _MOMENTUM = 0.9
 
@@ -45,19 +43,13 @@ def overfit(
 
   Training and validation use the same examples, for 500 steps at a constant
   learning rate. Augmentation, regularisation, averaging, warm-up, accumulation
-  and probes are off. Options of the model and of
-  the task with "drop" in their name are 0. A correct
-  model and a correct step reach a loss near zero.
+  and probes are off. Options of the model and of the task with "drop" in their
+  name are 0. A correct model and a correct step reach a loss near zero.
 
   Raises:
-    ValueError: the split has fewer examples, there are more devices than
-      examples, or the task has no loss that falls to zero.
+    ValueError: the split has fewer examples, or there are more devices than
+      examples.
   """
-  if config.task.name in _UNFIT:
-    raise ValueError(
-      f"task.name is {config.task.name!r}, which has no loss that falls to "
-      "zero: its networks play against each other; train without --overfit"
-    )
   train = splits["train"]
   devices = jax.device_count()
   if not 1 <= num_examples <= train.num_examples:

@@ -110,7 +110,8 @@ def _in_turns(
 
       def one(learned, given, name=name):
         examples, number = given
-        return of_part(name, learned, examples, jax.random.fold_in(key, number))
+        own_key = jax.random.fold_in(key, number)
+        return of_part(name, learned, examples, own_key, *constants)
 
       given = (own, jnp.arange(count)[rows])
       learned, found = scans.scan(one, learned, given, platform=platform)

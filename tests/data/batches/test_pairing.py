@@ -135,19 +135,46 @@ def test_a_class_of_one_example_and_other_labels_are_refused():
     make(numbers)
 
 
-def test_a_pair_with_an_unreadable_image_is_masked_in_evaluation():
+def _broken(*numbers):
+  """A split in which the images with these numbers are unreadable."""
   split = open_split()
+  order = [int(image.flat[0]) for image, _ in split.read(range(N))]
 
   def read(indices):
-    if 0 in indices:
+    if set(numbers) & {order[i] for i in indices}:
       raise OSError("bad sector")
     return split.read(indices)
 
-  broken = dataclasses.replace(split, read=read)
-  batch = make(broken, seed=None, batch_size=N, max_unreadable=0.2).at(0)
+  return dataclasses.replace(split, read=read)
+
+
+def test_pairs_with_unreadable_images_are_of_one_class_in_training():
+  """On the host, and with rows that are kept on a device."""
+  batches = make(_broken(0, 3, 5), max_unreadable=0.5)
+  kept = batches.resident()
+  seen = set()
+  for step in range(20):
+    batch = batches.at(step)
+    own, other = _numbers(batch)
+    np.testing.assert_array_equal(LABELS[own], batch["label"])
+    np.testing.assert_array_equal(LABELS[other], batch["label"])
+    assert batch["mask"].all()
+    seen |= {*own.tolist(), *other.tolist()}
+    rows = batches.line_up(step, step + 1)[0]
+    found = {k: v[rows[:, 0]] for k, v in kept.items()}
+    _same({**found, "partner": kept["image"][rows[:, 1]]}, batch)
+  assert seen == set(range(N)) - {0, 3, 5}
+
+
+def test_a_class_without_a_readable_image_is_an_error():
+  batches = make(_broken(2, 6), max_unreadable=0.5)
+  with pytest.raises(data.UnreadableImage, match="every image that could"):
+    for step in range(20):
+      batches.at(step)
+
+
+def test_a_pair_with_an_unreadable_image_is_masked_in_evaluation():
+  batch = make(_broken(0), seed=None, batch_size=N, max_unreadable=0.2).at(0)
   whole = make(seed=None, batch_size=N).at(0)
-  partner_of_broken = _numbers(whole)[1] == _numbers(whole)[0][0]
-  expected = np.ones(N)
-  expected[0] = 0
-  expected[partner_of_broken] = 0
-  np.testing.assert_array_equal(batch["mask"], expected)
+  own, other = _numbers(whole)
+  np.testing.assert_array_equal(batch["mask"], (own != 0) & (other != 0))

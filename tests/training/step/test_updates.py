@@ -108,6 +108,21 @@ def test_a_turn_changes_nothing_of_the_other_part():
   assert np.abs(after.params["critic"]["w"] - start.params["critic"]["w"]).min()
 
 
+def test_each_update_gets_the_constants_of_the_task():
+  state, optimizer, batch = _start()
+
+  def scaled(params, model_state, batch, key, factor):
+    total, rest = task_loss(params, model_state, batch, key)
+    return factor * total, rest
+
+  step = make_train_step(scaled, optimizer, seed=3, turns=TURNS)
+  norms = [
+    float(jax.jit(step)(state, batch, factor)[1]["gradient_norm"])
+    for factor in (0.0, 1.0)
+  ]
+  assert norms[0] == 0 < norms[1]
+
+
 def test_accumulation_divides_each_update():
   """Without random numbers, parts of an update give the same gradient."""
   state, optimizer, batch = _start()
