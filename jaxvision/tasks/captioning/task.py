@@ -40,8 +40,8 @@ def make(
   *,
   vocabulary: str = "words",
   minimum_count: ranges.Count = 1,
-  most_words: ranges.Count = 10_000,
-  length: ranges.Count = 20,
+  maximum_words: ranges.Count = 10_000,
+  length: ranges.AtLeastTwo = 20,
   captions: ranges.Count = 1,
   text_bytes: ranges.Count = 2048,
   layer: str = "",
@@ -64,8 +64,9 @@ def make(
     vocabulary: "words" makes a vocabulary of the training captions; else the
       path of a SentencePiece file.
     minimum_count: smallest number of occurrences of a word of the vocabulary.
-    most_words: largest number of words of the vocabulary.
-    length: number of words of a caption, with its end; longer ones are cut.
+    maximum_words: largest number of words of the vocabulary.
+    length: number of words of a caption, with its end; longer ones are cut. A
+      caption has at least one word and its end.
     captions: number of captions of an image that the loss uses. Each step draws
       one of those that the image has.
     text_bytes: size of all captions of an image in UTF-8, at most.
@@ -87,9 +88,10 @@ def make(
     components,
     path=vocabulary,
     minimum=minimum_count,
-    most=most_words,
+    most=maximum_words,
     captions=captions,
     length=length,
+    text_bytes=text_bytes,
   )
   of_images = encoder.make(
     components.model, image_shape=components.image_shape, layer=layer
@@ -135,6 +137,7 @@ def _make_vocabulary(
   most: int,
   captions: int,
   length: int,
+  text_bytes: int,
 ) -> vocabularies.Vocabulary:
   """The vocabulary of the run's folder; of a new run, a new one."""
   kept = vocabularies.from_files(components.kept)
@@ -146,7 +149,7 @@ def _make_vocabulary(
       "training, which writes it again, or restore it from a copy"
     )
   found = None if path == "words" else vocabularies.open_file(path)
-  read = encoding.read(components.train)
+  read = encoding.read(components.train, size=text_bytes)
   if found is None:
     every = [caption for each in read for caption in each]
     found = vocabularies.make(every, minimum=minimum, most=most)
@@ -203,6 +206,7 @@ def _task(
       "caption/text": functools.partial(encoding.to_bytes, size=text_bytes),
     },
     unlabelled=True,
+    uses_labels=False,
     model_at=captioner.ENCODER,
     outputs=functools.partial(_outputs, network),
     score=functools.partial(_score, network, words),
@@ -365,12 +369,7 @@ def _score(
   texts: Sequence[str],
 ) -> jax.Array:
   """The log probability of each text for each image, (b, k) float32."""
-  encoded = np.stack(
-    [
-      encoding.encode_one(words, each, length=network.decoder.length)
-      for each in texts
-    ]
-  )
+  encoded = encoding.encode_labels(words, texts, length=network.decoder.length)
   memory = network.memory(variables, images)
   return network.log_p(variables, memory, jnp.asarray(encoded))
 

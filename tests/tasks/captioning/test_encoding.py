@@ -1,5 +1,6 @@
 """Tests of captions as arrays."""
 
+import functools
 import logging
 
 import numpy as np
@@ -48,6 +49,31 @@ def test_references_are_the_whole_text_of_all_captions():
     encoding.to_bytes(text, size=36)
 
 
+def test_labels_that_cannot_be_told_apart_are_listed():
+  found = encoding.encode_labels(WORDS, ["a red kite", "Kite!"], length=4)
+  assert found.tolist() == [[3, 4, 5, END], [5, END, 0, 0]]
+  labels = [
+    "zebra",
+    "a",
+    "giraffe",
+    "red red red red",
+    "a kite",
+    "A kite.",
+    "?",
+  ]
+  with pytest.raises(ValueError) as raised:
+    encoding.encode_labels(WORDS, labels, length=4)
+  message = str(raised.value)
+  assert "without a word: '?'" in message
+  assert "is not in the vocabulary: 'zebra', 'giraffe'" in message
+  assert "task.options.length=4 with the end: 'red red red red'" in message
+  assert "with the words of another one: 'a kite', 'A kite.'" in message
+  assert "'a'" not in message
+  # Texts of `length` words differ in a word that would be cut.
+  with pytest.raises(ValueError, match="longer than"):
+    encoding.encode_labels(WORDS, ["a red kite a", "a red kite red"], length=4)
+
+
 def test_what_is_cut_is_counted_and_logged(caplog):
   caplog.set_level(logging.INFO)
   read = [["a red kite", "a kite"], ["red", "a a a a", "big kite"]]
@@ -76,6 +102,7 @@ def test_an_unknown_word_of_a_reference_matches_nothing():
 
 
 def test_merged_sums_are_those_of_all_rows_also_with_an_axis_of_runs():
+  """Rows are not copied for each batch."""
   rng = np.random.default_rng(0)
 
   def sums(count, *runs):
@@ -86,11 +113,16 @@ def test_merged_sums_are_those_of_all_rows_also_with_an_axis_of_runs():
       "loss": rng.random(runs),
     }
 
-  a, b = sums(3, 2), sums(5, 2)
-  merged = measures.merge(a, b)
+  batches = [sums(count, 2) for count in (3, 5, 1)]
+  total = functools.reduce(measures.merge, batches)
+  for part, batch in zip(total["references"], batches, strict=True):
+    assert np.shares_memory(part, batch["references"])
+  merged = measures.joined(total)
   for run in range(2):
-    one, other = ({k: v[run] for k, v in each.items()} for each in (a, b))
-    alone = measures.merge(one, other)
-    for name, each in alone.items():
+    alone = [{k: v[run] for k, v in each.items()} for each in batches]
+    total = measures.joined(functools.reduce(measures.merge, alone))
+    for name, each in total.items():
       np.testing.assert_array_equal(merged[name][run], each)
-  assert alone["generated"].shape == (8, 4) and alone["mask"].shape == (8,)
+    rows = np.concatenate([each["generated"][run] for each in batches])
+    np.testing.assert_array_equal(total["generated"], rows)
+  assert total["mask"].shape == (9,)
