@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvision.metrics import text
-from jaxvision.tasks.captioning import encoding, vocabularies
+from jaxvision.tasks.captioning import caption_arrays, vocabularies
 
 Tree = Any
 TEXTS = ("cider", "bleu4", "bleu3", "bleu2", "bleu1", "rouge_l", "exact_match")
@@ -33,7 +33,7 @@ def rows(
 
   Args:
     generated: (b, length) int32, identifiers.
-    references: (b, size) uint8, see `encoding.to_bytes`.
+    references: (b, size) uint8, see `caption_arrays.to_bytes`.
     mask: (b,) float32.
   """
   counted = (mask > 0).astype(jnp.uint8)
@@ -75,7 +75,9 @@ def finish(words: vocabularies.Vocabulary, sums: Tree) -> dict[str, float]:
   if not len(rows):
     raise ValueError("metrics of 0 examples; is the split empty or all masked?")
   generated = [words.decode(each) for each in sums["generated"][rows].tolist()]
-  references = [encoding.from_bytes(each) for each in sums["references"][rows]]
+  references = [
+    caption_arrays.from_bytes(each) for each in sums["references"][rows]
+  ]
   scores = text.caption_scores(generated, references)
   scores["exact_match"] = float(
     np.mean([*map(is_exact, generated, references)])

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxvision import metrics
 from jaxvision.runs import pages
-from jaxvision.tasks.captioning import encoding, measures, vocabularies
+from jaxvision.tasks.captioning import caption_arrays, measures, vocabularies
 from jaxvision.tasks.contract import Artifacts, Batch
 
 _ATTENDED = 6  # images whose attention is shown
@@ -62,7 +62,7 @@ def _sample(
   texts = []
   for each, name in zip(examples, ids, strict=True):
     generated = words.decode(each.answer[:, 0].astype(int).tolist())
-    texts_of_image = encoding.from_bytes(references[each.position])
+    texts_of_image = caption_arrays.from_bytes(references[each.position])
     mark = "✓" if measures.is_exact(generated, texts_of_image) else "✗"
     listed = "\n".join(f"reference: {line}" for line in texts_of_image)
     texts.append(f"{mark} {generated}\n{listed}\n{name}")

@@ -63,7 +63,9 @@ def test_an_activation_before_the_pooling_is_not_in_the_tokens(
   pooled = np.asarray(getattr(jax.nn, activation)(tokens).mean(axis=1))
   bias = np.asarray(variables["params"][head]["bias"])
   logits = model.apply(variables, images, train=False)
-  np.testing.assert_allclose(pooled @ np.asarray(kernel) + bias, logits, rtol=1e-4)
+  np.testing.assert_allclose(
+    pooled @ np.asarray(kernel) + bias, logits, rtol=1e-4
+  )
 
 
 def test_tokens_are_the_output_of_the_layer_row_by_row():

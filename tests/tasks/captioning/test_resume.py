@@ -70,9 +70,9 @@ def test_killed_before_the_first_checkpoint_and_after_others(tmp_path):
   said = workdir.with_suffix(".txt").read_text()
   assert "resuming from step" in said
   assert vocabulary.stat().st_mtime_ns == written
-  assert vocabulary.read_bytes() == (
-    whole / "task" / "vocabulary.json"
-  ).read_bytes()
+  assert (
+    vocabulary.read_bytes() == (whole / "task" / "vocabulary.json").read_bytes()
+  )
   assert spawned.measured(workdir) == spawned.measured(whole)
   ours, theirs = spawned.result(workdir), spawned.result(whole)
   for key in ("fingerprint", "step", "best", "final", "status"):

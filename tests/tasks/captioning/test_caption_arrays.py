@@ -6,14 +6,14 @@ import logging
 import numpy as np
 import pytest
 
-from jaxvision.tasks.captioning import encoding, measures, vocabularies
+from jaxvision.tasks.captioning import caption_arrays, measures, vocabularies
 
 WORDS = vocabularies.Words(("a", "red", "kite"))
 END, UNKNOWN = 1, 2
 
 
 def test_captions_are_padded_and_cut_with_their_end():
-  found = encoding.encode(
+  found = caption_arrays.encode(
     WORDS, "A red kite.\n\n a big red red kite\n kite", captions=4, length=4
   )
   np.testing.assert_array_equal(
@@ -26,31 +26,31 @@ def test_captions_are_padded_and_cut_with_their_end():
     ],
   )
   assert found.dtype == np.int32
-  one = encoding.encode(WORDS, "red\nkite", captions=1, length=4)
+  one = caption_arrays.encode(WORDS, "red\nkite", captions=1, length=4)
   assert one.tolist() == [[4, END, 0, 0]]
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "...\n!"])
 def test_a_caption_without_a_word_is_refused(text):
   with pytest.raises(ValueError, match="has no word; write a caption"):
-    encoding.encode(WORDS, text, captions=1, length=4)
+    caption_arrays.encode(WORDS, text, captions=1, length=4)
 
 
 def test_references_are_the_whole_text_of_all_captions():
   text = "A très long caption, not cut.\n second"
-  content = encoding.to_bytes(text, size=64)
+  content = caption_arrays.to_bytes(text, size=64)
   assert content.shape == (64,) and content.dtype == np.uint8
-  assert encoding.from_bytes(content) == [
+  assert caption_arrays.from_bytes(content) == [
     "A très long caption, not cut.",
     "second",
   ]
-  assert encoding.from_bytes(np.zeros(64, np.uint8)) == []
+  assert caption_arrays.from_bytes(np.zeros(64, np.uint8)) == []
   with pytest.raises(ValueError, match=r"have 37 bytes.*text_bytes is 36"):
-    encoding.to_bytes(text, size=36)
+    caption_arrays.to_bytes(text, size=36)
 
 
 def test_labels_that_cannot_be_told_apart_are_listed():
-  found = encoding.encode_labels(WORDS, ["a red kite", "Kite!"], length=4)
+  found = caption_arrays.encode_labels(WORDS, ["a red kite", "Kite!"], length=4)
   assert found.tolist() == [[3, 4, 5, END], [5, END, 0, 0]]
   labels = [
     "zebra",
@@ -62,7 +62,7 @@ def test_labels_that_cannot_be_told_apart_are_listed():
     "?",
   ]
   with pytest.raises(ValueError) as raised:
-    encoding.encode_labels(WORDS, labels, length=4)
+    caption_arrays.encode_labels(WORDS, labels, length=4)
   message = str(raised.value)
   assert "without a word: '?'" in message
   assert "is not in the vocabulary: 'zebra', 'giraffe'" in message
@@ -71,13 +71,15 @@ def test_labels_that_cannot_be_told_apart_are_listed():
   assert "'a'" not in message
   # Texts of `length` words differ in a word that would be cut.
   with pytest.raises(ValueError, match="longer than"):
-    encoding.encode_labels(WORDS, ["a red kite a", "a red kite red"], length=4)
+    caption_arrays.encode_labels(
+      WORDS, ["a red kite a", "a red kite red"], length=4
+    )
 
 
 def test_what_is_cut_is_counted_and_logged(caplog):
   caplog.set_level(logging.INFO)
   read = [["a red kite", "a kite"], ["red", "a a a a", "big kite"]]
-  encoding.report(WORDS, read, captions=2, length=4)
+  caption_arrays.report(WORDS, read, captions=2, length=4)
   assert "5 of 2 images; a vocabulary of 6, with 91.67 %" in caplog.text
   assert "1 of 5 training captions are longer" in caplog.text
   assert "up to 3 captions, and the training uses the first 2" in caplog.text
@@ -88,7 +90,9 @@ def test_an_unknown_word_of_a_reference_matches_nothing():
   texts = ["a zebra", "a red kite", "a kite"]
   sums = {
     "generated": generated,
-    "references": np.stack([encoding.to_bytes(t, size=32) for t in texts]),
+    "references": np.stack(
+      [caption_arrays.to_bytes(t, size=32) for t in texts]
+    ),
     "mask": np.asarray([1, 1, 0], np.uint8),
     "loss": np.asarray(6.0),
     "nll": np.asarray(4.0),
