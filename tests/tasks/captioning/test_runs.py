@@ -18,6 +18,7 @@ from jaxvision import (
   trees,
   weights,
 )
+from jaxvision.evaluation import captions as scoring
 from jaxvision.metrics import text
 from jaxvision.runs import pages
 from jaxvision.sweeps import vectorized
@@ -81,7 +82,7 @@ def _image(path, folder):
 
 
 def test_it_learns_captions_and_its_metrics_are_those_of_the_texts(
-  trained, path
+  trained, path, tmp_path
 ):
   metrics = json.loads((trained / "result.json").read_text())["final"][
     "metrics"
@@ -93,6 +94,12 @@ def test_it_learns_captions_and_its_metrics_are_those_of_the_texts(
   assert ids == _test_split(path).ids(list(range(21)))
   scores = text.caption_scores(captions, _truth(path))
   assert {name: metrics[name] for name in scores} == pytest.approx(scores)
+  # Also as files for `jaxvision score`.
+  for name, texts in (("own", captions), ("truth", _truth(path))):
+    content = json.dumps(dict(zip(ids, texts, strict=True)))
+    (tmp_path / name).with_suffix(".json").write_text(content)
+  found = scoring.score(tmp_path / "own.json", [tmp_path / "truth.json"])
+  assert found.values["cider"] == pytest.approx(metrics["cider"])
   exact = [*map(measures.is_exact, captions, _truth(path))]
   assert metrics["exact_match"] == pytest.approx(np.mean(exact))
 
