@@ -13,10 +13,10 @@ words of the training captions.
 
 Different from the authors: they train on 3 billion pairs of WebLI, 366,500
 steps of 8192 with 10,000 steps of warm-up, and use COCO only as a short test.
-Here it is 20 epochs of COCO's 82,783 training images, of whose captions each
-step draws one, with a batch of 1024. The optimizer is adamw with the same decay
-of the second moment instead of Adafactor, so its state is larger. Their weight
-decay 1e-4 is not multiplied by the learning rate.
+Here it is 20 epochs of COCO's 118,287 training images of 2017, of whose
+captions each step draws one, with a batch of 1024. The optimizer is adamw with
+the same decay of the second moment instead of Adafactor, so its state is
+larger. Their weight decay 1e-4 is not multiplied by the learning rate.
 
 The paper pre-trains an encoder: it reports classification, not captions. Not
 yet run here.
@@ -44,7 +44,7 @@ def get_config(kind: str = "cappa") -> default.ConfigDict:
     "masked_share": _SHARES[kind],
     "vocabulary": "words",
     "minimum_count": 5,
-    "most_words": 32_000,
+    "maximum_words": 32_000,
     "length": 64,
     "captions": 5,
     "depth": 6,
@@ -56,7 +56,7 @@ def get_config(kind: str = "cappa") -> default.ConfigDict:
     "decoder_bias": False,
   }
 
-  # The folder with COCO's images and annotations, see docs/data.md.
+  # The folder with COCO's images and annotations, see docs/captions.md.
   config.data.kind = "captions"
   config.data.name = "coco"
   config.data.test = ""

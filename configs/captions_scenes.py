@@ -6,7 +6,7 @@
 
 "a seven above a three": two handwritten digits of MNIST, at half of their size,
 in an image of 28 x 28 pixels, one above the other or beside it. The encoder is
-a small ResNet. experiments/captions.py has the results. It runs on a CPU.
+a small ResNet. It runs on a CPU.
 """
 
 from jaxvision.configs import default

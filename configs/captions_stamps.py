@@ -7,8 +7,7 @@
 docs/data.md says where the stamps are, docs/weights.md where the file
 efficientnet-lite0-57934424.pth is. The encoder is frozen. 785 cut-out pictures
 have 674 different captions of 4 words in the mean; no caption is in two splits.
-experiments/captions.py has the results on five other divisions. It runs on a
-CPU.
+It runs on a CPU.
 """
 
 from jaxvision.configs import default
@@ -29,7 +28,6 @@ def get_config(weights: str = "") -> default.ConfigDict:
     "dropout": 0.3,
     "adapt": True,
     "beam": 3,
-    "length_penalty": 1.0,
   }
 
   config.data.name = "stamps_captions_split"

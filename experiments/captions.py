@@ -34,6 +34,7 @@ These rules were written down before the runs.
 
 import argparse
 import collections
+import hashlib
 import json
 import math
 import pathlib
@@ -151,10 +152,16 @@ def baselines(
 def run_stamps(
   weights: str, workdir: pathlib.Path, seeds: Sequence[int] = SEEDS
 ) -> list[dict[str, dict[str, float]]]:
-  """Trains a run per seed, and returns {method: metrics} of each seed."""
+  """Trains a run per seed, and returns {method: metrics} of each seed.
+
+  Raises:
+    ValueError: the folder has the results of other weights or seeds.
+  """
   path = workdir / "stamps.json"
+  digest = hashlib.sha256(pathlib.Path(weights).read_bytes()).hexdigest()
+  about = {"weights_sha256": digest, "seeds": list(seeds)}
   if path.exists():
-    return json.loads(path.read_text("utf-8"))
+    return _read_results(path, about)
   workdir.mkdir(parents=True, exist_ok=True)
   images, captions = read_stamps()
   features = compute_features(_resized(images, _FEATURE_SIDE), weights)
@@ -181,7 +188,21 @@ def run_stamps(
     ours = {name: result["final"]["metrics"][name] for name in METRICS}
     rest = baselines(captions, trained, features)
     found.append({"captioner": ours, **rest})
-  files.write_json(path, found)
+  files.write_json(path, {**about, "found": found})
+  return found
+
+
+def _read_results(
+  path: pathlib.Path, about: Mapping[str, object]
+) -> list[dict[str, dict[str, float]]]:
+  """The results of a file about the same weights and seeds."""
+  kept = json.loads(path.read_text("utf-8"))
+  found = kept.pop("found")
+  if kept != about:
+    raise ValueError(
+      f"{path} has the results of {kept}, but the command is for {about}; give "
+      "another --workdir"
+    )
   return found
 
 

@@ -110,7 +110,7 @@ def _distance(options: argparse.Namespace) -> None:
   ]
   found = distances.feature_distances(
     run.model,
-    run.variables,
+    run.model_variables,
     *of_splits,
     normalization=run.normalization,
     mesh=run.mesh,

@@ -10,6 +10,7 @@ from jaxvision.files import paths, spreadsheets
 from jaxvision.processes import console
 
 ROLES = ("train", "validation", "test")
+_TOP = 5  # classes of an image
 
 
 def add(commands) -> None:
@@ -95,14 +96,15 @@ def _add_predict(commands) -> None:
   form.add_argument(
     "--csv",
     action="store_true",
-    help="print CSV: image,rank,class,probability,error",
+    help="print CSV: image,rank,class,probability,error; a captioner has "
+    "the column caption",
   )
   command.add_argument(
     "--top",
     type=_positive,
-    default=5,
     metavar="N",
-    help="number of classes per image (5)",
+    help=f"number of classes per image ({_TOP}); not of captions: an image "
+    "has one",
   )
   command.add_argument(
     "--labels",
@@ -129,7 +131,13 @@ def _predict(options: argparse.Namespace) -> None:
   images = data.list_images(options.images)
   labels = class_names.read(options.labels) if options.labels else ()
   run = parsing.open_source(options)
-  found = inference.predict(run, images, top=options.top, labels=labels)
+  if options.top and run.task.score and not labels:
+    raise ValueError(
+      f"--top {options.top} is a number of classes, and {options.workdir} "
+      "predicts one caption of an image; omit it, or give --labels FILE"
+    )
+  top = options.top or _TOP
+  found = inference.predict(run, images, top=top, labels=labels)
   if options.json:
     console.say(files.to_json(found, indent=1))
   elif options.csv:
@@ -150,7 +158,9 @@ def _positive(text: str) -> int:
 
 def _csv(found: Sequence[Mapping[str, Any]]) -> str:
   """One row per image and class; one row with the error if unreadable."""
-  rows = [("image", "rank", "class", "probability", "error")]
+  predicted = [named for each in found for named in each.get("top", ())]
+  kind = "caption" if any("caption" in each for each in predicted) else "class"
+  rows = [("image", "rank", kind, "probability", "error")]
   for each in found:
     if "error" in each:
       rows.append((each["image"], "", "", "", each["error"]))

@@ -36,22 +36,28 @@ def evaluate(
       "split"
     )
   dataset = data.open_dataset(setup.make_source(run.config), split)
-  named = dataset.class_names == run.class_names
-  if dataset.label_kind == "none" and not named:
-    raise ValueError(
-      "the run was trained on images without labels; evaluate it on data with "
-      "the labels of its classes (--data)"
-    )
-  if not named:
-    raise ValueError(
-      f"{dataset.name} has {len(dataset.class_names)} classes "
-      f"{dataset.class_names[:5]}..., but the run was trained on "
-      f"{len(run.class_names)}: {run.class_names[:5]}..."
-    )
+  if run.task.uses_labels:
+    _check_classes(run, dataset)
   if run.workdir:
     data_record.check_role(run.workdir, role, dataset, changed=data_changed)
   batches = setup.make_batches(run.config, dataset, train=False, mesh=run.mesh)
   return measure(run, batches)
+
+
+def _check_classes(run: restore.TrainedRun, dataset: data.Dataset) -> None:
+  """Raises ValueError unless the data have the classes of the run."""
+  if dataset.class_names == run.class_names:
+    return
+  if run.config.data.labels == "none":
+    raise ValueError(
+      "the run was trained on images without labels; evaluate it on data with "
+      "the labels of its classes (--data)"
+    )
+  raise ValueError(
+    f"{dataset.name} has {len(dataset.class_names)} classes "
+    f"{dataset.class_names[:5]}..., but the run was trained on "
+    f"{len(run.class_names)}: {run.class_names[:5]}..."
+  )
 
 
 def measure(

@@ -31,7 +31,8 @@ def predict(
   Args:
     run: from `load_run`.
     images: paths of files.
-    top: the number of classes per image, at most.
+    top: the number of classes per image, at most; a captioner without labels
+      has one caption.
     labels: texts, for a captioner. The probabilities are those of the texts
       divided by their sum.
 
@@ -41,7 +42,7 @@ def predict(
 
   Raises:
     ValueError: the run has a generator and a critic, or labels are given and it
-      has no captions.
+      has no captions, or cannot tell them apart.
     trees.NotFinite: the model overflows.
   """
   if generation.is_generator(run):

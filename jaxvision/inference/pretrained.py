@@ -126,6 +126,7 @@ def evaluate(
   """Evaluates a network on a split of any data set with its classes.
 
   Classes are matched by name. Their order may differ, and some may be missing.
+  A task that does not use labels, such as captioning, accepts any classes.
 
   Args:
     run: from `open_weights` or `inference.load_run`.
@@ -141,11 +142,18 @@ def evaluate(
     name,
     split,
     size=setup.batch_size(run.config, train=False),
-    class_names=run.class_names,
+    class_names=run.class_names if run.task.uses_labels else (),
+    labels=_labels(run),
   )
   if run.workdir:
     data_record.say_trained_on(run.workdir, batches.examples.dataset)
   return evaluation.measure(run, batches)
+
+
+def _labels(run: TrainedRun) -> str:
+  """The kind of the labels with which a run is evaluated."""
+  found = run.config.data.labels
+  return "classes" if found == "none" and run.task.uses_labels else found
 
 
 def make_batches(
@@ -156,6 +164,7 @@ def make_batches(
   *,
   size: int,
   class_names: Sequence[str] = (),
+  labels: str = "classes",
 ) -> data.Batches:
   """Returns the batches of a split, with the network's evaluation transforms.
 
@@ -168,12 +177,14 @@ def make_batches(
     size: examples per batch.
     class_names: class names that define the labels; () for those of the data
       set.
+    labels: as `data.labels` of a config.
 
   Raises:
     ValueError: a class of the data set is not among `class_names`.
   """
   config = default.get_config()
   config.data.kind, config.data.name = kind, name
+  config.data.labels = labels
   config.data.channels = run.image_shape[2]
   config.data.eval_transforms = (
     *run.config.data.eval_transforms,

@@ -72,6 +72,7 @@ Rate = Annotated[float, Range(0, 1, below=True)]
 NonNegative = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, above=True)]
 Count = Annotated[int, Range(1)]
+AtLeastTwo = Annotated[int, Range(2)]
 Whole = Annotated[int, Range(0)]
 Depth = Annotated[int, Range(1, 10_000)]
 # The depth of an encoder. 0 connects the embedding directly to the head.

@@ -103,6 +103,8 @@ class Task:
       field that is text.
     unlabelled: whether the task can learn from images without labels, whose
       label is -1.
+    uses_labels: whether `evaluate` reads the labels. If not, the classes of the
+      data do not matter.
     constants: further arguments of `loss` and `evaluate`: trees of arrays that
       the training does not change, such as the variables of teachers. They are
       arguments of the compiled programs. They are not part of a checkpoint.
@@ -144,6 +146,7 @@ class Task:
     default_factory=dict
   )
   unlabelled: bool = False
+  uses_labels: bool = True
   constants: tuple[Tree, ...] = ()
   turns: Sequence[tuple[str, int]] = ()
   generator: "Generator | None" = None
@@ -202,7 +205,8 @@ class Artifacts:
   """The files of a task in the folder of a run, for its report.
 
   Attributes:
-    arrays: the content of evaluation.npz.
+    arrays: the content of evaluation.npz. With "positions" (n,) of examples in
+      the split, their "ids" (n,) are added.
     pages: sections of the report, see `jaxvision.runs.pages`.
   """
 

@@ -1,5 +1,8 @@
 """The experiment and the benchmark of captions give what they state."""
 
+import hashlib
+import json
+
 import experiment_scripts
 import numpy as np
 import pytest
@@ -38,6 +41,24 @@ def test_the_baselines_take_the_nearest_and_the_most_frequent(script):
   found = script.baselines(captions, trained, features)
   assert found["nearest picture"]["bleu1"] == 1
   assert found["most frequent"]["bleu1"] < 1
+
+
+def test_results_of_other_weights_or_seeds_are_not_reused(script, tmp_path):
+  weights = tmp_path / "lite0.pth"
+  weights.write_bytes(b"some")
+  found = [{"captioner": {"cider": 1.0}}]
+  about = {
+    "weights_sha256": hashlib.sha256(b"some").hexdigest(),
+    "seeds": [0, 1],
+  }
+  content = json.dumps({**about, "found": found})
+  (tmp_path / "stamps.json").write_text(content)
+  assert script.run_stamps(str(weights), tmp_path, (0, 1)) == found
+  with pytest.raises(ValueError, match="give another --workdir"):
+    script.run_stamps(str(weights), tmp_path, (0, 1, 2))
+  weights.write_bytes(b"other")
+  with pytest.raises(ValueError, match="give another --workdir"):
+    script.run_stamps(str(weights), tmp_path, (0, 1))
 
 
 def test_a_scene_has_its_digits_at_the_places_of_its_caption(script):

@@ -1,7 +1,8 @@
 """The task of captioning: an encoder, a decoder and the search for texts."""
 
-from jaxvision.tasks.captioning import beam_search, encoder, encoding
-from jaxvision.tasks.captioning.task import draw_captions, make
+from jaxvision.tasks.captioning import beam_search, encoder
+from jaxvision.tasks.captioning.loss import draw_captions
+from jaxvision.tasks.captioning.task import make
 from jaxvision.tasks.captioning.vocabularies import Pieces, Words
 
 __all__ = [
@@ -10,6 +11,5 @@ __all__ = [
   "beam_search",
   "draw_captions",
   "encoder",
-  "encoding",
   "make",
 ]

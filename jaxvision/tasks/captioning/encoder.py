@@ -79,7 +79,9 @@ def make(
     image_shape: (h, w, c).
     layer: path of a layer, as of `jaxvision.interpret.layer_names`. "" is the
       last part of the model whose output is a map or several tokens; of a model
-      without one, the last layer before the classifier.
+      without one, the last layer before the classifier. An activation is not a
+      layer. So this is not the map that is pooled if an activation is between
+      them: of EfficientNet it is "bn2", of BiT "norm-pre-head".
 
   Raises:
     ValueError: the model has no such layer.

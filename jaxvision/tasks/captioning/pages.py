@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxvision import metrics
 from jaxvision.runs import pages
-from jaxvision.tasks.captioning import encoding, measures, vocabularies
+from jaxvision.tasks.captioning import caption_arrays, measures, vocabularies
 from jaxvision.tasks.contract import Artifacts, Batch
 
 _ATTENDED = 6  # images whose attention is shown
@@ -35,7 +35,7 @@ def artifacts(
     evaluation: of the split.
     ids: of its examples.
   """
-  sums, examples = evaluation.sums, evaluation.examples
+  sums, examples = measures.joined(evaluation.sums), evaluation.examples
   rows = np.flatnonzero(sums["mask"])
   generated = [words.decode(each) for each in sums["generated"][rows].tolist()]
   arrays = {
@@ -44,7 +44,7 @@ def artifacts(
   }
   if not examples:
     return Artifacts(arrays=arrays)
-  found = [_sample(words, evaluation, ids)]
+  found = [_sample(words, examples, sums["references"], ids)]
   if grid is not None:
     found += [
       _attention(words, grid, each.image, each.answer)
@@ -55,23 +55,22 @@ def artifacts(
 
 def _sample(
   words: vocabularies.Vocabulary,
-  evaluation: metrics.Evaluation,
+  examples: Sequence[metrics.Example],
+  references: np.ndarray,
   ids: Sequence[str],
 ) -> pages.Page:
   texts = []
-  for each, name in zip(evaluation.examples, ids, strict=True):
+  for each, name in zip(examples, ids, strict=True):
     generated = words.decode(each.answer[:, 0].astype(int).tolist())
-    references = encoding.from_bytes(
-      evaluation.sums["references"][each.position]
-    )
-    mark = "✓" if measures.is_exact(generated, references) else "✗"
-    listed = "\n".join(f"reference: {line}" for line in references)
+    texts_of_image = caption_arrays.from_bytes(references[each.position])
+    mark = "✓" if measures.is_exact(generated, texts_of_image) else "✗"
+    listed = "\n".join(f"reference: {line}" for line in texts_of_image)
     texts.append(f"{mark} {generated}\n{listed}\n{name}")
   return pages.Page(
     title="Captions",
-    note="A random sample of the split. ✓ marks captions that have the words "
-    "of a reference, ✗ the others.",
-    images=np.stack([each.image for each in evaluation.examples]),
+    note="A random sample of the split. ✓ marks captions that equal a "
+    "reference, word by word, ✗ the others.",
+    images=np.stack([each.image for each in examples]),
     captions=texts,
   )
 
@@ -107,7 +106,7 @@ def _attention(
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-  """An image in red light, as bright as the attention.
+  """An image at half brightness, with red in proportion to the attention.
 
   Args:
     image: (h, w, 3) uint8.

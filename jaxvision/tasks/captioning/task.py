@@ -11,7 +11,7 @@ the mean over all words that are not padding, over the whole batch.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -22,15 +22,16 @@ from jaxvision import data, models
 from jaxvision.lookup import ranges
 from jaxvision.tasks.captioning import (
   beam_search,
+  caption_arrays,
   captioner,
   encoder,
-  encoding,
+  loss,
   measures,
   pages,
   vocabularies,
 )
 from jaxvision.tasks.captioning.captioner import Captioner
-from jaxvision.tasks.contract import Batch, Components, Evaluate, Task, TaskLoss
+from jaxvision.tasks.contract import Batch, Components, Evaluate, Task
 
 Tree = Any
 
@@ -40,8 +41,8 @@ def make(
   *,
   vocabulary: str = "words",
   minimum_count: ranges.Count = 1,
-  most_words: ranges.Count = 10_000,
-  length: ranges.Count = 20,
+  maximum_words: ranges.Count = 10_000,
+  length: ranges.AtLeastTwo = 20,
   captions: ranges.Count = 1,
   text_bytes: ranges.Count = 2048,
   layer: str = "",
@@ -64,8 +65,9 @@ def make(
     vocabulary: "words" makes a vocabulary of the training captions; else the
       path of a SentencePiece file.
     minimum_count: smallest number of occurrences of a word of the vocabulary.
-    most_words: largest number of words of the vocabulary.
-    length: number of words of a caption, with its end; longer ones are cut.
+    maximum_words: largest number of words of the vocabulary.
+    length: number of words of a caption, with its end; longer ones are cut. A
+      caption has at least one word and its end.
     captions: number of captions of an image that the loss uses. Each step draws
       one of those that the image has.
     text_bytes: size of all captions of an image in UTF-8, at most.
@@ -87,9 +89,10 @@ def make(
     components,
     path=vocabulary,
     minimum=minimum_count,
-    most=most_words,
+    most=maximum_words,
     captions=captions,
     length=length,
+    text_bytes=text_bytes,
   )
   of_images = encoder.make(
     components.model, image_shape=components.image_shape, layer=layer
@@ -135,6 +138,7 @@ def _make_vocabulary(
   most: int,
   captions: int,
   length: int,
+  text_bytes: int,
 ) -> vocabularies.Vocabulary:
   """The vocabulary of the run's folder; of a new run, a new one."""
   kept = vocabularies.from_files(components.kept)
@@ -146,11 +150,11 @@ def _make_vocabulary(
       "training, which writes it again, or restore it from a copy"
     )
   found = None if path == "words" else vocabularies.open_file(path)
-  read = encoding.read(components.train)
+  read = caption_arrays.read(components.train, size=text_bytes)
   if found is None:
     every = [caption for each in read for caption in each]
     found = vocabularies.make(every, minimum=minimum, most=most)
-  encoding.report(found, read, captions=captions, length=length)
+  caption_arrays.report(found, read, captions=captions, length=length)
   return found
 
 
@@ -177,7 +181,7 @@ def _task(
     },
     init=functools.partial(network.init, image_shape=shape),
     inputs=inputs,
-    loss=_make_loss(components, network, inputs, masked_share),
+    loss=loss.make(components, network, inputs, masked_share),
     evaluate=_make_evaluate(components, network),
     merge=measures.merge,
     finish=functools.partial(measures.finish, words),
@@ -198,11 +202,14 @@ def _task(
     ),
     encode={
       "caption": functools.partial(
-        encoding.encode, words, captions=captions, length=length
+        caption_arrays.encode, words, captions=captions, length=length
       ),
-      "caption/text": functools.partial(encoding.to_bytes, size=text_bytes),
+      "caption/text": functools.partial(
+        caption_arrays.to_bytes, size=text_bytes
+      ),
     },
     unlabelled=True,
+    uses_labels=False,
     model_at=captioner.ENCODER,
     outputs=functools.partial(_outputs, network),
     score=functools.partial(_score, network, words),
@@ -236,82 +243,6 @@ def _make_inputs(components: Components):
   return inputs
 
 
-def _make_loss(
-  components: Components,
-  network: Captioner,
-  inputs: Callable[[Batch, jax.Array], tuple[Batch, Batch]],
-  masked_share: float,
-) -> TaskLoss:
-  """The mean loss over the words of a batch, plus the penalty.
-
-  With train.accumulate, the mean is over the words of each part.
-  """
-
-  def task_loss(params, model_state, batch, key):
-    _, batch = inputs(batch, key)
-    _, key = jax.random.split(key)
-    caption_key, parallel_key, dropout_key = jax.random.split(key, 3)
-    texts = draw_captions(caption_key, batch["caption"])
-    parallel = None
-    if masked_share:
-      parallel = jax.random.bernoulli(
-        parallel_key, masked_share, texts.shape[:1]
-      )
-    logits, model_state = captioner.train_logits(
-      network,
-      components,
-      params,
-      model_state,
-      batch["image"],
-      texts,
-      parallel=parallel,
-      key=dropout_key,
-    )
-    sums = _word_sums(components, logits, texts, batch["mask"])
-    mean = sums["loss"] / jnp.maximum(sums["count"], 1)
-    del sums["nll"]
-    return mean + components.penalty(params), (model_state, sums)
-
-  return task_loss
-
-
-def draw_captions(key: jax.Array, captions: jax.Array) -> jax.Array:
-  """One of the captions of each image, (b, n) int32.
-
-  Args:
-    key: of the draw.
-    captions: (b, k, n) int32; missing captions are zeros.
-  """
-  missing = jnp.where((captions != 0).any(axis=-1), 0.0, -jnp.inf)
-  rows = jax.random.categorical(key, missing)
-  return jnp.take_along_axis(captions, rows[:, None, None], axis=1)[:, 0]
-
-
-def _word_sums(
-  components: Components, logits: jax.Array, texts: jax.Array, mask: jax.Array
-) -> dict[str, jax.Array]:
-  """Sums over the words of texts (b, n) that are not padding.
-
-  Args:
-    components: of the task.
-    logits: (b, n, v).
-    texts: (b, n) int32.
-    mask: (b,) float32.
-  """
-  counts = (texts != 0) & (mask > 0)[:, None]
-  v = logits.shape[-1]
-  flat = logits.reshape(-1, v).astype(jnp.float32)
-  losses = components.loss(flat, jax.nn.one_hot(texts.reshape(-1), v))
-  right = logits.argmax(axis=-1) == texts
-  nll = -captioner.word_log_p(logits, texts)
-  return {
-    "loss": jnp.where(counts, losses.reshape(texts.shape), 0.0).sum(),
-    "nll": jnp.where(counts, nll, 0.0).sum(),
-    "word_accuracy": (counts & right).sum().astype(jnp.float32),
-    "count": counts.sum().astype(jnp.float32),
-  }
-
-
 def _make_evaluate(components: Components, network: Captioner) -> Evaluate:
   """(variables, batch) -> (sums, outputs as of `_outputs`)."""
 
@@ -319,7 +250,7 @@ def _make_evaluate(components: Components, network: Captioner) -> Evaluate:
     images = data.normalize(batch["image"], components.normalization)
     memory = network.memory(variables, images)
     sums = [
-      _word_sums(
+      loss.word_sums(
         components,
         network.logits(variables, memory, texts),
         texts,
@@ -365,11 +296,8 @@ def _score(
   texts: Sequence[str],
 ) -> jax.Array:
   """The log probability of each text for each image, (b, k) float32."""
-  encoded = np.stack(
-    [
-      encoding.encode_one(words, each, length=network.decoder.length)
-      for each in texts
-    ]
+  encoded = caption_arrays.encode_labels(
+    words, texts, length=network.decoder.length
   )
   memory = network.memory(variables, images)
   return network.log_p(variables, memory, jnp.asarray(encoded))

@@ -88,7 +88,7 @@ class Pieces:
     if ends["padding"] != 0 or ends["end"] <= 0:
       raise ValueError(
         f"{self.source} has the identifiers {ends}; expected padding 0 and an "
-        "end: train the model with --pad_id=0 --eos_id=1 --unk_id=2"
+        "end: train the model with --pad_id=0 --eos_id=1 --unk_id=2 --bos_id=-1"
       )
 
   @property

@@ -240,7 +240,11 @@ def _write_artifacts(
   positions = [each.position for each in evaluation.examples]
   ids = parts.splits[role].ids(positions)
   artifacts = parts.task.artifacts(evaluation, parts.class_names, ids)
-  workdirs.write_arrays(folder / "evaluation.npz", **artifacts.arrays)
+  arrays = dict(artifacts.arrays)
+  if "positions" in arrays:
+    named = parts.splits[role].ids(arrays["positions"].tolist())
+    arrays["ids"] = np.asarray(named, np.str_)
+  workdirs.write_arrays(folder / "evaluation.npz", **arrays)
   sections = list(artifacts.pages)
   if parts.task.generator is not None:
     sections += generated_images.pages(

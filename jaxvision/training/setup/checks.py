@@ -3,6 +3,7 @@
 import functools
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import flax.errors
@@ -112,6 +113,28 @@ def check_learnt(config: ConfigDict, task: tasks.Task) -> None:
       f"the task {user_code.as_written(config.task.name)} has no metric that "
       "shows whether examples are memorised; train without --overfit"
     )
+
+
+def check_texts(task: tasks.Task, splits: Mapping[str, data.Dataset]) -> None:
+  """Raises ValueError for a text of an evaluated split that is not encoded.
+
+  Without this check, such a text ends the training at the first evaluation.
+
+  Args:
+    task: of the config.
+    splits: by role.
+  """
+  for role, split in splits.items():
+    for name, encode in task.encode.items():
+      if role == "train":
+        continue
+      texts = data.read_texts(split, name.partition("/")[0])
+      for number, text in enumerate(texts):
+        try:
+          encode(text)
+        except ValueError as error:
+          (example,) = split.ids([number])
+          raise ValueError(f"data.{role}, {example}: {error}") from error
 
 
 def check_turns(config: ConfigDict, task: tasks.Task, mesh: Mesh) -> None:

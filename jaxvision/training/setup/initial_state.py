@@ -105,6 +105,11 @@ def make_state(config: ConfigDict, parts: Parts) -> TrainState:
     parts.model.num_classes,
   )
   if parts.task.model_at:
+    _LOGGER.info(
+      "only the %s is from %s; the other networks start at random",
+      parts.task.model_at,
+      source,
+    )
     drawn = parts.init().variables
     variables = contract.with_model(parts.task, drawn, variables)
   init_state = functools.partial(

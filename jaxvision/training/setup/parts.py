@@ -230,6 +230,7 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
   state = parts.template
   variables = contract.of_model(parts.task, state.variables)
   if here:
+    checks.check_texts(parts.task, parts.splits)
     checks.check_memory((state, parts.task.constants), parts.mesh)
   if user_code.is_own(config.model.name):
     checks.check_logits(config, parts.model, variables, parts.image_shape)

@@ -23,11 +23,49 @@ _CASES = {
 
 @pytest.mark.matrix("mlp", "vit_ti16")
 @pytest.mark.parametrize("name", _CASES)
-def test_the_default_layer_is_the_last_map_before_the_pooling(name):
+def test_the_default_layer_is_the_last_with_several_tokens(name):
   options, shape, grid = _CASES[name]
   model = models.create(name, num_classes=10, **options)
   found = encoder.make(model, image_shape=(16, 16, 3))
   assert (found.shape, found.grid) == (shape, grid)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ("name", "options", "layer", "activation"),
+  [
+    (
+      "efficientnet_lite0",
+      {"width": 0.25, "stages": ((1, 3, 1, 1, 16),), "stem": "small"},
+      "bn2",
+      "relu6",
+    ),
+    ("bit_r50x1", {"units": (1,), "stem": "small"}, "norm-pre-head", "relu"),
+  ],
+)
+def test_an_activation_before_the_pooling_is_not_in_the_tokens(
+  name, options, layer, activation
+):
+  """The classifier of the activated tokens gives the logits of the model."""
+  model = models.create(name, num_classes=3, **options)
+  found = encoder.make(model, image_shape=(16, 16, 3))
+  assert found.layer == layer
+  images = jax.random.normal(jax.random.key(0), (2, 16, 16, 3))
+  init = jax.jit(lambda key: model.init(key, images, train=False))
+  variables = init(jax.random.key(1))
+  head = "classifier" if layer == "bn2" else "head"
+  kernel = variables["params"][head]["kernel"]
+  variables["params"][head]["kernel"] = kernel = jax.random.normal(
+    jax.random.key(2), kernel.shape
+  )
+  tokens, _ = found.tokens(variables, images, train=False)
+  assert (tokens < 0).any()
+  pooled = np.asarray(getattr(jax.nn, activation)(tokens).mean(axis=1))
+  bias = np.asarray(variables["params"][head]["bias"])
+  logits = model.apply(variables, images, train=False)
+  np.testing.assert_allclose(
+    pooled @ np.asarray(kernel) + bias, logits, rtol=1e-4
+  )
 
 
 def test_tokens_are_the_output_of_the_layer_row_by_row():

@@ -18,6 +18,7 @@ from jaxvision import (
   trees,
   weights,
 )
+from jaxvision.evaluation import captions as scoring
 from jaxvision.metrics import text
 from jaxvision.runs import pages
 from jaxvision.sweeps import vectorized
@@ -81,7 +82,7 @@ def _image(path, folder):
 
 
 def test_it_learns_captions_and_its_metrics_are_those_of_the_texts(
-  trained, path
+  trained, path, tmp_path
 ):
   metrics = json.loads((trained / "result.json").read_text())["final"][
     "metrics"
@@ -89,8 +90,16 @@ def test_it_learns_captions_and_its_metrics_are_those_of_the_texts(
   assert metrics["exact_match"] > 0.8
   with np.load(trained / "evaluation.npz") as arrays:
     captions = arrays["captions"].tolist()
+    ids = arrays["ids"].tolist()
+  assert ids == _test_split(path).ids(list(range(21)))
   scores = text.caption_scores(captions, _truth(path))
   assert {name: metrics[name] for name in scores} == pytest.approx(scores)
+  # Also as files for `jaxvision score`.
+  for name, texts in (("own", captions), ("truth", _truth(path))):
+    content = json.dumps(dict(zip(ids, texts, strict=True)))
+    (tmp_path / name).with_suffix(".json").write_text(content)
+  found = scoring.score(tmp_path / "own.json", [tmp_path / "truth.json"])
+  assert found.values["cider"] == pytest.approx(metrics["cider"])
   exact = [*map(measures.is_exact, captions, _truth(path))]
   assert metrics["exact_match"] == pytest.approx(np.mean(exact))
 
@@ -117,9 +126,11 @@ def test_predict_prints_a_caption_with_its_probability(
   assert cli.main(command) == 0
   assert best["caption"] in capsys.readouterr().out
   assert cli.main([*command, "--csv"]) == 0
-  assert (
-    f",1,{best['caption']},{best['probability']}" in capsys.readouterr().out
-  )
+  said = capsys.readouterr().out
+  assert said.splitlines()[0] == "image,rank,caption,probability,error"
+  assert f",1,{best['caption']},{best['probability']}" in said
+  assert cli.main([*command, "--top", "3"]) == 2
+  assert "--top 3 is a number of classes" in capsys.readouterr().err
 
 
 def test_labels_are_ranked_by_the_probability_of_their_words(
@@ -188,6 +199,33 @@ def test_a_run_keeps_its_vocabulary_and_a_lost_one_is_named(short, tmp_path):
   shutil.rmtree(tmp_path / "run" / "task")
   with pytest.raises(ValueError, match=r"no vocabulary: its folder task/ is"):
     inference.load_run(tmp_path / "run")
+
+
+def test_other_captioned_data_need_no_labels_or_the_same_classes(
+  path, tmp_path, capsys
+):
+  """The run's own test split, in files with other classes and without."""
+  with np.load(path) as arrays:
+    kept = {name: array for name, array in arrays.items() if "test" in name}
+  other = {**kept, "class_names": np.asarray(["a", "b", "c", "d"])}
+  np.savez(tmp_path / "other.npz", **other)
+  for labels in ("classes", "none"):
+    run = tmp_path / labels
+    own = captioned_squares.train(path, run, data__labels=labels)
+    capsys.readouterr()
+    words = ["evaluate", "--workdir", str(run), "--json"]
+    assert cli.main([*words, "--data", str(tmp_path / "other.npz")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for name, value in own["final"]["metrics"].items():
+      assert found[name] == pytest.approx(value, rel=1e-5)
+
+
+def test_generated_images_are_compared_in_features_of_the_encoder(
+  short, path, capsys
+):
+  words = ["distance", "--workdir", str(short), "--json"]
+  assert cli.main([*words, "--data", str(path), "--generated", str(path)]) == 0
+  assert json.loads(capsys.readouterr().out)["frechet_distance"] > 0
 
 
 def test_its_encoder_is_the_start_of_a_classifier(short):
@@ -286,8 +324,9 @@ def test_trials_together_are_as_alone(path, tmp_path):
     assert inference.load_run(workdir).task.kept
 
 
-def test_a_frozen_encoder_keeps_the_weights_of_its_file(path, tmp_path):
+def test_a_frozen_encoder_keeps_the_weights_of_its_file(path, tmp_path, caplog):
   """A classifier of the places is the encoder of the captions."""
+  caplog.set_level("INFO")
   classifier = tmp_path / "classifier"
   captioned_squares.train(
     path, classifier, task__name="classification", task__options={}, **VIT
@@ -300,6 +339,7 @@ def test_a_frozen_encoder_keeps_the_weights_of_its_file(path, tmp_path):
     ema__decay=0.5,
     **VIT,
   )
+  assert "only the encoder is from" in caplog.text
   run = inference.load_run(tmp_path / "run")
   found = trees.flatten(jax.device_get(run.model_variables))
   source = inference.load_run(classifier).variables

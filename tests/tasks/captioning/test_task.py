@@ -43,7 +43,7 @@ def _logits(parts, variables, pixels, texts):
   decoder = models.caption_decoder.CaptionDecoder(
     num_words=params["decoder"]["head"]["bias"].shape[0],
     memory_width=32,
-    length=6,
+    length=texts.shape[1],
     width=16,
     depth=1,
     mlp_dim=64,
@@ -71,9 +71,15 @@ def test_the_loss_is_the_mean_over_all_words_of_examples_that_count(path):
   assert sums["loss"] == pytest.approx(found[counts].sum(), rel=1e-5)
 
 
-def test_an_evaluation_counts_all_captions_of_every_image_once(path):
-  """21 images in batches of 16: the last batch is padded."""
-  parts = captioned_squares.prepare(path, task__options__captions=2)
+@pytest.mark.matrix(every=3)
+@pytest.mark.parametrize(("captions", "length"), [(1, 4), (2, 6), (1, 6)])
+def test_the_evaluated_loss_counts_the_first_captions_of_every_image_once(
+  path, captions, length
+):
+  """21 images of 2 captions, in batches of 16: the last batch is padded."""
+  parts = captioned_squares.prepare(
+    path, task__options__captions=captions, task__options__length=length
+  )
   variables = _random(parts)
   total, images, texts = None, [], []
   for batch in parts.batches["validation"].iterate(0, 2):
@@ -87,9 +93,10 @@ def test_an_evaluation_counts_all_captions_of_every_image_once(path):
     texts.append(batch["caption"][rows])
   images, texts = np.concatenate(images), np.concatenate(texts)
   assert len(images) == 21
+  assert texts.shape == (21, captions, length)
   losses = [
     _losses(parts, variables, texts[:, i], images)[texts[:, i] != 0]
-    for i in (0, 1)
+    for i in range(captions)
   ]
   metrics = parts.task.finish(total)
   every = np.concatenate(losses)
@@ -150,10 +157,32 @@ def test_a_missing_field_and_an_empty_caption_are_refused(path, tmp_path):
   np.savez(tmp_path / "empty.npz", **empty)
   with pytest.raises(ValueError, match=r"train/7: the caption.*has no word"):
     captioned_squares.prepare(tmp_path / "empty.npz")
+  empty = {**kept, "validation_captions": kept["validation_captions"].copy()}
+  empty["validation_captions"][20] = "?"
+  np.savez(tmp_path / "empty.npz", **empty)
+  with pytest.raises(
+    ValueError, match=r"data\.validation, validation/20: the caption"
+  ):
+    captioned_squares.prepare(tmp_path / "empty.npz")
   without = {k: v for k, v in kept.items() if "caption" not in k}
   np.savez(tmp_path / "without.npz", **without)
   with pytest.raises(ValueError, match="asks for the field 'caption'"):
     captioned_squares.prepare(tmp_path / "without.npz")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_captions_that_are_too_large_are_refused_before_the_training(
+  path, tmp_path, split
+):
+  with np.load(path) as arrays:
+    kept = dict(arrays)
+  texts = kept[f"{split}_captions"].tolist()
+  texts[3] = "a square " * 20
+  np.savez(tmp_path / "long.npz", **{**kept, f"{split}_captions": texts})
+  with pytest.raises(
+    ValueError, match=rf"{split}/3: the captions .*text_bytes is 128; increase"
+  ):
+    captioned_squares.prepare(tmp_path / "long.npz")
 
 
 def test_options_that_do_not_fit_are_refused(path):
@@ -167,3 +196,5 @@ def test_options_that_do_not_fit_are_refused(path):
     captioned_squares.prepare(path, optimizer__layer_decay=0.5)
   with pytest.raises(FileNotFoundError, match=r"none\.model"):
     captioned_squares.prepare(path, task__options__vocabulary="none.model")
+  with pytest.raises(ValueError, match=r"length is 1.*at least 2"):
+    captioned_squares.prepare(path, task__options__length=1)

@@ -1,6 +1,7 @@
 """Tests of vocabularies of words and of SentencePiece files."""
 
 import pathlib
+import re
 import sys
 
 import pytest
@@ -83,9 +84,13 @@ def test_pieces_give_the_text_back(model):
   )
 
 
-def test_a_model_whose_first_piece_is_not_padding_is_refused(model):
-  with pytest.raises(ValueError, match=r"padding 0 .* --pad_id=0 --eos_id=1"):
+def test_the_remedy_for_a_model_without_padding_makes_one_that_is_read(model):
+  with pytest.raises(ValueError, match=r"expected padding 0") as raised:
     vocabularies.open_file(str(model()))
+  flags = re.findall(r"--(\w+)=(-?\d+)", str(raised.value))
+  path = model(**{name: int(value) for name, value in flags})
+  found = vocabularies.open_file(str(path))
+  assert found.decode(found.encode("A red kite.")) == "A red kite."
 
 
 def test_a_file_of_another_kind_is_refused(model, tmp_path):

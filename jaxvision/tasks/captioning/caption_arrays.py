@@ -6,6 +6,7 @@ captions and with words that the vocabulary lacks: (size,) uint8, UTF-8 after
 which there are zeros.
 """
 
+import collections
 import logging
 from collections.abc import Iterable, Sequence
 
@@ -59,11 +60,47 @@ def encode(
   return found
 
 
-def encode_one(
-  words: vocabularies.Vocabulary, text: str, *, length: int
+def encode_labels(
+  words: vocabularies.Vocabulary, labels: Sequence[str], *, length: int
 ) -> np.ndarray:
-  """The identifiers of a text in one line, (length,) int32."""
-  return encode(words, text.replace("\n", " "), captions=1, length=length)[0]
+  """The identifiers of texts that are compared, (k, length) int32.
+
+  Raises:
+    ValueError: a label has no word or an unknown one, is too long, or has the
+      words of another label.
+  """
+  numbers = [tuple(words.encode(each)) for each in labels]
+  counts = collections.Counter(numbers)
+  faults = {
+    "without a word": lambda found: not found,
+    "with a word that is not in the vocabulary": lambda found: (
+      words.unknown in found
+    ),
+    f"longer than task.options.length={length} with the end": lambda found: (
+      len(found) >= length
+    ),
+    "with the words of another one": lambda found: (
+      found and words.unknown not in found and counts[found] > 1
+    ),
+  }
+  problems = []
+  for fault, is_at_fault in faults.items():
+    found = [
+      label
+      for label, each in zip(labels, numbers, strict=True)
+      if is_at_fault(each)
+    ]
+    if found:
+      problems.append(f"{fault}: {', '.join(map(repr, found))}")
+  if problems:
+    raise ValueError(
+      f"labels {'; '.join(problems)}; write each label in other words of the "
+      "training captions, or leave it out"
+    )
+  encoded = np.zeros((len(labels), length), np.int32)
+  for row, each in zip(encoded, numbers, strict=True):
+    row[: len(each) + 1] = [*each, words.end]
+  return encoded
 
 
 def to_bytes(text: str, *, size: int) -> np.ndarray:
@@ -87,16 +124,21 @@ def from_bytes(content: np.ndarray) -> list[str]:
   return text.decode(errors="replace").splitlines()
 
 
-def read(dataset: data.Dataset) -> list[list[str]]:
+def read(dataset: data.Dataset, *, size: int) -> list[list[str]]:
   """The captions of each image of a split.
 
+  Args:
+    dataset: the split.
+    size: of all captions of an image, see `to_bytes`.
+
   Raises:
-    ValueError: the data have no captions, or an image has none.
+    ValueError: the data have no captions, or an image has none or too long
+      ones.
   """
   found = []
   for number, text in enumerate(data.read_texts(dataset, "caption")):
     try:
-      found.append(lines(text))
+      found.append(from_bytes(to_bytes(text, size=size)))
     except ValueError as error:
       (name,) = dataset.ids([number])
       raise ValueError(f"{name}: {error}") from error
