@@ -25,8 +25,8 @@ each photograph at least 7 times. It keeps the statistics and the parameters of
 batch normalisation, because 16 crops of a few photographs do not represent
 them, and it has neither dropout nor stochastic depth. The network from new
 parameters trains everything. The rate of the ViT recipe is the best of 0.003,
-0.01 and 0.03 with all examples, on the splits of the seeds 100 to 102 and images
-of 128x128 pixels. The other two rates have not been tuned.
+0.01 and 0.03 with all examples, on the splits of the seeds 100 to 102 and on
+images of 128x128 pixels. The other two rates have not been tuned.
 
 How to read the answer: each cell is the mean over the seeds and the half-width
 of its 95 % interval (Student's t), in percent. All ways of a seed use the same
