@@ -90,6 +90,7 @@ class Layer(nn.Module):
 
 
 def conv(features: int, stride: int = 1, **options) -> nn.Module:
+  """A 3x3 convolution with TensorFlow's "SAME" padding and Glorot's kernels."""
   return Conv(
     features,
     kernel_size=(3, 3),
@@ -101,10 +102,12 @@ def conv(features: int, stride: int = 1, **options) -> nn.Module:
 
 
 def leaky_relu(x: jax.Array) -> jax.Array:
+  """x if it is positive, else 0.2 x."""
   return jax.nn.leaky_relu(x, _SLOPE)
 
 
 def generator_norm(train: bool, dtype: DTypeLike) -> Callable[..., nn.Module]:
+  """Batch normalisation with the settings of the authors' generator."""
   return functools.partial(
     batch_norm.BatchNorm,
     use_running_average=not train,

@@ -144,7 +144,7 @@ def bag_of_tricks(
     hard_weight: w, the weight of the labels.
   """
   soft = temperature**2 * optax.softmax_cross_entropy(
-    _f32(student) / temperature, _soft_targets(teacher, temperature)
+    _f32(student) / temperature, jax.nn.softmax(_fixed(teacher) / temperature)
   )
   return _mixed(label_loss, soft, share=1 - hard_weight, name="bag_of_tricks")
 
@@ -167,12 +167,12 @@ def kl(
     temperature: T.
   """
   del label_loss
-  logits = _fixed(teacher) / temperature
-  difference = jax.nn.log_softmax(logits) - jax.nn.log_softmax(
-    _f32(student) / temperature
+  log_p, log_target = (
+    jax.nn.log_softmax(logits / temperature)
+    for logits in (_f32(student), _fixed(teacher))
   )
-  terms = jax.nn.softmax(logits) * difference
-  return temperature**2 * jnp.sum(terms, axis=-1)
+  found = optax.losses.kl_divergence_with_log_targets(log_p, log_target)
+  return temperature**2 * found
 
 
 def l2(
@@ -285,10 +285,6 @@ def _mixed(
       "images have no labels; use kl, or give all weight to the teacher"
     )
   return taught
-
-
-def _soft_targets(teacher: jax.Array, temperature: float) -> jax.Array:
-  return jax.nn.softmax(_fixed(teacher) / temperature)
 
 
 def _fixed(teacher: jax.Array) -> jax.Array:

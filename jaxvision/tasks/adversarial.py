@@ -36,6 +36,7 @@ from jaxvision.lookup import ranges
 from jaxvision.metrics import generation
 from jaxvision.optimizers import freezing
 from jaxvision.runs import pages
+from jaxvision.tasks import supervised
 from jaxvision.tasks.contract import (
   Artifacts,
   Batch,
@@ -158,7 +159,7 @@ class _Networks:
       found = self._scores(
         variables, batch, _reversed(generated), share, dropout_keys
       )
-    sums = _sums(found, batch["mask"] > 0)
+    sums = _sums(found, batch["mask"])
     mean = sums["loss"] / jnp.maximum(sums["count"], 1)
     total = mean + self.components.penalty(params)
     return total, (dict(changed), sums)
@@ -171,7 +172,7 @@ class _Networks:
     """
     noises, share = _draws(batch["image"], self.model.noise)
     batch = self._normalized(batch)
-    images, mask = batch["image"], batch["mask"] > 0
+    images, mask = batch["image"], batch["mask"]
     generated, others = (
       self.model.apply(variables, images, noise, train=False, method="generate")
       for noise in noises
@@ -239,13 +240,13 @@ class _Networks:
     return _to_pixels(made)
 
   def _normalized(self, batch: Batch) -> dict[str, jax.Array]:
+    targets = functools.partial(
+      jax.nn.one_hot, num_classes=len(self.components.class_names)
+    )
     normalization = self.components.normalization
-    num_classes = len(self.components.class_names)
     return {
-      "image": data.normalize(batch["image"], normalization),
+      **supervised.with_targets(batch, self.components, targets),
       "partner": data.normalize(batch["partner"], normalization),
-      "targets": jax.nn.one_hot(batch["label"], num_classes),
-      "mask": batch["mask"],
     }
 
 
@@ -341,7 +342,7 @@ def _reversed(x: jax.Array) -> jax.Array:
 def _sums(found: Mapping[str, jax.Array], mask: jax.Array) -> Tree:
   """The sums over the examples that count, and their number."""
   return {
-    **{k: jnp.where(mask, v, 0.0).sum() for k, v in found.items()},
+    **{k: supervised.masked_sum(v, mask) for k, v in found.items()},
     "count": mask.astype(jnp.int32).sum(),
   }
 
@@ -351,7 +352,7 @@ def _moments(images: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
   count, _, _, channels = images.shape
   shape = (count, _CELLS, _CELLS, channels)
   cells = jax.image.resize(images, shape, "linear").reshape(count, -1)
-  cells = jnp.where(mask[:, None], cells, 0.0)
+  cells = jnp.where(mask[:, None] > 0, cells, 0.0)
   return cells.sum(axis=0), cells.T @ cells
 
 

@@ -24,8 +24,9 @@ def make(components: Components, *, real_bit: bool = False) -> Task:
 
   Args:
     components: of the run.
-    real_bit: whether the model is told in training which images are generated,
-      by the argument `generated` (b,). In evaluation all images are real.
+    real_bit: whether the model gets the field `generated` (b,) as an argument
+      in training: 1 for generated images, else 0. In evaluation all images are
+      real.
 
   Raises:
     ValueError: the model does not have this argument.
