@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import jax
-
-from jaxvision import checkpoint, parallel, trees
+from jaxvision import checkpoint, trees
 from jaxvision.config import ConfigDict
 from jaxvision.processes import agreement, preemption, progress
 from jaxvision.runs import metrics_log
@@ -178,13 +176,8 @@ def _begin(
   """Records this start in the run's folder."""
   if step:
     _LOGGER.info("resuming from step %d of %s", step, folder)
-  workdirs.add_environment(
-    folder,
-    step=step,
-    devices=parallel.describe(run.parts.mesh),
-    backend=jax.default_backend(),
-    ago=time.monotonic() - run.started,
-  )
+  ago = time.monotonic() - run.started
+  results.record_start(folder, run.parts.mesh, step=step, ago=ago)
   workdirs.write_result(folder, {**facts, "status": "running", "step": step})
 
 

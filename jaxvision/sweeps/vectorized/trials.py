@@ -17,7 +17,7 @@ from typing import Any
 
 import jax
 
-from jaxvision import checkpoint, files, parallel, sweeps, training, user_code
+from jaxvision import checkpoint, files, sweeps, training, user_code
 from jaxvision import config as configs
 from jaxvision.processes import preemption
 from jaxvision.runs import metrics_log
@@ -151,12 +151,7 @@ def _claim(trial: stack.Trial, folder: pathlib.Path, **origin: Any) -> None:
   workdirs.keep(folder, trial.parts.task.kept)
   data_record.check(folder, trial.parts.splits)
   teachers_record.check(folder, trial.parts.taught.digests)
-  workdirs.add_environment(
-    folder,
-    step=0,
-    devices=parallel.describe(trial.parts.mesh),
-    backend=jax.default_backend(),
-  )
+  results.record_start(folder, trial.parts.mesh)
 
 
 def _train(

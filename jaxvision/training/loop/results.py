@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxvision import (
   checkpoint,
@@ -28,6 +29,26 @@ from jaxvision.training.setup import Parts
 from jaxvision.training.step import TrainState
 
 _LOGGER = logging.getLogger(__name__)
+
+
+def record_start(
+  folder: pathlib.Path, mesh: Mesh, *, step: int = 0, ago: float = 0.0
+) -> None:
+  """Adds a record of this start to environment.json.
+
+  Args:
+    folder: of the run.
+    mesh: of the run.
+    step: the step that the run resumes from.
+    ago: seconds since the start of the process.
+  """
+  workdirs.add_environment(
+    folder,
+    step=step,
+    devices=parallel.describe(mesh),
+    backend=jax.default_backend(),
+    ago=ago,
+  )
 
 
 def describe(parts: Parts, memory: int | None) -> dict[str, Any]:
