@@ -18,6 +18,7 @@ from jaxvision.runs import workdir as workdirs
 from jaxvision.training import setup
 from jaxvision.training.loop import (
   compilation,
+  divergence,
   evaluators,
   profiling,
   results,
@@ -142,7 +143,7 @@ def _stops_written(
     write(status=f"preempted: {text}")
     raise train_loop.Preempted(text) from None
   except train_loop.Diverged as error:
-    status = results.explain_divergence(manager, error)
+    status = divergence.explain(manager, error)
     write(status=status)
     raise train_loop.Diverged(status) from error
   except train_loop.Ended as end:

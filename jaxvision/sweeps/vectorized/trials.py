@@ -24,7 +24,7 @@ from jaxvision.runs import metrics_log
 from jaxvision.runs import workdir as workdirs
 from jaxvision.sweeps.vectorized import programs, stack
 from jaxvision.training import setup
-from jaxvision.training.loop import results, train_loop
+from jaxvision.training.loop import divergence, results, train_loop
 from jaxvision.training.setup import data_record, teachers_record
 from jaxvision.xla import cache
 
@@ -270,9 +270,9 @@ def _status(error: Exception, folder: pathlib.Path) -> str:
   if isinstance(error, train_loop.Ended):
     return f"ended early: {error}"
   if checkpoint.newest(folder) is None:
-    return results.explain_divergence(None, error)
+    return divergence.explain(None, error)
   with checkpoint.open_manager(folder) as manager:
-    return results.explain_divergence(manager, error)
+    return divergence.explain(manager, error)
 
 
 def _outcome(error: Exception | None) -> sweeps.Outcome:
