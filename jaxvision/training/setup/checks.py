@@ -172,7 +172,8 @@ def check_masks(config: ConfigDict, batches: data.Batches) -> None:
     config: of the run.
     batches: of the training, with the fields of the task.
   """
-  names = batches.examples.masks
+  fields = batches.examples.visible
+  names = [each.name for each in fields if each.kind == "mask"]
   moving = list(filter(data.moves_pixels, config.data.device_transforms))
   if names and moving:
     raise ValueError(
