@@ -61,9 +61,9 @@ def test_no_rectangle_outside_of_the_box_is_larger_than_the_strip(shape):
     if box == (0, 0, *shape):
       continue
     outside = [
-      (b - t) * (r - l)
-      for t, l, b, r in everything
-      if b <= box[0] or t >= box[2] or r <= box[1] or l >= box[3]
+      (bottom - top) * (right - left)
+      for top, left, bottom, right in everything
+      if bottom <= box[0] or top >= box[2] or right <= box[1] or left >= box[3]
     ]
     strip = backgrounds.largest_strip(shape, box)
     assert backgrounds.area(strip) == max(outside)

@@ -1,0 +1,198 @@
+"""Images whose foreground and background can be told apart.
+
+The rules are those of "Noise or Signal" (Xiao et al. 2020, appendix A). An
+image is taken if it has a mask or exactly one box, if at most half of the box
+is lost by the crop, if the box is at most 90 % of the crop, and, for a box, if
+GrabCut finds a foreground. Every other image has a reason why it is left out.
+
+An image is reduced or enlarged so that its shorter side has the wanted number
+of pixels. The square in its centre is kept.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from jaxvision.data import dataset, decoding
+from jaxvision.data.decoding import unreadable
+from jaxvision.data.preparation import grabcut
+from jaxvision.data.transforms import host
+
+Box = host.backgrounds.Box
+# File name of an image without folder and ending -> its boxes.
+Boxes = Mapping[str, Sequence[Box]]
+
+MASK = "segmentation_mask"
+_FILE_NAME = "file_name"
+_LARGEST_LOSS = 0.5  # share of the box
+_LARGEST_BOX = 0.9  # share of the crop
+_CHANNELS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+  """A cropped image with its foreground.
+
+  Attributes:
+    image: (s, s, 3) uint8.
+    foreground: (s, s) bool.
+    box: around the foreground; the stated box, if there is one.
+  """
+
+  image: np.ndarray
+  foreground: np.ndarray
+  box: Box
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+  """How images are cropped, and how their foreground is found.
+
+  Attributes:
+    size: side of the crop in pixels.
+    least, most: range of the values of masks that are the foreground.
+    boxes: of the images; None takes the masks.
+    seed: of GrabCut.
+  """
+
+  size: int = 224
+  least: int = host.backgrounds.LEAST
+  most: int = host.backgrounds.MOST
+  boxes: Boxes | None = None
+  seed: int = 0
+
+
+def make_reader(
+  split: dataset.Dataset, rules: Rules
+) -> Callable[[int], Candidate]:
+  """Makes read(index) -> the candidate of an example.
+
+  `read` raises UnreadableImage with the reason if the image is left out.
+
+  Raises:
+    ValueError: the data have neither masks nor boxes.
+  """
+  fields = split.fields()
+  if rules.boxes is None and MASK not in fields:
+    raise ValueError(
+      f"{split.name} ({split.split}) has no field {MASK!r}; use data with "
+      "masks (docs/data.md says how), or give a file of boxes"
+    )
+
+  def read(index: int) -> Candidate:
+    try:
+      ((image, _),) = split.read([index])
+      image = _decoded(image)
+      if rules.boxes is None:
+        (mask,) = fields[MASK].read([index])
+        found = _by_mask(image, decoding.as_mask(mask), rules)
+      else:
+        name = original_name(split, index)
+        found = _by_box(image, name, rules)
+    except (OSError, MemoryError) as error:
+      raise unreadable.from_failure(error) from error
+    return _checked(found)
+
+  return read
+
+
+def original_name(split: dataset.Dataset, index: int) -> str:
+  """The file name of an example without folder and ending."""
+  fields = split.fields()
+  if _FILE_NAME in fields:
+    (name,) = fields[_FILE_NAME].read([index])
+  else:
+    (name,) = split.ids([index])
+  return pathlib.PurePath(name).stem
+
+
+def _decoded(image: bytes | np.ndarray) -> np.ndarray:
+  """(h, w, 3) uint8."""
+  if isinstance(image, bytes):
+    return decoding.decode(image, channels=_CHANNELS)
+  return np.broadcast_to(image, (*image.shape[:2], _CHANNELS))
+
+
+def _by_mask(image: np.ndarray, mask: np.ndarray, rules: Rules) -> Candidate:
+  if mask.shape[:2] != image.shape[:2]:
+    raise decoding.UnreadableImage(
+      f"the mask has {mask.shape[0]}x{mask.shape[1]} pixels, and the image "
+      f"{image.shape[0]}x{image.shape[1]}"
+    )
+  foreground = host.backgrounds.foreground_of(
+    mask.reshape(*mask.shape[:2], 1), least=rules.least, most=rules.most
+  )
+  _check_crop(image.shape[:2], host.backgrounds.box_of(foreground))
+  image, foreground = _cropped(image, foreground, rules.size)
+  return Candidate(image, foreground, host.backgrounds.box_of(foreground))
+
+
+def _by_box(image: np.ndarray, name: str, rules: Rules) -> Candidate:
+  boxes = rules.boxes.get(name, ())
+  if len(boxes) != 1:
+    raise decoding.UnreadableImage(f"{len(boxes)} boxes; expected one")
+  (box,) = boxes
+  height, width = image.shape[:2]
+  if box[2] > height or box[3] > width:
+    raise decoding.UnreadableImage(
+      f"the box {box} is not inside the image of {height}x{width} pixels"
+    )
+  host.backgrounds.largest_strip((height, width), box)
+  _check_crop((height, width), box)
+  found = grabcut.segment(image, box, seed=_seed(name, rules.seed))
+  inside = np.zeros((height, width), bool)
+  host.backgrounds.part(inside, box)[...] = True
+  _, inside = _cropped(image, inside, rules.size)
+  image, foreground = _cropped(image, found, rules.size)
+  return Candidate(image, foreground, host.backgrounds.box_of(inside))
+
+
+def _seed(name: str, seed: int) -> int:
+  """A number of a file and a seed."""
+  digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=4).digest()
+  return int.from_bytes(digest, "big")
+
+
+def _check_crop(shape: tuple[int, int], box: Box) -> None:
+  """Raises UnreadableImage if the crop loses too much of a box."""
+  side = min(shape)
+  lengths = []
+  for length, start, end in zip(shape, box[:2], box[2:], strict=True):
+    first = (length - side) / 2
+    lengths.append(max(0.0, min(end, first + side) - max(start, first)))
+  lost = 1 - lengths[0] * lengths[1] / host.backgrounds.area(box)
+  if lost > _LARGEST_LOSS:
+    raise decoding.UnreadableImage(
+      f"{lost:.0%} of the box is outside of the crop; expected at most "
+      f"{_LARGEST_LOSS:.0%}"
+    )
+
+
+def _cropped(
+  image: np.ndarray, area: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """The crops of an image and of an area (h, w) bool of it."""
+  mask = np.where(area, 255, 0).astype(np.uint8)[..., None]
+  image, (mask,) = _crop(size).together(None, image, [mask])
+  return image, host.backgrounds.foreground_of(mask)
+
+
+@functools.cache
+def _crop(size: int) -> host.HostTransform:
+  resize = f"resize_small({size}, method='bilinear_antialiased')"
+  calls = (resize, f"center_crop({size})")
+  return host.make_host_transform(calls).with_moves()
+
+
+def _checked(found: Candidate) -> Candidate:
+  size = found.foreground.size
+  share = host.backgrounds.area(found.box) / size
+  if share > _LARGEST_BOX:
+    raise decoding.UnreadableImage(
+      f"the box is {share:.1%} of the crop; expected at most {_LARGEST_BOX:.0%}"
+    )
+  return found
