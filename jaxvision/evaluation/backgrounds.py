@@ -18,6 +18,7 @@ predictions are correct:
 import dataclasses
 import functools
 import logging
+import math
 import pathlib
 import re
 from collections.abc import Callable, Mapping
@@ -47,6 +48,8 @@ CATEGORIES = {
   "bg_fg_fools": (False, True, True),
 }
 IRRELEVANT = "bg_irrelevant"
+# The answer of a model whose logits are not finite.
+OVERFLOWN = -2
 # The published name of a mixed image is that of its foreground and background.
 _MIXED = re.compile(r"fg_(?P<foreground>.+)_bg_.+")
 
@@ -69,6 +72,13 @@ class Predictions:
   def correct(self) -> np.ndarray:
     """(n,) bool."""
     return self.answers == self.labels
+
+  @property
+  def accuracy(self) -> float:
+    """The share of correct predictions; NaN if the model overflows."""
+    if (self.answers == OVERFLOWN).any():
+      return math.nan
+    return float(self.correct.mean())
 
 
 def suite(
@@ -160,6 +170,8 @@ def make_predict(
 ) -> Callable[[Tree, jax.Array], jax.Array]:
   """Makes predict(variables, images (b, h, w, c) uint8) -> labels (b,) int32.
 
+  The label is OVERFLOWN if the logits are not finite.
+
   Args:
     network: the network.
     answers: (k,) the label of each logit; -1 is no label.
@@ -178,7 +190,8 @@ def make_predict(
         f"the model returns {shape} for {len(images)} images; expected logits "
         f"{(len(images), len(answers))}: give a classifier"
       )
-    return jnp.asarray(answers)[jnp.argmax(logits, axis=-1)]
+    found = jnp.asarray(answers)[jnp.argmax(logits, axis=-1)]
+    return jnp.where(jnp.isfinite(logits).all(axis=-1), found, OVERFLOWN)
 
   return predict
 
@@ -227,7 +240,7 @@ def _evaluate(
   variables: Tree,
 ) -> Outcome:
   found = {name: read(variables, each) for name, each in batches.items()}
-  metrics = {name: float(each.correct.mean()) for name, each in found.items()}
+  metrics = {name: each.accuracy for name, each in found.items()}
   details = {"images": {name: len(each.names) for name, each in found.items()}}
   if _SAME in found and _RANDOM in found:
     metrics["bg_gap"] = metrics[_SAME] - metrics[_RANDOM]

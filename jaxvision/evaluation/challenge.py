@@ -12,6 +12,7 @@ background. These counts are the "attacks" below.
 
 import dataclasses
 import functools
+import math
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -96,24 +97,33 @@ def suite(
   def make(network: Network) -> Evaluate:
     names, cuts = _load(root, split, network, batch_size)
     answers = imagenet9.answer_map(network.class_names, names)
-    bind = make_predict_pairs(network, answers, cuts, batch_size=batch_size)
+    of_pairs = make_predict_pairs(network, answers, cuts, batch_size=batch_size)
 
     def evaluate(variables: Tree) -> Outcome:
-      predict = functools.partial(bind, variables)
-      sizes = {
-        "foregrounds": len(cuts.labels),
-        "backgrounds": len(cuts.behind),
-      }
+      overflown = []
+
+      def predict(pairs: np.ndarray) -> np.ndarray:
+        labels = of_pairs(variables, pairs)
+        overflown.append((labels == backgrounds.OVERFLOWN).any())
+        return labels
+
       if numbers == "accuracy":
         vulnerable = find_vulnerable(predict, cuts, pairs=batch_size)
-        return Outcome({"accuracy": 1 - float(vulnerable.mean())}, sizes)
-      found = predict_all(predict, cuts)
-      measured = summarize(found, cuts, names)
-      return Outcome(measured.metrics, {**sizes, **measured.details})
+        found = Outcome({"accuracy": 1 - float(vulnerable.mean())}, {})
+      else:
+        found = summarize(predict_all(predict, cuts), cuts, names)
+      metrics = found.metrics
+      if any(overflown):
+        metrics = dict.fromkeys(metrics, math.nan)
+      return Outcome(metrics, {**_sizes(cuts), **found.details})
 
     return evaluate
 
   return make
+
+
+def _sizes(cuts: Cuts) -> dict[str, int]:
+  return {"foregrounds": len(cuts.labels), "backgrounds": len(cuts.behind)}
 
 
 def _load(

@@ -204,3 +204,11 @@ def test_a_model_without_logits_is_refused(release):
   of = network.Network(**{**vars(of), "model": wrong})
   with pytest.raises(ValueError, match=r"returns \(64, 4\) .* \(64, 9\)"):
     measure(root, of, {"params": {"head": kernel}})
+
+
+def test_a_model_that_overflows_has_no_accuracy(release):
+  root, colours, _ = release
+  of, variables = classifier(FOREGROUND, colours)
+  variables["params"]["head"]["bias"] = np.full(9, np.nan, np.float32)
+  found = measure(root, of, variables).metrics
+  assert all(np.isnan(found[name]) for name in (*VARIANTS, "bg_gap"))

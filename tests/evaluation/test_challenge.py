@@ -154,3 +154,12 @@ def test_what_is_missing_is_named(root, tmp_path):
     challenge.suite(str(tmp_path))(of)
   with pytest.raises(ValueError, match="unknown numbers 'some'"):
     challenge.suite(str(root), numbers="some")
+
+
+@pytest.mark.parametrize("numbers", challenge.NUMBERS)
+def test_a_model_that_overflows_has_no_numbers(root, numbers):
+  of, variables, _ = linear()
+  variables["params"]["head"]["bias"] = np.full(3, np.inf, np.float32)
+  suite = challenge.suite(str(root), numbers=numbers)
+  found = suite(of)(variables).metrics
+  assert found and np.isnan(list(found.values())).all()

@@ -29,8 +29,8 @@ def test_the_map_lacks_two_dogs():
   ("name", "label"),
   [
     *(("great white shark", 8), ("goldfinch", 1), ("loggerhead", 3)),
-    *(("Chihuahua", 0), ("tabby", 4), ("monarch", 5), ("gorilla", 7)),
-    *(("jeep", 2), ("grand piano", 6), ("volcano", -1)),
+    *(("Chihuahua", 0), ("timber wolf", 4), ("monarch", 5), ("gorilla", 7)),
+    *(("jeep", 2), ("grand piano", 6), ("volcano", -1), ("tabby", -1)),
     *(("Italian greyhound", -1), ("whippet", -1)),
   ],
 )

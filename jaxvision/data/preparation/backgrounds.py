@@ -154,6 +154,7 @@ def _described(
   }
   if pictures:
     found["correlation"] = pictures.correlation
+    found["scale"] = pictures.scale
     found["pictures"] = [
       [path.name for path in each] for each in pictures.paths
     ]
@@ -170,7 +171,8 @@ def _write_single(
   threads: int,
 ) -> tuple[list[places.Place], dict[str, str]]:
   """Writes what follows from one image; the written ones, and the others."""
-  read = candidates.make_reader(split, rules)
+  side = max(1, round(rules.size * pictures.scale)) if pictures else rules.size
+  read = candidates.make_reader(split, dataclasses.replace(rules, size=side))
   found = places.of_split(split, role)
   places.make_folders(work, (*_SINGLE, variants.MASKS), found)
 
@@ -179,7 +181,14 @@ def _write_single(
     try:
       candidate = read(place.index)
       if pictures:
-        candidate = _scene(candidate, pictures, place, rules.seed)
+        candidate = scenes.compose(
+          candidate,
+          pictures,
+          place.label,
+          size=rules.size,
+          rng=places.make_rng(rules.seed, "scene", place),
+        )
+      candidates.check_box(candidate)
       contents = _single(candidate)
     except decoding.UnreadableImage as error:
       return str(error)
@@ -220,20 +229,6 @@ def _check_classes(
       f"{': ' * bool(listed)}{listed}. Use a split with usable images of every "
       "class"
     )
-
-
-def _scene(
-  found: candidates.Candidate,
-  pictures: scenes.Pictures,
-  place: places.Place,
-  seed: int,
-) -> candidates.Candidate:
-  """The foreground over a picture."""
-  rng = places.make_rng(seed, "scene", place)
-  size = len(found.image)
-  background = scenes.draw(pictures, place.label, size=size, rng=rng)
-  image = host.backgrounds.paste(found.image, found.foreground, background)
-  return dataclasses.replace(found, image=image)
 
 
 def _single(found: candidates.Candidate) -> dict[str, bytes]:

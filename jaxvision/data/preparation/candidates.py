@@ -71,7 +71,8 @@ def make_reader(
 ) -> Callable[[int], Candidate]:
   """Makes read(index) -> the candidate of an example.
 
-  `read` raises UnreadableImage with the reason if the image is left out.
+  `read` raises UnreadableImage with the reason if the image is left out. The
+  size of the box is checked by `check_box`.
 
   Raises:
     ValueError: the data have neither masks nor boxes.
@@ -95,7 +96,7 @@ def make_reader(
         found = _by_box(image, name, rules)
     except (OSError, MemoryError) as error:
       raise unreadable.from_failure(error) from error
-    return _checked(found)
+    return found
 
   return read
 
@@ -188,11 +189,10 @@ def _crop(size: int) -> host.HostTransform:
   return host.make_host_transform(calls).with_moves()
 
 
-def _checked(found: Candidate) -> Candidate:
-  size = found.foreground.size
-  share = host.backgrounds.area(found.box) / size
+def check_box(found: Candidate) -> None:
+  """Raises UnreadableImage if the box leaves too little background."""
+  share = host.backgrounds.area(found.box) / found.foreground.size
   if share > _LARGEST_BOX:
     raise decoding.UnreadableImage(
       f"the box is {share:.1%} of the crop; expected at most {_LARGEST_BOX:.0%}"
     )
-  return found

@@ -14,6 +14,8 @@ import numpy as np
 from jaxvision.data import decoding
 from jaxvision.data.decoding import image_files, resizing, unreadable
 from jaxvision.data.formats import refusal
+from jaxvision.data.preparation import candidates
+from jaxvision.data.transforms import host
 
 _CROP = 0.5  # of the shorter side of a picture
 _CHANNELS = 3
@@ -27,10 +29,13 @@ class Pictures:
     paths: of the pictures of each class, in the order of the labels.
     correlation: in [0, 1], the share of the images that get a picture of their
       own class. The others get one of a uniformly random class.
+    scale: in (0, 1], the side of the cropped image relative to the scene. Below
+      1 the image is at a random position of the scene.
   """
 
   paths: tuple[tuple[pathlib.Path, ...], ...]
   correlation: float = 1.0
+  scale: float = 1.0
 
 
 def assign(
@@ -38,6 +43,7 @@ def assign(
   class_names: Sequence[str],
   *,
   correlation: float = 1.0,
+  scale: float = 1.0,
 ) -> Pictures:
   """Assigns the pictures of a folder to classes.
 
@@ -48,17 +54,19 @@ def assign(
   Raises:
     FileNotFoundError: there is no folder, or no picture in it.
     ValueError: there are fewer pictures than classes, some classes only have a
-      folder, or the correlation is outside of [0, 1].
+      folder, or the correlation or the scale is out of range.
   """
   if not 0 <= correlation <= 1:
     raise ValueError(f"correlation is {correlation}; it must be in [0, 1]")
+  if not 0 < scale <= 1:
+    raise ValueError(f"scale is {scale}; it must be in (0, 1]")
   folder = pathlib.Path(folder)
   if not folder.is_dir():
     raise FileNotFoundError(f"no folder of pictures {folder}")
   missing = [each for each in class_names if not (folder / each).is_dir()]
   if not missing:
     found = [image_files.list_images([folder / each]) for each in class_names]
-    return Pictures(tuple(map(tuple, found)), correlation)
+    return Pictures(tuple(map(tuple, found)), correlation, scale)
   if len(missing) < len(class_names):
     raise ValueError(
       f"{folder} has folders of pictures for some classes, but none for "
@@ -72,7 +80,42 @@ def assign(
       "one for each class"
     )
   dealt = tuple(tuple(paths[label::count]) for label in range(count))
-  return Pictures(dealt, correlation)
+  return Pictures(dealt, correlation, scale)
+
+
+def compose(
+  found: candidates.Candidate,
+  pictures: Pictures,
+  label: int,
+  *,
+  size: int,
+  rng: np.random.Generator,
+) -> candidates.Candidate:
+  """Pastes the foreground of an image over a picture.
+
+  Args:
+    found: the image, of at most `size` pixels a side.
+    pictures: the backgrounds.
+    label: class of the image.
+    size: side of the scene.
+    rng: draws the background, and then the position of the image.
+
+  Raises:
+    ValueError: as `draw`.
+  """
+  background = draw(pictures, label, size=size, rng=rng)
+  side = len(found.image)
+  top, left = rng.integers(size - side + 1, size=2).tolist()
+  place = (top, left, top + side, left + side)
+  image = np.zeros((size, size, _CHANNELS), np.uint8)
+  foreground = np.zeros((size, size), bool)
+  host.backgrounds.part(image, place)[...] = found.image
+  host.backgrounds.part(foreground, place)[...] = found.foreground
+  return candidates.Candidate(
+    host.backgrounds.paste(image, foreground, background),
+    foreground,
+    tuple(n + s for n, s in zip(found.box, (top, left) * 2, strict=True)),
+  )
 
 
 def draw(

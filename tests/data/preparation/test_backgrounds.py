@@ -301,6 +301,32 @@ def test_pictures_become_backgrounds_of_their_class(
     assert (image[foregrounds[name] == 0] == colours[other[3:6]]).all()
 
 
+def test_smaller_images_are_anywhere_in_their_scene(cut_outs, tmp_path):
+  path, images, masks, _ = cut_outs
+  solid(tmp_path / "pictures" / "a.png", 7)
+  pictures = data.assign_pictures(tmp_path / "pictures", ("cat",), scale=0.5)
+  pictures = scenes.Pictures(pictures.paths * 3, scale=pictures.scale)
+  made = make(
+    path, tmp_path / "made", rules=data.Rules(size=32), pictures=pictures
+  )
+  found = pictures_of(made.folder, "fg_mask")
+  corners = set()
+  for name, image in pictures_of(made.folder, "original").items():
+    mask = found[name] != 0
+    assert (image[~mask] == 7).all()
+    rows, columns = np.nonzero(mask)
+    corners.add((rows.min(), columns.min()))
+    assert any(
+      (image[mask] == own[kept == 255]).all()
+      for own, kept in zip(images, masks, strict=True)
+    )
+  # The box of Only-BG-B has moved with the foreground.
+  for name, image in pictures_of(made.folder, "only_bg_b").items():
+    box = np.nonzero((image == 0).all(axis=-1))
+    np.testing.assert_array_equal(box, np.nonzero(found[name]))
+  assert len(corners) > 6
+
+
 def test_a_weaker_correlation_draws_other_classes(tmp_path):
   for colour in range(4):
     solid(tmp_path / f"{colour}.png", colour)
@@ -343,6 +369,8 @@ def test_pictures_that_cannot_be_assigned(tmp_path):
     data.assign_pictures(tmp_path / "cat", ("cow", "ant"))
   with pytest.raises(ValueError, match=r"correlation is 1\.5"):
     data.assign_pictures(tmp_path, ("cat",), correlation=1.5)
+  with pytest.raises(ValueError, match=r"scale is 0"):
+    data.assign_pictures(tmp_path, ("cat",), scale=0)
   with pytest.raises(FileNotFoundError, match="no folder of pictures"):
     data.assign_pictures(tmp_path / "dog", ("cat",))
   (tmp_path / "cat" / "1.png").write_bytes(b"text")
