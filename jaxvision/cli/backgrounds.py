@@ -112,7 +112,7 @@ def _make(options: argparse.Namespace) -> None:
   kind, name = data.kind_of(options.name)
   source = data.Source(kind=kind, name=name, data_dir=options.data_dir)
   least, most = options.foreground
-  rules = data.Rules(
+  rules = data.ForegroundRules(
     size=options.size,
     least=least,
     most=most,

@@ -37,7 +37,7 @@ from jaxvision.data.inspection.identity import (
 from jaxvision.data.inspection.overlay import overlay
 from jaxvision.data.inspection.variants import sample as sample_variants
 from jaxvision.data.preparation import (
-  Rules,
+  ForegroundRules,
   assign_pictures,
   make_backgrounds,
   prepare,
@@ -59,10 +59,10 @@ __all__ = [
   "Dataset",
   "Field",
   "Finding",
+  "ForegroundRules",
   "HostTransform",
   "Normalization",
   "Prepared",
-  "Rules",
   "Source",
   "SplitSummary",
   "UnreadableImage",

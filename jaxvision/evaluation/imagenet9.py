@@ -2,8 +2,9 @@
 
 Xiao, Engstrom, Ilyas and Madry 2020 (arXiv 2006.09994); the map is that of
 their repository MadryLab/backgrounds_challenge, in_to_in9.json. It lacks 171
-(Italian greyhound) and 172 (whippet), although they are dogs. Classes of
-ImageNet are numbered in the order of their WordNet ids.
+(Italian greyhound) and 172 (whippet), although they are dogs, and 281 to 285
+(cats), although they are carnivores. The classes of ImageNet are numbered in
+the order of their WordNet ids.
 """
 
 import re
@@ -11,17 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxvision import data
-
 NUM_IMAGENET = 1000
 # The last words of the published folders, such as "02_wheeled vehicle".
 CLASSES = (
   *("dog", "bird", "vehicle", "reptile", "carnivore", "insect"),
   *("instrument", "primate", "fish"),
-)
-# The normalisation of the networks that the authors trained on ImageNet-9.
-NORMALIZATION = data.Normalization(
-  mean=(0.4717, 0.4499, 0.3837), std=(0.2600, 0.2516, 0.2575)
 )
 # The classes of ImageNet in each class: numbers, and ranges with both ends.
 _RANGES = (

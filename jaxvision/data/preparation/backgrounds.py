@@ -70,7 +70,7 @@ def make(
   folder: str | os.PathLike,
   *,
   splits: Mapping[str, str],
-  rules: candidates.Rules,
+  rules: candidates.ForegroundRules,
   pictures: scenes.Pictures | None = None,
   threads: int = 4,
 ) -> Made:
@@ -139,7 +139,7 @@ def _check(opened: Mapping[str, dataset.Dataset]) -> None:
 def _described(
   source: sources.Source,
   splits: Mapping[str, str],
-  rules: candidates.Rules,
+  rules: candidates.ForegroundRules,
   pictures: scenes.Pictures | None,
 ) -> dict[str, Any]:
   """The options, as the report shows them."""
@@ -165,7 +165,7 @@ def _write_single(
   work: pathlib.Path,
   role: str,
   split: dataset.Dataset,
-  rules: candidates.Rules,
+  rules: candidates.ForegroundRules,
   pictures: scenes.Pictures | None,
   *,
   threads: int,

@@ -49,7 +49,7 @@ class Candidate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rules:
+class ForegroundRules:
   """How images are cropped, and how their foreground is found.
 
   Attributes:
@@ -67,7 +67,7 @@ class Rules:
 
 
 def make_reader(
-  split: dataset.Dataset, rules: Rules
+  split: dataset.Dataset, rules: ForegroundRules
 ) -> Callable[[int], Candidate]:
   """Makes read(index) -> the candidate of an example.
 
@@ -118,7 +118,9 @@ def _decoded(image: bytes | np.ndarray) -> np.ndarray:
   return np.broadcast_to(image, (*image.shape[:2], _CHANNELS))
 
 
-def _by_mask(image: np.ndarray, mask: np.ndarray, rules: Rules) -> Candidate:
+def _by_mask(
+  image: np.ndarray, mask: np.ndarray, rules: ForegroundRules
+) -> Candidate:
   if mask.shape[:2] != image.shape[:2]:
     raise decoding.UnreadableImage(
       f"the mask has {mask.shape[0]}x{mask.shape[1]} pixels, and the image "
@@ -132,7 +134,7 @@ def _by_mask(image: np.ndarray, mask: np.ndarray, rules: Rules) -> Candidate:
   return Candidate(image, foreground, host.backgrounds.box_of(foreground))
 
 
-def _by_box(image: np.ndarray, name: str, rules: Rules) -> Candidate:
+def _by_box(image: np.ndarray, name: str, rules: ForegroundRules) -> Candidate:
   boxes = rules.boxes.get(name, ())
   if len(boxes) != 1:
     raise decoding.UnreadableImage(f"{len(boxes)} boxes; expected one")

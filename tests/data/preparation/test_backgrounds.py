@@ -29,7 +29,7 @@ def make(path, folder, *, splits=None, rules=None, **more):
     source,
     folder,
     splits=splits or {"validation": "train"},
-    rules=rules or data.Rules(size=SIDE),
+    rules=rules or data.ForegroundRules(size=SIDE),
     **more,
   )
 
@@ -82,7 +82,7 @@ def slow_choice(inside, outside, mask):
 def test_every_variant_is_that_of_loops_over_pixels(cut_outs, tmp_path):
   path, images, masks, labels = cut_outs
   folder = tmp_path / "made"
-  made = make(path, folder, rules=data.Rules(size=SIDE, seed=3))
+  made = make(path, folder, rules=data.ForegroundRules(size=SIDE, seed=3))
   assert made.counts == {"validation": 12}
   assert made.left_out == {"validation": {}}
   found = {name: pictures_of(folder, name) for name in VARIANTS}
@@ -124,7 +124,7 @@ def test_every_variant_is_that_of_loops_over_pixels(cut_outs, tmp_path):
 def test_the_result_follows_from_seed_and_data_alone(cut_outs, tmp_path):
   path = cut_outs[0]
   for name, seed, threads in (("a", 1, 0), ("b", 1, 4), ("c", 2, 2)):
-    rules = data.Rules(size=SIDE, seed=seed)
+    rules = data.ForegroundRules(size=SIDE, seed=seed)
     make(path, tmp_path / name, rules=rules, threads=threads)
   contents = {
     name: {
@@ -259,7 +259,7 @@ def test_boxes_take_the_place_of_masks(tmp_path):
     data.Source(kind="folder", name=str(tmp_path / "photos")),
     tmp_path / "made",
     splits={"train": "train"},
-    rules=data.Rules(size=32, boxes=data.read_boxes(table)),
+    rules=data.ForegroundRules(size=32, boxes=data.read_boxes(table)),
   )
   reasons = made.left_out["train"].values()
   assert sorted(reasons) == ["0 boxes; expected one", "2 boxes; expected one"]
@@ -307,7 +307,10 @@ def test_smaller_images_are_anywhere_in_their_scene(cut_outs, tmp_path):
   pictures = data.assign_pictures(tmp_path / "pictures", ("cat",), scale=0.5)
   pictures = scenes.Pictures(pictures.paths * 3, scale=pictures.scale)
   made = make(
-    path, tmp_path / "made", rules=data.Rules(size=32), pictures=pictures
+    path,
+    tmp_path / "made",
+    rules=data.ForegroundRules(size=32),
+    pictures=pictures,
   )
   found = pictures_of(made.folder, "fg_mask")
   corners = set()

@@ -220,7 +220,9 @@ def test_suites_are_checked_before_the_training(tmp_path, blobs, variants):
 def test_a_metric_of_a_suite_can_decide_a_sweep(blobs):
   config = configs.load(
     spawned.recipe("digits.py:mlp"),
-    _overrides(blobs, evaluate__suites=("backgrounds('a')",)),
+    _overrides(
+      blobs, evaluate__suites=("backgrounds('a')",), **_WITHOUT_AVERAGE
+    ),
   )
   parts = setup.prepare(config, setup.open_splits(config))
   check = functools.partial(
