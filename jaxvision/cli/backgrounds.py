@@ -60,8 +60,8 @@ def add(actions) -> None:
     "--boxes",
     type=paths.expanded,
     metavar="FILE",
-    help="instead of masks: a CSV with file_name, xmin, ymin, xmax, ymax, or a "
-    "folder of PASCAL VOC's XML; GrabCut finds the foreground in the box",
+    help="a CSV with file_name, xmin, ymin, xmax, ymax, or a folder of PASCAL "
+    "VOC's XML; without masks, GrabCut finds the foreground in the box",
   )
   command.add_argument(
     "--pictures",

@@ -55,7 +55,8 @@ class ForegroundRules:
   Attributes:
     size: side of the crop in pixels.
     least, most: range of the values of masks that are the foreground.
-    boxes: of the images; None takes the masks.
+    boxes: of the images; None takes the box around the mask. GrabCut finds the
+      foreground in the box of an image without mask.
     seed: of GrabCut.
   """
 
@@ -75,82 +76,96 @@ def make_reader(
   size of the box is checked by `check_box`.
 
   Raises:
-    ValueError: the data have neither masks nor boxes.
+    ValueError: the data have neither masks nor boxes. `read` raises it for
+      images that have neither 1 nor 3 channels.
   """
-  fields = split.fields()
-  if rules.boxes is None and MASK not in fields:
+  masks = split.fields().get(MASK)
+  if rules.boxes is None and masks is None:
     raise ValueError(
       f"{split.name} ({split.split}) has no field {MASK!r}; use data with "
       "masks (docs/data.md says how), or give a file of boxes"
     )
+  names = original_names(split) if rules.boxes is not None else ()
 
   def read(index: int) -> Candidate:
     try:
       ((image, _),) = split.read([index])
-      image = _decoded(image)
-      if rules.boxes is None:
-        (mask,) = fields[MASK].read([index])
-        found = _by_mask(image, decoding.as_mask(mask), rules)
-      else:
-        name = original_name(split, index)
-        found = _by_box(image, name, rules)
+      image, foreground = _decoded(image), None
+      if masks is not None:
+        (mask,) = masks.read([index])
+        foreground = _of_mask(decoding.as_mask(mask), image.shape[:2], rules)
     except (OSError, MemoryError) as error:
       raise unreadable.from_failure(error) from error
-    return found
+    if rules.boxes is None:
+      return _candidate(image, foreground, None, rules.size)
+    box = _only_box(rules.boxes.get(names[index], ()), image.shape[:2])
+    if foreground is None:
+      seed = _seed(names[index], rules.seed)
+      foreground = grabcut.segment(image, box, seed=seed)
+    return _candidate(image, foreground, box, rules.size)
 
   return read
 
 
-def original_name(split: dataset.Dataset, index: int) -> str:
-  """The file name of an example without folder and ending."""
-  fields = split.fields()
+def original_names(split: dataset.Dataset) -> list[str]:
+  """The file name of each example without folder and ending."""
+  fields, indices = split.fields(), range(split.num_examples)
   if _FILE_NAME in fields:
-    (name,) = fields[_FILE_NAME].read([index])
+    names = fields[_FILE_NAME].read(indices)
   else:
-    (name,) = split.ids([index])
-  return pathlib.PurePath(name).stem
+    names = split.ids(indices)
+  return [pathlib.PurePath(name).stem for name in names]
 
 
 def _decoded(image: bytes | np.ndarray) -> np.ndarray:
   """(h, w, 3) uint8."""
   if isinstance(image, bytes):
     return decoding.decode(image, channels=_CHANNELS)
+  if image.shape[2] not in (1, _CHANNELS):
+    raise ValueError(
+      f"an image has {image.shape[2]} channels; expected 1 or {_CHANNELS}"
+    )
   return np.broadcast_to(image, (*image.shape[:2], _CHANNELS))
 
 
-def _by_mask(
-  image: np.ndarray, mask: np.ndarray, rules: ForegroundRules
-) -> Candidate:
-  if mask.shape[:2] != image.shape[:2]:
+def _of_mask(
+  mask: np.ndarray, shape: tuple[int, int], rules: ForegroundRules
+) -> np.ndarray:
+  """The foreground of a mask, (h, w) bool."""
+  if mask.shape[:2] != shape:
     raise decoding.UnreadableImage(
       f"the mask has {mask.shape[0]}x{mask.shape[1]} pixels, and the image "
-      f"{image.shape[0]}x{image.shape[1]}"
+      f"{shape[0]}x{shape[1]}"
     )
-  foreground = host.backgrounds.foreground_of(
-    mask.reshape(*mask.shape[:2], 1), least=rules.least, most=rules.most
+  return host.backgrounds.foreground_of(
+    mask.reshape(*shape, 1), least=rules.least, most=rules.most
   )
-  _check_crop(image.shape[:2], host.backgrounds.box_of(foreground))
-  image, foreground = _cropped(image, foreground, rules.size)
-  return Candidate(image, foreground, host.backgrounds.box_of(foreground))
 
 
-def _by_box(image: np.ndarray, name: str, rules: ForegroundRules) -> Candidate:
-  boxes = rules.boxes.get(name, ())
+def _only_box(boxes: Sequence[Box], shape: tuple[int, int]) -> Box:
+  """The only box of an image, which is inside it and not the whole of it."""
   if len(boxes) != 1:
     raise decoding.UnreadableImage(f"{len(boxes)} boxes; expected one")
   (box,) = boxes
-  height, width = image.shape[:2]
-  if box[2] > height or box[3] > width:
+  if box[2] > shape[0] or box[3] > shape[1]:
     raise decoding.UnreadableImage(
-      f"the box {box} is not inside the image of {height}x{width} pixels"
+      f"the box {box} is not inside the image of {shape[0]}x{shape[1]} pixels"
     )
-  host.backgrounds.largest_strip((height, width), box)
-  _check_crop((height, width), box)
-  found = grabcut.segment(image, box, seed=_seed(name, rules.seed))
-  inside = np.zeros((height, width), bool)
-  host.backgrounds.part(inside, box)[...] = True
-  _, inside = _cropped(image, inside, rules.size)
-  image, foreground = _cropped(image, found, rules.size)
+  host.backgrounds.largest_strip(shape, box)
+  return box
+
+
+def _candidate(
+  image: np.ndarray, foreground: np.ndarray, box: Box | None, size: int
+) -> Candidate:
+  """The crops of an image and of its foreground; None takes the tight box."""
+  _check_crop(image.shape[:2], box or host.backgrounds.box_of(foreground))
+  inside = foreground
+  if box:
+    inside = np.zeros_like(foreground)
+    host.backgrounds.part(inside, box)[...] = True
+  _, inside = _cropped(image, inside, size)
+  image, foreground = _cropped(image, foreground, size)
   return Candidate(image, foreground, host.backgrounds.box_of(inside))
 
 

@@ -44,8 +44,8 @@ def of_split(split: dataset.Dataset, role: str) -> list[Place]:
   labels = split.labels().tolist()
   names = [
     # A dot would hide a file, or make it the mask of another one.
-    candidates.original_name(split, index).replace(".", "_")
-    for index in range(split.num_examples)
+    name.replace(".", "_")
+    for name in candidates.original_names(split)
   ]
   counts = collections.Counter(zip(labels, names, strict=True))
   return [

@@ -273,6 +273,44 @@ def test_boxes_take_the_place_of_masks(tmp_path):
     assert black[4:24, 6:26].all() and black.sum() == 400
 
 
+def test_stated_boxes_go_with_masks(tmp_path):
+  """The mask is the foreground, and the larger stated box is made black."""
+  rng = np.random.default_rng(0)
+  for number in range(2):
+    folder = tmp_path / "photos" / "a"
+    folder.mkdir(parents=True, exist_ok=True)
+    image = rng.integers(1, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(image).save(folder / f"{number}.png")
+    mask = np.zeros((16, 16), np.uint8)
+    mask[4:7, 5:9] = 255
+    Image.fromarray(mask).save(folder / f"{number}.mask.png")
+  boxes = {"0": [(3, 4, 10, 12)], "1": [(3, 4, 10, 17)]}
+  made = data.make_backgrounds(
+    data.Source(kind="folder", name=str(tmp_path / "photos")),
+    tmp_path / "made",
+    splits={"train": "train"},
+    rules=data.ForegroundRules(size=16, boxes=boxes),
+  )
+  (reason,) = made.left_out["train"].values()
+  assert "(3, 4, 10, 17) is not inside the image" in reason
+  (found,) = pictures_of(made.folder, "fg_mask", "train").values()
+  np.testing.assert_array_equal(found, mask == 255)
+  (found,) = pictures_of(made.folder, "only_bg_b", "train").values()
+  black = np.zeros((16, 16), bool)
+  black[3:10, 4:12] = True
+  np.testing.assert_array_equal((found == 0).all(axis=-1), black)
+
+
+def test_other_numbers_of_channels_are_refused(tmp_path):
+  path = tmp_path / "five.npz"
+  masks = np.zeros((2, 8, 8), np.uint8)
+  masks[:, 2:4, 2:4] = 255
+  images = np.zeros((2, 8, 8, 5), np.uint8)
+  np.savez(path, images=images, labels=[0, 0], segmentation_masks=masks)
+  with pytest.raises(ValueError, match="5 channels; expected 1 or 3"):
+    make(path, tmp_path / "made")
+
+
 def solid(path, colour):
   path.parent.mkdir(parents=True, exist_ok=True)
   Image.fromarray(np.full((40, 30, 3), colour, np.uint8)).save(path)
