@@ -131,23 +131,15 @@ def attribute(
     try:
       maps = compute(model, variables, *part)
     except ValueError as error:
-      raise _explained(error, method, model, images.shape[1:]) from error
+      fits = fitting(model, image_shape=images.shape[1:])
+      name = method.partition("(")[0].strip()
+      if name in fits or name not in ATTRIBUTIONS:
+        raise
+      raise ValueError(
+        f"{error}; methods that fit: {', '.join(fits)}"
+      ) from error
     parts.append(np.asarray(maps, np.float32))
   return np.concatenate(parts)[: len(images)]
-
-
-def _explained(
-  error: ValueError,
-  method: str,
-  model: nn.Module,
-  image_shape: tuple[int, int, int],
-) -> ValueError:
-  """Adds the methods that fit to an error, if the method does not fit."""
-  name = method.partition("(")[0].strip()
-  known = fitting(model, image_shape=image_shape)
-  if name in known or name not in ATTRIBUTIONS:
-    return error
-  return ValueError(f"{error}; methods that fit: {', '.join(known)}")
 
 
 def _checked(
