@@ -5,10 +5,10 @@ attention of Transformers; embeddings of patches.
 """
 
 from jaxvision.interpret.attention import (
-  attention_distances,
   attention_maps,
   attention_weights,
 )
+from jaxvision.interpret.attention_distance import attention_distances
 from jaxvision.interpret.attributions import ATTRIBUTIONS, attribute, fitting
 from jaxvision.interpret.embeddings import (
   filter_components,
@@ -22,6 +22,7 @@ from jaxvision.interpret.layers import layer_names, tap
 __all__ = [
   "ATTRIBUTIONS",
   "attention",
+  "attention_distance",
   "attention_distances",
   "attention_flow",
   "attention_maps",
