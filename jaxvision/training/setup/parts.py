@@ -1,6 +1,7 @@
 """The parts of a run: the objects that are made from its config."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -221,7 +222,9 @@ def _optimization(
 
 
 def _make_step(config: ConfigDict, parts: Parts) -> Step:
-  return make_train_step(
+  """The step. Its seed is an argument, so all seeds share a program."""
+  make = functools.partial(
+    make_train_step,
     parts.task.loss,
     parts.optimizer,
     ema_decay=config.ema.decay,
@@ -229,6 +232,13 @@ def _make_step(config: ConfigDict, parts: Parts) -> Step:
     platform=parts.mesh.devices.flat[0].platform,
     turns=parts.task.turns,
   )
+
+  def step(
+    state: TrainState, batch: Tree, seed: jax.Array, *constants: Tree
+  ) -> tuple[TrainState, Tree]:
+    return make(seed=seed)(state, batch, *constants)
+
+  return step
 
 
 def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:

@@ -1,8 +1,7 @@
-"""The training step of all tasks: (state, batch, seed) -> the next state.
+"""The training step of all tasks: (state, batch) -> the next state.
 
 A step is a pure function. Its random key is `fold_in(key(seed), state.step)`.
-Therefore a restored state needs no saved key. The seed is an argument, so runs
-with different seeds share a compiled program. The step minimises a `task_loss`,
+Therefore a restored state needs no saved key. The step minimises a `task_loss`,
 which contains everything that is specific to a task:
 
   task_loss(params, model_state, batch, key) -> (scalar, (model_state, sums))
@@ -27,7 +26,7 @@ from jaxvision.training.step.updates import Learned, Turns, make_update
 from jaxvision.xla import scans
 
 Tree = Any
-# (state, batch, seed, *constants of the task) -> (next state, sums)
+# (state, batch, *constants of the task) -> (next state, sums)
 Step = Callable[..., tuple[TrainState, Tree]]
 
 
@@ -35,20 +34,22 @@ def make_train_step(
   task_loss: TaskLoss,
   optimizer: optax.GradientTransformationExtraArgs,
   *,
+  seed: int | jax.Array,
   ema_decay: float = 0.0,
   accumulate: int = 1,
   platform: str | None = None,
   turns: Turns = (),
 ) -> Step:
-  """Makes step(state, batch, seed) -> (next state, sums), not compiled.
+  """Makes step(state, batch) -> (next state, sums); the caller compiles it.
 
-  `seed`, () uint32, is of the randomness in `task_loss`. If the task has
-  constants, it is step(state, batch, seed, *constants).
+  If the task has constants, it is step(state, batch, *constants).
 
   Args:
     task_loss: the function to minimise, see above.
     optimizer: from optax. Its extra argument `grad_fn` computes the gradient at
       other parameters, for sharpness-aware minimisation.
+    seed: of the randomness in `task_loss`. It may be an argument of a compiled
+      function, so that all seeds share a program.
     ema_decay: of the moving average; 0 for no average.
     accumulate: number of parts of a batch for gradient accumulation, see
       `jaxvision.training.step.accumulation`.
@@ -70,7 +71,7 @@ def make_train_step(
   )
 
   def step(
-    state: TrainState, batch: Batch, seed: int | jax.Array, *constants: Tree
+    state: TrainState, batch: Batch, *constants: Tree
   ) -> tuple[TrainState, Tree]:
     learned = Learned(state.params, state.model_state, state.opt_state)
     key = step_key(seed, state.step)
