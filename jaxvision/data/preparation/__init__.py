@@ -64,9 +64,9 @@ def prepare(
     data_dir: the target; None means $TFDS_DATA_DIR, or ~/tensorflow_datasets.
     source: a folder with the published files, one of these files, or the
       address of the folder. For imagenet2012 it may be a folder of images, for
-      stamps and samples the unpacked package, for hangul a folder of fonts. For every data set it may be a
-      data_dir in which tensorflow-datasets has prepared it. "digits" needs
-      none.
+      stamps and samples the unpacked package, for hangul a folder of fonts. For
+      every data set it may be a data_dir in which tensorflow-datasets has
+      prepared it. "digits" needs none.
     resize_small: images whose shorter side has more pixels are resized to it; 0
       keeps the size.
     quality: re-encodes every JPEG at this quality; 0 keeps files where

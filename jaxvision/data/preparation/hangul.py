@@ -75,6 +75,7 @@ _FIRST, _PER_CONSONANT = 0xAC00, 588
 _ENDS = {"train": 14, "validation": 15, "test": 19}
 _NO_CHARACTER = "\uffff"  # drawn as the sign of an absent character
 _DRAWN, _LONGER, _SIDE = 112, 24, 28  # pixels
+_COMPARED = 16  # pixels of an em that show whether a font has a character
 
 
 def _load(
@@ -155,24 +156,22 @@ def _draw(name: str, content: bytes) -> Iterator[tuple[int, np.ndarray]]:
     font = ImageFont.truetype(
       io.BytesIO(content), _DRAWN, layout_engine=ImageFont.Layout.BASIC
     )
-    absent = _ink(font, _NO_CHARACTER)
+    small = font.font_variant(size=_COMPARED)
+    absent = bytes(small.getmask(_NO_CHARACTER))
     for label, syllable in enumerate(SYLLABLES):
-      ink = _ink(font, syllable)
-      if ink is not None and ink != absent:
-        yield label, _centred(ink)
+      seen = bytes(small.getmask(syllable))
+      if any(seen) and seen != absent:
+        yield label, _centred(_ink(font, syllable))
 
 
 def _ink(font: Any, text: str) -> Any:
-  """A text in grey, white on black, without margins; None if it is blank."""
+  """A text as an image of Pillow in grey, white on black, without margins."""
   from PIL import Image, ImageDraw
 
   left, top, right, bottom = map(int, font.getbbox(text))
-  if right <= left or bottom <= top:
-    return None
   image = Image.new("L", (right - left, bottom - top))
   ImageDraw.Draw(image).text((-left, -top), text, fill=255, font=font)
-  box = image.getbbox()
-  return image.crop(box) if box else None
+  return image.crop(image.getbbox())
 
 
 def _centred(ink: Any) -> np.ndarray:
