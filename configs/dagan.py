@@ -8,7 +8,7 @@ see. `jaxvision generate` writes the images that it makes.
   jaxvision data prepare mnist --source=package/data   # see docs/data.md
   jaxvision train --config configs/dagan.py:mnist --workdir runs/dagan
   jaxvision data prepare hangul --source=fonts         # see docs/data.md
-  jaxvision train --config configs/dagan.py:hangul --workdir runs/dagan_hangul
+  jaxvision train --config configs/dagan.py:hangul --workdir runs/hangul
 
 The argument is the data:
 

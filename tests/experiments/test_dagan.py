@@ -189,6 +189,8 @@ def test_a_small_run_on_syllables(
   found = json.loads((tmp_path / "run" / "accuracies.json").read_text("utf-8"))
   assert len(found) == len(dagan.METHODS) * 2 * 2
   assert all(0 <= each <= 1 for each in found.values())
-  monkeypatch.setattr(dagan, "Trainer", None)
+  monkeypatch.setattr(
+    dagan, "Trainer", lambda *given: pytest.fail(f"{given} is trained again")
+  )
   dagan.main(words)
   assert capsys.readouterr().out.splitlines()[-8:] == first.splitlines()[-8:]
