@@ -59,3 +59,22 @@ class Twice(nn.Module):
     del train
     shared = nn.Dense(3, name="shared")
     return shared(shared(images)[:, 1:]).mean(axis=(1, 2))
+
+
+def random_variables(model, image_shape):
+  """Random variables of a model whose outputs stay in the order of 1.
+
+  Scales and variances are positive; other values have the variance 1 / fan_in.
+  """
+  rng = np.random.default_rng(0)
+
+  def draw(path, leaf):
+    if path[-1].key in ("scale", "var"):
+      values = rng.uniform(0.5, 1.5, leaf.shape)
+    else:
+      fan_in = max(1, np.prod(leaf.shape[:-1]))
+      values = rng.normal(size=leaf.shape) / np.sqrt(fan_in)
+    return values.astype(leaf.dtype)
+
+  shapes = variable_shapes(model, image_shape=image_shape)
+  return jax.tree.map_with_path(draw, shapes)

@@ -41,6 +41,23 @@ def first_layer(
   Raises:
     ValueError: the first kernel does not read pixels.
   """
+  path, kernel = first_kernel(
+    model, params=params, image_shape=image_shape, gather=gather
+  )
+  return path, np.moveaxis(kernel, -1, 0)[:MOST_FILTERS]
+
+
+def first_kernel(
+  model: nn.Module,
+  *,
+  params: Tree,
+  image_shape: tuple[int, int, int],
+  gather: Callable[[Any], np.ndarray] = np.asarray,
+) -> tuple[str, np.ndarray]:
+  """Returns the path and the kernel of the first layer, (h, w, c, n) float32.
+
+  Args and errors: as in `first_layer`, whose filters are these, without limit.
+  """
   path = _first_kernel(model, image_shape=image_shape)
   kernel = gather(trees.flatten(params)[path]).astype(np.float32)
   if kernel.shape[0] == math.prod(image_shape):
@@ -51,7 +68,7 @@ def first_layer(
       f"images of shape {image_shape}; the first layer must be a convolution, "
       "a patch embedding, or fully connected"
     )
-  return path, np.moveaxis(kernel, -1, 0)[:MOST_FILTERS]
+  return path, kernel
 
 
 def _first_kernel(

@@ -128,9 +128,24 @@ class MultiHeadDotProductAttention(nn.Module):
       key, value = project_tokens(x, key, value)
     if angles is not None:
       query, key = (positions.rotate(each, angles) for each in (query, key))
-    x = jax.nn.dot_product_attention(query, key, value)
+    x = self.attend(query, key, value)
     x = x.reshape(*x.shape[:2], width)
     return project_tokens(x, project(heads, (width,), name="out"))[0]
+
+  def attend(
+    self, query: jax.Array, key: jax.Array, value: jax.Array
+  ) -> jax.Array:
+    """Returns the weighted means of the values, (b, m, heads, head_size).
+
+    It is a method, so that an interceptor can read the weights: see
+    `jaxvision.interpret.attention`.
+
+    Args:
+      query: (b, m, heads, head_size).
+      key: (b, n, heads, head_size).
+      value: as `key`.
+    """
+    return jax.nn.dot_product_attention(query, key, value)
 
 
 def project_tokens(x: jax.Array, *maps: Projection) -> list[jax.Array]:
