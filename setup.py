@@ -59,6 +59,7 @@ setuptools.setup(
     # For `jaxvision launch ray`. Its JaxTrainer is alpha: it changes.
     "ray": ["ray[train]>=2.60,<2.61"],
     "test": [
+      "fonttools>=4.68",
       "optuna>=5.0",
       "psycopg2-binary>=2.9.10",
       "pytest>=9.0",

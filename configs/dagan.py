@@ -7,6 +7,8 @@ see. `jaxvision generate` writes the images that it makes.
 
   jaxvision data prepare mnist --source=package/data   # see docs/data.md
   jaxvision train --config configs/dagan.py:mnist --workdir runs/dagan
+  jaxvision data prepare hangul --source=fonts         # see docs/data.md
+  jaxvision train --config configs/dagan.py:hangul --workdir runs/hangul
 
 The argument is the data:
 
@@ -22,6 +24,10 @@ The argument is the data:
   mnist     the digits 0 to 4 of MNIST with a pair of small networks, in
             `digits_0_to_4.npz` (experiments/dagan.py writes this file). The
             learning rate and the batch of 16 pairs for each update are ours.
+  hangul    1,778 classes of 28 characters of 28x28 pixels: the syllables of
+            Korean in 28 fonts (docs/data.md), with the same networks, learning
+            rate and batch. The syllables of the validation and the test split
+            are others.
 
 There is no expected number: the report shows the images, and the distance of
 the reduced pixels of real and generated images (pixel_frechet).
@@ -33,10 +39,10 @@ _UPDATES = 6  # five of the critic and one of the generator
 
 
 def get_config(data: str = "omniglot") -> default.ConfigDict:
-  """The recipe for "omniglot" or "mnist"."""
-  if data not in ("omniglot", "mnist"):
+  """The recipe for "omniglot", "mnist" or "hangul"."""
+  if data not in ("omniglot", "mnist", "hangul"):
     raise ValueError(
-      f"configs/dagan.py has no data {data!r}; it has omniglot, mnist"
+      f"configs/dagan.py has no data {data!r}; it has omniglot, mnist, hangul"
     )
   config = default.get_config()
   config.task.name = "adversarial"
@@ -69,8 +75,12 @@ def get_config(data: str = "omniglot") -> default.ConfigDict:
     "generator_sizes": (32, 64, 64),
     "critic_sizes": (32, 64, 64),
   }
-  config.data.name = "digits_0_to_4.npz"
-  config.data.test = ""
+  if data == "mnist":
+    config.data.name = "digits_0_to_4.npz"
+    config.data.test = ""
+  else:
+    config.data.kind = "tfds"
+    config.data.name = "hangul"
   config.optimizer.learning_rate = 2e-4
   config.ema.decay = 0.999
   config.checkpoint.best = "validation_ema/pixel_frechet"

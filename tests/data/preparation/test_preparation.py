@@ -20,6 +20,7 @@ PUBLISHED = {
   "cifar10": (published_archives.cifar, 10),
   "cifar100": (functools.partial(published_archives.cifar, classes=100), 100),
   "fashion_mnist": (published_archives.idx, 10),
+  "hangul": (published_archives.hangul, 2350),
   "imagenet2012": (published_archives.imagenet, 1000),
   "mnist": (published_archives.idx, 10),
   "flowers102": (published_archives.flowers, 102),
