@@ -178,7 +178,7 @@ class Trainer:
     self._start = jax.jit(
       lambda variables: setup.init_state(config, variables, self._optimizer)
     )
-    step = make_train_step(self._task.loss, self._optimizer, seed=0)
+    step = make_train_step(self._task.loss, self._optimizer)
     self._step = jax.jit(step, donate_argnums=0)
     self._evaluate = jax.jit(self._task.evaluate)
 
@@ -205,7 +205,7 @@ class Trainer:
     # The keys of a step follow from its number: each draw has its own.
     state = state.replace(step=state.step + draw * 100_000)
     for _ in range(steps):
-      state, _ = self._step(state, self._batch(rng, real, made))
+      state, _ = self._step(state, self._batch(rng, real, made), 0)
     right = 0
     for first in range(0, len(test[0]), 200):
       rows = slice(first, first + 200)

@@ -76,14 +76,14 @@ def _is_machine_readable(options: argparse.Namespace) -> bool:
 
 def _exit_code(error: Exception) -> int:
   """The exit code of an expected error; raises any other error as a bug."""
-  from jaxvision import checkpoint, sweeps, trees
+  from jaxvision import checkpoint, sweeps, training
   from jaxvision.data import WorkerDied
   from jaxvision.processes import cluster, rendezvous
   from jaxvision.training.loop import train_loop
 
   if isinstance(error, train_loop.Preempted | sweeps.Interrupted):
     return PREEMPTED
-  if isinstance(error, trees.NotFinite):
+  if isinstance(error, training.NotFinite):
     return DIVERGED
   if isinstance(
     error, checkpoint.CheckpointError | rendezvous.Missing | sweeps.Failed

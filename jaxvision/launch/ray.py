@@ -173,7 +173,7 @@ def work(task: Mapping[str, Any]) -> None:
     return
   import jax
 
-  from jaxvision import training, trees
+  from jaxvision import training
   from jaxvision.processes import agreement, console
   from jaxvision.training.loop import profiling
   from jaxvision.xla import settings
@@ -194,8 +194,8 @@ def work(task: Mapping[str, Any]) -> None:
     if steps:
       options["profile"] = profiling.parse(steps)
     training.train(**options)
-  except (ValueError, OSError, trees.NotFinite) as error:
-    code = 3 if isinstance(error, trees.NotFinite) else 2
+  except (ValueError, OSError, training.NotFinite) as error:
+    code = 3 if isinstance(error, training.NotFinite) else 2
     files.write_json(failure, {"code": code, "error": str(error)})
     # The other workers may wait for this one. Ray ends them, and after a
     # restart all return immediately.

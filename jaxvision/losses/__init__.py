@@ -4,26 +4,25 @@
 """
 
 from jaxvision.losses import distillation
+from jaxvision.losses.class_weights import balanced_weights, weighted
+from jaxvision.losses.label_smoothing import smooth
+from jaxvision.losses.penalty import penalty
 from jaxvision.losses.supervised import (
   LOSSES,
   LOSSES_OF_LABELS,
   Loss,
-  balanced_weights,
   check_labels,
   create,
   hinge,
   huber,
-  penalty,
   sigmoid,
   sigmoid_focal,
-  smooth,
   softmax,
   softmax_focal,
   square,
   squared_error,
   squared_hinge,
   untrained,
-  weighted,
 )
 
 __all__ = [

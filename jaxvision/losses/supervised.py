@@ -1,4 +1,4 @@
-"""Losses, one value per example, with penalties on parameters.
+"""Losses of labels, one value per example.
 
 Losses for classes take logits (b, k) and targets (b, k), which are
 distributions over the classes (one-hot, smoothed or mixed). They return (b,)
@@ -10,15 +10,16 @@ for numbers take outputs (b, t) and targets (b, t). Logits and outputs may have
 a lower precision; the loss is float32.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxvision import lookup, trees
+from jaxvision import lookup
 from jaxvision.lookup import ranges
+from jaxvision.losses.label_smoothing import smooth
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -310,115 +311,6 @@ def check_labels(name: str, labels: str) -> None:
       f"loss.name is {name!r}, and data.labels is {labels!r}; expected one of "
       f"{', '.join(fitting)}"
     )
-
-
-def weighted(loss: Loss, weights: Sequence[float]) -> Loss:
-  """Multiplies the loss of each example by the weight of its class.
-
-  The loss becomes w L, where w = sum_i t_i w_i is the weight of the class. For
-  mixed targets, w is the mixture of the weights. The mean over a batch is
-  (1/b) sum w L, as with scikit-learn's class_weight. (torch divides by the sum
-  of the weights of the batch instead. The gradient of an example then depends
-  on the other examples of the batch.)
-
-  Args:
-    loss: (logits (b, k), targets (b, k)) -> (b,).
-    weights: (k,), of the classes.
-  """
-
-  def of_batch(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    if len(weights) != targets.shape[-1]:
-      raise ValueError(
-        f"loss.class_weights has {len(weights)} numbers for "
-        f"{targets.shape[-1]} classes; give one for each class"
-      )
-    factors = jnp.sum(targets * jnp.asarray(weights, jnp.float32)[None], -1)
-    return factors * loss(logits, targets)
-
-  return of_batch
-
-
-def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
-  """Returns n / (k n_c) for each class, for n examples and k classes.
-
-  The mean weight of the examples is 1, as for "balanced" in scikit-learn.
-
-  Args:
-    counts: n_c, the number of examples of each class.
-
-  Raises:
-    ValueError: a class has no examples.
-  """
-  empty = [number for number, count in enumerate(counts) if not count]
-  if empty:
-    raise ValueError(
-      f"loss.class_weights is 'balanced', and {len(empty)} classes have no "
-      f"example in the training split, such as class {empty[0]}; give numbers, "
-      "or remove these classes"
-    )
-  total = sum(counts)
-  return tuple(total / (len(counts) * count) for count in counts)
-
-
-def smooth(targets: jax.Array, *, rate: float, form: str) -> jax.Array:
-  """Label smoothing: moves a fraction of the targets to other classes.
-
-  There are two published forms. With the rate e:
-    "uniform": (1 - e) t + e / k; all classes get a part, with the true class
-      (Szegedy et al. 2016, section 7; torchvision, timm and TensorFlow);
-    "others": the true class keeps 1 - e, each other class gets e / (k - 1) (He
-      et al. 2019, "Bag of Tricks", eq. 4).
-
-  Args:
-    targets: (b, k), distributions; soft targets are smoothed linearly.
-    rate: e, in [0, 1).
-    form: "uniform" or "others".
-
-  Returns:
-    (b, k), distributions.
-
-  Raises:
-    ValueError: the form is unknown, or the rate is not in [0, 1).
-  """
-  if not 0 <= rate < 1:
-    raise ValueError(f"label smoothing {rate} is not in [0, 1); 0.1 is usual")
-  num_classes = targets.shape[-1]
-  if form == "uniform":
-    return (1 - rate) * targets + rate / num_classes
-  if form == "others":
-    other = rate / max(num_classes - 1, 1)
-    return (1 - rate) * targets + other * (1 - targets)
-  known = ("uniform", "others")
-  raise ValueError(lookup.unknown("form of label smoothing", form, known))
-
-
-def penalty(params: Any, *, l1: float, l2: float, pattern: str) -> jax.Array:
-  """Returns l1 sum |w| + l2 / 2 sum w^2 over the matching parameters.
-
-  The gradient of the second term is l2 w, so l2 is the weight decay of SGD.
-  (CS231n has l2 sum w^2 in its notes on linear classification, and l2 / 2 in
-  its case study. For the first form, double l2 here.)
-
-  Args:
-    params: tree of arrays.
-    l1: weight of the sum of absolute values.
-    l2: weight of half the sum of squares.
-    pattern: regular expression for complete paths, such as ".*kernel".
-
-  Returns:
-    A float32 scalar.
-
-  Raises:
-    ValueError: a weight is not zero, but the pattern matches no parameter.
-  """
-  total = jnp.zeros(())
-  if not (l1 or l2):
-    return total
-  found = trees.matching(pattern, params, where="loss.penalty_on")
-  for leaf in found.values():
-    leaf = leaf.astype(jnp.float32)
-    total += l1 * jnp.sum(jnp.abs(leaf)) + l2 / 2 * jnp.sum(jnp.square(leaf))
-  return total
 
 
 def _power(base: jax.Array, exponent: float) -> jax.Array:

@@ -214,6 +214,13 @@ class ViT(nn.Module):
       if name not in known:
         raise ValueError(lookup.unknown(kind, name, known))
 
+  @property
+  def stride(self) -> int:
+    """The distance between neighbouring tokens, in pixels."""
+    if self.stem_units is None:
+      return self.patch_size
+    return self.patch_size * hybrid_stem.stride(self.stem_units)
+
   def _patches(self, images: jax.Array) -> tuple[jax.Array, tuple[int, int]]:
     """Returns tokens (b, rows * columns, width), and (rows, columns)."""
     if self.stem_units is not None:
@@ -229,10 +236,9 @@ class ViT(nn.Module):
     features = hybrid_stem.embed(images, units=units, dtype=self.dtype)
     if any(side % self.patch_size for side in features.shape[1:3]):
       h, w = images.shape[1:3]
-      multiple = hybrid_stem.stride(units) * self.patch_size
       raise ValueError(
         f"the ResNet's feature map of an image of {h}x{w} is not a multiple of "
-        f"the patch size; use image sizes that are multiples of {multiple}"
+        f"the patch size; use image sizes that are multiples of {self.stride}"
       )
     return features
 

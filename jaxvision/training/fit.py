@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import jax
-
-from jaxvision import checkpoint, parallel, trees
+from jaxvision import checkpoint, trees
 from jaxvision.config import ConfigDict
 from jaxvision.processes import agreement, preemption, progress
 from jaxvision.runs import metrics_log
@@ -20,6 +18,7 @@ from jaxvision.runs import workdir as workdirs
 from jaxvision.training import setup
 from jaxvision.training.loop import (
   compilation,
+  divergence,
   evaluators,
   profiling,
   results,
@@ -144,7 +143,7 @@ def _stops_written(
     write(status=f"preempted: {text}")
     raise train_loop.Preempted(text) from None
   except train_loop.Diverged as error:
-    status = results.explain_divergence(manager, error)
+    status = divergence.explain(manager, error)
     write(status=status)
     raise train_loop.Diverged(status) from error
   except train_loop.Ended as end:
@@ -178,13 +177,8 @@ def _begin(
   """Records this start in the run's folder."""
   if step:
     _LOGGER.info("resuming from step %d of %s", step, folder)
-  workdirs.add_environment(
-    folder,
-    step=step,
-    devices=parallel.describe(run.parts.mesh),
-    backend=jax.default_backend(),
-    ago=time.monotonic() - run.started,
-  )
+  ago = time.monotonic() - run.started
+  results.record_start(folder, run.parts.mesh, step=step, ago=ago)
   workdirs.write_result(folder, {**facts, "status": "running", "step": step})
 
 

@@ -297,5 +297,5 @@ def _stated(
 def _stride(name: str, model: nn.Module) -> int:
   """Returns the stride of the tokens, in pixels."""
   if name.startswith("vit_"):
-    return recognition.stride(model)
+    return model.stride
   return getattr(model, "patch_size", 1)

@@ -6,10 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-import flax.linen as nn
-
 from jaxvision import files, lookup, models
-from jaxvision.layers import hybrid_stem
 from jaxvision.weights import wrappers
 from jaxvision.weights.families import bit, convnets, efficientnet, mixer, vit
 from jaxvision.weights.layout import Layout, Shaped
@@ -237,12 +234,5 @@ def _positions(name: str) -> int:
   if not name.startswith("vit_"):
     return 0
   model = models.create(name, num_classes=1)
-  patches = (models.spec(name).image_size // stride(model)) ** 2
+  patches = (models.spec(name).image_size // model.stride) ** 2
   return (patches + 1) * model.width
-
-
-def stride(model: nn.Module) -> int:
-  """Returns the stride of a ViT's tokens, in pixels."""
-  if model.stem_units is None:
-    return model.patch_size
-  return model.patch_size * hybrid_stem.stride(model.stem_units)

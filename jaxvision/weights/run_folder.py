@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxvision import checkpoint, models, trees, user_code
 from jaxvision.runs import network
-from jaxvision.weights import placement, recognition, resize
+from jaxvision.weights import placement, resize
 from jaxvision.weights.families import vit
 from jaxvision.weights.layout import Shape
 
@@ -135,7 +135,7 @@ def _fitted(
   if array.shape == shape.shape:
     return array
   if leaf == _POSITIONS:
-    stride = recognition.stride(model)
+    stride = model.stride
     grids = [tuple(n // stride for n in s) for s in (run.image_shape[:2], size)]
     return resize.positions(
       array, grid=grids[0], new_grid=grids[1], method=resizing

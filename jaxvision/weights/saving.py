@@ -176,7 +176,7 @@ def _leaves(name: str, model: nn.Module) -> set[str]:
   """Returns the paths of the stored leaves of a model."""
   size = models.spec(name).image_size
   if name.startswith("vit_"):
-    size = 2 * recognition.stride(model)
+    size = 2 * model.stride
   if name.startswith("mixer_"):
     size = 2 * model.patch_size
   shapes = placement.shapes(model, (size, size, 3))

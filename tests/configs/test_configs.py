@@ -283,14 +283,13 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
     make_train_step(
       task.loss,
       optimizer,
-      seed=config.seed,
       ema_decay=config.ema.decay,
       turns=task.turns,
     )
   )
   first = state = init()
   for i in range(2):
-    state, sums = step(state, batches.at(i), *task.constants)
+    state, sums = step(state, batches.at(i), config.seed, *task.constants)
     # Of a caption, the two words and its end count.
     words = 3 if config.task.name == "captioning" else 1
     assert int(sums["count"]) == size * words

@@ -222,16 +222,12 @@ def _moved(folder, name, **overrides):
     optimizer__name="adamw",
     **overrides,
   )
-  step = make_train_step(
-    parts.task.loss,
-    parts.optimizer,
-    seed=0,
-  )
+  step = make_train_step(parts.task.loss, parts.optimizer)
   where = jax.tree.map(lambda leaf: leaf.sharding, parts.template)
   whole = parallel.replicated(parts.mesh)
   batch = parts.batch
   program = jax.jit(step, out_shardings=(where, whole), compiler_options=_FAST)
-  text = program.lower(parts.template, batch).compile().as_text()
+  text = program.lower(parts.template, batch, parts.seed).compile().as_text()
   return list(_exchanged(re.sub(r"/\*.*?\*/", "", text)))
 
 

@@ -1,11 +1,11 @@
 """The check that the trials of a sweep log the metric of its objective."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxvision import config as configs
-from jaxvision import data, sweeps, tasks
+from jaxvision import sweeps
 from jaxvision.training import setup
 from jaxvision.training.setup import checks
 
@@ -35,20 +35,20 @@ def check_objective(experiment: sweeps.Experiment) -> None:
       continue
     opened += 1
     try:
-      checks.check_measured(metric, config, _task(config, train))
+      checks.check_measured(metric, config, _task(config, train.class_names))
     except ValueError as error:
       raise ValueError(f"{error}; correct OBJECTIVE") from error
   if problems and not opened:
     raise problems[0]
 
 
-def _task(config: configs.ConfigDict, train: data.Dataset) -> tasks.Task:
+def _task(config: configs.ConfigDict, class_names: Sequence[str]):
   """The task of a trial. Its model is neither traced nor run."""
   return setup.make_task(
     config,
-    setup.make_model(config, len(train.class_names)),
+    setup.make_model(config, len(class_names)),
     image_shape=(1, 1, config.data.channels),
-    class_names=train.class_names,
+    class_names=class_names,
   )
 
 

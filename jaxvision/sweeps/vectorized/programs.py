@@ -71,11 +71,14 @@ def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
   step = make_train_step(
     task.loss,
     parts.optimizer,
-    seed=config.seed,
     ema_decay=config.ema.decay,
     accumulate=config.train.accumulate,
     turns=task.turns,
   )
+
+  def of_seed(state, batch, *constants):
+    return step(state, batch, config.seed, *constants)
+
   state = _shapes(parts.template)
   variables = {"params": state.params, **state.model_state}
   constants = _shapes(task.constants)
@@ -91,7 +94,7 @@ def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
   ]
   made = {
     "init": _traced(functools.partial(batched_init.evaluate, parts.draw)),
-    "step": _traced(step, state, batches[0], *constants),
+    "step": _traced(of_seed, state, batches[0], *constants),
     "sums": _traced(
       lambda *arguments: task.evaluate(*arguments)[0],
       variables,

@@ -17,14 +17,14 @@ from typing import Any
 
 import jax
 
-from jaxvision import checkpoint, files, parallel, sweeps, training, user_code
+from jaxvision import checkpoint, files, sweeps, training, user_code
 from jaxvision import config as configs
 from jaxvision.processes import preemption
 from jaxvision.runs import metrics_log
 from jaxvision.runs import workdir as workdirs
 from jaxvision.sweeps.vectorized import programs, stack
 from jaxvision.training import setup
-from jaxvision.training.loop import results, train_loop
+from jaxvision.training.loop import divergence, results, train_loop
 from jaxvision.training.setup import data_record, teachers_record
 from jaxvision.xla import cache
 
@@ -151,12 +151,7 @@ def _claim(trial: stack.Trial, folder: pathlib.Path, **origin: Any) -> None:
   workdirs.keep(folder, trial.parts.task.kept)
   data_record.check(folder, trial.parts.splits)
   teachers_record.check(folder, trial.parts.taught.digests)
-  workdirs.add_environment(
-    folder,
-    step=0,
-    devices=parallel.describe(trial.parts.mesh),
-    backend=jax.default_backend(),
-  )
+  results.record_start(folder, trial.parts.mesh)
 
 
 def _train(
@@ -275,9 +270,9 @@ def _status(error: Exception, folder: pathlib.Path) -> str:
   if isinstance(error, train_loop.Ended):
     return f"ended early: {error}"
   if checkpoint.newest(folder) is None:
-    return results.explain_divergence(None, error)
+    return divergence.explain(None, error)
   with checkpoint.open_manager(folder) as manager:
-    return results.explain_divergence(manager, error)
+    return divergence.explain(manager, error)
 
 
 def _outcome(error: Exception | None) -> sweeps.Outcome:

@@ -1,7 +1,9 @@
 """The loop of a training: step, log, evaluate, save, stop."""
 
 __all__ = [
+  "artifacts",
   "compilation",
+  "divergence",
   "ending",
   "evaluation",
   "evaluators",

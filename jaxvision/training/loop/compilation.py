@@ -30,9 +30,10 @@ def compile_step(
   resident = parts.placement == "device"
   examples = (feed.put_resident(parts),) if resident else ()
   compiled = trace_step(parts, *examples).lower().compile()
-  constants = (*examples, *parts.task.constants)
+  seed = jax.device_put(parts.seed, parallel.replicated(parts.mesh))
+  others = (*examples, seed, *parts.task.constants)
   return (
-    lambda state, batch: compiled(state, batch, *constants),
+    lambda state, batch: compiled(state, batch, *others),
     feed.feed_line_up(parts) if resident else feed.feed_batches(parts),
     _memory_bytes(compiled),
   )
@@ -42,8 +43,8 @@ def trace_step(parts: Parts, *examples: Tree) -> jax.stages.Traced:
   """The traced step, not compiled; its devices need not be attached.
 
   Args:
-    parts: of the run. The constants of its task are the last arguments of the
-      step.
+    parts: of the run. Its seed and the constants of its task are the last
+      arguments of the step.
     *examples: the training split or its template, if the data are on the
       device.
   """
@@ -54,23 +55,23 @@ def trace_step(parts: Parts, *examples: Tree) -> jax.stages.Traced:
   shardings = jax.tree.map(lambda leaf: leaf.sharding, parts.template)
   whole = parallel.replicated(parts.mesh)
   program = jax.jit(steps, donate_argnums=0, out_shardings=(shardings, whole))
-  constants = parts.task.constants
-  return program.trace(parts.template, batch, *examples, *constants)
+  others = (*examples, parts.seed, *parts.task.constants)
+  return program.trace(parts.template, batch, *others)
 
 
 def _steps_of_line_up(
   parts: Parts,
 ) -> Callable[..., tuple[TrainState, Tree]]:
-  """steps(state, line-up, examples, *constants) -> (state, sums) of a call."""
+  """steps(state, line-up, examples, *others) -> (state, sums) of a call."""
   block = parts.steps_per_call
   platform = parts.mesh.devices.flat[0].platform
   paired = parts.batches["train"].partners is not None
   steps = scan_steps(parts.step, platform=platform, paired=paired)
 
-  def find_and_take(state, line_up, examples, *constants):
+  def find_and_take(state, line_up, examples, *others):
     first = state.step % len(line_up)
     indices = jax.lax.dynamic_slice_in_dim(line_up, first, block)
-    return steps(state, indices, examples, *constants)
+    return steps(state, indices, examples, *others)
 
   return find_and_take
 

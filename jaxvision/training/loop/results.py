@@ -1,17 +1,14 @@
 """The summary of a run at its start, and its results at its end."""
 
-import contextlib
 import logging
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
+from jax.sharding import Mesh
 
 from jaxvision import (
-  checkpoint,
-  interpret,
   metrics,
   parallel,
   report,
@@ -20,14 +17,33 @@ from jaxvision import (
 )
 from jaxvision.checkpoint import fingerprint
 from jaxvision.processes import agreement
-from jaxvision.runs import pages, reading
+from jaxvision.runs import reading
 from jaxvision.runs import workdir as workdirs
-from jaxvision.tasks import contract, generated_images
-from jaxvision.training.loop import timing, train_loop
+from jaxvision.training.loop import artifacts, divergence, timing
 from jaxvision.training.setup import Parts
 from jaxvision.training.step import TrainState
 
 _LOGGER = logging.getLogger(__name__)
+
+
+def record_start(
+  folder: pathlib.Path, mesh: Mesh, *, step: int = 0, ago: float = 0.0
+) -> None:
+  """Adds a record of this start to environment.json.
+
+  Args:
+    folder: of the run.
+    mesh: of the run.
+    step: the step that the run resumes from.
+    ago: seconds since the start of the process.
+  """
+  workdirs.add_environment(
+    folder,
+    step=step,
+    devices=parallel.describe(mesh),
+    backend=jax.default_backend(),
+    ago=ago,
+  )
 
 
 def describe(parts: Parts, memory: int | None) -> dict[str, Any]:
@@ -179,7 +195,7 @@ def finished(
   final = None
   if evaluation:
     _, name = final_split(parts)
-    _check_finite(name, evaluation.metrics, parts.steps.total)
+    divergence.check_finite(name, evaluation.metrics, parts.steps.total)
     final = {"split": name, "metrics": evaluation.metrics}
   return {
     **facts,
@@ -214,106 +230,10 @@ def write_finished(
   """
   result = finished(parts, facts, state=state, evaluation=evaluation)
   if evaluation:
-    variables = _whole_variables(parts, state)
-    if agreement.is_first():
-      _write_artifacts(folder, evaluation, parts, variables)
-  _write_filters(folder, parts, state)
+    role, _ = final_split(parts)
+    artifacts.write_evaluation(folder, parts, state, evaluation, role=role)
+  artifacts.write_filters(folder, parts, state)
   return _write(folder, result, record)
-
-
-def _whole_variables(parts: Parts, state: TrainState) -> Any:
-  """The evaluated variables in numpy arrays, if they generate images."""
-  if parts.task.generator is None:
-    return None
-  variables = state.ema if parts.averaged else state.variables
-  return jax.tree.map(parallel.whole, variables)
-
-
-def _write_artifacts(
-  folder: pathlib.Path,
-  evaluation: metrics.Evaluation,
-  parts: Parts,
-  variables: Any,
-) -> None:
-  """Writes the arrays and pages of the task, for the report."""
-  role, _ = final_split(parts)
-  positions = [each.position for each in evaluation.examples]
-  ids = parts.splits[role].ids(positions)
-  artifacts = parts.task.artifacts(evaluation, parts.class_names, ids)
-  arrays = dict(artifacts.arrays)
-  if "positions" in arrays:
-    named = parts.splits[role].ids(arrays["positions"].tolist())
-    arrays["ids"] = np.asarray(named, np.str_)
-  workdirs.write_arrays(folder / "evaluation.npz", **arrays)
-  sections = list(artifacts.pages)
-  if parts.task.generator is not None:
-    sections += generated_images.pages(
-      parts.task.generator,
-      variables,
-      evaluation.examples,
-      class_names=parts.class_names,
-    )
-  if sections:
-    pages.write(folder, sections)
-
-
-def _write_filters(
-  folder: pathlib.Path, parts: Parts, state: TrainState
-) -> None:
-  path, filters = interpret.first_layer(
-    parts.model,
-    params=contract.of_model(parts.task, state.variables)["params"],
-    image_shape=parts.image_shape,
-    gather=parallel.whole,
-  )
-  if agreement.is_first():
-    workdirs.write_arrays(
-      folder / "first_layer.npz", name=path, filters=filters
-    )
-
-
-def explain_divergence(
-  manager: checkpoint.Manager | None, error: train_loop.Diverged
-) -> str:
-  """The status of a diverged run, after its bad checkpoints are set aside.
-
-  Checkpoints that are known to be bad are moved to WORKDIR/damaged.
-
-  Args:
-    manager: of the checkpoints; None for a run without checkpoints.
-    error: of the loop.
-  """
-  kept = "none yet"
-  if manager and (steps := _good_steps(manager, error)):
-    kept = f"{checkpoint.directory(manager)}/{max(steps)}"
-  return (
-    f"stopped at {error}. The last good checkpoint is kept: {kept}. Try a "
-    "lower optimizer.learning_rate, a longer schedule.warmup or "
-    "optimizer.gradient_clip=1.0, in a new workdir."
-  )
-
-
-def _good_steps(
-  manager: checkpoint.Manager, error: train_loop.Diverged
-) -> list[int]:
-  """Sets bad checkpoints aside and returns the steps of the others."""
-  with contextlib.suppress(checkpoint.CheckpointError):
-    checkpoint.wait(manager)
-  for step in manager.all_steps(read=True):
-    if error.good is not None and step > error.good:
-      checkpoint.set_aside(manager, step)
-  return manager.all_steps(read=True)
-
-
-def _check_finite(name: str, metrics: Mapping[str, float], step: int) -> None:
-  """Raises Diverged if a metric of the final state is not finite."""
-  broken = [key for key, value in metrics.items() if not np.isfinite(value)]
-  if broken:
-    raise train_loop.Diverged(
-      f"step {step}, the last: {', '.join(f'{name}/{key}' for key in broken)} "
-      "is not finite, although the parameters are: the model overflows",
-      good=step - 1,
-    )
 
 
 def _write(

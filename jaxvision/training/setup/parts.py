@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
 
@@ -16,7 +17,7 @@ from jaxvision.training.setup import checks, from_config, inputs, teaching
 from jaxvision.training.step import TrainState, make_train_step
 
 Tree = Any
-# (state, batch, *constants of the task) -> (state, sums)
+# (state, batch, seed, *constants of the task) -> (state, sums)
 Step = Callable[..., tuple[TrainState, Tree]]
 
 
@@ -35,7 +36,8 @@ class Parts:
     schedule: step -> learning rate.
     task: with the surroundings of its model.
     optimizer: of the parameters.
-    step: (state, batch, *task.constants) -> (state, sums), not compiled.
+    seed: of the randomness in the step, () uint32.
+    step: (state, batch, seed, *task.constants) -> (state, sums), not compiled.
     draw: () -> the state before the first step, not compiled.
     init: the same, with the state on the mesh; compiled in the first call.
     template: of the state: shapes, types and shardings.
@@ -62,6 +64,7 @@ class Parts:
   schedule: schedules.Schedule
   task: tasks.Task
   optimizer: Optimizer
+  seed: np.uint32
   step: Step
   draw: Callable[[], TrainState]
   init: Callable[[], TrainState]
@@ -206,6 +209,7 @@ def _optimization(
   return {
     "schedule": schedule,
     "optimizer": optimizer,
+    "seed": np.uint32(config.seed),
     "step": None,
     "draw": from_config.draw_state(config, task.init, optimizer),
     "init": init,
@@ -217,7 +221,6 @@ def _make_step(config: ConfigDict, parts: Parts) -> Step:
   return make_train_step(
     parts.task.loss,
     parts.optimizer,
-    seed=config.seed,
     ema_decay=config.ema.decay,
     accumulate=config.train.accumulate,
     platform=parts.mesh.devices.flat[0].platform,

@@ -1,7 +1,8 @@
-"""The training step of all tasks: (state, batch) -> the next state.
+"""The training step of all tasks: (state, batch, seed) -> the next state.
 
 A step is a pure function. Its random key is `fold_in(key(seed), state.step)`.
-Therefore a restored state needs no saved key. The step minimises a `task_loss`,
+Therefore a restored state needs no saved key. The seed is an argument, so runs
+with different seeds share a compiled program. The step minimises a `task_loss`,
 which contains everything that is specific to a task:
 
   task_loss(params, model_state, batch, key) -> (scalar, (model_state, sums))
@@ -26,7 +27,7 @@ from jaxvision.training.step.updates import Learned, Turns, make_update
 from jaxvision.xla import scans
 
 Tree = Any
-# (state, batch, *constants of the task) -> (next state, sums)
+# (state, batch, seed, *constants of the task) -> (next state, sums)
 Step = Callable[..., tuple[TrainState, Tree]]
 
 
@@ -34,21 +35,20 @@ def make_train_step(
   task_loss: TaskLoss,
   optimizer: optax.GradientTransformationExtraArgs,
   *,
-  seed: int,
   ema_decay: float = 0.0,
   accumulate: int = 1,
   platform: str | None = None,
   turns: Turns = (),
 ) -> Step:
-  """Makes step(state, batch) -> (next state, sums); the caller compiles it.
+  """Makes step(state, batch, seed) -> (next state, sums), not compiled.
 
-  If the task has constants, it is step(state, batch, *constants).
+  `seed`, () uint32, is of the randomness in `task_loss`. If the task has
+  constants, it is step(state, batch, seed, *constants).
 
   Args:
     task_loss: the function to minimise, see above.
     optimizer: from optax. Its extra argument `grad_fn` computes the gradient at
       other parameters, for sharpness-aware minimisation.
-    seed: of the randomness in `task_loss`.
     ema_decay: of the moving average; 0 for no average.
     accumulate: number of parts of a batch for gradient accumulation, see
       `jaxvision.training.step.accumulation`.
@@ -70,7 +70,7 @@ def make_train_step(
   )
 
   def step(
-    state: TrainState, batch: Batch, *constants: Tree
+    state: TrainState, batch: Batch, seed: int | jax.Array, *constants: Tree
   ) -> tuple[TrainState, Tree]:
     learned = Learned(state.params, state.model_state, state.opt_state)
     key = step_key(seed, state.step)
@@ -93,7 +93,7 @@ def make_train_step(
   return step
 
 
-def step_key(seed: int, step: int | jax.Array) -> jax.Array:
+def step_key(seed: int | jax.Array, step: int | jax.Array) -> jax.Array:
   """The key of all random numbers in a step."""
   return jax.random.fold_in(jax.random.key(seed), step)
 
@@ -114,9 +114,9 @@ def single_step(step: Step) -> Step:
   """One step in the form of `scan_steps`: its sums have a leading axis of 1."""
 
   def steps(
-    state: TrainState, batch: Batch, *constants: Tree
+    state: TrainState, batch: Batch, *others: Tree
   ) -> tuple[TrainState, Tree]:
-    state, sums = step(state, batch, *constants)
+    state, sums = step(state, batch, *others)
     return state, jax.tree.map(lambda x: jnp.expand_dims(x, 0), sums)
 
   return steps
@@ -133,21 +133,21 @@ def scan_steps(
     paired: whether the indices are (k, b, 2), of examples and their partners.
 
   Returns:
-    steps(state, indices (k, b) int32, examples, *constants) -> (state after k
+    steps(state, indices (k, b) int32, examples, *others) -> (state after k
     steps, sums with a leading axis of k). `examples` is a complete split as one
-    batch.
+    batch. `others` are the other arguments of the step.
   """
 
   def steps(
-    state: TrainState, indices: jax.Array, examples: Batch, *constants: Tree
+    state: TrainState, indices: jax.Array, examples: Batch, *others: Tree
   ):
     def one(state, rows):
       if not paired:
         batch = {k: v[rows] for k, v in examples.items()}
-        return step(state, batch, *constants)
+        return step(state, batch, *others)
       batch = {k: v[rows[..., 0]] for k, v in examples.items()}
       batch["partner"] = examples["image"][rows[..., 1]]
-      return step(state, batch, *constants)
+      return step(state, batch, *others)
 
     return scans.scan(one, state, indices, platform=platform)
 

@@ -6,6 +6,7 @@ import pytest
 import tiny_runs
 
 from jaxvision.training.loop import compilation, feed
+from jaxvision.training.step import step_key
 
 PLACEMENTS = {
   "host": {},
@@ -24,13 +25,18 @@ def folder(tmp_path_factory):
   return path
 
 
-def _compile(folder, placement):
-  parts = tiny_runs.prepare(
+def _prepare(folder, placement, **overrides):
+  return tiny_runs.prepare(
     folder,
     **PLACEMENTS[placement],
     data__device_transforms=("random_crop(padding=1)",),
     model__options={"hidden": (8,), "dropout": 0.5},
+    **overrides,
   )
+
+
+def _compile(folder, placement):
+  parts = _prepare(folder, placement)
   return parts, *compilation.compile_step(parts)
 
 
@@ -132,3 +138,27 @@ def test_between_line_ups_nothing_is_sent(folder):
       state, _ = step(state, same)
   assert same is line_up
   assert int(state.step) == 5  # the first batch was not trained on
+
+
+@pytest.mark.parametrize("placement", ["host", "device_in_blocks"])
+def test_seeds_share_a_program(folder, placement):
+  """The same text, so the compilation cache serves all seeds of a recipe."""
+  programs = []
+  for seed in (3, 4):
+    parts = _prepare(folder, placement, seed=seed)
+    assert parts.seed == seed
+    resident = parts.placement == "device"
+    examples = (feed.resident_template(parts),) if resident else ()
+    traced = compilation.trace_step(parts, *examples)
+    programs.append(traced.lower().as_text())
+  assert programs[0] == programs[1]
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**31, 2**32 - 1])
+def test_the_key_of_a_step_is_of_the_seed(folder, seed):
+  """Also of seeds that are no int32."""
+  parts = _prepare(folder, "host", seed=seed)
+  np.testing.assert_array_equal(
+    jax.random.key_data(jax.jit(step_key)(parts.seed, 5)),
+    jax.random.key_data(jax.random.fold_in(jax.random.key(seed), 5)),
+  )

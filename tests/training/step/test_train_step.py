@@ -25,6 +25,7 @@ from jaxvision.training.step import init_state, train_step
 from jaxvision.variables import init_variables
 
 MEAN, STD = (0.3,), (0.4,)
+SEED = 0
 _CPU = jax.devices()[0]
 
 
@@ -78,7 +79,7 @@ def _make(model, *, transforms=(), ema=0.0, name="sgd", **settings):
   )
   state = init_state(variables, optimizer, ema=ema > 0)
   step = train_step.make_train_step(
-    _task_loss(model, transforms), optimizer, seed=0, ema_decay=ema
+    _task_loss(model, transforms), optimizer, ema_decay=ema
   )
   return state, step
 
@@ -86,7 +87,7 @@ def _make(model, *, transforms=(), ema=0.0, name="sgd", **settings):
 def _run(state, step, batches):
   step = jax.jit(step)
   for batch in batches:
-    state, sums = step(state, batch)
+    state, sums = step(state, batch, SEED)
   return state, sums
 
 
@@ -122,7 +123,7 @@ def test_a_fresh_state():
 def test_the_average_does_not_share_memory_with_the_parameters():
   """Otherwise both could not be donated."""
   state, step = _make(Tiny(), ema=0.9)
-  state, _ = jax.jit(step, donate_argnums=0)(state, _batch())
+  state, _ = jax.jit(step, donate_argnums=0)(state, _batch(), SEED)
   assert int(state.step) == 1
 
 
@@ -158,7 +159,7 @@ def test_the_average_forgets_by_its_formula():
   state, step = _make(Tiny(norm=True), ema=0.3)
   expected = jax.tree.map(np.array, state.variables)
   for t in range(4):
-    state, _ = jax.jit(step)(state, _batch(t))
+    state, _ = jax.jit(step)(state, _batch(t), SEED)
     keep = min(0.3, (1 + t) / (10 + t))
     expected = jax.tree.map(
       lambda old, new, keep=keep: keep * old + (1 - keep) * np.array(new),
@@ -218,9 +219,11 @@ def test_several_steps_in_one_call_are_the_single_ones(monkeypatch, backend):
   single, each = jax.jit(train_step.single_step(step)), []
   for rows in indices:
     batch = {name: array[rows] for name, array in examples.items()}
-    each.append(single(each[-1][0] if each else state, batch))
+    each.append(single(each[-1][0] if each else state, batch, SEED))
   monkeypatch.setattr(jax, "default_backend", lambda: backend)
-  found, sums = jax.jit(train_step.scan_steps(step))(state, indices, examples)
+  found, sums = jax.jit(train_step.scan_steps(step))(
+    state, indices, examples, SEED
+  )
   _assert_close(found, each[-1][0], rtol=1e-5, atol=1e-6)
   stacked = jax.tree.map(
     lambda *x: np.concatenate(x), *[sums for _, sums in each]
@@ -236,10 +239,10 @@ def test_a_written_out_call_equals_itself_in_parts():
   indices = np.arange(64).reshape(4, 16) % 40
   steps = jax.jit(train_step.scan_steps(step))
   whole, _ = steps(
-    steps(state, indices[:2], examples)[0], indices[2:], examples
+    steps(state, indices[:2], examples, SEED)[0], indices[2:], examples, SEED
   )
-  copied = jax.tree.map(np.array, steps(state, indices[:2], examples)[0])
-  _assert_equal(whole, steps(copied, indices[2:], examples)[0])
+  copied = jax.tree.map(np.array, steps(state, indices[:2], examples, SEED)[0])
+  _assert_equal(whole, steps(copied, indices[2:], examples, SEED)[0])
 
 
 def test_one_device_is_eight_devices():
@@ -252,7 +255,7 @@ def test_one_device_is_eight_devices():
     compiled = jax.jit(step, out_shardings=whole)
     each = jax.device_put(state, whole)
     for seed in range(3):
-      each, sums = compiled(each, parallel.put_batch(_batch(seed), mesh))
+      each, sums = compiled(each, parallel.put_batch(_batch(seed), mesh), SEED)
     assert each.step.sharding.is_fully_replicated
     found.append(jax.device_get((each, sums)))
   (one, one_sums), (eight, eight_sums) = found
@@ -312,7 +315,7 @@ def test_a_batch_without_examples_is_no_step_and_no_nan():
 
 def test_the_state_is_donated():
   state, step = _make(Tiny(norm=True), ema=0.9)
-  jax.jit(step, donate_argnums=0)(state, _batch())
+  jax.jit(step, donate_argnums=0)(state, _batch(), SEED)
   kept = [
     path for path, leaf in trees.flatten(state).items() if not leaf.is_deleted()
   ]

@@ -11,6 +11,7 @@ from jaxvision.training.step import init_state, make_train_step, step_key
 
 TURNS = (("critic", 2), ("generator", 1))
 EXAMPLES = 12
+SEED = 3
 
 
 def task_loss(params, model_state, batch, key):
@@ -50,9 +51,7 @@ def _start():
 
 def _step(optimizer, **options):
   return jax.jit(
-    make_train_step(
-      task_loss, optimizer, seed=3, ema_decay=0.9, turns=TURNS, **options
-    )
+    make_train_step(task_loss, optimizer, ema_decay=0.9, turns=TURNS, **options)
   )
 
 
@@ -61,7 +60,7 @@ def _slow(state, batch):
   params, seen = dict(state.params), {"seen": state.model_state["seen"]}
   adam = optax.adam(0.1)
   states = {name: adam.init(part) for name, part in params.items()}
-  key, norms, total = step_key(3, 0), [], 0.0
+  key, norms, total = step_key(SEED, 0), [], 0.0
   for i, name in enumerate(("critic", "critic", "generator")):
     part = {k: v[i::3] for k, v in batch.items()}
     gradients, (seen, sums) = jax.grad(task_loss, has_aux=True)(
@@ -78,7 +77,7 @@ def _slow(state, batch):
 def test_a_step_takes_each_turn_on_its_own_examples(platform):
   """Both unrolled, as for CPUs, and as a scan."""
   state, optimizer, batch = _start()
-  after, sums = _step(optimizer, platform=platform)(state, batch)
+  after, sums = _step(optimizer, platform=platform)(state, batch, SEED)
   params, seen, total, norm = _slow(state, batch)
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5),
@@ -100,8 +99,8 @@ def test_a_turn_changes_nothing_of_the_other_part():
     turns=dict(TURNS),
   )
   start = init_state(state.variables, frozen, ema=False)
-  step = make_train_step(task_loss, frozen, seed=3, turns=TURNS)
-  after, _ = jax.jit(step)(start, batch)
+  step = make_train_step(task_loss, frozen, turns=TURNS)
+  after, _ = jax.jit(step)(start, batch, SEED)
   np.testing.assert_array_equal(
     after.params["generator"]["w"], start.params["generator"]["w"]
   )
@@ -115,9 +114,9 @@ def test_each_update_gets_the_constants_of_the_task():
     total, rest = task_loss(params, model_state, batch, key)
     return factor * total, rest
 
-  step = make_train_step(scaled, optimizer, seed=3, turns=TURNS)
+  step = make_train_step(scaled, optimizer, turns=TURNS)
   norms = [
-    float(jax.jit(step)(state, batch, factor)[1]["gradient_norm"])
+    float(jax.jit(step)(state, batch, SEED, factor)[1]["gradient_norm"])
     for factor in (0.0, 1.0)
   ]
   assert norms[0] == 0 < norms[1]
@@ -132,10 +131,8 @@ def test_accumulation_divides_each_update():
 
   whole, parts = (
     jax.jit(
-      make_train_step(
-        plain, optimizer, seed=0, turns=TURNS, accumulate=accumulate
-      )
-    )(state, batch)[0]
+      make_train_step(plain, optimizer, turns=TURNS, accumulate=accumulate)
+    )(state, batch, SEED)[0]
     for accumulate in (1, 2)
   )
   jax.tree.map(
