@@ -82,6 +82,10 @@ def get_config() -> ConfigDict:
   # validation split: ("knn(k=20)", "fewshot", "pixels/lda"). They are fitted to
   # the whole training split: see jaxvision/evaluation/probes/probe.py.
   config.evaluate.probes = ()
+  # Evaluations on other data, measured at each evaluation too:
+  # ("backgrounds(root='data/in9')",). jaxvision/evaluation/suites.py lists
+  # them. With a moving average they measure it.
+  config.evaluate.suites = ()
 
   config.checkpoint = ConfigDict()
   # A duration. A new best evaluation and the end of the run are always saved.

@@ -43,9 +43,10 @@ INSIDE = {
   "sweeps": (("experiment",), ("study",), ("workers",), ("vectorized",)),
   "training": (("step",), ("setup",), ("loop",), ("fit", "preview"), ("run",)),
   "evaluation": (
-    ("captions", "evaluator", "low_data"),
-    ("probes",),
-    ("distances",),
+    ("captions", "evaluator", "imagenet9", "low_data", "network"),
+    ("backgrounds", "probes"),
+    ("challenge", "distances"),
+    ("suites",),
   ),
   "weights": (
     (

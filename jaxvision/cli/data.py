@@ -1,9 +1,9 @@
-"""The commands `jaxvision data list | inspect | doctor | prepare | preview`."""
+"""The commands `jaxvision data list | inspect | prepare | ...`."""
 
 import argparse
 
 from jaxvision import files
-from jaxvision.cli import parsing
+from jaxvision.cli import backgrounds, parsing
 from jaxvision.files import paths
 from jaxvision.processes import console
 
@@ -52,6 +52,7 @@ def add(commands) -> None:
       help="$TFDS_DATA_DIR, or ~/tensorflow_datasets",
     )
   _add_preview(actions)
+  backgrounds.add(actions)
 
 
 def _add_prepare(actions) -> argparse.ArgumentParser:

@@ -1,10 +1,11 @@
 """The commands `jaxvision evaluate`, `predict` and `report`."""
 
 import argparse
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxvision import files
+from jaxvision import files, user_code
 from jaxvision.cli import parsing
 from jaxvision.files import paths, spreadsheets
 from jaxvision.processes import console
@@ -35,9 +36,15 @@ def _add_evaluate(commands) -> None:
   )
   command.add_argument(
     "--split",
-    default="test",
     help="train, validation or test (default) of the run's own data; any split "
     "of --data, as 'test[:50%%]'",
+  )
+  command.add_argument(
+    "--suite",
+    metavar="CALL",
+    help="instead of the task: an evaluation on its own form of --data, "
+    "backgrounds or backgrounds_challenge, with options as in "
+    "\"backgrounds(split='train')\"",
   )
   parsing.add_data_changed(command)
   command.add_argument("--json", action="store_true", help="print JSON")
@@ -49,6 +56,9 @@ def _evaluate(options: argparse.Namespace) -> None:
   from jaxvision.xla import settings
 
   settings.tune_cpu()
+  if options.suite:
+    return _evaluate_suite(options)
+  options.split = options.split or "test"
   if options.data is None:
     _check_own_data(options)
   elif options.data_changed != "refuse":
@@ -71,6 +81,35 @@ def _evaluate(options: argparse.Namespace) -> None:
   console.say(", ".join([what, *of_data.values(), options.split]))
   for name, value in values.items():
     console.say(f"  {name:<18} {value:.4f}")
+
+
+def _evaluate_suite(options: argparse.Namespace) -> None:
+  from jaxvision import inference
+  from jaxvision.evaluation import suites
+
+  if options.data is None or options.split or options.data_changed != "refuse":
+    raise ValueError(
+      "--suite needs --data, and neither --split nor --data-changed; options "
+      "of the suite are written as in --suite \"backgrounds(split='train')\""
+    )
+  call = suites.with_data(_resolved(options.suite), options.data)
+  found = inference.evaluate_suite(parsing.open_source(options), call)
+  if options.json:
+    about = {"suite": options.suite, "data": options.data}
+    console.say(files.to_json({**about, **found.metrics, **found.details}))
+    return
+  console.say(f"{options.suite}, {files.printable(options.data)}")
+  for name, value in found.metrics.items():
+    console.say(f"  {name:<34} {value:.4f}")
+  for name, value in found.details.items():
+    console.say(f"  {name:<34} {files.printable(str(value))}")
+
+
+def _resolved(call: str) -> str:
+  """The call of a suite; one of the user's own code is resolved."""
+  typed = {"evaluate": {"suites": (call,)}}
+  found = user_code.resolve(typed, folders=[pathlib.Path()])
+  return found["evaluate"]["suites"][0]
 
 
 def _check_own_data(options: argparse.Namespace) -> None:

@@ -101,6 +101,7 @@ TYPES: Mapping[str, Any] = {
   "evaluate.every": Duration,
   "evaluate.batch_size": Annotated[int, Range(0, 2**20)],
   "evaluate.probes": Text,
+  "evaluate.suites": Text,
   "checkpoint.every": Duration,
   "checkpoint.keep": Count,
   "checkpoint.best": str,

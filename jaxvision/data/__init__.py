@@ -18,6 +18,7 @@ from jaxvision.data.dataset import LABEL_TYPES, Dataset, Field, relabel
 from jaxvision.data.decoding import UnreadableImage, decode, read_image
 from jaxvision.data.decoding.image_files import list_images
 from jaxvision.data.decoding.unreadable import reason_of
+from jaxvision.data.formats.box_files import read as read_boxes
 from jaxvision.data.formats.caption_files import (
   Captioned,
   check_captions,
@@ -34,18 +35,31 @@ from jaxvision.data.inspection.identity import (
   overlaps,
 )
 from jaxvision.data.inspection.overlay import overlay
-from jaxvision.data.preparation import prepare
+from jaxvision.data.inspection.variants import sample as sample_variants
+from jaxvision.data.preparation import (
+  ForegroundRules,
+  assign_pictures,
+  make_backgrounds,
+  prepare,
+)
 from jaxvision.data.sources import Source, kind_of, open_dataset, split_sizes
 from jaxvision.data.sources.prepared import Prepared, list_datasets
+from jaxvision.data.sources.variants import (
+  VARIANTS,
+  open_variant,
+  variants_of,
+)
 from jaxvision.data.transforms.host import HostTransform, make_host_transform
 
 __all__ = [
   "LABEL_TYPES",
+  "VARIANTS",
   "Batches",
   "Captioned",
   "Dataset",
   "Field",
   "Finding",
+  "ForegroundRules",
   "HostTransform",
   "Normalization",
   "Prepared",
@@ -53,6 +67,7 @@ __all__ = [
   "SplitSummary",
   "UnreadableImage",
   "WorkerDied",
+  "assign_pictures",
   "check_captions",
   "decode",
   "diagnose",
@@ -64,23 +79,28 @@ __all__ = [
   "list_datasets",
   "list_images",
   "listed",
+  "make_backgrounds",
   "make_batches",
   "make_device_transform",
   "make_host_transform",
   "moves_pixels",
   "normalize",
   "open_dataset",
+  "open_variant",
   "overlaps",
   "overlay",
   "prepare",
+  "read_boxes",
   "read_captions",
   "read_image",
   "read_texts",
   "reason_of",
   "relabel",
   "sample",
+  "sample_variants",
   "split_sizes",
   "to_pixels",
+  "variants_of",
 ]
 
 

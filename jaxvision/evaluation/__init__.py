@@ -1,3 +1,14 @@
 """The quality of a set of variables on a split, and of captions in files."""
 
-__all__ = ["captions", "distances", "evaluator", "low_data", "probes"]
+__all__ = [
+  "backgrounds",
+  "captions",
+  "challenge",
+  "distances",
+  "evaluator",
+  "imagenet9",
+  "low_data",
+  "network",
+  "probes",
+  "suites",
+]

@@ -1,6 +1,11 @@
 """Inference with trained networks: evaluate, predict, generate, export."""
 
-from jaxvision.inference.evaluation import describe, evaluate, measure
+from jaxvision.inference.evaluation import (
+  describe,
+  evaluate,
+  evaluate_suite,
+  measure,
+)
 from jaxvision.inference.prediction import predict
 from jaxvision.training.setup.restore import TrainedRun, load_run, read_config
 
@@ -8,6 +13,7 @@ __all__ = [
   "TrainedRun",
   "describe",
   "evaluate",
+  "evaluate_suite",
   "export",
   "generation",
   "load_run",

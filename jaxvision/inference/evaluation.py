@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxvision import data, metrics, trees
-from jaxvision.evaluation import evaluator
+from jaxvision.evaluation import evaluator, network, suites
 from jaxvision.training import setup
 from jaxvision.training.setup import data_record, restore
 
@@ -89,6 +89,38 @@ def measure(
     what=f"step {run.step}, evaluated on {split}: the model overflows, and",
   )
   return measured
+
+
+def evaluate_suite(run: restore.TrainedRun, call: str) -> network.Outcome:
+  """Evaluates a run or weights with a suite on its own data.
+
+  Args:
+    run: from `load_run` or `pretrained.open_weights`; a classifier.
+    call: of the suite with its data, "backgrounds(root='data/in9')".
+
+  Raises:
+    FileNotFoundError: the data do not exist.
+    ValueError: the suite is unknown, the run is no classifier, or the data do
+      not fit to it.
+    trees.NotFinite: a metric is not finite.
+  """
+  run.task.check_features()
+  if run.averaged:
+    _LOGGER.info("evaluated: the moving average of the parameters")
+  seen = network.Network(
+    model=run.model,
+    class_names=run.class_names,
+    image_shape=run.input_shape,
+    normalization=run.normalization,
+    mesh=run.mesh,
+  )
+  measured = suites.make_evaluator((call,), seen)(run.model_variables)
+  (found,) = measured.values()
+  trees.check_finite(
+    {name: np.asarray(value) for name, value in found.metrics.items()},
+    what=f"{suites.name_of(call)}: the model overflows, and",
+  )
+  return found
 
 
 def describe(run: restore.TrainedRun) -> str:

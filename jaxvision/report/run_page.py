@@ -3,7 +3,7 @@
 import itertools
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -187,6 +187,7 @@ def _curves(run: Run) -> str:
     _split_chart(run, "loss", title="Loss", label="loss (nats)"),
     _split_chart(run, "top1", title="Accuracy", label="top-1 accuracy (%)"),
     _probe_chart(run),
+    *_suite_charts(run),
     _single_chart(
       run, "learning_rate", title="Learning rate", label="learning rate"
     ),
@@ -223,18 +224,45 @@ def _probe_chart(run: Run) -> str:
   """The accuracies of the feature probes; "" if there are no probes."""
   logged = dict.fromkeys(name for line in run.lines for name in line)
   probes = [match for name in logged if (match := _PROBE.fullmatch(name))]
-  curves, entries = [], []
-  for match, style in zip(probes, itertools.cycle(_STYLES), strict=False):
-    steps, values = reading.series(run, match[0])
-    curves.append(figures.Curve(steps, 100 * values, *style))
-    label = match["name"].removesuffix("/top1")
-    entries.append((f"{label} {numbers.metric('top1', values[-1])}", *style))
-  return _chart(
+  return _many_chart(
     run,
-    curves,
+    {match[0]: match["name"].removesuffix("/top1") for match in probes},
+    shares=True,
     title="Feature probes",
     label="top-1 accuracy of probes (%)",
-    caption=html.legend(entries),
+  )
+
+
+def _suite_charts(run: Run) -> Iterator[str]:
+  """A chart of the metrics of each suite."""
+  logged = dict.fromkeys(name for line in run.lines for name in line)
+  for call in run.config.get("evaluate", {}).get("suites", ()):
+    suite = str(call).partition("(")[0].strip()
+    pattern = re.compile(rf"validation(?:_ema)?/{re.escape(suite)}/(.+)")
+    found = [match for name in logged if (match := pattern.fullmatch(name))]
+    yield _many_chart(
+      run,
+      {match[0]: match[1] for match in found},
+      shares=False,
+      title=f"Suite: {suite}",
+      label=suite,
+    )
+
+
+def _many_chart(
+  run: Run, names: Mapping[str, str], *, shares: bool, title: str, label: str
+) -> str:
+  """The curves of metrics, {name in the log: name in the legend}."""
+  curves, entries = [], []
+  scale, kind = (100, "top1") if shares else (1, "")
+  for (name, shown), style in zip(
+    names.items(), itertools.cycle(_STYLES), strict=False
+  ):
+    steps, values = reading.series(run, name)
+    curves.append(figures.Curve(steps, scale * values, *style))
+    entries.append((f"{shown} {numbers.metric(kind, values[-1])}", *style))
+  return _chart(
+    run, curves, title=title, label=label, caption=html.legend(entries)
   )
 
 

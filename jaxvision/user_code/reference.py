@@ -1,8 +1,9 @@
 """References to user-defined code in a config: "my_model.py:create(option=1)".
 
-A reference may be the complete value (model.name), a call (transforms, probes),
-an argument of another call (random_apply), or an option (the activation of a
-model). In a probe, a layer may precede it: "layer4_1/my_probe.py:create".
+A reference may be the complete value (model.name), a call (transforms, probes,
+suites), an argument of another call (random_apply), or an option (the
+activation of a model). In a probe, a layer may precede it:
+"layer4_1/my_probe.py:create".
 """
 
 import ast
@@ -30,7 +31,7 @@ _NAMES += ("task.name", "data.kind")
 _OPTIONS = ("model.options", "loss.options", "optimizer.options")
 _OPTIONS += ("schedule.options", "task.options")
 _CALLS = ("data.train_transforms", "data.eval_transforms")
-_CALLS += ("data.device_transforms",)
+_CALLS += ("data.device_transforms", "evaluate.suites")
 _PROBES = "evaluate.probes"
 _SOURCES = "data.sources"  # of a mixture: (weight, kind, name, split) of each
 

@@ -43,6 +43,7 @@ _COMMANDS = (
   ("data", "prepare"),
   ("data", "doctor"),
   ("data", "preview"),
+  ("data", "backgrounds"),
   ("weights",),
   ("weights", "list"),
   ("weights", "inspect"),

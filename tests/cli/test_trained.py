@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 
+import background_sets
 import numpy as np
 import pytest
 import spawned
@@ -272,3 +274,79 @@ def test_converted_weights_keep_their_preprocessing(tmp_path, capsys):
     found.append(json.loads(capsys.readouterr().out)[0]["top"])
   shares = [[each["probability"] for each in top] for top in found]
   np.testing.assert_allclose(*shares, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def variants(tmp_path_factory):
+  """The layout of ImageNet-9 with the classes of the run."""
+  root = tmp_path_factory.mktemp("variants")
+  colours = np.eye(3) * 200 + 40
+  background_sets.write_release(
+    root, NAMES, per_class=2, colours=colours.astype(np.uint8)
+  )
+  return str(root)
+
+
+def test_a_suite_is_a_table(trained, variants, capsys):
+  words = ["evaluate", "--workdir", str(trained), "--data", variants]
+  words += ["--suite", "backgrounds(batch_size=16)"]
+  assert cli.main(words) == 0
+  said = capsys.readouterr().out
+  for name in (*background_sets.VARIANTS, "bg_gap", "bg_irrelevant"):
+    assert re.search(rf"^  {name} +-?[01]\.\d{{4}}$", said, re.M), name
+  code, found = _evaluate(
+    trained, variants, capsys, "--suite", "backgrounds(batch_size=16)"
+  )
+  assert code == 0 and found["data"] == variants
+  run = inference.load_run(trained)
+  call = f"backgrounds({variants!r})"
+  measured = inference.evaluate_suite(run, call)
+  assert found == {
+    "suite": "backgrounds(batch_size=16)",
+    "data": variants,
+    **measured.metrics,
+    **measured.details,
+  }
+
+
+def test_the_challenge_names_the_best_backgrounds(trained, variants, capsys):
+  code, found = _evaluate(
+    trained, variants, capsys, "--suite", "backgrounds_challenge"
+  )
+  assert code == 0 and found["foregrounds"] == found["backgrounds"] == 6
+  assert set(found["best_backgrounds"]) == set(NAMES)
+  assert {f"attacked_by/{name}" for name in NAMES} < set(found)
+
+
+@pytest.mark.parametrize(
+  ("words", "message"),
+  [
+    (["--suite", "backgrounds"], "--suite needs --data"),
+    (["--data", "a", "--suite", "background"], "unknown suite 'background'"),
+    (["--data", "a", "--suite", "backgrounds"], "expected at least one of"),
+    (
+      ["--data", "a", "--suite", "backgrounds", "--split", "train"],
+      "options of the suite",
+    ),
+  ],
+)
+def test_wrong_suites_are_an_error(trained, words, message, capsys):
+  assert cli.main(["evaluate", "--workdir", str(trained), *words]) == 2
+  assert message in capsys.readouterr().err
+
+
+def test_a_suite_of_the_user(trained, tmp_path, monkeypatch, capsys):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "my_suite.py").write_text(
+    "from jaxvision.evaluation import network\n\n\n"
+    "def create(root, k=1):\n"
+    "  def make(of):\n"
+    "    metrics = {'classes': len(of.class_names) * k}\n"
+    "    return lambda variables: network.Outcome(metrics, {'root': root})\n"
+    "  return make\n"
+  )
+  code, found = _evaluate(
+    trained, "anywhere", capsys, "--suite", "my_suite.py:create(k=2)"
+  )
+  assert code == 0
+  assert found["classes"] == 6 and found["root"] == "anywhere"

@@ -14,12 +14,14 @@ import io
 import pathlib
 import re
 import shlex
+import shutil
 
 import numpy as np
 import pytest
 import real_packages
+from background_sets import IN9
 
-from jaxvision import cli, data, weights
+from jaxvision import cli, data, inference, weights
 from jaxvision.evaluation.probes import features
 from jaxvision.inference import pretrained
 
@@ -103,6 +105,33 @@ def test_features_of_lite0_find_the_class_of_stamps(tmp_path, monkeypatch):
   found = {k: _voted(alike, labels, k) for k in (1, 5)}
   right = {k: int((each == labels).sum()) for k, each in found.items()}
   assert right == {1: 159, 5: 167}  # 84.1 % and 88.4 %
+
+
+# Of the 20 photographs, those of ImageNet-9: 2 dogs, 3 birds, 2 vehicles, 2
+# insects and an instrument.
+_NINE = {0: (243, 251), 1: (129, 99, 22), 2: (609,), 5: (305, 317), 6: (541,)}
+
+
+def test_lite0_classifies_photographs_of_imagenet_9(tmp_path):
+  """A class without photographs gets a dog, which must be wrong."""
+  photographs: dict[int, list[pathlib.Path]] = {}
+  for path in real_packages.path("foolbox/data").glob("imagenet_*.jpg"):
+    label = int(path.stem.split("_")[2])
+    photographs.setdefault(label, []).append(path)
+  for label, name in enumerate(IN9):
+    folder = tmp_path / "original" / "val" / name
+    folder.mkdir(parents=True)
+    for number in _NINE.get(label, (243,)):
+      for path in photographs[number]:
+        shutil.copy(path, folder / f"{path.stem}.JPEG")
+  run = pretrained.open_weights(
+    real_packages.path(WEIGHTS), "efficientnet_lite0"
+  )
+  call = f"backgrounds({str(tmp_path)!r}, batch_size=14)"
+  found = inference.evaluate_suite(run, call)
+  assert found.details["images"] == {"original": 14}
+  # Both jeeps are vehicles, although one of them is a beach wagon for ImageNet.
+  assert found.metrics == {"original": 10 / 14}
 
 
 def _voted(alike, labels, k):

@@ -193,6 +193,7 @@ def test_all_commands_use_the_copy_after_consent(run, account, capsys):
     ("optimizer__name", "{folder}/evil.py:load"),
     ("schedule__name", "{folder}/evil.py:load"),
     ("evaluate__probes", ["pixels/{folder}/evil.py:load(1)"]),
+    ("evaluate__suites", ["{folder}/evil.py:load(1)"]),
   ],
 )
 def test_no_name_in_a_folder_runs_code(run, key, value, monkeypatch, capsys):

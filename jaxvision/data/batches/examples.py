@@ -60,8 +60,13 @@ class Examples:
   )
 
   @property
+  def visible(self) -> list[asked.Asked]:
+    """The fields that are part of a batch."""
+    return [each for each in self.fields if not each.hidden]
+
+  @property
   def masks(self) -> list[str]:
-    """The names of the fields that are masks."""
+    """The names of the fields that are masks, hidden ones too."""
     return [each.name for each in self.fields if each.kind == "mask"]
 
   def fetch(
@@ -258,14 +263,23 @@ class Examples:
     label: Label,
     values: Values,
   ) -> Fetched:
-    """Transforms an image and its masks."""
+    """Transforms an image and its masks; drops hidden fields.
+
+    A transform may find that its image has no foreground or no background. The
+    image is then unreadable.
+    """
     names = self.masks
     if not names:
       return transform(rng, image), label, values
-    image, moved = transform.together(rng, image, [values[n] for n in names])
+    masks = [values[name] for name in names]
+    try:
+      image, moved = transform.together(rng, image, masks)
+    except decoding.UnreadableImage as error:
+      return error, 0, {}
     for name, mask in zip(names, moved, strict=True):
       asked.check_size(name, mask, image.shape, after=" after the transforms")
-    return image, label, {**values, **dict(zip(names, moved, strict=True))}
+    values = {**values, **dict(zip(names, moved, strict=True))}
+    return image, label, {each.name: values[each.name] for each in self.visible}
 
   def _id(self, index: int) -> str:
     return self.dataset.ids([index])[0]

@@ -21,6 +21,8 @@ from jaxvision.data.decoding import unreadable
 
 # The fields of every batch; "mask" marks the rows that count.
 PLAIN = ("image", "label", "mask", pairing.FIELD)
+# The mask that transforms of foregrounds and backgrounds need.
+FOREGROUND = "segmentation_mask"
 _READ = 1024  # texts in one call
 # name -> (shape of one example, type)
 Wanted = Mapping[str, tuple[tuple[int, ...], Any]]
@@ -39,6 +41,7 @@ class Asked:
     shape: of one example; of a mask it follows from the image.
     dtype: its type.
     encode: text -> array; None for a mask or an array.
+    hidden: whether only the transforms need it; it is not part of the batch.
   """
 
   name: str
@@ -47,6 +50,7 @@ class Asked:
   shape: tuple[int, ...]
   dtype: str
   encode: Encode | None
+  hidden: bool = False
 
   def decode(self, value: Any, *, max_pixels: int) -> np.ndarray:
     """The array of a value: a mask (h, w, 1) before transforms, or others.
@@ -95,6 +99,24 @@ def ask(
   return tuple(
     _asked(there[_source(name)], name, wanted, encode) for name in names
   )
+
+
+def with_foreground(
+  of: dataset.Dataset, known: Sequence[Asked]
+) -> tuple[Asked, ...]:
+  """Adds the mask that transforms need as a hidden field, unless it is there.
+
+  The mask is the first of the result.
+
+  Raises:
+    ValueError: the data do not have it.
+  """
+  if FOREGROUND not in of.fields():
+    raise ValueError(_missing(of, FOREGROUND, who="a transform needs"))
+  (mask,) = ask(of, {FOREGROUND: ((1, 1, 1), "uint8")}, {})
+  hidden = all(each.name != FOREGROUND for each in known)
+  others = [each for each in known if each.name != FOREGROUND]
+  return dataclasses.replace(mask, hidden=hidden), *others
 
 
 def read_texts(of: dataset.Dataset, name: str) -> Iterator[str]:
@@ -161,15 +183,17 @@ def _mask(value: Any, name: str, max_pixels: int) -> np.ndarray:
   return mask
 
 
-def _missing(of: dataset.Dataset, name: str) -> str:
+def _missing(
+  of: dataset.Dataset, name: str, *, who: str = "the task asks for"
+) -> str:
   """The message that a data set lacks a field; of a joined one its part."""
   for part, _, _ in of.ranges:
     if name not in part.fields():
-      return _missing(part, name)
+      return _missing(part, name, who=who)
   known = list(of.fields())
   near = lookup.nearest(name, known)
   return (
-    f"the task asks for the field {name!r}, which {of.name} ({of.split}) does "
+    f"{who} the field {name!r}, which {of.name} ({of.split}) does "
     f"not have; it has {', '.join(known) or 'images and labels only'}"
     f"{f'; did you mean {near}?' if near else ''}; add the field to the data "
     "(docs/data.md says how), or use another data set or task"

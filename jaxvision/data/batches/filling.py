@@ -34,7 +34,7 @@ def layout(
     "label": ((rows, *dataset.label_shape(of)), kind),
     "mask": ((rows,), "float32"),
   }
-  for each in source.fields:
+  for each in source.visible:
     shape = (*image_shape[:2], 1) if each.kind == "mask" else each.shape
     arrays[each.name] = (rows, *shape), each.dtype
   return arrays
@@ -132,7 +132,8 @@ def fill_partners(
 
   In evaluation, a row whose partner is unreadable is masked.
   """
-  alone = dataclasses.replace(source, fields=())
+  hidden = tuple(each for each in source.fields if each.hidden)
+  alone = dataclasses.replace(source, fields=hidden)
   own = {
     "image": batch[pairing.FIELD],
     "label": np.empty_like(batch["label"]),

@@ -116,6 +116,8 @@ class Batches:
       paired = dataclasses.replace(self, partners=made)
       return paired.with_fields(wanted, encode)
     asked = fields.ask(self.examples.dataset, wanted, encode)
+    if self.examples.transform.needs_mask:
+      asked = fields.with_foreground(self.examples.dataset, asked)
     if asked == self.examples.fields:
       return self
     transform = self.examples.transform
@@ -345,8 +347,12 @@ def make_batches(
   if seed is not None and not 0 <= seed < 2**32:
     raise ValueError(f"seed is {seed}; it must be in [0, 2^32)")
   _check_sizes(dataset, batch_size, seed, rows)
+  masks = ()
+  if transform.needs_mask:
+    masks = fields.with_foreground(dataset, ())
+    transform = transform.with_moves()
   source = examples.Examples(
-    dataset, transform, channels, max_unreadable, max_pixels
+    dataset, transform, channels, max_unreadable, max_pixels, masks
   )
   return Batches(
     examples=source,

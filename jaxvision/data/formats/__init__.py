@@ -1,6 +1,7 @@
-"""Files of many examples and their indexes: TFRecord, tar, npz and captions."""
+"""Files of many examples and of their labels, captions and boxes."""
 
 __all__ = [
+  "box_files",
   "byte_ranges",
   "caption_files",
   "index_file",

@@ -8,4 +8,5 @@ __all__ = [
   "integrity",
   "overlay",
   "survey",
+  "variants",
 ]

@@ -24,6 +24,7 @@ from jaxvision.data.sources import (
   source,
   splits,
   tfds,
+  variants,
   webdataset,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
   "prepared",
   "split_sizes",
   "splits",
+  "variants",
 ]
 
 Source = source.Source

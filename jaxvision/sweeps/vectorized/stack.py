@@ -74,6 +74,7 @@ def why_alone(config: ConfigDict) -> str:
     'its data.placement is not "device"': config.data.placement != "device",
     "it starts from a file of weights": bool(config.model.weights),
     "it measures probes": bool(config.evaluate.probes),
+    "it measures suites": bool(config.evaluate.suites),
   }
   return next((reason for reason, holds in reasons.items() if holds), "")
 

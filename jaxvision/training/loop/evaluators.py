@@ -2,7 +2,8 @@
 
 "validation" and "test" evaluate the task on that split. "validation_ema" and
 "test_ema" evaluate the moving average. Probes evaluate the features on the
-validation split, with the moving average if the run has one.
+validation split, with the moving average if the run has one. Suites evaluate
+the same variables on data of their own.
 """
 
 import logging
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jaxvision import metrics
-from jaxvision.evaluation import evaluator, probes
+from jaxvision.evaluation import evaluator, network, probes, suites
 from jaxvision.tasks import contract
 from jaxvision.training.setup import Parts
 from jaxvision.training.step import TrainState
@@ -71,34 +72,56 @@ def warm_up(evaluators: Evaluators, state: TrainState) -> None:
 def make_measures(parts: Parts, evaluators: Evaluators) -> Measures:
   """The regular evaluations by name: state -> metrics.
 
-  They are the evaluations on the validation split, and the probes. A probe is
-  fitted to the training split without augmentation.
+  They are the evaluations on the validation split, the probes and the suites. A
+  probe is fitted to the training split without augmentation.
 
   Raises:
-    ValueError: an unknown probe or layer, probes without a validation split, or
-      of a generator.
+    FileNotFoundError: the data of a suite do not exist.
+    ValueError: an unknown probe, layer or suite; probes or suites without a
+      validation split, or of a generator; data of a suite that do not fit to
+      the run.
   """
   measures = {
     name: _measured(name, evaluate, parts.task.problem)
     for name, evaluate in _of_validation(evaluators).items()
   }
-  if not parts.probes:
+  if not (parts.probes or parts.suites):
     return measures
   parts.task.check_features()
-  if "validation" not in parts.splits:
-    raise ValueError(
-      f"evaluate.probes {parts.probes} are measured on the validation split, "
-      "and data.validation is empty; name a split, or leave the probes out"
-    )
+  _check_validation(parts)
   name = "validation_ema" if parts.averaged else "validation"
-  probe = _make_probes(parts)
+  probe = _make_probes(parts) if parts.probes else lambda variables: {}
+  suite = suites.make_evaluator(parts.suites, _network(parts))
 
   def measure(state: TrainState) -> dict[str, float]:
     variables = state.ema if parts.averaged else state.variables
     variables = contract.of_model(parts.task, variables)
-    return measures[name](state) | _flat(probe(variables))
+    found = _flat(probe(variables)) | suites.flat(suite(variables))
+    return measures[name](state) | found
 
   return {**measures, name: measure}
+
+
+def _check_validation(parts: Parts) -> None:
+  """Raises ValueError for probes or suites without a validation split."""
+  calls = {"evaluate.probes": parts.probes, "evaluate.suites": parts.suites}
+  for key, given in calls.items():
+    if given and "validation" not in parts.splits:
+      raise ValueError(
+        f"{key} {given} are measured with the validation split, and "
+        f"data.validation is empty; name a split, or leave {key} out"
+      )
+
+
+def _network(parts: Parts) -> network.Network:
+  """The network of a run, as suites see it."""
+  return network.Network(
+    model=parts.model,
+    class_names=parts.class_names,
+    image_shape=parts.batches["validation"].image_shape,
+    normalization=parts.normalization,
+    mesh=parts.mesh,
+  )
 
 
 def _measured(

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from jaxvision import data, lookup, losses, parallel, tasks, user_code
 from jaxvision.config import ConfigDict
+from jaxvision.evaluation import suites
 from jaxvision.training.setup import precision
 from jaxvision.training.step import remat
 
@@ -172,7 +173,8 @@ def check_masks(config: ConfigDict, batches: data.Batches) -> None:
     config: of the run.
     batches: of the training, with the fields of the task.
   """
-  names = batches.examples.masks
+  fields = batches.examples.visible
+  names = [each.name for each in fields if each.kind == "mask"]
   moving = list(filter(data.moves_pixels, config.data.device_transforms))
   if names and moving:
     raise ValueError(
@@ -214,13 +216,12 @@ def check_measured(name: str, config: ConfigDict, task: tasks.Task) -> None:
   for role in validation:
     known |= {f"{role}/{each}" for each in task.measured}
   # The last role is the moving average if the run has one.
-  probes = [
-    f"{validation[-1]}/{user_code.as_written(each)}/"
-    for each in config.evaluate.probes
-  ]
-  if name not in known and not name.startswith(tuple(probes)):
+  named = [user_code.as_written(each) for each in config.evaluate.probes]
+  named += map(suites.name_of, config.evaluate.suites)
+  others = [f"{role}/{each}/" for role in validation[-1:] for each in named]
+  if name not in known and not name.startswith(tuple(others)):
     raise ValueError(
-      lookup.unknown("metric", name, [*known, *(f"{p}..." for p in probes)])
+      lookup.unknown("metric", name, [*known, *(f"{p}..." for p in others)])
       + " (validation needs data.validation; validation_ema also needs "
       "ema.decay)"
     )

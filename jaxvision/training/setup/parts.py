@@ -48,6 +48,7 @@ class Parts:
     best: the metric that selects the best checkpoint, and 1 where larger is
       better or -1 where smaller is better; None without one.
     probes: the names of the probes.
+    suites: the calls of the suites.
     normalization: of the pixels.
     taught: the teachers of the run.
   """
@@ -75,6 +76,7 @@ class Parts:
   averaged: bool
   best: tuple[str, int] | None
   probes: tuple[str, ...]
+  suites: tuple[str, ...]
   normalization: data.Normalization
   taught: tasks.Taught
 
@@ -165,6 +167,7 @@ def prepare(
     averaged=config.ema.decay > 0,
     best=checks.best(config, task) if "validation" in splits else None,
     probes=tuple(config.evaluate.probes),
+    suites=tuple(config.evaluate.suites),
     normalization=data.Normalization(config.data.mean, config.data.std),
     taught=taught,
     **_optimization(config, task, model, steps, shape, mesh),

@@ -28,6 +28,7 @@ _OVERFIT = {
   "evaluate.every": "100 steps",
   "evaluate.batch_size": 0,
   "evaluate.probes": (),
+  "evaluate.suites": (),
   "checkpoint.every": f"{_STEPS} steps",
   "log.every": "10 steps",
   "checkpoint.best": "validation/top1",
@@ -42,9 +43,9 @@ def overfit(
   """A config and splits to overfit a few examples.
 
   Training and validation use the same examples, for 500 steps at a constant
-  learning rate. Augmentation, regularisation, averaging, warm-up, accumulation
-  and probes are off. Options of the model and of the task with "drop" in their
-  name are 0. A correct model and a correct step reach a loss near zero.
+  learning rate. Augmentation, regularisation, averaging, warm-up, accumulation,
+  probes and suites are off. Options of the model and of the task with "drop" in
+  their name are 0. A correct model and a correct step reach a loss near zero.
 
   Raises:
     ValueError: the split has fewer examples, or there are more devices than

@@ -263,3 +263,70 @@ def test_arrays_that_are_no_masks_are_named(mask, message):
 def test_a_field_is_a_mask_or_a_text():
   with pytest.raises(ValueError, match="kind 'image'; expected one of mask"):
     data.Field("image", lambda of: [])
+
+
+def masked_npz(tmp_path, masks):
+  """Images of one grey each, and their masks."""
+  images = np.repeat(np.arange(1, len(masks) + 1, dtype=np.uint8), 16)
+  path = tmp_path / "masked.npz"
+  np.savez(
+    path,
+    images=images.reshape(-1, 4, 4, 1),
+    labels=np.arange(len(masks)) % 2,
+    segmentation_masks=masks,
+  )
+  source = data.Source(kind="npz", name=str(path))
+  return data.open_dataset(source, "train")
+
+
+def test_a_transform_gets_the_mask_that_no_task_asks_for(tmp_path):
+  masks = np.zeros((4, 4, 4), np.uint8)
+  masks[:, 1:3, 2] = 255
+  split = masked_npz(tmp_path, masks)
+  batches = data.make_batches(
+    split, batch_size=4, transforms=("only_fg",), channels=1
+  )
+  asked = batches.with_fields(
+    {"segmentation_mask": ((4, 4, 1), "uint8")}, encode={}
+  )
+  for each, names in (
+    (batches, {"image", "label", "mask"}),
+    (asked, {"image", "label", "mask", "segmentation_mask"}),
+    (asked.with_fields({}, encode={}), {"image", "label", "mask"}),
+  ):
+    batch = each.at(0)
+    assert batch.keys() == names
+    values = sorted(int(image.max()) for image in batch["image"])
+    assert values == [1, 2, 3, 4]
+    assert (batch["image"] > 0).sum() == 4 * 2
+    assert (batch["image"][:, 1:3, 2] > 0).all()
+    assert each.resident().keys() == names
+
+
+def test_an_image_without_foreground_counts_as_unreadable(tmp_path):
+  masks = np.full((8, 4, 4), 255, np.uint8)
+  masks[3] = 0
+  split = masked_npz(tmp_path, masks)
+  images, _ = zip(*split.read(range(8)), strict=True)
+  empty = [int(image[0, 0, 0]) for image in images].index(4)
+  batches = data.make_batches(
+    split,
+    batch_size=8,
+    transforms=("random_flip", "only_fg"),
+    channels=1,
+    seed=0,
+    max_unreadable=0.2,
+  )
+  for step in range(4):  # from the file, and later from the cache
+    batch = batches.at(step)
+    assert batch["mask"].all() and 4 not in batch["image"]
+  assert list(batches.unreadable) == [empty]
+
+
+def test_a_transform_needs_a_mask_that_the_data_have(tmp_path):
+  path = tmp_path / "plain.npz"
+  np.savez(path, images=np.zeros((2, 4, 4, 1), np.uint8), labels=[0, 1])
+  split = data.open_dataset(data.Source(kind="npz", name=str(path)), "train")
+  message = "a transform needs the field 'segmentation_mask'"
+  with pytest.raises(ValueError, match=message):
+    data.make_batches(split, batch_size=2, transforms=("no_fg",), channels=1)

@@ -1,5 +1,8 @@
 """The evaluations during a run, on eight virtual devices."""
 
+import functools
+
+import background_sets
 import jax
 import numpy as np
 import pytest
@@ -7,9 +10,10 @@ import spawned
 
 from jaxvision import config as configs
 from jaxvision import training
-from jaxvision.evaluation import probes
+from jaxvision.evaluation import network, probes, suites
 from jaxvision.training import setup
 from jaxvision.training.loop import evaluators
+from jaxvision.training.setup import checks
 
 _TINY = {
   "data.kind": "npz",
@@ -137,3 +141,93 @@ def test_probes_need_a_validation_split(blobs):
   more = {"data.validation": "", "checkpoint.best": ""}
   with pytest.raises(ValueError, match=r"data\.validation is empty"):
     _measures(blobs, evaluate__probes=("knn",), **more)
+
+
+@pytest.fixture(scope="module")
+def variants(tmp_path_factory):
+  """The classes of the blobs in the layout of ImageNet-9."""
+  root = tmp_path_factory.mktemp("variants")
+  background_sets.write_release(root, list("abcd"), per_class=2)
+  return root
+
+
+def test_suites_see_the_average_beside_probes(blobs, variants):
+  calls = (f"backgrounds({str(variants)!r}, batch_size=16)",)
+  parts, measures = _measures(
+    blobs,
+    evaluate__suites=calls,
+    evaluate__probes=("pixels/knn",),
+    ema__decay=0.5,
+    model__options={},
+  )
+  state = parts.init()
+  state = state.replace(ema=jax.tree.map(lambda a: -a, state.ema))
+  measured = {name: measure(state) for name, measure in measures.items()}
+  of = network.Network(
+    model=parts.model,
+    class_names=tuple("abcd"),
+    image_shape=(4, 4, 1),
+    normalization=parts.normalization,
+    mesh=parts.mesh,
+  )
+  alone = suites.flat(suites.make_evaluator(calls, of)(state.ema))
+  assert len(alone) == 8 + 1 + 5
+  for name, value in alone.items():
+    assert measured["validation_ema"][name] == value
+    assert name not in measured["validation"]
+  assert "pixels/knn/top1" in measured["validation_ema"]
+
+
+@pytest.mark.slow
+def test_suites_are_logged_and_drawn(tmp_path, blobs, variants):
+  calls = (
+    f"backgrounds({str(variants)!r})",
+    f"backgrounds_challenge({str(variants)!r})",
+  )
+  training.train(
+    spawned.recipe("digits.py:mlp"),
+    workdir=tmp_path,
+    overrides=_overrides(blobs, evaluate__suites=calls, **_WITHOUT_AVERAGE),
+  )
+  lines = spawned.measured(tmp_path)
+  for key in ("backgrounds/bg_gap", "backgrounds_challenge/accuracy"):
+    key = f"validation/{key}"
+    assert [line["step"] for line in lines if key in line] == [2, 4]
+  page = (tmp_path / "report.html").read_text()
+  assert "Suite: backgrounds" in page
+  assert "Suite: backgrounds_challenge" in page
+
+
+def test_suites_are_checked_before_the_training(tmp_path, blobs, variants):
+  for calls, error, message in (
+    (("background('a')",), ValueError, "unknown suite 'background'"),
+    ((f"backgrounds({str(tmp_path)!r})",), FileNotFoundError, "original/val"),
+  ):
+    with pytest.raises(error, match=message):
+      training.train(
+        spawned.recipe("digits.py:mlp"),
+        workdir=tmp_path / "run",
+        overrides=_overrides(blobs, evaluate__suites=calls),
+      )
+  assert not (tmp_path / "run").exists()
+  more = {"data.validation": "", "checkpoint.best": ""}
+  with pytest.raises(ValueError, match=r"evaluate\.suites .*is empty"):
+    _measures(
+      blobs, evaluate__suites=(f"backgrounds({str(variants)!r})",), **more
+    )
+
+
+def test_a_metric_of_a_suite_can_decide_a_sweep(blobs):
+  config = configs.load(
+    spawned.recipe("digits.py:mlp"),
+    _overrides(
+      blobs, evaluate__suites=("backgrounds('a')",), **_WITHOUT_AVERAGE
+    ),
+  )
+  parts = setup.prepare(config, setup.open_splits(config))
+  check = functools.partial(
+    checks.check_measured, config=config, task=parts.task
+  )
+  check("validation/backgrounds/bg_gap")
+  with pytest.raises(ValueError, match=r"validation/backgrounds/\.\.\."):
+    check("validation/background/bg_gap")

@@ -11,6 +11,10 @@ and pixels from outside of the image are 0. Transforms of values leave it as it
 is, also those that erase. A transform that is an object may move masks itself:
 `move_mask(rng, mask) -> mask`, masks (h, w, 1) uint8. User-defined transforms
 must do so.
+
+A transform of backgrounds.py, such as "only_fg", reads the mask of its image,
+the field "segmentation_mask" of the data. It gets the mask as the transforms
+before it have moved it.
 """
 
 import copy
@@ -26,6 +30,7 @@ from jaxvision.data.decoding import resizing
 from jaxvision.data.transforms.host import (
   affine,
   autoaugment,
+  backgrounds,
   blur,
   color,
   enhancement,
@@ -39,6 +44,16 @@ from jaxvision.data.transforms.host import (
 )
 from jaxvision.lookup import ranges
 
+__all__ = [
+  "GEOMETRY",
+  "TRANSFORMS",
+  "VALUES",
+  "HostTransform",
+  "backgrounds",
+  "make_host_transform",
+  "random_apply",
+]
+
 Transform = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
@@ -50,6 +65,11 @@ def random_apply(call: str, *, p: ranges.Probability) -> Transform:
     p: in [0, 1].
   """
   other = make_host_transform((call,))
+  if other.needs_mask:
+    changed = other.transforms[0].with_mask
+    return backgrounds.Masked(
+      lambda rng, *both: changed(rng, *both) if rng.random() < p else both[0]
+    )
   return lambda rng, image: other(rng, image) if rng.random() < p else image
 
 
@@ -92,6 +112,11 @@ VALUES: dict[str, Callable[..., Transform]] = {
   "random_salt_and_pepper": noise.random_salt_and_pepper,
   "sharpness": enhancement.sharpness,
   "random_3augment": policies.random_3augment,
+  # Foregrounds and backgrounds, by the mask.
+  "no_fg": backgrounds.no_fg,
+  "only_bg_b": backgrounds.only_bg_b,
+  "only_bg_t": backgrounds.only_bg_t,
+  "only_fg": backgrounds.only_fg,
 }
 TRANSFORMS: dict[str, Callable[..., Transform]] = {
   **GEOMETRY,
@@ -144,13 +169,24 @@ class HostTransform:
     image: np.ndarray,
     masks: Sequence[np.ndarray],
   ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Applies the chain to an image and moves its masks, (h, w, 1) uint8."""
+    """Applies the chain to an image and moves its masks, (h, w, 1) uint8.
+
+    If a part needs a mask, it gets the first one.
+    """
     masks = list(masks)
     for transform, move in zip(self.transforms, self.moves, strict=True):
       before = copy.deepcopy(rng)
-      image = transform(rng, image)
+      if isinstance(transform, backgrounds.Masked):
+        image = transform.with_mask(rng, image, masks[0])
+      else:
+        image = transform(rng, image)
       masks = [move(copy.deepcopy(before), mask) for mask in masks]
     return image, masks
+
+  @property
+  def needs_mask(self) -> bool:
+    """Whether a part needs the mask of the image."""
+    return any(isinstance(t, backgrounds.Masked) for t in self.transforms)
 
   @property
   def head(self) -> resizing.Resampling | None:
