@@ -121,6 +121,9 @@ th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
 .pictures small { display: block; color: var(--soft); font-size: 11.5px;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
   direction: rtl; text-align: left; }
+.maps { grid-template-columns:
+  repeat(auto-fill, minmax(min(100%, 200px), 1fr)); margin-bottom: 14px; }
+.classes { max-width: 520px; }
 .small { grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); }
 .pixels { image-rendering: pixelated; }
 .sheet { display: block; width: 100%; max-width: 720px; }
@@ -143,6 +146,7 @@ th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
   .tiles { grid-template-columns: repeat(2, 1fr); }
   .card, .charts figure { padding: 12px; }
   .pictures { grid-template-columns: repeat(3, 1fr); gap: 14px 12px; }
+  .maps { grid-template-columns: repeat(2, 1fr); }
 }
 @media print { .scroll { max-height: none; overflow: visible; } }
 """
