@@ -74,6 +74,12 @@ def classifier(name, side=SIDE, channels=3, **options):
   return model, small_modules.random_variables(model, shape)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def logits(model, variables, images):
+  """The logits of a model in evaluation mode."""
+  return model.apply(variables, images, train=False)
+
+
 def images(n=3, side=SIDE, channels=3):
   """Normal random images."""
   shape = (n, side, side, channels)

@@ -38,7 +38,7 @@ def attention_weights(
 
   Returns:
     {path of the attention: (b, heads, n, n)}. Attention pooling has (b, heads,
-    1, n).
+    1, n). Note that `jax.jit` returns a dict in the order of its keys.
 
   Raises:
     ValueError: the model has no attention.
@@ -63,13 +63,18 @@ def weights_and_gradients(
   )
   zeros = {path: jnp.zeros(each.shape) for path, each in shapes.items()}
 
-  def total(zeros: Weights) -> tuple[jax.Array, Weights]:
-    logits, found = _apply(model, variables, images, zeros)
-    return scores.of_targets(logits, targets).sum(), found
+  paths = []
 
-  gradients, found = jax.grad(total, has_aux=True)(zeros)
-  # jax sorts the keys of a dict; the order of calls is kept.
-  return found, {path: gradients[path] for path in found}
+  def total(zeros: Weights) -> tuple[jax.Array, list[jax.Array]]:
+    logits, found = _apply(model, variables, images, zeros)
+    paths[:] = found
+    return scores.of_targets(logits, targets).sum(), list(found.values())
+
+  # jax returns a dict in the order of its keys, where block_10 is before
+  # block_2; so the order of calls is kept separately.
+  gradients, weights = jax.grad(total, has_aux=True)(zeros)
+  found = dict(zip(paths, weights, strict=True))
+  return found, {path: gradients[path] for path in paths}
 
 
 def _apply(
@@ -278,6 +283,7 @@ def mean_attention_distance(
   return jnp.einsum("...mn,mn->...", weights, apart) / grid.size
 
 
+@functools.partial(jax.jit, static_argnames=("model", "rows"))
 def attention_distances(
   model: nn.Module,
   variables: Tree,

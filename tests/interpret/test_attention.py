@@ -14,6 +14,7 @@ from jaxvision import interpret, trees
 from jaxvision.interpret import attention
 from jaxvision.interpret.feature_maps import Grid
 
+_weights = jax.jit(interpret.attention_weights, static_argnums=0)
 _TARGETS = np.array([2, 0, 3])
 _LAYER = "Transformer/encoderblock_1/MultiHeadDotProductAttention_0"
 
@@ -29,10 +30,11 @@ _LAYER = "Transformer/encoderblock_1/MultiHeadDotProductAttention_0"
 def test_logits_do_not_change_while_weights_are_read(name, options):
   model, variables = small_classifiers.classifier(name, **options)
   images = small_classifiers.images()
-  logits, found = attention._apply(model, variables, images, {})
-  np.testing.assert_allclose(
-    logits, model.apply(variables, images, train=False), atol=1e-5
+  logits, found = jax.jit(attention._apply, static_argnums=0)(
+    model, variables, images, {}
   )
+  expected = small_classifiers.logits(model, variables, images)
+  np.testing.assert_allclose(logits, expected, atol=1e-5)
   assert len(found) == model.depth + (name == "vit_map")
   for each in found.values():
     assert each.dtype == jnp.float32
@@ -42,11 +44,11 @@ def test_logits_do_not_change_while_weights_are_read(name, options):
 def test_weights_are_the_softmax_of_queries_and_keys():
   model, variables = small_classifiers.classifier("vit")
   images = small_classifiers.images()
-  found = interpret.attention_weights(model, variables, images)[_LAYER]
-  taps = interpret.tap(
-    model, variables, images, layers=[f"{_LAYER}/query", f"{_LAYER}/key"]
-  )
-  query, key = (np.asarray(each, np.float64) for each in taps.values())
+  found = _weights(model, variables, images)[_LAYER]
+  names = [f"{_LAYER}/query", f"{_LAYER}/key"]
+  tap = functools.partial(interpret.tap, model, layers=names)
+  taps = jax.jit(tap)(variables, images)
+  query, key = (np.asarray(taps[name], np.float64) for name in names)
   for head in range(3):
     products = query[:, :, head] @ key[:, :, head].swapaxes(1, 2)
     expected = scipy.special.softmax(products / np.sqrt(4), axis=-1)
@@ -83,6 +85,23 @@ def test_gradients_are_the_slope_of_the_logits():
   np.testing.assert_allclose(slope, expected, atol=1e-3)
 
 
+def test_layers_are_in_the_order_of_calls():
+  """jax sorts the keys of a dict, where encoderblock_10 is before _2."""
+  model, variables = small_classifiers.classifier("vit", depth=12)
+  seen = []
+
+  def trace(images):
+    found = attention.weights_and_gradients(model, variables, images, _TARGETS)
+    seen.extend(list(each) for each in found)
+    seen.append(list(interpret.attention_weights(model, variables, images)))
+    return ()
+
+  jax.eval_shape(trace, small_classifiers.images())
+  blocks = [int(path.split("_")[1].split("/")[0]) for path in seen[0]]
+  assert blocks == list(range(12))
+  assert seen[0] == seen[1] == seen[2]
+
+
 @pytest.mark.parametrize(
   ("name", "queries", "keys"),
   [
@@ -94,9 +113,10 @@ def test_gradients_are_the_slope_of_the_logits():
 def test_maps_are_the_rows_of_the_class_token(name, queries, keys):
   model, variables = small_classifiers.classifier(name)
   images = small_classifiers.images()
-  weights = interpret.attention_weights(model, variables, images)[_LAYER]
+  weights = _weights(model, variables, images)[_LAYER]
   expected = np.asarray(weights)[:, :, queries, keys].mean(axis=2)
-  found = interpret.attention_maps(model, variables, images)[_LAYER]
+  maps = jax.jit(interpret.attention_maps, static_argnums=0)
+  found = maps(model, variables, images)[_LAYER]
   np.testing.assert_allclose(found, expected.reshape(3, 3, 4, 4), rtol=1e-6)
   for head in (None, 2):
     method = attention.attention(head=head, size="layer")

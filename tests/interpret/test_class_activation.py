@@ -67,7 +67,7 @@ def test_map_of_the_pooled_layer_sums_to_the_logit(family, layer, name):
   images = small_classifiers.images()
   maps = _raw(name, model, variables, images, layer)
   head = variables["params"]["fc" if family == "resnet" else "head"]
-  logits = np.asarray(model.apply(variables, images, train=False))
+  logits = np.asarray(small_classifiers.logits(model, variables, images))
   np.testing.assert_allclose(
     maps.sum(axis=(1, 2)) + head["bias"][_TARGETS],
     logits[np.arange(3), _TARGETS],

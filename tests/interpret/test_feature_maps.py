@@ -13,6 +13,10 @@ from jaxvision.interpret import feature_maps
 from jaxvision.summary import flops
 
 _TARGETS = np.array([2, 0, 3])
+_map_and_gradient = jax.jit(
+  feature_maps.map_and_gradient, static_argnames=("model", "layer")
+)
+_tap = jax.jit(interpret.tap, static_argnames=("model", "layers"))
 # The default layer, rows and columns, class tokens and registers.
 _DEFAULTS = {
   "alexnet": ("features_3", 2, 0, 0),
@@ -58,9 +62,7 @@ def test_gradient_is_the_slope_of_the_logits(name):
   model, variables = small_classifiers.classifier(name)
   images = small_classifiers.images()
   layer, grid = _default(name)
-  features, gradient = jax.jit(
-    lambda *x: feature_maps.map_and_gradient(model, variables, *x)
-  )(images, _TARGETS)
+  features, gradient = _map_and_gradient(model, variables, images, _TARGETS)
   rng = np.random.default_rng(0)
   direction = rng.normal(size=features.shape).astype(np.float32)
 
@@ -85,7 +87,7 @@ def test_gradient_is_the_slope_of_the_logits(name):
   np.testing.assert_allclose(
     slopes[np.arange(3), _TARGETS], expected, rtol=1e-3, atol=1e-6
   )
-  tap = interpret.tap(model, variables, images, layers=[layer])[layer]
+  tap = _tap(model, variables, images, layers=(layer,))[layer]
   np.testing.assert_allclose(
     features, feature_maps.as_map(tap, grid), atol=1e-5
   )
@@ -99,7 +101,7 @@ def test_patches_are_in_rows_and_columns(name):
   first = "Dropout_0"
   found = feature_maps.calls(model, variables, images)
   _, grid = feature_maps.choose(model, found, first)
-  taps = interpret.tap(model, variables, images, layers=["embedding", first])
+  taps = _tap(model, variables, images, layers=("embedding", first))
   expected = taps["embedding"].reshape(3, 4, 4, -1)
   np.testing.assert_array_equal(
     feature_maps.as_map(taps[first], grid), expected
@@ -126,11 +128,9 @@ def test_only_the_layers_behind_the_map_are_differentiated(name, most):
 def test_patches_behind_the_last_attention_have_no_effect_on_a_class_token():
   model, variables = small_classifiers.classifier("vit")
   args = (model, variables, small_classifiers.images(), _TARGETS)
-  _, gradient = feature_maps.map_and_gradient(
-    *args, layer="Transformer/encoderblock_1"
-  )
+  _, gradient = _map_and_gradient(*args, layer="Transformer/encoderblock_1")
   assert not gradient.any()
-  _, gradient = feature_maps.map_and_gradient(*args)
+  _, gradient = _map_and_gradient(*args)
   assert gradient.any(axis=(1, 2, 3)).all()
 
 
@@ -139,7 +139,7 @@ def test_a_scanned_model_has_the_same_maps():
   model, variables = small_classifiers.classifier("vit", depth=3)
   scanned = model.clone(scan_layers=True)
   plain, same = (
-    feature_maps.map_and_gradient(each, variables, images, _TARGETS)
+    _map_and_gradient(each, variables, images, _TARGETS)
     for each in (model, scanned)
   )
   jax.tree.map(np.testing.assert_array_equal, plain, same)
@@ -150,7 +150,7 @@ def test_a_layer_that_is_called_twice_has_the_map_of_its_last_call():
   model = small_modules.Twice()
   variables = {"params": small_modules.random_params(model, (4, 2, 3))}
   images = small_classifiers.images()[:, :4, :2]
-  features, gradient = feature_maps.map_and_gradient(
+  features, gradient = _map_and_gradient(
     model, variables, images, np.array([2, 0, 1])
   )
   assert features.shape == (3, 3, 2, 3)

@@ -45,8 +45,8 @@ def test_occlusion_is_a_loss_of_probability():
   model, variables, images = _linear()
   method = attributions.create("occlusion(window=8)")
   maps = method(model, variables, images, _TARGETS)
-  logits = model.apply(variables, images, train=False)
-  blank = model.apply(variables, jnp.zeros_like(images), train=False)
+  logits = small_classifiers.logits(model, variables, images)
+  blank = small_classifiers.logits(model, variables, jnp.zeros_like(images))
   loss = jax.nn.softmax(logits) - jax.nn.softmax(blank)
   np.testing.assert_allclose(
     maps[:, 3, 5], loss[np.arange(3), _TARGETS], atol=1e-6
@@ -105,7 +105,7 @@ def test_rise_is_the_mean_of_masks_weighted_by_probability():
   total = np.zeros((3, 8, 8))
   for mask in masks:
     masked = images * mask[None, ..., None]
-    logits = model.apply(variables, masked, train=False)
+    logits = small_classifiers.logits(model, variables, masked)
     found = np.asarray(jax.nn.softmax(logits))[np.arange(3), _TARGETS]
     total += found[:, None, None] * mask
   np.testing.assert_allclose(maps, total / (50 * 0.3), rtol=1e-4)

@@ -1,5 +1,7 @@
 """Tests of jaxvision.interpret.pooled_map: the head's weights on its map."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def test_the_mean_of_the_map_and_the_bias_is_the_logit(name):
   method = attributions.create("cam(sign='both', size='layer')")
   maps = method(model, variables, images, _TARGETS)
   bias = variables["params"][_HEADS[name]].get("bias", np.zeros(4))
-  logits = jax.jit(lambda x: model.apply(variables, x, train=False))(images)
+  logits = small_classifiers.logits(model, variables, images)
   np.testing.assert_allclose(
     maps.mean(axis=(1, 2)) + bias[_TARGETS],
     logits[np.arange(3), _TARGETS],
@@ -44,8 +46,9 @@ def test_the_map_is_behind_the_activation():
   features, kernel = jax.jit(
     lambda x: pooled_map.pooled_map(model, variables, x)
   )(images)
-  tap = interpret.tap(model, variables, images, layers=["bn2"])["bn2"]
-  np.testing.assert_allclose(features, jax.nn.swish(tap), atol=1e-5)
+  tap = functools.partial(interpret.tap, model, layers=["bn2"])
+  expected = jax.nn.swish(jax.jit(tap)(variables, images)["bn2"])
+  np.testing.assert_allclose(features, expected, atol=1e-5)
   expected = variables["params"]["classifier"]["kernel"]
   np.testing.assert_array_equal(kernel, expected)
 

@@ -11,6 +11,7 @@ from jaxvision.interpret import attention_flow, attributions, rollout
 _FIRST = [[0.6, 0.2, 0.2], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]]
 _SECOND = [[0.5, 0.25, 0.25], [0.2, 0.5, 0.3], [0, 0.4, 0.6]]
 _LAYERS = np.array([_FIRST, _SECOND], np.float32)
+_weights = jax.jit(interpret.attention_weights, static_argnums=0)
 _TARGETS = np.array([2, 0, 3])
 
 
@@ -103,7 +104,7 @@ def _slow_rollout(weights):
 def test_rollout_of_a_model(name, rows, patches):
   model, variables = small_classifiers.classifier(name)
   images = small_classifiers.images()
-  found = interpret.attention_weights(model, variables, images)
+  found = _weights(model, variables, images)
   method = attributions.create("rollout(size='layer')")
   maps = method(model, variables, images, _TARGETS)
   for i in range(3):
@@ -115,9 +116,8 @@ def test_rollout_of_a_model(name, rows, patches):
 def test_attention_pooling_weighs_the_rows():
   model, variables = small_classifiers.classifier("vit_map")
   images = small_classifiers.images()
-  *blocks, pooling = interpret.attention_weights(
-    model, variables, images
-  ).values()
+  # In the order of the keys, `MAPHead_0` is before the blocks.
+  pooling, *blocks = _weights(model, variables, images).values()
   assert pooling.shape == (3, 3, 1, 16)
   method = attributions.create("rollout(size='layer')")
   maps = method(model, variables, images, _TARGETS)
@@ -148,7 +148,7 @@ def test_gradient_rollout_depends_on_the_target_and_not_on_the_batch():
 def test_flow_of_a_model_is_that_of_its_weights(name):
   model, variables = small_classifiers.classifier(name)
   images = small_classifiers.images(2)
-  found = interpret.attention_weights(model, variables, images)
+  found = _weights(model, variables, images)
   method = attributions.create("flow(size='layer')")
   maps = method(model, variables, images, _TARGETS[:2])
   for i in range(2):
