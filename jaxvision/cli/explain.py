@@ -29,7 +29,7 @@ def add(commands) -> None:
     action="append",
     default=[],
     metavar="METHODS",
-    help="one or more, as in \"gradcam,smoothgrad(samples=20)\"; may be "
+    help='one or more, as in "gradcam,smoothgrad(samples=20)"; may be '
     "repeated (the first of rollout, gradcam and gradient that fits)",
   )
   command.add_argument(
@@ -70,7 +70,9 @@ def _explain(options: argparse.Namespace) -> None:
   settings.tune_cpu()
   images = data.list_images(options.images)
   methods = tuple(
-    parsing.resolved(call) for text in options.method for call in lookup.split(text)
+    parsing.resolved(call)
+    for text in options.method
+    for call in lookup.split(text)
   )
   run = parsing.open_source(options)
   found = inference.explain(

@@ -122,7 +122,7 @@ def class_number(target: str | int, names: Sequence[str]) -> int:
 
 
 def _check_run(run: restore.TrainedRun) -> None:
-  """Raises ValueError unless the model of a run has outputs of single images."""
+  """Raises ValueError unless the model of a run predicts of single images."""
   if generation.is_generator(run):
     raise ValueError(
       f"{run.workdir} has a generator and a critic, which do not classify, so "

@@ -95,7 +95,7 @@ def _write_picture(each: Explanation, path: pathlib.Path) -> None:
 
 
 def _of_class(named: Mapping[str, Any]) -> str:
-  """"93.10%  tabby" of a class."""
+  """ "93.10%  tabby" of a class."""
   return f"{_value(named)}  {named['class']}"
 
 

@@ -200,9 +200,7 @@ def _make_evaluate(
 
 
 def _draw(network: Network, seed: int) -> Tree:
-  return initial.draw(
-    network.model, image_shape=network.image_shape, seed=seed
-  )
+  return initial.draw(network.model, image_shape=network.image_shape, seed=seed)
 
 
 def _measured(
@@ -220,9 +218,7 @@ def _measured(
     if batch.regions is not None:
       found["labels"].append(batch.labels)
       found["regions"].append(batch.regions.mean(axis=(1, 2)))
-  return {
-    key: np.concatenate(values, axis=-1) for key, values in found.items()
-  }
+  return {key: np.concatenate(values, axis=-1) for key, values in found.items()}
 
 
 def _outcome(

@@ -78,5 +78,6 @@ def accuracies(hit: np.ndarray, labels: np.ndarray) -> dict[int, float]:
     labels: (n,) int, these classes.
   """
   return {
-    int(label): float(hit[labels == label].mean()) for label in np.unique(labels)
+    int(label): float(hit[labels == label].mean())
+    for label in np.unique(labels)
   }

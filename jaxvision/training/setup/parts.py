@@ -49,6 +49,8 @@ class Parts:
       better or -1 where smaller is better; None without one.
     probes: the names of the probes.
     suites: the calls of the suites.
+    explain: the method that explains the mistakes in the report, "auto" for one
+      that fits, "" for none.
     normalization: of the pixels.
     taught: the teachers of the run.
   """
@@ -77,6 +79,7 @@ class Parts:
   best: tuple[str, int] | None
   probes: tuple[str, ...]
   suites: tuple[str, ...]
+  explain: str
   normalization: data.Normalization
   taught: tasks.Taught
 
@@ -168,6 +171,7 @@ def prepare(
     best=checks.best(config, task) if "validation" in splits else None,
     probes=tuple(config.evaluate.probes),
     suites=tuple(config.evaluate.suites),
+    explain=config.evaluate.explain,
     normalization=data.Normalization(config.data.mean, config.data.std),
     taught=taught,
     **_optimization(config, task, model, steps, shape, mesh),
@@ -248,6 +252,8 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
     jax.eval_shape(jax.random.key, 0),
     *parts.task.constants,
   )
+  *_, evaluated = parts.batches.values()
+  checks.check_explained(config, parts.model, image_shape=evaluated.image_shape)
   for role, each in parts.batches.items():
     checks.check_evaluated_size(
       parts.model,
