@@ -18,6 +18,7 @@ nothing about the network.
 import collections
 import functools
 import logging
+import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -41,6 +42,8 @@ from jaxvision.lookup import ranges
 Tree = Any
 
 _LOGGER = logging.getLogger(__name__)
+_ORIGINAL = "original"
+_VARIANT_SPLITS = ("train", "validation", "test")
 MEASURES = ("deletion", "insertion", "pointing", "sanity")
 
 
@@ -65,7 +68,8 @@ def suite(
   explains all of them on one of its devices.
 
   Args:
-    root: NAME of TFDS, a folder of images, an .npz file, ...
+    root: NAME of TFDS, a folder of images, an .npz file, ...; of a folder that
+      `jaxvision data backgrounds` has written, the original images are taken.
     methods: calls of `interpret.ATTRIBUTIONS`, "centre" and "random".
     measures: of `MEASURES`; None for all that the data allow.
     split: in the slicing syntax of TFDS, "test[:100]".
@@ -88,8 +92,7 @@ def suite(
 
   def make(network: Network) -> Evaluate:
     _check_methods(methods, network)
-    kind, name = data.kind_of(root)
-    opened = data.open_dataset(data.Source(kind=kind, name=name), split)
+    opened = _open(root, split)
     if boxes is not None:
       opened = object_regions.with_boxes(opened, data.read_boxes(boxes))
     settings = judging.Settings(
@@ -104,6 +107,15 @@ def suite(
     return _make_evaluate(network, opened, settings, stages, batch_size)
 
   return make
+
+
+def _open(root: str, split: str) -> data.Dataset:
+  """The data; of a folder of variants the original images, with their masks."""
+  folder = pathlib.Path(root).expanduser()
+  if split in _VARIANT_SPLITS and (folder / _ORIGINAL).is_dir():
+    return data.open_variant(folder, _ORIGINAL, split=split)
+  kind, name = data.kind_of(root)
+  return data.open_dataset(data.Source(kind=kind, name=name), split)
 
 
 def _check_methods(methods: Sequence[str], network: Network) -> None:

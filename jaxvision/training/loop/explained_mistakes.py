@@ -34,7 +34,7 @@ FILE = "explanations.npz"
 
 # The limit of "auto": some seconds on a core.
 MOST_FLOPS = 1e12
-# A map takes a forward pass and a gradient, which costs two; there are two maps.
+# There are two maps, each of a forward pass and a gradient, which costs two.
 _PASSES = 6
 _TOGETHER = 8  # images, so that every run of a model compiles one shape
 
