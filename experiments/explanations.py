@@ -22,7 +22,7 @@ insertion do not use the masks. The methods are judged beside two baselines: a
 map of the centre, and a random map.
 
 How to read the answer: each cell is the mean over the seeds and the half-width
-of its 95 % interval (Student's t). All methods of a seed see the same scenes, so
+of its 95 % interval (Student's t). All methods of a seed see the same scenes;
 the differences from a baseline are paired. The verdict of a method is
 
   finds the object       its pointing accuracy is above that of each baseline,

@@ -250,9 +250,9 @@ def _explained(
       (
         of_predicted,
         f"heat map of the predicted class {predicted}",
-        "for the predicted",
+        "predicted class",
       ),
-      (of_true, f"heat map of the true class {true}", "for the true"),
+      (of_true, f"heat map of the true class {true}", "true class"),
     )
   )
   return f'<div><div class="triple">{pictures}</div>{text}</div>'

@@ -12,7 +12,7 @@ from jaxvision.evaluation.explanations import randomization
 
 @pytest.mark.parametrize(
   ("name", "top", "bottom"),
-  [("resnet", "head", "conv1"), ("vit", "head", "")],
+  [("resnet", "fc", "conv1"), ("vit", "head", "")],
 )
 def test_the_classifier_is_the_top_layer(name, top, bottom):
   model, variables = small_classifiers.classifier(name)
@@ -36,7 +36,7 @@ def test_stages_begin_with_the_top_layer_and_end_with_all():
 def test_only_the_chosen_layers_are_random():
   _, trained = small_classifiers.classifier("resnet")
   drawn = jax.tree.map(lambda x: x + 1, trained)
-  chosen = ("head", "bn1")
+  chosen = ("fc", "bn1")
   found = randomization.randomized(trained, drawn, chosen)
   rows, _ = jax.tree.flatten_with_path(found)
   sources = zip(jax.tree.leaves(trained), jax.tree.leaves(drawn), strict=True)
