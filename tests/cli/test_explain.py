@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
       "data.device_transforms": (),
       "train.batch_size": 8,
       "train.steps_per_dispatch": 1,
-      "train.duration": "1 steps",
+      "train.duration": "4 steps",
       "log.tensorboard": False,
     },
   )

@@ -15,7 +15,10 @@ from jaxvision.training import setup
 
 SIDE = 16
 NAMES = ("ant", "bee", "cat", "2")
-_LOSSES = {"multilabel": ("sets", "sigmoid"), "regression": ("numbers", "squared_error")}
+_LOSSES = {
+  "multilabel": ("sets", "sigmoid"),
+  "regression": ("numbers", "squared_error"),
+}
 
 
 def run_of(name, task="classification", names=NAMES):

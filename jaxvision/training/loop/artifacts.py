@@ -38,7 +38,10 @@ def write_evaluation(
     flops: of a forward pass of one image.
   """
   explains = _explains(parts, evaluation)
-  needed = explains or parts.task.generator is not None
+  explained = explained_mistakes.number(
+    parts, len(evaluation.examples) if explains else 0, flops=flops
+  )
+  needed = explained or parts.task.generator is not None
   variables = _whole_variables(parts, state) if needed else None
   if not agreement.is_first():
     return
@@ -50,11 +53,11 @@ def write_evaluation(
     named = parts.splits[role].ids(arrays["positions"].tolist())
     arrays["ids"] = np.asarray(named, np.str_)
   workdirs.write_arrays(folder / "evaluation.npz", **arrays)
-  if explains:
+  if explains and "mistake_images" in arrays:
     explained_mistakes.write(
       folder,
       parts,
-      contract.of_model(parts.task, variables),
+      contract.of_model(parts.task, variables) if explained else None,
       arrays,
       flops=flops,
     )

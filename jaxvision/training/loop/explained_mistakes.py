@@ -52,12 +52,12 @@ def write(
   Args:
     folder: of the run.
     parts: of the run.
-    variables: of the model, in numpy arrays.
+    variables: of the model, in numpy arrays; None if none is explained.
     mistakes: the arrays of evaluation.npz.
     flops: of a forward pass of one image.
   """
   count = len(mistakes["mistake_labels"])
-  explained = affordable(flops, count) if parts.explain == AUTO else count
+  explained = number(parts, count, flops=flops)
   found = {"method": "", "predicted": (), "true": (), "problem": ""}
   found["limit"] = _limit(flops, explained, count)
   if found["limit"]:
@@ -69,6 +69,13 @@ def write(
       _LOGGER.warning("the mistakes have no heat maps: %s", error)
       found["problem"] = str(error) or type(error).__name__
   workdirs.write_arrays(folder / FILE, **found)
+
+
+def number(parts: Parts, count: int, *, flops: float) -> int:
+  """The number of mistakes that are explained, of `count`."""
+  if not parts.explain:
+    return 0
+  return affordable(flops, count) if parts.explain == AUTO else count
 
 
 def affordable(flops: float, count: int) -> int:
