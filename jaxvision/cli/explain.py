@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxvision import files, lookup
-from jaxvision.cli import parsing
+from jaxvision.cli import parsing, predictions
 from jaxvision.files import paths
 from jaxvision.processes import console
 
@@ -34,6 +34,7 @@ def add(commands) -> None:
   )
   command.add_argument(
     "--target",
+    dest="of_class",
     metavar="CLASS",
     help="name or number of the class to explain (the predicted class)",
   )
@@ -54,13 +55,7 @@ def add(commands) -> None:
   command.add_argument(
     "--json", action="store_true", help="print the files and classes as JSON"
   )
-  command.add_argument(
-    "images",
-    type=paths.expanded,
-    nargs="+",
-    metavar="IMAGE",
-    help="image files, or folders of them",
-  )
+  predictions.add_images(command)
 
 
 def _explain(options: argparse.Namespace) -> None:
@@ -76,7 +71,7 @@ def _explain(options: argparse.Namespace) -> None:
   )
   run = parsing.open_source(options)
   found = inference.explain(
-    run, images, methods=methods, target=options.target, top=options.top
+    run, images, methods=methods, target=options.of_class, top=options.top
   )
   name = options.model if options.weights else options.workdir
   used = next((tuple(each.maps) for each in found if each.maps), ())
@@ -93,11 +88,10 @@ def _explain(options: argparse.Namespace) -> None:
     console.say(files.to_json(about, indent=1))
   else:
     for each in records:
-      _print(each)
+      predictions.say(each)
+      _say_picture(each)
     console.say(f"page: {files.printable(str(page))}")
-  unreadable = sum(bool(each.error) for each in found)
-  if unreadable:
-    raise ValueError(f"{unreadable} of {len(found)} could not be read")
+  predictions.check_readable(records)
 
 
 def _record(each: Any, pictures: Mapping[str, pathlib.Path]) -> dict[str, Any]:
@@ -113,17 +107,9 @@ def _record(each: Any, pictures: Mapping[str, pathlib.Path]) -> dict[str, Any]:
   }
 
 
-def _print(record: Mapping[str, Any]) -> None:
-  console.say(files.printable(record["image"]))
+def _say_picture(record: Mapping[str, Any]) -> None:
   if "error" in record:
-    console.say(f"  {files.printable(record['error'])}")
     return
-  for each in record["top"]:
-    value = each.get("probability")
-    shown = f"{each['value']:8.5g}" if value is None else f"{value:7.2%}"
-    console.say(f"  {shown}  {files.printable(each['class'])}")
-  methods = ", ".join(record["methods"])
-  console.say(
-    f"  {methods} of {files.printable(record['target'])}: "
-    f"{files.printable(record['picture'])}"
-  )
+  methods, target = ", ".join(record["methods"]), record["target"]
+  picture = files.printable(record["picture"])
+  console.say(f"  {methods} of {files.printable(target)}: {picture}")

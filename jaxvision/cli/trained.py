@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxvision import files
-from jaxvision.cli import grids, parsing
+from jaxvision.cli import grids, parsing, predictions
 from jaxvision.files import paths, spreadsheets
 from jaxvision.processes import console
 
@@ -144,13 +144,7 @@ def _add_predict(commands) -> None:
     help="for a captioner: classify by the probability of these captions, one "
     "text per line",
   )
-  command.add_argument(
-    "images",
-    type=paths.expanded,
-    nargs="+",
-    metavar="IMAGE",
-    help="image files, or folders of them",
-  )
+  predictions.add_images(command)
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -175,10 +169,8 @@ def _predict(options: argparse.Namespace) -> None:
     console.say(_csv(found).rstrip("\n"))
   else:
     for each in found:
-      _print_prediction(each)
-  unreadable = [each["image"] for each in found if "error" in each]
-  if unreadable:
-    raise ValueError(f"{len(unreadable)} of {len(found)} could not be read")
+      predictions.say(each)
+  predictions.check_readable(found)
 
 
 def _csv(found: Sequence[Mapping[str, Any]]) -> str:
@@ -191,24 +183,8 @@ def _csv(found: Sequence[Mapping[str, Any]]) -> str:
       rows.append((each["image"], "", "", "", each["error"]))
     for rank, named in enumerate(each.get("top", ()), start=1):
       value = named.get("probability", named.get("value"))
-      rows.append((each["image"], rank, _name(named), value, ""))
+      rows.append((each["image"], rank, predictions.name_of(named), value, ""))
   return spreadsheets.to_csv(rows)
-
-
-def _print_prediction(prediction: dict) -> None:
-  console.say(files.printable(prediction["image"]))
-  if "error" in prediction:
-    console.say(f"  {files.printable(prediction['error'])}")
-  for each in prediction.get("top", ()):
-    name = files.printable(_name(each))
-    if "probability" in each:
-      console.say(f"  {each['probability']:7.2%}  {name}")
-    else:
-      console.say(f"  {each['value']:8.5g}  {name}")
-
-
-def _name(prediction: Mapping[str, Any]) -> str:
-  return prediction["caption" if "caption" in prediction else "class"]
 
 
 def _add_report(commands) -> None:

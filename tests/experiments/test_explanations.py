@@ -2,15 +2,12 @@
 
 import background_sets
 import experiment_scripts
-import jax
 import numpy as np
 import pytest
-import small_classifiers
+import small_runs
 from PIL import Image
 
-from jaxvision import data, inference, parallel
-from jaxvision.configs import default
-from jaxvision.training import setup
+from jaxvision import data
 
 SIDE = 16
 
@@ -50,20 +47,7 @@ def test_verdicts_need_paired_differences_from_both_baselines(
 @pytest.fixture
 def small(study, monkeypatch, tmp_path):
   """A small network of ImageNet, photographs and pictures."""
-  model, variables = small_classifiers.classifier("resnet")
-  config = default.get_config()
-  mesh = parallel.make_mesh(jax.devices()[:1])
-  names, shape = ("a", "b", "c", "d"), (SIDE, SIDE, 3)
-  run = inference.TrainedRun(
-    config=config,
-    class_names=names,
-    image_shape=shape,
-    model=model,
-    variables=jax.device_put(variables, parallel.replicated(mesh)),
-    task=setup.make_task(config, model, image_shape=shape, class_names=names),
-    step=0,
-    mesh=mesh,
-  )
+  run = small_runs.run_of("resnet")
   monkeypatch.setattr(study, "SIZE", SIDE)
   monkeypatch.setattr(study, "METHODS", ("gradcam", "gradient"))
   monkeypatch.setattr(study, "open_network", lambda weights: run)

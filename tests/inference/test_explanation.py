@@ -2,46 +2,15 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pytest
-import small_classifiers
 from PIL import Image
+from small_runs import NAMES, run_of
 
-from jaxvision import inference, parallel
-from jaxvision.configs import default
+from jaxvision import inference
 from jaxvision.inference import explanation
-from jaxvision.training import setup
 
 SIDE = 16
-NAMES = ("ant", "bee", "cat", "2")
-_LOSSES = {
-  "multilabel": ("sets", "sigmoid"),
-  "regression": ("numbers", "squared_error"),
-}
-
-
-def run_of(name, task="classification", names=NAMES):
-  """A run with random variables."""
-  model, variables = small_classifiers.classifier(name)
-  config = default.get_config()
-  config.data.mean, config.data.std = (0.5,), (0.25,)
-  config.data.eval_transforms = ()
-  config.task.name = task
-  if task in _LOSSES:
-    config.data.labels, config.loss.name = _LOSSES[task]
-  mesh = parallel.make_mesh(jax.devices()[:1])
-  shape = (SIDE, SIDE, 3)
-  return inference.TrainedRun(
-    config=config,
-    class_names=names,
-    image_shape=shape,
-    model=model,
-    variables=jax.device_put(variables, parallel.replicated(mesh)),
-    task=setup.make_task(config, model, image_shape=shape, class_names=names),
-    step=0,
-    mesh=mesh,
-  )
 
 
 @pytest.fixture(scope="module")

@@ -178,7 +178,8 @@ def _write_explanations(workdir, count, problem=""):
   )
 
 
-def test_heat_maps_of_mistakes_are_optional(workdir):
+def test_heat_maps_of_mistakes_are_optional(tmp_path):
+  workdir = fake_runs.write_run(tmp_path / "run")
   assert reading.read_run(workdir).explanations == {}
   assert not any("heat map" in p for p in reading.read_run(workdir).problems)
   _write_explanations(workdir, 2)
@@ -187,7 +188,8 @@ def test_heat_maps_of_mistakes_are_optional(workdir):
   assert not any("heat map" in p for p in run.problems)
 
 
-def test_heat_maps_that_failed_or_do_not_fit_are_a_problem(workdir):
+def test_heat_maps_that_failed_or_do_not_fit_are_a_problem(tmp_path):
+  workdir = fake_runs.write_run(tmp_path / "run")
   _write_explanations(workdir, 0, problem="no memory")
   problems = reading.read_run(workdir).problems
   assert "No heat maps of mistakes: no memory." in problems
