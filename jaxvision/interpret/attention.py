@@ -20,7 +20,6 @@ import numpy as np
 from jaxvision import lookup
 from jaxvision.interpret import feature_maps, heat_maps, layers, scores
 from jaxvision.interpret.feature_maps import Grid
-from jaxvision.variables import one_image, variable_shapes
 
 Tree = Any
 Weights = dict[str, jax.Array]
@@ -136,19 +135,17 @@ def self_attention(found: Weights) -> Weights:
   }
 
 
-def check(model: nn.Module, *, image_shape: tuple[int, int, int]) -> None:
-  """Raises ValueError for a model without attention between patches."""
-  variables = variable_shapes(model, image_shape=image_shape)
-  image = one_image(image_shape)
+def check(model: nn.Module, variables: Tree, images: Any) -> None:
+  """Raises ValueError without attention between patches; traces only."""
   found = jax.eval_shape(
-    functools.partial(attention_weights, model), variables, image
+    functools.partial(attention_weights, model), variables, images
   )
   if not self_attention(found):
     raise ValueError(
       f"{type(model).__name__} has no attention between tokens; expected at "
       "least one block"
     )
-  token_grid(model, variables, image)
+  token_grid(model, variables, images)
 
 
 def of_patches(rows: jax.Array, grid: Grid) -> jax.Array:

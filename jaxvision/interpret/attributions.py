@@ -31,6 +31,7 @@ from jaxvision.interpret import (
   rollout,
 )
 from jaxvision.interpret.scores import Attribution
+from jaxvision.variables import one_image, variable_shapes
 
 Tree = Any
 
@@ -79,6 +80,7 @@ def fitting(
   model: nn.Module, *, image_shape: tuple[int, int, int]
 ) -> tuple[str, ...]:
   """Returns the names of the methods that fit a model, which is only traced."""
+  shapes = variable_shapes(model, image_shape=image_shape)
   names = []
   for check, methods in (
     (pooled_map.check, _OF_POOLED_MAPS),
@@ -87,7 +89,7 @@ def fitting(
     (rollout.check_flow, _OF_FEW_TOKENS),
   ):
     try:
-      check(model, image_shape=image_shape)
+      check(model, shapes, one_image(image_shape))
     except ValueError:
       continue
     names += methods

@@ -17,7 +17,6 @@ import jax.numpy as jnp
 
 from jaxvision import lookup
 from jaxvision.interpret import layers, scores
-from jaxvision.variables import one_image, variable_shapes
 
 Tree = Any
 Shape = tuple[int, ...]
@@ -201,10 +200,9 @@ def choose(
   return chosen, known[chosen]
 
 
-def check(model: nn.Module, *, image_shape: tuple[int, int, int]) -> None:
-  """Raises ValueError for a model without a feature map."""
-  variables = variable_shapes(model, image_shape=image_shape)
-  choose(model, calls(model, variables, one_image(image_shape)), None)
+def check(model: nn.Module, variables: Tree, images: Any) -> None:
+  """Raises ValueError for a model without a feature map; traces only."""
+  choose(model, calls(model, variables, images), None)
 
 
 def as_map(x: jax.Array, grid: Grid) -> jax.Array:

@@ -17,7 +17,6 @@ import jax.numpy as jnp
 
 from jaxvision.interpret import feature_maps, heat_maps, layers
 from jaxvision.interpret.scores import Attribution
-from jaxvision.variables import one_image, variable_shapes
 
 Tree = Any
 # They change the type, or the shape by axes of length 1, or the scale.
@@ -91,12 +90,9 @@ def pooled_map(
   return _as_map(model, variables, images, found), kernel
 
 
-def check(model: nn.Module, *, image_shape: tuple[int, int, int]) -> None:
-  """Raises ValueError for a model that `cam` does not fit."""
-  variables = variable_shapes(model, image_shape=image_shape)
-  jax.eval_shape(
-    functools.partial(pooled_map, model), variables, one_image(image_shape)
-  )
+def check(model: nn.Module, variables: Tree, images: Any) -> None:
+  """Raises ValueError for a model that `cam` does not fit; traces only."""
+  jax.eval_shape(functools.partial(pooled_map, model), variables, images)
 
 
 def _problem(model: nn.Module, reason: str) -> str:

@@ -15,7 +15,6 @@ import numpy as np
 from jaxvision.interpret import attention, attention_flow, heat_maps
 from jaxvision.interpret.scores import Attribution
 from jaxvision.lookup import ranges
-from jaxvision.variables import one_image, variable_shapes
 
 Tree = Any
 Fusion = Literal["mean", "max", "min"]
@@ -142,11 +141,10 @@ def flow(*, size: heat_maps.Size = "image") -> Attribution:
   return functools.partial(_flow, size=size)
 
 
-def check_flow(model: nn.Module, *, image_shape: tuple[int, int, int]) -> None:
-  """Raises ValueError for a model without attention, or with many tokens."""
-  attention.check(model, image_shape=image_shape)
-  variables = variable_shapes(model, image_shape=image_shape)
-  grid = attention.token_grid(model, variables, one_image(image_shape))
+def check_flow(model: nn.Module, variables: Tree, images: Any) -> None:
+  """Raises ValueError without attention, or with many tokens; traces only."""
+  attention.check(model, variables, images)
+  grid = attention.token_grid(model, variables, images)
   attention_flow.check_tokens(grid.before + grid.size + grid.after)
 
 

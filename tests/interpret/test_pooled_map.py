@@ -10,6 +10,7 @@ import small_modules
 
 from jaxvision import interpret, models
 from jaxvision.interpret import attributions, pooled_map
+from jaxvision.variables import one_image, variable_shapes
 
 _TARGETS = np.array([2, 0, 3])
 _HEADS = {
@@ -67,9 +68,14 @@ def test_it_is_grad_cam_times_the_number_of_positions():
   "name", ["vgg", "vit", "vit_map", "vit_distilled", "mlp", "linear"]
 )
 def test_other_heads_do_not_fit(name):
-  model, _ = small_classifiers.classifier(name)
+  model, variables = small_classifiers.classifier(name)
   with pytest.raises(ValueError, match="cam needs logits that are a linear"):
-    pooled_map.check(model, image_shape=(16, 16, 3))
+    pooled_map.check(model, variables, small_classifiers.images())
+
+
+def _check(model, image_shape):
+  shapes = variable_shapes(model, image_shape=image_shape)
+  pooled_map.check(model, shapes, one_image(image_shape))
 
 
 def test_a_head_of_two_layers_does_not_fit():
@@ -77,12 +83,12 @@ def test_a_head_of_two_layers_does_not_fit():
     "low_data_densenet", num_classes=3, blocks=(1,), growth=4, stem="small"
   )
   with pytest.raises(ValueError, match="'head' does not read a mean"):
-    pooled_map.check(model, image_shape=(8, 8, 3))
+    _check(model, (8, 8, 3))
 
 
-def test_a_mean_over_other_axes_does_not_fit():
-  """`Nested` has tokens of patches, and a mean over them behind a scale."""
+def test_a_mean_behind_the_last_layer_does_not_fit():
+  """`Nested` has a linear layer of a mean, `Twice` a mean of a linear layer."""
   nested = small_modules.Nested()
-  pooled_map.check(nested, image_shape=(4, 4, 3))
+  _check(nested, (4, 4, 3))
   with pytest.raises(ValueError, match="the logits are not a linear layer"):
-    pooled_map.check(small_modules.Twice(), image_shape=(4, 4, 3))
+    _check(small_modules.Twice(), (4, 4, 3))
