@@ -5,10 +5,10 @@ attention of Transformers; embeddings of patches.
 """
 
 from jaxvision.interpret.attention import (
-  attention_distances,
   attention_maps,
   attention_weights,
 )
+from jaxvision.interpret.attention_distance import attention_distances
 from jaxvision.interpret.attributions import ATTRIBUTIONS, attribute, fitting
 from jaxvision.interpret.choice import (
   OF_NO_CLASS,
@@ -31,6 +31,7 @@ __all__ = [
   "OF_NO_CLASS",
   "PREFERRED_BY_CLASS",
   "attention",
+  "attention_distance",
   "attention_distances",
   "attention_flow",
   "attention_maps",

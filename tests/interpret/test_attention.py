@@ -11,7 +11,7 @@ import scipy.special
 import small_classifiers
 
 from jaxvision import interpret, trees
-from jaxvision.interpret import attention
+from jaxvision.interpret import attention, attention_distance
 from jaxvision.interpret.feature_maps import Grid
 
 _weights = jax.jit(interpret.attention_weights, static_argnums=0)
@@ -146,7 +146,7 @@ def _uniform(n):
 
 def _distance(weights, side, patch_size, **options):
   grid = Grid(side, side, True)
-  found = attention.mean_attention_distance(
+  found = attention_distance.mean_attention_distance(
     jnp.asarray(weights), grid=grid, patch_size=patch_size, **options
   )
   return float(found)
@@ -169,7 +169,7 @@ def test_mean_distance_of_uniform_attention(side, patch_size, expected):
 
 
 def test_distances_of_single_patches():
-  apart = attention.distances((14, 14), patch_size=16)
+  apart = attention_distance.distances((14, 14), patch_size=16)
   assert apart[0].mean() == pytest.approx(161.0302, rel=1e-6)
   assert apart[7 * 14 + 7].mean() == pytest.approx(86.0189, rel=1e-6)
   assert apart.max() == pytest.approx(294.1564, rel=1e-6)
@@ -187,7 +187,7 @@ def test_mean_distance_of_one_patch_to_the_right():
 def test_class_tokens_and_registers_have_no_distance():
   """Two class tokens and a register take 3 / 7 of uniform attention."""
   measure = functools.partial(
-    attention.mean_attention_distance,
+    attention_distance.mean_attention_distance,
     jnp.asarray(np.stack([_uniform(7)] * 2)),
     grid=Grid(2, 2, True, before=2, after=1),
     patch_size=16,
@@ -212,6 +212,6 @@ def test_distances_of_a_model_are_per_image_layer_and_head():
     model, changed, small_classifiers.images(), rows="renormalised"
   )
   assert found.shape == (3, 2, 3)
-  uniform = attention.distances((4, 4), patch_size=4).mean()
+  uniform = attention_distance.distances((4, 4), patch_size=4).mean()
   np.testing.assert_allclose(found[:, 1], np.full((3, 3), uniform), rtol=1e-5)
   assert np.abs(found[:, 0] - uniform).min() > 1e-4

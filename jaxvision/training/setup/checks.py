@@ -12,15 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxvision import (
-  data,
-  interpret,
-  lookup,
-  losses,
-  parallel,
-  tasks,
-  user_code,
-)
+from jaxvision import data, lookup, losses, parallel, tasks, user_code
 from jaxvision.config import ConfigDict
 from jaxvision.evaluation import suites
 from jaxvision.training.setup import precision
@@ -233,36 +225,6 @@ def check_measured(name: str, config: ConfigDict, task: tasks.Task) -> None:
       + " (validation needs data.validation; validation_ema also needs "
       "ema.decay)"
     )
-
-
-def check_explained(
-  config: ConfigDict, model: nn.Module, *, image_shape: tuple[int, int, int]
-) -> None:
-  """Raises ValueError unless evaluate.explain fits the task and the model.
-
-  Args:
-    config: of the run.
-    model: of the run.
-    image_shape: (h, w, c) of the evaluation images.
-  """
-  method, task = config.evaluate.explain, config.task.name
-  if method in ("", "auto"):
-    return
-  if user_code.is_own(method):
-    raise ValueError(
-      f"evaluate.explain is {method!r}, and it takes methods of jaxvision "
-      "only; leave it out, and explain the run with your own method by "
-      "`jaxvision explain`"
-    )
-  if task not in tasks.CLASSIFYING and not user_code.is_own(task):
-    raise ValueError(
-      f"evaluate.explain is {method!r}, and the task {task} does not predict "
-      "one class for each image; leave it out"
-    )
-  try:
-    interpret.check_methods((method,), model, image_shape=image_shape)
-  except ValueError as error:
-    raise ValueError(f"evaluate.explain: {error}") from error
 
 
 def _roles(config: ConfigDict) -> list[str]:

@@ -13,7 +13,13 @@ from jaxvision import data, parallel, schedules, tasks, user_code
 from jaxvision.config import ConfigDict, durations
 from jaxvision.optimizers import Optimizer
 from jaxvision.tasks import contract
-from jaxvision.training.setup import checks, from_config, inputs, teaching
+from jaxvision.training.setup import (
+  checks,
+  explained,
+  from_config,
+  inputs,
+  teaching,
+)
 from jaxvision.training.step import TrainState, make_train_step
 
 Tree = Any
@@ -253,7 +259,7 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
     *parts.task.constants,
   )
   *_, evaluated = parts.batches.values()
-  checks.check_explained(config, parts.model, image_shape=evaluated.image_shape)
+  explained.check(config, parts.model, image_shape=evaluated.image_shape)
   for role, each in parts.batches.items():
     checks.check_evaluated_size(
       parts.model,

@@ -9,7 +9,7 @@ import tiny_runs
 
 from jaxvision import interpret, report, training
 from jaxvision.training.loop import explained_mistakes
-from jaxvision.training.setup import checks
+from jaxvision.training.setup import explained
 
 _SECTION = "Mistakes, and where the network looked"
 
@@ -133,4 +133,4 @@ def test_tasks_without_a_class_for_each_image_have_no_maps(tmp_path):
     tmp_path, task__name="multilabel", evaluate__explain="gradient"
   )
   with pytest.raises(ValueError, match="multilabel does not predict one class"):
-    checks.check_explained(config, None, image_shape=(4, 4, 1))
+    explained.check(config, None, image_shape=(4, 4, 1))
