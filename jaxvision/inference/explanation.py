@@ -182,7 +182,7 @@ def _maps(
   pixels = data.normalize(jnp.asarray(image[None]), run.normalization)
   pixels = jax.device_put(pixels, parallel.replicated(run.mesh))
   return {
-    method: interpret.attribute(
+    lookup.as_written(method): interpret.attribute(
       method, run.model, run.model_variables, pixels, np.asarray([target])
     )[0]
     for method in methods

@@ -116,7 +116,7 @@ def test_your_own_method(folder, capsys, tmp_path, monkeypatch):
   words = ("--method", "gradient,mine.py:create(k=2)")
   assert explain(folder, folder / "images", *words, "--json") == 0
   found = json.loads(capsys.readouterr().out)["images"][0]
-  assert len(found["methods"]) == 2
+  assert found["methods"] == ["gradient", "mine.py:create(k=2)"]
 
 
 def test_the_suite_prints_a_table(folder, capsys):

@@ -252,9 +252,9 @@ def _outcome(
     about = {"constant_maps": int(found[method, "constant"].sum())}
     for name in settings.measures:
       value, more = _mean(name, found[method, name], found, class_names)
-      metrics[f"{method}/{name}"] = value
+      metrics[f"{lookup.as_written(method)}/{name}"] = value
       about |= more
-    by_method[method] = about
+    by_method[lookup.as_written(method)] = about
   return Outcome(metrics, {**details, "methods": by_method})
 
 
