@@ -120,7 +120,7 @@ th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
 .pictures p, .explained p {
   margin: 6px 0 0; font-size: 13px; line-height: 1.4;
   overflow-wrap: anywhere; }
-.pictures small, .explained small {
+.explained small, .pictures small {
   display: block; color: var(--soft); font-size: 11.5px;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
   direction: rtl; text-align: left; }
