@@ -86,6 +86,10 @@ def get_config() -> ConfigDict:
   # ("backgrounds(root='data/in9')",). jaxvision/evaluation/suites.py lists
   # them. With a moving average they measure it.
   config.evaluate.suites = ()
+  # Heat maps of the mistakes in the report, made once at the end: a method such
+  # as "gradcam", for all of them. "auto": gradcam if it fits the model, else
+  # gradient, for as many mistakes as 1e12 FLOPs suffice for. "": none.
+  config.evaluate.explain = "auto"
 
   config.checkpoint = ConfigDict()
   # A duration. A new best evaluation and the end of the run are always saved.

@@ -45,7 +45,7 @@ INSIDE = {
   "evaluation": (
     ("captions", "evaluator", "imagenet9", "low_data", "network"),
     ("backgrounds", "probes"),
-    ("challenge", "distances"),
+    ("challenge", "distances", "explanations"),
     ("suites",),
   ),
   "weights": (

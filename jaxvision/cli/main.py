@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from jaxvision import files, user_code
 from jaxvision.cli import (
   data,
+  explain,
   generation,
   launch,
   models,
@@ -166,6 +167,7 @@ def make_parser() -> argparse.ArgumentParser:
   for each in (
     train,
     trained,
+    explain,
     generation,
     score,
     probe,

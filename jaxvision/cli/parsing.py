@@ -1,10 +1,12 @@
 """Declaration and parsing of arguments that several commands share."""
 
 import argparse
+import pathlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from jaxvision import user_code
 from jaxvision.files import paths
 
 SOURCE_OF_DATA = (
@@ -151,6 +153,20 @@ def size(text: str) -> tuple[int, int]:
       f"{text!r} is not a size; write 224, or HEIGHTxWIDTH as in 192x224"
     )
   return int(match[1]), int(match[2] or match[1])
+
+
+def positive(text: str) -> int:
+  """The whole number of a text; an error if it is below 1."""
+  if int(text) < 1:
+    raise argparse.ArgumentTypeError(f"{text}: it must be at least 1")
+  return int(text)
+
+
+def resolved(call: str) -> str:
+  """A typed call; the user's own code in it is resolved, and may then run."""
+  typed = {"evaluate": {"suites": (call,)}}
+  found = user_code.resolve(typed, folders=[pathlib.Path()])
+  return found["evaluate"]["suites"][0]
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -1,12 +1,11 @@
 """The commands `jaxvision evaluate`, `predict` and `report`."""
 
 import argparse
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxvision import files, user_code
-from jaxvision.cli import parsing
+from jaxvision import files
+from jaxvision.cli import grids, parsing, predictions
 from jaxvision.files import paths, spreadsheets
 from jaxvision.processes import console
 
@@ -43,7 +42,7 @@ def _add_evaluate(commands) -> None:
     "--suite",
     metavar="CALL",
     help="instead of the task: an evaluation on its own form of --data, "
-    "backgrounds or backgrounds_challenge, with options as in "
+    "backgrounds, backgrounds_challenge or explanations, with options as in "
     "\"backgrounds(split='train')\"",
   )
   parsing.add_data_changed(command)
@@ -92,24 +91,17 @@ def _evaluate_suite(options: argparse.Namespace) -> None:
       "--suite needs --data, and neither --split nor --data-changed; options "
       "of the suite are written as in --suite \"backgrounds(split='train')\""
     )
-  call = suites.with_data(_resolved(options.suite), options.data)
+  call = suites.with_data(parsing.resolved(options.suite), options.data)
   found = inference.evaluate_suite(parsing.open_source(options), call)
   if options.json:
     about = {"suite": options.suite, "data": options.data}
     console.say(files.to_json({**about, **found.metrics, **found.details}))
     return
   console.say(f"{options.suite}, {files.printable(options.data)}")
-  for name, value in found.metrics.items():
-    console.say(f"  {name:<34} {value:.4f}")
+  for line in grids.lines(found.metrics):
+    console.say(f"  {files.printable(line)}")
   for name, value in found.details.items():
     console.say(f"  {name:<34} {files.printable(str(value))}")
-
-
-def _resolved(call: str) -> str:
-  """The call of a suite; one of the user's own code is resolved."""
-  typed = {"evaluate": {"suites": (call,)}}
-  found = user_code.resolve(typed, folders=[pathlib.Path()])
-  return found["evaluate"]["suites"][0]
 
 
 def _check_own_data(options: argparse.Namespace) -> None:
@@ -140,7 +132,7 @@ def _add_predict(commands) -> None:
   )
   command.add_argument(
     "--top",
-    type=_positive,
+    type=parsing.positive,
     metavar="N",
     help=f"number of classes per image ({_TOP}); not of captions: an image "
     "has one",
@@ -152,13 +144,7 @@ def _add_predict(commands) -> None:
     help="for a captioner: classify by the probability of these captions, one "
     "text per line",
   )
-  command.add_argument(
-    "images",
-    type=paths.expanded,
-    nargs="+",
-    metavar="IMAGE",
-    help="image files, or folders of them",
-  )
+  predictions.add_images(command)
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -183,16 +169,8 @@ def _predict(options: argparse.Namespace) -> None:
     console.say(_csv(found).rstrip("\n"))
   else:
     for each in found:
-      _print_prediction(each)
-  unreadable = [each["image"] for each in found if "error" in each]
-  if unreadable:
-    raise ValueError(f"{len(unreadable)} of {len(found)} could not be read")
-
-
-def _positive(text: str) -> int:
-  if int(text) < 1:
-    raise argparse.ArgumentTypeError(f"{text}: it must be at least 1")
-  return int(text)
+      predictions.say(each)
+  predictions.check_readable(found)
 
 
 def _csv(found: Sequence[Mapping[str, Any]]) -> str:
@@ -205,24 +183,8 @@ def _csv(found: Sequence[Mapping[str, Any]]) -> str:
       rows.append((each["image"], "", "", "", each["error"]))
     for rank, named in enumerate(each.get("top", ()), start=1):
       value = named.get("probability", named.get("value"))
-      rows.append((each["image"], rank, _name(named), value, ""))
+      rows.append((each["image"], rank, predictions.name_of(named), value, ""))
   return spreadsheets.to_csv(rows)
-
-
-def _print_prediction(prediction: dict) -> None:
-  console.say(files.printable(prediction["image"]))
-  if "error" in prediction:
-    console.say(f"  {files.printable(prediction['error'])}")
-  for each in prediction.get("top", ()):
-    name = files.printable(_name(each))
-    if "probability" in each:
-      console.say(f"  {each['probability']:7.2%}  {name}")
-    else:
-      console.say(f"  {each['value']:8.5g}  {name}")
-
-
-def _name(prediction: Mapping[str, Any]) -> str:
-  return prediction["caption" if "caption" in prediction else "class"]
 
 
 def _add_report(commands) -> None:

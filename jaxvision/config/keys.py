@@ -102,6 +102,7 @@ TYPES: Mapping[str, Any] = {
   "evaluate.batch_size": Annotated[int, Range(0, 2**20)],
   "evaluate.probes": Text,
   "evaluate.suites": Text,
+  "evaluate.explain": str,
   "checkpoint.every": Duration,
   "checkpoint.keep": Count,
   "checkpoint.best": str,

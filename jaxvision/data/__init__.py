@@ -40,6 +40,7 @@ from jaxvision.data.preparation import (
   ForegroundRules,
   assign_pictures,
   make_backgrounds,
+  original_names,
   prepare,
 )
 from jaxvision.data.sources import Source, kind_of, open_dataset, split_sizes
@@ -87,6 +88,7 @@ __all__ = [
   "normalize",
   "open_dataset",
   "open_variant",
+  "original_names",
   "overlaps",
   "overlay",
   "prepare",

@@ -6,6 +6,7 @@ __all__ = [
   "challenge",
   "distances",
   "evaluator",
+  "explanations",
   "imagenet9",
   "low_data",
   "network",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxvision import lookup
-from jaxvision.evaluation import backgrounds, challenge
+from jaxvision.evaluation import backgrounds, challenge, explanations
 from jaxvision.evaluation.network import Network, Outcome, Suite
 
 Tree = Any
@@ -18,6 +18,7 @@ Tree = Any
 SUITES: dict[str, Callable[..., Suite]] = {
   "backgrounds": backgrounds.suite,
   "backgrounds_challenge": challenge.suite,
+  "explanations": explanations.suite,
 }
 
 

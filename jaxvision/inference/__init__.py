@@ -1,4 +1,4 @@
-"""Inference with trained networks: evaluate, predict, generate, export."""
+"""Inference with trained networks: evaluate, predict, explain, export."""
 
 from jaxvision.inference.evaluation import (
   describe,
@@ -6,6 +6,7 @@ from jaxvision.inference.evaluation import (
   evaluate_suite,
   measure,
 )
+from jaxvision.inference.explanation import explain
 from jaxvision.inference.prediction import predict
 from jaxvision.training.setup.restore import TrainedRun, load_run, read_config
 
@@ -14,6 +15,8 @@ __all__ = [
   "describe",
   "evaluate",
   "evaluate_suite",
+  "explain",
+  "explanation",
   "export",
   "generation",
   "load_run",

@@ -51,8 +51,8 @@ def predict(
       "`jaxvision generate OUT.npz --workdir RUN --data FOLDER` writes the "
       "images that they make"
     )
-  read = _make_reader(run)
-  answer = _make_scores(run, labels) if labels else _make_answer(run)
+  read = make_reader(run)
+  answer = _make_scores(run, labels) if labels else make_answer(run)
   names, found = class_names.readable(run.class_names), []
   for path in map(str, images):
     try:
@@ -75,7 +75,7 @@ def predict(
   return found
 
 
-def _make_reader(run: restore.TrainedRun) -> Callable[[str], np.ndarray]:
+def make_reader(run: restore.TrainedRun) -> Callable[[str], np.ndarray]:
   """path -> the pixels (h, w, c) uint8 of the model's input."""
   of_data = run.config.data
   transform = data.make_host_transform(of_data.eval_transforms)
@@ -91,7 +91,7 @@ def _make_reader(run: restore.TrainedRun) -> Callable[[str], np.ndarray]:
   return read
 
 
-def _make_answer(run: restore.TrainedRun) -> Callable[..., jax.Array]:
+def make_answer(run: restore.TrainedRun) -> Callable[..., jax.Array]:
   """(variables, image) -> the answers of the model, (k,)."""
 
   @jax.jit

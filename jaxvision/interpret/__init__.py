@@ -10,6 +10,13 @@ from jaxvision.interpret.attention import (
 )
 from jaxvision.interpret.attention_distance import attention_distances
 from jaxvision.interpret.attributions import ATTRIBUTIONS, attribute, fitting
+from jaxvision.interpret.choice import (
+  OF_NO_CLASS,
+  PREFERRED_BY_CLASS,
+  check_methods,
+  default_method,
+  method_name,
+)
 from jaxvision.interpret.embeddings import (
   filter_components,
   position_embeddings,
@@ -21,6 +28,8 @@ from jaxvision.interpret.layers import layer_names, tap
 
 __all__ = [
   "ATTRIBUTIONS",
+  "OF_NO_CLASS",
+  "PREFERRED_BY_CLASS",
   "attention",
   "attention_distance",
   "attention_distances",
@@ -29,7 +38,10 @@ __all__ = [
   "attention_weights",
   "attribute",
   "attributions",
+  "check_methods",
+  "choice",
   "class_activation",
+  "default_method",
   "embeddings",
   "feature_maps",
   "filter_components",
@@ -42,6 +54,7 @@ __all__ = [
   "layer_names",
   "layers",
   "masking",
+  "method_name",
   "overlay",
   "pooled_map",
   "position_embeddings",

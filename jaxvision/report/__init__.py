@@ -1,9 +1,17 @@
-"""HTML reports of runs and sweeps. They read run and sweep folders only."""
+"""HTML reports of runs, sweeps and explanations.
+
+Those of runs and sweeps read their folders only.
+"""
 
 from jaxvision.report.comparison_page import write_comparison
 from jaxvision.report.contact_sheet import (
   write_contact_sheet,
   write_side_by_side,
+)
+from jaxvision.report.explanation_page import PAGE as EXPLANATIONS
+from jaxvision.report.explanation_page import (
+  Explanation,
+  write_explanations,
 )
 from jaxvision.report.run_page import is_whole, write_report
 from jaxvision.report.significance import interval
@@ -24,6 +32,8 @@ from jaxvision.runs.sweep_folder import (
 
 __all__ = [
   "ABSENT",
+  "EXPLANATIONS",
+  "Explanation",
   "Trial",
   "compare_configs",
   "damaged_arrays",
@@ -36,6 +46,7 @@ __all__ = [
   "read_trial",
   "write_comparison",
   "write_contact_sheet",
+  "write_explanations",
   "write_report",
   "write_side_by_side",
   "write_sweep",

@@ -11,9 +11,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jaxvision.files import suffixes
 
-_SIDE, _LARGE_SIDE = 96, 160  # pixels of a picture's longer side
+# Pixels of a picture's longer side.
+_SIDE, _LARGE_SIDE, _CAPTIONED = 96, 160, 224
 _GAP = 8
 _LINE = 14  # pixels of a line of text below a picture
+_CAPTION_LINE = 20  # pixels of a line of a caption
 _HEADING = 32  # pixels above a sheet
 _PAPER, _INK = (255, 255, 255), (40, 40, 40)
 
@@ -85,6 +87,40 @@ def write_side_by_side(
     draw.text(place, heading, fill=_INK, font=_font(_HEADING // 2))
     page.paste(sheet, (left, _HEADING))
     left += sheet.width + 2 * _GAP
+  page.save(path, "PNG")
+  return pathlib.Path(path)
+
+
+def write_captioned(
+  images: Sequence[np.ndarray],
+  titles: Sequence[str],
+  path: str | os.PathLike,
+  *,
+  caption: Sequence[str],
+) -> pathlib.Path:
+  """Writes large pictures in a row, with lines of text below them, in one PNG.
+
+  Args:
+    images, titles: as for `write_contact_sheet`.
+    path: path of the PNG.
+    caption: the lines; a long line ends in an ellipsis.
+
+  Returns:
+    The path.
+
+  Raises:
+    ValueError: there are no images, or the number of titles differs.
+  """
+  suffixes.check(path, ".png", what="a picture in PNG")
+  row = _draw(images, titles, columns=len(images), side=_CAPTIONED, lines=1)
+  height = row.height + len(caption) * _CAPTION_LINE + _GAP
+  page = Image.new("RGB", (row.width, height), _PAPER)
+  page.paste(row, (0, 0))
+  draw, font = ImageDraw.Draw(page), _font(_CAPTION_LINE - 6)
+  for number, line in enumerate(caption):
+    place = (_GAP, row.height + number * _CAPTION_LINE)
+    shown = _shortened(line, font, row.width - 2 * _GAP)
+    draw.text(place, shown, fill=_INK, font=font)
   page.save(path, "PNG")
   return pathlib.Path(path)
 

@@ -118,6 +118,11 @@ def confusion_image(shares: np.ndarray) -> str:
   return svg(figure, colours, salt="confusion")
 
 
+def is_small(image: np.ndarray) -> bool:
+  """Whether an image (h, w, c) is enlarged without smoothing."""
+  return max(image.shape[:2]) <= _PNG_UP_TO
+
+
 def image_uri(image: np.ndarray) -> str:
   """Encodes an image as a data URI.
 
@@ -133,7 +138,7 @@ def image_uri(image: np.ndarray) -> str:
   if image.shape[-1] not in (1, 3, 4):
     image = image.mean(axis=-1, keepdims=True).astype(np.uint8)
   picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-  exact = max(image.shape[:2]) <= _PNG_UP_TO or image.shape[-1] == 4
+  exact = is_small(image) or image.shape[-1] == 4
   kind = "png" if exact else "jpeg"
   buffer = io.BytesIO()
   picture.save(buffer, format=kind, **({} if exact else {"quality": 88}))

@@ -114,13 +114,22 @@ th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
 .confusion .none { color: var(--grid); }
 .pictures { display: grid; gap: 18px 16px;
   grid-template-columns: repeat(auto-fill, minmax(116px, 1fr)); }
-.pictures img { display: block; width: 100%; border-radius: 5px;
+.pictures img, .explained img {
+  display: block; width: 100%; border-radius: 5px;
   background: var(--card); outline: 1px solid var(--line); }
-.pictures p { margin: 6px 0 0; font-size: 13px; line-height: 1.4;
+.pictures p, .explained p {
+  margin: 6px 0 0; font-size: 13px; line-height: 1.4;
   overflow-wrap: anywhere; }
-.pictures small { display: block; color: var(--soft); font-size: 11.5px;
+.explained small, .pictures small {
+  display: block; color: var(--soft); font-size: 11.5px;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
   direction: rtl; text-align: left; }
+.explained { display: grid; gap: 22px 24px; margin-bottom: 22px;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); }
+.triple { display: grid; gap: 6px; grid-template-columns: repeat(3, 1fr); }
+.maps { grid-template-columns:
+  repeat(auto-fill, minmax(min(100%, 200px), 1fr)); margin-bottom: 14px; }
+.classes { max-width: 520px; }
 .small { grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); }
 .pixels { image-rendering: pixelated; }
 .sheet { display: block; width: 100%; max-width: 720px; }
@@ -143,6 +152,7 @@ th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
   .tiles { grid-template-columns: repeat(2, 1fr); }
   .card, .charts figure { padding: 12px; }
   .pictures { grid-template-columns: repeat(3, 1fr); gap: 14px 12px; }
+  .maps { grid-template-columns: repeat(2, 1fr); }
 }
 @media print { .scroll { max-height: none; overflow: visible; } }
 """

@@ -30,6 +30,7 @@ _EVALUATION = (
 
 _AXES = {"confusion": 2, "filters": 4}
 _FIRST_LAYER = ("name", "filters")
+_EXPLANATIONS = ("method", "predicted", "true", "limit", "problem")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Run:
     result: the record of `result.json`.
     evaluation: the arrays of `evaluation.npz`.
     first_layer: the arrays of `first_layer.npz`.
+    explanations: the arrays of `explanations.npz`, heat maps of the mistakes.
     pages: sections that the task has written for the report.
     problems: sentences about missing or damaged files, with the reason.
   """
@@ -61,6 +63,7 @@ class Run:
   result: Mapping[str, Any]
   evaluation: Mapping[str, np.ndarray]
   first_layer: Mapping[str, np.ndarray]
+  explanations: Mapping[str, np.ndarray]
   pages: tuple[pages.Page, ...]
   problems: tuple[str, ...]
 
@@ -90,6 +93,7 @@ def read_run(workdir: str | pathlib.Path) -> Run:
     shows="first-layer filters",
     why=why,
   )
+  explanations, explanation_problems = _read_explanations(workdir, evaluation)
   return Run(
     workdir=workdir,
     recipe=origin["recipe"],
@@ -101,6 +105,7 @@ def read_run(workdir: str | pathlib.Path) -> Run:
     result=result,
     evaluation=evaluation,
     first_layer=first_layer,
+    explanations=explanations,
     pages=tuple(pages.read(workdir)),
     problems=(
       *result_problems,
@@ -108,6 +113,7 @@ def read_run(workdir: str | pathlib.Path) -> Run:
       *line_problems,
       *evaluation_problems,
       *first_layer_problems,
+      *explanation_problems,
     ),
   )
 
@@ -147,7 +153,11 @@ def _not_a_run(workdir: pathlib.Path) -> str:
 def damaged_arrays(workdir: pathlib.Path) -> list[str]:
   """The names of the .npz files that exist but cannot be read."""
   evaluation = _evaluation_arrays(read_config(workdir)["config"])
-  required = {"evaluation.npz": evaluation, "first_layer.npz": _FIRST_LAYER}
+  required = {
+    "evaluation.npz": evaluation,
+    "first_layer.npz": _FIRST_LAYER,
+    "explanations.npz": _EXPLANATIONS,
+  }
   return [
     name
     for name, keys in required.items()
@@ -297,6 +307,31 @@ def _read_lines(
   if not lines:
     problems.append(f"No learning curves: metrics.jsonl is empty, {why}.")
   return lines, problems
+
+
+def _read_explanations(
+  workdir: pathlib.Path, evaluation: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], list[str]]:
+  """The heat maps of the mistakes; {} for a run without them.
+
+  Runs of earlier versions, runs without mistakes, and runs with
+  evaluate.explain="" have none.
+  """
+  path = workdir / "explanations.npz"
+  mistakes = evaluation.get("mistake_labels", ())
+  if not path.is_file() or not len(mistakes):
+    return {}, []
+  found, problems = _read_arrays(
+    path, required=_EXPLANATIONS, shows="heat maps of mistakes", why=""
+  )
+  if found and len(found["predicted"]) > len(mistakes):
+    return {}, [
+      f"No heat maps of mistakes: {path.name} has {len(found['predicted'])}, "
+      f"and evaluation.npz has {len(mistakes)} mistakes."
+    ]
+  if found and (text := str(found["problem"])):
+    problems = [f"No heat maps of mistakes: {text}."]
+  return found, problems
 
 
 def _read_arrays(

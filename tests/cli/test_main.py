@@ -34,6 +34,7 @@ _COMMANDS = (
   ("train",),
   ("evaluate",),
   ("predict",),
+  ("explain",),
   ("report",),
   ("score",),
   ("models",),

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from jaxvision import interpret
+from jaxvision.evaluation import explanations
 
 _PAGE = pathlib.Path(__file__).parents[2] / "docs" / "interpretation.md"
 _TEXT = _PAGE.read_text("utf-8")
@@ -15,6 +16,12 @@ _PROGRAMS = re.findall(r"```python\n(.*?)```", _TEXT, re.DOTALL)
 def test_the_table_lists_every_method():
   rows = re.findall(r"^\| `(\w+)` \|", _TEXT, re.MULTILINE)
   assert rows == list(interpret.ATTRIBUTIONS)
+
+
+def test_the_table_of_measures_lists_every_measure():
+  section = _TEXT.partition("## Judging heat maps")[2]
+  rows = re.findall(r"^\| (\w+) \| [a-zA-Z]", section, re.MULTILINE)
+  assert tuple(rows[1:]) == explanations.MEASURES
 
 
 # Networks that are small enough for a test.

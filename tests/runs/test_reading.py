@@ -164,3 +164,40 @@ def test_importing_the_report_does_not_import_jax():
     [sys.executable, "-c", code], capture_output=True, text=True, check=True
   )
   assert done.stdout.strip() == "set()"
+
+
+def _write_explanations(workdir, count, problem=""):
+  maps = np.zeros((count, 8, 8, 3), np.uint8)
+  np.savez(
+    workdir / "explanations.npz",
+    method="gradcam",
+    predicted=maps,
+    true=maps,
+    limit="",
+    problem=problem,
+  )
+
+
+def test_heat_maps_of_mistakes_are_optional(tmp_path):
+  workdir = fake_runs.write_run(tmp_path / "run")
+  assert reading.read_run(workdir).explanations == {}
+  assert not any("heat map" in p for p in reading.read_run(workdir).problems)
+  _write_explanations(workdir, 2)
+  run = reading.read_run(workdir)
+  assert len(run.explanations["true"]) == 2
+  assert not any("heat map" in p for p in run.problems)
+
+
+def test_heat_maps_that_failed_or_do_not_fit_are_a_problem(tmp_path):
+  workdir = fake_runs.write_run(tmp_path / "run")
+  _write_explanations(workdir, 0, problem="no memory")
+  problems = reading.read_run(workdir).problems
+  assert "No heat maps of mistakes: no memory." in problems
+  _write_explanations(workdir, 999)
+  run = reading.read_run(workdir)
+  assert run.explanations == {}
+  assert any("has 999, and evaluation.npz has" in p for p in run.problems)
+  (workdir / "explanations.npz").write_bytes(b"PK")
+  run = reading.read_run(workdir)
+  assert any("explanations.npz is damaged" in p for p in run.problems)
+  assert reading.damaged_arrays(workdir) == ["explanations.npz"]

@@ -26,12 +26,21 @@ from jaxvision.data.preparation import (
   stamps,
 )
 from jaxvision.data.preparation.backgrounds import make as make_backgrounds
-from jaxvision.data.preparation.candidates import ForegroundRules
+from jaxvision.data.preparation.candidates import (
+  ForegroundRules,
+  original_names,
+)
 from jaxvision.data.preparation.scenes import assign as assign_pictures
 from jaxvision.data.sources import prepared
 from jaxvision.downloads import fetch
 
-__all__ = ["ForegroundRules", "assign_pictures", "make_backgrounds", "prepare"]
+__all__ = [
+  "ForegroundRules",
+  "assign_pictures",
+  "make_backgrounds",
+  "original_names",
+  "prepare",
+]
 
 RECIPES: dict[str, recipe.Recipe] = {
   each.name: each

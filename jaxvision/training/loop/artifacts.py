@@ -11,6 +11,7 @@ from jaxvision.processes import agreement
 from jaxvision.runs import pages
 from jaxvision.runs import workdir as workdirs
 from jaxvision.tasks import contract, generated_images
+from jaxvision.training.loop import explained_mistakes
 from jaxvision.training.setup import Parts
 from jaxvision.training.step import TrainState
 
@@ -22,8 +23,11 @@ def write_evaluation(
   evaluation: metrics.Evaluation,
   *,
   role: str,
+  flops: float,
 ) -> None:
   """Writes the arrays and pages of the task about the final evaluation.
+
+  Mistakes get heat maps, see explained_mistakes.py.
 
   Args:
     folder: of the run.
@@ -31,8 +35,14 @@ def write_evaluation(
     state: after the last step.
     evaluation: of the state.
     role: of the evaluated split.
+    flops: of a forward pass of one image.
   """
-  variables = _whole_variables(parts, state)
+  explains = _explains(parts, evaluation)
+  explained = explained_mistakes.number(
+    parts, len(evaluation.examples) if explains else 0, flops=flops
+  )
+  needed = explained or parts.task.generator is not None
+  variables = _whole_variables(parts, state) if needed else None
   if not agreement.is_first():
     return
   positions = [each.position for each in evaluation.examples]
@@ -43,6 +53,14 @@ def write_evaluation(
     named = parts.splits[role].ids(arrays["positions"].tolist())
     arrays["ids"] = np.asarray(named, np.str_)
   workdirs.write_arrays(folder / "evaluation.npz", **arrays)
+  if explains and "mistake_images" in arrays:
+    explained_mistakes.write(
+      folder,
+      parts,
+      contract.of_model(parts.task, variables) if explained else None,
+      arrays,
+      flops=flops,
+    )
   sections = list(artifacts.pages)
   if parts.task.generator is not None:
     sections += generated_images.pages(
@@ -71,9 +89,16 @@ def write_filters(
     )
 
 
+def _explains(parts: Parts, evaluation: metrics.Evaluation) -> bool:
+  """Whether the report shows mistakes with heat maps.
+
+  Tasks with one class for each image have a confusion matrix.
+  """
+  has_classes = "confusion" in evaluation.sums
+  return bool(parts.explain and has_classes and evaluation.examples)
+
+
 def _whole_variables(parts: Parts, state: TrainState) -> Any:
-  """The evaluated variables in numpy arrays, if they generate images."""
-  if parts.task.generator is None:
-    return None
+  """The evaluated variables in numpy arrays; all processes must call this."""
   variables = state.ema if parts.averaged else state.variables
   return jax.tree.map(parallel.whole, variables)

@@ -231,7 +231,14 @@ def write_finished(
   result = finished(parts, facts, state=state, evaluation=evaluation)
   if evaluation:
     role, _ = final_split(parts)
-    artifacts.write_evaluation(folder, parts, state, evaluation, role=role)
+    artifacts.write_evaluation(
+      folder,
+      parts,
+      state,
+      evaluation,
+      role=role,
+      flops=facts["flops_per_image"],
+    )
   artifacts.write_filters(folder, parts, state)
   return _write(folder, result, record)
 

@@ -14,7 +14,13 @@ from jaxvision import data, parallel, schedules, tasks, user_code
 from jaxvision.config import ConfigDict, durations
 from jaxvision.optimizers import Optimizer
 from jaxvision.tasks import contract
-from jaxvision.training.setup import checks, from_config, inputs, teaching
+from jaxvision.training.setup import (
+  checks,
+  explained,
+  from_config,
+  inputs,
+  teaching,
+)
 from jaxvision.training.step import TrainState, make_train_step
 
 Tree = Any
@@ -50,6 +56,8 @@ class Parts:
       better or -1 where smaller is better; None without one.
     probes: the names of the probes.
     suites: the calls of the suites.
+    explain: the method that explains the mistakes in the report, "auto" for one
+      that fits, "" for none.
     normalization: of the pixels.
     taught: the teachers of the run.
   """
@@ -78,6 +86,7 @@ class Parts:
   best: tuple[str, int] | None
   probes: tuple[str, ...]
   suites: tuple[str, ...]
+  explain: str
   normalization: data.Normalization
   taught: tasks.Taught
 
@@ -169,6 +178,7 @@ def prepare(
     best=checks.best(config, task) if "validation" in splits else None,
     probes=tuple(config.evaluate.probes),
     suites=tuple(config.evaluate.suites),
+    explain=config.evaluate.explain,
     normalization=data.Normalization(config.data.mean, config.data.std),
     taught=taught,
     **_optimization(config, task, model, steps, shape, mesh),
@@ -258,6 +268,8 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
     jax.eval_shape(jax.random.key, 0),
     *parts.task.constants,
   )
+  *_, evaluated = parts.batches.values()
+  explained.check(config, parts.model, image_shape=evaluated.image_shape)
   for role, each in parts.batches.items():
     checks.check_evaluated_size(
       parts.model,
