@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxvision.metrics import confusion
-from jaxvision.report import figures, html, numbers
+from jaxvision.report import figures, html, measures, numbers
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
@@ -46,8 +46,8 @@ def metrics(run: Run) -> str:
   split, final = reading.final(run)
   columns = {
     "validation": _last(run, "validation/"),
-    "validation, EMA": _last(run, "validation_ema/"),
-    split: final,
+    "validation (EMA)": _last(run, "validation_ema/"),
+    split: final,  # replaces that of the log if it is the validation split
   }
   columns = {name: values for name, values in columns.items() if values}
   names = [
@@ -57,9 +57,13 @@ def metrics(run: Run) -> str:
   ]
   if not names:
     return ""
-  headings = {"metric": str, **dict.fromkeys(columns, str)}
+  headings = {"metric": str, **dict.fromkeys(columns, str), "meaning": str}
   rows = [
-    [name, *(numbers.metric(name, v.get(name)) for v in columns.values())]
+    [
+      name,
+      *(numbers.metric(name, v.get(name)) for v in columns.values()),
+      measures.meaning(name, run),
+    ]
     for name in names
   ]
   return f'<div class="card">{html.table(headings, rows)}</div>'
@@ -177,14 +181,19 @@ def _mistakes(run: Run) -> str:
   names, mistakes = reading.class_names(run), run.evaluation
   if not len(mistakes["mistake_labels"]):
     return '<p class="soft">No mistakes.</p>'
+  taught = mistakes.get("mistake_teachers")
+  teachers = [""] * len(mistakes["mistake_labels"])
+  if taught is not None:
+    teachers = [names[label] for label in taught]
   pictures = "".join(
-    _mistake(image, names[label], names[prediction], confidence, identity)
-    for image, label, prediction, confidence, identity in zip(
+    _mistake(image, names[label], names[given], confidence, identity, teacher)
+    for image, label, given, confidence, identity, teacher in zip(
       mistakes["mistake_images"],
       mistakes["mistake_labels"],
       mistakes["mistake_predictions"],
       mistakes["mistake_confidences"],
       mistakes["mistake_ids"],
+      teachers,
       strict=True,
     )
   )
@@ -192,15 +201,21 @@ def _mistakes(run: Run) -> str:
 
 
 def _mistake(
-  image: np.ndarray, true: str, predicted: str, confidence: float, identity: str
+  image: np.ndarray,
+  true: str,
+  predicted: str,
+  confidence: float,
+  identity: str,
+  teacher: str,
 ) -> str:
   kind = ' class="pixels"' if max(image.shape[:2]) <= 96 else ""
   true, predicted = html.escape(true), html.escape(predicted)
+  taught = f"<br>teacher <b>{html.escape(teacher)}</b>" if teacher else ""
   identity = html.escape(identity)
   return (
     f'<div><img{kind} src="{figures.image_uri(image)}" alt="image of {true}">'
-    f"<p>true <b>{true}</b><br>predicted <b>{predicted}</b><br>"
-    f"{numbers.percent(float(confidence))}"
+    f"<p>true <b>{true}</b><br>predicted <b>{predicted}</b> "
+    f"{numbers.percent(float(confidence))}{taught}"
     # A long path is cut at its start: its end is the name of the file.
     f'<small title="{identity}"><bdi dir="ltr">{identity}</bdi></small>'
     "</p></div>"
