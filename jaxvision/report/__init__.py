@@ -5,6 +5,7 @@ from jaxvision.report.contact_sheet import (
   write_contact_sheet,
   write_side_by_side,
 )
+from jaxvision.report.measures import main as main_metric
 from jaxvision.report.run_page import is_whole, write_report
 from jaxvision.report.significance import interval
 from jaxvision.report.sweep_page import write_sweep
@@ -31,6 +32,7 @@ __all__ = [
   "interval",
   "is_sweep",
   "is_whole",
+  "main_metric",
   "read_definition",
   "read_sweep",
   "read_trial",
