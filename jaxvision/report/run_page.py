@@ -157,9 +157,13 @@ def _facts(run: Run) -> dict[str, str]:
 
 
 def _best(best: Mapping[str, Any]) -> dict[str, str]:
-  name = str(best.get("metric", ""))
-  value = numbers.metric(name.rpartition("/")[2], best.get("value"))
-  return {f"best {name}": value, "at step": numbers.integer(best.get("step"))}
+  split, _, name = str(best.get("metric", "")).partition("/")
+  value = numbers.metric(name, best.get("value"))
+  split = split.replace("_ema", " (EMA)")
+  return {
+    f"best {name}, {split}": value,
+    "at step": numbers.integer(best.get("step")),
+  }
 
 
 def _steps(run: Run) -> str:

@@ -1,8 +1,10 @@
 """The metrics of all tasks have a meaning, a unit and a direction."""
 
 import json
+import re
 
 import fake_runs
+import numpy as np
 import parsed_page
 import pytest
 
@@ -98,7 +100,7 @@ def test_runs_without_accuracy_are_ranked_by_their_main_metric(
   path = report.write_comparison(workdirs, tmp_path / "comparison.html")
   page = parsed_page.Page(path)
   rows = page.table("run", TASKS[task][2][0], "loss")
-  assert [row[0] for row in rows][0] == first
+  assert rows[0][0] == first
   assert [row[2] for row in rows] == [f"{values[row[0]]:g}" for row in rows]
   assert "accuracy" not in page.text
 
@@ -144,3 +146,21 @@ def test_the_validation_split_has_one_column(tmp_path):
   page = parsed_page.Page(report.write_report(workdir))
   heading = next(t[0] for t in page.tables if "meaning" in t[0])
   assert heading == ["metric", "validation", "meaning"]
+
+
+def test_a_student_has_a_confusion_matrix_and_the_classes_of_its_teacher(
+  tmp_path,
+):
+  """The arrays of a classifier, and one more for each mistake."""
+  workdir = fake_runs.write_run(tmp_path / "run")
+  record = json.loads((workdir / "config.json").read_text())
+  record["config"]["task"] = {"name": "distillation"}
+  fake_runs.write_json(workdir / "config.json", record)
+  with np.load(workdir / "evaluation.npz") as file:
+    arrays = dict(file)
+  teachers = (arrays["mistake_labels"] + 1) % 10
+  np.savez(workdir / "evaluation.npz", **arrays, mistake_teachers=teachers)
+  page = parsed_page.Page(report.write_report(workdir))
+  assert len(page.table("true ↓ predicted →")) == 10
+  shown = re.findall(r"teacher <b>(\d)</b>", page.source)
+  assert shown == [str(each) for each in teachers]
