@@ -99,17 +99,19 @@ def _print_result(
   measured = ""
   if final:
     split, average, _ = final["split"].partition("_ema")
-    measured = f", {split} {_first_metric(final['metrics'])}"
+    measured = f", {split} {_main_metric(final['metrics'])}"
     measured += " (moving average of the parameters)" if average else ""
   console.say(f"report: {report}{measured}")
 
 
-def _first_metric(metrics: Mapping[str, float]) -> str:
-  """The accuracy; of a task without classes, its first metric."""
-  if "top1" in metrics:
+def _main_metric(metrics: Mapping[str, float]) -> str:
+  """The accuracy; of a task without classes, its main metric."""
+  from jaxvision import report
+
+  name = report.main_metric(metrics)
+  if name == "top1":
     return f"accuracy {metrics['top1']:.2%}"
-  name, value = next(iter(metrics.items()))
-  return f"{name} {value:.4g}"
+  return f"{name} {metrics[name]:.4g}"
 
 
 @contextlib.contextmanager

@@ -65,6 +65,9 @@ def _formatted(values: Values) -> list[str]:
   shown = {
     "loss": "{:.4f}",
     "top1": "{:.2%}",
+    "agreement": "{:.2%}",
+    "mean_average_precision": "{:.2%}",
+    **dict.fromkeys(("r2", "cider", "pixel_frechet"), "{:.4g}"),
     "images_per_second": "{:,.0f}",
   }
   return [

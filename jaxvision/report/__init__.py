@@ -13,6 +13,7 @@ from jaxvision.report.explanation_page import (
   Explanation,
   write_explanations,
 )
+from jaxvision.report.measures import main as main_metric
 from jaxvision.report.run_page import is_whole, write_report
 from jaxvision.report.significance import interval
 from jaxvision.report.sweep_page import write_sweep
@@ -41,6 +42,7 @@ __all__ = [
   "interval",
   "is_sweep",
   "is_whole",
+  "main_metric",
   "read_definition",
   "read_sweep",
   "read_trial",

@@ -1,29 +1,20 @@
 """The comparison page of several runs: differences, results and spread."""
 
-import dataclasses
+import collections
 import os
 import pathlib
 import urllib.parse
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Callable, Sequence
 
 from jaxvision import files
 from jaxvision.files import suffixes
-from jaxvision.report import figures, html, numbers, run_page
+from jaxvision.report import figures, html, measures, numbers, run_page, seeds
+from jaxvision.report.seeds import Group
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
 _COLOURS = 7  # number of --series-N colours in the stylesheet
 _DASHES = ("solid", "dashed", "dotted")
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-  """Runs whose configs differ in the seed only, best first."""
-
-  settings: tuple[str, ...]
-  members: tuple[Run, ...]
 
 
 def write_comparison(
@@ -57,10 +48,12 @@ def write_comparison(
   return path
 
 
-def accuracy(run: Run) -> float:
-  """Top-1 accuracy of the final split in [0, 1]; NaN if the run has none."""
-  value = reading.final(run)[1].get("top1")
-  return float(value) if numbers.is_number(value) else float("nan")
+def _common(compared: Sequence[Run]) -> str:
+  """The metric that the runs are compared by: that of most runs."""
+  counts = collections.Counter(
+    measures.main_of(run) for run in compared if run.lines or run.result
+  )
+  return max(counts, key=counts.__getitem__, default="top1")
 
 
 def differing_keys(compared: Sequence[Run]) -> list[str]:
@@ -78,25 +71,33 @@ def differing_keys(compared: Sequence[Run]) -> list[str]:
 def _document(compared: list[Run], path: pathlib.Path) -> str:
   names = _names(compared)
   keys = differing_keys(compared)
-  ranked = sorted(compared, key=_rank)
-  groups = _groups(ranked, [key for key in keys if key != "seed"])
+  metric = _common(compared)
+  ranked = sorted(compared, key=lambda run: _rank(run, metric))
+  groups = seeds.groups(ranked, [key for key in keys if key != "seed"], metric)
   body = (
     _header(ranked, names, keys)
-    + html.section("Runs", content=_runs_table(ranked, names, keys, path))
+    + html.section(
+      "Runs", content=_runs_table(ranked, names, keys, path, metric)
+    )
     + html.section(
       "Seeds",
       content=_seeds_table(groups, [key for key in keys if key != "seed"]),
       note="Runs that differ in the seed only: mean and sample standard "
-      "deviation (n - 1) of the accuracy.",
+      f"deviation (n - 1) of the {_label_of(metric)}.",
     )
-    + html.section("Learning curves", content=_curves(groups, names, keys))
+    + html.section(
+      "Learning curves", content=_curves(groups, names, keys, metric)
+    )
   )
   return html.document(f"{len(compared)} runs compared", body=body)
 
 
-def _rank(run: Run) -> tuple[bool, float]:
-  value = accuracy(run)
-  return bool(np.isnan(value)), -value
+def _rank(run: Run, metric: str) -> tuple[bool, float]:
+  return seeds.sort_key(seeds.final_value(run, metric), metric)
+
+
+def _label_of(metric: str) -> str:
+  return "accuracy" if metric == "top1" else metric
 
 
 def _names(compared: list[Run]) -> dict[pathlib.Path, str]:
@@ -108,34 +109,6 @@ def _names(compared: list[Run]) -> dict[pathlib.Path, str]:
     run.workdir: os.path.relpath(path, common)
     for run, path in zip(compared, resolved, strict=True)
   }
-
-
-def _groups(ranked: list[Run], keys: list[str]) -> list[Group]:
-  members: dict[tuple[str, ...], list[Run]] = {}
-  for run in ranked:
-    members.setdefault(_settings(run, keys), []).append(run)
-  groups = [Group(key, tuple(of_key)) for key, of_key in members.items()]
-  return sorted(groups, key=_group_rank)
-
-
-def _group_rank(group: Group) -> tuple[bool, float]:
-  mean = _statistics(group)[0]
-  return mean is None, -(mean or 0.0)
-
-
-def _statistics(group: Group) -> tuple[float | None, float | None]:
-  """Mean and sample standard deviation of the accuracies that are known."""
-  values = [accuracy(run) for run in group.members]
-  values = [value for value in values if not np.isnan(value)]
-  mean = float(np.mean(values)) if values else None
-  return mean, float(np.std(values, ddof=1)) if len(values) > 1 else None
-
-
-def _settings(run: Run, keys: list[str]) -> tuple[str, ...]:
-  flat = reading.flatten(run.config)
-  return tuple(
-    str(flat[key]) if key in flat else numbers.NOTHING for key in keys
-  )
 
 
 def _header(
@@ -156,14 +129,13 @@ def _runs_table(
   names: dict[pathlib.Path, str],
   keys: list[str],
   path: pathlib.Path,
+  metric: str,
 ) -> str:
+  values = _values(ranked, metric)
   columns = {
     "run": str,
     "split": str,
-    "accuracy": numbers.percent,
-    "loss": numbers.significant,
-    "F1, macro": numbers.percent,
-    "calibration error": numbers.percent,
+    **{label: _writer(name) for label, name in values.items()},
     **dict.fromkeys(keys, str),
     "steps": numbers.integer,
     "parameters": numbers.magnitude,
@@ -171,8 +143,9 @@ def _runs_table(
     "status": str,
   }
   rows = [
-    [names[run.workdir], reading.final(run)[0], *_numbers(run)]
-    + [*_settings(run, keys)]
+    [names[run.workdir], reading.final(run)[0]]
+    + [reading.final(run)[1].get(name) for name in values.values()]
+    + [*seeds.settings(run, keys)]
     + [run.result.get(key) for key in ("step", "parameters", "seconds")]
     + [run_page.status(run)]
     for run in ranked
@@ -182,10 +155,26 @@ def _runs_table(
   return f'<div class="card">{table}</div>'
 
 
-def _numbers(run: Run) -> list[float | None]:
-  _, metrics = reading.final(run)
-  names = ("top1", "loss", "f1_macro", "calibration_error")
-  return [metrics.get(name) for name in names]
+def _values(ranked: list[Run], metric: str) -> dict[str, str]:
+  """The shown metrics, {heading: name}: those that some run has."""
+  shown = {
+    _label_of(metric): metric,
+    "loss": "loss",
+    "agreement": "agreement",
+    "F1, macro": "f1_macro",
+    "calibration error": "calibration_error",
+  }
+  finals = [reading.final(run)[1] for run in ranked]
+  known = {name for final in finals for name in final}
+  return {
+    label: name
+    for label, name in shown.items()
+    if name in known or name == metric
+  }
+
+
+def _writer(metric: str) -> Callable[[float | None], str]:
+  return numbers.percent if numbers.is_share(metric) else numbers.significant
 
 
 def _link(run: Run, path: pathlib.Path) -> str:
@@ -201,31 +190,44 @@ def _seeds_table(groups: list[Group], keys: list[str]) -> str:
     return ""
   columns = {
     **dict.fromkeys(keys, str),
-    "mean": numbers.percent,
-    "spread": numbers.percent,
+    "mean": _writer(groups[0].metric),
+    "spread": _writer(groups[0].metric),
     "runs": numbers.integer,
     "each": str,
   }
   rows = [
-    [*group.settings, *_statistics(group), len(group.members), _each(group)]
+    [
+      *group.settings,
+      *seeds.statistics(group),
+      len(group.members),
+      _each(group),
+    ]
     for group in groups
   ]
   return f'<div class="card">{html.table(columns, rows, sortable=True)}</div>'
 
 
 def _each(group: Group) -> str:
-  return ", ".join(numbers.percent(accuracy(run)) for run in group.members)
+  write = _writer(group.metric)
+  return ", ".join(
+    write(seeds.final_value(run, group.metric)) for run in group.members
+  )
 
 
 def _curves(
-  groups: list[Group], names: dict[pathlib.Path, str], keys: list[str]
+  groups: list[Group],
+  names: dict[pathlib.Path, str],
+  keys: list[str],
+  metric: str,
 ) -> str:
+  first = groups[0].members[0]
+  main, loss = measures.axis(metric, first), measures.axis("loss", first)
   charts = "".join(
     _chart(groups, metric, title=title, label=label)
     for metric, title, label in (
-      ("validation/top1", "Validation accuracy", "top-1 accuracy (%)"),
-      ("validation/loss", "Validation loss", "validation loss (nats)"),
-      ("train/loss", "Training loss", "training loss (nats)"),
+      (f"validation/{metric}", f"Validation {_label_of(metric)}", main),
+      ("validation/loss", "Validation loss", f"validation {loss}"),
+      ("train/loss", "Training loss", f"training {loss}"),
       ("learning_rate", "Learning rate", "learning rate"),
     )
   )
@@ -259,7 +261,7 @@ def _chart(groups: list[Group], metric: str, *, title: str, label: str) -> str:
   for index, group in enumerate(groups):
     for run in group.members:
       steps, values = reading.series(run, metric)
-      scale = 100 if metric.endswith("top1") else 1
+      scale = 100 if numbers.is_share(metric) else 1
       if steps.size:
         curves.append(figures.Curve(steps, scale * values, *_style(index)))
   if not curves:

@@ -67,8 +67,8 @@ def line_chart(
     height: height of the chart in inches; the width is 4.6.
     steps_per_epoch: scale of the upper axis; None for no upper axis.
     restarts: steps that get a dotted vertical line.
-    positive: whether the values are positive; a wide range then gets a
-      logarithmic axis.
+    positive: whether a wide range gets a logarithmic axis. It gets none if a
+      value is negative.
 
   Returns:
     An `<svg>` element.
@@ -222,6 +222,8 @@ def _draw_curve(axes: Any, curve: Curve, colour: str) -> None:
 
 def _spread(curves: Sequence[Curve]) -> float:
   values = np.concatenate([_finite(curve) for curve in curves])
+  if (values < 0).any():
+    return 1.0
   values = values[values > 0]
   return values.max() / values.min() if values.size else 1.0
 

@@ -37,13 +37,39 @@ def document(title: str, *, body: str) -> str:
 """
 
 
-def section(title: str, *, content: str, note: str = "") -> str:
+def sections(parts: Sequence[tuple[str, str, str]]) -> str:
+  """Links to all sections, and the sections; two may have the same title.
+
+  Args:
+    parts: (title, content, note) of each section. Without content there is no
+      section.
+  """
+  shown = [part for part in parts if part[1]]
+  targets: list[str] = []
+  for title, _, _ in shown:
+    target, number = anchor(title), 2
+    while target in targets:
+      target, number = f"{anchor(title)}-{number}", number + 1
+    targets.append(target)
+  links = "".join(
+    f'<a href="#{target}">{escape(title)}</a>'
+    for target, (title, _, _) in zip(targets, shown, strict=True)
+  )
+  return f"<nav>{links}</nav>" + "".join(
+    section(title, content=content, note=note, target=target)
+    for target, (title, content, note) in zip(targets, shown, strict=True)
+  )
+
+
+def section(
+  title: str, *, content: str, note: str = "", target: str = ""
+) -> str:
   """A section with a title and a link target; "" without content."""
   if not content:
     return ""
   note = f'<p class="note">{escape(note)}</p>' if note else ""
   return (
-    f'<section id="{anchor(title)}"><h2>{escape(title)}</h2>{note}'
+    f'<section id="{target or anchor(title)}"><h2>{escape(title)}</h2>{note}'
     f"{content}</section>"
   )
 
@@ -51,14 +77,6 @@ def section(title: str, *, content: str, note: str = "") -> str:
 def anchor(title: str) -> str:
   """The id of a section: "Confusion matrix" -> "confusion-matrix"."""
   return escape(title.lower().replace(" ", "-"))
-
-
-def navigation(titles: Sequence[str]) -> str:
-  """A line of links to the sections."""
-  links = "".join(
-    f'<a href="#{anchor(title)}">{escape(title)}</a>' for title in titles
-  )
-  return f"<nav>{links}</nav>"
 
 
 def figure(content: str, *, title: str, caption: str = "") -> str:

@@ -7,10 +7,11 @@ from typing import Any
 
 NOTHING = "\N{EN DASH}"
 
-# Metrics that are fractions of the examples; they are shown as percentages. The
-# metrics of a probe start with its name, as in "fewshot/5shot_top1".
+# Metrics that are fractions of examples or decisions, shown as percentages.
+# The metrics of a probe start with its name, as in "fewshot/5shot_top1".
 _SHARES = re.compile(
-  r"(^|.*[/_])(top|precision|recall|f1|calibration|agreement)"
+  r"(^|.*[/_])"
+  r"(top|precision|recall|f1|calibration|agreement|subset|exact|hamming)"
 )
 
 
@@ -44,6 +45,8 @@ def duration(seconds: float | None) -> str:
   """A time span in its two largest units: 3725 -> '1 h 2 min'."""
   if not is_number(seconds):
     return NOTHING
+  if 0 < seconds < 1:
+    return f"{1000 * seconds:.3g} ms"
   if seconds < 60:
     return f"{seconds:.3g} s"
   minutes, rest = divmod(round(seconds), 60)
@@ -54,7 +57,12 @@ def duration(seconds: float | None) -> str:
 
 def metric(name: str, value: float | None) -> str:
   """A metric, by its name: fractions in percent, others as plain numbers."""
-  return percent(value) if _SHARES.match(name) else significant(value)
+  return percent(value) if is_share(name) else significant(value)
+
+
+def is_share(name: str) -> bool:
+  """Whether a metric is a fraction of the examples or decisions."""
+  return _SHARES.match(name) is not None
 
 
 def is_number(value: Any) -> bool:

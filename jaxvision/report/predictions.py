@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxvision.metrics import confusion
-from jaxvision.report import figures, html, numbers
+from jaxvision.report import figures, html, measures, numbers
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
@@ -69,8 +69,8 @@ def metrics(run: Run) -> str:
   split, final = reading.final(run)
   columns = {
     "validation": _last(run, "validation/"),
-    "validation, EMA": _last(run, "validation_ema/"),
-    split: final,
+    "validation (EMA)": _last(run, "validation_ema/"),
+    split: final,  # replaces that of the log if it is the validation split
   }
   columns = {name: values for name, values in columns.items() if values}
   names = [
@@ -80,9 +80,13 @@ def metrics(run: Run) -> str:
   ]
   if not names:
     return ""
-  headings = {"metric": str, **dict.fromkeys(columns, str)}
+  headings = {"metric": str, **dict.fromkeys(columns, str), "meaning": str}
   rows = [
-    [name, *(numbers.metric(name, v.get(name)) for v in columns.values())]
+    [
+      name,
+      *(numbers.metric(name, v.get(name)) for v in columns.values()),
+      measures.meaning(name, run),
+    ]
     for name in names
   ]
   return f'<div class="card">{html.table(headings, rows)}</div>'
@@ -200,12 +204,17 @@ def _mistakes(run: Run) -> str:
   names, mistakes = reading.class_names(run), run.evaluation
   if not len(mistakes["mistake_labels"]):
     return '<p class="soft">No mistakes.</p>'
+  taught = mistakes.get("mistake_teachers")
+  teachers = [""] * len(mistakes["mistake_labels"])
+  if taught is not None:
+    teachers = [names[label] for label in taught]
   rows = zip(
     mistakes["mistake_images"],
     mistakes["mistake_labels"],
     mistakes["mistake_predictions"],
     mistakes["mistake_confidences"],
     mistakes["mistake_ids"],
+    teachers,
     strict=True,
   )
   shown = [
@@ -213,9 +222,9 @@ def _mistakes(run: Run) -> str:
       image,
       names[label],
       names[prediction],
-      _text(names[label], names[prediction], confidence, identity),
+      _text(names[label], names[prediction], confidence, identity, teacher),
     )
-    for image, label, prediction, confidence, identity in rows
+    for image, label, prediction, confidence, identity, teacher in rows
   ]
   maps = ()
   if _is_explained(run):
@@ -265,12 +274,15 @@ def _picture(image: np.ndarray, alt: str) -> str:
   )
 
 
-def _text(true: str, predicted: str, confidence: float, identity: str) -> str:
+def _text(
+  true: str, predicted: str, confidence: float, identity: str, teacher: str
+) -> str:
   true, predicted = html.escape(true), html.escape(predicted)
+  taught = f"<br>teacher <b>{html.escape(teacher)}</b>" if teacher else ""
   identity = html.escape(identity)
   return (
     f"<p>true <b>{true}</b><br>predicted <b>{predicted}</b><br>"
-    f"{numbers.percent(float(confidence))}"
+    f"{numbers.percent(float(confidence))}{taught}"
     # A long path is cut at its start: its end is the name of the file.
     f'<small title="{identity}"><bdi dir="ltr">{identity}</bdi></small>'
     "</p>"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxvision.configs import default
-from jaxvision.report import html, numbers
+from jaxvision.report import html, measures, numbers
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
@@ -101,7 +101,8 @@ def _row(
   usual: Mapping[str, Any],
 ) -> str:
   differs = key not in usual or usual[key] != value
-  kind = "override" if key in marked else "changed" if differs else ""
+  given = any(f"{key}.".startswith(f"{each}.") for each in marked)
+  kind = "override" if given else "changed" if differs else ""
   sign = {"override": "▸ ", "changed": "• "}.get(kind, "")
   default_value = _shown(usual[key]) if key in usual else "none"
   title = f' title="default: {html.escape(default_value)}"' if differs else ""
@@ -148,7 +149,7 @@ def _commands(run: Run) -> str:
     + train_command(run, workdir=f"{workdir}-again"),
     "Continue from its last checkpoint": train_command(run, workdir=workdir),
     "Evaluate": f"jaxvision evaluate --workdir {quoted}",
-    "Predict": f"jaxvision predict --workdir {quoted} IMAGE...",
+    **_uses(run, quoted),
   }
   cards = "".join(
     f'<div class="card"><h3>{html.escape(title)}</h3>'
@@ -156,6 +157,14 @@ def _commands(run: Run) -> str:
     for title, command in commands.items()
   )
   return f'<div class="commands">{cards}</div>'
+
+
+def _uses(run: Run, quoted: str) -> dict[str, str]:
+  """The commands that apply the network; a generator makes images."""
+  if measures.task(run) == "adversarial":
+    made = f"jaxvision generate generated.npz --workdir {quoted}"
+    return {"Generate": f"{made} --data IMAGES"}
+  return {"Predict": f"jaxvision predict --workdir {quoted} IMAGE..."}
 
 
 def _checkout(commit: str) -> str:

@@ -1,9 +1,8 @@
 """The report page of one run."""
 
-import itertools
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,8 @@ from jaxvision import files
 from jaxvision.report import (
   figures,
   html,
+  learning_curves,
+  measures,
   numbers,
   predictions,
   provenance,
@@ -21,24 +22,8 @@ from jaxvision.report import (
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
-# (prefix in the log, label, colour, dash) of the curves of each split.
-_SPLITS = (
-  ("train", "train", "train", "solid"),
-  ("validation", "validation", "validation", "solid"),
-  ("validation_ema", "validation, EMA", "ema", "dashed"),
-)
-
 # Style of a state; other states have the style "warn".
 _STATES = {"finished": "good", "stopped": "bad"}
-
-# Metrics of feature probes in the log, as "validation/knn(k=20)/top1", and the
-# colours and dashes of their curves, in order.
-_PROBE = re.compile(r"validation(?:_ema)?/(?P<name>.+/(?:\d+shot_)?top1)")
-_STYLES = tuple(
-  (colour, dash)
-  for dash in ("solid", "dashed", "dotted")
-  for colour in ("train", "validation", "test", "ema")
-)
 
 # Maximum number of filters that are shown; more are slow to draw.
 _MOST_FILTERS = 256
@@ -72,35 +57,34 @@ def is_whole(path: pathlib.Path) -> bool:
 
 
 def _document(run: Run) -> str:
-  sections = {
-    title: html.section(title, content=content, note=note)
-    for title, content, note in (
-      ("Learning curves", _curves(run), _curves_note(run)),
+  sections = html.sections(
+    [
+      learning_curves.section(run),
       ("Metrics", predictions.metrics(run), ""),
       *predictions.parts(run),
       *task_pages.parts(run),
       ("First-layer filters", *_filters(run)),
       speed.section(run),
       *provenance.parts(run),
-    )
-  }
-  shown = [title for title, content in sections.items() if content]
-  body = _header(run) + html.navigation(shown) + "".join(sections.values())
+    ]
+  )
+  body = _header(run) + sections
   return html.document(f"{headline(run)} · {_subject(run)}", body=body)
 
 
 def headline(run: Run) -> str:
   """The result in short: '98.61% test accuracy'."""
   split, metrics = reading.final(run)
-  if "top1" in metrics:
-    return f"{numbers.percent(metrics['top1'])} {split} accuracy"
-  if "loss" in metrics:
-    return f"{numbers.significant(metrics['loss'])} {split} loss"
-  _, accuracies = reading.series(run, "validation/top1")
-  if np.isfinite(accuracies).any():
-    best = numbers.percent(np.nanmax(accuracies))
-    return f"{best} validation accuracy so far"
-  return "No accuracy yet"
+  name = measures.main_of(run)
+  label = "accuracy" if name == "top1" else name
+  if name in metrics:
+    return f"{numbers.metric(name, metrics[name])} {split} {label}"
+  _, values = reading.series(run, f"validation/{name}")
+  if np.isfinite(values).any():
+    smaller = measures.is_smaller_better(name)
+    best = np.nanmin(values) if smaller else np.nanmax(values)
+    return f"{numbers.metric(name, best)} validation {label} so far"
+  return "No evaluation yet"
 
 
 def status(run: Run) -> str:
@@ -113,7 +97,10 @@ def _status_text(run: Run) -> str:
 
 
 def _subject(run: Run) -> str:
-  names = (run.config.get(part, {}).get("name") for part in ("data", "model"))
+  data, model = (run.config.get(part, {}) for part in ("data", "model"))
+  # The name is that of the default config if the data are a mixture.
+  mixture = data.get("kind") == "mixture"
+  names = ("mixture" if mixture else data.get("name"), model.get("name"))
   return " · ".join(str(name) for name in names if name)
 
 
@@ -154,6 +141,7 @@ def _facts(run: Run) -> dict[str, str]:
   speed = float(np.median(speeds)) if speeds.size else None
   facts = {
     f"{split} loss": numbers.significant(metrics.get("loss")),
+    f"{split} agreement": numbers.percent(metrics.get("agreement")),
     f"{split} top-5": numbers.percent(metrics.get("top5")),
     f"{split} F1, macro": numbers.percent(metrics.get("f1_macro")),
     "calibration error": numbers.percent(metrics.get("calibration_error")),
@@ -169,9 +157,13 @@ def _facts(run: Run) -> dict[str, str]:
 
 
 def _best(best: Mapping[str, Any]) -> dict[str, str]:
-  name = str(best.get("metric", ""))
-  value = numbers.metric(name.rpartition("/")[2], best.get("value"))
-  return {f"best {name}": value, "at step": numbers.integer(best.get("step"))}
+  split, _, name = str(best.get("metric", "")).partition("/")
+  value = numbers.metric(name, best.get("value"))
+  split = split.replace("_ema", " (EMA)")
+  return {
+    f"best {name}, {split}": value,
+    "at step": numbers.integer(best.get("step")),
+  }
 
 
 def _steps(run: Run) -> str:
@@ -180,137 +172,6 @@ def _steps(run: Run) -> str:
   if step is None or step == total:
     return numbers.integer(step)
   return f"{numbers.integer(step)} of {numbers.integer(total)}"
-
-
-def _curves(run: Run) -> str:
-  charts = (
-    _split_chart(run, "loss", title="Loss", label="loss (nats)"),
-    _split_chart(run, "top1", title="Accuracy", label="top-1 accuracy (%)"),
-    _probe_chart(run),
-    *_suite_charts(run),
-    _single_chart(
-      run, "learning_rate", title="Learning rate", label="learning rate"
-    ),
-    _single_chart(
-      run, "gradient_norm", title="Gradient", label="gradient norm (global)"
-    ),
-  )
-  return f'<div class="charts">{"".join(charts)}</div>' if any(charts) else ""
-
-
-def _split_chart(run: Run, metric: str, *, title: str, label: str) -> str:
-  curves, entries = [], []
-  for prefix, name, colour, dash in _SPLITS:
-    steps, values = reading.series(run, f"{prefix}/{metric}")
-    if steps.size:
-      scale = 100 if metric == "top1" else 1
-      curves.append(figures.Curve(steps, scale * values, colour, dash))
-      last = numbers.metric(metric, values[-1])
-      entries.append((f"{name} {last}", colour, dash))
-  split, metrics = reading.final(run)
-  value = metrics.get(metric)
-  if curves and numbers.is_number(value) and metric == "top1":
-    step = run.result.get("step", run.lines[-1]["step"])
-    point = np.array([step]), np.array([100.0 * value])
-    curves.append(figures.Curve(*point, "test"))
-    text = f"{split} {numbers.metric(metric, value)}"
-    entries.append((text, "test", "solid"))
-  return _chart(
-    run, curves, title=title, label=label, caption=html.legend(entries)
-  )
-
-
-def _probe_chart(run: Run) -> str:
-  """The accuracies of the feature probes; "" if there are no probes."""
-  logged = dict.fromkeys(name for line in run.lines for name in line)
-  probes = [match for name in logged if (match := _PROBE.fullmatch(name))]
-  return _many_chart(
-    run,
-    {match[0]: match["name"].removesuffix("/top1") for match in probes},
-    shares=True,
-    title="Feature probes",
-    label="top-1 accuracy of probes (%)",
-  )
-
-
-def _suite_charts(run: Run) -> Iterator[str]:
-  """A chart of the metrics of each suite."""
-  logged = dict.fromkeys(name for line in run.lines for name in line)
-  for call in run.config.get("evaluate", {}).get("suites", ()):
-    suite = str(call).partition("(")[0].strip()
-    pattern = re.compile(rf"validation(?:_ema)?/{re.escape(suite)}/(.+)")
-    found = [match for name in logged if (match := pattern.fullmatch(name))]
-    yield _many_chart(
-      run,
-      {match[0]: match[1] for match in found},
-      shares=False,
-      title=f"Suite: {suite}",
-      label=suite,
-    )
-
-
-def _many_chart(
-  run: Run, names: Mapping[str, str], *, shares: bool, title: str, label: str
-) -> str:
-  """The curves of metrics, {name in the log: name in the legend}."""
-  curves, entries = [], []
-  scale, kind = (100, "top1") if shares else (1, "")
-  for (name, shown), style in zip(
-    names.items(), itertools.cycle(_STYLES), strict=False
-  ):
-    steps, values = reading.series(run, name)
-    curves.append(figures.Curve(steps, scale * values, *style))
-    entries.append((f"{shown} {numbers.metric(kind, values[-1])}", *style))
-  return _chart(
-    run, curves, title=title, label=label, caption=html.legend(entries)
-  )
-
-
-def _single_chart(run: Run, name: str, *, title: str, label: str) -> str:
-  steps, values = reading.series(run, name)
-  curves = [figures.Curve(steps, values, "train")] if steps.size else []
-  return _chart(run, curves, title=title, label=label, height=1.9)
-
-
-def _chart(
-  run: Run,
-  curves: list[figures.Curve],
-  *,
-  title: str,
-  label: str,
-  height: float = 2.9,
-  caption: str = "",
-) -> str:
-  if not curves:
-    return ""
-  chart = figures.line_chart(
-    curves,
-    label=label,
-    height=height,
-    steps_per_epoch=reading.steps_per_epoch(run),
-    restarts=_restarts(run),
-    positive=title in ("Loss", "Gradient"),
-  )
-  return html.figure(chart, title=title, caption=caption)
-
-
-def _restarts(run: Run) -> list[int]:
-  return [int(entry.get("step", 0)) for entry in run.environment[1:]]
-
-
-def _curves_note(run: Run) -> str:
-  notes = []
-  if restarts := _restarts(run):
-    steps = ", ".join(numbers.integer(step) for step in restarts)
-    notes.append(f"Dotted lines: the run was resumed at step {steps}.")
-  values = [value for line in run.lines for value in line.values()]
-  gaps = sum(
-    value is None or (isinstance(value, float) and not np.isfinite(value))
-    for value in values
-  )
-  if gaps:
-    notes.append(f"Gaps: {gaps} of the logged values are not finite.")
-  return " ".join(notes)
 
 
 def _filters(run: Run) -> tuple[str, str]:

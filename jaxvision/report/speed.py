@@ -39,7 +39,7 @@ def section(run: Run) -> tuple[str, str, str]:
   charts = html.figure(times, title="Step time", caption=caption)
   content = (
     html.tiles(_facts(run))
-    + f'<br><div class="pair">{charts}{_parts(run.result)}</div>'
+    + f'<div class="charts">{charts}{_parts(run.result)}</div>'
   )
   return "Speed", content, _note(run)
 

@@ -51,7 +51,8 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere;
 section { margin-top: 44px; }
 .kicker, .note, figcaption, .soft { color: var(--soft); }
 .kicker { margin: 0; font-size: 14px; overflow-wrap: anywhere; }
-.note { max-width: 92ch; font-size: 14px; margin-bottom: 14px; }
+.note { max-width: 92ch; font-size: 14px; margin-bottom: 14px;
+  overflow-wrap: anywhere; }
 .status { font-weight: 600; margin-right: 10px; }
 .status::before { content: "●"; margin-right: 6px; font-size: 11px;
   vertical-align: 1px; }
@@ -68,7 +69,7 @@ nav { display: flex; flex-wrap: wrap; gap: 4px 20px; margin-top: 20px;
   grid-template-columns: repeat(auto-fill, minmax(165px, 1fr));
   border: 1px solid var(--line); border-radius: 8px; background: var(--card); }
 .tiles div { padding: 11px 16px 10px; box-shadow: 0 0 0 1px var(--line); }
-dt { color: var(--soft); font-size: 12.5px; }
+dt { color: var(--soft); font-size: 12.5px; overflow-wrap: anywhere; }
 dd { margin: 0; font-size: 17px; font-weight: 600; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 figure { margin: 0; min-width: 0; }
@@ -130,6 +131,11 @@ th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
 .maps { grid-template-columns:
   repeat(auto-fill, minmax(min(100%, 200px), 1fr)); margin-bottom: 14px; }
 .classes { max-width: 520px; }
+.wide { grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); }
+.strips { grid-template-columns:
+  repeat(auto-fill, minmax(min(100%, 460px), 1fr)); }
+.strips img { outline: 0; border-radius: 0; background: none; }
+.pictures + .pictures { margin-top: 22px; }
 .small { grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); }
 .pixels { image-rendering: pixelated; }
 .sheet { display: block; width: 100%; max-width: 720px; }
@@ -138,7 +144,10 @@ th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
 .config td { overflow-wrap: anywhere; padding-right: 8px; }
 .config td:first-child { color: var(--soft); width: 1%; white-space: nowrap;
   padding-right: 16px; }
-.pair td { overflow-wrap: anywhere; min-width: 58px; }
+.pair td, .charts td { overflow-wrap: anywhere; min-width: 58px; }
+.charts { align-items: stretch; }
+.tiles + .charts { margin-top: 22px; }
+td:last-child:not(:first-child) { padding-right: 0; }
 .starts td { white-space: nowrap; }
 .starts td:last-child { white-space: normal; min-width: 340px; }
 .config tr.override td { background: var(--mark); color: var(--ink); }
@@ -153,6 +162,8 @@ th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
   .card, .charts figure { padding: 12px; }
   .pictures { grid-template-columns: repeat(3, 1fr); gap: 14px 12px; }
   .maps { grid-template-columns: repeat(2, 1fr); }
+  .wide { grid-template-columns: repeat(2, 1fr); }
+  .strips { grid-template-columns: 1fr; }
 }
 @media print { .scroll { max-height: none; overflow: visible; } }
 """

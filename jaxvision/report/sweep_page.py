@@ -16,6 +16,7 @@ from jaxvision.report import (
   figures,
   html,
   importance,
+  measures,
   numbers,
   parallel_coordinates,
   provenance,
@@ -133,9 +134,11 @@ def _settings(settings: Sequence[Setting], keys: Sequence[str]) -> str:
 
 
 def _final(of: Sequence[Trial]) -> float | None:
-  """The mean of the final accuracies, of the test split if there is one."""
+  """The mean of the main metric of the final evaluations."""
   finals = [
-    reading.final(trial.run)[1].get("top1") for trial in of if trial.run
+    reading.final(trial.run)[1].get(measures.main_of(trial.run))
+    for trial in of
+    if trial.run
   ]
   finals = [value for value in finals if numbers.is_number(value)]
   return float(np.mean(finals)) if finals else None

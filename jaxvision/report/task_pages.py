@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from jaxvision.report import figures, html, numbers
 from jaxvision.runs.pages import Page
 from jaxvision.runs.reading import Run
@@ -15,6 +17,8 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
   "percent": numbers.percent,
 }
 _SMALL = 96  # pixels; smaller images are enlarged without smoothing
+_STRIP = 3  # wider pictures, relative to their height, get a wide column
+_LONG = 90  # characters; pictures with longer captions get a wider column
 
 
 def parts(run: Run) -> list[tuple[str, str, str]]:
@@ -32,16 +36,30 @@ def _content(page: Page) -> str:
     table = html.table(columns, page.table.rows, sortable=True)
     content += f'<div class="card">{table}</div>'
   if page.images is not None:
-    pictures = "".join(
-      _picture(image, caption)
-      for image, caption in zip(page.images, page.captions, strict=True)
-    )
-    content += f'<div class="pictures">{pictures}</div>'
+    content += _pictures(page)
   return content
 
 
+def _pictures(page: Page) -> str:
+  """The pictures of a section, in one flow or in the rows of the page."""
+  height, width = page.images.shape[1:3]
+  strips = width > _STRIP * height
+  kind = "pictures strips" if strips else "pictures"
+  if max(map(len, page.captions), default=0) > _LONG:
+    kind += " wide"
+  pictures = [
+    _picture(image, caption)
+    for image, caption in zip(page.images, page.captions, strict=True)
+  ]
+  ends = np.cumsum(page.rows or [len(pictures)])
+  return "".join(
+    f'<div class="{kind}">{"".join(pictures[end - count : end])}</div>'
+    for end, count in zip(ends, page.rows or [len(pictures)], strict=True)
+  )
+
+
 def _picture(image: Any, caption: str) -> str:
-  kind = ' class="pixels"' if max(image.shape[:2]) <= _SMALL else ""
+  kind = ' class="pixels"' if min(image.shape[:2]) <= _SMALL else ""
   text = "<br>".join(map(html.escape, caption.split("\n")))
   return (
     f'<div><img{kind} src="{figures.image_uri(image)}" alt="">'

@@ -40,6 +40,7 @@ class Page:
     table: a table of numbers; None without a table.
     images: (n, h, w, c) uint8.
     captions: a text for each image; line breaks are kept.
+    rows: the number of images in each row; () for one flow of images.
   """
 
   title: str
@@ -47,6 +48,7 @@ class Page:
   table: Table | None = None
   images: np.ndarray | None = None
   captions: Sequence[str] = ()
+  rows: Sequence[int] = ()
 
 
 def write(workdir: pathlib.Path, pages: Sequence[Page]) -> None:
@@ -64,6 +66,7 @@ def write(workdir: pathlib.Path, pages: Sequence[Page]) -> None:
       "note": page.note,
       "table": page.table and dataclasses.asdict(page.table),
       "captions": list(page.captions),
+      "rows": list(page.rows),
     }
     for page in pages
   ]
@@ -84,6 +87,7 @@ def read(workdir: pathlib.Path) -> list[Page]:
           table=Table(**entry["table"]) if entry["table"] else None,
           images=arrays.get(f"images_{i}"),
           captions=entry["captions"],
+          rows=entry.get("rows", ()),
         )
         for i, entry in enumerate(entries)
       ]

@@ -26,7 +26,8 @@ _EVALUATION = (
   "mistake_confidences",
   "mistake_ids",
 )
-
+# The classes that the teacher of a student gives to its mistakes.
+_OPTIONAL = ("mistake_teachers",)
 
 _AXES = {"confusion": 2, "filters": 4}
 _FIRST_LAYER = ("name", "filters")
@@ -169,7 +170,9 @@ def damaged_arrays(workdir: pathlib.Path) -> list[str]:
 def _evaluation_arrays(config: Mapping[str, Any]) -> tuple[str, ...]:
   """The arrays that evaluation.npz must have; other tasks have others."""
   task = config.get("task", {}).get("name", "classification")
-  return _EVALUATION if task == "classification" else ()
+  labels = config.get("data", {}).get("labels", "classes")
+  taught = task == "distillation" and labels == "classes"
+  return _EVALUATION if task == "classification" or taught else ()
 
 
 def series(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -342,6 +345,8 @@ def _read_arrays(
   try:
     with files.open_regular(path) as file, np.load(file) as arrays:
       found = {key: arrays[key] for key in required}
+      if required:
+        found |= {key: arrays[key] for key in _OPTIONAL if key in arrays}
     for key, axes in _AXES.items():
       if key in found and found[key].ndim != axes:
         raise ValueError(f"{key} has the shape {found[key].shape}")

@@ -376,14 +376,30 @@ def _artifacts(
   """The metrics, and a sentence on the training."""
   del class_names, ids
   values = evaluation.metrics
-  table = pages.Table(
-    columns={"metric": "text", "value": "number"},
-    rows=[[name, value] for name, value in values.items()],
-  )
-  note = problem(values) or (
-    "The slope of the critic is near 1, and the noise changes the images."
-  )
+  rows = [
+    ["slope of the critic", values["slope"], f"at most {_STEEP:g}"],
+    [
+      "mean difference of two images of the same one, of 255",
+      255 * values["diversity"],
+      f"at least {255 * _FLAT:g}",
+    ],
+  ]
+  columns = {"quantity": "text", "value": "number", "limit": "text"}
   return Artifacts(
     arrays={name: np.asarray(value) for name, value in values.items()},
-    pages=[pages.Page(title="Generator and critic", note=note, table=table)],
+    pages=[
+      pages.Page(
+        title="Generator and critic",
+        note=_judgement(values),
+        table=pages.Table(columns=columns, rows=rows),
+      )
+    ],
   )
+
+
+def _judgement(values: Mapping[str, float]) -> str:
+  """A sentence on the training, for the report."""
+  found = problem(values)
+  if found:
+    return f"Warning: {found}."
+  return "The critic does not diverge, and the noise changes the images."

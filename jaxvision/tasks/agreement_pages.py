@@ -51,8 +51,11 @@ def artifacts(
     arrays |= {"teacher_classes": by_class["chosen"]}
     arrays |= {"agreement": by_class["agreement"]}
     found.append(_agreement_page(sums, by_class, class_names))
-    if evaluation.examples:
-      found.append(_examples_page(labelled, evaluation, class_names, ids))
+    if labelled:
+      taught = [each.answer[1] for each in evaluation.examples]
+      arrays |= {"mistake_teachers": np.asarray(taught, np.int64)}
+    elif evaluation.examples:
+      found.append(_disagreements_page(evaluation, class_names, ids))
   return Artifacts(arrays=arrays, pages=found)
 
 
@@ -77,8 +80,9 @@ def _agreement_page(
   columns = {"class": "text", "examples": "integer", "agreement": "percent"}
   return pages.Page(
     title="Agreement with the teacher",
-    note="Examples by the class that the teacher gives them, and the share of "
-    f"them in which the student gives the same class.{_right(sums)}",
+    note="The examples are counted by the class that the teacher gives them. "
+    "The agreement is the share of them to which the student gives the same "
+    f"class.{_right(sums)}",
     table=pages.Table(columns=columns, rows=rows),
   )
 
@@ -98,22 +102,19 @@ def _right(sums: Tree) -> str:
   )
 
 
-def _examples_page(
-  labelled: bool,
+def _disagreements_page(
   evaluation: metrics.Evaluation,
   class_names: Sequence[str],
   ids: Sequence[str],
 ) -> pages.Page:
   def caption(each: metrics.Example, name: str) -> str:
-    label = f"label: {class_names[each.label]}\n" if labelled else ""
     student, teacher = (class_names[i] for i in each.answer)
-    return f"{label}student: {student}\nteacher: {teacher}\n{name}"
+    return f"student: {student}\nteacher: {teacher}\n{name}"
 
   return pages.Page(
-    title="Mistakes and the teacher" if labelled else "Disagreements",
-    note="The most confident mistakes of the student, and the teacher's class."
-    if labelled
-    else "The most confident answers in which the student disagrees.",
+    title="Disagreements",
+    note="The images for which the student gives another class than the "
+    "teacher, with the highest probability.",
     images=np.stack([each.image for each in evaluation.examples]),
     captions=list(map(caption, evaluation.examples, ids)),
   )

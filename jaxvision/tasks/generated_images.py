@@ -17,8 +17,7 @@ Tree = Any
 Generate = Callable[[np.ndarray, np.ndarray], jax.Array]
 
 _ROWS, _COLUMNS = 12, 8
-_BORDER = 2  # white pixels around each image
-_LARGER = 2  # factor of the size
+_BORDER = 1  # transparent pixels around each image
 
 
 def pages(
@@ -56,16 +55,17 @@ def pages(
   return [
     sections.Page(
       title="Generated images",
-      note="Each row has an image of the evaluated split, then images that the "
-      "generator made of it. The noise of a column is the same in all rows and "
-      "in all runs.",
+      note="The first image of a strip is from the evaluated split. The "
+      "generator made the others of it. Each column has its own noise, which "
+      "is the same for all images and in all runs. The text is the class.",
       images=_sheet(generate, images, draws),
       captions=names,
     ),
     sections.Page(
       title="Interpolations",
-      note="Each row has an image, then generated images with noise on the way "
-      "from one draw to another (spherical interpolation).",
+      note="The first image of a strip is from the evaluated split. The noise "
+      "of the others changes step by step from one draw to another (spherical "
+      "interpolation). The text is the class.",
       images=_sheet(generate, images, between),
       captions=names,
     ),
@@ -89,13 +89,22 @@ def interpolate(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
 def _sheet(
   generate: Generate, images: np.ndarray, noises: Sequence[np.ndarray]
 ) -> np.ndarray:
-  """Rows (n, h', w', c): an image, and the one generated with each noise."""
+  """Strips (n, h', w', 4): an image, and the ones generated with each noise.
+
+  The gaps between the images are transparent.
+  """
   made = [
     np.asarray(generate(images, each.astype(np.float32))) for each in noises
   ]
   border = ((0, 0), (_BORDER, _BORDER), (_BORDER, _BORDER), (0, 0))
-  framed = [
-    np.pad(each, border, constant_values=255) for each in (images, *made)
-  ]
-  joined = np.concatenate(framed, axis=2)
-  return joined.repeat(_LARGER, axis=1).repeat(_LARGER, axis=2)
+  framed = [np.pad(_opaque(each), border) for each in (images, *made)]
+  return np.concatenate(framed, axis=2)
+
+
+def _opaque(images: np.ndarray) -> np.ndarray:
+  """Images (n, h, w, 4) of images (n, h, w, c); grey is their mean."""
+  if images.shape[-1] != 3:
+    grey = images.mean(axis=-1, keepdims=True).astype(np.uint8)
+    images = grey.repeat(3, axis=-1)
+  alpha = np.full_like(images[..., :1], 255)
+  return np.concatenate([images, alpha], axis=-1)

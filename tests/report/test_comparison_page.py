@@ -69,7 +69,8 @@ def test_runs_are_sorted_best_first_with_their_differences(workdirs, tmp_path):
   heading = next(table[0] for table in page.tables if "run" in table[0])
   differing = [name for name in heading if "." in name or name == "seed"]
   assert differing == ["optimizer.learning_rate", "seed"]
-  assert [row[6] for row in rows] == ["0.4", "0.4", "0.1", "0.1"]
+  rate = heading.index("optimizer.learning_rate")
+  assert [row[rate] for row in rows] == ["0.4", "0.4", "0.1", "0.1"]
 
 
 def test_mean_and_spread_over_seeds(workdirs, tmp_path):

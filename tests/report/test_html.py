@@ -12,7 +12,7 @@ EVIL = "<script>\"'&amp;</script>"
   [
     html.escape(EVIL),
     html.section(EVIL, content="x", note=EVIL),
-    html.navigation([EVIL]),
+    html.sections([(EVIL, "x", EVIL)]),
     html.figure("x", title=EVIL),
     html.legend([(EVIL, "train", "solid")]),
     html.tiles({EVIL: EVIL}),

@@ -21,6 +21,9 @@ from jaxvision.report import numbers
     (numbers.duration(92), "1 min 32 s"),
     (numbers.metric("top1", np.float32(0.5)), "50.00%"),
     (numbers.metric("loss", 0.5), "0.5"),
+    (numbers.metric("subset_accuracy", 0.5), "50.00%"),
+    (numbers.metric("exact_match", 0.5), "50.00%"),
+    (numbers.duration(4.83e-5), "0.0483 ms"),
   ],
 )
 def test_formatting(written, expected):

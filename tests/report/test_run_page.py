@@ -244,7 +244,7 @@ def test_names_are_escaped(tmp_path):
 
 def test_the_page_of_a_new_run_names_the_missing_parts(bare):
   page = parsed_page.Page(report.write_report(bare))
-  assert "No accuracy yet" in page.text
+  assert "No evaluation yet" in page.text
   assert "unfinished" in page.text
   for missing in ("result.json", "metrics.jsonl", "evaluation.npz"):
     assert missing in page.text

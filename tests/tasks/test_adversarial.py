@@ -102,8 +102,11 @@ def test_the_report_shows_generated_images(trained):
     "Generated images",
     "Interpolations",
   ]
-  # Twelve rows of an image and eight generated ones, twice as large.
-  assert shown["Generated images"].images.shape == (12, 24, 9 * 24, 1)
+  # Twelve strips of an image and eight generated ones, with clear gaps.
+  images = shown["Generated images"].images
+  assert images.shape == (12, 10, 9 * 10, 4)
+  assert not images[:, 0].any() and not images[:, :, 9:11].any()
+  assert (images[:, 1:9, 1:9, 3] == 255).all()
   assert "Interpolations" in (workdir / "report.html").read_text()
 
 

@@ -341,7 +341,7 @@ def test_the_pages_show_agreement_and_both_answers():
   )
   evaluation = metrics.Evaluation(task.finish(sums), sums, (example,))
   found = task.artifacts(evaluation, ("a", "b", "c"), ["image 7"])
-  table, pictures = found.pages
+  (table,) = found.pages
   assert [row[1] for row in table.table.rows] == (
     sums["by_class"]["chosen"].tolist()
   )
@@ -353,12 +353,12 @@ def test_the_pages_show_agreement_and_both_answers():
   assert f"right in {both}" in table.note
   assert f"only the teacher in {teacher - both}," in table.note
   assert f"neither in {64 - student - teacher + both}." in table.note
-  label, own, theirs, name = pictures.captions[0].splitlines()
-  assert label == f"label: {'abc'[batch['label'][worst]]}"
-  assert own == f"student: {'abc'[outputs[worst, 0].argmax()]}"
-  assert theirs == f"teacher: {'abc'[outputs[worst, 1].argmax()]}"
-  assert name == "image 7"
-  assert found.arrays["mistake_predictions"].shape == (1,)
+  mistakes = found.arrays
+  assert mistakes["mistake_labels"].tolist() == [batch["label"][worst]]
+  own, theirs = outputs[worst].argmax(-1)
+  assert mistakes["mistake_predictions"].tolist() == [own]
+  assert mistakes["mistake_teachers"].tolist() == [theirs]
+  assert mistakes["mistake_ids"].tolist() == ["image 7"]
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,8 @@ def report(
   """
   every = [caption for each in read for caption in each]
   _LOGGER.info(
-    "captions: %d of %d images; a vocabulary of %d, with %.2f %% of the words",
+    "%d captions of %d images; the vocabulary has %d entries and contains "
+    "%.2f %% of the words of the captions",
     len(every),
     len(read),
     words.size,

@@ -46,10 +46,7 @@ def artifacts(
     return Artifacts(arrays=arrays)
   found = [_sample(words, examples, sums["references"], ids)]
   if grid is not None:
-    found += [
-      _attention(words, grid, each.image, each.answer)
-      for each in examples[:_ATTENDED]
-    ]
+    found.append(_attention(words, grid, examples[:_ATTENDED]))
   return Artifacts(arrays=arrays, pages=found)
 
 
@@ -68,8 +65,8 @@ def _sample(
     texts.append(f"{mark} {generated}\n{listed}\n{name}")
   return pages.Page(
     title="Captions",
-    note="A random sample of the split. ✓ marks captions that equal a "
-    "reference, word by word, ✗ the others.",
+    note="A random sample of the split. ✓ marks a caption that equals a "
+    "reference, word by word. ✗ marks all other captions.",
     images=np.stack([each.image for each in examples]),
     captions=texts,
   )
@@ -78,10 +75,29 @@ def _sample(
 def _attention(
   words: vocabularies.Vocabulary,
   grid: tuple[int, int],
+  examples: Sequence[metrics.Example],
+) -> pages.Page:
+  """A row for each image: the image, and a heat map of it for each word."""
+  rows = [_row(words, grid, each.image, each.answer) for each in examples]
+  return pages.Page(
+    title="Attention",
+    note="A row has a picture with its caption, and the cross-attention of "
+    "each word over the picture: the mean over blocks and heads, red where it "
+    "is largest. The percentage is the probability of the word, given the "
+    "picture and the words before it.",
+    images=np.concatenate([images for images, _ in rows]),
+    captions=[caption for _, captions in rows for caption in captions],
+    rows=[len(captions) for _, captions in rows],
+  )
+
+
+def _row(
+  words: vocabularies.Vocabulary,
+  grid: tuple[int, int],
   image: np.ndarray,
   answer: np.ndarray,
-) -> pages.Page:
-  """An image, and a heat map of it for each word."""
+) -> tuple[np.ndarray, list[str]]:
+  """The pictures (n, h, w, 3) uint8 of an image and its words, and texts."""
   numbers = answer[:, 0].astype(int).tolist()
   count = len(numbers) - numbers.count(0)
   patches = grid[0] * grid[1]
@@ -89,20 +105,10 @@ def _attention(
   image = _enlarged(image)
   log_p = answer[:count, _LOG_P]
   names = [words.decode([number]) or "(end)" for number in numbers[:count]]
-  return pages.Page(
-    title=f"Attention: {words.decode(numbers)}",
-    note="The cross-attention of each word over the picture: the mean over "
-    "blocks and heads, red where it is largest. The probability is that of "
-    "the word after those before it.",
-    images=np.stack([image, *(overlay(image, heat) for heat in heats)]),
-    captions=[
-      "the picture",
-      *(
-        f"{name} {np.exp(value):.0%}"
-        for name, value in zip(names, log_p, strict=True)
-      ),
-    ],
-  )
+  images = np.stack([image, *(overlay(image, heat) for heat in heats)])
+  shares = zip(names, np.exp(log_p), strict=True)
+  captions = [f"{name}\n{share:.1%}" for name, share in shares]
+  return images, [f"caption: {words.decode(numbers)}", *captions]
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -99,14 +99,15 @@ def make_state(config: ConfigDict, parts: Parts) -> TrainState:
   _check_positions(loaded, parts, source=model.weights)
   source = redaction.without_secrets(model.weights)
   trees.check_finite(variables, what=source)
-  _LOGGER.info(
-    "starting from %s; its classifier is replaced by zeros for %d classes",
-    source,
-    parts.model.num_classes,
-  )
-  if parts.task.model_at:
+  if not parts.task.model_at:
     _LOGGER.info(
-      "only the %s is from %s; the other networks start at random",
+      "starting from %s; its classifier is replaced by zeros for %d classes",
+      source,
+      parts.model.num_classes,
+    )
+  else:
+    _LOGGER.info(
+      "the %s starts from %s, and the other networks start at random",
       parts.task.model_at,
       source,
     )

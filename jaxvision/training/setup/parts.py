@@ -162,7 +162,7 @@ def prepare(
   checks.check_masks(config, batches["train"])
   parts = Parts(
     name=user_code.as_written(config.model.name),
-    data_name=config.data.name,
+    data_name=_data_name(config),
     splits=splits,
     batches=batches,
     fitted=_fitted(config, splits, mesh),
@@ -197,6 +197,11 @@ def _make_batches(
     role: inputs.make_batches(config, split, train=role == "train", mesh=mesh)
     for role, split in splits.items()
   }
+
+
+def _data_name(config: ConfigDict) -> str:
+  """The name of the data; a mixture has no data.name."""
+  return "mixture" if config.data.kind == "mixture" else config.data.name
 
 
 def _fitted(

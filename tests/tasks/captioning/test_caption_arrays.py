@@ -80,7 +80,7 @@ def test_what_is_cut_is_counted_and_logged(caplog):
   caplog.set_level(logging.INFO)
   read = [["a red kite", "a kite"], ["red", "a a a a", "big kite"]]
   caption_arrays.report(WORDS, read, captions=2, length=4)
-  assert "5 of 2 images; a vocabulary of 6, with 91.67 %" in caplog.text
+  assert "5 captions of 2 images; the vocabulary has 6 entries" in caplog.text
   assert "1 of 5 training captions are longer" in caplog.text
   assert "up to 3 captions, and the training uses the first 2" in caplog.text
 

@@ -171,15 +171,16 @@ def test_labels_are_ranked_by_the_probability_of_their_words(
 
 def test_the_report_has_pictures_captions_references_and_attention(trained):
   found = pages.read(trained)
-  sample, *attended = found
+  sample, attended = found
   assert sample.title == "Captions" and len(sample.images) == 21
   assert "reference: " in sample.captions[0] and "✓" in "".join(sample.captions)
-  assert len(attended) == 6
-  for page in attended:
+  assert attended.title == "Attention" and len(attended.rows) == 6
+  assert attended.images.shape == (sum(attended.rows), 96, 96, 3)
+  starts = np.cumsum([0, *attended.rows[:-1]])
+  for start, count in zip(starts, attended.rows, strict=True):
     # The picture, and a heat map for each word and the end.
-    assert len(page.images) == len(page.title.split()) + 1
-    assert page.images.shape[1:] == (96, 96, 3)
-  assert "Attention: " in (trained / "report.html").read_text()
+    caption = attended.captions[start].removeprefix("caption: ")
+    assert count == len(caption.split()) + 2
 
 
 @pytest.fixture(scope="module")

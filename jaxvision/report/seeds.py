@@ -1,0 +1,69 @@
+"""Groups of runs that differ in the seed only, and their statistics."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxvision.report import measures, numbers
+from jaxvision.runs import reading
+from jaxvision.runs.reading import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+  """Runs whose configs differ in the seed only.
+
+  Attributes:
+    settings: the values of the config keys that differ between groups.
+    members: the runs, best first.
+    metric: the metric that is compared.
+  """
+
+  settings: tuple[str, ...]
+  members: tuple[Run, ...]
+  metric: str
+
+
+def final_value(run: Run, metric: str) -> float:
+  """A metric of the final split; NaN if the run has none."""
+  value = reading.final(run)[1].get(metric)
+  return float(value) if numbers.is_number(value) else float("nan")
+
+
+def sort_key(value: float, metric: str) -> tuple[bool, float]:
+  """A key that sorts the best value first and NaN last."""
+  sign = 1 if measures.is_smaller_better(metric) else -1
+  return bool(np.isnan(value)), sign * value
+
+
+def groups(
+  ranked: Sequence[Run], keys: Sequence[str], metric: str
+) -> list[Group]:
+  """Groups runs whose settings of `keys` are equal; the best mean is first."""
+  members: dict[tuple[str, ...], list[Run]] = {}
+  for run in ranked:
+    members.setdefault(settings(run, keys), []).append(run)
+  found = [Group(key, tuple(of_key), metric) for key, of_key in members.items()]
+  return sorted(found, key=_group_rank)
+
+
+def _group_rank(group: Group) -> tuple[bool, float]:
+  mean = statistics(group)[0]
+  return sort_key(float("nan") if mean is None else mean, group.metric)
+
+
+def statistics(group: Group) -> tuple[float | None, float | None]:
+  """Mean and sample standard deviation of the values that are known."""
+  values = [final_value(run, group.metric) for run in group.members]
+  values = [value for value in values if not np.isnan(value)]
+  mean = float(np.mean(values)) if values else None
+  return mean, float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def settings(run: Run, keys: Sequence[str]) -> tuple[str, ...]:
+  """The values of some config keys of a run, as text."""
+  flat = reading.flatten(run.config)
+  return tuple(
+    str(flat[key]) if key in flat else numbers.NOTHING for key in keys
+  )
