@@ -301,6 +301,34 @@ def test_stated_boxes_go_with_masks(tmp_path):
   np.testing.assert_array_equal((found == 0).all(axis=-1), black)
 
 
+def test_images_of_two_classes_have_one_name(tmp_path):
+  """The boxes are those of the class folders, as in the table."""
+  rng = np.random.default_rng(0)
+  table = ["file_name,xmin,ymin,xmax,ymax"]
+  sizes = {"a": 4, "b": 7}
+  for name, size in sizes.items():
+    folder = tmp_path / "photos" / name
+    folder.mkdir(parents=True)
+    image = rng.integers(1, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(image).save(folder / "1.png")
+    mask = np.zeros((16, 16), np.uint8)
+    mask[2:5, 2:5] = 255
+    Image.fromarray(mask).save(folder / "1.mask.png")
+    table.append(f"{name}/1.png,1,1,{1 + size},{1 + size}")
+  (tmp_path / "boxes.csv").write_text("\n".join(table))
+  made = data.make_backgrounds(
+    data.Source(kind="folder", name=str(tmp_path / "photos")),
+    tmp_path / "made",
+    splits={"train": "train"},
+    rules=data.ForegroundRules(
+      size=16, boxes=data.read_boxes(tmp_path / "boxes.csv")
+    ),
+  )
+  found = pictures_of(made.folder, "only_bg_b", "train")
+  areas = {k: (each == 0).all(axis=-1).sum() for k, each in found.items()}
+  assert areas == {"00_a/1": 16, "01_b/1": 49}
+
+
 def test_other_numbers_of_channels_are_refused(tmp_path):
   path = tmp_path / "five.npz"
   masks = np.zeros((2, 8, 8), np.uint8)
