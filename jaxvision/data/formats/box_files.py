@@ -2,8 +2,8 @@
 
 The table has the columns file_name, xmin, ymin, xmax and ymax, a row per box.
 In XML, the form of ImageNet, NAME.xml has the boxes of NAME.JPEG. Numbers are
-pixels of the upright image, as image viewers show it. xmax and ymax are one past
-the last pixel. An image is found by its folder and its name without ending, or
+pixels of the upright image, as image viewers show it. xmax and ymax are one
+past the last pixel. An image is found by its folder and its name without ending, or
 by its name alone if the folder of the boxes has no images.
 """
 
@@ -93,7 +93,9 @@ def _key_of(path: str) -> str:
   """The folder of an image and its name without ending."""
   # macOS may store "é" as two characters.
   found = pathlib.PurePath(unicodedata.normalize("NFC", path))
-  return f"{found.parent.name}/{found.stem}" if found.parent.name else found.stem
+  return (
+    f"{found.parent.name}/{found.stem}" if found.parent.name else found.stem
+  )
 
 
 def _folder(key: str) -> str:

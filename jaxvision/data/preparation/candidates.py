@@ -76,15 +76,23 @@ def make_reader(
   size of the box is checked by `check_box`.
 
   Raises:
-    ValueError: the data have neither masks nor boxes, or it is not clear to
+    ValueError: the data have neither masks nor boxes, the values of masks are
+      no range or have no effect, or it is not clear to
       which image a box belongs. `read` raises it for images that have neither 1
       nor 3 channels.
   """
+  host.backgrounds.check_range(rules.least, rules.most)
   masks = split.fields().get(MASK)
   if rules.boxes is None and masks is None:
     raise ValueError(
       f"{split.name} ({split.split}) has no field {MASK!r}; use data with "
       "masks (docs/data.md says how), or give a file of boxes"
+    )
+  usual = ForegroundRules()
+  if masks is None and (rules.least, rules.most) != (usual.least, usual.most):
+    raise ValueError(
+      f"{split.name} ({split.split}) has no field {MASK!r}, so the values "
+      f"{rules.least} to {rules.most} of masks have no effect; remove them"
     )
   names = original_names(split) if rules.boxes is not None else ()
   boxes = boxes_of(split, rules.boxes) if rules.boxes is not None else ()
@@ -184,7 +192,9 @@ def _candidate(
 
 def _seed(name: str, seed: int) -> int:
   """A number of a file and a seed."""
-  digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=4).digest()
+  # The names of files may have bytes that are not UTF-8.
+  key = f"{seed}/{name}".encode("utf-8", "surrogateescape")
+  digest = hashlib.blake2b(key, digest_size=4).digest()
   return int.from_bytes(digest, "big")
 
 
@@ -209,7 +219,12 @@ def _cropped(
   """The crops of an image and of an area (h, w) bool of it."""
   mask = np.where(area, 255, 0).astype(np.uint8)[..., None]
   image, (mask,) = _crop(size).together(None, image, [mask])
-  return image, host.backgrounds.foreground_of(mask)
+  if not mask.any():
+    raise decoding.UnreadableImage(
+      f"the crop of {size}x{size} pixels has no pixel of the foreground, which "
+      f"has {area.sum()} pixels before; use a larger size"
+    )
+  return image, mask[..., 0] != 0
 
 
 @functools.cache
