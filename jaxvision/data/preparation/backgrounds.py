@@ -7,7 +7,8 @@ class, as in "00_dog", so that sorted folders keep the order of the labels.
 
 The foreground of an image of Mixed-Same, Mixed-Rand and Mixed-Next is pasted
 over an Only-BG-T image of its class, of a uniformly random class, and of the
-next class. What is drawn for an image follows from its name and the seed alone.
+next class. The random numbers of an image follow from its name and the seed
+alone. They choose among all images of a class, in the order of the data.
 
 The folder gets its name when it is complete. Unfinished work is in
 FOLDER.unfinished. An error removes it; after a crash, the next call does.
