@@ -156,8 +156,9 @@ def _load(
   masks = first[_FIELD] >= _HALF
   if empty := int((~masks.any(axis=(1, 2, 3))).sum()):
     _LOGGER.warning(
-      "%d of %d foregrounds of %s have no pixel at %dx%d; their images show the "
-      "backgrounds alone: check the masks, or use a network with a larger input",
+      "%d of %d foregrounds of %s have no pixel at %dx%d; their images show "
+      "the backgrounds alone: check the masks, or use a network with a larger "
+      "input",
       empty,
       len(masks),
       folder,

@@ -3,8 +3,8 @@
 The table has the columns file_name, xmin, ymin, xmax and ymax, a row per box.
 In XML, the form of ImageNet, NAME.xml has the boxes of NAME.JPEG. Numbers are
 pixels of the upright image, as image viewers show it. xmax and ymax are one
-past the last pixel. An image is found by its folder and its name without ending, or
-by its name alone if the folder of the boxes has no images.
+past the last pixel. An image is found by its folder and its name without
+ending, or by its name alone if the folder of the boxes has no images.
 """
 
 import collections

@@ -92,7 +92,8 @@ def make_reader(
   if masks is None and (rules.least, rules.most) != (usual.least, usual.most):
     raise ValueError(
       f"{split.name} ({split.split}) has no field {MASK!r}, so the values "
-      f"{rules.least} to {rules.most} of masks have no effect; remove them"
+      f"{rules.least} to {rules.most} of masks have no effect; remove least "
+      "and most (--foreground)"
     )
   names = original_names(split) if rules.boxes is not None else ()
   boxes = boxes_of(split, rules.boxes) if rules.boxes is not None else ()

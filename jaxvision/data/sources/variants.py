@@ -45,18 +45,16 @@ def variants_of(root: str | os.PathLike, *, split: str) -> tuple[str, ...]:
     FileNotFoundError: there is no such folder, or it has none.
     ValueError: another split.
   """
-  if not pathlib.Path(root).is_dir():
-    raise FileNotFoundError(
-      f"no folder {root}; expected a folder of variants, such as "
-      f"{ORIGINAL}/{FOLDERS['validation']}/CLASS/NAME.JPEG"
-    )
   paths = {name: _path(root, name, split) for name in VARIANTS}
   found = tuple(name for name, path in paths.items() if path.is_dir())
   if not found:
     listed = ", ".join(f"{name}/{FOLDERS[split]}" for name in VARIANTS)
+    what = f"{root} has no variant of the split {split!r}"
+    if not pathlib.Path(root).is_dir():
+      what = f"no folder {root}"
     raise FileNotFoundError(
-      f"{root} has no variant of the split {split!r}; expected at least one of "
-      f"the folders {listed}, each with a folder of images per class"
+      f"{what}; expected at least one of the folders {listed}, each with a "
+      "folder of images per class"
     )
   return found
 
