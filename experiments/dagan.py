@@ -243,7 +243,8 @@ def measure(
 ) -> dict[str, dict[int, list[float]]]:
   """The accuracies {method: {examples: by draw}}; finished cells are read.
 
-  A cell with generated images is that of this generator only.
+  A cell with generated images is that of this generator only. If test images
+  are those that the examples leave, a cell is that of its test images only.
 
   Args:
     name: of the data set.
@@ -261,16 +262,19 @@ def measure(
   generate = make_generator(run)
   trainer = functools.cache(Trainer)
   result = json.loads((run.workdir / "result.json").read_text("utf-8"))
+  most = max(*EXAMPLES, *examples)
+  # More examples than those of the question leave fewer test images.
+  fewer = fixed_test is None and most > max(EXAMPLES)
+  tested = f"; test without {most}" if fewer else ""
 
   def key_of(method: str, count: int, draw: int) -> str:
     made_by = result["fingerprint"] if METHODS[method][0] else "no generator"
-    return f"{method}; {count}; {draw}; {steps}; {made_by}"
+    return f"{method}; {count}; {draw}; {steps}; {made_by}{tested}"
 
   for draw in range(draws):
     images, labels = dagan_data.draw_classes(
       pool, classes=of.classes, seed=draw
     )
-    most = max(*EXAMPLES, *examples)
     test = fixed_test or dagan_data.others(
       (images, labels), examples=most, seed=draw
     )

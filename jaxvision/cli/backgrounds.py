@@ -68,7 +68,7 @@ def add(actions) -> None:
     type=paths.expanded,
     metavar="FOLDER",
     help="pictures that replace the backgrounds: a folder for each class, or "
-    "pictures that are dealt to the classes",
+    "pictures of which each class gets a share",
   )
   command.add_argument(
     "--correlation",

@@ -91,6 +91,11 @@ def _evaluate_suite(options: argparse.Namespace) -> None:
       "--suite needs --data, and neither --split nor --data-changed; options "
       "of the suite are written as in --suite \"backgrounds(split='train')\""
     )
+  if options.crop_fraction is not None or options.interpolation is not None:
+    raise ValueError(
+      "--suite resizes images to the input of the network without a crop; "
+      "remove --crop_fraction and --interpolation"
+    )
   call = suites.with_data(parsing.resolved(options.suite), options.data)
   found = inference.evaluate_suite(parsing.open_source(options), call)
   if options.json:

@@ -39,6 +39,7 @@ from jaxvision.data.inspection.variants import sample as sample_variants
 from jaxvision.data.preparation import (
   ForegroundRules,
   assign_pictures,
+  boxes_of,
   make_backgrounds,
   original_names,
   prepare,
@@ -69,6 +70,7 @@ __all__ = [
   "UnreadableImage",
   "WorkerDied",
   "assign_pictures",
+  "boxes_of",
   "check_captions",
   "decode",
   "diagnose",

@@ -15,13 +15,14 @@ predictions are correct:
   bg_irrelevant    the image and the foreground, or neither of them
 """
 
+import collections
 import dataclasses
 import functools
 import logging
 import math
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import jax
@@ -51,7 +52,7 @@ IRRELEVANT = "bg_irrelevant"
 # The answer of a model whose logits are not finite.
 OVERFLOWN = -2
 # The published name of a mixed image is that of its foreground and background.
-_MIXED = re.compile(r"fg_(?P<foreground>.+)_bg_.+")
+_MIXED = re.compile(r"(?P<folder>.*/)fg_(?P<foreground>.+)_bg_.+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Predictions:
   """The predictions for a variant.
 
   Attributes:
-    names: of the images, (n,): class folder and file without ending.
+    names: of the images, (n,): class folder and file without ending, as in
+      "00_dog/n02085620_7".
     labels: (n,) int32.
     answers: (n,) int32, in the labels of the data; -1 is none of them.
   """
@@ -227,11 +229,9 @@ def make_reader(
 
 
 def _name(path: str) -> str:
-  """The class folder and the name of the image whose foreground it shows."""
+  """The class folder and the file without ending."""
   found = pathlib.PurePath(path)
-  mixed = _MIXED.fullmatch(found.stem)
-  stem = mixed["foreground"] if mixed else found.stem
-  return f"{found.parent.name}/{stem}"
+  return f"{found.parent.name}/{found.stem}"
 
 
 def _evaluate(
@@ -254,15 +254,30 @@ def _evaluate(
 
 def _joined(found: list[Predictions]) -> list[np.ndarray]:
   """Whether the predictions for the images of all variants are correct."""
-  by_name = [dict(zip(each.names, each.correct, strict=True)) for each in found]
+  originals = set(found[0].names)
+  by_name = [_by_name(each, originals) for each in found]
   shared = [name for name in by_name[0] if all(name in d for d in by_name)]
-  if left := len({name for each in by_name for name in each}) - len(shared):
+  if left := len(originals.union(*by_name)) - len(shared):
     _LOGGER.warning(
-      "%d images are not in all of %s; they have no category",
+      "%d images are not in all of %s, or share a name; they have no category",
       left,
       ", ".join(_DECIDING),
     )
   return [np.asarray([each[name] for name in shared], bool) for each in by_name]
+
+
+def _by_name(found: Predictions, originals: Set[str]) -> dict[str, bool]:
+  """Whether the prediction is correct, by the name of the original image.
+
+  Images that share a name are left out.
+  """
+  names = []
+  for name in found.names:
+    mixed = None if name in originals else _MIXED.fullmatch(name)
+    names.append(mixed["folder"] + mixed["foreground"] if mixed else name)
+  counts = collections.Counter(names)
+  pairs = zip(names, found.correct.tolist(), strict=True)
+  return {name: correct for name, correct in pairs if counts[name] == 1}
 
 
 def categories(

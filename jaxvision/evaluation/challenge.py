@@ -12,6 +12,7 @@ background. These counts are the "attacks" below.
 
 import dataclasses
 import functools
+import logging
 import math
 import pathlib
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ Tree = Any
 # pairs (n, 2) of a foreground and a background -> labels (n,)
 PredictPairs = Callable[[np.ndarray], np.ndarray]
 
+_LOGGER = logging.getLogger(__name__)
 _FIELD, _FOREGROUNDS, _BACKGROUNDS = (
   "segmentation_mask",
   "original",
@@ -151,9 +153,20 @@ def _load(
   first = _readable(masked)
   second = _readable(backgrounds.make_batches(behind, network, batch_size))
   names = behind.ids(second["index"].tolist())
+  masks = first[_FIELD] >= _HALF
+  if empty := int((~masks.any(axis=(1, 2, 3))).sum()):
+    _LOGGER.warning(
+      "%d of %d foregrounds of %s have no pixel at %dx%d; their images show "
+      "the backgrounds alone: check the masks, or use a network with a larger "
+      "input",
+      empty,
+      len(masks),
+      folder,
+      *shape[:2],
+    )
   return originals.class_names, Cuts(
     images=first["image"],
-    masks=first[_FIELD] >= _HALF,
+    masks=masks,
     labels=first["label"],
     behind=second["image"],
     behind_labels=second["label"],

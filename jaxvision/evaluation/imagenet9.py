@@ -33,7 +33,7 @@ _RANGES = (
   "365-384",
   "0-6 389-397",
 )
-_NUMBER = re.compile(r"\d+_")
+_NUMBER = re.compile(r"^\d+_")
 _SHOWN = 5  # classes in a message
 
 
@@ -53,8 +53,9 @@ def class_map() -> np.ndarray:
 def answer_map(network: Sequence[str], names: Sequence[str]) -> np.ndarray:
   """The label of each logit of a network in a data set, (k,) int32.
 
-  -1, which equals no label, for a class that the data do not have. The number
-  before a name, as in "00_dog", does not count.
+  -1, which equals no label, for a class that the data do not have. Names are
+  compared as they are. If they differ, the number before a name of the data, as
+  in "00_dog", does not count, and then not in the network either.
 
   - A network that knows all classes of the data: its classes are found by name.
   - ImageNet's 1000 classes, and data with the classes of ImageNet-9: the map
@@ -68,21 +69,29 @@ def answer_map(network: Sequence[str], names: Sequence[str]) -> np.ndarray:
   Raises:
     ValueError: the network does not know these classes.
   """
-  own = [_NUMBER.sub("", each, count=1) for each in network]
-  theirs = [_NUMBER.sub("", each, count=1) for each in names]
-  if set(theirs) <= set(own):
+  for own, theirs in (
+    (network, names),
+    (network, _bare(names)),
+    (_bare(network), _bare(names)),
+  ):
     labels = {name: label for label, name in enumerate(theirs)}
-    return np.asarray([labels.get(name, -1) for name in own], np.int32)
-  if len(own) == NUM_IMAGENET and _are_nine(theirs):
+    if len(labels) == len(theirs) and labels.keys() <= set(own):
+      return np.asarray([labels.get(name, -1) for name in own], np.int32)
+  if len(network) == NUM_IMAGENET and _are_nine(names):
     return class_map()
-  if own == [str(number) for number in range(len(theirs))]:
-    return np.arange(len(own), dtype=np.int32)
+  if list(network) == [str(number) for number in range(len(names))]:
+    return np.arange(len(network), dtype=np.int32)
   raise ValueError(
-    f"the data have the classes {_listed(theirs)}, and the network "
-    f"{_listed(own)}; expected a network with the same classes, or one of "
+    f"the data have the classes {_listed(names)}, and the network "
+    f"{_listed(network)}; expected a network with the same classes, or one of "
     f"ImageNet's {NUM_IMAGENET} for data with those of ImageNet-9: "
     f"{', '.join(CLASSES)}"
   )
+
+
+def _bare(names: Sequence[str]) -> list[str]:
+  """The names without the numbers before them."""
+  return [_NUMBER.sub("", each) for each in names]
 
 
 def _are_nine(names: Sequence[str]) -> bool:

@@ -335,6 +335,15 @@ def test_wrong_suites_are_an_error(trained, words, message, capsys):
   assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+  "option", ["--crop_fraction=0.9", "--interpolation=bicubic"]
+)
+def test_a_suite_has_no_crop(variants, option, capsys):
+  words = ["--weights", "a.pth", "--model=linear", "--data", variants, option]
+  assert cli.main(["evaluate", *words, "--suite=backgrounds"]) == 2
+  assert "resizes images to the input" in capsys.readouterr().err
+
+
 def test_a_suite_of_the_user(trained, tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   (tmp_path / "my_suite.py").write_text(

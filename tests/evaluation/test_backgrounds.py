@@ -184,7 +184,40 @@ def test_an_image_in_one_variant_only_has_no_category(
   with caplog.at_level(logging.WARNING):
     found = measure(copied, *classifier(FOREGROUND, colours))
   assert found.details["categorized"] == 9 * PER_CLASS - 1
-  assert "1 images are not in all of original, mixed_rand" in caplog.text
+  assert (
+    "1 images are not in all of original, mixed_rand, only_bg_t, or share"
+    in caplog.text
+  )
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_originals_may_have_names_as_mixed_images(release, tmp_path, published):
+  """Originals with one foreground and several backgrounds."""
+  root, colours, _ = release
+  copied = tmp_path / "release"
+  shutil.copytree(root, copied)
+  for path in [*copied.glob("*/*/*/*.*")]:
+    mixed = path.stem.startswith("fg_")
+    name = path.stem.removeprefix("fg_").removesuffix("_bg_n000_0")
+    new = f"fg_x_bg_{name.rpartition('_')[2]}"
+    if mixed and published:
+      new = f"fg_{new}_bg_y"
+    path.rename(path.with_name(new + path.suffix))
+  found = measure(copied, *classifier(FOREGROUND, colours))
+  assert found.details["categorized"] == 9 * PER_CLASS
+  assert found.metrics["bg_irrelevant"] == 1
+
+
+def test_images_that_share_a_name_have_no_category(release, tmp_path, caplog):
+  root, colours, _ = release
+  copied = tmp_path / "release"
+  shutil.copytree(root, copied)
+  path = copied / "mixed_rand/val/00_dog/fg_n000_1_bg_n000_0.JPEG"
+  shutil.copy(path, path.with_name("fg_n000_1_bg_n000_7.JPEG"))
+  with caplog.at_level(logging.WARNING):
+    found = measure(copied, *classifier(FOREGROUND, colours))
+  assert found.details["categorized"] == 9 * PER_CLASS - 1
+  assert "1 images are not in all of original" in caplog.text
 
 
 def test_images_are_resized_to_the_input_of_the_network(release):

@@ -1,5 +1,6 @@
 """The challenge of adversarial backgrounds, against a double loop."""
 
+import logging
 import shutil
 
 import jax
@@ -163,3 +164,16 @@ def test_a_model_that_overflows_has_no_numbers(root, numbers):
   suite = challenge.suite(str(root), numbers=numbers)
   found = suite(of)(variables).metrics
   assert found and np.isnan(list(found.values())).all()
+
+
+def test_foregrounds_without_pixels_are_named(root, tmp_path, caplog):
+  copied = tmp_path / "release"
+  shutil.copytree(root, copied)
+  path = copied / "fg_mask/val/01_ant/n001_2.npy"
+  np.save(path, np.zeros((8, 8), bool))
+  of, variables, _ = linear()
+  with caplog.at_level(logging.WARNING):
+    found = challenge.suite(str(copied), numbers="accuracy")(of)(variables)
+  assert found.details["foregrounds"] == 9
+  assert "1 of 9 foregrounds of" in caplog.text
+  assert "have no pixel at 8x8" in caplog.text

@@ -49,11 +49,31 @@ def test_a_network_answers_by_name():
   assert found.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(
+  ("network", "data", "expected"),
+  [
+    (("type1_a", "type2_a"), ("type1_a", "type2_a"), [0, 1]),
+    (("type2_a", "type1_a"), ("00_type1_a", "01_type2_a"), [1, 0]),
+    (("2_door", "4_door"), ("2_door", "4_door"), [0, 1]),
+    (("4_door", "2_door"), ("00_2_door", "01_4_door"), [1, 0]),
+    (("00_2_door", "01_4_door"), ("00_2_door", "01_4_door"), [0, 1]),
+    (("1_cat", "2_ant"), ("00_ant", "01_cat"), [1, 0]),
+  ],
+)
+def test_a_number_inside_or_as_a_part_of_a_name_counts(network, data, expected):
+  assert imagenet9.answer_map(network, data).tolist() == expected
+
+
+def test_classes_that_differ_in_their_numbers_alone_are_refused():
+  with pytest.raises(ValueError, match="2_door, 4_door, and the network 3_do"):
+    imagenet9.answer_map(("3_door", "5_door"), ("2_door", "4_door"))
+
+
 def test_imagenet_answers_by_the_map_only_for_the_nine_classes():
   imagenet = class_names.imagenet_1k()
   found = imagenet9.answer_map(imagenet, IN9)
   np.testing.assert_array_equal(found, imagenet9.class_map())
-  with pytest.raises(ValueError, match=r"cat, ant.*ImageNet's 1000"):
+  with pytest.raises(ValueError, match=r"00_cat, 01_ant.*ImageNet's 1000"):
     imagenet9.answer_map(imagenet, ("00_cat", "01_ant"))
   with pytest.raises(ValueError, match=r"\(9\).*network 0, 1"):
     imagenet9.answer_map(("0", "1"), IN9)

@@ -112,6 +112,35 @@ def test_a_finished_cell_is_that_of_its_generator(
   assert trained == [*dagan.METHODS, *again]
 
 
+def test_a_finished_cell_is_that_of_its_test_images(
+  dagan, dagan_data, tmp_path, monkeypatch
+):
+  """17 examples leave 1 image of each class for the test, 15 leave 3."""
+  images = np.zeros((36, 2, 2, 1), np.uint8), np.arange(36) % 2
+  _replace(
+    dagan_data, monkeypatch, "hangul", read=lambda: (images, None), classes=2
+  )
+  monkeypatch.setattr(
+    dagan, "make_generator", lambda run: lambda x, seed: x.repeat(50, axis=0)
+  )
+
+  class Trainer:
+    def __init__(self, method, classes):
+      pass
+
+    def accuracy(self, real, made, test, **options):
+      return float(len(test[0]))
+
+  monkeypatch.setattr(dagan, "Trainer", Trainer)
+  (tmp_path / "result.json").write_text('{"fingerprint": "a"}', "utf-8")
+  run = types.SimpleNamespace(workdir=tmp_path)
+  for examples, tested in (([1], 6), ([1, 17], 2), ([1], 6)):
+    found = dagan.measure(
+      "hangul", run, tmp_path, examples=examples, draws=1, steps=1
+    )
+    assert found["real"][1] == found["dagan"][1] == [tested]
+
+
 def test_a_classifier_of_all_classes_has_all_images_in_their_order(dagan_data):
   images = np.arange(12).reshape(12, 1, 1, 1), np.arange(12) % 3
   found = dagan_data.draw_classes(images, classes=3, seed=5)

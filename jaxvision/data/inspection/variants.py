@@ -26,9 +26,19 @@ def sample(
 
   Returns:
     Images (h, w, 3) uint8 and their titles, the variants.
+
+  Raises:
+    FileNotFoundError: the folder has no variant.
+    ValueError: the variants have different numbers of images.
   """
   names = variants.variants_of(root, split=split)
   opened = [variants.open_variant(root, each, split=split) for each in names]
+  counts = {each: o.num_examples for each, o in zip(names, opened, strict=True)}
+  if len(set(counts.values())) > 1:
+    raise ValueError(
+      f"the variants of {root} have different numbers of images, {counts}; "
+      "expected the same images in each"
+    )
   # The examples of a folder are in a stratified order.
   numbers = range(min(rows, opened[0].num_examples))
   images = [

@@ -28,6 +28,7 @@ from jaxvision.data.preparation import (
 from jaxvision.data.preparation.backgrounds import make as make_backgrounds
 from jaxvision.data.preparation.candidates import (
   ForegroundRules,
+  boxes_of,
   original_names,
 )
 from jaxvision.data.preparation.scenes import assign as assign_pictures
@@ -37,6 +38,7 @@ from jaxvision.downloads import fetch
 __all__ = [
   "ForegroundRules",
   "assign_pictures",
+  "boxes_of",
   "make_backgrounds",
   "original_names",
   "prepare",

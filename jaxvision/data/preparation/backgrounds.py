@@ -7,18 +7,20 @@ class, as in "00_dog", so that sorted folders keep the order of the labels.
 
 The foreground of an image of Mixed-Same, Mixed-Rand and Mixed-Next is pasted
 over an Only-BG-T image of its class, of a uniformly random class, and of the
-next class. What is drawn for an image follows from its name and the seed alone.
+next class. The random numbers of an image follow from its name and the seed
+alone. They choose among all images of a class, in the order of the data.
 
-The folder gets its name when it is complete. Beside the variants it has
-backgrounds.json (options, counts, images that were left out, with the reasons)
-and mixed.csv (which background each mixed image has).
+The folder gets its name when it is complete. Unfinished work is in
+FOLDER.unfinished. An error removes it; after a crash, the next call does.
+Beside the variants the folder has backgrounds.json (options, counts, images
+that were left out, with the reasons) and mixed.csv (which background each mixed
+image has).
 """
 
 import dataclasses
 import io
 import os
 import pathlib
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -33,6 +35,7 @@ from jaxvision.data.preparation import (
   mixed,
   places,
   scenes,
+  unfinished,
 )
 from jaxvision.data.sources import variants
 from jaxvision.data.transforms import host
@@ -94,30 +97,34 @@ def make(
       classes, or a class of a split has no image that can be used.
   """
   folder = pathlib.Path(folder)
-  if folder.exists():
-    raise FileExistsError(f"{folder} exists; give another folder, or remove it")
+  _check_absent(folder)
   opened = {
     role: sources.open_dataset(source, split) for role, split in splits.items()
   }
   _check(opened)
   work = folder.with_name(f"{folder.name}.unfinished")
-  shutil.rmtree(work, ignore_errors=True)
-  work.mkdir(parents=True)
   made, rows = Made(folder, {}, {}), [_HEADER]
-  for role, split in opened.items():
-    kept, left_out = _write_single(
-      work, role, split, rules, pictures, threads=threads
-    )
-    written = mixed.write(work, kept, seed=rules.seed, threads=threads)
-    for each in _shown(written, f"mixed images of {role}", len(kept)):
-      rows += each
-    made.counts[role], made.left_out[role] = len(kept), left_out
-  files.write_text(work / _BACKGROUNDS, spreadsheets.to_csv(rows))
-  about = _described(source, splits, rules, pictures)
-  counted = {"counts": made.counts, "left_out": made.left_out}
-  files.write_json(work / _REPORT, {**about, **counted})
-  work.rename(folder)
+  with unfinished.fresh(work):
+    _check_absent(folder)  # another process may have written it
+    for role, split in opened.items():
+      kept, left_out = _write_single(
+        work, role, split, rules, pictures, threads=threads
+      )
+      written = mixed.write(work, kept, seed=rules.seed, threads=threads)
+      for each in _shown(written, f"mixed images of {role}", len(kept)):
+        rows += each
+      made.counts[role], made.left_out[role] = len(kept), left_out
+    files.write_text(work / _BACKGROUNDS, spreadsheets.to_csv(rows))
+    about = _described(source, splits, rules, pictures)
+    counted = {"counts": made.counts, "left_out": made.left_out}
+    files.write_json(work / _REPORT, {**about, **counted})
+    work.rename(folder)
   return made
+
+
+def _check_absent(folder: pathlib.Path) -> None:
+  if folder.exists():
+    raise FileExistsError(f"{folder} exists; give another folder, or remove it")
 
 
 def _check(opened: Mapping[str, dataset.Dataset]) -> None:
@@ -148,9 +155,8 @@ def _described(
     "splits": dict(splits),
     "size": rules.size,
     "seed": rules.seed,
-    "foreground": "boxes"
-    if rules.boxes is not None
-    else [rules.least, rules.most],
+    "foreground": [rules.least, rules.most],
+    "boxes": rules.boxes is not None,
   }
   if pictures:
     found["correlation"] = pictures.correlation

@@ -5,22 +5,20 @@ it. Examples are ordered by the hashes of their file names. So they are
 shuffled, and the order is the same for archives and folders.
 """
 
-import contextlib
 import hashlib
 import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from jaxvision import files
 from jaxvision.data import dataset
-from jaxvision.data.preparation import encoding, recipe, shards
+from jaxvision.data.preparation import encoding, recipe, shards, unfinished
 from jaxvision.data.sources import splits as slices
-from jaxvision.files import locks
 from jaxvision.processes import progress
 
 _LOGGER = logging.getLogger(__name__)
@@ -64,7 +62,7 @@ def build(
   encode = encoding.make_encoder(of.encoding, channels=of.shape[2], **options)
   final = data_dir / of.name / of.version
   work = final.with_name(f"{of.version}.unfinished")
-  with _locked(work):
+  with unfinished.locked(work):
     if not final.exists():
       splits = load(_folder(work, "unpacked"))
       splits = {k: each for k, each in splits.items() if each.num_examples}
@@ -265,20 +263,3 @@ def _warn(report: Mapping[str, Any], final: pathlib.Path) -> None:
   ):
     if report[key]:
       _LOGGER.warning(text, len(report[key]), final / _REPORT)
-
-
-@contextlib.contextmanager
-def _locked(folder: pathlib.Path) -> Iterator[None]:
-  """Creates and locks the folder."""
-
-  def waiting() -> None:
-    _LOGGER.info("waiting for another process that writes %s", folder)
-
-  folder.mkdir(parents=True, exist_ok=True)
-  opened = os.open(folder, os.O_RDONLY)
-  try:
-    locks.lock(opened, held=waiting)
-    folder.mkdir(exist_ok=True)  # that process may have removed it
-    yield
-  finally:
-    os.close(opened)

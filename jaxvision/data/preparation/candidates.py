@@ -19,12 +19,12 @@ import numpy as np
 
 from jaxvision.data import dataset, decoding
 from jaxvision.data.decoding import unreadable
+from jaxvision.data.formats import box_files
 from jaxvision.data.preparation import grabcut
 from jaxvision.data.transforms import host
 
 Box = host.backgrounds.Box
-# File name of an image without folder and ending -> its boxes.
-Boxes = Mapping[str, Sequence[Box]]
+Boxes = Mapping[str, Sequence[Box]]  # as `box_files.read` returns them
 
 MASK = "segmentation_mask"
 _FILE_NAME = "file_name"
@@ -76,16 +76,27 @@ def make_reader(
   size of the box is checked by `check_box`.
 
   Raises:
-    ValueError: the data have neither masks nor boxes. `read` raises it for
-      images that have neither 1 nor 3 channels.
+    ValueError: the data have neither masks nor boxes, the values of masks are
+      no range or have no effect, or it is not clear to
+      which image a box belongs. `read` raises it for images that have neither 1
+      nor 3 channels.
   """
+  host.backgrounds.check_range(rules.least, rules.most)
   masks = split.fields().get(MASK)
   if rules.boxes is None and masks is None:
     raise ValueError(
       f"{split.name} ({split.split}) has no field {MASK!r}; use data with "
       "masks (docs/data.md says how), or give a file of boxes"
     )
+  usual = ForegroundRules()
+  if masks is None and (rules.least, rules.most) != (usual.least, usual.most):
+    raise ValueError(
+      f"{split.name} ({split.split}) has no field {MASK!r}, so the values "
+      f"{rules.least} to {rules.most} of masks have no effect; remove least "
+      "and most (--foreground)"
+    )
   names = original_names(split) if rules.boxes is not None else ()
+  boxes = boxes_of(split, rules.boxes) if rules.boxes is not None else ()
 
   def read(index: int) -> Candidate:
     try:
@@ -98,7 +109,7 @@ def make_reader(
       raise unreadable.from_failure(error) from error
     if rules.boxes is None:
       return _candidate(image, foreground, None, rules.size)
-    box = _only_box(rules.boxes.get(names[index], ()), image.shape[:2])
+    box = _only_box(boxes[index], image.shape[:2])
     if foreground is None:
       seed = _seed(names[index], rules.seed)
       foreground = grabcut.segment(image, box, seed=seed)
@@ -109,12 +120,23 @@ def make_reader(
 
 def original_names(split: dataset.Dataset) -> list[str]:
   """The file name of each example without folder and ending."""
+  return [pathlib.PurePath(path).stem for path in _original_paths(split)]
+
+
+def boxes_of(split: dataset.Dataset, boxes: Boxes) -> list[Sequence[Box]]:
+  """The boxes of each example; none for an image without boxes.
+
+  Raises:
+    ValueError: as `box_files.of_images`.
+  """
+  return box_files.of_images(boxes, _original_paths(split))
+
+
+def _original_paths(split: dataset.Dataset) -> Sequence[str]:
   fields, indices = split.fields(), range(split.num_examples)
   if _FILE_NAME in fields:
-    names = fields[_FILE_NAME].read(indices)
-  else:
-    names = split.ids(indices)
-  return [pathlib.PurePath(name).stem for name in names]
+    return fields[_FILE_NAME].read(indices)
+  return split.ids(indices)
 
 
 def _decoded(image: bytes | np.ndarray) -> np.ndarray:
@@ -171,7 +193,9 @@ def _candidate(
 
 def _seed(name: str, seed: int) -> int:
   """A number of a file and a seed."""
-  digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=4).digest()
+  # The names of files may have bytes that are not UTF-8.
+  key = f"{seed}/{name}".encode("utf-8", "surrogateescape")
+  digest = hashlib.blake2b(key, digest_size=4).digest()
   return int.from_bytes(digest, "big")
 
 
@@ -196,7 +220,12 @@ def _cropped(
   """The crops of an image and of an area (h, w) bool of it."""
   mask = np.where(area, 255, 0).astype(np.uint8)[..., None]
   image, (mask,) = _crop(size).together(None, image, [mask])
-  return image, host.backgrounds.foreground_of(mask)
+  if not mask.any():
+    raise decoding.UnreadableImage(
+      f"the crop of {size}x{size} pixels has no pixel of the foreground, which "
+      f"has {area.sum()} pixels before; use a larger size"
+    )
+  return image, mask[..., 0] != 0
 
 
 @functools.cache

@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -47,17 +47,30 @@ def of_split(split: dataset.Dataset, role: str) -> list[Place]:
     name.replace(".", "_")
     for name in candidates.original_names(split)
   ]
-  counts = collections.Counter(zip(labels, names, strict=True))
+  named = zip(labels, _distinct(labels, names), strict=True)
   return [
     Place(
       index,
       label,
       role,
       f"{label:0{digits}d}_{split.class_names[label]}",
-      name if counts[label, name] == 1 else f"{name}_{index:06d}",
+      name,
     )
+    for index, (label, name) in enumerate(named)
+  ]
+
+
+def _distinct(labels: Sequence[int], names: Sequence[str]) -> list[str]:
+  """The names; equal ones of a class get the number of the example."""
+  counts = collections.Counter(zip(labels, names, strict=True))
+  if len(counts) == len(names):
+    return list(names)
+  longer = [
+    name if counts[label, name] == 1 else f"{name}_{index:06d}"
     for index, (label, name) in enumerate(zip(labels, names, strict=True))
   ]
+  # A longer name may be that of another image.
+  return _distinct(labels, longer)
 
 
 def make_folders(
@@ -87,5 +100,7 @@ def load(root: pathlib.Path, variant: str, place: Place) -> np.ndarray:
 def make_rng(seed: int, purpose: str, place: Place) -> np.random.Generator:
   """Random numbers for one purpose, which follow from seed and name."""
   key = f"{seed}/{purpose}/{place.split}/{place.folder}/{place.name}"
-  digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
+  # The names of files may have bytes that are not UTF-8.
+  content = key.encode("utf-8", "surrogateescape")
+  digest = hashlib.blake2b(content, digest_size=16).digest()
   return np.random.Generator(np.random.Philox(int.from_bytes(digest, "big")))

@@ -48,8 +48,7 @@ def assign(
   """Assigns the pictures of a folder to classes.
 
   If the folder has a folder for each class, its pictures belong to this class.
-  Otherwise the pictures, sorted by their paths, are dealt to the classes in
-  turn.
+  Otherwise the pictures, sorted by their paths, belong to the classes in turn.
 
   Raises:
     FileNotFoundError: there is no folder, or no picture in it.
@@ -79,8 +78,8 @@ def assign(
       f"{folder} has {len(paths)} pictures for {count} classes; give at least "
       "one for each class"
     )
-  dealt = tuple(tuple(paths[label::count]) for label in range(count))
-  return Pictures(dealt, correlation, scale)
+  shares = tuple(tuple(paths[label::count]) for label in range(count))
+  return Pictures(shares, correlation, scale)
 
 
 def compose(

@@ -6,6 +6,7 @@ a folder of images with a split; `preparation.backgrounds` writes the same
 layout. The masks belong to the images of "original" with the same names.
 """
 
+import collections
 import dataclasses
 import functools
 import io
@@ -41,16 +42,19 @@ def variants_of(root: str | os.PathLike, *, split: str) -> tuple[str, ...]:
     split: "train", "validation" or "test".
 
   Raises:
-    FileNotFoundError: it has none.
+    FileNotFoundError: there is no such folder, or it has none.
     ValueError: another split.
   """
   paths = {name: _path(root, name, split) for name in VARIANTS}
   found = tuple(name for name, path in paths.items() if path.is_dir())
   if not found:
     listed = ", ".join(f"{name}/{FOLDERS[split]}" for name in VARIANTS)
+    what = f"{root} has no variant of the split {split!r}"
+    if not pathlib.Path(root).is_dir():
+      what = f"no folder {root}"
     raise FileNotFoundError(
-      f"{root} has no variant of the split {split!r}; expected at least one of "
-      f"the folders {listed}, each with a folder of images per class"
+      f"{what}; expected at least one of the folders {listed}, each with a "
+      "folder of images per class"
     )
   return found
 
@@ -71,8 +75,8 @@ def open_variant(
   Raises:
     FileNotFoundError: the folder of the variant does not exist.
     ValueError: another variant or split, or the folder is not a folder of
-      images. Reading the fields raises it if an image has no mask, or a mask no
-      image.
+      images. Reading the fields raises it if an image has no mask, a mask no
+      image, or two images have one mask.
   """
   if variant not in VARIANTS:
     raise ValueError(lookup.unknown("variant", variant, VARIANTS))
@@ -103,6 +107,14 @@ def _fields(
   """The masks of images, which are checked to be complete."""
   images = opened.ids(range(opened.num_examples))
   expected = {_mask_of(image, masks): image for image in images}
+  if len(expected) < len(images):
+    (path, _), *_ = collections.Counter(
+      _mask_of(image, masks) for image in images
+    ).most_common(1)
+    raise ValueError(
+      f"several images of {opened.name} have the mask {files.printable(path)}; "
+      "their names must differ before the ending: rename the images and masks"
+    )
   there = set(masks.glob(f"*/*{_ENDING}"))
   missing = sorted(set(expected) - there)
   foreign = sorted(there - set(expected))

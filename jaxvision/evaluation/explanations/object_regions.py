@@ -24,24 +24,27 @@ Boxes = Mapping[str, Sequence[pointing_game.Box]]
 def with_boxes(split: data.Dataset, boxes: Boxes) -> data.Dataset:
   """A split whose masks are made of boxes: 255 inside of a box, else 0.
 
-  The boxes of an image are found by the name of its file. The mask of an image
-  without boxes is empty.
+  The boxes of an image are found by the name of its file, and by its folder
+  where the boxes have folders of the images. The mask of an image without boxes
+  is empty.
 
   Args:
     split: any split.
     boxes: from `data.read_boxes`.
 
   Raises:
-    ValueError: no image of the split has a box.
+    ValueError: no image of the split has a box, or it is not clear to which
+      image a box belongs.
   """
-  names = data.original_names(split)
-  if not any(name in boxes for name in names):
+  of_images = data.boxes_of(split, boxes)
+  if not any(of_images):
+    names = data.original_names(split)
     raise ValueError(
       f"none of the {len(names)} images of {split.name} ({split.split}) has a "
       f"box; the first image is {names[0]!r}, and the first box is of "
       f"{next(iter(boxes), 'no image')!r}: give the boxes of these images"
     )
-  read = functools.partial(_read, split, boxes, tuple(names))
+  read = functools.partial(_read, split, tuple(of_images))
   fields = functools.partial(_with_field, split, data.Field("mask", read))
   return dataclasses.replace(split, fields=fields)
 
@@ -54,8 +57,7 @@ def _with_field(
 
 def _read(
   split: data.Dataset,
-  boxes: Boxes,
-  names: Sequence[str],
+  boxes: Sequence[Sequence[pointing_game.Box]],
   indices: Sequence[int],
 ) -> list[np.ndarray]:
   """The masks of some images, (h, w) uint8 each."""
@@ -63,9 +65,7 @@ def _read(
   for index, (image, _) in zip(indices, split.read(indices), strict=True):
     if isinstance(image, bytes):
       image = data.decode(image, channels=_MEASURED_CHANNELS)
-    region = pointing_game.of_boxes(
-      boxes.get(names[index], ()), image.shape[:2]
-    )
+    region = pointing_game.of_boxes(boxes[index], image.shape[:2])
     found.append(np.where(region, _OBJECT, 0).astype(np.uint8))
   return found
 

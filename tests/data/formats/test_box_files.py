@@ -3,6 +3,7 @@
 import pytest
 
 from jaxvision import data
+from jaxvision.data.formats import box_files
 
 XML = """<annotation><filename>n01_7</filename><size><width>50</width></size>
 {}</annotation>"""
@@ -17,9 +18,48 @@ def test_a_table_has_a_row_for_each_box(tmp_path):
     "birds/a.jpg,bird,1,2,30,40\nb.png,cat,0,0,5,6\nb.png,cat,1,1,5.0,6\n"
   )
   assert data.read_boxes(path) == {
-    "a": [(2, 1, 40, 30)],
+    "birds/a": [(2, 1, 40, 30)],
     "b": [(0, 0, 6, 5), (1, 1, 6, 5)],
   }
+
+
+A, B, C = [(0, 0, 1, 1)], [(0, 0, 2, 2)], [(0, 0, 3, 3)]
+
+
+@pytest.mark.parametrize(
+  ("boxes", "paths", "expected"),
+  [
+    # By the name alone: no folders, or others than those of the images.
+    ({"1": A, "2": B}, ["d/a/1.jpg", "d/b/2.png", "d/b/3.png"], [A, B, ()]),
+    ({"val/1": A, "a/9": B}, ["d/a/1.jpg", "d/b/2.png"], [A, ()]),
+    ({"1": A}, ["1.jpg"], [A]),
+    # By the folder: three images have the same name.
+    (
+      {"a/1": A, "b/1": B},
+      ["d/b/1.jpg", "d/a/1.jpg", "d/c/1.jpg"],
+      [B, A, ()],
+    ),
+    # The box is that of an image in the folder a, which this split lacks.
+    ({"a/1": A, "b/2": B}, ["d/c/1.jpg", "d/a/3.jpg"], [(), ()]),
+    # Letters with accents as one character, and as two.
+    ({"caf\u00e9": C}, ["a/cafe\u0301.jpg"], [C]),
+  ],
+)
+def test_boxes_are_assigned_by_folder_and_name(boxes, paths, expected):
+  assert box_files.of_images(boxes, paths) == expected
+
+
+@pytest.mark.parametrize(
+  ("boxes", "paths"),
+  [
+    ({"1": A}, ["d/a/1.jpg", "d/b/1.jpg"]),
+    ({"e/1": A}, ["d/a/1.jpg", "d/b/1.jpg"]),
+    ({"e/1": A, "f/1": B}, ["d/a/1.jpg"]),
+  ],
+)
+def test_boxes_of_one_of_several_images_are_refused(boxes, paths):
+  with pytest.raises(ValueError, match=r"1 may belong to a/1 or to another"):
+    box_files.of_images(boxes, paths)
 
 
 def test_xml_of_imagenet(tmp_path):
@@ -27,7 +67,7 @@ def test_xml_of_imagenet(tmp_path):
     path = tmp_path / "n01" / f"{name}.xml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(XML.format("".join(OBJECT.format(*b) for b in boxes)))
-  assert data.read_boxes(tmp_path) == {"n01_7": [(4, 3, 30, 20)]}
+  assert data.read_boxes(tmp_path) == {"n01/n01_7": [(4, 3, 30, 20)]}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +75,8 @@ def test_xml_of_imagenet(tmp_path):
   [
     ("file,xmin,ymin,xmax,ymax\n", "lacks the columns file_name"),
     ("file_name,xmin,ymin,xmax,ymax\na.png,1,2,x,4\n", "line 2 is not a box"),
+    ("xmin,ymin,xmax,ymax,file_name\n1,2,3,4\n", "line 2 .* no file_name"),
+    ("file_name,xmin,ymin,xmax,ymax\n,1,2,3,4\n", "line 2 .* no file_name"),
     ("file_name,xmin,ymin,xmax,ymax\na.png,5,2,5,4\n", r"the box of a\.png"),
   ],
 )

@@ -1,5 +1,6 @@
 """The eight variants of any data set, against loops over pixels."""
 
+import concurrent.futures
 import csv
 import itertools
 import json
@@ -214,6 +215,93 @@ def test_a_class_without_images_is_an_error(tmp_path):
     make(path, tmp_path / "made")
 
 
+def test_a_failure_leaves_nothing_and_old_work_is_removed(cut_outs, tmp_path):
+  path, images, masks, labels = cut_outs
+  work = tmp_path / "made.unfinished"
+  (work / "original/val/00_cat").mkdir(parents=True)
+  (work / "original/val/00_cat/old.png").write_bytes(b"of a killed process")
+  (work / "mixed.csv.part").write_bytes(b"")
+  assert make(path, tmp_path / "made").counts == {"validation": 12}
+  assert len(pictures_of(tmp_path / "made", "original")) == 12
+  assert not (tmp_path / "made" / "mixed.csv.part").exists()
+  np.savez(path, images=images, labels=labels, segmentation_masks=masks * 0)
+  with pytest.raises(ValueError, match="no usable image"):
+    make(path, tmp_path / "other")
+  assert not [*tmp_path.glob("other*")] and not work.exists()
+
+
+def test_two_calls_with_one_folder_do_not_mix(cut_outs, tmp_path, monkeypatch):
+  """The second call begins while the first one writes."""
+  path, folder = cut_outs[0], tmp_path / "made"
+  write, second = mixed.write, []
+
+  def interrupted(*arguments, **options):
+    if not second:
+      rules = data.ForegroundRules(size=SIDE // 2)
+      second.append(pool.submit(make, path, folder, rules=rules))
+      concurrent.futures.wait(second, timeout=1)
+    return write(*arguments, **options)
+
+  monkeypatch.setattr(mixed, "write", interrupted)
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    make(path, folder)
+    with pytest.raises(FileExistsError, match="exists"):
+      second[0].result()
+  sizes = {
+    len(each) for v in VARIANTS for each in pictures_of(folder, v).values()
+  }
+  assert sizes == {SIDE}
+  assert not [*tmp_path.glob("*.unfinished")]
+
+
+def test_names_of_any_bytes_are_distinct(tmp_path):
+  r"""Five names that are equal without dots, and one that is not UTF-8."""
+  folder = tmp_path / "cut_outs" / "a"
+  folder.mkdir(parents=True)
+  rng = np.random.default_rng(0)
+  names = ["x.a", "x_a", "x_a_000000", "x_a_000001", "x_a_000002", "caf\udce9"]
+  mask = np.zeros((16, 16), np.uint8)
+  mask[2:6, 3:9] = 255
+  for name in [*names, "é in two words"]:
+    image = rng.integers(0, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(image).save(folder / f"{name}.png")
+    Image.fromarray(mask).save(folder / f"{name}.mask.png")
+  made = data.make_backgrounds(
+    data.Source(kind="folder", name=str(tmp_path / "cut_outs")),
+    tmp_path / "made",
+    splits={"train": "train"},
+    rules=data.ForegroundRules(size=16),
+  )
+  found = pictures_of(made.folder, "original", "train")
+  assert len({each.tobytes() for each in found.values()}) == 7
+  rows = (tmp_path / "made" / "mixed.csv").read_text().splitlines()
+  assert len(set(rows)) == 1 + 3 * 7
+
+
+def test_the_values_of_masks_are_checked(cut_outs, tmp_path):
+  path, images, _, labels = cut_outs
+  rules = data.ForegroundRules(size=SIDE, least=200, most=100)
+  with pytest.raises(ValueError, match="least is 200 and most is 100"):
+    make(path, tmp_path / "made", rules=rules)
+  np.savez(path, images=images, labels=labels)
+  rules = data.ForegroundRules(size=SIDE, least=1, most=1, boxes={"0": []})
+  with pytest.raises(ValueError, match="values 1 to 1 of masks have no effect"):
+    make(path, tmp_path / "made", rules=rules)
+
+
+def test_a_foreground_that_is_too_small_for_the_crop_is_named(tmp_path):
+  path = tmp_path / "small.npz"
+  images, masks, labels = write_cut_outs(path, side=SIDE)
+  masks[3] = 0
+  masks[3, 3, 3] = 255
+  np.savez(path, images=images, labels=labels, segmentation_masks=masks)
+  made = make(path, tmp_path / "made", rules=data.ForegroundRules(size=4))
+  assert list(made.left_out["validation"].values()) == [
+    "the crop of 4x4 pixels has no pixel of the foreground, which has 1 pixels "
+    "before; use a larger size"
+  ]
+
+
 def test_the_crop_may_lose_half_of_a_box(tmp_path):
   """Wide images: the crop is the square in the middle, columns 8 to 23."""
   images = np.full((6, 16, 32, 3), 90, np.uint8)
@@ -299,6 +387,34 @@ def test_stated_boxes_go_with_masks(tmp_path):
   black = np.zeros((16, 16), bool)
   black[3:10, 4:12] = True
   np.testing.assert_array_equal((found == 0).all(axis=-1), black)
+
+
+def test_images_of_two_classes_have_one_name(tmp_path):
+  """The boxes are those of the class folders, as in the table."""
+  rng = np.random.default_rng(0)
+  table = ["file_name,xmin,ymin,xmax,ymax"]
+  sizes = {"a": 4, "b": 7}
+  for name, size in sizes.items():
+    folder = tmp_path / "photos" / name
+    folder.mkdir(parents=True)
+    image = rng.integers(1, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(image).save(folder / "1.png")
+    mask = np.zeros((16, 16), np.uint8)
+    mask[2:5, 2:5] = 255
+    Image.fromarray(mask).save(folder / "1.mask.png")
+    table.append(f"{name}/1.png,1,1,{1 + size},{1 + size}")
+  (tmp_path / "boxes.csv").write_text("\n".join(table))
+  made = data.make_backgrounds(
+    data.Source(kind="folder", name=str(tmp_path / "photos")),
+    tmp_path / "made",
+    splits={"train": "train"},
+    rules=data.ForegroundRules(
+      size=16, boxes=data.read_boxes(tmp_path / "boxes.csv")
+    ),
+  )
+  found = pictures_of(made.folder, "only_bg_b", "train")
+  areas = {k: (each == 0).all(axis=-1).sum() for k, each in found.items()}
+  assert areas == {"00_a/1": 16, "01_b/1": 49}
 
 
 def test_other_numbers_of_channels_are_refused(tmp_path):

@@ -62,6 +62,20 @@ def test_a_missing_and_a_foreign_mask_are_named(release):
     split.fields()
 
 
+def test_two_images_cannot_have_one_mask(release):
+  path = release / "original/val/01_bird/n001_1.JPEG"
+  path.with_suffix(".png").write_bytes(path.read_bytes())
+  split = data.open_variant(release, "original")
+  with pytest.raises(ValueError, match=r"several images .*n001_1\.npy"):
+    split.fields()
+
+
+def test_a_sheet_needs_the_same_images_in_all_variants(release):
+  (release / "no_fg/val/01_bird/n001_1.JPEG").unlink()
+  with pytest.raises(ValueError, match=r"different numbers .*'no_fg': 17"):
+    data.sample_variants(release, split="validation", rows=20)
+
+
 def test_a_damaged_mask_is_named(release):
   split = data.open_variant(release, "original")
   read = split.fields()["segmentation_mask"].read
@@ -81,6 +95,8 @@ def test_without_masks_there_is_no_field(tmp_path):
 
 
 def test_missing_variants_and_unknown_names(release):
+  with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
+    data.variants_of(release / "nowhere", split="validation")
   with pytest.raises(FileNotFoundError, match=r"original/test, only_bg_b/test"):
     data.variants_of(release, split="test")
   with pytest.raises(ValueError, match="mixed_rand"):

@@ -57,9 +57,19 @@ def foreground_of(
   if not found.any():
     raise decoding.UnreadableImage(
       f"the mask has no value from {least} to {most}; its values are "
-      f"{values.min()} to {values.max()}: choose others with least and most"
+      f"{values.min()} to {values.max()}: choose others with least and most, "
+      "or --foreground"
     )
   return found
+
+
+def check_range(least: int, most: int) -> None:
+  """Raises ValueError if no value is in [least, most]."""
+  if least > most:
+    raise ValueError(
+      f"least is {least} and most is {most}; expected the values of the "
+      "foreground, with least <= most"
+    )
 
 
 def box_of(foreground: np.ndarray) -> Box:
@@ -195,6 +205,8 @@ def only_bg_t(
 def _masked(
   least: int, most: int, change: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> Masked:
+  check_range(least, most)
+
   def transform(
     rng: np.random.Generator | None, image: np.ndarray, mask: np.ndarray
   ) -> np.ndarray:

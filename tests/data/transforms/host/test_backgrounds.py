@@ -125,3 +125,9 @@ def test_an_image_without_mask_is_an_error_with_a_remedy():
   chain = make_host_transform(("only_fg",))
   with pytest.raises(ValueError, match="need the mask of an image"):
     chain(None, IMAGE)
+
+
+@pytest.mark.parametrize("name", ["only_fg", "no_fg", "only_bg_b", "only_bg_t"])
+def test_the_range_of_the_foreground_is_not_empty(name):
+  with pytest.raises(ValueError, match="least is 200 and most is 128"):
+    make_host_transform((f"{name}(least=200, most=128)",))
