@@ -113,6 +113,8 @@ def test_the_rule_of_auto(flops, expected):
     ({"explain": "gradcam"}, "evaluate.explain: gradcam does not fit Linear"),
     ({"explain": "gradientt"}, "evaluate.explain: unknown method"),
     ({"explain": "mine.py:create"}, "methods of jaxvision only"),
+    ({"explain": "rollout(residual=0)"}, "is the same for every class"),
+    ({"explain": "occlusion(window=5)"}, "window 5 is larger than images"),
   ],
 )
 def test_a_wrong_method_is_an_error_before_the_training(
