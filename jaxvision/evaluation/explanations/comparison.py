@@ -91,6 +91,7 @@ def suite(
   """
 
   def make(network: Network) -> Evaluate:
+    _check_labels(network)
     _check_methods(methods, network)
     opened = _open(root, split)
     if boxes is not None:
@@ -116,6 +117,15 @@ def _open(root: str, split: str) -> data.Dataset:
     return data.open_variant(folder, _ORIGINAL, split=split)
   kind, name = data.kind_of(root)
   return data.open_dataset(data.Source(kind=kind, name=name), split)
+
+
+def _check_labels(network: Network) -> None:
+  if network.labels in ("sets", "numbers"):
+    raise ValueError(
+      f"the network predicts {network.labels} (data.labels), and the measures "
+      "read the probability of one class among all; give a network that "
+      "predicts one class for each image"
+    )
 
 
 def _check_methods(methods: Sequence[str], network: Network) -> None:
@@ -226,10 +236,11 @@ def _measured(
     for method in settings.methods:
       measured = judging.measure(method, of, batch, settings)
       for name, values in measured.items():
-        found[method, name].append(values)
+        found[method, name].append(values[..., : batch.count])
     if batch.regions is not None:
-      found["labels"].append(batch.labels)
-      found["regions"].append(batch.regions.mean(axis=(1, 2)))
+      found["labels"].append(batch.labels[: batch.count])
+      share = batch.regions.mean(axis=(1, 2))
+      found["regions"].append(share[: batch.count])
   return {key: np.concatenate(values, axis=-1) for key, values in found.items()}
 
 

@@ -16,9 +16,12 @@ Tree = Any
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-  """Some images of a split, without padding and unreadable images.
+  """Some images of a split, without unreadable images.
+
+  Copies of the last image fill a batch, so that one shape is compiled.
 
   Attributes:
+    count: number of images without the copies, which are at the end.
     images: (b, h, w, c) float32, normalised.
     positions: (b,) of the examples in the split.
     logits: (b, k) float32.
@@ -26,6 +29,7 @@ class Examples:
     regions: (b, h, w) bool, already grown; None without pointing game.
   """
 
+  count: int
   images: np.ndarray
   positions: np.ndarray
   logits: np.ndarray
@@ -78,11 +82,13 @@ def make_reader(
   def read(variables: Tree, batches: data.Batches) -> Iterator[Examples]:
     for number, batch in enumerate(batches.iterate(0, batches.num_batches)):
       rows = np.flatnonzero(batch["mask"] > 0)
-      if not len(rows):
+      if not (count := len(rows)):
         continue
+      rows = rows[np.minimum(np.arange(len(batch["mask"])), count - 1)]
       images, logits = apply(variables, batch["image"])
       _check_logits(logits, (len(images), len(network.class_names)))
       found = Examples(
+        count=count,
         images=np.asarray(images, np.float32)[rows],
         positions=number * batches.batch_size + rows,
         logits=np.asarray(logits, np.float32)[rows],
