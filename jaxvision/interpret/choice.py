@@ -29,9 +29,7 @@ def default_method(
     image_shape: (h, w, c) of its images.
     preferred: names of methods. "gradient" fits every model.
   """
-  fits = attributions.fitting(
-    model, image_shape=image_shape, among=preferred
-  )
+  fits = attributions.fitting(model, image_shape=image_shape, among=preferred)
   return next(each for each in preferred if each in fits)
 
 

@@ -91,7 +91,7 @@ def suite(
   """
 
   def make(network: Network) -> Evaluate:
-    _check_labels(network)
+    examples.check_labels(network)
     _check_methods(methods, network)
     opened = _open(root, split)
     if boxes is not None:
@@ -117,15 +117,6 @@ def _open(root: str, split: str) -> data.Dataset:
     return data.open_variant(folder, _ORIGINAL, split=split)
   kind, name = data.kind_of(root)
   return data.open_dataset(data.Source(kind=kind, name=name), split)
-
-
-def _check_labels(network: Network) -> None:
-  if network.labels in ("sets", "numbers"):
-    raise ValueError(
-      f"the network predicts {network.labels} (data.labels), and the measures "
-      "read the probability of one class among all; give a network that "
-      "predicts one class for each image"
-    )
 
 
 def _check_methods(methods: Sequence[str], network: Network) -> None:

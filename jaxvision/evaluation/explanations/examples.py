@@ -37,6 +37,16 @@ class Examples:
   regions: np.ndarray | None = None
 
 
+def check_labels(network: Network) -> None:
+  """Raises ValueError for a network without one class for each image."""
+  if network.labels in ("sets", "numbers"):
+    raise ValueError(
+      f"the network predicts {network.labels} (data.labels), and the measures "
+      "read the probability of one class among all; give a network that "
+      "predicts one class for each image"
+    )
+
+
 def make_batches(
   split: data.Dataset, network: Network, *, batch_size: int, regions: bool
 ) -> data.Batches:

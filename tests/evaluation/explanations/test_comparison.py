@@ -80,7 +80,9 @@ def test_networks_without_one_class_for_each_image_are_refused(
 ):
   of = dataclasses.replace(network_of(linear[0]), labels=labels)
   with pytest.raises(ValueError, match=f"predicts {labels} .* one class"):
-    suites.make_evaluator((f"explanations({cut_outs[0]!r}, methods=('gradient',))",), of)
+    suites.make_evaluator(
+      (f"explanations({cut_outs[0]!r}, methods=('gradient',))",), of
+    )
 
 
 def test_the_pointing_game_of_known_maps(linear, cut_outs):
