@@ -22,6 +22,8 @@ class Network:
     image_shape: (h, w, c) of the images in evaluation.
     normalization: of the pixels.
     mesh: of the variables.
+    labels: what the logits are: of "classes", of which an image has one, of
+      "sets" of classes, or "numbers"; see `data.Dataset`.
   """
 
   model: nn.Module
@@ -29,6 +31,7 @@ class Network:
   image_shape: tuple[int, int, int]
   normalization: data.Normalization
   mesh: Mesh
+  labels: str = "classes"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -113,6 +113,7 @@ def evaluate_suite(run: restore.TrainedRun, call: str) -> network.Outcome:
     image_shape=run.input_shape,
     normalization=run.normalization,
     mesh=run.mesh,
+    labels=run.config.data.labels,
   )
   measured = suites.make_evaluator((call,), seen)(run.model_variables)
   (found,) = measured.values()

@@ -12,7 +12,8 @@ depend on the other images. The user's own method is "my_method.py:create(k=3)",
 such a function in a file.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Collection
 from typing import Any
 
 import flax.linen as nn
@@ -63,6 +64,13 @@ ATTRIBUTIONS: dict[str, Callable[..., Attribution]] = {
   **_OF_FEW_TOKENS,
   **_OF_PIXELS,
 }
+# What methods need of a model.
+_CHECKS = (
+  (pooled_map.check, _OF_POOLED_MAPS),
+  (feature_maps.check, _OF_MAPS),
+  (attention.check, _OF_ATTENTION),
+  (rollout.check_flow, _OF_FEW_TOKENS),
+)
 
 
 def create(method: str) -> Attribution:
@@ -77,23 +85,56 @@ def create(method: str) -> Attribution:
 
 
 def fitting(
-  model: nn.Module, *, image_shape: tuple[int, int, int]
+  model: nn.Module,
+  *,
+  image_shape: tuple[int, int, int],
+  among: Collection[str] = tuple(ATTRIBUTIONS),
 ) -> tuple[str, ...]:
-  """Returns the names of the methods that fit a model, which is only traced."""
+  """Returns the names of the methods that fit a model, which is only traced.
+
+  Args:
+    model: any model.
+    image_shape: (h, w, c) of its images.
+    among: the names that are considered. Fewer names need fewer traces.
+  """
   shapes = variable_shapes(model, image_shape=image_shape)
   names = []
-  for check, methods in (
-    (pooled_map.check, _OF_POOLED_MAPS),
-    (feature_maps.check, _OF_MAPS),
-    (attention.check, _OF_ATTENTION),
-    (rollout.check_flow, _OF_FEW_TOKENS),
-  ):
+  for check, methods in _CHECKS:
+    considered = [name for name in methods if name in among]
     try:
-      check(model, shapes, one_image(image_shape))
+      if considered:
+        check(model, shapes, one_image(image_shape))
     except ValueError:
       continue
-    names += methods
-  return (*names, *_OF_PIXELS)
+    names += considered
+  return (*names, *(name for name in _OF_PIXELS if name in among))
+
+
+def check_options(
+  method: str, model: nn.Module, *, image_shape: tuple[int, int, int]
+) -> None:
+  """Raises ValueError for options that do not fit a model, which is traced.
+
+  Such options are a layer that the model lacks, or a window larger than the
+  image. Methods of the user and "flow", which is not traceable, are not
+  checked.
+
+  Args:
+    method: a call of a method that fits the model.
+    model: any model.
+    image_shape: (h, w, c) of its images.
+  """
+  name, _, options = method.partition("(")
+  if not options or name.strip() not in ATTRIBUTIONS:
+    return
+  if name.strip() in _OF_FEW_TOKENS:
+    return
+  jax.eval_shape(
+    functools.partial(create(method), model),
+    variable_shapes(model, image_shape=image_shape),
+    one_image(image_shape),
+    jax.ShapeDtypeStruct((1,), jnp.int32),
+  )
 
 
 def attribute(

@@ -29,7 +29,7 @@ def default_method(
     image_shape: (h, w, c) of its images.
     preferred: names of methods. "gradient" fits every model.
   """
-  fits = attributions.fitting(model, image_shape=image_shape)
+  fits = attributions.fitting(model, image_shape=image_shape, among=preferred)
   return next(each for each in preferred if each in fits)
 
 
@@ -39,10 +39,10 @@ def check_methods(
   *,
   image_shape: tuple[int, int, int],
 ) -> None:
-  """Raises ValueError for methods that are unknown or do not fit a model.
+  """Raises ValueError for methods or options that do not fit a model.
 
-  The message lists the methods that fit. The user's own methods are only
-  called.
+  The message lists the methods or the layers that fit. The user's own methods
+  are only called.
 
   Args:
     methods: calls, such as "smoothgrad(samples=20)".
@@ -59,6 +59,7 @@ def check_methods(
         f"{'x'.join(map(str, image_shape))}; methods that fit: "
         f"{', '.join(fits)}"
       )
+    attributions.check_options(method, model, image_shape=image_shape)
 
 
 def method_name(method: str) -> str:

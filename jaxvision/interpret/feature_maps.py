@@ -84,19 +84,22 @@ def _shape(arrays: Any) -> Shape:
 def patch_grid(model: nn.Module, found: Sequence[Call]) -> Grid | None:
   """Returns the grid of the longest sequence of tokens.
 
-  The patches are the positions of the `patch_embedding`.
+  The patches are the positions of the `patch_embedding`. Sequences are read
+  from the layers that keep tokens of the embedding's width, because a layer
+  across the patches has channels (b, c, n) in their place.
 
   Returns:
     None for a model without tokens of patches.
   """
   if (embedding := patch_embedding(found)) is None:
     return None
-  grid = _positions(embedding)
-  tokens = [
-    call.output_shape[1]
+  grid, width = _positions(embedding), embedding.output_shape[-1]
+  shapes = [
+    call.output_shape
     for call in found
-    if len(call.output_shape) == 3 and call.output_shape[1] >= grid.size
+    if call.input_shape == call.output_shape and len(call.output_shape) == 3
   ]
+  tokens = [n for _, n, c in shapes if n >= grid.size and c == width]
   if not tokens:
     return None
   after = getattr(model, "registers", 0)

@@ -115,7 +115,9 @@ def overlay(
       f"maps have shape {maps.shape}; expected (b, h, w) with one map for each "
       f"of the {len(pixels)} images"
     )
-  maps = np.asarray(resized(jnp.asarray(scaled(maps)), pixels.shape[1:3]))
+  maps = scaled(maps)
+  if maps.shape != pixels.shape[:3]:
+    maps = np.asarray(resized(jnp.asarray(maps), pixels.shape[1:3]))
   heat = colored(maps, colors=colors).astype(np.float32)
   return np.rint((1 - weight) * pixels + weight * heat).astype(np.uint8)
 

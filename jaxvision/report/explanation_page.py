@@ -7,7 +7,7 @@ classes. One page has all of them and needs no other file.
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,8 @@ def write_explanations(
 
   Args:
     found: the explanations. Images that cannot be read are on the page only.
-    folder: is made if it does not exist. Files of the same names are replaced.
+    folder: is made if it does not exist. Files of the same names are replaced,
+      except the images that are explained.
     title: of the page: the network.
     note: below the title.
 
@@ -61,7 +62,10 @@ def write_explanations(
   """
   folder = pathlib.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
-  names = _names([each.path for each in found if not each.error])
+  names = _names(
+    [each.path for each in found if not each.error],
+    kept=_names_in(folder, [each.path for each in found]),
+  )
   pictures = {}
   for each in found:
     if not each.error:
@@ -71,17 +75,25 @@ def write_explanations(
   return pictures
 
 
-def _names(paths: Sequence[str]) -> dict[str, str]:
-  """{path: name of its picture}; equal names get a number."""
+def _names(paths: Sequence[str], *, kept: Collection[str]) -> dict[str, str]:
+  """{path: name of its picture}; names that exist or are kept get a number."""
   found: dict[str, str] = {}
+  taken = {each.lower() for each in kept}
   for path in dict.fromkeys(paths):
     stem, number = pathlib.Path(path).stem, 1
     name = f"{stem}.png"
-    while name.lower() in {each.lower() for each in found.values()}:
+    while name.lower() in taken:
       number += 1
       name = f"{stem}-{number}.png"
+    taken.add(name.lower())
     found[path] = name
   return found
+
+
+def _names_in(folder: pathlib.Path, paths: Sequence[str]) -> list[str]:
+  """The names of the files in a folder that are among some paths."""
+  own = [pathlib.Path(path).resolve() for path in paths]
+  return [path.name for path in own if path.parent == folder.resolve()]
 
 
 def _write_picture(each: Explanation, path: pathlib.Path) -> None:

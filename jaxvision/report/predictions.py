@@ -58,9 +58,9 @@ def _mistakes_note(run: Run) -> str:
     return note
   return (
     f"{note} The maps ({run.explanations['method']}) show the pixels that "
-    "speak for the predicted class and for the true class; red is most. Each "
-    "map is scaled by its own maximum. docs/interpretation.md explains the "
-    "methods."
+    "support the predicted class and the true class; red is most. Each map is "
+    "scaled from its minimum to its maximum. docs/interpretation.md explains "
+    "the methods."
   )
 
 

@@ -4,6 +4,7 @@ import pytest
 import small_classifiers
 
 from jaxvision import interpret
+from jaxvision.interpret import attributions
 
 SHAPE = (16, 16, 3)
 
@@ -40,6 +41,36 @@ def test_methods_are_checked_without_computing_them():
     check("gradcan")
   with pytest.raises(ValueError, match="smaples"):
     check("smoothgrad(smaples=2)")
+
+
+@pytest.mark.parametrize(
+  ("name", "method", "message"),
+  [
+    ("resnet", "gradcam(layer='layer2_7')", "unknown layer 'layer2_7'"),
+    ("resnet", "gradcam(layer='fc')", "last layers with a map: .*layer2_0"),
+    ("vit", "attention(head=3)", "has 3 heads; use 0 to 2"),
+    ("linear", "occlusion(window=17)", "window 17 is larger than images"),
+  ],
+)
+def test_options_are_checked_without_computing_them(name, method, message):
+  model, _ = small_classifiers.classifier(name)
+  with pytest.raises(ValueError, match=message):
+    interpret.check_methods((method,), model, image_shape=SHAPE)
+
+
+def test_only_the_needs_of_preferred_methods_are_traced(monkeypatch):
+  """The default method of each training must not cost traces in vain."""
+  model, _ = small_classifiers.classifier("linear")
+  traced = []
+  checks = tuple(
+    (lambda *args, name=name: traced.append(name), {name: None})
+    for name in ("cam", "gradcam", "rollout")
+  )
+  monkeypatch.setattr(attributions, "_CHECKS", checks)
+  found = interpret.default_method(
+    model, image_shape=SHAPE, preferred=interpret.PREFERRED_BY_CLASS
+  )
+  assert (found, traced) == ("gradcam", ["gradcam"])
 
 
 def test_names_of_calls():

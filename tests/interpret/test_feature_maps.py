@@ -49,6 +49,16 @@ def test_the_default_layer(name):
   assert (grid.before, grid.after) == (before, after)
 
 
+def test_channels_are_not_tokens():
+  """Layers across the patches of a Mixer have (b, c, n), here with c > n."""
+  model, variables = small_classifiers.classifier("mixer", width=24)
+  found = feature_maps.calls(model, variables, small_classifiers.images())
+  grid = feature_maps.patch_grid(model, found)
+  assert (grid.size, grid.before, grid.after) == (16, 0, 0)
+  with pytest.raises(ValueError, match="not a map"):
+    feature_maps.choose(model, found, "MixerBlock_1/token_mixing/Dense_0")
+
+
 @pytest.mark.parametrize("name", ["mlp", "linear"])
 def test_a_model_without_maps_is_an_error(name):
   with pytest.raises(ValueError, match=r"no layer of \w+ has a map"):

@@ -82,6 +82,20 @@ def test_the_picture_has_the_image_and_the_maps_side_by_side(tmp_path):
   assert len(sheet) >= 260 + 3 * 20
 
 
+def test_the_images_in_the_folder_are_not_overwritten(tmp_path):
+  found = [explained(str(tmp_path / name)) for name in ("x.png", "y.jpg")]
+  for each in found:
+    with open(each.path, "wb") as file:
+      file.write(b"photograph")
+  pictures, _ = write(tmp_path, *found)
+  assert [path.name for path in pictures.values()] == ["x-2.png", "y.png"]
+  for each in found:
+    with open(each.path, "rb") as file:
+      assert file.read() == b"photograph"
+  again, _ = write(tmp_path, *found)
+  assert again == pictures
+
+
 def test_images_of_one_name_have_different_pictures(tmp_path):
   found = [explained(path) for path in ("a/x.png", "b/X.jpg", "b/x.png")]
   pictures, page = write(tmp_path, *found)

@@ -1,4 +1,4 @@
-"""Maps that know nothing of the network, to compare the methods with."""
+"""Maps that do not depend on the network, to compare the methods with."""
 
 from collections.abc import Sequence
 

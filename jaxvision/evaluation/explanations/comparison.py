@@ -91,6 +91,7 @@ def suite(
   """
 
   def make(network: Network) -> Evaluate:
+    examples.check_labels(network)
     _check_methods(methods, network)
     opened = _open(root, split)
     if boxes is not None:
@@ -226,10 +227,11 @@ def _measured(
     for method in settings.methods:
       measured = judging.measure(method, of, batch, settings)
       for name, values in measured.items():
-        found[method, name].append(values)
+        found[method, name].append(values[..., : batch.count])
     if batch.regions is not None:
-      found["labels"].append(batch.labels)
-      found["regions"].append(batch.regions.mean(axis=(1, 2)))
+      found["labels"].append(batch.labels[: batch.count])
+      share = batch.regions.mean(axis=(1, 2))
+      found["regions"].append(share[: batch.count])
   return {key: np.concatenate(values, axis=-1) for key, values in found.items()}
 
 

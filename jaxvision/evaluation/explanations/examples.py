@@ -16,9 +16,12 @@ Tree = Any
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-  """Some images of a split, without padding and unreadable images.
+  """Some images of a split, without unreadable images.
+
+  Copies of the last image fill a batch, so that one shape is compiled.
 
   Attributes:
+    count: number of images without the copies, which are at the end.
     images: (b, h, w, c) float32, normalised.
     positions: (b,) of the examples in the split.
     logits: (b, k) float32.
@@ -26,11 +29,22 @@ class Examples:
     regions: (b, h, w) bool, already grown; None without pointing game.
   """
 
+  count: int
   images: np.ndarray
   positions: np.ndarray
   logits: np.ndarray
   labels: np.ndarray | None = None
   regions: np.ndarray | None = None
+
+
+def check_labels(network: Network) -> None:
+  """Raises ValueError for a network without one class for each image."""
+  if network.labels in ("sets", "numbers"):
+    raise ValueError(
+      f"the network predicts {network.labels} (data.labels), and the measures "
+      "read the probability of one class among all; give a network that "
+      "predicts one class for each image"
+    )
 
 
 def make_batches(
@@ -78,11 +92,13 @@ def make_reader(
   def read(variables: Tree, batches: data.Batches) -> Iterator[Examples]:
     for number, batch in enumerate(batches.iterate(0, batches.num_batches)):
       rows = np.flatnonzero(batch["mask"] > 0)
-      if not len(rows):
+      if not (count := len(rows)):
         continue
+      rows = rows[np.minimum(np.arange(len(batch["mask"])), count - 1)]
       images, logits = apply(variables, batch["image"])
       _check_logits(logits, (len(images), len(network.class_names)))
       found = Examples(
+        count=count,
         images=np.asarray(images, np.float32)[rows],
         positions=number * batches.batch_size + rows,
         logits=np.asarray(logits, np.float32)[rows],

@@ -121,6 +121,7 @@ def _network(parts: Parts) -> network.Network:
     image_shape=parts.batches["validation"].image_shape,
     normalization=parts.normalization,
     mesh=parts.mesh,
+    labels=parts.splits["validation"].label_kind,
   )
 
 

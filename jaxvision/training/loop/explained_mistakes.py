@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxvision import data, interpret
@@ -111,11 +110,13 @@ def _explained(
   targets = [
     mistakes[name][:count] for name in ("mistake_predictions", "mistake_labels")
   ]
+  # One by one, so that nothing is compiled for the number of mistakes.
+  normalized = [data.normalize(each, parts.normalization) for each in images]
   maps = interpret.attribute(
     method,
     parts.model,
     jax.device_put(variables),
-    jnp.concatenate([data.normalize(images, parts.normalization)] * 2),
+    np.stack(normalized * 2),
     np.concatenate(targets),
     batch_size=_TOGETHER,
   )

@@ -30,6 +30,12 @@ def check(
       f"evaluate.explain is {method!r}, and the task {task} does not predict "
       "one class for each image; leave it out"
     )
+  if interpret.method_name(method) in interpret.OF_NO_CLASS:
+    raise ValueError(
+      f"evaluate.explain is {method!r}, whose map is the same for every class, "
+      "and the report compares the maps of two classes; use a method that "
+      f"depends on the class, such as {interpret.PREFERRED_BY_CLASS[0]!r}"
+    )
   try:
     interpret.check_methods((method,), model, image_shape=image_shape)
   except ValueError as error:

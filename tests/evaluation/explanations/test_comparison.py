@@ -1,5 +1,7 @@
 """The suite on small images, against values computed image by image."""
 
+import dataclasses
+
 import background_sets
 import jax
 import numpy as np
@@ -8,7 +10,7 @@ import small_classifiers
 
 from jaxvision import data, parallel
 from jaxvision.evaluation import network, suites
-from jaxvision.evaluation.explanations import baselines
+from jaxvision.evaluation.explanations import baselines, perturbation
 
 NAMES = ("cat", "ant", "bee", "eel")
 SIDE = 16
@@ -56,6 +58,31 @@ def grown(masks, tolerance):
     bottom, right = row + tolerance + 1, column + tolerance + 1
     found[number, top:bottom, left:right] = True
   return found
+
+
+def test_a_padded_batch_compiles_no_other_shape(linear, cut_outs):
+  path, images, *_ = cut_outs
+  size = len(images) // 2 + 1  # two batches, of which the last one is padded
+  perturbation._probabilities.clear_cache()
+  measure(
+    path,
+    *linear,
+    methods=("gradient",),
+    measures=("deletion",),
+    batch_size=size,
+  )
+  assert perturbation._probabilities._cache_size() == 1
+
+
+@pytest.mark.parametrize("labels", ["sets", "numbers"])
+def test_networks_without_one_class_for_each_image_are_refused(
+  labels, linear, cut_outs
+):
+  of = dataclasses.replace(network_of(linear[0]), labels=labels)
+  with pytest.raises(ValueError, match=f"predicts {labels} .* one class"):
+    suites.make_evaluator(
+      (f"explanations({cut_outs[0]!r}, methods=('gradient',))",), of
+    )
 
 
 def test_the_pointing_game_of_known_maps(linear, cut_outs):

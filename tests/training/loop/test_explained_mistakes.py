@@ -1,13 +1,15 @@
 """Heat maps of the mistakes in the report of a run."""
 
 import logging
+import types
 
 import numpy as np
 import parsed_page
 import pytest
+import small_classifiers
 import tiny_runs
 
-from jaxvision import interpret, report, training
+from jaxvision import data, interpret, report, training
 from jaxvision.training.loop import explained_mistakes
 from jaxvision.training.setup import explained
 
@@ -85,6 +87,36 @@ def test_a_failure_is_shown_and_the_run_finishes(tmp_path, monkeypatch, caplog):
   assert "Most confident mistakes" in page.text and "finished" in page.text
 
 
+def test_the_number_of_mistakes_compiles_nothing(tmp_path, compiled):
+  """Else each tiny run would pay for its own number."""
+  model, variables = small_classifiers.classifier("resnet")
+  parts = types.SimpleNamespace(
+    explain="auto",
+    model=model,
+    normalization=data.Normalization((0.5,), (0.25,)),
+  )
+  pixels = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
+  labels = np.arange(5) % 4
+
+  def write(count):
+    mistakes = {
+      "mistake_images": pixels[:count],
+      "mistake_labels": labels[:count],
+      "mistake_predictions": (labels[:count] + 1) % 4,
+    }
+    explained_mistakes.write(tmp_path, parts, variables, mistakes, flops=1.0)
+    found = arrays(tmp_path, "explanations.npz")
+    assert str(found["problem"]) == "" and len(found["true"]) == count
+    return found
+
+  five = write(5)
+  before = len(compiled)
+  four = write(4)
+  assert len(compiled) == before
+  for name in ("predicted", "true"):
+    np.testing.assert_array_equal(four[name], five[name][:4])
+
+
 def test_an_expensive_model_has_fewer_maps(tmp_path, monkeypatch):
   flops = 2 * 16 * 3  # of 4x4 pixels and 3 classes
   monkeypatch.setattr(explained_mistakes, "MOST_FLOPS", 2.5 * 6 * flops)
@@ -113,6 +145,8 @@ def test_the_rule_of_auto(flops, expected):
     ({"explain": "gradcam"}, "evaluate.explain: gradcam does not fit Linear"),
     ({"explain": "gradientt"}, "evaluate.explain: unknown method"),
     ({"explain": "mine.py:create"}, "methods of jaxvision only"),
+    ({"explain": "rollout(residual=0)"}, "is the same for every class"),
+    ({"explain": "occlusion(window=5)"}, "window 5 is larger than images"),
   ],
 )
 def test_a_wrong_method_is_an_error_before_the_training(
