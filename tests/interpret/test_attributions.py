@@ -31,11 +31,13 @@ _FITTING = {
   "linear": _PIXELS,
 }
 # Fewer samples than by default.
-_SHORTER = {
+_OPTIONS = {
   "smoothgrad": "smoothgrad(samples=2)",
   "integrated_gradients": "integrated_gradients(steps=2)",
   "rise": "rise(masks=10)",
   "occlusion": "occlusion(window=8)",
+  # Of a random network, all values of this map may be negative.
+  "gradcam_pp": "gradcam_pp(sign='both')",
 }
 
 
@@ -69,7 +71,7 @@ def test_the_map_of_an_image_does_not_depend_on_the_others(name, method):
   """Parts of two images, the second one filled, and images one by one."""
   model, variables = small_classifiers.classifier(name)
   images = small_classifiers.images()
-  text = _SHORTER.get(method, method)
+  text = _OPTIONS.get(method, method)
   attribute = lambda images, targets, n: interpret.attribute(  # noqa: E731
     text, model, variables, images, targets, batch_size=n
   )
