@@ -10,8 +10,6 @@ from jaxvision.cli import parsing, predictions
 from jaxvision.files import paths
 from jaxvision.processes import console
 
-_TOP = 5  # classes of an image
-
 
 def add(commands) -> None:
   """Declares the command."""
@@ -48,9 +46,9 @@ def add(commands) -> None:
   command.add_argument(
     "--top",
     type=parsing.positive,
-    default=_TOP,
+    default=predictions.TOP,
     metavar="N",
-    help=f"number of classes per image ({_TOP})",
+    help=f"number of classes per image ({predictions.TOP})",
   )
   command.add_argument(
     "--json", action="store_true", help="print the files and classes as JSON"

@@ -8,6 +8,8 @@ from jaxvision import files
 from jaxvision.files import paths
 from jaxvision.processes import console
 
+TOP = 5  # classes of an image
+
 
 def add_images(command: argparse.ArgumentParser) -> None:
   """Declares the images of a command."""

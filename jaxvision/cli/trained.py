@@ -10,7 +10,6 @@ from jaxvision.files import paths, spreadsheets
 from jaxvision.processes import console
 
 ROLES = ("train", "validation", "test")
-_TOP = 5  # classes of an image
 
 
 def add(commands) -> None:
@@ -139,8 +138,8 @@ def _add_predict(commands) -> None:
     "--top",
     type=parsing.positive,
     metavar="N",
-    help=f"number of classes per image ({_TOP}); not of captions: an image "
-    "has one",
+    help=f"number of classes per image ({predictions.TOP}); not of captions: "
+    "an image has one",
   )
   command.add_argument(
     "--labels",
@@ -166,7 +165,7 @@ def _predict(options: argparse.Namespace) -> None:
       f"--top {options.top} is a number of classes, and {options.workdir} "
       "predicts one caption of an image; omit it, or give --labels FILE"
     )
-  top = options.top or _TOP
+  top = options.top or predictions.TOP
   found = inference.predict(run, images, top=top, labels=labels)
   if options.json:
     console.say(files.to_json(found, indent=1))

@@ -149,7 +149,7 @@ def check(model: nn.Module, variables: Tree, images: Any) -> None:
 
 def of_patches(rows: jax.Array, grid: Grid) -> jax.Array:
   """Returns the patches' columns of (..., n), (..., rows, columns)."""
-  patches = rows[..., grid.before : grid.before + grid.size]
+  patches = rows[..., grid.patches]
   return patches.reshape(*rows.shape[:-1], grid.rows, grid.columns)
 
 

@@ -44,8 +44,7 @@ def mean_attention_distance(
   Returns:
     (...) float32.
   """
-  patches = slice(grid.before, grid.before + grid.size)
-  weights = weights[..., patches, patches]
+  weights = weights[..., grid.patches, grid.patches]
   if rows == "renormalised":
     weights = weights / weights.sum(axis=-1, keepdims=True)
   apart = distances((grid.rows, grid.columns), patch_size=patch_size)

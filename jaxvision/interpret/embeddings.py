@@ -110,7 +110,7 @@ def _first_tokens(
       f"{type(model).__name__} has no block with a layer 'LayerNorm_0', whose "
       "input would be the tokens with positions"
     )
-  tokens = received[0][0, grid.before : grid.before + grid.size]
+  tokens = received[0][0, grid.patches]
   return tokens.astype(jnp.float32)
 
 

@@ -54,6 +54,16 @@ class Grid:
     """The number of positions."""
     return self.rows * self.columns
 
+  @property
+  def tokens(self) -> int:
+    """The number of all tokens."""
+    return self.before + self.size + self.after
+
+  @property
+  def patches(self) -> slice:
+    """The places of the patches among the tokens."""
+    return slice(self.before, self.before + self.size)
+
 
 def calls(model: nn.Module, variables: Tree, images: Any) -> list[Call]:
   """Returns the calls of the layers, in the order of their ends.
@@ -211,7 +221,7 @@ def check(model: nn.Module, variables: Tree, images: Any) -> None:
 def as_map(x: jax.Array, grid: Grid) -> jax.Array:
   """Returns (b, h, w, c), or tokens (b, n, c), as (b, rows, columns, c)."""
   if grid.is_tokens:
-    x = x[:, grid.before : grid.before + grid.size]
+    x = x[:, grid.patches]
   return x.reshape(x.shape[0], grid.rows, grid.columns, x.shape[-1])
 
 

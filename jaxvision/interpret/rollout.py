@@ -42,7 +42,7 @@ def attention_rollout(
 
   Args:
     weights: (layers, ..., n, n), the mean over heads.
-    residual: the share of the residual connection; 0 for none.
+    residual: the share of the residual connection, 0 without it.
   """
   mixed = with_residual(weights, residual=residual)
   return functools.reduce(lambda before, layer: layer @ before, mixed)
@@ -145,7 +145,7 @@ def check_flow(model: nn.Module, variables: Tree, images: Any) -> None:
   """Raises ValueError without attention, or with many tokens; traces only."""
   attention.check(model, variables, images)
   grid = attention.token_grid(model, variables, images)
-  attention_flow.check_tokens(grid.before + grid.size + grid.after)
+  attention_flow.check_tokens(grid.tokens)
 
 
 def _flow(
@@ -158,7 +158,7 @@ def _flow(
 ) -> jax.Array:
   del targets
   grid = attention.token_grid(model, variables, images)
-  n = grid.before + grid.size + grid.after
+  n = grid.tokens
   attention_flow.check_tokens(n)
   mixed, pooling = _mixed(model, variables, images)
   queries = grid.before or grid.size

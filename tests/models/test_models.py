@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_modules
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from parity import all_families
 
@@ -110,18 +111,8 @@ def _small(name, *, channels=3, size=16, dtype="float32"):
   mistakes.
   """
   model = models.create(name, num_classes=CLASSES, dtype=dtype, **SMALL[name])
-  shapes = variable_shapes(model, image_shape=(size, size, channels))
-  rng = np.random.default_rng(0)
-
-  def draw(path, leaf):
-    if path[-1].key in ("scale", "var"):
-      values = rng.uniform(0.5, 1.5, leaf.shape)
-    else:
-      fan_in = max(1, np.prod(leaf.shape[:-1]))
-      values = rng.normal(size=leaf.shape) / np.sqrt(fan_in)
-    return jnp.asarray(values, leaf.dtype)
-
-  return model, jax.tree.map_with_path(draw, shapes)
+  drawn = small_modules.random_variables(model, (size, size, channels))
+  return model, jax.tree.map(jnp.asarray, drawn)
 
 
 @functools.partial(_jit, static_argnums=0)

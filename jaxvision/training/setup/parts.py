@@ -56,8 +56,8 @@ class Parts:
       better or -1 where smaller is better; None without one.
     probes: the names of the probes.
     suites: the calls of the suites.
-    explain: the method that explains the mistakes in the report, "auto" for one
-      that fits, "" for none.
+    explain: the method that explains the mistakes in the report. "auto" chooses
+      one that fits the model; "" explains no mistake.
     normalization: of the pixels.
     taught: the teachers of the run.
   """
