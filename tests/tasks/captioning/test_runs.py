@@ -340,7 +340,7 @@ def test_a_frozen_encoder_keeps_the_weights_of_its_file(path, tmp_path, caplog):
     ema__decay=0.5,
     **VIT,
   )
-  assert "only the encoder is from" in caplog.text
+  assert f"the encoder starts from {classifier}" in caplog.text
   run = inference.load_run(tmp_path / "run")
   found = trees.flatten(jax.device_get(run.model_variables))
   source = inference.load_run(classifier).variables
