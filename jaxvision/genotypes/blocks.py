@@ -97,7 +97,7 @@ def parse(text: str) -> Genotype:
   parts = text.split("/")
   if len(parts) != 2:
     raise ValueError(
-      f"genotype {text!r} has {len(parts)} cells; expected 2, the normal and "
+      f"{text!r} has {len(parts)} cells; expected 2, the normal and "
       "the reduction cell with / between them"
     )
   return Genotype(*map(_parse_cell, parts, CELLS))
@@ -131,17 +131,15 @@ def _parse_cell(text: str, name: str) -> Cell:
   if outputs:
     words.pop()
   if not words:
-    raise ValueError(
-      f"genotype: the {name} cell {text!r} has no block; {_FORM}"
-    )
+    raise ValueError(f"the {name} cell {text!r} has no block; {_FORM}")
   blocks = tuple(
-    _parse_block(word, i, f"genotype: {name} cell, block {i + 1}")
+    _parse_block(word, i, f"{name} cell, block {i + 1}")
     for i, word in enumerate(words)
   )
   if not outputs:
     return Cell(blocks, unused(blocks))
   chosen = tuple(map(int, outputs[1].split(",")))
-  _check_outputs(chosen, blocks, f"genotype: {name} cell, {outputs[0]}")
+  _check_outputs(chosen, blocks, f"{name} cell, {outputs[0]}")
   return Cell(blocks, chosen)
 
 
@@ -190,7 +188,7 @@ def _parse_arc(text: str) -> Genotype:
   halves = len(numbers) // 2
   if len(numbers) % 8 or not numbers:
     raise ValueError(
-      f"genotype {text!r} has {len(numbers)} numbers; an encoding of ENAS has "
+      f"{text!r} has {len(numbers)} numbers; an encoding of ENAS has "
       "4 for each block (state, operation, state, operation), for equally "
       "many blocks of the normal and of the reduction cell"
     )
@@ -204,7 +202,7 @@ def _parse_arc_cell(numbers: list[int], name: str) -> Cell:
   blocks = []
   for i in range(len(numbers) // 4):
     pair = numbers[4 * i : 4 * i + 4]
-    place = f"genotype: {name} cell, block {i + 1}: {' '.join(map(str, pair))}"
+    place = f"{name} cell, block {i + 1}: {' '.join(map(str, pair))}"
     if max(pair[::2]) > i + 1 or max(pair[1::2]) >= len(ENAS_OPERATIONS):
       raise ValueError(
         f"{place}: expected state operation state operation, with states from "

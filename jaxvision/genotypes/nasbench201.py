@@ -64,8 +64,7 @@ def parse(text: str) -> Nodes:
   parts = text.strip().split("+")
   if len(parts) != NODES - 1:
     raise ValueError(
-      f"arch {text!r} has {len(parts)} nodes; expected {NODES - 1}, as in "
-      f"{_FORM}"
+      f"{text!r} has {len(parts)} nodes; expected {NODES - 1}, as in {_FORM}"
     )
   return tuple(_parse_node(part, i + 1) for i, part in enumerate(parts))
 
@@ -114,7 +113,7 @@ def _write_labels(labels: Mapping[str, str]) -> str:
 
 
 def _parse_node(text: str, node: int) -> tuple[str, ...]:
-  place = f"arch: node {node}: {text!r}"
+  place = f"node {node}: {text!r}"
   words = text.strip().removeprefix("|").removesuffix("|").split("|")
   if text.strip() != f"|{'|'.join(words)}|" or len(words) != node:
     raise ValueError(

@@ -77,7 +77,7 @@ def test_cells_are_equivalent_exactly_if_an_order_makes_them_equal():
   cells = [
     _draw(rng, name="enas(blocks=3)", operations=n).normal
     for n in (1, 2)
-    for _ in range(80)
+    for _ in range(50)
   ]
   hashes = [
     identify(blocks.write(blocks.Genotype(cell, cells[0]))) for cell in cells
@@ -87,7 +87,7 @@ def test_cells_are_equivalent_exactly_if_an_order_makes_them_equal():
     same = _is_equivalent(cells[i], cells[j])
     equal += same
     assert (hashes[i] == hashes[j]) == same
-  assert equal > 50
+  assert equal > 10
 
 
 def test_two_blocks_with_equal_operations_are_not_one():
