@@ -46,12 +46,15 @@ class Choice:
     values: the values; search spaces if `spaces`.
     crossed: whether all values are tried, or one is drawn.
     spaces: whether the values are search spaces, not values of this key.
+    decision: whether it is a decision of cells, so that all values are valid.
+      It is not in the repr, which the folders of earlier sweeps contain.
   """
 
   labels: tuple[Any, ...]
   values: tuple[Any, ...]
   crossed: bool
   spaces: bool = False
+  decision: bool = dataclasses.field(default=False, repr=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -289,6 +292,6 @@ def _genotypes(name: str) -> genotypes.Space:
 @functools.cache
 def _decisions(name: str) -> Mapping[str, Choice]:
   return {
-    decision: Choice(labels, labels, crossed=False)
+    decision: Choice(labels, labels, crossed=False, decision=True)
     for decision, labels in _genotypes(name).decisions.items()
   }

@@ -95,7 +95,10 @@ def drawn(
 
 
 def corners(space: Space) -> Iterator[Point]:
-  """Yields points that together contain every extreme value of every axis."""
+  """Yields points that together contain every extreme value of every axis.
+
+  Cells have one value in all points: each of their genotypes is valid.
+  """
   seen = set()
   waiting: list[dict[str, Any]] = [{}]
   while waiting:
@@ -103,7 +106,8 @@ def corners(space: Space) -> Iterator[Point]:
     met: dict[str, Range | Choice] = {}
 
     def pick(name, axis, chosen=chosen, met=met):
-      met[name] = axis
+      if not (isinstance(axis, Choice) and axis.decision):
+        met[name] = axis
       return chosen.get(name, axes.extremes(axis)[0])
 
     yield resolve(space, pick)

@@ -12,6 +12,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Params = dict[str, Any]
 
@@ -99,7 +100,8 @@ def _unroll(
     (d,) labels, (d,) logarithms of their probabilities, (d,) entropies.
   """
   cell = _cell(policy)
-  exists = jnp.arange(max(policy.counts)) < jnp.array(policy.counts)[:, None]
+  labels = np.arange(max(policy.counts))
+  exists = jnp.array([labels < count for count in policy.counts])
 
   def step(carry, place):
     state, given = carry

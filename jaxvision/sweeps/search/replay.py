@@ -60,8 +60,7 @@ def propose(
   learned = list(ended[: updates * rule.batch])
   with _on_cpu():
     state = _state_after(policy, rule, learned, seed=seed)
-    _, key = _keys(seed)
-    draws = _draws(policy, state.params, jax.random.fold_in(key, number))
+    draws = _draws(policy, state.params, _keys(seed)[1], number)
     return contract.distinct(
       lambda: _proposal(*next(draws), updates=updates),
       [*ended, *running],
@@ -101,6 +100,7 @@ def _memory(policy: Policy, rule: Rule, seed: int) -> dict[str, Any]:
   }
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def _keys(seed: int) -> tuple[jax.Array, jax.Array]:
   """The keys of the initial parameters and of the draws."""
   initial, draws = jax.random.split(jax.random.key(seed % 2**32))
@@ -108,22 +108,23 @@ def _keys(seed: int) -> tuple[jax.Array, jax.Array]:
 
 
 def _draws(
-  policy: Policy, params: Params, key: jax.Array
+  policy: Policy, params: Params, key: jax.Array, number: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   """Yields draws: some at the temperature 1, then some at 2, 4, 8, ..."""
   for block in itertools.count():
-    labels, log_probs = _draw_block(policy, params, key, block)
+    labels, log_probs = _draw_block(policy, params, key, number, block)
     yield from zip(np.asarray(labels), np.asarray(log_probs), strict=True)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _draw_block(
-  policy: Policy, params: Params, key: jax.Array, block: int
+  policy: Policy, params: Params, key: jax.Array, number: int, block: int
 ) -> tuple[jax.Array, jax.Array]:
   """(n, d) labels and (n, d) logarithms of their probabilities."""
   doublings = jnp.repeat(jnp.arange(_TEMPERATURES), _DRAWS)
   temperatures = 2.0 ** (doublings + _TEMPERATURES * block)
-  keys = jax.random.split(jax.random.fold_in(key, block), len(doublings))
+  own = jax.random.fold_in(jax.random.fold_in(key, number), block)
+  keys = jax.random.split(own, len(doublings))
 
   def draw(key: jax.Array, temperature: jax.Array) -> Any:
     return policies.sample(policy, params, key, temperature=temperature)
