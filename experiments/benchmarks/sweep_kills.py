@@ -47,12 +47,13 @@ QUESTION = "Does every trial finish once?"
 BASE = {recipe!r}
 OVERRIDES = {overrides!r}
 SPACE = {{
-  "optimizer.learning_rate": sweep.log_uniform(1e-3, 1e-2),
+  "optimizer.learning_rate": {rates},
   "seed": sweep.seeds(2),
 }}
 OBJECTIVE = sweep.maximize("validation_ema/top1")
 READ = "Every trial must finish once."
 """
+_RATES = "sweep.log_uniform(1e-3, 1e-2)"
 # Results are bit-exact on the same devices only.
 _ENVIRONMENT = {**os.environ, "JAX_NUM_CPU_DEVICES": "1"}
 
@@ -67,6 +68,7 @@ def run(
   recipe: str = _RECIPE,
   overrides: Mapping[str, Any] | None = None,
   options: Sequence[str] = (),
+  rates: str = _RATES,
 ) -> dict[str, Any]:
   """Runs a sweep whose workers are killed.
 
@@ -79,13 +81,15 @@ def run(
     recipe: of the trials.
     overrides: of the recipe; with the default a trial takes some seconds.
     options: more options of `jaxvision sweep`.
+    rates: the axis of the learning rate, as in an experiment file.
 
   Returns:
     code: of the sweep; seconds: its time; kills: number of kills.
   """
   asked = folder / "asked.py"
   given = _OVERRIDES if overrides is None else dict(overrides)
-  asked.write_text(_TEXT.format(recipe=recipe, overrides=given), "utf-8")
+  text = _TEXT.format(recipe=recipe, overrides=given, rates=rates)
+  asked.write_text(text, "utf-8")
   command = [sys.executable, "-m", "jaxvision", "sweep", str(asked)]
   command += [f"--workdir={folder / 'sweep'}", f"--trials={trials // 2}"]
   draw, done, started = random.Random(seed), 0, time.monotonic()

@@ -115,3 +115,72 @@ def test_numbers_of_numpy_in_a_point_are_those_of_python():
     "optimizer.options": {"b1": 0.5},
     "data.mean": [0.5],
   }
+
+
+_CELLS = {
+  "model.options.arch": sweeps.cells("nasbench201"),
+  "model": sweeps.categorical({"a": {"seed": sweeps.integer(1, 3)}, "b": {}}),
+}
+
+
+def test_cells_are_one_setting_and_many_picks():
+  drawn = space.drawn(_CELLS)
+  edges = [name for name in drawn if "arch." in name]
+  assert edges == [
+    f"model.options.arch.edge_{a}_{b}"
+    for a, b in ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+  ]
+  point = space.resolve(_CELLS, lambda name, axis: axes.extremes(axis)[-1])
+  genotype = (
+    "|avg_pool_3x3~0|+|avg_pool_3x3~0|avg_pool_3x3~1|+"
+    "|avg_pool_3x3~0|avg_pool_3x3~1|avg_pool_3x3~2|"
+  )
+  assert point.overrides == {"model.options.arch": genotype}
+  assert point.settings == {"model.options.arch": genotype, "model": "b"}
+  assert {point.picks[name] for name in edges} == {"avg_pool_3x3"}
+
+
+def test_the_size_is_the_number_of_all_crossings():
+  assert space.size(_CELLS) == 5**6 * (3 + 1)
+  listed = {**_CELLS, "model": sweeps.categorical({"a": {}, "b": {}})}
+  found = space.crossings(listed, everything=True)
+  assert sum(1 for _ in found) == space.size(listed) == 31_250
+  assert space.size({"a": sweeps.uniform(0, 1)}) == np.inf
+
+
+def test_equivalent_cells_have_one_identity():
+  def identity(*operations):
+    names = iter(operations)
+    pick = lambda name, axis: next(names, axes.extremes(axis)[0])  # noqa: E731
+    cells = {"model.options.arch": _CELLS["model.options.arch"]}
+    return space.identity(cells, space.resolve(cells, pick))
+
+  # Node 1 is the input, so its edge to node 3 equals that of the input.
+  skip, conv, none = "skip_connect", "nor_conv_3x3", "none"
+  one = identity(skip, none, none, conv, none, none)
+  other = identity(skip, none, none, none, conv, none)
+  assert one == other
+  assert one != identity(skip, none, none, conv, conv, none)
+
+
+def test_one_point_checks_all_cells():
+  assert len(list(space.corners(_CELLS))) == 3
+
+
+def test_equal_cells_are_described_equally():
+  asked = {"a": sweeps.cells("nasnet")}
+  assert space.describe(asked) == {"a": "Cells(genotypes='nasnet(blocks=5)')"}
+  assert space.describe({"a": sweeps.cells("nasnet( blocks=5 )")}) == (
+    space.describe(asked)
+  )
+  choice = space.describe({"a": sweeps.categorical(1, 2)})["a"]
+  assert choice == (
+    "Choice(labels=(1, 2), values=(1, 2), crossed=False, spaces=False)"
+  )
+
+
+def test_a_grid_of_all_nasnet_cells_is_refused():
+  with pytest.raises(ValueError, match=r"5.23e\+36 sequences of decisions"):
+    list(space.crossings({"a": sweeps.cells("nasnet")}, everything=True))
+  with pytest.raises(ValueError, match="did you mean 'nasnet'"):
+    sweeps.cells("nasnt")

@@ -35,12 +35,26 @@ def storage(request):
     yield url
 
 
+# A searcher that proposes from the history draws from lists.
+_LEARNING = {
+  "rates": "sweep.categorical(0.001, 0.002, 0.003, 0.004, 0.005, 0.006)",
+  "options": ["--searcher=evolution(population=2, sample=2)"],
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("storage", ["sqlite", "postgresql"], indirect=True)
-def test_every_trial_finishes_once_despite_kills(kills, tmp_path, storage):
+@pytest.mark.parametrize(
+  ("storage", "searcher"),
+  [("sqlite", {}), ("postgresql", {}), ("sqlite", _LEARNING)],
+  indirect=["storage"],
+)
+def test_every_trial_finishes_once_despite_kills(
+  kills, tmp_path, storage, searcher
+):
   tiny_runs.write_data(tmp_path)
   tiny_runs.load_config(tmp_path)
   recipe = str(tmp_path / "recipe.py")
+  options = ["--workers=2", "--grace=6", f"--storage={storage}"]
   done = kills.run(
     tmp_path,
     trials=_TRIALS,
@@ -48,7 +62,7 @@ def test_every_trial_finishes_once_despite_kills(kills, tmp_path, storage):
     seconds=(4, 12),
     recipe=recipe,
     overrides=_OVERRIDES,
-    options=["--workers=2", "--grace=6", f"--storage={storage}"],
+    **{**searcher, "options": options + searcher.get("options", [])},
   )
   assert done["code"] == 0 and done["kills"] >= 2
   sweep = tmp_path / "sweep"
@@ -59,6 +73,9 @@ def test_every_trial_finishes_once_despite_kills(kills, tmp_path, storage):
   assert [each.count("COMPLETE") for each in ends.values()] == [1] * _TRIALS
   for trial in trials:
     assert kills.measured(trial["folder"]) == [10, 20, 30, 40]
+  if searcher:  # Each child has two seeds.
+    rates = [t["overrides"]["optimizer.learning_rate"] for t in trials]
+    assert len(set(rates)) == _TRIALS // 2
   hurt = max(trials, key=lambda trial: trial["attempt"])
   alone = kills.in_one_go(hurt, tmp_path, recipe=recipe)
   assert kills.fingerprint(hurt["folder"]) == alone
