@@ -37,7 +37,7 @@ OVERRIDES: dict[str, Any] = {
   "optimizer.learning_rate": 0.003,
   "ema.decay": 0.0,
   "train.batch_size": 50,
-  "train.duration": "10 epochs",
+  "train.duration": "8 epochs",
   "evaluate.every": "100 percent",
   "evaluate.explain": "",
   "checkpoint.every": "100 percent",
