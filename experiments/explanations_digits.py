@@ -14,7 +14,11 @@ the test split of MNIST. Their backgrounds are other parts of the same pictures.
 
   convnet  two stages of a ResNet-18 with 24 features; its last map has 7x7
            positions
-  vit      four blocks of width 64, patches of 8x8 pixels: 7x7 tokens
+  vit      the hybrid of Dosovitskiy et al. 2021: the root of a ResNet, patches
+           of 2x2 positions, which are 7x7 tokens, and four blocks of width 64.
+           With patches of 8x8 pixels it learns these few scenes slowly: 78 % of
+           the training scenes after 1,850 steps, and 72 % after 250 steps with
+           the root
 
 A seed draws the scenes, the initial parameters, the order and the random maps.
 Each network is explained by the methods that fit it.
@@ -42,7 +46,7 @@ QUESTION = "Which heat map finds the digit, in a convnet and in a ViT?"
 BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "folder.py")
 DIGITS = data.Source(kind="tfds", name="mnist")
 CLASSES = (0, 1, 2, 3)
-COUNTS = {"train": 8000, "test": 200}
+COUNTS = {"train": 8000, "test": 100}
 SIZE = 56
 SEEDS = (0, 1, 2)
 _THRESHOLD = 127  # pixels above it are on the digit
@@ -78,7 +82,7 @@ _TRAINING: dict[str, Any] = {
   "data.device_transforms": ("random_crop(padding=4)",),
   "data.placement": "device",
   "train.batch_size": 64,
-  "evaluate.batch_size": 100,
+  "evaluate.batch_size": 50,
   "evaluate.every": "100 percent",
   "evaluate.explain": "",
   "checkpoint.best": "",
@@ -94,13 +98,15 @@ NETWORKS: dict[str, dict[str, Any]] = {
   "vit": {
     "model.name": "vit_ti16",
     "model.options": {
-      "patch_size": 8,
+      "stem_units": (),
+      "patch_size": 2,
       "width": 64,
       "depth": 4,
       "mlp_dim": 128,
       "num_heads": 4,
     },
-    "train.duration": "20 epochs",
+    "optimizer.learning_rate": 0.002,
+    "train.duration": "10 epochs",
   },
 }
 
