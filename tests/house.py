@@ -20,7 +20,7 @@ FLOORS = (
   ("files", "metrics"),
   ("processes", "user_code", "xla"),
   ("downloads", "lookup", "variables"),
-  ("config", "data", "layers", "schedules", "trees"),
+  ("config", "data", "genotypes", "layers", "schedules", "trees"),
   (
     *("checkpoint", "interpret", "losses", "models", "optimizers"),
     *("parallel", "runs"),

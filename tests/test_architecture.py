@@ -17,6 +17,7 @@ WITHOUT_JAX = (
   "jaxvision.data",
   "jaxvision.data.sources",
   "jaxvision.data.transforms.host",
+  "jaxvision.genotypes",
   "jaxvision.launch",
   "jaxvision.metrics.text",
   "jaxvision.report",
