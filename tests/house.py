@@ -40,7 +40,13 @@ INSIDE = {
     ("sources",),
     ("inspection", "preparation"),
   ),
-  "sweeps": (("experiment",), ("study",), ("workers",), ("vectorized",)),
+  "sweeps": (
+    ("search",),
+    ("experiment",),
+    ("study",),
+    ("workers",),
+    ("vectorized",),
+  ),
   "training": (("step",), ("setup",), ("loop",), ("fit", "preview"), ("run",)),
   "evaluation": (
     ("captions", "evaluator", "imagenet9", "low_data", "network"),
@@ -76,7 +82,7 @@ ONLY_IN = {
   "huggingface_hub": {"downloads"},
   "matplotlib": {"report"},
   "optuna": {"sweeps"},
-  "optax": {"losses", "optimizers", "training"},
+  "optax": {"losses", "optimizers", "sweeps", "training"},
   "requests": {"downloads"},
   "rich": {"cli", "processes", "sweeps"},
   "tensorflow": set(),

@@ -38,8 +38,9 @@ def add(commands) -> None:
   )
   command.add_argument(
     "--searcher",
-    help="grid, random, tpe or quasi_random; by default quasi_random, or grid "
-    "if the space has only lists",
+    help="grid, random, quasi_random, tpe, evolution, local_search, controller "
+    "or reinforce, with options as in 'evolution(population=50)'; by default "
+    "quasi_random, or grid if the space has only lists",
   )
   command.add_argument(
     "--trials",
@@ -163,17 +164,22 @@ def _draws(options: argparse.Namespace) -> dict[str, int]:
 def _list_runs(options: argparse.Namespace, experiment: Any) -> None:
   from jaxvision import sweeps
 
-  planned = sweeps.plan(
-    experiment.space,
-    searcher=options.searcher,
-    **_draws(options),
-  )
+  how = {"searcher": options.searcher, **_draws(options)}
+  planned = sweeps.plan(experiment.space, **how)
   base = [f"--config.{k}={v}" for k, v in experiment.overrides.items()]
   console.say(
     f"{len(planned)} runs of {shlex.join([experiment.recipe, *base])}"
   )
-  for number, each in enumerate(planned):
+  known = sweeps.preview(experiment.space, planned, **how)
+  for number, each in enumerate(known):
     console.say(f"{number:04d}  {sweeps.text(experiment.space, each)}")
+  if len(known) < len(planned):
+    points = sweeps.size(experiment.space)
+    size = f"{points:,}" if points < 1e9 else f"{points:.3g}"
+    console.say(
+      f"{len(planned) - len(known)} more runs: {options.searcher} proposes them "
+      f"from the results of earlier runs, in a space of {size} points"
+    )
 
 
 def _work(opened: Any, at_once: int) -> None:

@@ -63,6 +63,7 @@ TRIAL = {
   "reason?": _TEXT,
   "value?": _NUMBER,
   "picks?": {"*": _ANY},
+  "proposal?": {"number": _WHOLE, "picks": _ANY, "notes": {"*": _ANY}},
   "settings": {"*": _ANY},
   "overrides": {"*": _ANY},
 }

@@ -6,6 +6,7 @@ Optuna stores the trials. Only `study` uses Optuna, and imports it when needed.
 
 from jaxvision.sweeps.experiment.axes import (
   categorical,
+  cells,
   grid,
   integer,
   log_uniform,
@@ -17,8 +18,9 @@ from jaxvision.sweeps.experiment.axes import (
 from jaxvision.sweeps.experiment.experiment import Experiment, check, load
 from jaxvision.sweeps.experiment.objective import maximize, minimize
 from jaxvision.sweeps.experiment.pruning import halving
+from jaxvision.sweeps.experiment.proposals import preview
 from jaxvision.sweeps.experiment.searchers import plan, text
-from jaxvision.sweeps.experiment.space import corners
+from jaxvision.sweeps.experiment.space import corners, size
 from jaxvision.sweeps.workers.opening import default_searcher, draws, open_sweep
 from jaxvision.sweeps.workers.processes import Failed, Interrupted, run_workers
 from jaxvision.sweeps.workers.progress import check_complete, open_view
@@ -33,6 +35,7 @@ __all__ = [
   "Outcome",
   "Sweep",
   "categorical",
+  "cells",
   "check",
   "check_complete",
   "corners",
@@ -48,9 +51,12 @@ __all__ = [
   "open_sweep",
   "open_view",
   "plan",
+  "preview",
   "rerun_best",
   "run_workers",
+  "search",
   "seeds",
+  "size",
   "template",
   "text",
   "uniform",

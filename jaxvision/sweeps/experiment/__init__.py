@@ -1,3 +1,11 @@
 """The definition of a sweep: its search space, objective and searcher."""
 
-__all__ = ["axes", "experiment", "objective", "pruning", "searchers", "space"]
+__all__ = [
+  "axes",
+  "experiment",
+  "objective",
+  "proposals",
+  "pruning",
+  "searchers",
+  "space",
+]

@@ -1,4 +1,4 @@
-"""Axes of a search space: a range, a list of values, or a template.
+"""Axes of a search space: a range, a list of values, a template, or cells.
 
 There are two kinds of lists. The values of a `grid` are crossed: each value is
 combined with each value of the other grids, and with each draw. A value of
@@ -8,12 +8,13 @@ space of the label: its values, and its axes, which exist for this label only.
 """
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxvision import lookup
+from jaxvision import genotypes, lookup
 from jaxvision.lookup import options, ranges
 
 # Types that a storage and a table can hold; others are stored as their repr.
@@ -59,6 +60,22 @@ class Template:
 
   text: Any
   axes: Mapping[str, Range | Choice]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cells:
+  """The cells of a searched network: one text, to which many choices lead.
+
+  Attributes:
+    genotypes: the space of the cells, as for `jaxvision.genotypes.create`.
+  """
+
+  genotypes: str
+
+  @property
+  def axes(self) -> Mapping[str, Choice]:
+    """An axis for each decision that leads to a cell."""
+    return _decisions(self.genotypes)
 
 
 Space = Mapping[str, Any]
@@ -151,6 +168,29 @@ def template(text: Any, **axes: Range | Choice) -> Template:
   return Template(text, axes)
 
 
+def cells(text: str) -> Cells:
+  """Draws the cells of a network: cells("nasnet(blocks=5)"), cells("enas").
+
+  The value is a genotype, as an option of the models `nasnet_cell` and
+  `nasbench201`. The searchers draw each decision of the cells, and reports show
+  the genotype.
+
+  Raises:
+    ValueError: the space of genotypes or an option is unknown.
+  """
+  return Cells(genotypes.create(text).name)
+
+
+def write_genotype(axis: Cells, labels: Mapping[str, str]) -> str:
+  """The genotype to which {decision: label} leads."""
+  return _genotypes(axis.genotypes).write(labels)
+
+
+def identify_genotype(axis: Cells, genotype: str) -> str:
+  """A short text that is equal for equivalent cells."""
+  return _genotypes(axis.genotypes).identify(genotype)
+
+
 def fill(text: Any, values: Mapping[str, Any]) -> Any:
   """Fills the gaps of a template."""
   if not isinstance(text, str):
@@ -239,3 +279,16 @@ def _range(
       "below the upper bound"
     )
   return Range(low, high, log=log, whole=whole)
+
+
+@functools.cache
+def _genotypes(name: str) -> genotypes.Space:
+  return genotypes.create(name)
+
+
+@functools.cache
+def _decisions(name: str) -> Mapping[str, Choice]:
+  return {
+    decision: Choice(labels, labels, crossed=False)
+    for decision, labels in _genotypes(name).decisions.items()
+  }

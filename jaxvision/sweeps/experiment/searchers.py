@@ -2,8 +2,10 @@
 
 A plan is a list with the known picks of each trial. `grid`, `random` and
 `quasi_random` know all picks before the sweep starts: a trial is the same on
-any worker, and the plan can be printed first. With `tpe`, Optuna draws the
-other picks, and learns from the trials that have ended.
+any worker, and the plan can be printed first. The others learn from the trials
+that have ended, and draw the other picks when a worker claims a trial: Optuna
+does it for `tpe`, and a function of the history for the searchers of
+`jaxvision.sweeps.search`.
 
 Optuna's GridSampler, RandomSampler and QMCSampler do not replace the first
 three: they draw at the start of a trial, and so the picks depend on which
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from jaxvision import lookup
+from jaxvision.sweeps import search
 from jaxvision.sweeps.experiment import axes, space
 from jaxvision.sweeps.experiment.axes import Choice, Range, Space
 
@@ -49,20 +52,50 @@ def plan(
 
   Args:
     search_space: the search space.
-    searcher: a name in `SEARCHERS`.
+    searcher: a name in `NAMES`, with options as in
+      "evolution(population=50)".
     draws: number of draws. Each draw is combined with all crossed values. It
       is ignored for a grid, and for a space without drawn axes.
     seed: seed of the draws.
 
   Raises:
-    ValueError: the searcher is unknown, `draws` is below 1, or a grid has a
-      range.
+    ValueError: the searcher is unknown or has another option, `draws` is below
+      1, a grid has a range, or a searcher of choices has one.
   """
-  if searcher not in SEARCHERS:
-    raise ValueError(lookup.unknown("searcher", searcher, SEARCHERS))
+  learning = find(searcher)
   if draws < 1:
     raise ValueError(f"--trials {draws}: give at least 1 trial")
-  return SEARCHERS[searcher](search_space, draws, seed)
+  if learning:
+    _check_choices(search_space, searcher)
+    return _drawn_later(search_space, draws, seed)
+  return _PLANS[name_of(searcher)](search_space, draws, seed)
+
+
+def name_of(searcher: str) -> str:
+  """The name of a searcher: "evolution" of "evolution(population=50)"."""
+  return searcher.partition("(")[0].strip()
+
+
+def find(searcher: str) -> search.Searcher | None:
+  """Returns a searcher that proposes children from the history.
+
+  Args:
+    searcher: a name in `NAMES`, with its options.
+
+  Returns:
+    The searcher; None for one of Optuna, and for a list that is known before.
+
+  Raises:
+    ValueError: the searcher is unknown, or does not accept the options.
+  """
+  if name_of(searcher) in _PLANS and name_of(searcher) != searcher:
+    raise ValueError(
+      f"--searcher {searcher!r}: {name_of(searcher)} has no options; write "
+      f"--searcher {name_of(searcher)}"
+    )
+  without = dict.fromkeys(_PLANS, lambda: None)
+  functions = {**without, **search.SEARCHERS}
+  return lookup.call(searcher, functions=functions, kind="searcher")
 
 
 def text(search_space: Space, planned: Planned) -> str:
@@ -112,7 +145,7 @@ def _quasi_random(search_space: Space, draws: int, seed: int) -> list[Planned]:
   )
 
 
-def _tpe(search_space: Space, draws: int, seed: int) -> list[Planned]:
+def _drawn_later(search_space: Space, draws: int, seed: int) -> list[Planned]:
   del seed
   cells = list(space.crossings(search_space))
   planned = []
@@ -147,9 +180,22 @@ def _complete(
   return space.resolve(search_space, pick).picks
 
 
-SEARCHERS: Mapping[str, Callable[[Space, int, int], list[Planned]]] = {
+def _check_choices(search_space: Space, searcher: str) -> None:
+  """Raises ValueError if a drawn axis is a range."""
+  for name, axis in space.drawn(search_space).items():
+    if isinstance(axis, Range):
+      others = ", ".join(each for each in _PLANS if each != "grid")
+      raise ValueError(
+        f"--searcher {searcher}: {name} is a range from {axis.low} to "
+        f"{axis.high}, and this searcher draws from lists: write "
+        f"categorical(...) with the values, or use one of {others}"
+      )
+
+
+_PLANS: Mapping[str, Callable[[Space, int, int], list[Planned]]] = {
   "grid": _grid,
   "random": _random,
   "quasi_random": _quasi_random,
-  "tpe": _tpe,
+  "tpe": _drawn_later,
 }
+NAMES = (*_PLANS, *search.SEARCHERS)

@@ -7,15 +7,23 @@ The picks define a point; the space converts them to overrides of the config.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 from jaxvision.lookup import options
 from jaxvision.sweeps.experiment import axes
-from jaxvision.sweeps.experiment.axes import Choice, Range, Space, Template
+from jaxvision.sweeps.experiment.axes import (
+  Cells,
+  Choice,
+  Range,
+  Space,
+  Template,
+)
 
 Picks = Mapping[str, Any]
 Pick = Callable[[str, Range | Choice], Any]
+_MOST_LISTED = 100_000  # cells of one axis in a grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +32,7 @@ class Point:
 
   Attributes:
     picks: {name of the axis: number or label}.
-    settings: {key of the axis: number or label}, for reports.
+    settings: {key of the axis: number, label or genotype}, for reports.
     overrides: {config key: value} on top of the base config.
   """
 
@@ -78,7 +86,7 @@ def drawn(
       isinstance(axis, Choice) and (inside or not axis.crossed)
     ):
       found[name] = axis
-    if isinstance(axis, Template):
+    if isinstance(axis, Template | Cells):
       found |= drawn(axis.axes, prefix=f"{name}.", inside=inside)
     if isinstance(axis, Choice) and axis.spaces:
       for label, branch in zip(axis.labels, axis.values, strict=True):
@@ -108,6 +116,20 @@ def corners(space: Space) -> Iterator[Point]:
             waiting.append({**_owners(name, chosen), name: value})
 
 
+def size(space: Space) -> int | float:
+  """Number of points of a space; infinite if it has a range of real numbers."""
+  return math.prod(map(_size_of, space.values()))
+
+
+def identity(space: Space, point: Point) -> Hashable:
+  """A key of a point; it is equal for equal settings and equivalent cells."""
+  found = dict(point.settings)
+  for key, axis in _active(space, point.picks, ""):
+    if isinstance(axis, Cells):
+      found[key] = axes.identify_genotype(axis, found[key])
+  return tuple(found.items())
+
+
 def describe(space: Space) -> dict[str, str]:
   """Returns {key: text}; equal spaces give equal texts."""
   return {key: repr(axis) for key, axis in space.items()}
@@ -122,6 +144,9 @@ def _resolve(space: Space, pick: Pick, point: Point, prefix: str) -> None:
         for gap, each in axis.axes.items()
       }
       point.overrides[key] = axes.fill(axis.text, values)
+    elif isinstance(axis, Cells):
+      genotype = _write_genotype(axis, name, pick, point)
+      point.settings[key] = point.overrides[key] = genotype
     elif not isinstance(axis, Range | Choice):
       point.overrides[key] = options.plain(axis)
     else:
@@ -141,10 +166,20 @@ def _take(
   return axes.value_of(axis, picked) if isinstance(axis, Choice) else picked
 
 
+def _write_genotype(axis: Cells, name: str, pick: Pick, point: Point) -> str:
+  labels = {}
+  for decision, choice in axis.axes.items():
+    labels[decision] = pick(f"{name}.{decision}", choice)
+    point.picks[f"{name}.{decision}"] = labels[decision]
+  return axes.write_genotype(axis, labels)
+
+
 def _crossings_of(
   name: str, axis: Any, everything: bool
 ) -> Iterator[dict[str, Any]]:
-  if isinstance(axis, Template):
+  if isinstance(axis, Cells) and everything:
+    _check_listable(name, axis)
+  if isinstance(axis, Template | Cells):
     yield from crossings(axis.axes, everything=everything, prefix=f"{name}.")
   elif isinstance(axis, Choice) and (axis.crossed or everything):
     for label, value in zip(axis.labels, axis.values, strict=True):
@@ -162,6 +197,14 @@ def _crossings_of(
     yield {}
 
 
+def _check_listable(name: str, axis: Cells) -> None:
+  if (count := size(axis.axes)) > _MOST_LISTED:
+    raise ValueError(
+      f"{name} has {count:.4g} sequences of decisions; a grid lists at most "
+      f"{_MOST_LISTED:,}: use another --searcher"
+    )
+
+
 def _owners(name: str, picks: Picks) -> dict[str, Any]:
   """The picks whose labels are part of a name."""
   return {
@@ -169,3 +212,23 @@ def _owners(name: str, picks: Picks) -> dict[str, Any]:
     for owner, label in picks.items()
     if name.startswith(f"{owner}={label}/")
   }
+
+
+def _active(space: Space, picks: Picks, prefix: str) -> Iterator[tuple]:
+  """Yields (key, axis) of all axes that exist under the picks."""
+  for key, axis in space.items():
+    yield key, axis
+    if isinstance(axis, Choice) and axis.spaces:
+      label = picks[prefix + key]
+      branch = axes.value_of(axis, label)
+      yield from _active(branch, picks, f"{prefix}{key}={label}/")
+
+
+def _size_of(axis: Any) -> int | float:
+  if isinstance(axis, Template | Cells):
+    return size(axis.axes)
+  if isinstance(axis, Range):
+    return axis.high - axis.low + 1 if axis.whole else math.inf
+  if isinstance(axis, Choice):
+    return sum(map(size, axis.values)) if axis.spaces else len(axis.labels)
+  return 1

@@ -1,3 +1,3 @@
 """The trials of a sweep in Optuna's storage."""
 
-__all__ = ["sampling", "storage", "study"]
+__all__ = ["history", "sampling", "storage", "study"]

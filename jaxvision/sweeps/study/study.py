@@ -17,10 +17,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from jaxvision.sweeps.experiment import pruning, space
+from jaxvision.sweeps.experiment import proposals, pruning, space
 from jaxvision.sweeps.experiment.axes import Space
+from jaxvision.sweeps.experiment.proposals import Search
 from jaxvision.sweeps.experiment.searchers import Planned
-from jaxvision.sweeps.study import sampling, storage
+from jaxvision.sweeps.study import history, sampling, storage
 
 # A trial fails after this number of killed workers.
 MOST_ATTEMPTS = 5
@@ -40,6 +41,9 @@ class Study:
     seed: seed of the draws.
     beat: seconds between heartbeats.
     exclusive: a context in which no other worker changes the study.
+    lock: a context that one worker at a time can enter.
+    search: the search of a searcher that proposes from the history; None for
+      other searchers.
   """
 
   handle: Any
@@ -48,6 +52,8 @@ class Study:
   seed: int
   beat: float
   exclusive: Callable[[], contextlib.AbstractContextManager[Any]]
+  lock: Callable[[], contextlib.AbstractContextManager[Any]]
+  search: Search | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +65,15 @@ class Trial:
     number: number of the first attempt; it names the run folder.
     attempt: 1 plus the number of workers that were killed during the trial.
     point: the config of the trial.
+    proposal: number, picks and notes of the child, as `sampling.propose`
+      returns them; {} if no searcher has proposed it.
   """
 
   key: int
   number: int
   attempt: int
   point: space.Point
+  proposal: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +109,7 @@ def open_study(
   grace: float,
   lock: Callable[[], contextlib.AbstractContextManager[Any]],
   recall: Callable[[int], Mapping[str, Any]] = lambda _: {},
+  search: Search | None = None,
 ) -> Study:
   """Opens a study; creates the study and its trials if they do not exist.
 
@@ -112,8 +122,9 @@ def open_study(
     seed: seed of the draws.
     grace: seconds without a heartbeat after which a worker is assumed dead.
     lock: a context that one worker at a time can enter. The caller holds it.
-    recall: maps the number of a trial to the picks that its folder records, or
-      {}. It restores trials of a storage that was lost.
+    recall: maps the number of a trial to the record in its folder, or {}. The
+      picks and the proposal in it restore the trials of a lost storage.
+    search: the search of a searcher that proposes from the history.
 
   Raises:
     ValueError: Optuna is not installed, or the storage does not open.
@@ -135,12 +146,17 @@ def open_study(
     attributes = {"origin": number, "attempt": 1}
     if planned.leader is not None:
       attributes["leader"] = planned.leader
-    picks = {**planned.picks, **recall(number)}
+    known = recall(number)
+    if known.get(history.PROPOSAL):
+      attributes[history.PROPOSAL] = known[history.PROPOSAL]
+    picks = {**planned.picks, **known.get("picks", {})}
     handle.enqueue_trial(picks, user_attrs=attributes)
   # Optuna relies on row locks, which SQLite lacks: two workers could claim the
   # same trial. Workers with SQLite share one machine, so a file lock works.
   exclusive = lock if storage.is_sqlite(url) else contextlib.nullcontext
-  return Study(handle, opened, search_space, seed, beat, exclusive)
+  return Study(
+    *(handle, opened, search_space, seed, beat, exclusive, lock, search)
+  )
 
 
 def claim(study: Study) -> Trial | None:
@@ -148,25 +164,41 @@ def claim(study: Study) -> Trial | None:
   requeue_dead(study)
   trials = study.handle.get_trials(deepcopy=False)
   # Lower numbers come first, so retries come before new trials.
-  for frozen in sorted(trials, key=_origin):
+  for frozen in sorted(trials, key=history.origin):
     if frozen.state.name == "WAITING" and sampling.is_ready(frozen, trials):
       key = _key(study, frozen.number)
       if _take(study, key):
-        return Trial(
-          key=key,
-          number=_origin(frozen),
-          attempt=frozen.user_attrs["attempt"],
-          point=sampling.propose(
-            study.storage,
-            study.handle.study_name,
-            key,
-            frozen,
-            trials,
-            search_space=study.space,
-            seed=study.seed,
-          ),
-        )
+        # A controller may compute for some seconds before its first proposal.
+        with _beating(study, [key]):
+          return _decide(study, key, frozen, trials)
   return None
+
+
+def _decide(
+  study: Study, key: int, frozen: Any, trials: Sequence[Any]
+) -> Trial:
+  """Returns a claimed trial with its point."""
+  proposal, proposed = {}, {}
+  if study.search:
+    with study.lock():
+      proposal = sampling.propose(
+        study.storage, key, study.handle, search=study.search
+      )
+  if proposal:
+    proposed = proposals.labels(study.search, proposal["picks"])
+  point = sampling.point(
+    *(study.storage, study.handle.study_name, key, frozen, trials),
+    search_space=study.space,
+    seed=study.seed,
+    proposed=proposed,
+  )
+  return Trial(
+    key=key,
+    number=history.origin(frozen),
+    attempt=frozen.user_attrs["attempt"],
+    point=point,
+    proposal=proposal,
+  )
 
 
 def _take(study: Study, key: int) -> bool:
@@ -182,7 +214,7 @@ def requeue_dead(study: Study) -> None:
   optuna = storage.import_optuna()
   with storage.without_warnings(), study.exclusive():
     optuna.storages.fail_stale_trials(study.handle)
-  for frozen in _latest(study.handle.get_trials(deepcopy=False)):
+  for frozen in history.latest(study.handle.get_trials(deepcopy=False)):
     if frozen.state.name != "FAIL" or "reason" in frozen.user_attrs:
       continue
     attributes = dict(frozen.user_attrs)
@@ -204,14 +236,21 @@ def requeue_dead(study: Study) -> None:
 @contextlib.contextmanager
 def heartbeats(study: Study, trials: Sequence[Trial]) -> Iterator[None]:
   """Sends heartbeats for trials while the context is open."""
+  with _beating(study, [trial.key for trial in trials]):
+    yield
+
+
+@contextlib.contextmanager
+def _beating(study: Study, keys: Sequence[int]) -> Iterator[None]:
+  """Sends heartbeats for the trials with these ids in the storage."""
   stop = threading.Event()
 
   def beat() -> None:
     while not stop.wait(study.beat):
       # A storage may be unreachable for a moment; the next beat tries again.
       with contextlib.suppress(Exception):
-        for trial in trials:
-          study.storage.record_heartbeat(trial.key)
+        for key in keys:
+          study.storage.record_heartbeat(key)
 
   thread = threading.Thread(target=beat, daemon=True)
   thread.start()
@@ -270,7 +309,7 @@ def is_running(study: Study, trial: Trial) -> bool:
 
 def statuses(study: Study) -> list[TrialStatus]:
   """The status of all trials, ordered by number."""
-  latest = _latest(study.handle.get_trials(deepcopy=False))
+  latest = history.latest(study.handle.get_trials(deepcopy=False))
   return sorted(map(_status, latest), key=lambda each: each.number)
 
 
@@ -305,21 +344,6 @@ def _key(study: Study, number: int) -> int:
   return study.storage.get_trial_id_from_study_id_trial_number(of_study, number)
 
 
-def _origin(frozen: Any) -> int:
-  return frozen.user_attrs["origin"]
-
-
-def _latest(trials: Sequence[Any]) -> list[Any]:
-  """The last attempt of each trial; the older one of two successors."""
-  latest, succeeded = {}, set()
-  for frozen in trials:
-    before = frozen.user_attrs.get("succeeds")
-    if before is None or before not in succeeded:
-      latest[_origin(frozen)] = frozen
-      succeeded.add(before)
-  return list(latest.values())
-
-
 def _status(frozen: Any) -> TrialStatus:
   names = {name: state for state, name in _STATES.items()}
   state = names.get(frozen.state.name, frozen.state.name.lower())
@@ -327,7 +351,7 @@ def _status(frozen: Any) -> TrialStatus:
     state = "waiting"  # for a retry
   duration = frozen.duration
   return TrialStatus(
-    number=_origin(frozen),
+    number=history.origin(frozen),
     attempt=frozen.user_attrs["attempt"],
     state=state,
     value=frozen.value if state == "complete" else None,

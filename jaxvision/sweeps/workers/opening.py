@@ -6,7 +6,7 @@ import logging
 import pathlib
 
 from jaxvision import files, user_code
-from jaxvision.sweeps.experiment import searchers, space
+from jaxvision.sweeps.experiment import proposals, searchers, space
 from jaxvision.sweeps.experiment.experiment import Experiment
 from jaxvision.sweeps.study import study
 from jaxvision.sweeps.workers import folder
@@ -73,7 +73,10 @@ def open_sweep(
       seed=seed,
       grace=grace,
       lock=functools.partial(folder.locked, workdir),
-      recall=lambda number: folder.read_trial(workdir, number).get("picks", {}),
+      recall=functools.partial(folder.read_trial, workdir),
+      search=proposals.open_search(
+        experiment.space, searcher=searcher, seed=seed
+      ),
     )
   copies = user_code.read_copies(workdir, content.get("code", {}))
   for written, bundle in copies.items():

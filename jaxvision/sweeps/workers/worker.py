@@ -164,6 +164,8 @@ def begin(sweep: Sweep, trial: Trial) -> dict[str, Any]:
     "attempt": trial.attempt,
     "worker": f"{socket.gethostname()} {os.getpid()}",
   }
+  if trial.proposal:
+    known["proposal"] = trial.proposal
   folder.write_trial(sweep.workdir, trial.number, known)
   return known
 
