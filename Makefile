@@ -68,6 +68,8 @@ $(PARITY)/installed: requirements.lock requirements-parity.txt setup.py
 	  $(PIP_INSTALL) --no-deps $(TORCH_INDEX:%=--extra-index-url %)
 	$(PARITY)/bin/python $(PIP_INSTALL) --requirement requirements.lock \
 	  --requirement requirements-parity.txt
+	@# It asks for a numpy of 2021, and works without its dependencies.
+	$(PARITY)/bin/python $(PIP_INSTALL) --no-deps xautodl==1.0.0
 	$(PARITY)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation \
 	  --editable .
 	@touch $@

@@ -7,6 +7,8 @@ c), tokens (b, n, c). Parameters are float32, computation is in `dtype`.
 from jaxvision.layers import (
   barriers,
   batch_norm,
+  cell_network,
+  cell_operations,
   cells,
   decoder,
   depthwise,
@@ -38,6 +40,8 @@ __all__ = [
   "activations",
   "barriers",
   "batch_norm",
+  "cell_network",
+  "cell_operations",
   "cells",
   "decoder",
   "depthwise",

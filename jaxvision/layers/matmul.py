@@ -51,8 +51,12 @@ def convolve(
   """
   rows, columns = window_strides
   if isinstance(padding, str):
+    dilation = options.get("rhs_dilation") or (1, 1)
+    window = [
+      (k - 1) * d + 1 for k, d in zip(kernel.shape[:2], dilation, strict=True)
+    ]
     padding = jax.lax.padtype_to_pads(
-      x.shape[1:3], kernel.shape[:2], window_strides, padding
+      x.shape[1:3], window, window_strides, padding
     )
   plain = options.get("feature_group_count", 1) == 1
   if kernel.shape[:2] == (1, 1) and plain and not any(map(any, padding)):

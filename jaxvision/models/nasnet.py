@@ -1,9 +1,10 @@
-"""NASNet-A: normal and reduction cells, each with five sums of two operations.
+"""NASNet: normal and reduction cells, each with pairs of operations.
 
 Zoph et al. 2018, Learning Transferable Architectures for Scalable Image
 Recognition, Figure 4 and Tables 1 to 3, as in the authors' code (TensorFlow
-models, slim). "N @ P" means N normal cells in each of three stages, and P = 24
-features at the end.
+models, slim). NASNet-A has the cells of the paper. `nasnet_cell` has those of a
+text, which docs/search.md describes, by default also NASNet-A's. "N @ P" means
+N normal cells in each of three stages, and P = 24 features at the end.
 
 Published numbers of parameters exclude the auxiliary head, which is for
 training only: recipes enable it with `auxiliary=True`.
@@ -13,288 +14,91 @@ layer: `cell_0.conv_1x1.bn` is `cell_0/conv_1x1_bn`. Kernels are initialised as
 in the authors' code, with variance 2 / fan_out, also in the classifier.
 """
 
-import functools
-from typing import Any
+from typing import Annotated, Any
 
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
-from jax.typing import DTypeLike
-
-from jaxvision import layers, lookup
-from jaxvision.layers import activations, initializers, norms, pooling
-from jaxvision.layers.cells import (
-  BORDERS,
-  Cell,
-  Layer,
-  Parts,
-  Wiring,
-  drop_scales,
-)
+from jaxvision import genotypes
+from jaxvision.genotypes import blocks
+from jaxvision.layers.cell_network import CellNetwork, Design
+from jaxvision.layers.cells import Wiring
 from jaxvision.lookup import ranges
 
-NORMAL = Wiring(
-  sums=(
-    (("separable_5", 0), ("separable_3", 1)),
-    (("separable_5", 1), ("separable_3", 1)),
-    (("avg_3", 0), ("identity", 1)),
-    (("avg_3", 1), ("avg_3", 1)),
-    (("separable_3", 0), ("identity", 0)),
-  ),
-  outputs=(1, 2, 3, 4, 5, 6),
-)
-REDUCTION = Wiring(
-  sums=(
-    (("separable_5", 0), ("separable_7", 1)),
-    (("max_3", 0), ("separable_7", 1)),
-    (("avg_3", 0), ("separable_5", 1)),
-    (("identity", 3), ("avg_3", 2)),
-    (("separable_3", 2), ("max_3", 0)),
-  ),
-  outputs=(3, 4, 5, 6),
-  stride=2,
-)
-# Number of reduction cells of each stem.
-STEMS = {"imagenet": 2, "small": 0}
+Genotype = Annotated[str, ranges.Form("a genotype", blocks.parse)]
 
 
-class AuxiliaryHead(nn.Module):
-  """A classifier of a feature map in the middle of the network.
+class NasNetA(CellNetwork):
+  """NASNet-A: the cells of the paper.
 
-  The kernel of its second convolution has the size of the map, so its
-  parameters depend on the image size.
-
-  Attributes:
-    parts: the building parts.
-    classifier: makes the Dense layer.
-  """
-
-  parts: Parts
-  classifier: Layer
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps (b, h, w, c) to float32 logits (b, num_classes).
-
-    Raises:
-      ValueError: the map is smaller than the window of the pooling.
-    """
-    if min(x.shape[1:3]) < 5:
-      raise ValueError(
-        f"the auxiliary head needs a map of 5x5, not {x.shape[1]}x{x.shape[2]};"
-        ' use larger images, stem="small", or auxiliary=False'
-      )
-    parts = self.parts
-    x = pooling.avg_pool(parts.activation(x), 5, stride=3)
-    x = parts.activation(parts.project(x, features=128, name="proj"))
-    x = parts.conv(768, x.shape[1:3], padding="VALID", name="whole_conv")(x)
-    x = parts.activation(parts.norm(name="whole_bn")(x))
-    return self.classifier(name="fc")(x.reshape(x.shape[0], -1))
-
-
-class NasNetA(nn.Module):
-  """Stem, stages of normal cells, reduction cells between them, classifier.
-
-  Attributes:
-    num_classes: length of the logits.
+  Attributes: as in `CellNetwork`, and
     repeats: number of normal cells of each stage.
     features: features of the states in the first stage; they double in each
       stage, and the two cells of the stem have 1/4 and 1/2 of them.
-    stages: number of stages of normal cells, with reduction cells between them.
-    stem: "imagenet" (3x3 convolution of stride 2, two reduction cells) or
-      "small" (3x3 convolution of stride 1, as for CIFAR).
-    stem_multiplier: factor of the features of the stem's convolution, which are
-      32, or `features` with the stem "small".
-    skip_reduction: whether the first cell after a reduction cell reads the
-      older one of the reduction cell's two inputs as its second input; else it
-      reads the newer one.
-    drop_path: probability to drop an operation of the last cell at the end of
-      the training; it increases linearly with the depth and with the training
-      step, which the collection `progress` counts.
-    total_steps: number of training steps; 0 for the final probabilities from
-      the start.
-    dropout: dropout rate before the classifier, in training.
-    auxiliary: whether the network has the auxiliary head. In training, its
-      logits are sown into the collection `auxiliary`, if it is mutable.
-    border: border mode of poolings of stride 2: "nothing" (authors' code),
-      "zeros_in_means" (timm) or "zeros" (Keras).
-    activation: a name in `jaxvision.layers.activations`.
-    initializer: initialiser of convolutions, a name in
-      `jaxvision.layers.initializers`.
-    depthwise_initializer: initialiser of depthwise convolutions; use fan_in,
-      which is their fan_out per channel.
-    dense_initializer: initialiser of the classifiers; the published one gives
-      large logits for few classes.
-    norm: a name in `jaxvision.layers.norms`.
-    norm_epsilon: added to the variances.
-    norm_momentum: fraction of the running averages that is kept at each step;
-      the published value for ImageNet needs thousands of steps.
-    dtype: type of the computation; parameters, batch statistics and logits are
-      float32.
   """
 
-  num_classes: ranges.Count
   repeats: ranges.Depth = 4
   features: ranges.Count = 44
-  stages: ranges.Depth = 3
-  stem: str = "imagenet"
-  stem_multiplier: ranges.Positive = 1.0
-  skip_reduction: bool = False
-  drop_path: ranges.Probability = 0.0
-  total_steps: ranges.Whole = 0
-  dropout: ranges.Probability = 0.5
-  auxiliary: bool = False
-  border: str = "nothing"
-  activation: str = "relu"
-  initializer: str = "he_normal_fan_out"
-  depthwise_initializer: str = "he_normal"
-  dense_initializer: str = "he_normal_fan_out"
-  norm: str = "batch_norm"
-  norm_epsilon: ranges.NonNegative = 1e-3
-  norm_momentum: ranges.Rate = 0.9997
-  dtype: DTypeLike = "float32"
 
-  @nn.compact
-  def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-    """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
+  def design(self) -> Design:
+    """Returns the cells of the network."""
+    return _design(genotypes.NASNET_A, self.repeats, self.features)
 
-    With `train`, statistics are of the batch over all devices, the collection
-    `batch_stats` must be mutable, and the random stream "dropout" is used.
+
+class NasNetCell(CellNetwork):
+  """The network of NASNet with the cells of any genotype.
+
+  Attributes: as in `CellNetwork`, and
+    genotype: the two cells as text, see docs/search.md: blocks such as
+      `sep3x3(0)+id(1)`, with a slash between the normal and the reduction cell,
+      or the encoding of ENAS.
+    cells: number of normal cells of each stage.
+    filters: features of the states in the first stage; they double in each
+      stage, and the two cells of the stem "imagenet" have 1/4 and 1/2 of them.
+  """
+
+  width_option = "filters"
+
+  genotype: Genotype = genotypes.NASNET_A
+  cells: ranges.Depth = 2
+  filters: ranges.Count = 32
+
+  def design(self) -> Design:
+    """Returns the cells of the network.
 
     Raises:
-      ValueError: a name is unknown (the message has the nearest names), or the
-        sizes do not fit.
+      ValueError: the text is not a genotype; the message has the place.
     """
-    self._check()
-    parts = self._parts(train=train)
-    x = self._cells(self._stem(images, parts), parts, train=train)
-    x = parts.activation(x).mean(axis=(1, 2))
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return self._classifier()(name="last_linear")(x)
+    return _design(self.genotype, self.cells, self.filters)
 
-  def _check(self) -> None:
-    if self.stem not in STEMS:
-      raise ValueError(lookup.unknown("stem", self.stem, STEMS))
-    if self.border not in BORDERS:
-      raise ValueError(lookup.unknown("border", self.border, BORDERS))
-    if self.stem == "imagenet" and self.features % 4:
-      raise ValueError(
-        f"features {self.features} is not a multiple of 4, which the cells of "
-        'the stem need; use a multiple of 4, or stem="small"'
-      )
 
-  def _parts(self, *, train: bool) -> Parts:
-    return Parts(
-      conv=functools.partial(
-        layers.Conv,
-        use_bias=False,
-        kernel_init=initializers.create(self.initializer),
-        dtype=self.dtype,
-      ),
-      depthwise=functools.partial(
-        layers.DepthwiseConv,
-        kernel_init=initializers.create(self.depthwise_initializer),
-        dtype=self.dtype,
-      ),
-      norm=norms.create(
-        self.norm,
-        train=train,
-        dtype=self.dtype,
-        epsilon=self.norm_epsilon,
-        momentum=self.norm_momentum,
-      ),
-      activation=activations.create(self.activation),
-      border=self.border,
-    )
+def _design(genotype: str, repeats: int, features: int) -> Design:
+  parsed = blocks.parse(genotype)
+  return Design(
+    normal=_wiring(parsed.normal, stride=1),
+    reduction=_wiring(parsed.reduction, stride=2),
+    repeats=repeats,
+    features=features,
+  )
 
-  def _classifier(self) -> Layer:
-    return functools.partial(
-      nn.Dense,
-      self.num_classes,
-      kernel_init=initializers.create(self.dense_initializer),
-      dtype=jnp.float32,
-    )
 
-  def _stem(self, images: jax.Array, parts: Parts) -> jax.Array:
-    """Applies the first convolution and normalisation."""
-    small = self.stem == "small"
-    if not small and min(images.shape[1:3]) < 3:
-      raise ValueError(
-        f"image size {min(images.shape[1:3])} is less than the 3 pixels of the "
-        'first convolution; use at least 3, or stem="small"'
-      )
-    x = parts.conv(
-      int((self.features if small else 32) * self.stem_multiplier),
-      (3, 3),
-      strides=1 if small else 2,
-      padding="SAME" if small else "VALID",
-      name="conv0_conv",
-    )(images)
-    return parts.norm(name="conv0_bn")(x)
-
-  def _layout(self) -> list[tuple[str, Wiring, int]]:
-    """Returns (name, wiring, features) of each cell, in order."""
-    count = STEMS[self.stem]
-    cells = [
-      (f"cell_stem_{i}", REDUCTION, self.features // 2 ** (count - i))
-      for i in range(count)
-    ]
-    for stage in range(self.stages):
-      width, first = self.features * 2**stage, self.repeats * stage
-      if stage > 0:
-        cells.append((f"reduction_cell_{stage - 1}", REDUCTION, width))
-      cells += [
-        (f"cell_{i}", NORMAL, width) for i in range(first, first + self.repeats)
-      ]
-    return cells
-
-  def _cells(self, x: jax.Array, parts: Parts, *, train: bool) -> jax.Array:
-    """Returns the output of the last cell."""
-    cells = self._layout()
-    scales = self._drop_scales(len(cells), batch=x.shape[0], train=train)
-    outputs, halvings, before = [None, x], [0, 0], -2
-    for i, (name, wiring, features) in enumerate(cells):
-      shrinks = halvings[before] < halvings[-1]
-      cell = Cell(wiring, features, shrinks, parts, name=name)
-      outputs.append(cell(outputs[-1], outputs[before], scales[i], train=train))
-      halvings.append(halvings[-1] + (wiring is REDUCTION))
-      skips = self.skip_reduction and name.startswith("reduction_cell")
-      before = -3 if skips else -2
-      if self.auxiliary and name == f"cell_{2 * self.repeats - 1}":
-        self._sow_auxiliary(outputs[-1], parts, train=train)
-    return outputs[-1]
-
-  def _drop_scales(
-    self, cells: int, *, batch: int, train: bool
-  ) -> jax.Array | list[None]:
-    """Returns the scales of each cell, and counts the training step."""
-    if self.drop_path == 0:
-      return [None] * cells
-    # A float, so that all variables can be averaged.
-    step = self.variable("progress", "step", jnp.zeros, ())
-    if not train:
-      return [None] * cells
-    rate = self.drop_path
-    if self.total_steps:
-      rate *= jnp.minimum(step.value / self.total_steps, 1)
-    if self.is_mutable_collection("progress") and not self.is_initializing():
-      step.value += 1
-    shape = (cells, len(NORMAL.sums), 2, batch)
-    return drop_scales(self.make_rng("dropout"), rate=rate, shape=shape)
-
-  def _sow_auxiliary(self, x: jax.Array, parts: Parts, *, train: bool) -> None:
-    head = AuxiliaryHead(parts, self._classifier(), name="auxiliary_head")
-    if self.is_initializing():
-      head(x)
-    elif train:
-      self.sow("auxiliary", "logits", head(x))
+def _wiring(cell: blocks.Cell, *, stride: int) -> Wiring:
+  return Wiring(
+    pairs=tuple((block.left, block.right) for block in cell.blocks),
+    outputs=cell.outputs,
+    stride=stride,
+    concatenated=tuple(
+      i for i, block in enumerate(cell.blocks) if block.combine == "concat"
+    ),
+  )
 
 
 def _variant(
-  table: str, *, options: dict[str, Any], **spec: Any
+  table: str,
+  *,
+  options: dict[str, Any],
+  module: type[CellNetwork] = NasNetA,
+  **spec: Any,
 ) -> dict[str, Any]:
   return {
-    "module": NasNetA,
+    "module": module,
     "options": options,
     "spec": {
       "mean": (0.5, 0.5, 0.5),
@@ -349,5 +153,20 @@ VARIANTS = {
     crop_fraction=1.0,
     parameters=4_107_848,
     gmacs=0.5451,
+  ),
+  "nasnet_cell": _variant(
+    "section 3",
+    module=NasNetCell,
+    options={
+      "stem": "small",
+      "stem_multiplier": 3.0,
+      "dropout": 0.0,
+      "norm_epsilon": 1e-5,
+      "norm_momentum": 0.9,
+    },
+    image_size=32,
+    crop_fraction=1.0,
+    parameters=2_056_008,
+    gmacs=0.2329,
   ),
 }

@@ -9,19 +9,19 @@ import pytest
 from flax import linen as nn
 
 from jaxvision import layers, trees
-from jaxvision.layers import cells, pooling
+from jaxvision.layers import cell_operations, cells, pooling
 
 WIRING = cells.Wiring(
-  sums=(
-    (("avg_3", 0), ("identity", 1)),
-    (("separable_3", 1), ("max_3", 0)),
+  pairs=(
+    (("avg3x3", 0), ("id", 1)),
+    (("sep3x3", 1), ("max3x3", 0)),
   ),
   outputs=(1, 2, 3),
 )
 
 
 def _cell(wiring=WIRING, **options):
-  parts = cells.Parts(
+  parts = cell_operations.Parts(
     conv=functools.partial(nn.Conv, use_bias=False),
     depthwise=layers.DepthwiseConv,
     norm=functools.partial(nn.BatchNorm, use_running_average=True),
@@ -116,7 +116,7 @@ def test_a_wider_input_is_projected_and_a_larger_one_in_two_halves():
 
 def test_without_a_previous_cell_each_reader_projects_its_input():
   wiring = cells.Wiring(
-    sums=((("avg_3", 1), ("identity", 1)), (("separable_3", 1), ("max_3", 0))),
+    pairs=((("avg3x3", 1), ("id", 1)), (("sep3x3", 1), ("max3x3", 0))),
     outputs=(1, 2, 3),
   )
   kernels = _shapes(_cell(wiring), _inputs(1, 6, 6, 7), None)
@@ -127,22 +127,24 @@ def test_without_a_previous_cell_each_reader_projects_its_input():
 
 
 @pytest.mark.parametrize("size", [6, 7])
-@pytest.mark.parametrize("kind", ["avg_3", "max_3"])
+@pytest.mark.parametrize("kind", ["avg3x3", "max3x3"])
 def test_strided_pooling_pads_as_configured(kind, size):
   x = -1 - jnp.abs(_inputs(1, size, size, 2))
   results = {
     border: np.asarray(
-      cells.Parts(None, None, None, None, border).pool(x, kind=kind, stride=2)
+      cell_operations.Parts(None, None, None, None, border).pool(
+        x, kind=kind, stride=2
+      )
     )
-    for border in cells.BORDERS
+    for border in cell_operations.BORDERS
   }
-  pool = {"avg_3": pooling.avg_pool, "max_3": pooling.max_pool}[kind]
+  pool = {"avg3x3": pooling.avg_pool, "max3x3": pooling.max_pool}[kind]
   padded = jnp.pad(x, ((0, 0), (size % 2, 1), (size % 2, 1), (0, 0)))
   zeros = np.asarray(pool(padded, 3, stride=2))
   nothing = np.asarray(pool(x, 3, stride=2, padding="SAME"))
   np.testing.assert_array_equal(results["nothing"], nothing)
   np.testing.assert_array_equal(results["zeros"], zeros)
-  means = zeros if kind == "avg_3" else nothing
+  means = zeros if kind == "avg3x3" else nothing
   np.testing.assert_array_equal(results["zeros_in_means"], means)
   assert (zeros >= nothing - 1e-6).all()
   assert (zeros[:, -1] > nothing[:, -1]).all()

@@ -46,11 +46,19 @@ SMALL = {
   },
   "mlp": {"hidden": (12, 8)},
   "maxout_mlp": {"hidden": (6,), "pieces": 3},
+  "nasbench201": {"cells": 1, "channels": 4, "stages": 2},
   "nasnet_a_mobile": {
     "repeats": 1,
     "features": 4,
     "stages": 2,
     "stem": "small",
+  },
+  "nasnet_cell": {
+    "genotype": "conv1x3_3x1(0)&max5x5(1) dil3x3(2)+id(1) / "
+    "avg3x3(0)+id(0) conv1x1(2)&id(1)",
+    "cells": 1,
+    "filters": 4,
+    "stages": 2,
   },
   "resnet18": {"blocks": (1, 1), "features": 8, "stem": "small"},
   "resnet50": {"blocks": (1, 1), "features": 8},

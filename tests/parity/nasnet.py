@@ -329,6 +329,14 @@ CASES = {
   "nasnet_a_cifar_of_21_pixels": _cifar_case(
     21, repeats=1, features=8, golden=True
   ),
+  "nasnet_cell": Case(
+    "nasnet_cell",
+    functools.partial(
+      _torch, build=functools.partial(_cifar_network, repeats=2, features=8)
+    ),
+    32,
+    {"filters": 8},
+  ),
 }
 COUNTS = {
   "nasnet_a_mobile": Count("keras 3.15.1, NASNetMobile", _count_keras),
@@ -339,5 +347,11 @@ COUNTS = {
   "nasnet_a_cifar": Count(
     "timm 1.0.31, its cells as in the authors' code",
     functools.partial(_count_torch, _cifar_network, 32),
+  ),
+  "nasnet_cell": Count(
+    "timm 1.0.31, its cells as in the authors' code",
+    functools.partial(
+      _count_torch, functools.partial(_cifar_network, repeats=2), 32
+    ),
   ),
 }
