@@ -1,0 +1,3 @@
+"""Search of architectures."""
+
+__all__ = ["compound_scaling"]
