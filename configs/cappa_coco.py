@@ -14,9 +14,9 @@ words of the training captions.
 Different from the authors: they train on 3 billion pairs of WebLI, 366,500
 steps of 8192 with 10,000 steps of warm-up, and use COCO only as a short test.
 Here it is 20 epochs of COCO's 118,287 training images of 2017, of whose
-captions each step draws one, with a batch of 1024. The optimizer is adamw with
-the same decay of the second moment instead of Adafactor, so its state is
-larger. Their weight decay 1e-4 is not multiplied by the learning rate.
+captions each step draws one, with a batch of 1024. The optimizer is theirs,
+Adafactor. Their weight decay 1e-4 is not multiplied by the peak of the learning
+rate; ours is, so it is 0.1.
 
 The paper pre-trains an encoder: it reports classification, not captions. Not
 yet run here.
@@ -63,8 +63,7 @@ def get_config(kind: str = "cappa") -> default.ConfigDict:
   config.data.train_transforms = ("resize((224, 224))",)
   config.data.eval_transforms = ("resize((224, 224))",)
 
-  config.optimizer.name = "adamw"
-  config.optimizer.options = {"b2": 0.999}
+  config.optimizer.name = "adafactor"
   config.optimizer.learning_rate = 1e-3
   config.optimizer.weight_decay = 0.1
   config.optimizer.gradient_clip = 1.0

@@ -311,15 +311,16 @@ def _loss() -> ConfigDict:
 def _optimizer() -> ConfigDict:
   optimizer = ConfigDict()
   # sgd, adagrad, rmsprop, adam, adamw, lamb, lars, lion or muon, as in optax;
-  # or sgdw, whose weight decay is not part of the momentum.
+  # sgdw, whose weight decay is not part of the momentum; or adafactor, with
+  # the changes of "Scaling Vision Transformers".
   optimizer.name = "sgd"
   # Keyword arguments of the optax function: {"momentum": 0.9}. momentum, b1, b2
   # and decay are in [0, 1); eps is at least 0.
   optimizer.options = ConfigDict()
   # The rate at the end of the warm-up. It is not scaled by the batch size.
   optimizer.learning_rate = 0.1
-  # adamw, lamb, lars, lion, muon, sgdw: the weight decay of the optimizer,
-  # times the learning rate. sgd, adagrad, rmsprop, adam: added to the gradient.
+  # sgd, adagrad, rmsprop, adam: the weight decay that is added to the gradient.
+  # The others: the weight decay of the optimizer, times the learning rate.
   optimizer.weight_decay = 0.0
   # Largest global norm of the gradient; 0 means no clipping.
   optimizer.gradient_clip = 0.0

@@ -7,10 +7,10 @@ Each group has its own optax optimizer, with
   learning rate = multiplier * schedule(step); None freezes the group;
   weight decay  = multiplier * weight_decay.
 
-adamw, lamb, lars, lion, muon and sgdw have a weight decay of their own, which
-is multiplied by the learning rate (and its multiplier). For sgd, adagrad,
-rmsprop and adam the decay is added to the gradient, as an L2 penalty, as in the
-papers and in torch.
+adafactor, adamw, lamb, lars, lion, muon and sgdw have a weight decay of their
+own, which is multiplied by the learning rate (and its multiplier). For sgd,
+adagrad, rmsprop and adam the decay is added to the gradient, as an L2 penalty,
+as in the papers and in torch.
 
 The order of a step: frozen gradients are set to 0, so the norm excludes them;
 the gradient is clipped; each group is updated; each update is multiplied by its
@@ -33,6 +33,7 @@ from jax.typing import DTypeLike
 
 from jaxvision import lookup, trees
 from jaxvision.lookup import ranges
+from jaxvision.optimizers.adafactor import adafactor
 from jaxvision.optimizers.muon import muon_dimensions
 from jaxvision.optimizers.sharpness_aware import sharpness_aware
 from jaxvision.optimizers.state_dtype import with_state_dtype
@@ -72,6 +73,7 @@ COUPLED_DECAY: Mapping[str, Callable[..., optax.GradientTransformation]] = {
   "adam": optax.adam,
 }
 OWN_DECAY: Mapping[str, Callable[..., optax.GradientTransformation]] = {
+  "adafactor": adafactor,
   "adamw": optax.adamw,
   "lamb": optax.lamb,
   "lars": optax.lars,

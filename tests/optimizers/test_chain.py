@@ -79,6 +79,20 @@ def _optax(name, decay, mask):
       weight_decay_mask=mask,
       muon_weight_dimension_numbers=optimizers.muon_dimensions,
     )
+  if name == "adafactor":
+    return optax.chain(
+      optax.adafactor(
+        None,
+        min_dim_size_to_factor=32,
+        multiply_by_parameter_scale=False,
+        clipping_threshold=None,
+        momentum=0.9,
+        dtype_momentum=jnp.bfloat16,
+      ),
+      optax.scale(-1.0),
+      optax.add_decayed_weights(decay, mask),
+      optax.scale_by_learning_rate(rate),
+    )
   return getattr(optax, name)(rate, weight_decay=decay, mask=mask)
 
 
