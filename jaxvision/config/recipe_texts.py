@@ -1,6 +1,5 @@
 """Recipes as text: complete files that `jaxvision train --config` accepts."""
 
-import pprint
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,7 +52,7 @@ def write_recipe(members: Mapping[str, ConfigDict], *, about: str) -> str:
     if all(each[key] == value for each in others)
   }
   lines = [
-    f"  config.{key} = {_pretty(value)}"
+    f"  config.{key} = {_pretty(value, indent=2)}"
     for key, value in common.items()
     if known[key] != value
   ]
@@ -77,5 +76,13 @@ def _settings(config: Any) -> dict[str, Any]:
   return user_code.as_located(fixed_keys(config.to_dict()))
 
 
-def _pretty(value: Any) -> str:
-  return pprint.pformat(value, sort_dicts=False, width=72)
+def _pretty(value: Any, *, indent: int = 0) -> str:
+  """Python text of a value; a dictionary has a line for each key."""
+  if not isinstance(value, Mapping) or not value:
+    return repr(value)
+  space = " " * indent
+  lines = (
+    f"{space}  {key!r}: {_pretty(each, indent=indent + 2)},\n"
+    for key, each in value.items()
+  )
+  return f"{{\n{''.join(lines)}{space}}}"

@@ -67,6 +67,16 @@ class Search:
   networks: Mapping[str, Any]
   problems: tuple[str, ...] = ()
 
+  @property
+  def metric(self) -> str:
+    """The name of the objective's metric."""
+    return self.definition["objective"]["metric"]
+
+  @property
+  def sign(self) -> int:
+    """1 if larger is better, -1 if smaller is better."""
+    return 1 if self.definition["objective"]["goal"] == "maximize" else -1
+
 
 @dataclasses.dataclass(frozen=True)
 class Child:
@@ -115,12 +125,15 @@ def read_definition(workdir: str | pathlib.Path) -> dict[str, Any]:
       f"{str(workdir)!r} is not a search (it has no search.json); pass a "
       "folder that `jaxvision search --workdir` wrote"
     )
-  return records.read(
-    pathlib.Path(workdir) / "search.json",
-    records.SEARCH,
-    remedy="it defines the search: restore it from a copy, or search in a new "
-    "workdir; the folders beside it have the runs",
+  path = pathlib.Path(workdir) / "search.json"
+  remedy = (
+    "it defines the search: restore it from a copy, or search in a new "
+    "workdir; the folders beside it have the runs"
   )
+  definition = records.read(path, records.SEARCH, remedy=remedy)
+  if (goal := definition["objective"]["goal"]) not in ("maximize", "minimize"):
+    raise ValueError(f"{path} is damaged: its goal is {goal!r}; {remedy}")
+  return definition
 
 
 def read_networks(workdir: str | pathlib.Path) -> dict[str, Any]:
