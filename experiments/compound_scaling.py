@@ -38,9 +38,10 @@ a member of the family is
 
 Costs are equal if they differ by at most 15 %. If the rounding does not allow
 such a network, the member is "not comparable", unless it is reversed. If the
-grid selects one dimension only, the claim does not hold. The grid selects on the validation split, and the comparison tests on other images. This
-rule was written down before the runs. All networks have the options of
-training of the base network, so a large one may need more epochs than it gets.
+grid selects one dimension only, the claim does not hold. The grid selects on
+the validation split, and the comparison tests on other images. This rule was
+written down before the runs. All networks have the options of training of the
+base network, so a large one may need more epochs than it gets.
 """
 
 import argparse
@@ -134,7 +135,6 @@ def _row(
       "finish the sweep first"
     )
   trials = sorted(trials, key=lambda trial: trial.settings["seed"])
-  tests = [trial.run.result["final"]["metrics"]["top1"] for trial in trials]
   for trial in trials:
     flops = trial.run.result.get("flops_per_image")
     if flops is not None and round(flops / 2) != network["macs"]:
@@ -148,10 +148,12 @@ def _row(
     Scaling(**network["scaling"]),
     network["macs"],
     np.array([trial.value for trial in trials]),
-    np.array(
-      [trial.run.result["final"]["metrics"]["top1"] for trial in trials]
-    ),
+    np.array([_test_accuracy(trial) for trial in trials]),
   )
+
+
+def _test_accuracy(trial: sweep_folder.Trial) -> float:
+  return trial.run.result["final"]["metrics"]["top1"]
 
 
 def write_grid(

@@ -26,7 +26,7 @@ FLOORS = (
     *("parallel", "runs"),
   ),
   ("evaluation", "report", "summary", "tasks", "weights"),
-  ("training",),
+  ("search", "training"),
   ("inference", "launch", "plan", "sweeps"),
   ("cli",),
 )
