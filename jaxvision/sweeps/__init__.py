@@ -17,8 +17,8 @@ from jaxvision.sweeps.experiment.axes import (
 )
 from jaxvision.sweeps.experiment.experiment import Experiment, check, load
 from jaxvision.sweeps.experiment.objective import maximize, minimize
-from jaxvision.sweeps.experiment.pruning import halving
 from jaxvision.sweeps.experiment.proposals import preview
+from jaxvision.sweeps.experiment.pruning import halving
 from jaxvision.sweeps.experiment.searchers import plan, text
 from jaxvision.sweeps.experiment.space import corners, size
 from jaxvision.sweeps.workers.opening import default_searcher, draws, open_sweep
