@@ -132,11 +132,13 @@ def _list_runs(options: argparse.Namespace, experiment: Any) -> None:
   for number, each in enumerate(known):
     console.say(f"{number:04d}  {sweeps.text(experiment.space, each)}")
   if len(known) < len(planned):
-    points = sweeps.size(experiment.space)
+    points = sweeps.size(
+      {k: v for k, v in experiment.space.items() if k != "seed"}
+    )
     size = f"{points:,}" if points < 1e9 else f"{points:.3g}"
     console.say(
-      f"{len(planned) - len(known)} more runs: {options.searcher} proposes them "
-      f"from the results of earlier runs, in a space of {size} points"
+      f"{len(planned) - len(known)} more runs in a space of {size} settings: "
+      f"{options.searcher} proposes them from the results of earlier runs"
     )
 
 

@@ -52,9 +52,12 @@ def open_search(
 
   @functools.cache  # A genotype takes a millisecond, and is asked for often.
   def identify(fixed: tuple, picks: Picks) -> Hashable:
-    labels = dict(fixed) | _labels(decisions, picks)
-    point = space.resolve(search_space, lambda name, _: labels[name])
-    return space.identity(search_space, point)
+    known = dict(fixed) | _labels(decisions, picks)
+
+    def pick(name: str, axis: Choice) -> Any:
+      return known[name] if name in known else axis.labels[0]  # the seed
+
+    return space.identity(search_space, space.resolve(search_space, pick))
 
   return Search(search_space, decisions, found, seed, identify)
 

@@ -11,10 +11,12 @@ accelerator of a worker.
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxvision.sweeps.search import contract, learning
@@ -23,7 +25,8 @@ from jaxvision.sweeps.search.contract import Child, Identify, Proposal
 from jaxvision.sweeps.search.learning import Rule, State
 from jaxvision.sweeps.search.policy import Params, Policy
 
-_BLOCK = 8  # draws per call of the compiled function
+_DRAWS = 8  # at one temperature
+_TEMPERATURES = 4  # per call of the compiled function
 _KEPT = 4  # searches of which a process keeps the last state
 
 
@@ -107,12 +110,10 @@ def _keys(seed: int) -> tuple[jax.Array, jax.Array]:
 def _draws(
   policy: Policy, params: Params, key: jax.Array
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Yields draws, in blocks at the temperatures 1, 2, 4, ..."""
-  block = 0
-  while True:
+  """Yields draws: some at the temperature 1, then some at 2, 4, 8, ..."""
+  for block in itertools.count():
     labels, log_probs = _draw_block(policy, params, key, block)
     yield from zip(np.asarray(labels), np.asarray(log_probs), strict=True)
-    block += 1
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -120,11 +121,14 @@ def _draw_block(
   policy: Policy, params: Params, key: jax.Array, block: int
 ) -> tuple[jax.Array, jax.Array]:
   """(n, d) labels and (n, d) logarithms of their probabilities."""
-  draw = functools.partial(
-    policies.sample, policy, params, temperature=2.0**block
-  )
-  keys = jax.random.split(jax.random.fold_in(key, block), _BLOCK)
-  return jax.vmap(draw)(keys)
+  doublings = jnp.repeat(jnp.arange(_TEMPERATURES), _DRAWS)
+  temperatures = 2.0 ** (doublings + _TEMPERATURES * block)
+  keys = jax.random.split(jax.random.fold_in(key, block), len(doublings))
+
+  def draw(key: jax.Array, temperature: jax.Array) -> Any:
+    return policies.sample(policy, params, key, temperature=temperature)
+
+  return jax.vmap(draw)(keys, temperatures)
 
 
 def _proposal(
