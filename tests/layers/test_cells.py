@@ -148,3 +148,64 @@ def test_strided_pooling_pads_as_configured(kind, size):
   np.testing.assert_array_equal(results["zeros_in_means"], means)
   assert (zeros >= nothing - 1e-6).all()
   assert (zeros[:, -1] > nothing[:, -1]).all()
+
+
+def _run(wiring, *inputs, **options):
+  """The output of a cell with random variables, and these variables."""
+  cell = _cell(wiring, **options)
+  variables = jax.jit(cell.init)(jax.random.key(0), *inputs)
+  return np.asarray(jax.jit(cell.apply)(variables, *inputs)), variables
+
+
+def test_concatenated_results_are_the_input_of_a_projection():
+  wiring = cells.Wiring(
+    pairs=((("avg3x3", 1), ("id", 1)), (("id", 2), ("id", 1))),
+    outputs=(2, 3),
+    concatenated=(0,),
+  )
+  x, previous = (_inputs(2, 6, 6, 4, seed=i) for i in (0, 1))
+  output, variables = _run(wiring, x, previous)
+  mean = pooling.avg_pool(previous, 3, stride=1, padding="SAME")
+  state = np.concatenate([mean, previous], -1)
+
+  def project(x, name):
+    kernel = variables["params"][f"{name}_conv"]["kernel"][0, 0]
+    return x @ kernel / np.sqrt(1 + 1e-5)  # the statistics of the start
+
+  expected = (
+    project(state, "output_2"),
+    project(np.maximum(state, 0), "comb_iter_1_left") + previous,
+  )
+  np.testing.assert_allclose(
+    output, np.concatenate(expected, -1), rtol=1e-4, atol=1e-5
+  )
+
+
+def test_inputs_that_are_outputs_have_the_size_of_the_output():
+  wiring = cells.Wiring(
+    pairs=((("max3x3", 0), ("id", 0)),), outputs=(0, 1, 2), stride=2
+  )
+  previous = _inputs(2, 5, 5, 4, seed=1)
+  output, variables = _run(wiring, _inputs(2, 5, 5, 4), previous)
+  assert output.shape == (2, 3, 3, 12)
+  params = variables["params"]
+  assert params["output_0_path_1_conv"]["kernel"].shape == (1, 1, 4, 2)
+  first, second = (
+    params[f"output_1_path_{i}_conv"]["kernel"][0, 0] for i in (1, 2)
+  )
+  shifted = np.zeros_like(previous)
+  shifted[:, :-1, :-1] = previous[:, 1:, 1:]
+  halves = [previous[:, ::2, ::2] @ first, shifted[:, ::2, ::2] @ second]
+  np.testing.assert_allclose(
+    output[..., 4:8],
+    np.concatenate(halves, -1) / np.sqrt(1 + 1e-5),
+    rtol=1e-4,
+    atol=1e-5,
+  )
+
+
+def test_an_identity_of_stride_2_is_a_projection():
+  wiring = cells.Wiring(pairs=((("id", 0), ("id", 1)),), outputs=(2,), stride=2)
+  output, variables = _run(wiring, *(_inputs(2, 5, 5, 4) for _ in range(2)))
+  assert output.shape == (2, 3, 3, 4)
+  assert "comb_iter_0_right_conv" in variables["params"]

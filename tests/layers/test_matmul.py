@@ -59,6 +59,23 @@ def test_convolution_and_its_gradients_are_those_of_lax(
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_dilated_convolution_is_padded_for_its_window(stride):
+  x, kernel = _random(2, 7, 6, 3), _random(3, 3, 3, 4)
+  actual, expected = (
+    convolve(
+      x,
+      kernel,
+      (stride, stride),
+      "SAME",
+      dimension_numbers=_DIMENSIONS,
+      rhs_dilation=(2, 2),
+    )
+    for convolve in (matmul.convolve, jax.lax.conv_general_dilated)
+  )
+  np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_a_pointwise_convolution_is_a_product():
   convolve = functools.partial(
     matmul.convolve,

@@ -1,6 +1,8 @@
-"""NASNet-A: its cells, the auxiliary head, the schedule of drop path."""
+"""NASNet: its cells, the auxiliary head, the schedule of drop path."""
 
 import functools
+import random
+import re
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxvision import data, losses, models, tasks, trees
+from jaxvision import data, genotypes, losses, models, tasks, trees
 from jaxvision.layers import cells
 from jaxvision.variables import variable_shapes
 
@@ -311,3 +313,150 @@ def test_initializers_are_those_of_the_layers():
 def test_inconsistent_options_are_an_error(options, size, message):
   with pytest.raises(ValueError, match=message):
     _shapes(_create(repeats=1, **options), size=size)
+
+
+def _program(model, *, size, train):
+  """The traced program, with the names and shapes of its variables."""
+  shapes = _shapes(model, size=size)
+  images = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
+  if train:
+    rngs = {"dropout": jax.random.key(0)}
+    apply = functools.partial(
+      model.apply, train=True, rngs=rngs, mutable=["batch_stats"]
+    )
+  else:
+    apply = functools.partial(model.apply, train=False)
+  program = str(jax.make_jaxpr(apply)(shapes, images))
+  return str(shapes), re.sub("0x[0-9a-f]+", "", program)
+
+
+def _cell_options(name):
+  """The options of `nasnet_cell` that give one of NASNet-A's networks."""
+  options = models.options(name)
+  names = {"repeats": "cells", "features": "filters"}
+  return {names.get(key, key): value for key, value in options.items()}
+
+
+@pytest.mark.parametrize(
+  ("name", "size"),
+  [
+    ("nasnet_a_cifar", 32),
+    pytest.param("nasnet_a_mobile", 75, marks=[pytest.mark.slow]),
+  ],
+)
+def test_nasnet_a_is_a_genotype(name, size):
+  """The same variables and the same program, so the same logits."""
+  whole = {"drop_path": 0.0}
+  of_paper = _create(name, **whole)
+  of_text = _create("nasnet_cell", **_cell_options(name) | whole)
+  assert of_text.genotype == genotypes.NASNET_A
+  assert _program(of_text, size=size, train=False) == _program(
+    of_paper, size=size, train=False
+  )
+
+
+@pytest.mark.slow
+def test_the_logits_of_a_genotype_are_those_of_nasnet_a():
+  for train in (False, True):
+    of_paper = _create(**SMALL, dropout=0.0)
+    of_text = _create(
+      "nasnet_cell",
+      **_cell_options("nasnet_a_mobile")
+      | {
+        "cells": 1,
+        "filters": 4,
+        "stages": 2,
+        "stem": "small",
+        "dropout": 0.0,
+      },
+    )
+    variables, images = _draw(of_paper)
+    both = [
+      _jit(functools.partial(_train, each))(variables, images)
+      if train
+      else _logits(each, variables, images)
+      for each in (of_paper, of_text)
+    ]
+    jax.tree.map(np.testing.assert_array_equal, *both)
+
+
+# One block reads state 1 in two ways, and one cell has more blocks.
+UNEVEN = "sep3x3(0)+id(1) max3x3(2)&conv1x1(0) id(1)+id(1) / avg3x3(0)+id(0)"
+
+
+def test_cells_may_have_different_numbers_of_blocks():
+  model = _create(
+    "nasnet_cell", genotype=UNEVEN, cells=1, filters=4, stages=2, drop_path=0.5
+  )
+  variables, images = _draw(model)
+  variables["progress"] = {"step": np.float32(0)}
+  train = functools.partial(_train, model)
+  logits, _ = _jit(train)(variables, images)
+  assert np.isfinite(logits).all()
+  kernels = variables["params"]["last_linear"]["kernel"]
+  assert kernels.shape == (2 * 2 * 4, 3)  # states 3 and 4, of 8 features
+
+
+def _equivalent_logits(text, other, variables, images):
+  """Logits of the same parameters, by the names of the first genotype."""
+  options = {"cells": 1, "filters": 4, "stages": 1}
+  return [
+    _logits(_create("nasnet_cell", genotype=each, **options), tree, images)
+    for each, tree in ((text, variables), (other, _renamed(variables)))
+  ]
+
+
+def _renamed(variables):
+  """Blocks 1 and 2 and the two sides of each block exchanged."""
+
+  def rename(name):
+    match = re.fullmatch(r"comb_iter_([01])_(left|right)(.*)", name)
+    if not match:
+      return name
+    side = {"left": "right", "right": "left"}[match[2]]
+    return f"comb_iter_{1 - int(match[1])}_{side}{match[3]}"
+
+  def walk(tree):
+    if not isinstance(tree, dict):
+      return tree
+    return {rename(key): walk(value) for key, value in tree.items()}
+
+  return walk(variables)
+
+
+def test_equivalent_genotypes_are_the_same_network():
+  text = "sep3x3(0)+id(1) max3x3(1)+conv3x3(0) out(2) / id(0)+id(1)"
+  text = text.replace("out(2)", "id(2)+id(3)")
+  other = "conv3x3(0)+max3x3(1) id(1)+sep3x3(0) id(2)+id(3) / id(1)+id(0)"
+  identify = genotypes.create("nasnet").identify
+  assert identify(text) == identify(other)
+  options = {"cells": 1, "filters": 4, "stages": 1}
+  variables, images = _draw(_create("nasnet_cell", genotype=text, **options))
+  logits = _equivalent_logits(text, other, variables, images)
+  np.testing.assert_allclose(*logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_random_genotypes_are_networks():
+  """Of both spaces: any sequence of decisions gives finite logits."""
+  rng = random.Random(0)
+  for name in ("nasnet(blocks=2)", "nasnet(blocks=4)", "enas"):
+    space = genotypes.create(name)
+    for _ in range(4):
+      text = space.write(
+        {key: rng.choice(labels) for key, labels in space.decisions.items()}
+      )
+      model = _create(
+        "nasnet_cell", genotype=text, cells=1, filters=4, stages=2
+      )
+      shapes = _shapes(model, size=9)
+      apply = functools.partial(model.apply, train=False)
+      images = jax.ShapeDtypeStruct((2, 9, 9, 3), jnp.float32)
+      assert jax.eval_shape(apply, shapes, images).shape == (2, 3)
+
+
+def test_a_text_that_is_no_genotype_is_refused_at_once():
+  with pytest.raises(ValueError, match=r"nasnet_cell.*genotype.*block 1"):
+    _create("nasnet_cell", genotype="id(0)-id(1) / id(0)+id(1)")
+  with pytest.raises(ValueError, match="filters 6 is not a multiple of 4"):
+    _shapes(_create("nasnet_cell", filters=6, stem="imagenet"), size=8)
