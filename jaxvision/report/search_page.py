@@ -26,8 +26,9 @@ from jaxvision.runs.sweep_folder import Sweep
 _PROGRESS_NOTE = (
   "Mean over the searches with different seeds, and its 95 % interval "
   "(Student's t). Children are in the order of their proposals. A child "
-  "without a complete training counts, but has no value. Equivalent children have one "
-  "value. The mean after n children is over the searches that have so many."
+  "without a complete training counts, but has no value. Equivalent children "
+  "have one value. The mean after n children is over the searches that have "
+  "so many."
 )
 
 

@@ -26,6 +26,7 @@ class Ended:
     state: "complete", "pruned" or "failed".
     value: mean of the objective over the seeds of its training; None unless it
       is complete.
+    settings: {key: value, label or genotype} of the axes, without the seed.
     overrides: the config values of the space, without the seed. Those of
       OVERRIDES and FINAL_OVERRIDES are not among them.
   """
@@ -36,6 +37,7 @@ class Ended:
   number: int
   state: str
   value: float | None
+  settings: Mapping[str, Any]
   overrides: Mapping[str, Any]
 
 
@@ -52,6 +54,7 @@ def read_ended(workdir: pathlib.Path, definition: Definition) -> list[Ended]:
         number=child.number,
         state=child.state,
         value=child.value,
+        settings=child.settings,
         overrides=_own_overrides(definition.experiment.space, child),
       )
       for child in search_folder.children(sweep)

@@ -176,7 +176,8 @@ def _count(name: str, value: Any) -> int:
 def _check_searchers(
   path: str | pathlib.Path, names: Any, experiment: Experiment, *, draws: int
 ) -> tuple[str, ...]:
-  if isinstance(names, str) or not names or len(set(names)) < len(names):
+  different = len(set(map(str, names))) == len(names) > 0
+  if isinstance(names, str) or not different or not isinstance(names[0], str):
     raise ValueError(
       f"{path}: SEARCHERS is {names!r}; expected a tuple of different "
       f"searchers, as in {_SEARCHERS}"
