@@ -59,7 +59,7 @@ def test_the_best_child_of_each_searcher_is_trained_again(finished):
     assert trial["value"] == search_cases.value_of(trial["overrides"])
 
 
-@pytest.mark.parametrize("period", [1, 4])
+@pytest.mark.parametrize("period", [7, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_search_that_stops_again_and_again_equals_one_that_does_not(
   tmp_path, finished, period
 ):
