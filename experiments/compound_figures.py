@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import shots
 
-from jaxvision.search import compound_scaling
+from jaxvision.sweeps.search import compound_scaling
 
 COMPOUND = "compound"
 EQUAL = 0.15  # largest relative difference of costs that count as equal

@@ -14,10 +14,9 @@ from typing import Any
 import jax
 
 from jaxvision import config as configs
-from jaxvision import lookup, summary, user_code, variables
-from jaxvision.configs import default
-from jaxvision.search import compound_scaling
-from jaxvision.search.compound_scaling import Scaling
+from jaxvision import summary, user_code, variables
+from jaxvision.sweeps.search import compound_scaling
+from jaxvision.sweeps.search.compound_scaling import Scaling
 from jaxvision.training import setup
 
 Plan = dict[str, dict[str, Any]]
@@ -124,23 +123,6 @@ def experiment_text(
   )
 
 
-_RECIPE = '''
-
-def get_config(member: str = {first!r}) -> default.ConfigDict:
-  """The recipe of a member of the family."""
-  if member not in MEMBERS:
-    names = ", ".join(MEMBERS)
-    raise ValueError(f"no member {{member!r}}; use one of {{names}}")
-  config = default.get_config()
-{common}
-  for key, value in MEMBERS[member].items():
-    group, _, name = key.rpartition(".")
-    owner = config[group] if group else config
-    owner[name] = value
-  return config
-'''
-
-
 def family_text(
   definition: types.ModuleType, members: Mapping[str, Scaling], *, about: str
 ) -> str:
@@ -153,44 +135,10 @@ def family_text(
     members: name -> scaling.
     about: first paragraph of its docstring.
   """
-  known = _settings(default.get_config())
-  settings = {
-    name: _settings(load_config(definition, scaling))
-    for name, scaling in members.items()
+  configs_of = {
+    name: load_config(definition, scaling) for name, scaling in members.items()
   }
-  first, *others = settings.values()
-  common = {
-    key: value
-    for key, value in first.items()
-    if all(each[key] == value for each in others)
-  }
-  own = {
-    name: {key: value for key, value in each.items() if key not in common}
-    for name, each in settings.items()
-  }
-  lines = [
-    f"  config.{key} = {_pretty(value)}"
-    for key, value in common.items()
-    if known[key] != value
-  ]
-  return "\n".join(
-    [
-      f'"""{about}\n"""\n\nfrom jaxvision.configs import default\n',
-      f"MEMBERS = {_pretty(own)}",
-      _RECIPE.format(first=next(iter(members)), common="\n".join(lines)),
-    ]
-  ).replace("\n\n\n\n", "\n\n\n")
-
-
-def _settings(config: Any) -> dict[str, Any]:
-  """{"model.options": {...}, ...}: the values of all fixed keys."""
-  found = {}
-  for group, value in config.to_dict().items():
-    if isinstance(value, dict):
-      found |= {f"{group}.{key}": each for key, each in value.items()}
-    else:
-      found[group] = value
-  return lookup.as_written(found)
+  return configs.write_recipe(configs_of, about=about)
 
 
 def _pretty(value: Any) -> str:

@@ -58,8 +58,8 @@ from compound_networks import Plan
 
 from jaxvision import files
 from jaxvision.runs import sweep_folder
-from jaxvision.search import compound_scaling
-from jaxvision.search.compound_scaling import Scaling
+from jaxvision.sweeps.search import compound_scaling
+from jaxvision.sweeps.search.compound_scaling import Scaling
 
 QUESTION = (
   "Is a network better if its depth, width and resolution grow together?"

@@ -45,7 +45,7 @@ INSIDE = {
     ("experiment",),
     ("study",),
     ("workers",),
-    ("vectorized",),
+    ("stages", "vectorized"),
   ),
   "training": (("step",), ("setup",), ("loop",), ("fit", "preview"), ("run",)),
   "evaluation": (

@@ -23,7 +23,6 @@ WITHOUT_JAX = (
   "jaxvision.report",
   "jaxvision.runs.metrics_log",
   "jaxvision.runs.workdir",
-  "jaxvision.search",
   "jaxvision.sweeps",
   "jaxvision.user_code",
   "jaxvision.weights.class_names",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxvision import launch, lookup
-from jaxvision.cli import parsing, sweep
+from jaxvision.cli import parsing, workers
 from jaxvision.files import paths
 from jaxvision.launch import job as jobs
 from jaxvision.processes import console
@@ -194,7 +194,9 @@ def _launch(options: argparse.Namespace) -> int:
     **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
   )
   job = _job(options)
-  _check_sweep(options.launcher, settings, sweeps=job.command[0] == "sweep")
+  _check_sweep(
+    options.launcher, settings, sweeps=job.command[0] in ("sweep", "search")
+  )
   if "dry_run" in options:
     console.say(jobs.show(launcher.render(job, settings)))
     return 0
@@ -225,7 +227,7 @@ def _job(options: argparse.Namespace) -> jobs.Job:
     folder=_folder(options, inner, words),
     python=sys.executable,
     train=_training(inner, overrides) if name == "train" else {},
-    secrets={sweep.STORAGE: storage} if storage else {},
+    secrets={workers.STORAGE: storage} if storage else {},
   )
 
 
@@ -249,6 +251,10 @@ def _check_experiment(
 
     if inner.experiment:
       sweeps.load(inner.experiment, overrides)
+  elif name == "search":
+    from jaxvision.cli import search
+
+    search.load({**vars(inner), "overrides": overrides})
   elif getattr(inner, "config", None):
     from jaxvision import config as configs
 

@@ -1,20 +1,14 @@
 """The command `jaxvision sweep`."""
 
 import argparse
-import functools
-import os
 import shlex
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from jaxvision.cli import parsing
+from jaxvision.cli import parsing, workers
 from jaxvision.files import paths
 from jaxvision.processes import console
 
-# An environment variable hides the storage's password from process lists.
-STORAGE = "JAXVISION_STORAGE"
-_AUTO = 64  # maximum number of trials in one program
 _DRAWS, _TOP, _SEEDS = 20, 3, 10
 
 
@@ -34,9 +28,6 @@ def add(commands) -> None:
     "experiment", type=paths.expanded, metavar="FILE.py", nargs="?"
   )
   command.add_argument(
-    "--workdir", type=paths.expanded, help="the folder of the sweep"
-  )
-  command.add_argument(
     "--searcher",
     help="grid, random, quasi_random, tpe, evolution, local_search, controller "
     "or reinforce, with options as in 'evolution(population=50)'; by default "
@@ -50,38 +41,6 @@ def add(commands) -> None:
     "values",
   )
   command.add_argument("--seed", type=int, help="seed of the draws (0)")
-  command.add_argument(
-    "--storage",
-    default=os.environ.get(STORAGE, ""),
-    metavar="URL",
-    help=f"database for several machines, or ${STORAGE}; by default SQLite in "
-    "the folder",
-  )
-  command.add_argument(
-    "--workers",
-    type=int,
-    default=1,
-    metavar="N",
-    help="worker processes on this machine (1)",
-  )
-  command.add_argument(
-    "--vectorize",
-    default="none",
-    metavar="auto|N|none",
-    help="train trials that differ in numbers only in one program: auto is up "
-    f"to {_AUTO} trials, N is up to N",
-  )
-  command.add_argument(
-    "--grace",
-    type=float,
-    default=60.0,
-    metavar="SECONDS",
-    help="seconds without a heartbeat after which a worker is assumed dead "
-    "(60)",
-  )
-  command.add_argument(
-    "--dry-run", action="store_true", help="list the runs; start no run"
-  )
   command.add_argument(
     "--rerun",
     type=paths.expanded,
@@ -97,8 +56,7 @@ def add(commands) -> None:
     metavar="N",
     help="with --rerun: number of seeds for each setting (10)",
   )
-  parsing.add_trust(command)
-  command.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+  workers.add(command, what="sweep")
 
 
 def _sweep(options: argparse.Namespace) -> None:
@@ -116,7 +74,7 @@ def _sweep(options: argparse.Namespace) -> None:
   else:
     _refuse(options, ("top", "seeds"), "needs --rerun SWEEP")
     experiment = sweeps.load(options.experiment, options.overrides)
-  _at_once(options.vectorize)
+  most = workers.at_once(options.vectorize)
   options.searcher = options.searcher or sweeps.default_searcher(experiment)
   if not sweeps.draws(experiment, options.searcher):
     _refuse(
@@ -139,7 +97,7 @@ def _sweep(options: argparse.Namespace) -> None:
     grace=options.grace,
   )
   if options.work:
-    _work(opened, _at_once(options.vectorize))
+    workers.train(opened, most=most)
   else:
     _run_workers(options, opened)
 
@@ -184,60 +142,13 @@ def _list_runs(options: argparse.Namespace, experiment: Any) -> None:
     )
 
 
-def _work(opened: Any, at_once: int) -> None:
-  """Runs this process as a worker, which trains."""
-  from jaxvision import sweeps
-  from jaxvision.sweeps import vectorized
-  from jaxvision.training.loop import train_loop
-  from jaxvision.xla import settings
-
-  settings.tune_cpu()
-  vectorized.check_objective(opened.experiment)
-  copies = opened.experiment.copies
-  sweeps.work(
-    opened,
-    functools.partial(vectorized.run, copies=copies),
-    interrupted=train_loop.Preempted,
-    run_together=functools.partial(vectorized.run_together, copies=copies),
-    most=at_once,
-  )
-
-
-def _at_once(vectorize: str) -> int:
-  named = {"none": 1, "auto": _AUTO}
-  if vectorize not in named and not vectorize.isdecimal():
-    raise ValueError(
-      f"--vectorize {vectorize!r}: give auto, none, or a number of trials"
-    )
-  return named.get(vectorize) or max(1, int(vectorize))
-
-
-def _worker_arguments(options: argparse.Namespace) -> list[str]:
-  """The arguments of a worker, except the storage (environment variable)."""
-  experiment = [options.experiment] if options.experiment else []
-  names = ("rerun", "top", "seeds", "workdir", "searcher", "trials", "seed")
-  given = {
-    name: getattr(options, name) for name in (*names, "grace", "vectorize")
-  }
-  return [
-    *("sweep", *experiment, "--work", *["--trust"][: options.trust]),
-    *(f"--{k}={v}" for k, v in given.items() if v not in (None, "")),
-    *(f"--config.{key}={value}" for key, value in options.overrides.items()),
-  ]
-
-
 def _run_workers(options: argparse.Namespace, opened: Any) -> None:
   """Starts the workers of this machine and shows the progress."""
   from jaxvision import report, sweeps
 
   with sweeps.open_view(opened) as look:
-    sweeps.run_workers(
-      [sys.executable, "-m", "jaxvision", *_worker_arguments(options)],
-      size=options.workers,
-      logs=opened.workdir / "workers",
-      environment={STORAGE: options.storage},
-      is_over=look,
-    )
+    names = ("rerun", "top", "seeds", "searcher", "trials", "seed")
+    workers.start(options, names=names, is_over=look)
   page = report.write_sweep(options.workdir)
   console.say(f"report: {page.absolute()}")
   sweeps.check_complete(opened)

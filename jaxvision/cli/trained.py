@@ -203,7 +203,7 @@ def _add_report(commands) -> None:
     type=paths.expanded,
     nargs="+",
     metavar="RUN",
-    help="run or sweep folders",
+    help="folders of runs, sweeps or searches",
   )
   command.add_argument(
     "--output",
@@ -215,10 +215,12 @@ def _add_report(commands) -> None:
 
 def _report(options: argparse.Namespace) -> None:
   from jaxvision import report
-  from jaxvision.runs import sweep_folder
 
-  sweeps = [each for each in options.runs if sweep_folder.is_sweep(each)]
-  runs = [each for each in options.runs if each not in sweeps]
+  sweeps = [each for each in options.runs if report.is_sweep(each)]
+  searches = [each for each in options.runs if report.is_search(each)]
+  runs = [each for each in options.runs if each not in [*sweeps, *searches]]
+  for search in searches:
+    console.say(f"report: {report.write_search(search)}")
   for sweep in sweeps:
     console.say(f"report: {report.write_sweep(sweep)}")
   for run in runs:

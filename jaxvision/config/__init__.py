@@ -8,6 +8,7 @@ from jaxvision.config.loading import (
   load,
   restore,
 )
+from jaxvision.config.recipe_texts import write_recipe
 
 __all__ = [
   "ConfigDict",
@@ -18,4 +19,5 @@ __all__ = [
   "load",
   "recipe_files",
   "restore",
+  "write_recipe",
 ]

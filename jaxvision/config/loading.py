@@ -315,7 +315,7 @@ def _check(config: ConfigDict, recipe: str) -> None:
   from jaxvision.configs import default
 
   known, given = (
-    _fixed_keys(each.to_dict()) for each in (default.get_config(), config)
+    fixed_keys(each.to_dict()) for each in (default.get_config(), config)
   )
   for key in given:
     if key not in known:
@@ -337,13 +337,13 @@ def _check(config: ConfigDict, recipe: str) -> None:
     owner[last] = ConfigDict(kinds.plain(value)) if key in _OPTIONS else value
 
 
-def _fixed_keys(config: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+def fixed_keys(config: Mapping[str, Any], group: str = "") -> dict[str, Any]:
   """Returns all dotted keys; an `options` dictionary counts as one key."""
   fixed = {}
   for name, value in config.items():
     key = group + name
     if isinstance(value, Mapping) and key not in _OPTIONS:
-      fixed |= _fixed_keys(value, key + ".")
+      fixed |= fixed_keys(value, key + ".")
     else:
       fixed[key] = value
   return fixed

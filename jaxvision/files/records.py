@@ -67,6 +67,25 @@ TRIAL = {
   "settings": {"*": _ANY},
   "overrides": {"*": _ANY},
 }
+# search.json
+SEARCH = {
+  "question": _TEXT,
+  "recipe": _TEXT,
+  "read": _TEXT,
+  "experiment": _TEXT,
+  "children": _WHOLE,
+  "objective": {"metric": _TEXT, "goal": _TEXT, "at": _TEXT},
+  "searches": [{"name": _TEXT, "searcher": _TEXT, "seed": _WHOLE}],
+  "genotypes": {"*": _TEXT},
+}
+# networks.json: by the label of the network
+NETWORKS = {
+  "*": {
+    "overrides": {"*": _ANY},
+    "children": [{"search": _TEXT, "number": _WHOLE}],
+    "proxy?": _NUMBER,
+  },
+}
 
 
 def read(

@@ -278,10 +278,10 @@ def _cluster(options: Options) -> dict[str, Any]:
 
 def _check(job: jobs.Job, options: Options) -> None:
   least, most = options.workers
-  if not job.train and job.command[0] != "sweep":
+  if not job.train and job.command[0] not in ("sweep", "search"):
     raise ValueError(
-      f"Ray runs only trainings and sweeps, not {job.command[0]!r}; use "
-      "launch local or launch slurm"
+      "Ray runs only trainings, sweeps and searches, not "
+      f"{job.command[0]!r}; use launch local or launch slurm"
     )
   if not job.train and options.topology:
     raise ValueError(

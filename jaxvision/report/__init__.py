@@ -1,6 +1,6 @@
 """HTML reports of runs, sweeps and explanations.
 
-Those of runs and sweeps read their folders only.
+Those of runs, sweeps and searches read their folders only.
 """
 
 from jaxvision.report.comparison_page import write_comparison
@@ -15,6 +15,7 @@ from jaxvision.report.explanation_page import (
 )
 from jaxvision.report.measures import main as main_metric
 from jaxvision.report.run_page import is_whole, write_report
+from jaxvision.report.search_page import write_search
 from jaxvision.report.significance import interval
 from jaxvision.report.sweep_page import write_sweep
 from jaxvision.runs.reading import (
@@ -23,6 +24,7 @@ from jaxvision.runs.reading import (
   damaged_arrays,
   flatten,
 )
+from jaxvision.runs.search_folder import is_search
 from jaxvision.runs.sweep_folder import (
   Trial,
   is_sweep,
@@ -40,6 +42,7 @@ __all__ = [
   "damaged_arrays",
   "flatten",
   "interval",
+  "is_search",
   "is_sweep",
   "is_whole",
   "main_metric",
@@ -50,6 +53,7 @@ __all__ = [
   "write_contact_sheet",
   "write_explanations",
   "write_report",
+  "write_search",
   "write_side_by_side",
   "write_sweep",
 ]

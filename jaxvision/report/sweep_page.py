@@ -16,18 +16,16 @@ from jaxvision.report import (
   figures,
   html,
   importance,
-  measures,
   numbers,
   parallel_coordinates,
   provenance,
-  significance,
+  settings_tables,
 )
 from jaxvision.runs import reading, sweep_folder
-from jaxvision.runs.sweep_folder import SEED, Setting, Sweep, Trial
+from jaxvision.runs.sweep_folder import Setting, Sweep, Trial
 
 _COLOURS = 7  # number of --series-N colours in the stylesheet
-_COMPARED = 8  # settings in the table of pairs
-_SHOWN = 20  # settings and trials in the tables
+_SHOWN = 20  # trials in the table
 _SEEDS = 10  # seeds in the command that reruns the best settings
 
 
@@ -52,8 +50,16 @@ def _document(sweep: Sweep) -> str:
   keys = sweep_folder.varied(sweep)
   body = (
     _header(sweep)
-    + html.section("Settings", content=_settings(settings, keys), note=_NOTE)
-    + html.section("Pairs", content=_pairs(settings), note=_PAIRS_NOTE)
+    + html.section(
+      "Settings",
+      content=settings_tables.results(settings, keys=keys),
+      note=settings_tables.NOTE,
+    )
+    + html.section(
+      "Pairs",
+      content=settings_tables.pairs(settings),
+      note=settings_tables.PAIRS_NOTE,
+    )
     + html.section("Importance", content=_importance(sweep, keys))
     + html.section("Trials", content=_trials(sweep, keys))
     + html.section("Curves", content=_curves(sweep, settings))
@@ -61,18 +67,6 @@ def _document(sweep: Sweep) -> str:
     + html.section("Next", content=_commands(sweep, settings))
   )
   return html.document(sweep.definition["question"], body=body)
-
-
-_NOTE = (
-  "A setting is the trials that differ in the seed only; best mean first. The "
-  "interval is the 95 % confidence interval of the mean (Student's t). The "
-  "mean of the best of many settings is too optimistic."
-)
-_PAIRS_NOTE = (
-  "p-values of equal means of two settings (paired test for equal seeds, "
-  "otherwise Welch's test), corrected for the number of pairs (Holm). A value "
-  "below 0.05 is a significant difference."
-)
 
 
 def _header(sweep: Sweep) -> str:
@@ -103,66 +97,6 @@ def _header(sweep: Sweep) -> str:
 def _problems(sweep: Sweep) -> str:
   lines = "".join(f"<li>{html.escape(each)}</li>" for each in sweep.problems)
   return f'<ul class="problems">{lines}</ul>' if lines else ""
-
-
-def _settings(settings: Sequence[Setting], keys: Sequence[str]) -> str:
-  if not settings:
-    return ""
-  keys = [key for key in keys if key != SEED]
-  columns = {
-    **dict.fromkeys(keys, _written),
-    "mean": numbers.significant,
-    "± 95 %": numbers.significant,
-    "least": numbers.significant,
-    "most": numbers.significant,
-    "test": numbers.significant,
-    "seeds": numbers.integer,
-  }
-  rows = [
-    [
-      *(each.settings.get(key, numbers.NOTHING) for key in keys),
-      each.values.mean(),
-      significance.interval(each.values),
-      each.values.min(),
-      each.values.max(),
-      _final(each.trials),
-      len(each.trials),
-    ]
-    for each in settings[:_SHOWN]
-  ]
-  return f'<div class="card">{html.table(columns, rows, sortable=True)}</div>'
-
-
-def _final(of: Sequence[Trial]) -> float | None:
-  """The mean of the main metric of the final evaluations."""
-  finals = [
-    reading.final(trial.run)[1].get(measures.main_of(trial.run))
-    for trial in of
-    if trial.run
-  ]
-  finals = [value for value in finals if numbers.is_number(value)]
-  return float(np.mean(finals)) if finals else None
-
-
-def _pairs(settings: Sequence[Setting]) -> str:
-  compared = [each for each in settings if len(each.trials) > 1][:_COMPARED]
-  if len(compared) < 2:
-    return ""
-  table = significance.pairwise([_by_seed(each) for each in compared])
-  names = [_name(each) for each in compared]
-  columns = {"": str, **{str(i): _p for i in range(1, len(compared) + 1)}}
-  rows = [
-    [f"{i}. {name}", *(None if np.isnan(p) else p for p in row)]
-    for i, (name, row) in enumerate(zip(names, table, strict=True), 1)
-  ]
-  return f'<div class="card">{html.table(columns, rows)}</div>'
-
-
-def _by_seed(setting: Setting) -> dict[int, float]:
-  return {
-    trial.overrides.get(SEED, trial.number): trial.value
-    for trial in setting.trials
-  }
 
 
 def _importance(sweep: Sweep, keys: Sequence[str]) -> str:
@@ -196,7 +130,7 @@ def _trials(sweep: Sweep, keys: Sequence[str]) -> str:
   columns = {
     "trial": str,
     sweep.metric: numbers.significant,
-    **dict.fromkeys(keys, _written),
+    **dict.fromkeys(keys, settings_tables.written),
   }
   rows = [
     [
@@ -244,7 +178,7 @@ def _curves(sweep: Sweep, settings: Sequence[Setting]) -> str:
     positive=sweep.metric.endswith("loss"),
   )
   entries = [
-    (_name(each), f"series-{place}", "solid")
+    (settings_tables.name(each), f"series-{place}", "solid")
     for place, each in enumerate(settings[:_COLOURS])
   ]
   return html.figure(chart, title=sweep.metric, caption=html.legend(entries))
@@ -255,7 +189,8 @@ def _failures(sweep: Sweep) -> str:
   if not failed:
     return ""
   rows = [
-    [str(trial.number), _text(trial.settings), trial.reason] for trial in failed
+    [str(trial.number), settings_tables.text(trial.settings), trial.reason]
+    for trial in failed
   ]
   table = html.table({"trial": str, "settings": str, "reason": str}, rows)
   return f'<div class="card">{table}</div>'
@@ -285,7 +220,11 @@ def _csv(sweep: Sweep) -> str:
       [
         *(trial.number, trial.state, trial.value),
         *(trial.settings.get(key, "") for key in keys),
-        *(_final([trial]), result.get("step"), result.get("seconds")),
+        *(
+          settings_tables.final([trial]),
+          result.get("step"),
+          result.get("seconds"),
+        ),
         trial.reason,
       ]
     )
@@ -298,21 +237,3 @@ def _link(trial: Trial, sweep: Sweep) -> str:
     return ""
   relative = os.path.relpath(target, sweep.workdir)
   return urllib.parse.quote(relative.replace(os.sep, "/"))
-
-
-def _name(setting: Setting) -> str:
-  return _text(setting.settings) or "all"
-
-
-def _text(settings: Mapping[str, Any]) -> str:
-  return ", ".join(
-    f"{key.split('.')[-1]}={_written(value)}" for key, value in settings.items()
-  )
-
-
-def _written(value: Any) -> str:
-  return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _p(value: float | None) -> str:
-  return numbers.NOTHING if value is None else f"{value:.2g}"

@@ -6,6 +6,7 @@ __all__ = [
   "network",
   "pages",
   "reading",
+  "search_folder",
   "sweep_folder",
   "workdir",
 ]

@@ -33,6 +33,7 @@ class Trial:
     settings: {key: value or label} of the axes of the sweep.
     overrides: {config key: value} on top of the base config.
     run: the run folder; None if the run has not started.
+    picks: {name of the axis: number or label}; {} in old sweeps.
   """
 
   number: int
@@ -42,6 +43,7 @@ class Trial:
   settings: Mapping[str, Any]
   overrides: Mapping[str, Any]
   run: Run | None
+  picks: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,11 +96,16 @@ def is_sweep(workdir: str | pathlib.Path) -> bool:
   return (pathlib.Path(workdir) / "sweep.json").is_file()
 
 
-def read_sweep(workdir: str | pathlib.Path) -> Sweep:
+def read_sweep(workdir: str | pathlib.Path, *, with_runs: bool = True) -> Sweep:
   """Reads the folder of a sweep that may be unfinished.
 
   A trial with damaged files is skipped, or has no run. `Sweep.problems` lists
   these files.
+
+  Args:
+    workdir: the folder.
+    with_runs: whether the run folders of the trials are read; without them a
+      sweep of many trials is read quickly.
 
   Raises:
     FileNotFoundError: the folder is not a sweep.
@@ -109,7 +116,7 @@ def read_sweep(workdir: str | pathlib.Path) -> Sweep:
   found, problems = [], []
   for path in sorted((workdir / "trials").glob("*/trial.json")):
     try:
-      trial, damages = _read_trial(path)
+      trial, damages = _read_trial(path, with_run=with_runs)
     except (ValueError, OSError) as error:
       problems.append(str(error))
     else:
@@ -216,9 +223,11 @@ def is_numeric(values: Sequence[Any]) -> bool:
   )
 
 
-def _read_trial(path: pathlib.Path) -> tuple[Trial, list[str]]:
+def _read_trial(
+  path: pathlib.Path, *, with_run: bool
+) -> tuple[Trial, list[str]]:
   record, run, damages = read_trial(path), None, []
-  if (path.parent / "config.json").exists():
+  if with_run and (path.parent / "config.json").exists():
     try:
       run = reading.read_run(path.parent)
     except (ValueError, OSError) as error:
@@ -231,5 +240,6 @@ def _read_trial(path: pathlib.Path) -> tuple[Trial, list[str]]:
     settings=record["settings"],
     overrides=record["overrides"],
     run=run,
+    picks=record.get("picks") or {},
   )
   return trial, damages

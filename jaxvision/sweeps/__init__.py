@@ -21,6 +21,14 @@ from jaxvision.sweeps.experiment.proposals import preview
 from jaxvision.sweeps.experiment.pruning import halving
 from jaxvision.sweeps.experiment.searchers import plan, text
 from jaxvision.sweeps.experiment.space import corners, size
+from jaxvision.sweeps.stages.children import Ended
+from jaxvision.sweeps.stages.children import ranked as ranked_children
+from jaxvision.sweeps.stages.definition import Definition as SearchDefinition
+from jaxvision.sweeps.stages.definition import load as load_search
+from jaxvision.sweeps.stages.folder import claim as claim_search
+from jaxvision.sweeps.stages.recipes import write as write_recipes
+from jaxvision.sweeps.stages.running import each_sweep
+from jaxvision.sweeps.stages.running import open_view as open_search_view
 from jaxvision.sweeps.workers.opening import default_searcher, draws, open_sweep
 from jaxvision.sweeps.workers.processes import Failed, Interrupted, run_workers
 from jaxvision.sweeps.workers.progress import check_complete, open_view
@@ -28,30 +36,37 @@ from jaxvision.sweeps.workers.rerun import rerun_best
 from jaxvision.sweeps.workers.worker import Lost, Outcome, Sweep, work
 
 __all__ = [
+  "Ended",
   "Experiment",
   "Failed",
   "Interrupted",
   "Lost",
   "Outcome",
+  "SearchDefinition",
   "Sweep",
   "categorical",
   "cells",
   "check",
   "check_complete",
+  "claim_search",
   "corners",
   "default_searcher",
   "draws",
+  "each_sweep",
   "grid",
   "halving",
   "integer",
   "load",
+  "load_search",
   "log_uniform",
   "maximize",
   "minimize",
+  "open_search_view",
   "open_sweep",
   "open_view",
   "plan",
   "preview",
+  "ranked_children",
   "rerun_best",
   "run_workers",
   "search",
@@ -62,5 +77,6 @@ __all__ = [
   "uniform",
   "vectorized",
   "work",
+  "write_recipes",
   "zipped",
 ]

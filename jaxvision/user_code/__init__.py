@@ -21,11 +21,18 @@ from jaxvision.user_code.loading import (
   registered,
 )
 from jaxvision.user_code.reference import head, is_own, name_of
-from jaxvision.user_code.resolving import as_written, open_file, resolve, used
+from jaxvision.user_code.resolving import (
+  as_located,
+  as_written,
+  open_file,
+  resolve,
+  used,
+)
 
 __all__ = [
   "Bundle",
   "allow",
+  "as_located",
   "as_written",
   "check",
   "function",

@@ -84,6 +84,22 @@ def as_written(value: Any) -> Any:
   return reference.as_written(value, written)
 
 
+def as_located(value: Any) -> Any:
+  """Replaces the bundle keys in a nested value by absolute paths of files.
+
+  A module that was written as "package.module" keeps this name.
+  """
+  known = loading.registered()
+
+  def located(key: str) -> str | None:
+    each = known.get(key)
+    if each is None or not each.written.endswith(".py"):
+      return each and each.written
+    return str(Path(each.origin, each.entry))
+
+  return reference.as_written(value, located)
+
+
 def _find(
   source: str,
   folders: Sequence[Path],

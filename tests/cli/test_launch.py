@@ -17,8 +17,10 @@ _EXPERIMENT = str(
   / "experiments"
   / "learning_rate_vs_batch.py"
 )
+_CELLS = str(pathlib.Path(_EXPERIMENT).with_name("cells.py"))
 _RECIPE = spawned.recipe("digits.py:linear")
 _TPU = ("--name=a", "--zone=z", "--accelerator=v5litepod-16", "--runtime=r")
+_SEARCH = ("search", _CELLS, "--workdir", "/shared/search")
 _SWEEP = ("sweep", _EXPERIMENT, "--workdir", "/shared/sweep")
 _TRAIN = ("train", "--config", _RECIPE, "--workdir", "/shared/run")
 
@@ -159,11 +161,13 @@ def test_ray_gets_the_arguments_of_the_command(tmp_path, capsys):
     (["slurm", "--time=2h", "--", *_TRAIN], "'2h' is not in SLURM's format"),
     (
       ["ray", "--workers=2", "--logs=w", "--", "models"],
-      "Ray runs only trainings and sweeps, not 'models'",
+      "Ray runs only trainings, sweeps and searches, not 'models'",
     ),
     (["slurm", "--array=2", "--", *_TRAIN], "--array is for sweeps"),
     (["local", "--processes=2", "--", *_SWEEP], "write sweep --workers N"),
     (["slurm", "--nodes=2", "--", *_SWEEP], "write --array N"),
+    (["slurm", "--nodes=2", "--", *_SEARCH], "write --array N"),
+    (["slurm", "--", *_SEARCH, "--searchers=evolutoin"], "'evolution'"),
     (["tpu", *_TPU, "--", *_SWEEP], "manually on single hosts"),
     (
       ["slurm", "--", *_SWEEP, "--config.optimizer.learning_rat=1"],

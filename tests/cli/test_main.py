@@ -54,6 +54,7 @@ _COMMANDS = (
   ("distance",),
   ("probe",),
   ("sweep",),
+  ("search",),
   ("plan",),
   ("launch",),
   ("launch", "local"),

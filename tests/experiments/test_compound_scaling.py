@@ -12,7 +12,7 @@ import tiny_runs
 from jaxvision import cli, sweeps
 from jaxvision import config as configs
 from jaxvision.files import read_json, write_json
-from jaxvision.search.compound_scaling import Scaling
+from jaxvision.sweeps.search.compound_scaling import Scaling
 
 _DEFINITION = """
 BASE = {recipe!r}

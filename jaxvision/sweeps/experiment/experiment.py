@@ -78,7 +78,7 @@ def load(
     ValueError: a required name is missing or has the wrong type, or the base
       config does not accept a key or a value of the space.
   """
-  found = _constants(pathlib.Path(path))
+  found = read_constants(path, needed=_NEEDED, optional=_OPTIONAL)
   loaded = Experiment(
     question=found["QUESTION"],
     recipe=found["BASE"],
@@ -120,24 +120,40 @@ def check(experiment: Experiment, *, owner: str = "") -> Experiment:
   return dataclasses.replace(experiment, copies=code)
 
 
-def _constants(path: pathlib.Path) -> dict[str, Any]:
+def read_constants(
+  path: str | pathlib.Path,
+  *,
+  needed: Mapping[str, Any],
+  optional: Mapping[str, Any],
+) -> dict[str, Any]:
+  """Runs a Python file and returns its constants, {name: value}.
+
+  Args:
+    path: the file.
+    needed: {name: type}; all of them are required.
+    optional: the same for names that may be missing.
+
+  Raises:
+    FileNotFoundError: the file does not exist.
+    ValueError: a required name is missing, or a value has the wrong type.
+  """
+  path = pathlib.Path(path)
   if not path.is_file():
     raise FileNotFoundError(
       f"no experiment {str(path)!r} in {pathlib.Path.cwd()}; give a Python "
       f"file that defines {', '.join(_NEEDED)}"
     )
   module = user_code.load_module(user_code.open_file(path))
-  for name, kind in (_NEEDED | _OPTIONAL).items():
+  found = {}
+  for name, kind in {**needed, **optional}.items():
     value = getattr(module, name, None)
-    if value is None and name in _OPTIONAL:
+    if value is None and name in optional:
       continue
-    if not isinstance(value, kind):
+    if not isinstance(value, kind) or isinstance(value, bool):
+      need = "it is required, with" if name in needed else "if given, it has"
       raise ValueError(
-        f"{path}: {name} is {value!r}; it is required, with the type "
-        f"{kind.__name__} (see jaxvision/sweeps/experiment/experiment.py)"
+        f"{path}: {name} is {value!r}; {need} the type {kind.__name__} (see "
+        "docs/sweeps.md)"
       )
-  return {
-    name: getattr(module, name)
-    for name in (_NEEDED | _OPTIONAL)
-    if hasattr(module, name)
-  }
+    found[name] = value
+  return found

@@ -134,6 +134,16 @@ def identity(space: Space, point: Point) -> Hashable:
   return tuple(found.items())
 
 
+def find_cells(space: Space) -> Iterator[tuple[str, Cells]]:
+  """Yields (key, axis) of all axes of cells, also of those under labels."""
+  for key, axis in space.items():
+    if isinstance(axis, Cells):
+      yield key, axis
+    elif isinstance(axis, Choice) and axis.spaces:
+      for branch in axis.values:
+        yield from find_cells(branch)
+
+
 def describe(space: Space) -> dict[str, str]:
   """Returns {key: text}; equal spaces give equal texts."""
   return {key: repr(axis) for key, axis in space.items()}

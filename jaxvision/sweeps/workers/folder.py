@@ -67,7 +67,7 @@ def claim(
   path = workdir / "sweep.json"
   if path.exists():
     found = sweep_folder.read_definition(workdir)
-    _refuse_other(workdir, found, {**content, _NAME: found[_NAME]})
+    refuse_other(workdir, found, {**content, _NAME: found[_NAME]}, what="sweep")
     return found
   title = files.printable(workdir.resolve().name)
   content[_NAME] = f"{title}-{uuid.uuid4().hex[:8]}"
@@ -113,9 +113,21 @@ def read_trial(
     return {}
 
 
-def _refuse_other(
-  workdir: Path, found: Mapping[str, Any], content: Mapping[str, Any]
+def refuse_other(
+  workdir: Path,
+  found: Mapping[str, Any],
+  content: Mapping[str, Any],
+  *,
+  what: str,
 ) -> None:
+  """Raises ValueError if a folder has another definition than `content`.
+
+  Args:
+    workdir: the folder.
+    found: the definition in the folder.
+    content: the definition that was asked for.
+    what: "sweep" or "search", for the message.
+  """
   differences = [
     f"  {key}: {old!r} there, {new!r} here"
     for key, old, new in reading.compare_configs(found, content)
@@ -123,7 +135,7 @@ def _refuse_other(
   ]
   if differences:
     raise ValueError(
-      f"{workdir} belongs to another sweep:\n"
+      f"{workdir} belongs to another {what}:\n"
       + "\n".join(differences)
-      + "\nUse another --workdir for this sweep, or restore these values."
+      + f"\nUse another --workdir for this {what}, or restore these values."
     )

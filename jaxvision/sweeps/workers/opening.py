@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import logging
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from jaxvision import files, user_code
 from jaxvision.sweeps.experiment import proposals, searchers, space
@@ -78,6 +80,23 @@ def open_sweep(
         experiment.space, searcher=searcher, seed=seed
       ),
     )
+  return Sweep(workdir, use_copies(experiment, workdir, content), opened)
+
+
+def use_copies(
+  experiment: Experiment, workdir: pathlib.Path, content: Mapping[str, Any]
+) -> Experiment:
+  """Returns the experiment with the copies of code in a folder.
+
+  Args:
+    experiment: with the code that was typed; a warning names code that has
+      changed since the copies were made.
+    workdir: the folder.
+    content: its definition; "code" is the record of the copies.
+
+  Raises:
+    ValueError: a copy was changed, or this account does not trust it.
+  """
   copies = user_code.read_copies(workdir, content.get("code", {}))
   for written, bundle in copies.items():
     given = experiment.copies.get(written)
@@ -88,5 +107,4 @@ def open_sweep(
         files.printable(written),
         files.printable(bundle.place),
       )
-  experiment = dataclasses.replace(experiment, copies=copies)
-  return Sweep(workdir, experiment, opened)
+  return dataclasses.replace(experiment, copies=copies)

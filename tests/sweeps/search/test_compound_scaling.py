@@ -9,8 +9,8 @@ import pytest
 
 from jaxvision import models, summary
 from jaxvision.models import efficientnet
-from jaxvision.search import compound_scaling
-from jaxvision.search.compound_scaling import Scaling
+from jaxvision.sweeps.search import compound_scaling
+from jaxvision.sweeps.search.compound_scaling import Scaling
 
 # Tan and Le 2019, section 4: alpha, beta, gamma of EfficientNet.
 PUBLISHED = Scaling(1.2, 1.1, 1.15)

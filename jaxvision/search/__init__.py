@@ -1,3 +1,0 @@
-"""Search of architectures."""
-
-__all__ = ["compound_scaling"]
