@@ -5,16 +5,16 @@
   python experiments/cells.py runs/cells                 # table and verdicts
 
 The cells are those of NAS-Bench-201 (Dong and Yang 2020), and each child is
-trained: a network with two cells of 8 channels sees 2,000 digits of 14x14
-pixels (means of 2x2 pixels of MNIST) eight times. Three searchers propose 200
-children each, with three seeds of the search. Children are compared on 5,000
-training images that no network is trained on.
+trained: a network with two cells, of 8 and 16 channels, sees 1,000 digits of
+14x14 pixels (means of 2x2 pixels of MNIST) five times. Three searchers propose
+200 children each, with three seeds of the search. Children are compared on
+2,000 training images that no network is trained on.
 
 The final stage trains the best child of each searcher at full size: two cells
-in each of three stages, 16 channels, 10,000 digits, 10 epochs, five seeds. For
-each winner it also trains the residual cell of NAS-Bench-201, which is made by
-hand, with the number of channels whose multiply-accumulates are nearest to
-those of the winner.
+in each of three stages, 16 channels, 10,000 digits, 10 epochs, batches of 50,
+five seeds. For each winner it also trains the residual cell of NAS-Bench-201,
+which is made by hand, with the number of channels whose multiply-accumulates
+are nearest to those of the winner.
 
 How to read the answer: a winner and its residual cell have the same seeds, so
 the same order of images. The verdict on a winner is
@@ -48,7 +48,8 @@ OVERRIDES = {
   "model.name": "nasbench201",
   "model.options": {"cells": 1, "channels": 8, "stages": 2},
   "loss.options": {"label_smoothing": 0.0},
-  "data.train": "train[:2000]",
+  "data.train": "train[:1000]",
+  "data.validation": "train[55000:57000]",
   "data.test": "",
   "data.num_classes": 10,
   "data.train_transforms": ("resize(14, method='area')",),
@@ -56,8 +57,8 @@ OVERRIDES = {
   "data.device_transforms": ("random_crop(padding=1)",),
   "optimizer.learning_rate": 0.01,
   "ema.decay": 0.0,
-  "train.batch_size": 100,
-  "train.duration": "8 epochs",
+  "train.batch_size": 50,
+  "train.duration": "5 epochs",
   "evaluate.every": "100 percent",
   "evaluate.explain": "",
   "checkpoint.every": "100 percent",
@@ -78,6 +79,7 @@ _FULL = {"cells": 2, "channels": 16, "stages": 3}
 FINAL_OVERRIDES = {
   **{f"model.options.{name}": value for name, value in _FULL.items()},
   "data.train": "train[:10000]",
+  "data.validation": "train[55000:]",
   "data.test": "test",
   "train.duration": "10 epochs",
 }
