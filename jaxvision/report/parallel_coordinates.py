@@ -11,6 +11,8 @@ from jaxvision.runs import sweep_folder
 # Above this ratio of largest to smallest value the axis is logarithmic.
 _LOGARITHMIC_FROM = 30.0
 _MOST_TICKS = 5
+_MOST_LABELS = 12
+_LONGEST_LABEL = 24  # characters; a genotype has over 100
 _BEST = 0.1  # fraction of the lines in colour
 
 
@@ -72,8 +74,11 @@ def _scaled(column: Sequence[Any]) -> tuple[np.ndarray, dict[str, float]]:
   if not sweep_folder.is_numeric(column):
     labels = sorted({str(value) for value in column if value is not None})
     last = max(1, len(labels) - 1)
-    ticks = {label: i / last for i, label in enumerate(labels)}
-    return np.array([ticks.get(str(value), np.nan) for value in column]), ticks
+    heights = {label: i / last for i, label in enumerate(labels)}
+    places = [heights.get(str(value), np.nan) for value in column]
+    step = -(-len(labels) // _MOST_LABELS)
+    shown = {_shortened(label): heights[label] for label in labels[::step]}
+    return np.array(places), shown
   numbers = np.array([np.nan if v is None else v for v in column], float)
   low, high = np.nanmin(numbers), np.nanmax(numbers)
   marks = np.linspace(low, high, _MOST_TICKS)
@@ -86,3 +91,9 @@ def _scaled(column: Sequence[Any]) -> tuple[np.ndarray, dict[str, float]]:
   texts = (f"{mark:.3g}" for mark in marks)
   ticks = dict(zip(texts, ((heights - start) / span).tolist(), strict=False))
   return (numbers - start) / span, ticks
+
+
+def _shortened(label: str) -> str:
+  if len(label) <= _LONGEST_LABEL:
+    return label
+  return f"{label[: _LONGEST_LABEL - 3]}..."

@@ -43,3 +43,19 @@ def test_wide_positive_ranges_are_logarithmic():
 def test_a_missing_value_is_a_gap(column):
   heights, _ = parallel_coordinates._scaled(column)
   assert np.isfinite(heights[:2]).all() and np.isnan(heights[2])
+
+
+def test_many_long_labels_leave_room_for_the_lines():
+  """Genotypes: without a limit, matplotlib warns that the axes have no room."""
+  column = [f"{i:03d} " + "sep5x5(0)+sep3x3(1) " * 10 for i in range(200)]
+  heights, ticks = parallel_coordinates._scaled(column)
+  np.testing.assert_allclose(heights, np.arange(200) / 199)
+  assert len(ticks) == 12
+  assert list(ticks)[1] == "017 sep5x5(0)+sep3x3(..."
+  assert ticks["017 sep5x5(0)+sep3x3(..."] == pytest.approx(17 / 199)
+  svg = parallel_coordinates.parallel_coordinates(
+    {"genotype": column, "a": list(range(200))},
+    np.arange(200.0)[::-1],
+    name="top1",
+  )
+  assert len(_lines(svg)) == 200
