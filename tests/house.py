@@ -26,7 +26,7 @@ FLOORS = (
     *("parallel", "runs"),
   ),
   ("evaluation", "report", "summary", "tasks", "weights"),
-  ("search", "training"),
+  ("training",),
   ("inference", "launch", "plan", "sweeps"),
   ("cli",),
 )
