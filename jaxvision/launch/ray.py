@@ -1,4 +1,4 @@
-"""The Ray launcher: runs a training or a sweep on a Ray cluster.
+"""The Ray launcher: runs a training, a sweep or a search on a Ray cluster.
 
 A training uses Ray Train's JaxTrainer. Ray places the workers, starts
 jax.distributed in them, and restarts all of them when a worker fails or its
@@ -6,8 +6,8 @@ host is preempted. They resume from the last checkpoint. Each worker calls
 `jaxvision.train` in a thread, so a signal does not start a save. An error that
 would repeat after a restart is written to FOLDER/failure.json and ends the run.
 
-The workers of a sweep are Ray tasks. Each task runs the unchanged command; the
-tasks share the sweep folder and the storage. Ray restarts killed tasks.
+The workers of a sweep or a search are Ray tasks. Each task runs the unchanged
+command; the tasks share the folder and the storage. Ray restarts killed tasks.
 """
 
 import contextlib

@@ -86,9 +86,9 @@ def test_mistakes_are_explained(options, expected, tmp_path):
     _settings(tmp_path, **options)
 
 
-def test_neither_training_nor_sweep(tmp_path):
+def test_neither_training_nor_sweep_nor_search(tmp_path):
   job = jobs.Job(command=("evaluate",), folder=tmp_path, python="python")
-  with pytest.raises(ValueError, match="and sweeps, not 'evaluate'"):
+  with pytest.raises(ValueError, match="sweeps and searches, not 'evaluate'"):
     ray.render(job, ray.Options(workers=(2, 2)))
 
 
