@@ -130,10 +130,7 @@ def read_definition(workdir: str | pathlib.Path) -> dict[str, Any]:
     "it defines the search: restore it from a copy, or search in a new "
     "workdir; the folders beside it have the runs"
   )
-  definition = records.read(path, records.SEARCH, remedy=remedy)
-  if (goal := definition["objective"]["goal"]) not in ("maximize", "minimize"):
-    raise ValueError(f"{path} is damaged: its goal is {goal!r}; {remedy}")
-  return definition
+  return sweep_folder.read_with_goal(path, records.SEARCH, remedy=remedy)
 
 
 def read_networks(workdir: str | pathlib.Path) -> dict[str, Any]:

@@ -142,7 +142,23 @@ def read_definition(workdir: str | pathlib.Path) -> dict[str, Any]:
     "it defines the sweep and has its name in the storage: restore it "
     "from a copy, or run the sweep in a new workdir; trials/ has the runs"
   )
-  definition = records.read(path, records.SWEEP, remedy=remedy)
+  return read_with_goal(path, records.SWEEP, remedy=remedy)
+
+
+def read_with_goal(
+  path: pathlib.Path, schema: Mapping[str, Any], *, remedy: str
+) -> dict[str, Any]:
+  """Reads a definition with an objective.
+
+  Args:
+    path: the JSON file.
+    schema, remedy: as for `records.read`.
+
+  Raises:
+    FileNotFoundError: the file does not exist.
+    ValueError: the file is damaged, or its goal is unknown.
+  """
+  definition = records.read(path, schema, remedy=remedy)
   if (goal := definition["objective"]["goal"]) not in ("maximize", "minimize"):
     raise ValueError(f"{path} is damaged: its goal is {goal!r}; {remedy}")
   return definition
