@@ -1,7 +1,7 @@
 """Are searched cells better than a hand-made cell of the same cost?
 
   jaxvision data prepare mnist --source=package/data     # see docs/data.md
-  jaxvision search experiments/cells.py --workdir runs/cells
+  jaxvision search experiments/cells.py --workdir runs/cells --vectorize 10
   python experiments/cells.py runs/cells                 # table and verdicts
 
 The cells are those of NAS-Bench-201 (Dong and Yang 2020), and each child is
@@ -46,7 +46,13 @@ QUESTION = "Are searched cells better than a hand-made cell of the same cost?"
 BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "mnist.py:convnet")
 OVERRIDES = {
   "model.name": "nasbench201",
-  "model.options": {"cells": 1, "channels": 8, "stages": 2},
+  "model.options": {
+    "cells": 1,
+    "channels": 8,
+    "stages": 2,
+    # One compiled program trains ten children at once.
+    "operations": "switched",
+  },
   "loss.options": {"label_smoothing": 0.0},
   "data.train": "train[:1000]",
   "data.validation": "train[55000:57000]",
@@ -77,6 +83,7 @@ SEARCH_SEEDS = 3
 CHILDREN = 200
 _FULL = {"cells": 2, "channels": 16, "stages": 3}
 FINAL_OVERRIDES = {
+  "model.options.operations": "static",
   **{f"model.options.{name}": value for name, value in _FULL.items()},
   "data.train": "train[:10000]",
   "data.validation": "train[55000:]",

@@ -7,10 +7,12 @@ Between two stages, a residual block halves the sides and doubles the channels.
 
 With `operations="switched"` every edge has the parameters of all operations,
 and a number in the compiled program chooses one. So the programs of two cells
-differ in numbers only, and one compiled program serves all cells.
+differ in numbers only, and one compiled program serves all cells. With "drawn"
+each training step draws these numbers, so all cells share the parameters.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import flax.linen as nn
@@ -23,6 +25,8 @@ from jaxvision.genotypes import nasbench201
 from jaxvision.layers import activations, initializers, norms, pooling
 from jaxvision.lookup import ranges
 
+# Operations on the edges to each node after the first one; see `Edge`.
+Nodes = Sequence[Sequence[str | jax.Array]]
 Arch = Annotated[str, ranges.Form("a cell", nasbench201.parse)]
 # The residual cell of the paper: 94.36 % on CIFAR-10 and, of all cells, the
 # best one on CIFAR-100.
@@ -70,22 +74,23 @@ class Edge(nn.Module):
   """An operation from one node of a cell to another.
 
   Attributes:
-    operation: one of `jaxvision.genotypes.nasbench201.OPERATIONS`.
-    switched: whether a number in the program chooses the operation. Then there
-      are the parameters of all operations; the batch statistics of the others
-      do not change.
     convolve: makes a convolution with `features` and `side`.
   """
 
-  operation: str
-  switched: bool
   convolve: Any
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps (b, h, w, c) to the same shape."""
-    if not self.switched:
-      return self._operate(x, self.operation)
+  def __call__(self, x: jax.Array, operation: str | jax.Array) -> jax.Array:
+    """Maps (b, h, w, c) to the same shape.
+
+    Args:
+      x: the node before.
+      operation: one of `jaxvision.genotypes.nasbench201.OPERATIONS`, or its
+        place there, () int32. With a place there are the parameters of all
+        operations; the batch statistics of the others do not change.
+    """
+    if isinstance(operation, str):
+      return self._operate(x, operation)
     branches = [
       functools.partial(Edge._operate, operation=each)
       for each in nasbench201.OPERATIONS
@@ -93,8 +98,7 @@ class Edge(nn.Module):
     if self.is_initializing():
       for branch in branches:
         branch(self, x)
-    index = nasbench201.OPERATIONS.index(self.operation)
-    return nn.switch(jnp.int32(index), branches, self, x)
+    return nn.switch(operation, branches, self, x)
 
   def _operate(self, x: jax.Array, operation: str) -> jax.Array:
     if operation in _CONVOLUTIONS:
@@ -109,20 +113,23 @@ class Cell(nn.Module):
   """Nodes that are sums of operations on the nodes before them.
 
   Attributes:
-    nodes: operations of each node after the first one.
-    edge: makes an edge of an operation.
+    edge: makes an edge.
   """
 
-  nodes: nasbench201.Nodes
   edge: Any
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps (b, h, w, c) to the same shape."""
+  def __call__(self, x: jax.Array, nodes: Nodes) -> jax.Array:
+    """Maps (b, h, w, c) to the same shape.
+
+    Args:
+      x: the first node.
+      nodes: the operations of each further node, see `Edge`.
+    """
     states = [x]
-    for node, operations in enumerate(self.nodes, 1):
+    for node, operations in enumerate(nodes, 1):
       terms = [
-        self.edge(operation, name=f"edge_{before}_{node}")(states[before])
+        self.edge(name=f"edge_{before}_{node}")(states[before], operation)
         for before, operation in enumerate(operations)
       ]
       states.append(sum(terms))
@@ -162,9 +169,10 @@ class NasBench201(nn.Module):
     cells: number of cells of each stage.
     channels: channels of the first stage; they double in each stage.
     stages: number of stages.
-    operations: "static" (only the operations of the cell have parameters) or
+    operations: "static" (only the operations of the cell have parameters),
       "switched" (all operations of an edge have parameters, and a number in the
-      compiled program chooses one).
+      compiled program chooses one) or "drawn" (the same, and each training step
+      draws a cell, with equal probability for each operation of an edge).
     dropout: dropout rate before the classifier, in training.
     activation: a name in `jaxvision.layers.activations`.
     initializer: initialiser of convolutions, a name in
@@ -181,7 +189,7 @@ class NasBench201(nn.Module):
   cells: ranges.Depth = 5
   channels: ranges.Count = 16
   stages: ranges.Depth = 3
-  operations: Literal["static", "switched"] = "static"
+  operations: Literal["static", "switched", "drawn"] = "static"
   dropout: ranges.Probability = 0.0
   activation: str = "relu"
   initializer: str = "he_normal"
@@ -195,8 +203,8 @@ class NasBench201(nn.Module):
     """Maps (b, h, w, c) normalised images to (b, num_classes) logits.
 
     With `train`, statistics are of the batch over all devices, the collection
-    `batch_stats` must be mutable, and with dropout the random stream "dropout"
-    is used.
+    `batch_stats` must be mutable, and the random stream "dropout" is used with
+    dropout and for operations that are drawn.
 
     Raises:
       ValueError: `arch` is not a cell, or a name is unknown.
@@ -207,23 +215,37 @@ class NasBench201(nn.Module):
       ActivatedConv, conv=conv, norm=norm, activation=activation
     )
     x = conv(self.channels, (3, 3), padding=1, name="stem_conv")(images)
-    x = self._stages(norm(name="stem_norm")(x), conv, convolve)
+    nodes = self._nodes(train=train)
+    x = self._stages(norm(name="stem_norm")(x), nodes, conv, convolve)
     x = activation(norm(name="last_norm")(x)).mean(axis=(1, 2))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return nn.Dense(self.num_classes, dtype=jnp.float32, name="classifier")(x)
 
-  def _stages(self, x: jax.Array, conv: Any, convolve: Any) -> jax.Array:
-    edge = functools.partial(
-      Edge, switched=self.operations == "switched", convolve=convolve
-    )
+  def _nodes(self, *, train: bool) -> Nodes:
+    """The operations of all cells of the network."""
     nodes = nasbench201.parse(self.arch)
+    if self.operations == "static":
+      return nodes
+    lengths = [len(each) for each in nodes]
+    if self.operations == "drawn" and train:
+      places = jax.random.randint(
+        self.make_rng("dropout"), sum(lengths), 0, len(nasbench201.OPERATIONS)
+      )
+      return _divide(places, lengths)
+    indices = [nasbench201.OPERATIONS.index(o) for node in nodes for o in node]
+    return _divide([jnp.int32(i) for i in indices], lengths)
+
+  def _stages(
+    self, x: jax.Array, nodes: Nodes, conv: Any, convolve: Any
+  ) -> jax.Array:
+    edge = functools.partial(Edge, convolve=convolve)
     for stage in range(self.stages):
       if stage > 0:
         width = self.channels * 2**stage
         name = f"residual_{stage - 1}"
         x = ResidualBlock(width, conv, convolve, name=name)(x)
       for i in range(self.cells * stage, self.cells * (stage + 1)):
-        x = Cell(nodes, edge, name=f"cell_{i}")(x)
+        x = Cell(edge, name=f"cell_{i}")(x, nodes)
     return x
 
   def _conv(self) -> Any:
@@ -242,6 +264,14 @@ class NasBench201(nn.Module):
       epsilon=self.norm_epsilon,
       momentum=self.norm_momentum,
     )
+
+
+def _divide(
+  places: Sequence[jax.Array] | jax.Array, lengths: Sequence[int]
+) -> Nodes:
+  """The places of all edges, node by node."""
+  rest = iter(places)
+  return [[next(rest) for _ in range(length)] for length in lengths]
 
 
 VARIANTS = {

@@ -3,6 +3,7 @@
 import functools
 import itertools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,7 @@ import small_modules
 
 from jaxvision import models, summary, trees, variables
 from jaxvision.genotypes import nasbench201
+from jaxvision.models import nasbench201 as nasbench201_model
 from jaxvision.sweeps.vectorized import jaxpr
 
 # Records 0 and 284 of the published tables.
@@ -129,6 +131,60 @@ def test_only_the_chosen_operations_have_gradients(drawn):
     if "edge" in path:
       of_edge = "/".join(path.split("/")[1:3])
       assert (np.abs(leaf).max() > 0) == (of_edge in chosen), path
+
+
+def _train_and_list(model, tree, images, key):
+  """Logits in training, and the operations (cells, edges) that were used."""
+  listed = []
+
+  def note(call, args, kwargs, context):
+    is_edge = isinstance(context.module, nasbench201_model.Edge)
+    if is_edge and context.method_name == "__call__":
+      listed.append(args[1])
+    return call(*args, **kwargs)
+
+  with nn.intercept_methods(note):
+    logits, _ = model.apply(
+      *(tree, images),
+      train=True,
+      mutable=["batch_stats"],
+      rngs={"dropout": key},
+    )
+  return logits, jnp.stack(listed).reshape(-1, 6)
+
+
+def test_each_step_draws_one_cell_for_the_whole_network():
+  options = {"cells": 2, "channels": 2, "stages": 2}
+  model = _create(MIXED, **options, operations="drawn")
+  tree, images = _draw(model), _images()
+  keys = jax.random.split(jax.random.key(1), 200)
+  run = jax.vmap(functools.partial(_train_and_list, model, tree, images))
+  logits, listed = _jit(run)(keys)
+  assert listed.shape == (200, 4, 6)
+  np.testing.assert_array_equal(listed, np.repeat(listed[:, :1], 4, axis=1))
+  # The shares of the operations on each edge; 4.5 standard errors are 0.13.
+  for edge in np.moveaxis(np.asarray(listed[:, 0]), 1, 0):
+    shares = np.bincount(edge, minlength=5) / len(edge)
+    np.testing.assert_allclose(shares, 0.2, atol=0.13)
+  names = [nasbench201.OPERATIONS[i] for i in listed[0, 0]]
+  parts = [
+    f"{name}~{i}" for name, i in zip(names, (0, 0, 1, 0, 1, 2), strict=True)
+  ]
+  arch = "|{}|+|{}|{}|+|{}|{}|{}|".format(*parts)
+  same = _create(arch, **options, operations="switched")
+  expected, _ = _jit(functools.partial(_train, same))(tree, images)
+  np.testing.assert_allclose(logits[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_evaluation_of_a_drawn_network_uses_its_cell(drawn):
+  networks = [
+    _create(MIXED, **PROXY, operations=each) for each in ("drawn", "switched")
+  ]
+  shared, own = (
+    _jit(functools.partial(each.apply, train=False))(drawn, _images())
+    for each in networks
+  )
+  np.testing.assert_array_equal(shared, own)
 
 
 def test_programs_of_two_cells_differ_in_numbers_only(drawn):

@@ -21,7 +21,7 @@ from jaxvision.config import ConfigDict
 from jaxvision.metrics import Evaluation
 from jaxvision.sweeps.vectorized import programs
 from jaxvision.training.loop import results, train_loop
-from jaxvision.training.setup import Parts
+from jaxvision.training.setup import Parts, initial_state
 
 Tree = Any
 
@@ -72,7 +72,6 @@ def why_alone(config: ConfigDict) -> str:
   reasons = {
     "it has several processes": jax.process_count() > 1,
     'its data.placement is not "device"': config.data.placement != "device",
-    "it starts from a file of weights": bool(config.model.weights),
     "it measures probes": bool(config.evaluate.probes),
     "it measures suites": bool(config.evaluate.suites),
   }
@@ -124,7 +123,8 @@ def make_program(
 
   Args:
     trials: of the stack.
-    states: of the trials, in numpy arrays; None initialises them for step 0.
+    states: of the trials, in numpy arrays; None starts at step 0, with random
+      variables or the weights of the config.
     data_of: a stack with the same data. Its arrays are reused if its mesh is
       equal.
   """
@@ -132,6 +132,11 @@ def make_program(
   paired = trials[0].parts.batches["train"].partners is not None
   shared = programs.share([each.trace for each in trials], mesh, paired=paired)
   numbers = programs.put(shared.numbers, mesh)
+  if states is None and any(each.config.model.weights for each in trials):
+    states = [
+      jax.device_get(initial_state.make_state(each.config, each.parts))
+      for each in trials
+    ]
   if states is None:
     state = shared.init(numbers["init"])
   else:

@@ -25,7 +25,11 @@ from jaxvision.runs import workdir as workdirs
 from jaxvision.sweeps.vectorized import programs, stack
 from jaxvision.training import setup
 from jaxvision.training.loop import divergence, results, train_loop
-from jaxvision.training.setup import data_record, teachers_record
+from jaxvision.training.setup import (
+  data_record,
+  initial_state,
+  teachers_record,
+)
 from jaxvision.xla import cache
 
 # {trial: (step, total steps, values of an evaluation)} -> {trial: the reason to
@@ -125,6 +129,7 @@ def _prepare(
   for i, each in enumerate(overrides):
     try:
       config = configs.load(recipe, each, copies=copies)
+      config = initial_state.with_implied_options(config)
       if why := stack.why_alone(config):
         _LOGGER.info("a trial is run alone: %s", why)
         continue

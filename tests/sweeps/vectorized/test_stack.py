@@ -111,6 +111,22 @@ def test_runs_that_differ_in_any_numbers_are_as_alone(recipe, tmp_path):
     assert found["parameters"] == expected["parameters"]
 
 
+def test_runs_start_from_weights_as_alone(recipe, tmp_path):
+  """Also if another run of the group starts from random variables."""
+  more = {"checkpoint.best": "", "model.options.initializer": "normal(0.1)"}
+  source = {**_BASE, **more, "seed": 1, "train.duration": "4 steps"}
+  _alone(recipe, tmp_path / "source", source)
+  settings = [{"model.weights": str(tmp_path / "source")}, {}]
+  overrides = _overrides(settings, **more)
+  workdirs, outcomes = _together(recipe, tmp_path, overrides)
+  assert outcomes == [sweeps.Outcome("complete")] * 2
+  for i, workdir in enumerate(workdirs):
+    assert metrics_log.read_metrics(workdir)[0]["runs_together"] == 2
+    alone = _alone(recipe, tmp_path / f"alone-{i}", overrides[i])
+    _assert_same(workdir, alone)
+  assert not np.allclose(_params(workdirs[0])[0], _params(workdirs[1])[0])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stored", [False, True])
 def test_students_share_their_teacher(recipe, tmp_path, stored):
