@@ -24,11 +24,11 @@ import numpy as np
 from jaxvision import data, interpret
 from jaxvision.runs import workdir as workdirs
 from jaxvision.training.setup import Parts
+from jaxvision.training.setup.explained import AUTO
 
 Tree = Any
 
 _LOGGER = logging.getLogger(__name__)
-AUTO = "auto"
 FILE = "explanations.npz"
 
 # The limit of "auto": some seconds on a core.

@@ -5,6 +5,9 @@ import flax.linen as nn
 from jaxvision import interpret, tasks, user_code
 from jaxvision.config import ConfigDict
 
+# The first method that fits, within a limit of costs.
+AUTO = "auto"
+
 
 def check(
   config: ConfigDict, model: nn.Module, *, image_shape: tuple[int, int, int]
@@ -17,7 +20,7 @@ def check(
     image_shape: (h, w, c) of the evaluation images.
   """
   method, task = config.evaluate.explain, config.task.name
-  if method in ("", "auto"):
+  if method in ("", AUTO):
     return
   if user_code.is_own(method):
     raise ValueError(
