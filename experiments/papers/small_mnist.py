@@ -1,0 +1,28 @@
+"""Few digits of MNIST, where methods differ: the base of several claims.
+
+1,000 of the training images are for training, and 2,000 others for the choice
+of a learning rate. The test split has 10,000.
+"""
+
+import pathlib
+from typing import Any
+
+BASE = str(pathlib.Path(__file__).parents[2] / "configs" / "mnist.py:mlp")
+DATA = "MNIST, 1,000 digits for training"
+OVERRIDES: dict[str, Any] = {
+  "data.train": "train[:1000]",
+  "data.validation": "train[55000:57000]",
+  "data.test": "test",
+  "data.num_classes": 10,
+  "loss.options": {},
+  "optimizer.weight_decay": 0.0,
+  "ema.decay": 0.0,
+  "train.batch_size": 50,
+  "train.duration": "30 epochs",
+  "evaluate.every": "100 percent",
+  "evaluate.explain": "",
+  "checkpoint.every": "100 percent",
+  "checkpoint.best": "",
+  "log.every": "10 percent",
+  "log.tensorboard": False,
+}

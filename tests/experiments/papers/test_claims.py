@@ -1,0 +1,234 @@
+"""The records of claims, their pages, the choice of rates, the verdicts."""
+
+import json
+import pathlib
+import sys
+
+import experiment_scripts
+import fake_sweeps
+import numpy as np
+import pytest
+from scipy import stats
+
+from jaxvision import sweeps
+
+FOLDER = experiment_scripts.FOLDER / "papers"
+DOCS = experiment_scripts.FOLDER.parent / "docs"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _importable():
+  """The scripts import each other, as in `python experiments/papers/x.py`."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(str(FOLDER))
+    yield
+
+
+def _load(name):
+  return experiment_scripts.load(f"papers/{name}.py")
+
+
+def _scripts():
+  shared = ("all", "arms", "claims", "gallery", "small_mnist")
+  return [p.stem for p in sorted(FOLDER.glob("*.py")) if p.stem not in shared]
+
+
+def _finding(claims, verdict="holds"):
+  made, _ = claims.figure()
+  return claims.Finding("1 ± 2 | 3", verdict, seeds=3, figure=made)
+
+
+def _claim(claims):
+  return claims.Claim("A is <b>.", "paper, Table 1", "", "noise", "the rest")
+
+
+def test_a_record_has_claim_finding_and_picture(tmp_path):
+  claims = _load("claims")
+  script = str(FOLDER / "initial_loss.py")
+  measured = []
+
+  def measure(quick):
+    measured.append(quick)
+    return _finding(claims)
+
+  output = f"--output={tmp_path}"
+  claims.run(script, _claim(claims), measure, [output, "--quick"])
+  assert measured == [True]
+  record = json.loads((tmp_path / "initial_loss.json").read_text("utf-8"))
+  assert record["sentence"] == "A is <b>." and record["verdict"] == "holds"
+  assert record["seeds"] == 3 and not record["sweep"]
+  assert (tmp_path / "initial_loss.png").stat().st_size > 1000
+  with pytest.raises(ValueError, match=r"'true' is not one of holds, holds in"):
+    claims.run(
+      *(script, _claim(claims), lambda quick: _finding(claims, "true")),
+      [output],
+    )
+
+
+def test_a_sweep_is_judged_by_its_folder(tmp_path):
+  claims = _load("claims")
+  folders = []
+
+  def judge(folder):
+    folders.append(folder)
+    return _finding(claims)
+
+  claims.run(
+    *(str(FOLDER / "initial_loss.py"), _claim(claims), judge),
+    ["runs/x", f"--output={tmp_path}"],
+    of_sweep=True,
+  )
+  assert folders == [pathlib.Path("runs/x")]
+  assert json.loads((tmp_path / "initial_loss.json").read_text())["sweep"]
+
+
+def test_the_page_is_that_of_the_records():
+  gallery, claims = _load("gallery"), _load("claims")
+  records = gallery.read(claims.RESULTS)
+  text = gallery.markdown(records)
+  assert (DOCS / "claims.md").read_text("utf-8") == text, (
+    "run python experiments/papers/gallery.py"
+  )
+  for name, record in records.items():
+    assert record["verdict"] in claims.VERDICTS
+    assert f"## {name}\n" in text
+    assert (claims.RESULTS / f"{name}.png").exists()
+
+
+def test_the_gallery_contains_its_pictures_and_escapes_text(tmp_path):
+  gallery, claims = _load("gallery"), _load("claims")
+  claims.run(
+    *(str(FOLDER / "initial_loss.py"), _claim(claims)),
+    *(lambda quick: _finding(claims), [f"--output={tmp_path}"]),
+  )
+  page = tmp_path / "page.html"
+  gallery.main([str(page), f"--results={tmp_path}"])
+  text = page.read_text("utf-8")
+  assert "A is &lt;b&gt;." in text and "data:image/png;base64," in text
+  assert "python experiments/papers/initial_loss.py" in text
+  assert r"1 ± 2 \| 3" in gallery.markdown(gallery.read(tmp_path))
+  (tmp_path / "other.json").write_text(json.dumps({"script": "no_such.py"}))
+  with pytest.raises(ValueError, match=r"no_such\.py, which does not exist"):
+    gallery.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", _scripts())
+def test_a_script_states_its_claim_and_its_rule(name):
+  module, gallery = _load(name), _load("gallery")
+  assert module.CLAIM.sentence.endswith(".")
+  rule = gallery.how_to_read({"script": f"{name}.py"})
+  assert '"holds"' in rule
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _scripts())
+def test_the_space_of_a_sweep_fits_its_config(name):
+  if not _load("all").is_sweep(FOLDER / f"{name}.py"):
+    pytest.skip("it measures by itself")
+  experiment = sweeps.load(FOLDER / f"{name}.py")
+  assert sweeps.plan(experiment.space, searcher="grid", draws=1)
+
+
+def _arms(arms, values):
+  """Arms of {(name, rate): (validation, test)}, both by seed."""
+  return [
+    arms.Arm(name, rate, np.array(v), np.array(t), ())
+    for (name, rate), (v, t) in values.items()
+  ]
+
+
+def test_the_best_rate_is_that_of_the_validation_split():
+  arms = _load("arms")
+  chosen = arms.best(
+    _arms(
+      arms,
+      {
+        ("a", 0.1): ([90, 92], [80, 82]),
+        ("a", 1.0): ([91, 92], [70, 72]),  # validates best, tests worse
+        ("b", 0.1): ([50, 52], [99, 99]),
+      },
+    )
+  )
+  assert {name: arm.rate for name, arm in chosen.items()} == {
+    "a": 1.0,
+    "b": 0.1,
+  }
+
+
+def test_differences_are_paired_and_corrected():
+  arms, rng = _load("arms"), np.random.default_rng(0)
+  base = rng.normal(90, 5, size=5)
+  better = base + rng.normal(1.0, 0.2, size=5)
+  same = base + rng.normal(0.0, 1.0, size=5)
+  found = arms.compare(
+    {"better": (better, base), "worse": (base, better), "same": (same, base)}
+  )
+  p = stats.ttest_rel(better, base).pvalue
+  assert found["better"].p == pytest.approx(3 * p)
+  assert found["better"].is_positive and not found["better"].is_negative
+  assert found["worse"].is_negative and not found["same"].is_positive
+  equal = arms.compare({"x": (base, base), "y": (base + 1, base)})
+  assert not equal["x"].is_positive and equal["x"].p == 1
+  assert equal["y"].is_positive and str(equal["y"]) == "+1.00 ± 0.00"
+
+
+def test_arms_are_read_from_a_sweep(tmp_path):
+  arms = _load("arms")
+  trials = [
+    {
+      "settings": {"kind": kind, arms.RATE: rate, "seed": seed},
+      "value": value + seed / 100,
+    }
+    for kind, rate, value in (("a", 0.1, 0.5), ("a", 1.0, 0.6), ("b", 0.1, 0.7))
+    for seed in (1, 0)
+  ]
+  trials[2]["state"] = "failed"
+  found = arms.read(fake_sweeps.write(tmp_path / "W", trials), "kind")
+  rows = {(arm.name, arm.rate): arm for arm in found}
+  assert rows["a", 0.1].validation == pytest.approx([50, 51])
+  assert rows["a", 0.1].test == pytest.approx([49, 50])
+  assert rows["a", 1.0].test == pytest.approx([59, 10])  # it has diverged
+  trials[0]["state"] = "running"
+  with pytest.raises(ValueError, match="trial 0 is running"):
+    arms.read(fake_sweeps.write(tmp_path / "V", trials), "kind")
+
+
+def test_all_commands_are_of_the_scripts(tmp_path):
+  module = _load("all")
+  assert [path.stem for path in module.scripts()] == _scripts()
+  (own,) = module.commands(FOLDER / "initial_loss.py", tmp_path, quick=True)
+  assert own[-2:] == [f"--output={tmp_path / 'results'}", "--quick"]
+  sweep, judge = module.commands(FOLDER / "l1_l2.py", tmp_path, quick=False)
+  assert sweep[1:4] == ["-m", "jaxvision", "sweep"] and "auto" in sweep
+  assert judge[2] == str(tmp_path / "l1_l2")
+
+
+def test_a_claim_with_a_record_is_not_measured_again(tmp_path, monkeypatch):
+  module = _load("all")
+  script = FOLDER / "initial_loss.py"
+  monkeypatch.setattr(module, "scripts", lambda: [script])
+  calls = []
+
+  def run(command, *, check):
+    calls.append(command)
+    return type(
+      "Done", (), {"returncode": 0 if "gallery" in str(command) else 3}
+    )
+
+  monkeypatch.setattr(module.subprocess, "run", run)
+  assert module.main([str(tmp_path)]) == 1  # it failed
+  assert calls[0][:2] == [sys.executable, str(script)]
+  (tmp_path / "results").mkdir()
+  (tmp_path / "results" / "initial_loss.json").write_text("{}")
+  calls.clear()
+  assert module.main([str(tmp_path)]) == 0
+  assert len(calls) == 1 and "gallery.py" in calls[0][1]
+
+
+@pytest.mark.slow
+def test_all_claims_are_measured_quickly(tmp_path):
+  """The smoke version; its verdicts mean nothing."""
+  assert _load("all").main([str(tmp_path / "claims"), "--quick"]) == 0
+  assert len(list((tmp_path / "claims" / "results").glob("*.json"))) == len(
+    _scripts()
+  )
