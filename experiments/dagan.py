@@ -55,12 +55,14 @@ over draws contains both: its answer is about new syllables, in these fonts.
 
 import argparse
 import functools
+import itertools
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagan_data
+import dagan_figures
 import jax
 import numpy as np
 
@@ -86,6 +88,7 @@ MODEL: Mapping[str, Any] = {
   "bottleneck": 2,
   "stem": "small",
 }
+_SHOWN = 5  # classes in the picture
 LEAST = 4  # numbers of examples at which a method must help
 SHIFTS = ("random_crop(padding=2)",)
 # method -> (share of generated images in a batch, device transforms)
@@ -272,6 +275,9 @@ def measure(
     return f"{method}; {count}; {draw}; {steps}; {made_by}{tested}"
 
   for draw in range(draws):
+    cells = itertools.product(METHODS, examples)
+    if all(key_of(*cell, draw) in found for cell in cells):
+      continue
     images, labels = dagan_data.draw_classes(
       pool, classes=of.classes, seed=draw
     )
@@ -343,6 +349,20 @@ def verdict(difference: float, corrected: float) -> str:
   return "helps" if difference > 0 else "hurts"
 
 
+def draw_figure(
+  name: str,
+  run: inference.TrainedRun,
+  accuracies: Mapping[str, Mapping[int, Sequence[float]]],
+  path: pathlib.Path,
+) -> None:
+  """Draws the accuracies, and images of the first new classes."""
+  pool, _ = dagan_data.DATA[name].read()
+  labels = range(min(_SHOWN, dagan_data.DATA[name].classes))
+  images = np.stack([pool[0][pool[1] == label][0] for label in labels])
+  made = make_generator(run)(images, 0).reshape(PER_IMAGE, *images.shape)
+  dagan_figures.draw(accuracies, images, made, path)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
   """Trains DAGAN and the classifiers, and prints the tables."""
   parser = argparse.ArgumentParser(description=QUESTION)
@@ -375,6 +395,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     steps=options.steps,
   )
   print("\n".join(compare(found)))
+  draw_figure(options.data, run, found, workdir / "dagan.png")
+  print(f"picture: {(workdir / 'dagan.png').absolute()}")
 
 
 if __name__ == "__main__":
