@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import claims
 
 # Modules that are not claims.
-_SHARED = ("all", "arms", "claims", "gallery", "small_mnist")
+_SHARED = ("all", "arms", "claims", "gallery", "permutations", "small_mnist")
 
 
 def scripts() -> list[pathlib.Path]:

@@ -29,7 +29,7 @@ def _load(name):
 
 
 def _scripts():
-  shared = ("all", "arms", "claims", "gallery", "small_mnist")
+  shared = ("all", "arms", "claims", "gallery", "permutations", "small_mnist")
   return [p.stem for p in sorted(FOLDER.glob("*.py")) if p.stem not in shared]
 
 
