@@ -95,3 +95,27 @@ def test_both_ways_of_the_benchmark_give_the_same_captions():
   cached, naive = (generate() for generate in ways.values())
   np.testing.assert_array_equal(cached, naive)
   assert cached.shape == (3, 5) and (cached[:, -1] == benchmark.END).all()
+
+
+def test_the_figure_has_a_row_for_each_scene(tmp_path):
+  figures = experiment_scripts.load("caption_figures.py")
+  words = [("a", "nine", "(end)"), ("a", "(end)")]
+  captions, pictures = [], []
+  for number, each in enumerate(words):
+    captions += [f"caption: {number}", *(f"{word}\n99.0%" for word in each)]
+    pictures += [
+      np.full((4, 4, 3), 10 * number + i) for i in range(1 + len(each))
+    ]
+  pages = [{"captions": []}, {"captions": captions}]
+  (tmp_path / "pages.json").write_text(json.dumps({"pages": pages}))
+  np.savez(tmp_path / "pages.npz", images_1=np.uint8(pictures))
+  rows = figures.read(tmp_path)
+  assert [caption for _, caption, _ in rows] == ["0", "1"]
+  assert [text for _, text in rows[0][2]] == [
+    "a\n99.0%",
+    "nine\n99.0%",
+    "(end)\n99.0%",
+  ]
+  assert [picture[0, 0, 0] for picture, _ in rows[1][2]] == [11, 12]
+  figures.main([str(tmp_path), str(tmp_path / "figure.png")])
+  assert (tmp_path / "figure.png").stat().st_size > 1000

@@ -75,6 +75,21 @@ def test_generated_images_follow_their_examples(dagan):
   )
 
 
+def test_the_figure_shows_each_example_beside_its_images(tmp_path):
+  figures = experiment_scripts.load("dagan_figures.py")
+  real = np.full((2, 4, 5, 1), 9, np.uint8)
+  made = np.arange(3 * 2 * 20).reshape(3, 2, 4, 5, 1).repeat(3, 0)
+  sheet = figures._sheet(real, made)
+  assert sheet.shape == (2 * 4, 5 + 6 + 8 * 5)
+  np.testing.assert_array_equal(sheet[4:, :5], 9)
+  np.testing.assert_array_equal(sheet[4:, 11:16], made[0, 1, ..., 0])
+  accuracies = {
+    method: {k: [0.5, 0.6, 0.7] for k in (1, 5)} for method in ("real", "dagan")
+  }
+  figures.draw(accuracies, real, made, tmp_path / "figure.png")
+  assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
 def _replace(dagan_data, monkeypatch, name, **changes):
   of = dataclasses.replace(dagan_data.DATA[name], **changes)
   monkeypatch.setitem(dagan_data.DATA, name, of)
