@@ -13,7 +13,6 @@ killed between any two lines of this file: no trial is lost or run twice.
 import contextlib
 import dataclasses
 import pathlib
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from jaxvision.sweeps.experiment import proposals, pruning, space
 from jaxvision.sweeps.experiment.axes import Space
 from jaxvision.sweeps.experiment.proposals import Search
 from jaxvision.sweeps.experiment.searchers import Planned
+from jaxvision.sweeps.study import heartbeats as beats
 from jaxvision.sweeps.study import history, sampling, storage
 
 # A trial fails after this number of killed workers.
@@ -169,7 +169,7 @@ def claim(study: Study) -> Trial | None:
       key = _key(study, frozen.number)
       if _take(study, key):
         # A controller may compute for some seconds before its first proposal.
-        with _beating(study, [key]):
+        with beats.sent(study.storage, [key], seconds=study.beat):
           return _decide(study, key, frozen, trials)
   return None
 
@@ -233,32 +233,12 @@ def requeue_dead(study: Study) -> None:
     )
 
 
-@contextlib.contextmanager
-def heartbeats(study: Study, trials: Sequence[Trial]) -> Iterator[None]:
-  """Sends heartbeats for trials while the context is open."""
-  with _beating(study, [trial.key for trial in trials]):
-    yield
-
-
-@contextlib.contextmanager
-def _beating(study: Study, keys: Sequence[int]) -> Iterator[None]:
-  """Sends heartbeats for the trials with these ids in the storage."""
-  stop = threading.Event()
-
-  def beat() -> None:
-    while not stop.wait(study.beat):
-      # A storage may be unreachable for a moment; the next beat tries again.
-      with contextlib.suppress(Exception):
-        for key in keys:
-          study.storage.record_heartbeat(key)
-
-  thread = threading.Thread(target=beat, daemon=True)
-  thread.start()
-  try:
-    yield
-  finally:
-    stop.set()
-    thread.join()
+def heartbeats(
+  study: Study, trials: Sequence[Trial]
+) -> contextlib.AbstractContextManager[None]:
+  """A context that sends heartbeats for trials while it is open."""
+  keys = [trial.key for trial in trials]
+  return beats.sent(study.storage, keys, seconds=study.beat)
 
 
 def report(study: Study, trial: Trial, progress: int, value: float) -> bool:
