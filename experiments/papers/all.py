@@ -3,18 +3,21 @@
   python experiments/papers/all.py runs/claims            # or: make claims
   python experiments/papers/all.py runs/claims --quick    # make claims QUICK=1
 
-A script that has a SPACE is a sweep; the others measure by themselves. Records
+A script that has a SPACE is a sweep, and one that has BEFORE judges the runs of
+another experiment; the others measure by themselves. Records
 and pictures are written to FOLDER/results, and the page to FOLDER/gallery.html.
 A claim that has a record there is not measured again, and a sweep that was
 stopped goes on, so the same command resumes.
 
-With --quick, sweeps take two steps and one seed and the others repeat less:
-this shows that all scripts work, and the verdicts mean nothing.
+With --quick, sweeps take two steps, other experiments are left out, and the
+rest repeats less: this shows that the scripts work, and the verdicts mean
+nothing.
 """
 
 import argparse
 import ast
 import pathlib
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -31,13 +34,15 @@ def scripts() -> list[pathlib.Path]:
   return [path for path in found if path.stem not in _SHARED]
 
 
-def is_sweep(script: pathlib.Path) -> bool:
-  """Whether a script defines a SPACE."""
-  return any(
-    isinstance(node, ast.Assign)
-    and any(getattr(target, "id", "") == "SPACE" for target in node.targets)
+def constants(script: pathlib.Path) -> dict[str, ast.expr]:
+  """The values that a script gives to names, not evaluated."""
+  return {
+    target.id: node.value
     for node in ast.parse(script.read_text("utf-8")).body
-  )
+    if isinstance(node, ast.Assign)
+    for target in node.targets
+    if isinstance(target, ast.Name)
+  }
 
 
 def commands(
@@ -45,13 +50,18 @@ def commands(
 ) -> list[list[str]]:
   """The commands that measure a claim and write its record to `folder`."""
   python, results = sys.executable, f"--output={folder / 'results'}"
-  if not is_sweep(script):
-    return [[python, str(script), results, *["--quick"] * quick]]
-  runs = str(folder / script.stem)
-  sweep = [python, "-m", "jaxvision", "sweep", str(script), "--workdir", runs]
-  sweep += ["--vectorize", "auto"]
-  sweep += ["--config.train.duration=2 steps"] * quick
-  return [sweep, [python, str(script), runs, results]]
+  runs, known = str(folder / script.stem), constants(script)
+  judge = [python, str(script), runs, results]
+  if "BEFORE" in known:
+    before = ast.literal_eval(known["BEFORE"])
+    own = [shlex.split(each.format(runs=runs)) for each in before]
+    made = [[python, *each[1:]] for each in own]  # each begins with python
+    return [] if quick else [*made, judge]
+  if "SPACE" in known:
+    sweep = [python, "-m", "jaxvision", "sweep", str(script)]
+    sweep += ["--workdir", runs, "--vectorize", "auto"]
+    return [[*sweep, *["--config.train.duration=2 steps"] * quick], judge]
+  return [[python, str(script), results, *["--quick"] * quick]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -71,23 +71,27 @@ def run(
   arguments: Sequence[str] | None = None,
   *,
   of_sweep: bool = False,
+  before: Sequence[str] = (),
 ) -> None:
   """The command line of a script: measures, and writes the record.
 
   Args:
     script: the script's `__file__`.
     claim: of the script.
-    measure: (quick) -> finding; or with `of_sweep` (folder) -> finding.
+    measure: (quick) -> finding; if the script judges runs, (folder) -> finding.
     arguments: of the command line; None for those of the process.
-    of_sweep: whether the script judges the runs of a finished sweep.
+    of_sweep: whether the script judges the runs of a sweep that it defines.
+    before: commands that make the runs which the script judges, with {runs} for
+      their folder.
 
   Raises:
     ValueError: the verdict is not one of VERDICTS.
   """
   path = pathlib.Path(script)
   parser = argparse.ArgumentParser(description=claim.sentence)
-  if of_sweep:
-    parser.add_argument("runs", type=pathlib.Path, help="folder of the sweep")
+  judges = of_sweep or bool(before)
+  if judges:
+    parser.add_argument("runs", type=pathlib.Path, help="folder of the runs")
   else:
     parser.add_argument(
       "--quick", action="store_true", help="fewer repetitions, as a check"
@@ -100,7 +104,7 @@ def run(
   )
   options = parser.parse_args(arguments)
   start = time.monotonic()
-  finding = measure(options.runs if of_sweep else options.quick)
+  finding = measure(options.runs if judges else options.quick)
   if finding.verdict not in VERDICTS:
     raise ValueError(
       f"the verdict {finding.verdict!r} is not one of {', '.join(VERDICTS)}"
@@ -113,13 +117,24 @@ def run(
     "verdict": finding.verdict,
     "seeds": finding.seeds,
     "seconds": round(seconds, 1),
-    "sweep": of_sweep,
+    "commands": commands(path.stem, of_sweep=of_sweep, before=before),
   }
   options.output.mkdir(parents=True, exist_ok=True)
   text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
   (options.output / f"{path.stem}.json").write_text(text, "utf-8")
   finding.figure.savefig(options.output / f"{path.stem}.png", dpi=100)
   print(f"{path.stem}: {finding.verdict}: {finding.ours}")
+
+
+def commands(
+  name: str, *, of_sweep: bool, before: Sequence[str] = ()
+) -> list[str]:
+  """The commands that measure the claim of a script."""
+  script, runs = f"experiments/papers/{name}.py", f"runs/claims/{name}"
+  if of_sweep:
+    before = (f"jaxvision sweep {script} --workdir {{runs}} --vectorize auto",)
+  last = f"python {script}" + f" {runs}" * bool(before)
+  return [*(each.format(runs=runs) for each in before), last]
 
 
 def seconds_of(workdir: pathlib.Path) -> float:

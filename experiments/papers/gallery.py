@@ -62,18 +62,6 @@ def how_to_read(record: Mapping[str, Any]) -> str:
   return " ".join(rule.split())
 
 
-def commands(record: Mapping[str, Any]) -> list[str]:
-  """The commands that measure a claim again."""
-  script = f"experiments/papers/{record['script']}"
-  if not record["sweep"]:
-    return [f"python {script}"]
-  runs = f"runs/claims/{pathlib.Path(script).stem}"
-  return [
-    f"jaxvision sweep {script} --workdir {runs} --vectorize auto",
-    f"python {script} {runs}",
-  ]
-
-
 def markdown(records: Mapping[str, Mapping[str, Any]]) -> str:
   """Returns the text of docs/claims.md."""
   rows = [
@@ -103,7 +91,7 @@ def _section(name: str, record: Mapping[str, Any]) -> str:
     f"![](../experiments/papers/results/{name}.png)",
     "",
     "```bash",
-    *commands(record),
+    *record["commands"],
     "```",
     "",
     f"- data: {record['data']}",
@@ -151,7 +139,7 @@ def page(records: Mapping[str, Mapping[str, Any]], folder: pathlib.Path) -> str:
       ("not tested", text["untested"]),
     ]
     rows = "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in facts)
-    code = html.escape("\n".join(commands(each)))
+    code = html.escape("\n".join(each["commands"]))
     parts.append(
       f'<section id="{name}"><h2>{text["sentence"]}</h2>'
       f'<img style="max-width:100%" alt="the measurements of {name}" '

@@ -56,7 +56,8 @@ def test_a_record_has_claim_finding_and_picture(tmp_path):
   assert measured == [True]
   record = json.loads((tmp_path / "initial_loss.json").read_text("utf-8"))
   assert record["sentence"] == "A is <b>." and record["verdict"] == "holds"
-  assert record["seeds"] == 3 and not record["sweep"]
+  assert record["seeds"] == 3
+  assert record["commands"] == ["python experiments/papers/initial_loss.py"]
   assert (tmp_path / "initial_loss.png").stat().st_size > 1000
   with pytest.raises(ValueError, match=r"'true' is not one of holds, holds in"):
     claims.run(
@@ -79,7 +80,12 @@ def test_a_sweep_is_judged_by_its_folder(tmp_path):
     of_sweep=True,
   )
   assert folders == [pathlib.Path("runs/x")]
-  assert json.loads((tmp_path / "initial_loss.json").read_text())["sweep"]
+  record = json.loads((tmp_path / "initial_loss.json").read_text())
+  assert record["commands"] == [
+    "jaxvision sweep experiments/papers/initial_loss.py --workdir "
+    "runs/claims/initial_loss --vectorize auto",
+    "python experiments/papers/initial_loss.py runs/claims/initial_loss",
+  ]
 
 
 def test_the_page_is_that_of_the_records():
@@ -123,7 +129,7 @@ def test_a_script_states_its_claim_and_its_rule(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", _scripts())
 def test_the_space_of_a_sweep_fits_its_config(name):
-  if not _load("all").is_sweep(FOLDER / f"{name}.py"):
+  if "SPACE" not in _load("all").constants(FOLDER / f"{name}.py"):
     pytest.skip("it measures by itself")
   experiment = sweeps.load(FOLDER / f"{name}.py")
   assert sweeps.plan(experiment.space, searcher="grid", draws=1)
