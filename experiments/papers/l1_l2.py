@@ -78,10 +78,7 @@ def statistics(trial: Any) -> tuple[float, float]:
 
 
 def _seen_pixels() -> np.ndarray:
-  from jaxvision import data
-
-  opened = data.open_dataset(data.Source("tfds", "mnist"), "train[:1000]")
-  images = np.stack([image for image, _ in opened.read(range(1000))])
+  images, _ = small_mnist.digits("train", 1000)
   return images.reshape(len(images), -1).any(axis=0)
 
 

@@ -7,6 +7,8 @@ of a learning rate. The test split has 10,000.
 import pathlib
 from typing import Any
 
+import numpy as np
+
 BASE = str(pathlib.Path(__file__).parents[2] / "configs" / "mnist.py:mlp")
 DATA = "MNIST, 1,000 digits for training"
 OVERRIDES: dict[str, Any] = {
@@ -26,3 +28,15 @@ OVERRIDES: dict[str, Any] = {
   "log.every": "10 percent",
   "log.tensorboard": False,
 }
+
+
+def digits(split: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+  """Returns images (n, 28, 28, 1) uint8 of a split, and their labels (n,)."""
+  from jaxvision import data
+
+  opened = data.open_dataset(data.Source("tfds", "mnist"), split)
+  images = [
+    data.decode(image, channels=1) if isinstance(image, bytes) else image
+    for image, _ in opened.read(list(range(count)))
+  ]
+  return np.stack(images), opened.labels()[:count]

@@ -63,8 +63,7 @@ def spread(trial: Any) -> float:
   from jaxvision import data, inference
 
   run = inference.load_run(trial.run.workdir)
-  opened = data.open_dataset(data.Source("tfds", "mnist"), "test[:1000]")
-  images = np.stack([image for image, _ in opened.read(range(1000))])
+  images, labels = small_mnist.digits("test", 1000)
   inputs: list[jax.Array] = []
 
   def note(call, args, kwargs, context):
@@ -78,7 +77,7 @@ def spread(trial: Any) -> float:
       data.normalize(images, run.normalization),
       train=False,
     )
-  return _spread(np.asarray(inputs[0]), opened.labels()[:1000])
+  return _spread(np.asarray(inputs[0]), labels)
 
 
 def _spread(features: np.ndarray, labels: np.ndarray) -> float:
