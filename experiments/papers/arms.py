@@ -55,7 +55,7 @@ def read(workdir: pathlib.Path, *keys: str) -> list[Arm]:
         f"{workdir}: trial {trial.number} is {trial.state}; finish the sweep"
       )
     settings = trial.settings
-    name = tuple(settings[key] for key in keys)
+    name = tuple(_hashable(settings[key]) for key in keys)
     place = name[0] if len(keys) == 1 else name, settings.get(RATE, 0.0)
     found.setdefault(place, {})[settings["seed"]] = trial
   return [
@@ -67,6 +67,11 @@ def read(workdir: pathlib.Path, *keys: str) -> list[Arm]:
     )
     for (name, rate), seeds in found.items()
   ]
+
+
+def _hashable(value: Any) -> Any:
+  """A tuple for a list: JSON has no tuples."""
+  return tuple(value) if isinstance(value, list) else value
 
 
 def _accuracies(trial: Any) -> tuple[float, float]:

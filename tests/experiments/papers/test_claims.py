@@ -194,6 +194,9 @@ def test_arms_are_read_from_a_sweep(tmp_path):
   assert rows["a", 0.1].validation == pytest.approx([50, 51])
   assert rows["a", 0.1].test == pytest.approx([49, 50])
   assert rows["a", 1.0].test == pytest.approx([59, 10])  # it has diverged
+  trials = [{"settings": {"k": [1, 2], "n": "x", "seed": 0}, "value": 0.5}]
+  (arm,) = arms.read(fake_sweeps.write(tmp_path / "U", trials), "k", "n")
+  assert arm.name == ((1, 2), "x") and arm.rate == 0
   trials[0]["state"] = "running"
   with pytest.raises(ValueError, match="trial 0 is running"):
     arms.read(fake_sweeps.write(tmp_path / "V", trials), "kind")
