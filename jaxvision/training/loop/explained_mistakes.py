@@ -23,8 +23,7 @@ import numpy as np
 
 from jaxvision import data, interpret
 from jaxvision.runs import workdir as workdirs
-from jaxvision.training.setup import Parts
-from jaxvision.training.setup.explained import AUTO
+from jaxvision.training.setup import Parts, explained
 
 Tree = Any
 
@@ -56,14 +55,14 @@ def write(
     flops: of a forward pass of one image.
   """
   count = len(mistakes["mistake_labels"])
-  explained = number(parts, count, flops=flops)
+  mapped = number(parts, count, flops=flops)
   found = {"method": "", "predicted": (), "true": (), "problem": ""}
-  found["limit"] = _limit(flops, explained, count)
+  found["limit"] = _limit(flops, mapped, count)
   if found["limit"]:
     _LOGGER.info("%s", found["limit"])
-  if explained:
+  if mapped:
     try:
-      found |= _explained(parts, variables, mistakes, explained)
+      found |= _explained(parts, variables, mistakes, mapped)
     except Exception as error:  # of any model and method; the run is finished
       _LOGGER.warning("the mistakes have no heat maps: %s", error)
       found["problem"] = str(error) or type(error).__name__
@@ -74,7 +73,7 @@ def number(parts: Parts, count: int, *, flops: float) -> int:
   """The number of mistakes that are explained, of `count`."""
   if not parts.explain:
     return 0
-  return affordable(flops, count) if parts.explain == AUTO else count
+  return affordable(flops, count) if parts.explain == explained.AUTO else count
 
 
 def affordable(flops: float, count: int) -> int:
@@ -82,11 +81,11 @@ def affordable(flops: float, count: int) -> int:
   return min(count, int(MOST_FLOPS // (_PASSES * max(flops, 1))))
 
 
-def _limit(flops: float, explained: int, count: int) -> str:
-  if explained == count:
+def _limit(flops: float, mapped: int, count: int) -> str:
+  if mapped == count:
     return ""
   return (
-    f"{explained} of {count} mistakes have heat maps: those of a mistake take "
+    f"{mapped} of {count} mistakes have heat maps: those of a mistake take "
     f"{_PASSES * flops:.2g} FLOPs, and the limit is {MOST_FLOPS:.2g}. Set "
     'evaluate.explain to a method, such as "gradcam", for all of them.'
   )
@@ -101,7 +100,7 @@ def _explained(
   """The method and the pictures of the first mistakes."""
   images = mistakes["mistake_images"][:count]
   method = parts.explain
-  if method == AUTO:
+  if method == explained.AUTO:
     method = interpret.default_method(
       parts.model,
       image_shape=images.shape[1:],

@@ -27,6 +27,7 @@ __all__ = [
   "claim",
   "data_record",
   "draw_state",
+  "explained",
   "extension",
   "init_state",
   "initial_state",
