@@ -30,8 +30,8 @@ CLAIM = claims.Claim(
   "Networks, abstract",
   published="Omniglot: 69 % to 82 %; a reproduction: 67.1 % to 69.5 %",
   data="MNIST, 1 to 15 examples of each of five digits",
-  untested="Omniglot. With 1,778 Korean syllables instead of five digits, DAGAN "
-  "helps without shifts (experiments/README.md).",
+  untested="Omniglot. With 1,778 Korean syllables instead of five digits, "
+  "DAGAN helps without shifts (experiments/README.md).",
 )
 BEFORE = ("python experiments/dagan.py --workdir {runs}",)
 EXAMPLES, _DRAWS, _LEAST = (1, 2, 3, 5, 10, 15), 10, 4
