@@ -6,6 +6,7 @@ import experiment_scripts
 import fake_sweeps
 import numpy as np
 import pytest
+from scipy import stats
 
 from jaxvision import genotypes, sweeps
 
@@ -35,6 +36,15 @@ def _values(own, shared):
   return {
     way: dict(zip(cells, each, strict=True)) for way, each in values.items()
   }
+
+
+def test_correlations_are_those_of_scipy(study):
+  rng = np.random.default_rng(0)
+  a, b = rng.integers(0, 9, size=(2, 5, 20))  # with ties
+  expected = [
+    stats.spearmanr(*each).statistic for each in zip(a, b, strict=True)
+  ]
+  np.testing.assert_allclose(study._spearman(a, b), expected)
 
 
 @pytest.mark.parametrize(
