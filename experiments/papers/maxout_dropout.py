@@ -6,9 +6,8 @@
 
 Two layers of ReLU or maxout units (five pieces each) are trained on 1,000
 digits for 2,000 steps by Adam, with and without dropout: 0.5 of the units and
-0.2 of the pixels. The layers have 160 ReLU units or 60 maxout units, with
-nearly as many parameters: 153,000 and 254,000. There are five rates and five
-seeds.
+0.2 of the pixels. The layers have 160 ReLU units or 60 maxout units: 153,000
+and 254,000 parameters. There are five rates and five seeds.
 
 How to read the answer: paired differences of test accuracies at the best rate
 of each arm, corrected by Holm. The claim has three parts: (a) dropout helps
