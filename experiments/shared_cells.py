@@ -34,39 +34,14 @@ import pathlib
 import random
 from collections.abc import Mapping, Sequence
 
+import cells
 import numpy as np
 
 import jaxvision
 from jaxvision import genotypes, sweep
 
 QUESTION = "Do shared parameters order cells as their own training does?"
-BASE = str(pathlib.Path(__file__).parents[1] / "configs" / "mnist.py:convnet")
-OVERRIDES = {
-  "model.name": "nasbench201",
-  "model.options": {
-    "cells": 1,
-    "channels": 8,
-    "stages": 2,
-    "operations": "switched",
-  },
-  "loss.options": {"label_smoothing": 0.0},
-  "data.train": "train[:1000]",
-  "data.validation": "train[55000:57000]",
-  "data.test": "",
-  "data.num_classes": 10,
-  "data.train_transforms": ("resize(14, method='area')",),
-  "data.eval_transforms": ("resize(14, method='area')",),
-  "data.device_transforms": ("random_crop(padding=1)",),
-  "optimizer.learning_rate": 0.01,
-  "ema.decay": 0.0,
-  "train.batch_size": 50,
-  "train.duration": "5 epochs",
-  "evaluate.every": "100 percent",
-  "evaluate.explain": "",
-  "checkpoint.every": "100 percent",
-  "checkpoint.best": "",
-  "log.tensorboard": False,
-}
+BASE, OVERRIDES = cells.BASE, cells.OVERRIDES  # the proxy
 _ARCH, _SHARED, _CELLS = "model.options.arch", "runs/shared", 48
 
 
@@ -141,11 +116,11 @@ def judge(values: Mapping[str, Mapping[str, float]]) -> list[str]:
   Args:
     values: {way: {cell: accuracy}}.
   """
-  cells = sorted(values["long"])
-  arrays = {k: np.array([v[c] for c in cells]) for k, v in values.items()}
+  names = sorted(values["long"])
+  arrays = {k: np.array([v[c] for c in names]) for k, v in values.items()}
   rng = np.random.default_rng(0)
-  drawn = rng.integers(len(cells), size=(10_000, len(cells)))
-  draws = np.concatenate([np.arange(len(cells))[None], drawn])
+  drawn = rng.integers(len(names), size=(10_000, len(names)))
+  draws = np.concatenate([np.arange(len(names))[None], drawn])
   found = {
     way: _spearman(arrays[way][draws], arrays["long"][draws])
     for way in ("own", "shared")

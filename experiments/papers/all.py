@@ -4,8 +4,8 @@
   python experiments/papers/all.py runs/claims --quick    # make claims QUICK=1
 
 A script that has a SPACE is a sweep, and one that has BEFORE judges the runs of
-another experiment; the others measure by themselves. Records
-and pictures are written to FOLDER/results, and the page to FOLDER/gallery.html.
+another experiment; the others measure by themselves. Records and pictures are
+written to FOLDER/results, and the page to FOLDER/gallery.html.
 A claim that has a record there is not measured again, and a sweep that was
 stopped goes on, so the same command resumes.
 
