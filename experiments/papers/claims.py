@@ -54,14 +54,12 @@ class Finding:
     verdict: one of VERDICTS, by the rule of the script.
     seeds: number of seeds; 0 if there is no chance.
     figure: a matplotlib figure.
-    seconds: of the runs, if they are not those of this process.
   """
 
   ours: str
   verdict: str
   seeds: int
   figure: Any
-  seconds: float | None = None
 
 
 def run(
@@ -109,7 +107,9 @@ def run(
     raise ValueError(
       f"the verdict {finding.verdict!r} is not one of {', '.join(VERDICTS)}"
     )
-  seconds = finding.seconds or time.monotonic() - start
+  # Runs that are judged took their own time.
+  seconds = seconds_of(options.runs) if judges else 0.0
+  seconds = seconds or time.monotonic() - start
   record = {
     **dataclasses.asdict(claim),
     "script": path.name,

@@ -97,7 +97,6 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
     verdict="not at this scale" if wide >= 2 and parts < 2 else verdict,
     seeds=5,
     figure=made,
-    seconds=claims.seconds_of(workdir),
   )
 
 

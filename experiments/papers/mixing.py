@@ -115,7 +115,6 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
     verdict="holds" if raised == len(METHODS) and lower else verdict,
     seeds=10,
     figure=made,
-    seconds=claims.seconds_of(workdir),
   )
 
 

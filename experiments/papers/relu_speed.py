@@ -102,7 +102,6 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
     verdict=verdict,
     seeds=5,
     figure=made,
-    seconds=claims.seconds_of(workdir),
   )
 
 

@@ -50,7 +50,6 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
     verdict="holds" if least > _HOLDS else verdict,
     seeds=len(shares),
     figure=made,
-    seconds=claims.seconds_of(workdir),
   )
 
 

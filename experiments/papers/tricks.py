@@ -108,7 +108,6 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
     verdict=verdict,
     seeds=10,
     figure=made,
-    seconds=claims.seconds_of(workdir),
   )
 
 
