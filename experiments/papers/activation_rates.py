@@ -78,13 +78,12 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
     found["tanh"].is_positive,
     found["mish"].is_positive,
   )
-  verdicts = {3: "holds", 0: "does not hold"}
   made, (axes,) = claims.figure(width=6)
   arms.draw_rates(axes, of)
   return claims.Finding(
     ours=", ".join(f"{k} {v.test.mean():.1f} %" for k, v in chosen.items())
     + f"; ReLU minus tanh {found['tanh']}, Mish minus ReLU {found['mish']}",
-    verdict=verdicts.get(sum(parts), "holds in part"),
+    verdict=claims.verdict(parts),
     seeds=5,
     figure=made,
   )

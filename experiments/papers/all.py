@@ -1,22 +1,30 @@
-"""Measures all claims again, one after the other, and writes the gallery.
+"""Measures all claims again and writes the gallery.
 
   python experiments/papers/all.py runs/claims            # or: make claims
   python experiments/papers/all.py runs/claims --quick    # make claims QUICK=1
 
 A script that has a SPACE is a sweep, and one that has BEFORE judges the runs of
-another experiment; the others measure by themselves. Records and pictures are
+other commands; the others measure by themselves. Records and pictures are
 written to FOLDER/results, and the page to FOLDER/gallery.html.
-A claim that has a record there is not measured again, and a sweep that was
-stopped goes on, so the same command resumes.
+A claim that has a record there is not measured again, and runs that were
+stopped go on, so the same command resumes.
 
-With --quick, sweeps take two steps, other experiments are left out, and the
-rest repeats less: this shows that the scripts work, and the verdicts mean
-nothing.
+Each core measures one claim at a time. The claim that took the most time for
+the records in experiments/papers/results starts first. Claims about times are
+measured at the end, one after the other, on all cores.
+
+With --quick, sweeps take two steps, the runs of other commands are left out,
+and the rest repeats less: this shows that the scripts work, and the verdicts
+mean nothing.
 """
 
 import argparse
 import ast
+import concurrent.futures
+import json
+import os
 import pathlib
+import queue
 import shlex
 import subprocess
 import sys
@@ -26,6 +34,8 @@ import claims
 
 # Modules that are not claims.
 _SHARED = ("all", "arms", "claims", "gallery", "permutations", "small_mnist")
+_OF_TIMES = ("guidelines",)
+_ROOT = claims.FOLDER.parents[1]
 
 
 def scripts() -> list[pathlib.Path]:
@@ -49,19 +59,88 @@ def commands(
   script: pathlib.Path, folder: pathlib.Path, *, quick: bool
 ) -> list[list[str]]:
   """The commands that measure a claim and write its record to `folder`."""
-  python, results = sys.executable, f"--output={folder / 'results'}"
-  runs, known = str(folder / script.stem), constants(script)
-  judge = [python, str(script), runs, results]
-  if "BEFORE" in known:
-    before = ast.literal_eval(known["BEFORE"])
-    own = [shlex.split(each.format(runs=runs)) for each in before]
-    made = [[python, *each[1:]] for each in own]  # each begins with python
-    return [] if quick else [*made, judge]
-  if "SPACE" in known:
-    sweep = [python, "-m", "jaxvision", "sweep", str(script)]
-    sweep += ["--workdir", runs, "--vectorize", "auto"]
-    return [[*sweep, *["--config.train.duration=2 steps"] * quick], judge]
-  return [[python, str(script), results, *["--quick"] * quick]]
+  known = constants(script)
+  if quick and "BEFORE" in known:
+    return []
+  before = ast.literal_eval(known["BEFORE"]) if "BEFORE" in known else ()
+  of_sweep = "SPACE" in known
+  lines = claims.commands(
+    script.stem, of_sweep=of_sweep, before=before, runs=folder / script.stem
+  )
+  *makes, last = (_executable(shlex.split(line)) for line in lines)
+  last.append(f"--output={folder / 'results'}")
+  if quick and of_sweep:
+    makes[0].append("--config.train.duration=2 steps")
+  elif quick:
+    last.append("--quick")
+  return [*makes, last]
+
+
+def _executable(words: list[str]) -> list[str]:
+  """A command of a record, run by this Python."""
+  program, *rest = words
+  module = [] if program == "python" else ["-m", program]
+  return [sys.executable, *module, *rest]
+
+
+def _seconds(script: pathlib.Path) -> float:
+  """The time for the committed record; infinity without a record."""
+  path = claims.RESULTS / f"{script.stem}.json"
+  if not path.exists():
+    return float("inf")
+  return json.loads(path.read_text("utf-8"))["seconds"]
+
+
+def _measure(
+  script: pathlib.Path,
+  folder: pathlib.Path,
+  cores: queue.SimpleQueue[set[int]],
+  *,
+  quick: bool,
+) -> bool:
+  """Measures a claim on a set of cores; returns whether this succeeded."""
+  record = folder / "results" / f"{script.stem}.json"
+  if record.exists():
+    print(f"{script.stem}: has a record", flush=True)
+    return True
+  own = cores.get()
+  try:
+    for command in commands(script, folder, quick=quick):
+      with open(folder / f"{script.stem}.log", "a", encoding="utf-8") as log:
+        process = subprocess.Popen(
+          command, cwd=_ROOT, stdout=log, stderr=subprocess.STDOUT
+        )
+      if own and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process.pid, own)
+      if process.wait():
+        print(f"{script.stem}: failed, see {log.name}", flush=True)
+        return False
+  finally:
+    cores.put(own)
+  print(f"{script.stem}: {_verdict(record)}", flush=True)
+  return True
+
+
+def _verdict(record: pathlib.Path) -> str:
+  if not record.exists():
+    return "left out"
+  return json.loads(record.read_text("utf-8"))["verdict"]
+
+
+def _measure_all(
+  of: Sequence[pathlib.Path],
+  folder: pathlib.Path,
+  cores: Sequence[set[int]],
+  *,
+  quick: bool,
+) -> list[str]:
+  """Measures claims, one on each set of cores; returns those that failed."""
+  free: queue.SimpleQueue[set[int]] = queue.SimpleQueue()
+  for each in cores:
+    free.put(each)
+  with concurrent.futures.ThreadPoolExecutor(len(cores)) as pool:
+    done = list(pool.map(lambda s: _measure(s, folder, free, quick=quick), of))
+  return [s.stem for s, good in zip(of, done, strict=True) if not good]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,23 +149,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
   parser.add_argument("folder", type=pathlib.Path)
   parser.add_argument("--quick", action="store_true")
   options = parser.parse_args(arguments)
-  failed = []
-  for script in scripts():
-    if (options.folder / "results" / f"{script.stem}.json").exists():
-      print(f"{script.stem}: has a record")
-      continue
-    for command in commands(script, options.folder, quick=options.quick):
-      if subprocess.run(command, check=False).returncode:
-        failed.append(script.stem)
-        break
+  folder = options.folder.absolute()
+  (folder / "results").mkdir(parents=True, exist_ok=True)
+  found = sorted(scripts(), key=_seconds, reverse=True)
+  of_times = [script for script in found if script.stem in _OF_TIMES]
+  others = [script for script in found if script.stem not in _OF_TIMES]
+  each_core = [{core} for core in _cores()]
+  failed = [
+    *_measure_all(others, folder, each_core, quick=options.quick),
+    *_measure_all(of_times, folder, [set(_cores())], quick=options.quick),
+  ]
   gallery = [sys.executable, str(claims.FOLDER / "gallery.py")]
-  gallery += [str(options.folder / "gallery.html")]
-  gallery += [f"--results={options.folder / 'results'}"]
+  gallery += [str(folder / "gallery.html")]
+  gallery += [f"--results={folder / 'results'}"]
   subprocess.run(gallery, check=True)
-  print(f"page: {options.folder / 'gallery.html'}")
+  print(f"page: {folder / 'gallery.html'}")
   if failed:
     print(f"failed: {', '.join(failed)}; the same command tries them again")
   return 1 if failed else 0
+
+
+def _cores() -> list[int]:
+  if hasattr(os, "sched_getaffinity"):
+    return sorted(os.sched_getaffinity(0))
+  return [0]  # affinity is not to be had: one claim at a time
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import json
 import pathlib
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -127,20 +128,38 @@ def run(
 
 
 def commands(
-  name: str, *, of_sweep: bool, before: Sequence[str] = ()
+  name: str,
+  *,
+  of_sweep: bool,
+  before: Sequence[str] = (),
+  runs: pathlib.Path | None = None,
 ) -> list[str]:
-  """The commands that measure the claim of a script."""
-  script, runs = f"experiments/papers/{name}.py", f"runs/claims/{name}"
+  """The commands that measure the claim of a script.
+
+  Args:
+    name: of the script.
+    of_sweep, before: as in `run`.
+    runs: the folder of the runs; None for runs/claims/NAME.
+  """
+  script, folder = f"experiments/papers/{name}.py", f"runs/claims/{name}"
+  folder = shlex.quote(str(runs)) if runs else folder
   if of_sweep:
     before = (f"jaxvision sweep {script} --workdir {{runs}} --vectorize auto",)
-  last = f"python {script}" + f" {runs}" * bool(before)
-  return [*(each.format(runs=runs) for each in before), last]
+  last = f"python {script}" + f" {folder}" * bool(before)
+  return [*(each.format(runs=folder) for each in before), last]
 
 
 def seconds_of(workdir: pathlib.Path) -> float:
   """Returns the sum of the seconds of all runs in a folder."""
   results = (json.loads(p.read_text()) for p in workdir.rglob("result.json"))
   return sum(each.get("seconds", 0.0) for each in results)
+
+
+def verdict(parts: Sequence[bool]) -> str:
+  """Returns "holds" if all parts of a claim do, "holds in part" if some do."""
+  if all(parts):
+    return "holds"
+  return "holds in part" if any(parts) else "does not hold"
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:

@@ -155,12 +155,12 @@ def measure(quick: bool) -> claims.Finding:
     for key, value in PUBLISHED.items()
   )
   same = all(abs(fitted[key] - other[key]) < 1e-9 for key in fitted)
-  parts = (shares[worst] < 1) + (as_published and same)
+  parts = (shares[worst] < 1, as_published and same)
   return claims.Finding(
     ours=f"b = {fitted['b']:.4f}, d = {fitted['d']:.4f}; largest error of "
     f"{len(errors)} gradients, as a share of the limit: {shares[worst]:.2g} "
     f"({worst})",
-    verdict=("does not hold", "holds in part", "holds")[parts],
+    verdict=claims.verdict(parts),
     seeds=0,
     figure=_draw(errors, curve),
   )

@@ -50,8 +50,6 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
       ("few", "soft targets"),
     )
   }
-  number = sum(reached.values())
-  verdicts = {3: "holds", 0: "does not hold"}
   made, (left, right) = claims.figure(2)
   for axes, names in ((left, _NAMES), (right, ("few hard", "few soft"))):
     for place, name in enumerate(names):
@@ -69,7 +67,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
     )
     + f"; {statistics.mean(threes):.1f} % of the threes; reached: "
     + (", ".join(rule for rule, each in reached.items() if each) or "none"),
-    verdict=verdicts.get(number, "holds in part"),
+    verdict=claims.verdict(list(reached.values())),
     seeds=len(rows),
     figure=made,
   )

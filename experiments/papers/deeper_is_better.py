@@ -99,7 +99,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
       f"{norm} " + ", ".join(f"{test[d, norm].mean():.1f} %" for d in DEPTHS)
       for norm in NORMS
     ),
-    verdict=("does not hold", "holds in part", "holds")[sum(parts)],
+    verdict=claims.verdict(parts),
     seeds=5,
     figure=made,
   )

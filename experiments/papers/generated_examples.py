@@ -68,7 +68,6 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
     helps[name] >= _LEAST and not any(d.is_negative for d in each.values())
     for name, each in found.items()
   ]
-  verdict = ("does not hold", "holds in part", "holds")[sum(answers)]
   made, panels = claims.figure(2)
   for axes, (name, each) in zip(panels, found.items(), strict=True):
     axes.errorbar(
@@ -91,7 +90,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
       for name, each in found.items()
     )
     + f"; significant: {helps['alone']} and {helps['shifts']} of 6",
-    verdict=verdict,
+    verdict=claims.verdict(answers),
     seeds=_DRAWS,
     figure=made,
   )

@@ -195,7 +195,6 @@ def measure(quick: bool) -> claims.Finding:
     all(found["G3"][f"4 in {kind}"][1] > 1 for kind in ("series", "parallel")),
     found["G4"]["neither"][2] < 1,
   )
-  verdicts = {4: "holds", 0: "does not hold"}
   last = {"G1": "1:12", "G2": "8 groups", "G3": "4 in parallel"}
   last["G4"] = "neither"
   return claims.Finding(
@@ -205,7 +204,7 @@ def measure(quick: bool) -> claims.Finding:
       f"{found[name][key][2]:.2f})"
       for name, key in last.items()
     ),
-    verdict=verdicts.get(sum(parts), "holds in part"),
+    verdict=claims.verdict(parts),
     seeds=0,
     figure=_draw(found),
   )

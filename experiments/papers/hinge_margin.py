@@ -110,7 +110,7 @@ def measure(quick: bool) -> claims.Finding:
     f"{moved['gradient']:g}; hinge of W and 2 W: "
     f"{max(s[1] for _, s in fits):g} and {max(s[2] for _, s in fits):g} after "
     f"{min(steps):,} to {max(steps):,} steps",
-    verdict=("does not hold", "holds in part", "holds")[first + second],
+    verdict=claims.verdict((first, second)),
     seeds=_SEEDS,
     figure=_draw(fits),
   )

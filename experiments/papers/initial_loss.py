@@ -80,11 +80,10 @@ def measure(quick: bool) -> claims.Finding:
     loss: max(abs(d) for each in found.values() for d in each)
     for loss, found in deviations.items()
   }
-  good = sum(each < _LIMIT for each in largest.values())
   return claims.Finding(
     ours="largest deviation: "
     + ", ".join(f"{v:.2%} ({loss})" for loss, v in largest.items()),
-    verdict=("does not hold", "holds in part", "holds")[good],
+    verdict=claims.verdict([each < _LIMIT for each in largest.values()]),
     seeds=_SEEDS,
     figure=_draw(deviations),
   )

@@ -120,7 +120,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
       f"{measured[name][1].mean():.1f} %, test {of[name].test.mean():.1f} %"
       for name in ("none", *best.values(), *strongest.values())
     ),
-    verdict=("does not hold", "holds in part", "holds")[sum(parts)],
+    verdict=claims.verdict(parts),
     seeds=5,
     figure=made,
   )

@@ -81,8 +81,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
   equal = sum(abs(d.mean) + d.half < _EQUAL for d in hinge)
   not_worse = sum(d.mean - d.half > -_EQUAL for d in square)
   wide = max(sum(d.half > _WIDE for d in each) for each in (hinge, square))
-  parts = (equal >= 2) + (not_worse >= 2)
-  verdict = ("does not hold", "holds in part", "holds")[parts]
+  verdict = claims.verdict((equal >= 2, not_worse >= 2))
   made, panels = claims.figure(3)
   for axes, key in zip(panels, keys, strict=True):
     own = [arm for arm in of if arm.name[0] == key]
@@ -94,7 +93,9 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
       f"{loss} " + ", ".join(str(found[k, loss]) for k in keys)
       for loss in LOSSES[1:]
     ),
-    verdict="not at this scale" if wide >= 2 and parts < 2 else verdict,
+    verdict="not at this scale"
+    if wide >= 2 and verdict != "holds"
+    else verdict,
     seeds=5,
     figure=made,
   )

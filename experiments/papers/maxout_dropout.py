@@ -72,15 +72,13 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
       "both": (test["maxout and dropout"], test["ReLU and dropout"]),
     }
   )
-  number = sum(each.is_positive for each in found.values())
-  verdicts = {3: "holds", 0: "does not hold"}
   made, (axes,) = claims.figure(width=6)
   arms.draw_rates(axes, of)
   return claims.Finding(
     ours=", ".join(f"{k} {v.mean():.2f} %" for k, v in test.items())
     + f"; dropout: {found['ReLU']} (ReLU), {found['maxout']} (maxout); maxout "
     f"minus ReLU, both with dropout: {found['both']}",
-    verdict=verdicts.get(number, "holds in part"),
+    verdict=claims.verdict([each.is_positive for each in found.values()]),
     seeds=5,
     figure=made,
   )

@@ -110,7 +110,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
       f"{name} " + ", ".join(f"{errors[name, s].mean():.1f}" for s in SIZES)
       for name in NETWORKS
     ),
-    verdict=("does not hold", "holds in part", "holds")[sum(parts)],
+    verdict=claims.verdict(parts),
     seeds=5,
     figure=made,
   )

@@ -120,13 +120,12 @@ def measure(quick: bool) -> claims.Finding:
       for where in ("saddle", "plateau")
     ),
   )
-  verdicts = {3: "holds", 0: "does not hold"}
   return claims.Finding(
     ours="; ".join(
       f"{surface}: " + ", ".join(f"{name} {n:,}" for name, n in each.items())
       for surface, each in counts.items()
     ),
-    verdict=verdicts.get(sum(parts), "holds in part"),
+    verdict=claims.verdict(parts),
     seeds=0,
     figure=_draw(paths, counts),
   )

@@ -71,7 +71,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
     + ", ".join(f"{name} {each}" for name, each in found.items())
     + "; decades within a point: "
     + ", ".join(f"{name} {spans[name]:.1f}" for name in ("sgd", *_OTHERS)),
-    verdict=("does not hold", "holds in part", "holds")[sum(parts)],
+    verdict=claims.verdict(parts),
     seeds=5,
     figure=made,
   )

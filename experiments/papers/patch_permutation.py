@@ -124,7 +124,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
   return claims.Finding(
     ours="lost by the permutation, points: "
     + ", ".join(f"{name} {each}" for name, each in found.items()),
-    verdict=("does not hold", "holds in part", "holds")[sum(parts)],
+    verdict=claims.verdict(parts),
     seeds=5,
     figure=made,
   )

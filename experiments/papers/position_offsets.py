@@ -71,11 +71,10 @@ def measure(quick: bool) -> claims.Finding:
     wrong < 1e-6,
     rotary < 1e-5,
   )
-  verdicts = {3: "holds", 0: "does not hold"}
   return claims.Finding(
     ours=f"spread within an offset {spread:.1g}; error of the rotation "
     f"{wrong:.1g}; relative error of rotary products {rotary:.1g}",
-    verdict=verdicts.get(sum(parts), "holds in part"),
+    verdict=claims.verdict(parts),
     seeds=0,
     figure=_draw(products),
   )

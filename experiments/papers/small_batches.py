@@ -89,7 +89,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
     )
     + f" images; groups {mean:.1f} %; 32 minus 2 images {found['batch']}, "
     f"groups minus 2 images {found['groups']}",
-    verdict=("does not hold", "holds in part", "holds")[sum(parts)],
+    verdict=claims.verdict(parts),
     seeds=10,
     figure=made,
   )

@@ -124,7 +124,6 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
       for key in keys
     ),
   )
-  verdicts = {3: "holds", 0: "does not hold"}
   made, panels = claims.figure(3, width=2.6)
   for axes, (what, each) in zip(panels, measured.items(), strict=True):
     for rate in RATES:
@@ -141,7 +140,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
       f"{what} {found[what, keys[0]]}, {found[what, keys[1]]}"
       for what in measured
     ),
-    verdict=verdicts.get(sum(parts), "holds in part"),
+    verdict=claims.verdict(parts),
     seeds=10,
     figure=made,
   )

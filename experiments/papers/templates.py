@@ -128,13 +128,12 @@ def measure(quick: bool) -> claims.Finding:
     several >= _CLASSES - 1,
     max(alike) < 0.9,
   )
-  verdicts = {3: "holds", 0: "does not hold"}
   return claims.Finding(
     ours=f"templates nearest to their own class: "
     f"{np.mean([(each > 0).mean() for each in own]):.0%}; hidden units of a "
     f"class: {np.min(counts)} to {np.max(counts)}; their mean correlation "
     f"{np.mean(alike):.2f}",
-    verdict=verdicts.get(sum(parts), "holds in part"),
+    verdict=claims.verdict(parts),
     seeds=len(seeds),
     figure=_draw(shown),
   )

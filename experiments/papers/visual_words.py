@@ -117,7 +117,7 @@ def measure(quick: bool) -> claims.Finding:
       )
       for size in SIZES
     ),
-    verdict=("does not hold", "holds in part", "holds")[sum(parts)],
+    verdict=claims.verdict(parts),
     seeds=samples,
     figure=_draw(test),
   )

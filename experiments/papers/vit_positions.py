@@ -100,14 +100,13 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
   axes.set_xticks(range(len(POSITIONS)), POSITIONS)
   axes.set_ylabel("test accuracy, %")
   axes.legend(fontsize=7)
-  verdicts = {3: "holds", 0: "does not hold"}
   return claims.Finding(
     ours=", ".join(
       f"{each} {test['mean', each].mean():.1f} %" for each in POSITIONS
     )
     + f" with the mean; learned minus fixed {kind}; mean minus class token "
     f"{pool}",
-    verdict=verdicts.get(sum(parts), "holds in part"),
+    verdict=claims.verdict(parts),
     seeds=5,
     figure=made,
   )

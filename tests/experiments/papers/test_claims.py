@@ -1,6 +1,7 @@
 """The records of claims, their pages, the choice of rates, the verdicts."""
 
 import json
+import os
 import pathlib
 import sys
 
@@ -213,31 +214,55 @@ def test_all_commands_are_of_the_scripts(tmp_path):
 
 
 def test_a_claim_with_a_record_is_not_measured_again(tmp_path, monkeypatch):
-  module = _load("all")
-  script = FOLDER / "initial_loss.py"
-  monkeypatch.setattr(module, "scripts", lambda: [script])
-  calls = []
+  module, claims = _load("all"), _load("claims")
+  monkeypatch.setattr(
+    module, "scripts", lambda: [FOLDER / f"{n}.py" for n in ("l1_l2", "tricks")]
+  )
+  started = []
 
-  def run(command, *, check):
-    calls.append(command)
-    return type(
-      "Done", (), {"returncode": 0 if "gallery" in str(command) else 3}
-    )
+  def commands(script, folder, *, quick):
+    started.append(script.stem)
+    return [[sys.executable, "-c", f"import sys; sys.exit({len(started)})"]]
 
-  monkeypatch.setattr(module.subprocess, "run", run)
-  assert module.main([str(tmp_path)]) == 1  # it failed
-  assert calls[0][:2] == [sys.executable, str(script)]
+  monkeypatch.setattr(module, "commands", commands)
   (tmp_path / "results").mkdir()
-  (tmp_path / "results" / "initial_loss.json").write_text("{}")
-  calls.clear()
+  claims.run(
+    *(str(FOLDER / "l1_l2.py"), _claim(claims), lambda quick: _finding(claims)),
+    [f"--output={tmp_path / 'results'}"],
+  )
+  assert module.main([str(tmp_path)]) == 1  # it failed
+  assert started == ["tricks"]
+  assert "A is &lt;b&gt;." in (tmp_path / "gallery.html").read_text("utf-8")
+  monkeypatch.setattr(module, "commands", lambda *_, quick: [])
   assert module.main([str(tmp_path)]) == 0
-  assert len(calls) == 1 and "gallery.py" in calls[0][1]
+
+
+def test_each_core_measures_one_claim_at_a_time(tmp_path, monkeypatch, capfd):
+  module = _load("all")
+  names = ("l1_l2", "tricks", "guidelines")
+  monkeypatch.setattr(
+    module, "scripts", lambda: [FOLDER / f"{n}.py" for n in names]
+  )
+  if len(cores := sorted(os.sched_getaffinity(0))[:2]) < 2:
+    pytest.skip("one core")
+  monkeypatch.setattr(module, "_cores", lambda: cores)
+  code = "import os, time; time.sleep(.3); print(os.sched_getaffinity(0))"
+  monkeypatch.setattr(
+    module, "commands", lambda *_, quick: [[sys.executable, "-c", code]]
+  )
+  assert module.main([str(tmp_path)]) == 0
+  on = {n: (tmp_path / f"{n}.log").read_text("utf-8").strip() for n in names}
+  assert {on["l1_l2"], on["tricks"]} == {str({core}) for core in cores}
+  # It measures times: alone, at the end.
+  assert on["guidelines"] == str(set(cores))
+  assert capfd.readouterr().out.splitlines()[2] == "guidelines: left out"
 
 
 @pytest.mark.slow
 def test_all_claims_are_measured_quickly(tmp_path):
   """The smoke version; its verdicts mean nothing."""
   assert _load("all").main([str(tmp_path / "claims"), "--quick"]) == 0
-  assert len(list((tmp_path / "claims" / "results").glob("*.json"))) == len(
-    _scripts()
-  )
+  found = {p.stem for p in (tmp_path / "claims" / "results").glob("*.json")}
+  constants = _load("all").constants
+  own = (n for n in _scripts() if "BEFORE" not in constants(FOLDER / f"{n}.py"))
+  assert found == set(own)
