@@ -5,11 +5,11 @@ metrics are those of the suites "backgrounds" and "backgrounds_challenge";
 Only-BG-T takes no challenge. The rule of the verdicts is in backgrounds.py.
 """
 
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import shots
+from matplotlib.figure import Figure
 
 PRETRAINED, SCRATCH = NETWORKS = ("fine-tuned", "scratch")
 TITLES = {
@@ -105,18 +105,13 @@ def table(results: Sequence[Results], network: str) -> str:
   return "\n".join(lines)
 
 
-def draw_figure(
-  results: Sequence[Results], path: pathlib.Path, *, largest: float
-) -> None:
+def draw(results: Sequence[Results], *, largest: float) -> Figure:
   """Draws the accuracy on each variant, a panel for each network.
 
   Args:
     results: of the seeds.
-    path: of the picture.
     largest: the share of the largest class, a dotted line.
   """
-  from matplotlib.figure import Figure
-
   figure = Figure(figsize=(10, 4.4), layout="constrained")
   panels = figure.subplots(1, len(NETWORKS), sharey=True)
   for axes, network in zip(panels, NETWORKS, strict=True):
@@ -143,4 +138,4 @@ def draw_figure(
     axes.grid(alpha=0.3)
   panels[0].set_ylabel("accuracy on unseen photographs (%)")
   panels[0].legend(title="trained on", fontsize=8)
-  figure.savefig(path, dpi=110)
+  return figure

@@ -295,12 +295,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     variants = make_variants(arrays, options.pictures, workdir, seed=seed)
     results.append(compare(variants, workdir, options.weights, seed=seed))
     print(f"seed {seed}: done", flush=True)
-  files.write_json(workdir / "results.json", results)
   _, test = photo_transfer.split(arrays["labels"], seed=0)
   largest = max(map(len, test)) / sum(map(len, test))
-  background_findings.draw_figure(
-    results, workdir / "backgrounds.png", largest=largest
+  files.write_json(
+    workdir / "results.json", {"largest": largest, "seeds": results}
   )
+  figure = background_findings.draw(results, largest=largest)
+  figure.savefig(workdir / "backgrounds.png", dpi=110)
   for network in NETWORKS:
     print(background_findings.table(results, network), end="\n\n")
   print(f"share of the largest class: {largest:.1%}")

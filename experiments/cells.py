@@ -33,6 +33,7 @@ rule was written down before the runs.
 
 import argparse
 import bisect
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -160,11 +161,35 @@ def read_accuracies(workdir: pathlib.Path) -> dict[str, dict[int, float]]:
   return found
 
 
-def table(
+@dataclasses.dataclass(frozen=True)
+class Winner:
+  """The best cell of a searcher beside the residual cell of its cost.
+
+  Attributes:
+    label: of the winner.
+    rival: of the residual cell.
+    costs: multiply-accumulates of the winner and of the residual cell.
+    mean, half: of the paired differences of test accuracies in points, and the
+      half-width of its 95 % interval.
+  """
+
+  label: str
+  rival: str
+  costs: tuple[int, int]
+  mean: float
+  half: float
+
+  @property
+  def verdict(self) -> str:
+    """The verdict by the rule above."""
+    return judge(self.mean, self.half, self.costs)
+
+
+def compare_winners(
   accuracies: Mapping[str, Mapping[int, float]],
   networks: Mapping[str, Mapping[str, Any]],
-) -> str:
-  """Returns a Markdown table of the winners, with their verdicts.
+) -> list[Winner]:
+  """Compares each winner with its residual cell.
 
   Args:
     accuracies: as from `read_accuracies`.
@@ -172,33 +197,48 @@ def table(
   """
   from jaxvision.report import interval
 
-  lines = [
-    "| winner | MMACs | test | residual cell | MMACs | difference, points | "
-    "verdict |",
-    "|---|---:|---:|---:|---:|---:|---|",
-  ]
+  found = []
   for label, values in networks.items():
     if label.startswith(_HAND_MADE):
       continue
     arch = values["model.options.arch"]
     channels = equal_channels(arch)
     rival = f"{_HAND_MADE}, {channels} channels"
-    costs = (
-      count_macs(arch, _FULL["channels"]),
-      count_macs(_residual_cell(), channels),
-    )
     differences = np.array(
       [
         100 * (accuracy - accuracies[rival][seed])
         for seed, accuracy in accuracies[label].items()
       ]
     )
-    half = interval(differences)
+    costs = (
+      count_macs(arch, _FULL["channels"]),
+      count_macs(_residual_cell(), channels),
+    )
+    mean, half = float(differences.mean()), interval(differences)
+    found.append(Winner(label, rival, costs, mean, half))
+  return found
+
+
+def table(
+  accuracies: Mapping[str, Mapping[int, float]],
+  networks: Mapping[str, Mapping[str, Any]],
+) -> str:
+  """Returns a Markdown table of the winners, with their verdicts.
+
+  Args:
+    accuracies, networks: as in `compare_winners`.
+  """
+  lines = [
+    "| winner | MMACs | test | residual cell | MMACs | difference, points | "
+    "verdict |",
+    "|---|---:|---:|---:|---:|---:|---|",
+  ]
+  for each in compare_winners(accuracies, networks):
+    own, others = (cost / 1e6 for cost in each.costs)
     lines.append(
-      f"| {label} | {costs[0] / 1e6:.2f} | {_mean(accuracies[label])} "
-      f"| {_mean(accuracies[rival])} | {costs[1] / 1e6:.2f} "
-      f"| {differences.mean():+.2f} ± {half:.2f} "
-      f"| {judge(differences.mean(), half, costs)} |"
+      f"| {each.label} | {own:.2f} | {_mean(accuracies[each.label])} "
+      f"| {_mean(accuracies[each.rival])} | {others:.2f} "
+      f"| {each.mean:+.2f} ± {each.half:.2f} | {each.verdict} |"
     )
   return "\n".join(lines)
 

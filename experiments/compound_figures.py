@@ -6,11 +6,11 @@ network is "phi 0: base".
 """
 
 import dataclasses
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import shots
+from matplotlib.figure import Figure
 
 from jaxvision.sweeps.search import compound_scaling
 
@@ -139,13 +139,11 @@ def _is_equal(compound: Row, row: Row) -> bool:
   return abs(row.macs / compound.macs - 1) <= EQUAL
 
 
-def draw_singles(of: Sequence[Row], path: pathlib.Path) -> None:
+def draw_singles(of: Sequence[Row]) -> Figure:
   """Draws accuracy by cost for each dimension alone, as figure 3 of the paper.
 
   The labels of the points are the factors.
   """
-  from matplotlib.figure import Figure
-
   figure = Figure(figsize=(11, 3.6), layout="constrained")
   panels = figure.subplots(1, len(DIMENSIONS), sharey=True)
   for axes, name in zip(panels, DIMENSIONS, strict=True):
@@ -164,13 +162,11 @@ def draw_singles(of: Sequence[Row], path: pathlib.Path) -> None:
     axes.set(title=name, xlabel="million multiply-accumulates")
     axes.grid(alpha=0.3)
   panels[0].set_ylabel("test accuracy, %")
-  figure.savefig(path, dpi=110)
+  return figure
 
 
-def draw_comparison(of: Sequence[Row], path: pathlib.Path) -> None:
+def draw_comparison(of: Sequence[Row]) -> Figure:
   """Draws a line for each way to scale, as figure 8 of the paper."""
-  from matplotlib.figure import Figure
-
   figure = Figure(figsize=(6.4, 4.4), layout="constrained")
   axes = figure.add_subplot()
   for place, name in enumerate((*DIMENSIONS, COMPOUND)):
@@ -178,7 +174,7 @@ def draw_comparison(of: Sequence[Row], path: pathlib.Path) -> None:
   axes.set(xlabel="million multiply-accumulates", ylabel="test accuracy, %")
   axes.grid(alpha=0.3)
   axes.legend(fontsize=8)
-  figure.savefig(path, dpi=110)
+  return figure
 
 
 def _line(of: Sequence[Row], name: str) -> list[Row]:

@@ -219,7 +219,7 @@ def write_figures(workdir: pathlib.Path) -> None:
     ("single_dimensions.png", compound_figures.draw_singles),
     ("compound_scaling.png", compound_figures.draw_comparison),
   ):
-    draw(rows, workdir / name)
+    draw(rows).savefig(workdir / name, dpi=110)
     print(f"figure: {workdir / name}")
 
 

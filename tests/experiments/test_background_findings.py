@@ -74,8 +74,10 @@ def test_the_table_has_a_row_for_each_training_set(findings):
   assert backgrounds[-2:] == ["-", "- |"]
 
 
-def test_the_figure_has_a_panel_for_each_network(findings, tmp_path):
+def test_the_figure_has_a_panel_for_each_network(findings):
   results = _results(findings, [(2.0, 12.0), (-2.0, 8.1)])
-  path = tmp_path / "figure.png"
-  findings.draw_figure(results, path, largest=0.34)
-  assert path.stat().st_size > 10_000
+  figure = findings.draw(results, largest=0.34)
+  titles = [axes.get_title() for axes in figure.axes]
+  assert titles == ["fine-tuned", "scratch"]
+  lines = [len(axes.containers) for axes in figure.axes]
+  assert lines == [len(findings.TRAINED_ON)] * 2

@@ -1,0 +1,81 @@
+"""Grad-CAM finds the object that a network classifies.
+
+  python experiments/papers/inputs.py
+  python experiments/explanations.py --pictures runs/inputs/pictures \\
+    --weights runs/inputs/efficientnet-lite0-57934424.pth \\
+    --workdir runs/claims/heat_maps
+  python experiments/papers/heat_maps.py runs/claims/heat_maps
+
+experiments/explanations.py describes the scenes, the network and the measures:
+the pointing game with exact masks, and the areas of deletion and insertion.
+
+How to read the answer: Grad-CAM against a map of the centre and a random map,
+paired over the five seeds, by the rule of experiments/explanations.py. The
+claim has two parts: (a) Grad-CAM "finds the object" (pointing game), and (b) it
+"explains the network" (deletion and insertion). It "holds" if both are true,
+and "holds in part" if one is.
+"""
+
+import json
+import pathlib
+import sys
+
+import claims
+import numpy as np
+
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+import explanations
+
+CLAIM = claims.Claim(
+  sentence="Grad-CAM shows where the network sees the object of a class.",
+  source="Selvaraju et al. 2017, Grad-CAM, section 4.1; Petsiuk et al. 2018, "
+  "RISE, Tables 1 and 2",
+  published="pointing game, COCO: Grad-CAM 70.6 %, c-MWP 60.3 %",
+  data="photographs of the stamps over pictures of other things",
+  untested="Several objects in one image.",
+)
+BEFORE = (
+  "python experiments/explanations.py --pictures runs/inputs/pictures "
+  "--weights runs/inputs/efficientnet-lite0-57934424.pth --workdir {runs}",
+)
+_METHOD = "gradcam"
+
+
+def judge(workdir: pathlib.Path) -> claims.Finding:
+  """The verdict on the measured maps."""
+  results = [
+    json.loads(path.read_text("utf-8"))["methods"]
+    for path in sorted(workdir.glob("seed-*.json"))
+  ]
+  verdict = explanations.judge(results, _METHOD)
+  made, panels = claims.figure(len(explanations.MEASURES))
+  names = list(results[0])
+  ours = []
+  for axes, measure in zip(panels, explanations.MEASURES, strict=True):
+    values = {
+      name: claims.mean_and_half([each[name][measure] for each in results])
+      for name in names
+    }
+    ours.append(
+      f"{measure} "
+      + ", ".join(
+        f"{name} {values[name][0]:.3f} ± {values[name][1]:.3f}"
+        for name in (_METHOD, *explanations.BASELINES)
+      )
+    )
+    means, halves = np.transpose(list(values.values()))
+    axes.errorbar(means, range(len(names)), xerr=halves, fmt="o")
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.set_title(measure, fontsize=9)
+  return claims.Finding(
+    ours="; ".join(ours),
+    verdict=claims.verdict(
+      [each in verdict for each in ("finds the object", "explains the network")]
+    ),
+    seeds=len(results),
+    figure=made,
+  )
+
+
+if __name__ == "__main__":
+  claims.run(__file__, CLAIM, judge, before=BEFORE)
