@@ -12,7 +12,7 @@ import json
 import pathlib
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -168,6 +168,24 @@ def mean_and_half(values: Sequence[float]) -> tuple[float, float]:
 
   array = np.asarray(values, float)
   return float(array.mean()), interval(array)
+
+
+def draw_means(
+  axes: Any,
+  x: Sequence[float],
+  samples: Iterable[Sequence[float]],
+  **style: Any,
+) -> None:
+  """Draws the mean of each sample over x, with its 95 % interval.
+
+  Args:
+    axes: of matplotlib.
+    x: the place of each sample.
+    samples: values by seed.
+    **style: of `axes.errorbar`.
+  """
+  means, halves = zip(*map(mean_and_half, samples), strict=True)
+  axes.errorbar(x, means, halves, **style)
 
 
 def figure(

@@ -82,12 +82,10 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
   )
   made, (axes,) = claims.figure()
   for norm in NORMS:
-    values = [claims.mean_and_half(test[depth, norm]) for depth in DEPTHS]
-    means, halves = zip(*values, strict=True)
-    axes.errorbar(
+    claims.draw_means(
+      axes,
       [3 * depth for depth in DEPTHS],
-      means,
-      halves,
+      [test[depth, norm] for depth in DEPTHS],
       fmt="o-",
       label={"none": "without"}.get(norm, "with batch normalisation"),
     )

@@ -97,11 +97,8 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
   ]
   made, (axes,) = claims.figure()
   for name in NETWORKS:
-    means, halves = zip(
-      *(claims.mean_and_half(errors[name, size]) for size in SIZES),
-      strict=True,
-    )
-    axes.errorbar(SIZES, means, halves, fmt="o-", label=name)
+    samples = [errors[name, size] for size in SIZES]
+    claims.draw_means(axes, SIZES, samples, fmt="o-", label=name)
   axes.set(xscale="log", yscale="log", xlabel="digits", ylabel="test error, %")
   axes.legend(fontsize=7)
   return claims.Finding(

@@ -113,9 +113,9 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
   )
   made, (axes,) = claims.figure()
   for width in WIDTHS:
-    values = [claims.mean_and_half(test[count, width]) for count in DIGITS]
-    means, halves = zip(*values, strict=True)
-    axes.errorbar(DIGITS, means, halves, fmt="o-", label=f"{width} features")
+    samples = [test[count, width] for count in DIGITS]
+    label = f"{width} features"
+    claims.draw_means(axes, DIGITS, samples, fmt="o-", label=label)
   axes.set(
     xscale="log",
     xlabel="digits for pre-training",

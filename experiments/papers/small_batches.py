@@ -87,8 +87,8 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
     found["weights"].is_positive,
   )
   made, (axes,) = claims.figure()
-  means, halves = zip(*map(claims.mean_and_half, of_batch), strict=True)
-  axes.errorbar(SIZES, means, halves, fmt="o-", label="batch normalisation")
+  label = "batch normalisation"
+  claims.draw_means(axes, SIZES, of_batch, fmt="o-", label=label)
   for color, name in (("C1", _GROUPS), ("C2", _STANDARDIZED)):
     mean, half = claims.mean_and_half(test[name])
     axes.axhspan(mean - half, mean + half, color=color, alpha=0.3)

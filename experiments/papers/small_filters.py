@@ -74,9 +74,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
   gain = found["response normalisation"]
   parts = (found["small filters"].is_positive, gain.mean + gain.half < _LITTLE)
   made, (axes,) = claims.figure()
-  values = [claims.mean_and_half(each) for each in test.values()]
-  means, halves = zip(*values, strict=True)
-  axes.errorbar(range(len(test)), means, halves, fmt="o")
+  claims.draw_means(axes, range(len(test)), test.values(), fmt="o")
   axes.set_xticks(range(len(test)), [n.replace(", ", "\n") for n in test])
   axes.set_ylabel("test accuracy, %")
   axes.tick_params(axis="x", labelsize=7)

@@ -127,9 +127,8 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
   made, panels = claims.figure(3, width=2.6)
   for axes, (what, each) in zip(panels, measured.items(), strict=True):
     for rate in RATES:
-      values = [claims.mean_and_half(each[key, rate]) for key in keys]
-      means, halves = zip(*values, strict=True)
-      axes.errorbar(SIZES, means, halves, fmt="o-", label=f"{rate:g}")
+      samples = [each[key, rate] for key in keys]
+      claims.draw_means(axes, SIZES, samples, fmt="o-", label=f"{rate:g}")
     axes.set_xscale("log")
     axes.set_xlabel("digits")
     axes.set_title(f"{what}, %", fontsize=9)

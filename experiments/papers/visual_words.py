@@ -126,9 +126,8 @@ def measure(quick: bool) -> claims.Finding:
 def _draw(test: dict[tuple[int, str], list[float]]) -> Any:
   made, (axes,) = claims.figure()
   for name in METHODS:
-    values = [claims.mean_and_half(test[size, name]) for size in SIZES]
-    means, halves = zip(*values, strict=True)
-    axes.errorbar(SIZES, means, halves, fmt="o-", label=name)
+    samples = [test[size, name] for size in SIZES]
+    claims.draw_means(axes, SIZES, samples, fmt="o-", label=name)
   axes.set(xscale="log", xlabel="digits", ylabel="test accuracy, %")
   axes.legend(fontsize=7)
   return made

@@ -88,12 +88,10 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
   )
   made, (axes,) = claims.figure(width=5)
   for i, name in enumerate(POOLS):
-    values = [claims.mean_and_half(test[name, each]) for each in POSITIONS]
-    means, halves = zip(*values, strict=True)
-    axes.errorbar(
-      [x + 0.1 * i for x in range(len(means))],
-      means,
-      halves,
+    claims.draw_means(
+      axes,
+      [x + 0.1 * i for x in range(len(POSITIONS))],
+      [test[name, each] for each in POSITIONS],
       fmt="o",
       label={"token": "class token"}.get(name, name),
     )
