@@ -96,7 +96,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
   accuracies = {
     arm.name: np.array(
       [
-        transfer(trial.run.folder, trial.settings["seed"])
+        transfer(trial.run.workdir, trial.settings["seed"])
         for trial in arm.trials
       ]
     )
