@@ -43,6 +43,7 @@ from typing import Any
 
 import numpy as np
 import shots
+from matplotlib.figure import Figure
 
 from jaxvision import data, files, inference
 from jaxvision.evaluation import explanations, probes
@@ -202,6 +203,33 @@ def table(results: Sequence[Result]) -> str:
   return "\n".join(lines)
 
 
+def draw(results: Sequence[Result]) -> Figure:
+  """Draws all methods, a panel for each measure; baselines are lines."""
+  figure = Figure(figsize=(11, 3.8), layout="constrained")
+  panels = figure.subplots(1, len(MEASURES), sharey=True)
+  names = [name for name in results[0] if name not in BASELINES]
+  for axes, (measure, sign) in zip(panels, MEASURES.items(), strict=True):
+    values = {
+      name: [each[name][measure] for each in results] for name in results[0]
+    }
+    axes.errorbar(
+      [np.mean(values[name]) for name in names],
+      range(len(names)),
+      xerr=[shots.half_width(values[name]) for name in names],
+      fmt="o",
+      capsize=2,
+    )
+    for place, name in enumerate(BASELINES, 1):
+      mean = np.mean(values[name])
+      axes.axvline(mean, color=f"C{place}", linestyle=":", label=name)
+    axes.set_title(f"{measure}, {'large' if sign > 0 else 'small'} is good")
+    axes.grid(alpha=0.3)
+  panels[0].set_yticks(range(len(names)), names)
+  panels[0].invert_yaxis()
+  panels[0].legend(fontsize=8)
+  return figure
+
+
 def judge(results: Sequence[Result], method: str) -> str:
   """Returns the verdict on a method by the rule of this file's header."""
   found = [
@@ -268,6 +296,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     accuracies.append(record["accuracy"])
   print(f"accuracy of the network: {np.mean(accuracies):.1%}")
   print(table(results))
+  path = workdir / "explanations.png"
+  draw(results).savefig(path, dpi=110)
+  print(f"figure: {path}")
 
 
 if __name__ == "__main__":

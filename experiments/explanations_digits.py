@@ -235,7 +235,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
   for network, found in records.items():
     accuracy = np.mean([each["accuracy"] for each in found])
     print(f"{network}, accuracy {accuracy:.1%}")
-    print(explanations.table([each["methods"] for each in found]), end="\n\n")
+    results = [each["methods"] for each in found]
+    print(explanations.table(results), end="\n\n")
+    figure = explanations.draw(results)
+    figure.savefig(workdir / f"explanations_{network}.png", dpi=110)
 
 
 if __name__ == "__main__":

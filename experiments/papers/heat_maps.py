@@ -21,7 +21,6 @@ import pathlib
 import sys
 
 import claims
-import numpy as np
 
 sys.path.append(str(pathlib.Path(__file__).parents[1]))
 import explanations
@@ -48,32 +47,21 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
     for path in sorted(workdir.glob("seed-*.json"))
   ]
   verdict = explanations.judge(results, _METHOD)
-  made, panels = claims.figure(len(explanations.MEASURES))
-  names = list(results[0])
   ours = []
-  for axes, measure in zip(panels, explanations.MEASURES, strict=True):
-    values = {
-      name: claims.mean_and_half([each[name][measure] for each in results])
-      for name in names
-    }
-    ours.append(
-      f"{measure} "
-      + ", ".join(
-        f"{name} {values[name][0]:.3f} ± {values[name][1]:.3f}"
-        for name in (_METHOD, *explanations.BASELINES)
-      )
-    )
-    means, halves = np.transpose(list(values.values()))
-    axes.errorbar(means, range(len(names)), xerr=halves, fmt="o")
-    axes.set_yticks(range(len(names)), names, fontsize=7)
-    axes.set_title(measure, fontsize=9)
+  for measure in explanations.MEASURES:
+    cells = []
+    for name in (_METHOD, *explanations.BASELINES):
+      values = [each[name][measure] for each in results]
+      mean, half = claims.mean_and_half(values)
+      cells.append(f"{name} {mean:.3f} ± {half:.3f}")
+    ours.append(f"{measure} {', '.join(cells)}")
   return claims.Finding(
     ours="; ".join(ours),
     verdict=claims.verdict(
       [each in verdict for each in ("finds the object", "explains the network")]
     ),
     seeds=len(results),
-    figure=made,
+    figure=explanations.draw(results),
   )
 
 

@@ -54,7 +54,8 @@ def add(commands) -> None:
     "--seeds",
     type=int,
     metavar="N",
-    help="with --rerun: number of seeds for each setting (10)",
+    help="number of seeds of each setting, instead of the file's; with --rerun "
+    f"{_SEEDS}",
   )
   workers.add(command, what="sweep")
 
@@ -72,8 +73,10 @@ def _sweep(options: argparse.Namespace) -> None:
     )
     experiment = sweeps.check(experiment, owner=options.rerun)
   else:
-    _refuse(options, ("top", "seeds"), "needs --rerun SWEEP")
-    experiment = sweeps.load(options.experiment, options.overrides)
+    _refuse(options, ("top",), "needs --rerun SWEEP")
+    experiment = sweeps.load(
+      options.experiment, options.overrides, seeds=options.seeds
+    )
   most = workers.at_once(options.vectorize)
   options.searcher = options.searcher or sweeps.default_searcher(experiment)
   if not sweeps.draws(experiment, options.searcher):

@@ -45,6 +45,14 @@ def test_a_dry_run_lists_the_runs_and_starts_none(asked, tmp_path, capsys):
   ]
 
 
+def test_seeds_replace_those_of_the_file(asked, capsys):
+  assert cli.main(["sweep", str(asked), "--seeds=1", "--dry-run"]) == 0
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[0].startswith("2 runs of ")
+  assert lines[1].endswith("--config.seed=0")
+  assert lines[2].endswith("learning_rate=0.3  --config.seed=0")
+
+
 @pytest.mark.parametrize(
   ("words", "message"),
   [
@@ -57,7 +65,7 @@ def test_a_dry_run_lists_the_runs_and_starts_none(asked, tmp_path, capsys):
     (["ASKED", "--seed=0", "--dry-run"], "--seed 0 has no effect"),
     (["ASKED", "--searcher=tpe", "--trials=5", "--dry-run"], "leave it out"),
     (["ASKED", "--top=3", "--dry-run"], "--top 3 needs --rerun SWEEP"),
-    (["ASKED", "--seeds=3", "--dry-run"], "--seeds 3 needs --rerun"),
+    (["ASKED", "--seeds=0", "--dry-run"], "the number of seeds is 0"),
     (["ASKED", "--config.optimizer.learning_rat=1"], "did you mean"),
     (["--rerun", "nowhere"], "is not a sweep"),
   ],

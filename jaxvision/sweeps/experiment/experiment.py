@@ -20,7 +20,7 @@ from typing import Any
 from jaxvision import config as configs
 from jaxvision import user_code
 from jaxvision.config import recipe_files
-from jaxvision.sweeps.experiment import space
+from jaxvision.sweeps.experiment import axes, space
 from jaxvision.sweeps.experiment.axes import Space
 from jaxvision.sweeps.experiment.objective import Objective
 from jaxvision.sweeps.experiment.pruning import Halving
@@ -65,13 +65,17 @@ class Experiment:
 
 
 def load(
-  path: str | pathlib.Path, overrides: Mapping[str, Any] | None = None
+  path: str | pathlib.Path,
+  overrides: Mapping[str, Any] | None = None,
+  *,
+  seeds: int | None = None,
 ) -> Experiment:
   """Loads an experiment from a file.
 
   Args:
     path: the Python file.
     overrides: config values that replace those of the file.
+    seeds: number of seeds of each setting; None for those of the file.
 
   Raises:
     FileNotFoundError: the file does not exist.
@@ -83,12 +87,16 @@ def load(
     question=found["QUESTION"],
     recipe=found["BASE"],
     overrides={**found.get("OVERRIDES", {}), **(overrides or {})},
-    space=found["SPACE"],
+    space=found["SPACE"] if seeds is None else _with(found["SPACE"], seeds),
     objective=found["OBJECTIVE"],
     read=found["READ"],
     pruning=found.get("PRUNING"),
   )
   return check(loaded)
+
+
+def _with(of: Space, seeds: int) -> Space:
+  return {**of, "seed": axes.seeds(seeds)}
 
 
 def check(experiment: Experiment, *, owner: str = "") -> Experiment:
