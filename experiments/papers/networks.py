@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxvision import layers
 from jaxvision.layers import norms, pooling
 from jaxvision.layers.standardized import StandardizedConv
 from jaxvision.models.alexnet import local_response_norm
@@ -33,10 +34,10 @@ class SmallAlexNet(nn.Module):
     he = nn.initializers.he_normal()
     side, x = 3 if self.overlapping else 2, images
     for width in (24, 48):
-      x = nn.relu(nn.Conv(width, (5, 5), kernel_init=he)(x))
+      x = nn.relu(layers.Conv(width, (5, 5), kernel_init=he)(x))
       x = local_response_norm(x) if self.response else x
       x = pooling.max_pool(x, side, stride=2, padding="SAME")
-    x = nn.relu(nn.Conv(48, (3, 3), kernel_init=he)(x))
+    x = nn.relu(layers.Conv(48, (3, 3), kernel_init=he)(x))
     x = pooling.max_pool(x, side, stride=2, padding="SAME")
     x = x.reshape(len(x), -1)
     for _ in range(2):
@@ -66,7 +67,7 @@ class Filters(nn.Module):
     for stage, width in enumerate((16, 32)):
       # 27 c^2 weights in three 3x3 layers, 49 c^2 in one 7x7 layer.
       for layer in range(3 if self.side == 3 else 1):
-        x = nn.Conv(width, (self.side, self.side), kernel_init=he)(x)
+        x = layers.Conv(width, (self.side, self.side), kernel_init=he)(x)
         x = nn.relu(x)
         if self.response and stage == layer == 0:
           x = local_response_norm(x)
@@ -123,7 +124,7 @@ class PlainConv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps (b, h, w, c) to (b, h / stride, w / stride, features)."""
     side = (self.kernel_size, self.kernel_size)
-    return nn.Conv(
+    return layers.Conv(
       self.features,
       side,
       strides=self.stride,

@@ -6,12 +6,12 @@ a convolution, for which it transposes feature maps element by element. So both
 are a product of two matrices here, on all platforms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 
-from jaxvision.layers import barriers
+from jaxvision.layers import barriers, convolution
 
 Pair = tuple[int, int]
 
@@ -50,18 +50,30 @@ def convolve(
     (b, h', w', out).
   """
   rows, columns = window_strides
+  dilation = tuple(options.get("rhs_dilation") or (1, 1))
   if isinstance(padding, str):
-    dilation = options.get("rhs_dilation") or (1, 1)
     window = [
       (k - 1) * d + 1 for k, d in zip(kernel.shape[:2], dilation, strict=True)
     ]
     padding = jax.lax.padtype_to_pads(
       x.shape[1:3], window, window_strides, padding
     )
-  plain = options.get("feature_group_count", 1) == 1
-  if kernel.shape[:2] == (1, 1) and plain and not any(map(any, padding)):
+  if not _is_plain(options):
+    y = jax.lax.conv_general_dilated(
+      x, kernel, window_strides, padding, **options
+    )
+    return barriers.cotangent_barrier(y)
+  if kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
     return product(x[:, ::rows, ::columns], kernel[0, 0])
-  y = jax.lax.conv_general_dilated(
-    x, kernel, window_strides, padding, **options
-  )
+  pads = tuple((int(low), int(high)) for low, high in padding)
+  y = convolution.convolve(x, kernel, (rows, columns), pads, dilation)
   return barriers.cotangent_barrier(y)
+
+
+def _is_plain(options: Mapping[str, Any]) -> bool:
+  """Whether each output depends on all channels, at the default precision."""
+  return (
+    options.get("feature_group_count", 1) == 1
+    and set(options.get("lhs_dilation") or ()) <= {1}
+    and options.get("precision") is None
+  )

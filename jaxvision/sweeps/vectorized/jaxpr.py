@@ -9,7 +9,7 @@ code needs no changes. Programs with other differences are detected.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -44,10 +44,12 @@ class Lifted:
   Attributes:
     numbers: arrays (n, ...), the numbers that differ between the n programs.
     call: (one row of each array of `numbers`, flat arguments) -> flat results.
+    convolves: whether the program has convolutions.
   """
 
   numbers: tuple[np.ndarray, ...]
   call: Callable[[Sequence[jax.Array], Sequence[jax.Array]], list[jax.Array]]
+  convolves: bool
 
 
 def lift(programs: Sequence[core.ClosedJaxpr]) -> Lifted:
@@ -76,7 +78,15 @@ def lift(programs: Sequence[core.ClosedJaxpr]) -> Lifted:
 
     return _evaluate(first, arguments, number)
 
-  return Lifted(tuple(numbers), call)
+  return Lifted(tuple(numbers), call, _convolves(first))
+
+
+def _convolves(program: core.ClosedJaxpr) -> bool:
+  return any(
+    equation.primitive.name == "conv_general_dilated"
+    or any(map(_convolves, _programs_in(list(equation.params.values()))))
+    for equation in program.jaxpr.eqns
+  )
 
 
 def _side_by_side(
@@ -208,14 +218,12 @@ def _compute(
   if name in _PLACES:
     return inputs
   if name == "conv_general_dilated" and jax.default_backend() == "cpu":
-    return [_unbatched(equation)(*inputs)]
-  return _bind(equation, equation.params, inputs)
+    return [_convolve(equation, *inputs)]
+  return _bind(equation, inputs)
 
 
-def _bind(
-  equation: core.JaxprEqn, params: Mapping[str, Any], inputs: Sequence[Any]
-) -> Sequence[Any]:
-  found = equation.primitive.get_bind_params(params)
+def _bind(equation: core.JaxprEqn, inputs: Sequence[Any]) -> Sequence[Any]:
+  found = equation.primitive.get_bind_params(equation.params)
   if isinstance(found, tuple):  # older jax: functions are separate
     functions, named = found
     outputs = equation.primitive.bind(*functions, *inputs, **named)
@@ -224,25 +232,25 @@ def _bind(
   return outputs if equation.primitive.multiple_results else [outputs]
 
 
-def _unbatched(equation: core.JaxprEqn) -> Callable[..., jax.Array]:
-  """The operation, applied separately to each element of a batch.
+def _convolve(
+  equation: core.JaxprEqn, x: jax.Array, kernel: jax.Array
+) -> jax.Array:
+  """A convolution with its axes in the usual order.
 
-  A batched convolution would be a grouped convolution. XLA:CPU computes its
-  gradients at the cost of a convolution in which each group has all channels.
+  XLA:CPU does this itself, but not in a loop: see `layers.convolution`.
   """
-
-  @jax.custom_batching.custom_vmap
-  def compute(*inputs):
-    return _bind(equation, equation.params, inputs)[0]
-
-  @compute.def_vmap
-  def compute_batch(size, batched, *inputs):
-    results = [
-      compute(
-        *(x[i] if has else x for x, has in zip(inputs, batched, strict=True))
-      )
-      for i in range(size)
-    ]
-    return jnp.stack(results), True
-
-  return compute
+  params = dict(equation.params)
+  of_x, of_kernel, of_y = params.pop("dimension_numbers")
+  # Each has the places of (batch, channels) or (outputs, inputs), then those of
+  # the rows and columns.
+  spatial = range(2, x.ndim)
+  usual = (0, x.ndim - 1, *range(1, x.ndim - 1))
+  y = jax.lax.conv_general_dilated(
+    x.transpose(of_x[0], *(of_x[i] for i in spatial), of_x[1]),
+    kernel.transpose(*(of_kernel[i] for i in spatial), *of_kernel[1::-1]),
+    dimension_numbers=jax.lax.ConvDimensionNumbers(
+      usual, (x.ndim - 1, x.ndim - 2, *range(x.ndim - 2)), usual
+    ),
+    **params,
+  )
+  return y.transpose([usual[of_y.index(axis)] for axis in range(x.ndim)])

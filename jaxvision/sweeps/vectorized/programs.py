@@ -136,6 +136,11 @@ def share(
     )
     for name, each in lifted.items()
   }
+  on_cpu = mesh.devices.flat[0].platform == "cpu"
+  over = {
+    name: _one_by_one if on_cpu and each.convolves else jax.vmap
+    for name, each in lifted.items()
+  }
   runs, whole = PartitionSpec(AXIS), PartitionSpec()
   divide = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
   # `numbers` is empty if the runs do not differ, so it cannot give the size.
@@ -146,13 +151,13 @@ def share(
 
   def steps(numbers, states, rows, examples, constants):
     def step(states, batch):
-      of_all = jax.vmap(calls["step"], in_axes=(0, 0, 0, None))
+      of_all = over["step"](calls["step"], in_axes=(0, 0, 0, None))
       return of_all(numbers, states, batch, constants)
 
     return scan_steps(step, paired=paired)(states, rows, examples)
 
   def sums(numbers, variables, batch, constants):
-    of_all = jax.vmap(calls["sums"], in_axes=(0, 0, None, None))
+    of_all = over["sums"](calls["sums"], in_axes=(0, 0, None, None))
     return of_all(numbers, variables, batch, constants)
 
   by_step = PartitionSpec(None, AXIS)
@@ -202,6 +207,32 @@ def _call(
 ) -> Tree:
   flat = jax.tree.leaves(arguments)
   return jax.tree.unflatten(results, lifted.call(rows, flat))
+
+
+def _one_by_one(
+  function: Callable[..., Tree], *, in_axes: Sequence[int | None]
+) -> Callable[..., Tree]:
+  """`jax.vmap` for axes 0 and None, as a loop over the runs.
+
+  A batched convolution is a grouped convolution. XLA:CPU computes its gradients
+  at the cost of a convolution in which each group has all channels. If data
+  choose a branch, a batch computes all branches.
+  """
+
+  def compute(*arguments: Tree) -> Tree:
+    def of_one(own: Sequence[Tree]) -> Tree:
+      rest = iter(own)
+      return function(
+        *(
+          each if axis is None else next(rest)
+          for each, axis in zip(arguments, in_axes, strict=True)
+        )
+      )
+
+    pairs = zip(arguments, in_axes, strict=True)
+    return jax.lax.map(of_one, [each for each, a in pairs if a is not None])
+
+  return compute
 
 
 def _shapes(tree: Tree) -> Tree:

@@ -1,5 +1,7 @@
 """Programs that differ only in numbers become one, equal up to rounding."""
 
+import re
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -133,3 +135,34 @@ def test_convolutions_with_kernels_of_their_own():
 def test_programs_that_differ_in_more_are_refused(make, settings):
   with pytest.raises(jaxpr.Different):
     jaxpr.lift(_programs(make, settings, _X))
+
+
+def test_convolutions_and_their_gradients_have_the_usual_axes():
+  """XLA:CPU is slow in a loop over runs with any other order."""
+  images = np.random.default_rng(0).normal(size=(2, 6, 5, 3))
+  kernel = np.random.default_rng(1).normal(size=(3, 2, 3, 4))
+  arguments = (images.astype(np.float32), kernel.astype(np.float32))
+
+  def make(rate):
+    def loss(images, kernel):
+      y = jax.lax.conv_general_dilated(
+        images,
+        kernel,
+        (2, 1),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+      )
+      return rate * jnp.sin(y).sum()
+
+    return jax.grad(loss, (0, 1))
+
+  _assert_same(make, [0.5, 2.0], *arguments, rtol=1e-5)
+  lifted = jaxpr.lift(_programs(make, [0.5, 2.0], *arguments))
+  rows = [each[0] for each in lifted.numbers]
+  lowered = jax.jit(lifted.call).lower(rows, arguments).as_text()
+  axes = set(re.findall(r"dim_numbers = (\[.*?\]->\[.*?\])", lowered))
+  assert axes == {"[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]"}
+  assert lifted.convolves
+  assert not jaxpr.lift(
+    _programs(lambda r: lambda x: r * x, [1.0, 2.0], _X)
+  ).convolves
