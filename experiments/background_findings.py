@@ -137,5 +137,6 @@ def draw(results: Sequence[Results], *, largest: float) -> Figure:
     axes.set_xticks(range(len(TITLES)), TITLES.values(), rotation=45)
     axes.grid(alpha=0.3)
   panels[0].set_ylabel("accuracy on unseen photographs (%)")
-  panels[0].legend(title="trained on", fontsize=8)
+  lines, labels = panels[0].get_legend_handles_labels()
+  figure.legend(lines, labels, title="trained on", loc="outside right upper")
   return figure
