@@ -10,7 +10,7 @@ experiments/explanations.py describes the scenes, the network and the measures:
 the pointing game with exact masks, and the areas of deletion and insertion.
 
 How to read the answer: Grad-CAM against a map of the centre and a random map,
-paired over the five seeds, by the rule of experiments/explanations.py. The
+paired over the three seeds, by the rule of experiments/explanations.py. The
 claim has two parts: (a) Grad-CAM "finds the object" (pointing game), and (b) it
 "explains the network" (deletion and insertion). It "holds" if both are true,
 and "holds in part" if one is.
@@ -31,7 +31,8 @@ CLAIM = claims.Claim(
   "RISE, Tables 1 and 2",
   published="pointing game, COCO: Grad-CAM 70.6 %, c-MWP 60.3 %",
   data="photographs of the stamps over pictures of other things",
-  untested="Several objects in one image.",
+  untested="A tolerance around the object, as in the published game; several "
+  "objects in one image.",
 )
 BEFORE = (
   "python experiments/explanations.py --pictures runs/inputs/pictures "
@@ -44,7 +45,7 @@ def judge(workdir: pathlib.Path) -> claims.Finding:
   """The verdict on the measured maps."""
   results = [
     json.loads(path.read_text("utf-8"))["methods"]
-    for path in sorted(workdir.glob("seed-*.json"))
+    for path in sorted(workdir.glob("seed-*/result.json"))
   ]
   verdict = explanations.judge(results, _METHOD)
   ours = []

@@ -49,15 +49,16 @@ def check_methods(
     model: any model, which is only traced.
     image_shape: (h, w, c) of its images.
   """
-  fits = attributions.fitting(model, image_shape=image_shape)
-  for method in methods:
+  names = [method_name(each) for each in methods]
+  fit = attributions.fitting(model, image_shape=image_shape, among=names)
+  for method, name in zip(methods, names, strict=True):
     attributions.create(method)
-    name = method_name(method)
-    if name in attributions.ATTRIBUTIONS and name not in fits:
+    if name in attributions.ATTRIBUTIONS and name not in fit:
+      others = attributions.fitting(model, image_shape=image_shape)
       raise ValueError(
         f"{name} does not fit {type(model).__name__} with images "
         f"{'x'.join(map(str, image_shape))}; methods that fit: "
-        f"{', '.join(fits)}"
+        f"{', '.join(others)}"
       )
     attributions.check_options(method, model, image_shape=image_shape)
 

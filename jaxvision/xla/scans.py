@@ -18,7 +18,8 @@ def scan(
 ) -> tuple[Tree, Tree]:
   """`jax.lax.scan`, unrolled on CPU.
 
-  XLA:CPU computes convolutions inside a loop about twelve times slower, and
+  XLA:CPU computes the gradients of convolutions of lax inside a loop about
+  twelve times slower, unless they have the form of `layers.convolution`, and
   lax.scan keeps a loop even for one step.
 
   Args:
