@@ -205,7 +205,9 @@ def open_source(options: argparse.Namespace) -> Any:
       f"{options.weights}` shows the model"
     )
   from jaxvision.inference import pretrained
+  from jaxvision.xla import cache
 
+  cache.cache_compilations()  # a run does it itself
   return pretrained.open_weights(
     options.weights,
     options.model,

@@ -16,7 +16,6 @@ from jaxvision.training.setup import data_record
 from jaxvision.training.setup.restore import TrainedRun
 from jaxvision.weights import class_names as names_of_classes
 from jaxvision.weights import image_preprocessing
-from jaxvision.xla import cache
 
 _LOGGER = logging.getLogger(__name__)
 _LISTED = 5  # classes in a message
@@ -54,7 +53,6 @@ def open_weights(
       `inference.load_run`).
     trees.NotFinite: the weights have NaN or infinity.
   """
-  cache.cache_compilations()
   if os.path.isdir(path_or_url):
     raise ValueError(f"{path_or_url} is a run; give --workdir {path_or_url}")
   if isinstance(image_size, int):
