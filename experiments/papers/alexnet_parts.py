@@ -10,9 +10,9 @@ no dropout, no noise along the components of ImageNet's colours. It is trained
 on 1,000 digits for 1,000 steps of 50 images by Adam, ten seeds. Nothing is
 tuned. The digits are grey, in three channels, so the noise colours them.
 
-How to read the answer: the test accuracy of all four minus that without one,
-paired over the seeds, corrected by Holm. The claim "holds" if each of the four
-helps, "holds in part" if some do, and "does not hold" if none does.
+How to read the answer: the test accuracy with all four minus the accuracy
+without one, paired over the seeds, corrected by Holm. The claim "holds" if each
+of the four helps, "holds in part" if some do, and "does not hold" if none does.
 """
 
 import pathlib

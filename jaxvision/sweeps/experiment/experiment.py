@@ -87,7 +87,9 @@ def load(
     question=found["QUESTION"],
     recipe=found["BASE"],
     overrides={**found.get("OVERRIDES", {}), **(overrides or {})},
-    space=found["SPACE"] if seeds is None else _with(found["SPACE"], seeds),
+    space=found["SPACE"]
+    if seeds is None
+    else _with_seeds(found["SPACE"], seeds),
     objective=found["OBJECTIVE"],
     read=found["READ"],
     pruning=found.get("PRUNING"),
@@ -95,7 +97,7 @@ def load(
   return check(loaded)
 
 
-def _with(of: Space, seeds: int) -> Space:
+def _with_seeds(of: Space, seeds: int) -> Space:
   return {**of, "seed": axes.seeds(seeds)}
 
 
