@@ -238,7 +238,9 @@ class NasBench201(nn.Module):
   def _stages(
     self, x: jax.Array, nodes: Nodes, conv: Any, convolve: Any
   ) -> jax.Array:
-    edge = functools.partial(Edge, convolve=convolve)
+    # Edges of equal shapes are traced once if they have all operations.
+    make = Edge if self.operations == "static" else nn.jit(Edge)
+    edge = functools.partial(make, convolve=convolve)
     for stage in range(self.stages):
       if stage > 0:
         width = self.channels * 2**stage

@@ -172,7 +172,7 @@ def moments_by_device(mesh: Mesh) -> contextlib.AbstractContextManager:
   )
 
   def interceptor(call, args, kwargs, context):
-    if context.method_name != "moments" or mesh.size == 1:
+    if context.method_name != "moments":
       return call(*args, **kwargs)
     return call(*args, **kwargs, devices=mesh.size, gather=gather)
 

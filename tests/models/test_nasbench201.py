@@ -138,9 +138,9 @@ def _train_and_list(model, tree, images, key):
   listed = []
 
   def note(call, args, kwargs, context):
-    is_edge = isinstance(context.module, nasbench201_model.Edge)
-    if is_edge and context.method_name == "__call__":
-      listed.append(args[1])
+    is_cell = isinstance(context.module, nasbench201_model.Cell)
+    if is_cell and context.method_name == "__call__":
+      listed.extend(operation for node in args[1] for operation in node)
     return call(*args, **kwargs)
 
   with nn.intercept_methods(note):

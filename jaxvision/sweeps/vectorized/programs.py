@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxvision.config import ConfigDict
 from jaxvision.sweeps.vectorized import jaxpr
 from jaxvision.training import setup
-from jaxvision.training.step import make_train_step, scan_steps
+from jaxvision.training.step import scan_steps
 from jaxvision.xla import batched_init
 
 Tree = Any
@@ -58,46 +58,26 @@ class Programs:
 
 def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
   """Traces the programs of a run."""
-  task = setup.make_task(
-    config,
-    parts.model,
-    image_shape=parts.image_shape,
-    class_names=parts.class_names,
-    train=parts.splits["train"],
-    taught=parts.taught,
-    kept=parts.task.kept,
-  )
-  task = setup.surround(config, task, parts.model, mesh=None)
-  step = make_train_step(
-    task.loss,
-    parts.optimizer,
-    seed=config.seed,
-    ema_decay=config.ema.decay,
-    accumulate=config.train.accumulate,
-    turns=task.turns,
-  )
-  state = _shapes(parts.template)
+  parts = setup.for_one_device(config, parts)
+  task = parts.task
+
+  def step(state: Tree, batch: Tree, *constants: Tree) -> tuple[Tree, Tree]:
+    return parts.step(state, batch, parts.seed, *constants)
+
+  def sums(variables: Tree, batch: Tree, *constants: Tree) -> Tree:
+    return task.evaluate(variables, batch, *constants)[0]
+
+  state = parts.template
   variables = {"params": state.params, **state.model_state}
-  constants = _shapes(task.constants)
-  batches = [
-    {
-      name: jax.ShapeDtypeStruct((size, *shape), kind)
-      for name, (shape, kind) in task.batch.items()
-    }
-    for size in (
-      setup.batch_size(config, train=True),
-      setup.batch_size(config, train=False),
-    )
-  ]
+  size = setup.batch_size(config, train=False)
+  evaluated = {
+    name: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype)
+    for name, leaf in parts.batch.items()
+  }
   made = {
     "init": _traced(functools.partial(batched_init.evaluate, parts.draw)),
-    "step": _traced(step, state, batches[0], *constants),
-    "sums": _traced(
-      lambda *arguments: task.evaluate(*arguments)[0],
-      variables,
-      batches[1],
-      *constants,
-    ),
+    "step": _traced(step, state, parts.batch, *task.constants),
+    "sums": _traced(sums, variables, evaluated, *task.constants),
   }
   programs, found = ({k: v[i] for k, v in made.items()} for i in (0, 1))
   return Trace(programs, found)
@@ -233,9 +213,3 @@ def _one_by_one(
     return jax.lax.map(of_one, [each for each, a in pairs if a is not None])
 
   return compute
-
-
-def _shapes(tree: Tree) -> Tree:
-  return jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree
-  )

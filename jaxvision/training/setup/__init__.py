@@ -1,7 +1,6 @@
 """The setup of a run: the only code that turns a config into objects."""
 
 from jaxvision.training.setup.from_config import (
-  draw_state,
   init_state,
   make_model,
   make_optimizer,
@@ -17,7 +16,7 @@ from jaxvision.training.setup.inputs import (
   make_source,
   open_splits,
 )
-from jaxvision.training.setup.parts import Parts, prepare
+from jaxvision.training.setup.parts import Parts, for_one_device, prepare
 
 __all__ = [
   "Parts",
@@ -26,9 +25,9 @@ __all__ = [
   "checks",
   "claim",
   "data_record",
-  "draw_state",
   "explained",
   "extension",
+  "for_one_device",
   "init_state",
   "initial_state",
   "make_batches",

@@ -6,7 +6,7 @@ compilation.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -116,7 +116,7 @@ def surround(
 ) -> tasks.Task:
   """The task with its model in the surroundings of the config, on a mesh."""
   surroundings = forward.Surroundings(
-    mesh=mesh,
+    mesh=mesh if mesh and mesh.size > 1 else None,
     rules=config.mesh.rules,
     logits=config.precision.output,
     remat=config.train.remat,
@@ -180,6 +180,24 @@ def layer_factors(
   return blocks.rate_factors(model, decay=decay, image_shape=image_shape)
 
 
+class StateFunctions(NamedTuple):
+  """The functions that make a state.
+
+  Attributes:
+    optimizer: of the parameters.
+    draw: () -> the state before the first step. To trace it again costs little:
+      the model is traced once.
+    init: the same, with the state on the mesh; compiled in the first call.
+    template: the shapes, types and shardings of the state, without arrays. A
+      checkpoint is restored into it.
+  """
+
+  optimizer: optimizers.Optimizer
+  draw: Callable[[], state.TrainState]
+  init: Callable[[], state.TrainState]
+  template: state.TrainState
+
+
 def state_functions(
   config: ConfigDict,
   model: nn.Module,
@@ -187,13 +205,8 @@ def state_functions(
   schedule: schedules.Schedule,
   image_shape: tuple[int, int, int],
   mesh: Mesh,
-) -> tuple[
-  optimizers.Optimizer, Callable[[], state.TrainState], state.TrainState
-]:
-  """The optimizer, the function that initialises a state, and a template.
-
-  The template has the shapes, types and shardings of the state, but no arrays.
-  A checkpoint is restored into it.
+) -> StateFunctions:
+  """Makes the functions that make a state. The model is traced.
 
   Args:
     config: of the run.
@@ -203,7 +216,9 @@ def state_functions(
     image_shape: (h, w, c).
     mesh: of the state.
   """
-  variables = jax.eval_shape(lambda: task.init(jax.random.key(config.seed)))
+  # jax keeps the traces of these two.
+  init_task = jax.jit(task.init, inline=True)
+  variables = jax.eval_shape(lambda: init_task(jax.random.key(config.seed)))
   optimizer = make_optimizer(
     config,
     schedule,
@@ -211,7 +226,12 @@ def state_functions(
     factors=layer_factors(config, model, image_shape),
     turns=task.turns,
   )
-  draw = draw_state(config, task.init, optimizer)
+
+  @functools.partial(jax.jit, inline=True)
+  def draw() -> state.TrainState:
+    variables = init_task(jax.random.key(config.seed))
+    return init_state(config, variables, optimizer)
+
   shapes = jax.eval_shape(draw)
   shardings = sharding.of_state(
     shapes, shapes.params, mesh, rules=config.mesh.rules
@@ -223,21 +243,8 @@ def state_functions(
     shapes,
     shardings,
   )
-  return optimizer, batched_init.jit(draw, out_shardings=shardings), template
-
-
-def draw_state(
-  config: ConfigDict,
-  init: Callable[[jax.Array], Tree],
-  optimizer: optimizers.Optimizer,
-) -> Callable[[], state.TrainState]:
-  """Makes draw() -> the state before the first step, from the config's seed."""
-
-  def draw() -> state.TrainState:
-    variables = init(jax.random.key(config.seed))
-    return init_state(config, variables, optimizer)
-
-  return draw
+  init = batched_init.jit(draw, out_shardings=shardings)
+  return StateFunctions(optimizer, draw, init, template)
 
 
 def init_state(

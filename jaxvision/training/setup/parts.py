@@ -44,7 +44,8 @@ class Parts:
     task: with the surroundings of its model.
     optimizer: of the parameters.
     seed: of the randomness in the step, () uint32.
-    step: (state, batch, seed, *task.constants) -> (state, sums), not compiled.
+    step: (state, batch, seed, *task.constants) -> (state, sums). It is traced
+      once, and not compiled.
     draw: () -> the state before the first step, not compiled.
     init: the same, with the state on the mesh; compiled in the first call.
     template: of the state: shapes, types and shardings.
@@ -188,6 +189,31 @@ def prepare(
   return parts
 
 
+def for_one_device(config: ConfigDict, parts: Parts) -> Parts:
+  """The parts, with a task and a step that run on one device of the mesh.
+
+  The templates have no shardings then, unless the mesh has one device.
+  """
+  if parts.mesh.size == 1:
+    return parts
+  task = from_config.make_task(
+    config,
+    parts.model,
+    image_shape=parts.image_shape,
+    class_names=parts.class_names,
+    train=parts.splits["train"],
+    taught=parts.taught,
+    kept=parts.task.kept,
+  )
+  task = from_config.surround(config, task, parts.model, None)
+  template, batch = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype),
+    (parts.template, parts.batch),
+  )
+  parts = dataclasses.replace(parts, task=task, template=template, batch=batch)
+  return dataclasses.replace(parts, step=_make_step(config, parts))
+
+
 def _make_batches(
   config: ConfigDict, splits: dict[str, data.Dataset], mesh: Mesh
 ) -> dict[str, data.Batches]:
@@ -222,17 +248,14 @@ def _optimization(
 ) -> dict[str, Any]:
   """The parts that depend on the optimizer."""
   schedule = from_config.make_schedule(config, steps)
-  optimizer, init, template = from_config.state_functions(
+  functions = from_config.state_functions(
     config, model, task, schedule, shape, mesh
   )
   return {
     "schedule": schedule,
-    "optimizer": optimizer,
     "seed": np.uint32(config.seed),
     "step": None,
-    "draw": from_config.draw_state(config, task.init, optimizer),
-    "init": init,
-    "template": template,
+    **functions._asdict(),
   }
 
 
@@ -253,7 +276,8 @@ def _make_step(config: ConfigDict, parts: Parts) -> Step:
   ) -> tuple[TrainState, Tree]:
     return make(seed=seed)(state, batch, *constants)
 
-  return step
+  # jax keeps its trace, so the checks and the compilation trace it once.
+  return jax.jit(step, inline=True)
 
 
 def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
@@ -266,12 +290,7 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
   if user_code.is_own(config.model.name):
     checks.check_logits(config, parts.model, variables, parts.image_shape)
   jax.eval_shape(
-    parts.task.loss,
-    state.params,
-    state.model_state,
-    parts.batch,
-    jax.eval_shape(jax.random.key, 0),
-    *parts.task.constants,
+    parts.step, state, parts.batch, parts.seed, *parts.task.constants
   )
   *_, evaluated = parts.batches.values()
   explained.check(config, parts.model, image_shape=evaluated.image_shape)

@@ -101,9 +101,9 @@ def load_run(
   )
   # The schedule affects only the structure of the optimizer's state here.
   schedule = schedules.create("constant", peak=0.0, total_steps=1)
-  _, _, template = from_config.state_functions(
+  template = from_config.state_functions(
     config, model, task, schedule, image_shape, mesh
-  )
+  ).template
   with checkpoint.open_saved(workdir) as manager:
     step = checkpoint.choose(manager, which)
     state, _ = checkpoint.restore_step(manager, step, template)
