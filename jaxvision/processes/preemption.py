@@ -22,6 +22,10 @@ Stopping = Callable[[], bool]
 T = TypeVar("T")
 
 
+# The events of the blocks of `requested` that are open.
+_arrivals: dict[int, threading.Event] = {}
+
+
 class Stopped(Exception):
   """Preempted during work that can be repeated from its start."""
 
@@ -32,14 +36,15 @@ def requested(signals: Sequence[signal.Signals]) -> Iterator[Stopping]:
 
   It stays true after the first request. In a run of one process, a request is
   one of `signals`; a second SIGINT ends the process immediately. With several
-  processes, jax handles SIGTERM from the start.
+  processes, jax handles SIGTERM from the start. A request inside of a nested
+  block is also a request for the outer one, and the reverse.
   """
   if jax.process_count() > 1:
     yield _agreed()
     return
-  asked = threading.Event()
-  with _handled(signals, lambda _: asked.set()):
-    yield asked.is_set
+  with contextlib.ExitStack() as stack:
+    events = [stack.enter_context(_arrival(each)) for each in signals]
+    yield lambda: any(event.is_set() for event in events)
 
 
 @contextlib.contextmanager
@@ -61,16 +66,22 @@ def ended_by(signals: Sequence[signal.Signals]) -> Iterator[None]:
   With several processes it has no effect, because all stop at the same step.
 
   Raises:
-    Stopped: one of `signals` arrived, also during a long read.
+    Stopped: one of `signals` arrived, also during a long read, or had arrived
+      in an outer block of `requested`.
   """
 
   def stop(number: int) -> None:
+    if number in _arrivals:
+      _arrivals[number].set()
     raise Stopped(f"{signal.Signals(number).name} arrived before the start")
 
   if jax.process_count() > 1:
     yield
     return
   with _handled(signals, stop):
+    for each in signals:
+      if each in _arrivals and _arrivals[each].is_set():
+        stop(each)
     yield
 
 
@@ -140,6 +151,24 @@ def _passed_on(signals: Sequence[signal.Signals]) -> Iterator[None]:
       # The original handler may have installed another one.
       if signal.getsignal(each) is stop:
         signal.signal(each, handler)
+
+
+@contextlib.contextmanager
+def _arrival(number: signal.Signals) -> Iterator[threading.Event]:
+  """An event that a signal sets; nested blocks share it."""
+  if number in _arrivals:
+    yield _arrivals[number]
+    return
+  event = threading.Event()
+  if threading.current_thread() is not threading.main_thread():
+    yield event
+    return
+  _arrivals[number] = event
+  try:
+    with _handled([number], lambda _: event.set()):
+      yield event
+  finally:
+    del _arrivals[number]
 
 
 @contextlib.contextmanager

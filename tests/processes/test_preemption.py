@@ -65,6 +65,22 @@ def test_a_signal_ends_a_part_that_saves_nothing_at_once():
       os.kill(os.getpid(), signal.SIGTERM)
       threading.Event().wait(60)
     assert signal.getsignal(signal.SIGTERM) == outer
+    assert should_stop()
+
+
+def test_nested_blocks_share_a_request():
+  """Between two runs of a worker, a request in a run is still one."""
+  signals = [signal.SIGTERM]
+  with preemption.requested(signals) as outer:
+    with preemption.requested(signals) as inner:
+      assert not inner()
+      os.kill(os.getpid(), signal.SIGTERM)
+      assert inner() and outer()
+    with preemption.requested(signals) as later:
+      assert outer() and later()
+    with pytest.raises(preemption.Stopped), preemption.ended_by(signals):
+      pytest.fail("the request came before")
+  with preemption.requested(signals) as should_stop:
     assert not should_stop()
 
 

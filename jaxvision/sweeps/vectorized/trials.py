@@ -98,9 +98,9 @@ def run_together(
     train_loop.Preempted: the process is preempted; all trials are saved.
   """
   cache.cache_compilations()
-  trials = _prepare(recipe, overrides, copies)
   outcomes: list[sweeps.Outcome | None] = [None] * len(workdirs)
   with preemption.requested([signal.SIGTERM]) as should_stop:
+    trials = _prepare(recipe, overrides, copies, should_stop)
     for group in stack.groups(trials):
       folders = {i: workdirs[i] for i in group}
       for i, folder in folders.items():
@@ -123,10 +123,13 @@ def _prepare(
   recipe: str,
   overrides: Sequence[Mapping[str, Any]],
   copies: Mapping[str, user_code.Bundle] | None,
+  should_stop: preemption.Stopping,
 ) -> dict[int, stack.Trial]:
   """The trials that may share a program, by their place in the list."""
   trials, splits, loaded = {}, None, {}
   for i, each in enumerate(overrides):
+    if should_stop():
+      raise train_loop.Preempted("SIGTERM arrived before the first step")
     try:
       config = configs.load(recipe, each, copies=copies)
       config = initial_state.with_implied_options(config)

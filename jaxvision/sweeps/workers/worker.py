@@ -5,11 +5,13 @@ import logging
 import math
 import os
 import pathlib
+import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jaxvision.processes import preemption
 from jaxvision.runs import metrics_log
 from jaxvision.sweeps.experiment import objective, pruning
 from jaxvision.sweeps.experiment.experiment import Experiment
@@ -90,22 +92,35 @@ def work(
   Raises:
     interrupted: as above.
   """
-  while not study.is_over(sweep.study):
-    trials = _claim(sweep, most if run_together else 1)
-    if not trials:
-      # Other workers still train. If one dies, this worker takes its trial.
-      time.sleep(_IDLE_SECONDS)
-      continue
-    with study.heartbeats(sweep.study, trials):
-      try:
-        if len(trials) > 1:
-          trials = take_together(sweep, trials, run_together)
-        for trial in trials:
-          take(sweep, trial, run)
-      except BaseException:
-        for trial in trials:
-          study.release(sweep.study, trial)
-        raise
+  with preemption.requested([signal.SIGTERM]) as should_stop:
+    while not study.is_over(sweep.study):
+      if should_stop():
+        raise interrupted("SIGTERM arrived between two trials")
+      trials = _claim(sweep, most if run_together else 1)
+      if not trials:
+        # Other workers still train. If one dies, this worker takes its trial.
+        time.sleep(_IDLE_SECONDS)
+        continue
+      with study.heartbeats(sweep.study, trials):
+        _take_all(sweep, trials, run, run_together)
+
+
+def _take_all(
+  sweep: Sweep,
+  trials: Sequence[Trial],
+  run: Run,
+  run_together: RunTogether | None,
+) -> None:
+  """Runs trials, together if there are several; an error releases them."""
+  try:
+    if len(trials) > 1:
+      trials = take_together(sweep, trials, run_together)
+    for trial in trials:
+      take(sweep, trial, run)
+  except BaseException:
+    for trial in trials:
+      study.release(sweep.study, trial)
+    raise
 
 
 def take_together(

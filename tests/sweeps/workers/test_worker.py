@@ -1,11 +1,14 @@
 """The outcome of a trial for each outcome of its run."""
 
 import math
+import os
+import signal
 
 import pytest
 import sweep_cases
 
 from jaxvision import sweeps
+from jaxvision.processes import preemption
 from jaxvision.sweeps.study import study
 from jaxvision.sweeps.workers import folder, worker
 
@@ -98,6 +101,19 @@ def test_an_interrupted_trial_is_given_back(tmp_path):
   assert _states(opened) == ["waiting"] * 4
   _work(opened)
   assert _states(opened) == ["complete"] * 4
+
+
+def test_a_signal_in_a_trial_that_ends_stops_the_worker_after_it(tmp_path):
+  opened = _open(tmp_path)
+
+  def run(recipe, **arguments):
+    with preemption.requested([signal.SIGTERM]):
+      os.kill(os.getpid(), signal.SIGTERM)
+    return sweep_cases.run(recipe, **arguments)
+
+  with pytest.raises(_Interrupted, match="between two trials"):
+    _work(opened, run)
+  assert _states(opened) == ["complete", *["waiting"] * 3]
 
 
 def test_a_trial_that_ended_before_the_storage_knew_is_not_rerun(tmp_path):
