@@ -155,12 +155,17 @@ def _closed(program: core.ClosedJaxpr | core.Jaxpr) -> core.ClosedJaxpr:
   return core.ClosedJaxpr(program, ())
 
 
-def _named(atoms: Sequence[Any], known: dict[core.Var, int]) -> list[str]:
-  """The atoms as text; variables are numbered by their first appearance."""
+def _named(
+  atoms: Sequence[Any], known: dict[core.Var, int]
+) -> list[tuple[int, Any]]:
+  """The number and the type of each atom.
+
+  Variables are numbered by their first appearance. Literals have the number -1.
+  """
   return [
-    f"{atom.aval}"
+    (-1, atom.aval)
     if isinstance(atom, core.Literal)
-    else f"{known.setdefault(atom, len(known))}: {atom.aval}"
+    else (known.setdefault(atom, len(known)), atom.aval)
     for atom in atoms
   ]
 
