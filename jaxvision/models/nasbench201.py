@@ -239,7 +239,8 @@ class NasBench201(nn.Module):
     self, x: jax.Array, nodes: Nodes, conv: Any, convolve: Any
   ) -> jax.Array:
     # Edges of equal shapes are traced once if they have all operations.
-    make = Edge if self.operations == "static" else nn.jit(Edge)
+    is_static = self.operations == "static" or self.is_initializing()
+    make = Edge if is_static else nn.jit(Edge)
     edge = functools.partial(make, convolve=convolve)
     for stage in range(self.stages):
       if stage > 0:

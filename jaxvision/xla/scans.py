@@ -1,4 +1,4 @@
-"""A scan that is unrolled on CPU."""
+"""A scan that may be unrolled."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,27 +14,27 @@ def scan(
   carry: Tree,
   inputs: Tree,
   *,
-  platform: str | None = None,
+  unroll: bool = False,
 ) -> tuple[Tree, Tree]:
-  """`jax.lax.scan`, unrolled on CPU.
+  """`jax.lax.scan`; one step is no loop.
 
-  XLA:CPU computes the gradients of convolutions of lax inside a loop about
-  twelve times slower, unless they have the form of `layers.convolution`, and
-  lax.scan keeps a loop even for one step.
+  XLA:CPU computes the gradients of convolutions of lax inside a loop about six
+  times slower, unless they have the form of `layers.convolution`.
 
   Args:
     function: (carry, input) -> (carry, output).
     carry: the first carry.
     inputs: tree of arrays; the first axis is scanned.
-    platform: target platform, such as "cpu"; None for jax's default backend.
+    unroll: whether the steps are written out, which takes longer to compile.
 
   Returns:
     The last carry, and the outputs stacked along a new first axis.
   """
-  if (platform or jax.default_backend()) != "cpu":
+  length = len(jax.tree.leaves(inputs)[0])
+  if length > 1 and not unroll:
     return jax.lax.scan(function, carry, inputs)
   outputs = []
-  for i in range(len(jax.tree.leaves(inputs)[0])):
+  for i in range(length):
     carry, output = function(carry, jax.tree.map(lambda x, i=i: x[i], inputs))
     outputs.append(output)
   return carry, jax.tree.map(lambda *each: jnp.stack(each), *outputs)

@@ -64,6 +64,7 @@ def lift(programs: Sequence[core.ClosedJaxpr]) -> Lifted:
   numbers: list[np.ndarray] = []
   places: dict[int, int] = {}
   for place, values in enumerate(_side_by_side(programs)):
+    _require([np.shape(value) for value in values], "the shape of a constant")
     if not all(_equal(value, values[0]) for value in values[1:]):
       places[place] = len(numbers)
       numbers.append(np.stack([np.asarray(value) for value in values]))

@@ -64,9 +64,8 @@ def _steps_of_line_up(
 ) -> Callable[..., tuple[TrainState, Tree]]:
   """steps(state, line-up, examples, *others) -> (state, sums) of a call."""
   block = parts.steps_per_call
-  platform = parts.mesh.devices.flat[0].platform
   paired = parts.batches["train"].partners is not None
-  steps = scan_steps(parts.step, platform=platform, paired=paired)
+  steps = scan_steps(parts.step, unroll=parts.unroll, paired=paired)
 
   def find_and_take(state, line_up, examples, *others):
     first = state.step % len(line_up)

@@ -51,6 +51,7 @@ class Parts:
     template: of the state: shapes, types and shardings.
     batch: the template of a training batch.
     steps_per_call: steps in one compiled call.
+    unroll: whether loops over steps are written out, see `jaxvision.xla.scans`.
     placement: of the data, "host" or "device".
     averaged: whether the state has a moving average.
     best: the metric that selects the best checkpoint, and 1 where larger is
@@ -82,6 +83,7 @@ class Parts:
   template: TrainState
   batch: Tree
   steps_per_call: int
+  unroll: bool
   placement: str
   averaged: bool
   best: tuple[str, int] | None
@@ -174,6 +176,7 @@ def prepare(
     task=from_config.surround(config, task, model, mesh),
     batch=inputs.batch_template(task, config.train.batch_size, mesh),
     steps_per_call=config.train.steps_per_dispatch,
+    unroll=_unrolls(config, mesh),
     placement=config.data.placement,
     averaged=config.ema.decay > 0,
     best=checks.best(config, task) if "validation" in splits else None,
@@ -238,6 +241,12 @@ def _fitted(
   return inputs.make_batches(config, splits["train"], train=False, mesh=mesh)
 
 
+def _unrolls(config: ConfigDict, mesh: Mesh) -> bool:
+  """Whether a loop would be slow: the user's model may have plain `nn.Conv`."""
+  on_cpu = mesh.devices.flat[0].platform == "cpu"
+  return on_cpu and user_code.is_own(config.model.name)
+
+
 def _optimization(
   config: ConfigDict,
   task: tasks.Task,
@@ -267,7 +276,7 @@ def _make_step(config: ConfigDict, parts: Parts) -> Step:
     parts.optimizer,
     ema_decay=config.ema.decay,
     accumulate=config.train.accumulate,
-    platform=parts.mesh.devices.flat[0].platform,
+    unroll=parts.unroll,
     turns=parts.task.turns,
   )
 
