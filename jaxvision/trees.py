@@ -38,6 +38,13 @@ def count(tree: Any) -> int:
   return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
+def shapes(tree: Any) -> Any:
+  """The tree with shapes and types in place of arrays, without shardings."""
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree
+  )
+
+
 def check_finite(tree: Any, *, what: str) -> None:
   """Raises NotFinite if a leaf has NaN or infinity.
 

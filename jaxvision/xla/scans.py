@@ -1,10 +1,12 @@
-"""A scan that may be unrolled."""
+"""A scan whose convolutions are fast on CPU."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from jaxvision.xla import convolutions
 
 Tree = Any
 
@@ -14,27 +16,37 @@ def scan(
   carry: Tree,
   inputs: Tree,
   *,
-  unroll: bool = False,
+  platform: str | None = None,
 ) -> tuple[Tree, Tree]:
   """`jax.lax.scan`; one step is no loop.
 
-  XLA:CPU computes the gradients of convolutions of lax inside a loop about six
-  times slower, unless they have the form of `layers.convolution`.
+  On CPU the axes of its convolutions are ordered, see `xla.convolutions`.
 
   Args:
     function: (carry, input) -> (carry, output).
     carry: the first carry.
     inputs: tree of arrays; the first axis is scanned.
-    unroll: whether the steps are written out, which takes longer to compile.
+    platform: target platform, such as "cpu"; None for jax's default backend.
 
   Returns:
     The last carry, and the outputs stacked along a new first axis.
   """
-  length = len(jax.tree.leaves(inputs)[0])
-  if length > 1 and not unroll:
-    return jax.lax.scan(function, carry, inputs)
-  outputs = []
-  for i in range(length):
-    carry, output = function(carry, jax.tree.map(lambda x, i=i: x[i], inputs))
-    outputs.append(output)
-  return carry, jax.tree.map(lambda *each: jnp.stack(each), *outputs)
+  first = jax.tree.map(lambda x: x[0], inputs)
+  if len(jax.tree.leaves(inputs)[0]) == 1:
+    carry, output = function(carry, first)
+    return carry, jax.tree.map(lambda x: jnp.expand_dims(x, 0), output)
+  if (platform or jax.default_backend()) == "cpu":
+    function = _ordered(function, carry, first)
+  return jax.lax.scan(function, carry, inputs)
+
+
+def _ordered(
+  function: Callable[..., Tree], *examples: Tree
+) -> Callable[..., Tree]:
+  """The function, with the usual order of axes in its convolutions."""
+  traced, shape = jax.make_jaxpr(function, return_shape=True)(*examples)
+  call = jax.core.jaxpr_as_fun(convolutions.order_axes(traced))
+  structure = jax.tree.structure(shape)
+  return lambda *arguments: jax.tree.unflatten(
+    structure, call(*jax.tree.leaves(arguments))
+  )

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from jaxvision.xla import convolutions
+
 # Primitives that call another program -> the parameter with that program.
 _CALLS = {
   "jit": "jaxpr",
@@ -224,39 +226,5 @@ def _compute(
   if name in _PLACES:
     return inputs
   if name == "conv_general_dilated" and jax.default_backend() == "cpu":
-    return [_convolve(equation, *inputs)]
-  return _bind(equation, inputs)
-
-
-def _bind(equation: core.JaxprEqn, inputs: Sequence[Any]) -> Sequence[Any]:
-  found = equation.primitive.get_bind_params(equation.params)
-  if isinstance(found, tuple):  # older jax: functions are separate
-    functions, named = found
-    outputs = equation.primitive.bind(*functions, *inputs, **named)
-  else:
-    outputs = equation.primitive.bind(*inputs, **found)
-  return outputs if equation.primitive.multiple_results else [outputs]
-
-
-def _convolve(
-  equation: core.JaxprEqn, x: jax.Array, kernel: jax.Array
-) -> jax.Array:
-  """A convolution with its axes in the usual order.
-
-  XLA:CPU does this itself, but not in a loop: see `layers.convolution`.
-  """
-  params = dict(equation.params)
-  of_x, of_kernel, of_y = params.pop("dimension_numbers")
-  # Each has the places of (batch, channels) or (outputs, inputs), then those of
-  # the rows and columns.
-  spatial = range(2, x.ndim)
-  usual = (0, x.ndim - 1, *range(1, x.ndim - 1))
-  y = jax.lax.conv_general_dilated(
-    x.transpose(of_x[0], *(of_x[i] for i in spatial), of_x[1]),
-    kernel.transpose(*(of_kernel[i] for i in spatial), *of_kernel[1::-1]),
-    dimension_numbers=jax.lax.ConvDimensionNumbers(
-      usual, (x.ndim - 1, x.ndim - 2, *range(x.ndim - 2)), usual
-    ),
-    **params,
-  )
-  return y.transpose([usual[of_y.index(axis)] for axis in range(x.ndim)])
+    return [convolutions.convolve(equation.params, *inputs)]
+  return convolutions.bind(equation, inputs)

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxvision import trees
 from jaxvision.config import ConfigDict
 from jaxvision.sweeps.vectorized import jaxpr
 from jaxvision.training import setup
@@ -67,7 +68,7 @@ def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
   def sums(variables: Tree, batch: Tree, *constants: Tree) -> Tree:
     return task.evaluate(variables, batch, *constants)[0]
 
-  state = parts.template
+  state, constants = parts.template, trees.shapes(task.constants)
   variables = {"params": state.params, **state.model_state}
   size = setup.batch_size(config, train=False)
   evaluated = {
@@ -76,8 +77,8 @@ def trace(config: ConfigDict, parts: setup.Parts) -> Trace:
   }
   made = {
     "init": _traced(functools.partial(batched_init.evaluate, parts.draw)),
-    "step": _traced(step, state, parts.batch, *task.constants),
-    "sums": _traced(sums, variables, evaluated, *task.constants),
+    "step": _traced(step, state, parts.batch, *constants),
+    "sums": _traced(sums, variables, evaluated, *constants),
   }
   programs, found = ({k: v[i] for k, v in made.items()} for i in (0, 1))
   return Trace(programs, found)

@@ -7,7 +7,7 @@ import jax
 
 from jaxvision import parallel
 from jaxvision.training.loop import feed
-from jaxvision.training.setup import Parts
+from jaxvision.training.setup import Parts, as_traced
 from jaxvision.training.step import TrainState, scan_steps, single_step
 
 Tree = Any
@@ -56,7 +56,8 @@ def trace_step(parts: Parts, *examples: Tree) -> jax.stages.Traced:
   whole = parallel.replicated(parts.mesh)
   program = jax.jit(steps, donate_argnums=0, out_shardings=(shardings, whole))
   others = (*examples, parts.seed, *parts.task.constants)
-  return program.trace(parts.template, batch, *others)
+  arguments = (parts.template, batch, *others)
+  return program.trace(*as_traced(arguments, parts.mesh))
 
 
 def _steps_of_line_up(
@@ -64,8 +65,9 @@ def _steps_of_line_up(
 ) -> Callable[..., tuple[TrainState, Tree]]:
   """steps(state, line-up, examples, *others) -> (state, sums) of a call."""
   block = parts.steps_per_call
+  platform = parts.mesh.devices.flat[0].platform
   paired = parts.batches["train"].partners is not None
-  steps = scan_steps(parts.step, unroll=parts.unroll, paired=paired)
+  steps = scan_steps(parts.step, platform=platform, paired=paired)
 
   def find_and_take(state, line_up, examples, *others):
     first = state.step % len(line_up)

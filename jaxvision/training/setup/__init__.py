@@ -16,10 +16,16 @@ from jaxvision.training.setup.inputs import (
   make_source,
   open_splits,
 )
-from jaxvision.training.setup.parts import Parts, for_one_device, prepare
+from jaxvision.training.setup.parts import (
+  Parts,
+  as_traced,
+  for_one_device,
+  prepare,
+)
 
 __all__ = [
   "Parts",
+  "as_traced",
   "batch_size",
   "batch_template",
   "checks",

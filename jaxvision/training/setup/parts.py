@@ -10,7 +10,7 @@ import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from jaxvision import data, parallel, schedules, tasks, user_code
+from jaxvision import data, parallel, schedules, tasks, trees, user_code
 from jaxvision.config import ConfigDict, durations
 from jaxvision.optimizers import Optimizer
 from jaxvision.tasks import contract
@@ -51,7 +51,6 @@ class Parts:
     template: of the state: shapes, types and shardings.
     batch: the template of a training batch.
     steps_per_call: steps in one compiled call.
-    unroll: whether loops over steps are written out, see `jaxvision.xla.scans`.
     placement: of the data, "host" or "device".
     averaged: whether the state has a moving average.
     best: the metric that selects the best checkpoint, and 1 where larger is
@@ -83,7 +82,6 @@ class Parts:
   template: TrainState
   batch: Tree
   steps_per_call: int
-  unroll: bool
   placement: str
   averaged: bool
   best: tuple[str, int] | None
@@ -176,7 +174,6 @@ def prepare(
     task=from_config.surround(config, task, model, mesh),
     batch=inputs.batch_template(task, config.train.batch_size, mesh),
     steps_per_call=config.train.steps_per_dispatch,
-    unroll=_unrolls(config, mesh),
     placement=config.data.placement,
     averaged=config.ema.decay > 0,
     best=checks.best(config, task) if "validation" in splits else None,
@@ -195,8 +192,10 @@ def prepare(
 def for_one_device(config: ConfigDict, parts: Parts) -> Parts:
   """The parts, with a task and a step that run on one device of the mesh.
 
-  The templates have no shardings then, unless the mesh has one device.
+  The templates have no shardings.
   """
+  template, batch = trees.shapes((parts.template, parts.batch))
+  parts = dataclasses.replace(parts, template=template, batch=batch)
   if parts.mesh.size == 1:
     return parts
   task = from_config.make_task(
@@ -209,12 +208,17 @@ def for_one_device(config: ConfigDict, parts: Parts) -> Parts:
     kept=parts.task.kept,
   )
   task = from_config.surround(config, task, parts.model, None)
-  template, batch = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype),
-    (parts.template, parts.batch),
-  )
-  parts = dataclasses.replace(parts, task=task, template=template, batch=batch)
+  parts = dataclasses.replace(parts, task=task)
   return dataclasses.replace(parts, step=_make_step(config, parts))
+
+
+def as_traced(tree: Tree, mesh: Mesh) -> Tree:
+  """The arguments with which programs for a mesh are traced.
+
+  On one device they have no shardings, so all programs share the trace of the
+  step.
+  """
+  return trees.shapes(tree) if mesh.size == 1 else tree
 
 
 def _make_batches(
@@ -239,12 +243,6 @@ def _fitted(
   if not config.evaluate.probes:
     return None
   return inputs.make_batches(config, splits["train"], train=False, mesh=mesh)
-
-
-def _unrolls(config: ConfigDict, mesh: Mesh) -> bool:
-  """Whether a loop would be slow: the user's model may have plain `nn.Conv`."""
-  on_cpu = mesh.devices.flat[0].platform == "cpu"
-  return on_cpu and user_code.is_own(config.model.name)
 
 
 def _optimization(
@@ -276,7 +274,7 @@ def _make_step(config: ConfigDict, parts: Parts) -> Step:
     parts.optimizer,
     ema_decay=config.ema.decay,
     accumulate=config.train.accumulate,
-    unroll=parts.unroll,
+    platform=parts.mesh.devices.flat[0].platform,
     turns=parts.task.turns,
   )
 
@@ -298,9 +296,8 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
     checks.check_memory((state, parts.task.constants), parts.mesh)
   if user_code.is_own(config.model.name):
     checks.check_logits(config, parts.model, variables, parts.image_shape)
-  jax.eval_shape(
-    parts.step, state, parts.batch, parts.seed, *parts.task.constants
-  )
+  arguments = (state, parts.batch, parts.seed, *parts.task.constants)
+  jax.eval_shape(parts.step, *as_traced(arguments, parts.mesh))
   *_, evaluated = parts.batches.values()
   explained.check(config, parts.model, image_shape=evaluated.image_shape)
   for role, each in parts.batches.items():

@@ -30,7 +30,7 @@ Gradient = Callable[..., tuple[Tree, Tree]]
 
 
 def make_gradient(
-  task_loss: TaskLoss, *, parts: int = 1, unroll: bool = False
+  task_loss: TaskLoss, *, parts: int = 1, platform: str | None = None
 ) -> Gradient:
   """Returns the function that computes the gradient of a task loss.
 
@@ -38,7 +38,7 @@ def make_gradient(
     task_loss: a mean over the examples with mask 1, plus terms that do not
       depend on the examples, such as a penalty.
     parts: number of parts of a batch; it must divide the batch size.
-    unroll: see `scans.scan`.
+    platform: see `scans.scan`.
   """
   gradient = jax.grad(task_loss, has_aux=True)
   if parts == 1:
@@ -63,7 +63,7 @@ def make_gradient(
       lambda total, each: (jax.tree.map(jnp.add, total, weighted(each)), None),
       zeros,
       inputs,
-      unroll=unroll,
+      platform=platform,
     )
     return total
 

@@ -37,7 +37,7 @@ def make_train_step(
   seed: int | jax.Array,
   ema_decay: float = 0.0,
   accumulate: int = 1,
-  unroll: bool = False,
+  platform: str | None = None,
   turns: Turns = (),
 ) -> Step:
   """Makes step(state, batch) -> (next state, sums); the caller compiles it.
@@ -53,8 +53,7 @@ def make_train_step(
     ema_decay: of the moving average; 0 for no average.
     accumulate: number of parts of a batch for gradient accumulation, see
       `jaxvision.training.step.accumulation`.
-    unroll: whether loops in the step are written out, see
-      `jaxvision.xla.scans`.
+    platform: for which the step is compiled, see `jaxvision.xla.scans`.
     turns: the parts of the parameters that are updated in turns, and the number
       of their updates, see `jaxvision.training.step.updates`; () for one update
       of all parameters.
@@ -67,7 +66,7 @@ def make_train_step(
     task_loss,
     optimizer,
     accumulate=accumulate,
-    unroll=unroll,
+    platform=platform,
     turns=turns,
   )
 
@@ -125,13 +124,13 @@ def single_step(step: Step) -> Step:
 
 
 def scan_steps(
-  step: Step, *, unroll: bool = False, paired: bool = False
+  step: Step, *, platform: str | None = None, paired: bool = False
 ) -> Callable[..., tuple[TrainState, Tree]]:
   """Several steps in one compiled call, with the data on the device.
 
   Args:
     step: from `make_train_step`.
-    unroll: whether the steps are written out, see `jaxvision.xla.scans`.
+    platform: for which the steps are compiled, see `jaxvision.xla.scans`.
     paired: whether the indices are (k, b, 2), of examples and their partners.
 
   Returns:
@@ -151,6 +150,6 @@ def scan_steps(
       batch["partner"] = examples["image"][rows[..., 1]]
       return step(state, batch, *others)
 
-    return scans.scan(one, state, indices, unroll=unroll)
+    return scans.scan(one, state, indices, platform=platform)
 
   return steps

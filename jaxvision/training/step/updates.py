@@ -48,16 +48,16 @@ def make_update(
   optimizer: optax.GradientTransformationExtraArgs,
   *,
   accumulate: int = 1,
-  unroll: bool = False,
+  platform: str | None = None,
   turns: Turns = (),
 ) -> Update:
   """Makes the updates of a step; the arguments are those of the step."""
   if turns:
     return _in_turns(
-      task_loss, optimizer, turns, accumulate=accumulate, unroll=unroll
+      task_loss, optimizer, turns, accumulate=accumulate, platform=platform
     )
   gradient = accumulation.make_gradient(
-    task_loss, parts=accumulate, unroll=unroll
+    task_loss, parts=accumulate, platform=platform
   )
 
   def update(learned: Learned, batch: Batch, key: jax.Array, *constants: Tree):
@@ -84,7 +84,7 @@ def _in_turns(
   turns: Turns,
   *,
   accumulate: int,
-  unroll: bool,
+  platform: str | None,
 ) -> Update:
   """Makes the updates of parts in turns; the norm is the mean over them."""
   count = sum(updates for _, updates in turns)
@@ -93,7 +93,9 @@ def _in_turns(
     def loss(part, *rest):
       return task_loss({**learned.params, **part}, *rest)
 
-    update = make_update(loss, optimizer, accumulate=accumulate, unroll=unroll)
+    update = make_update(
+      loss, optimizer, accumulate=accumulate, platform=platform
+    )
     own = learned._replace(params={name: learned.params[name]})
     after, sums, norm = update(own, *given)
     params = {**learned.params, **after.params}
@@ -112,7 +114,7 @@ def _in_turns(
         return of_part(name, learned, examples, own_key, *constants)
 
       given = (own, jnp.arange(count)[rows])
-      learned, found = scans.scan(one, learned, given, unroll=unroll)
+      learned, found = scans.scan(one, learned, given, platform=platform)
       total.append(jax.tree.map(lambda x: x.sum(axis=0), found))
       first += updates
     sums, norms = jax.tree.map(lambda *each: sum(each), *total)

@@ -74,10 +74,10 @@ def _slow(state, batch):
   return params, seen, total, np.mean(norms)
 
 
-@pytest.mark.parametrize("unroll", [False, True])
-def test_a_step_takes_each_turn_on_its_own_examples(unroll):
+@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+def test_a_step_takes_each_turn_on_its_own_examples(platform):
   state, optimizer, batch = _start()
-  after, sums = _step(optimizer, unroll=unroll)(state, batch)
+  after, sums = _step(optimizer, platform=platform)(state, batch)
   params, seen, total, norm = _slow(state, batch)
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5),
