@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend import core
 
 from jaxvision.xla import convolutions
 
@@ -45,7 +46,7 @@ def _ordered(
 ) -> Callable[..., Tree]:
   """The function, with the usual order of axes in its convolutions."""
   traced, shape = jax.make_jaxpr(function, return_shape=True)(*examples)
-  call = jax.core.jaxpr_as_fun(convolutions.order_axes(traced))
+  call = core.jaxpr_as_fun(convolutions.order_axes(traced))
   structure = jax.tree.structure(shape)
   return lambda *arguments: jax.tree.unflatten(
     structure, call(*jax.tree.leaves(arguments))
