@@ -96,8 +96,8 @@ class Edge(nn.Module):
       for each in nasbench201.OPERATIONS
     ]
     if self.is_initializing():
-      for branch in branches:
-        branch(self, x)
+      # The shape of each output is that of x.
+      return sum(branch(self, x) for branch in branches)
     return nn.switch(operation, branches, self, x)
 
   def _operate(self, x: jax.Array, operation: str) -> jax.Array:
