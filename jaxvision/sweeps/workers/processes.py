@@ -6,12 +6,16 @@ import pathlib
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 # Exit codes of workers that a signal killed: these workers are replaced. Other
 # errors would occur again in a new worker.
 _KILLED = (134, 137, 139)
 _POLL_SECONDS = 1.0
+# The pause after a look at the storage, as a multiple of the time of the look:
+# the workers need the processor.
+_PAUSE = 20
 _TAIL = 2000  # characters of a failed worker's log in the message
 
 
@@ -38,7 +42,8 @@ def run_workers(
     size: number of workers.
     logs: folder for the logs of the workers.
     environment: environment variables to add for the workers.
-    is_over: called every second; returns whether no trial is left.
+    is_over: called every second, less often if it takes long; returns whether
+      no trial is left.
 
   Raises:
     Failed: a worker exited with an error, without a signal.
@@ -62,7 +67,9 @@ def run_workers(
     try:
       workers += [start() for _ in range(size)]
       while not stop.is_set():
+        began = time.monotonic()
         over = is_over()
+        took = time.monotonic() - began
         if over and all(worker.poll() is not None for worker in workers):
           return
         for place, worker in enumerate(workers):
@@ -72,7 +79,7 @@ def run_workers(
           if code > 0 and code not in _KILLED:
             raise Failed(_failure(code, logs))
           workers[place] = start()
-        stop.wait(_POLL_SECONDS)
+        stop.wait(max(_POLL_SECONDS, _PAUSE * took))
       raise Interrupted("stopped; run the same command to resume the sweep")
     finally:
       _terminate(workers)
