@@ -268,6 +268,8 @@ def compare_searchers(best: Mapping[str, Sequence[float]]) -> dict[str, str]:
   from jaxvision.report import significance
 
   others = [name for name in best if name != "random"]
+  if min(map(len, best.values())) < 2:
+    return dict.fromkeys(others, "one search each: not judged")
   values = [
     float(stats.ttest_ind(best[n], best["random"], equal_var=False).pvalue)
     for n in others

@@ -100,6 +100,8 @@ def test_the_verdict_on_a_searcher(study):
   found = study.compare_searchers(best)
   assert found["controller"].endswith(": ahead")
   assert found["evolution"].endswith(": no difference")
+  once = {name: values[:1] for name, values in best.items()}
+  assert study.compare_searchers(once)["controller"].endswith("not judged")
 
 
 def test_the_table_is_paired_by_the_seeds(study, tmp_path, monkeypatch, capsys):
