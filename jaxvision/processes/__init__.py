@@ -12,4 +12,5 @@ __all__ = [
   "preemption",
   "progress",
   "rendezvous",
+  "stop_signals",
 ]

@@ -18,12 +18,10 @@ from typing import TypeVar
 import jax
 from jax.experimental import multihost_utils
 
+from jaxvision.processes import stop_signals
+
 Stopping = Callable[[], bool]
 T = TypeVar("T")
-
-
-# The events of the blocks of `requested` that are open.
-_arrivals: dict[int, threading.Event] = {}
 
 
 class Stopped(Exception):
@@ -42,9 +40,8 @@ def requested(signals: Sequence[signal.Signals]) -> Iterator[Stopping]:
   if jax.process_count() > 1:
     yield _agreed()
     return
-  with contextlib.ExitStack() as stack:
-    events = [stack.enter_context(_arrival(each)) for each in signals]
-    yield lambda: any(event.is_set() for event in events)
+  with stop_signals.requested(signals) as asked:
+    yield asked
 
 
 @contextlib.contextmanager
@@ -55,7 +52,7 @@ def interruptible(stopping: Stopping) -> Iterator[Stopping]:
       yield lambda: stopping() or interrupted()
     return
   terminate = lambda _: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
-  with _handled([signal.SIGINT], terminate):
+  with stop_signals.handled([signal.SIGINT], terminate):
     yield stopping
 
 
@@ -71,17 +68,15 @@ def ended_by(signals: Sequence[signal.Signals]) -> Iterator[None]:
   """
 
   def stop(number: int) -> None:
-    if number in _arrivals:
-      _arrivals[number].set()
+    stop_signals.note(number)
     raise Stopped(f"{signal.Signals(number).name} arrived before the start")
 
   if jax.process_count() > 1:
     yield
     return
-  with _handled(signals, stop):
-    for each in signals:
-      if each in _arrivals and _arrivals[each].is_set():
-        stop(each)
+  with stop_signals.handled(signals, stop):
+    for each in filter(stop_signals.noted, signals):
+      stop(each)
     yield
 
 
@@ -151,46 +146,3 @@ def _passed_on(signals: Sequence[signal.Signals]) -> Iterator[None]:
       # The original handler may have installed another one.
       if signal.getsignal(each) is stop:
         signal.signal(each, handler)
-
-
-@contextlib.contextmanager
-def _arrival(number: signal.Signals) -> Iterator[threading.Event]:
-  """An event that a signal sets; nested blocks share it."""
-  if number in _arrivals:
-    yield _arrivals[number]
-    return
-  event = threading.Event()
-  if threading.current_thread() is not threading.main_thread():
-    yield event
-    return
-  _arrivals[number] = event
-  try:
-    with _handled([number], lambda _: event.set()):
-      yield event
-  finally:
-    del _arrivals[number]
-
-
-@contextlib.contextmanager
-def _handled(
-  signals: Sequence[signal.Signals], action: Callable[[int], None]
-) -> Iterator[None]:
-  """Calls the action when a signal arrives; only in the main thread."""
-  if threading.current_thread() is not threading.main_thread():
-    yield
-    return
-
-  def handle(number, _):
-    action(number)
-    if number == signal.SIGINT:
-      signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Not print: the signal may have interrupted a print.
-    os.write(2, b"\nsaving and stopping; Ctrl-C ends at once\n")
-
-  before = {each: signal.signal(each, handle) for each in signals}
-  try:
-    yield
-  finally:
-    for each, handler in before.items():
-      # None is a handler that was not installed by Python.
-      signal.signal(each, signal.SIG_DFL if handler is None else handler)

@@ -1,3 +1,10 @@
-"""The compiler: its settings and cache, scans, batched initialisation."""
+"""The compiler: its settings and cache, scans, convolutions, initialisation."""
 
-__all__ = ["accelerators", "batched_init", "cache", "scans", "settings"]
+__all__ = [
+  "accelerators",
+  "batched_init",
+  "cache",
+  "convolutions",
+  "scans",
+  "settings",
+]

@@ -57,6 +57,15 @@ def bind(equation: core.JaxprEqn, inputs: Sequence[Any]) -> Sequence[Any]:
   return outputs if equation.primitive.multiple_results else [outputs]
 
 
+def programs_in(value: Any) -> list[core.ClosedJaxpr | core.Jaxpr]:
+  """The programs in a parameter of an equation."""
+  if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
+    return [value]
+  if isinstance(value, list | tuple):
+    return [program for each in value for program in programs_in(each)]
+  return []
+
+
 def _usual(dimensions: int) -> jax.lax.ConvDimensionNumbers:
   last = dimensions - 1
   images = (0, last, *range(1, last))
@@ -76,16 +85,8 @@ def _is_other(equation: core.JaxprEqn) -> bool:
     usual = _usual(equation.outvars[0].aval.ndim)
     return params["dimension_numbers"] != usual
   return name not in _CLOSED and any(
-    map(_has_others, _programs_in(list(params.values())))
+    map(_has_others, programs_in(list(params.values())))
   )
-
-
-def _programs_in(value: Any) -> list[core.ClosedJaxpr | core.Jaxpr]:
-  if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
-    return [value]
-  if isinstance(value, list | tuple):
-    return [program for each in value for program in _programs_in(each)]
-  return []
 
 
 def _evaluate(program: core.ClosedJaxpr, arguments: Sequence[Any]) -> list[Any]:

@@ -200,9 +200,9 @@ def test_a_recipe_can_be_run(recipe, monkeypatch):
     taught=_taught(config, model, make=variables.variable_shapes),
   )
   task = setup.surround(config, task, model, None)
-  _, _, template = setup.state_functions(
+  template = setup.state_functions(
     config, model, task, schedule, shape, mesh
-  )
+  ).template
   loss, _ = jax.eval_shape(
     task.loss,
     template.params,
@@ -272,7 +272,7 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
   )
   batches = batches.with_fields(task.batch, task.encode)
   task = setup.surround(config, task, model, None)
-  optimizer, init, _ = setup.state_functions(
+  functions = setup.state_functions(
     config,
     model,
     task,
@@ -283,13 +283,13 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path, monkeypatch):
   step = _jit(
     make_train_step(
       task.loss,
-      optimizer,
+      functions.optimizer,
       seed=config.seed,
       ema_decay=config.ema.decay,
       turns=task.turns,
     )
   )
-  first = state = init()
+  first = state = functions.init()
   for i in range(2):
     state, sums = step(state, batches.at(i), *task.constants)
     # Of a caption, the two words and its end count.

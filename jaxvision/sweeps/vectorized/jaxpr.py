@@ -145,11 +145,7 @@ def _of_parameters(
 
 
 def _programs_in(value: Any) -> list[core.ClosedJaxpr]:
-  if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
-    return [_closed(value)]
-  if isinstance(value, list | tuple):
-    return [program for each in value for program in _programs_in(each)]
-  return []
+  return list(map(_closed, convolutions.programs_in(value)))
 
 
 def _closed(program: core.ClosedJaxpr | core.Jaxpr) -> core.ClosedJaxpr:

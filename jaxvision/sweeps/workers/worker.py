@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jaxvision.processes import preemption
+from jaxvision.processes import stop_signals
 from jaxvision.runs import metrics_log
 from jaxvision.sweeps.experiment import objective, pruning
 from jaxvision.sweeps.experiment.experiment import Experiment
@@ -92,7 +92,7 @@ def work(
   Raises:
     interrupted: as above.
   """
-  with preemption.requested([signal.SIGTERM]) as should_stop:
+  with stop_signals.requested([signal.SIGTERM]) as should_stop:
     while not study.is_over(sweep.study):
       if should_stop():
         raise interrupted("SIGTERM arrived between two trials")
