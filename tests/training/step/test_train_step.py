@@ -229,7 +229,7 @@ def test_several_steps_in_one_call_are_the_single_ones(monkeypatch, backend):
   assert sums["loss"].shape == (3,)
 
 
-def test_a_written_out_call_equals_itself_in_parts():
+def test_a_call_of_several_steps_equals_itself_in_parts():
   """Bit for bit, because a resumed run may divide the steps differently."""
   state, step = _hard()
   examples = _batch(size=40)
