@@ -7,4 +7,5 @@ __all__ = [
   "convolutions",
   "scans",
   "settings",
+  "traced",
 ]

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from jaxvision.xla import traced
+
 Tree = Any
 
 # Number of values of one result above which operations are not batched: the
@@ -133,9 +135,7 @@ def _compute(
   inputs = [stack for stack, _ in columns]
 
   def function(*inputs: jax.Array) -> Sequence[jax.Array]:
-    parameters = first.primitive.get_bind_params(first.params)
-    outputs = first.primitive.bind(*inputs, **parameters)
-    return outputs if first.primitive.multiple_results else [outputs]
+    return traced.bind(first, inputs)
 
   if all(axis is None for axis in axes):
     outputs = function(*inputs)

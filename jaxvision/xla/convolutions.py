@@ -14,6 +14,8 @@ from typing import Any
 import jax
 from jax.extend import core
 
+from jaxvision.xla import traced
+
 _NAME = "conv_general_dilated"
 # Its program depends on the devices around it.
 _CLOSED = ("shard_map",)
@@ -46,26 +48,6 @@ def convolve(
   return y.transpose([usual.out_spec[of_y.index(a)] for a in range(x.ndim)])
 
 
-def bind(equation: core.JaxprEqn, inputs: Sequence[Any]) -> Sequence[Any]:
-  """The outputs of an equation for inputs."""
-  found = equation.primitive.get_bind_params(equation.params)
-  if isinstance(found, tuple):  # older jax: functions are separate
-    functions, named = found
-    outputs = equation.primitive.bind(*functions, *inputs, **named)
-  else:
-    outputs = equation.primitive.bind(*inputs, **found)
-  return outputs if equation.primitive.multiple_results else [outputs]
-
-
-def programs_in(value: Any) -> list[core.ClosedJaxpr | core.Jaxpr]:
-  """The programs in a parameter of an equation."""
-  if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
-    return [value]
-  if isinstance(value, list | tuple):
-    return [program for each in value for program in programs_in(each)]
-  return []
-
-
 def _usual(dimensions: int) -> jax.lax.ConvDimensionNumbers:
   last = dimensions - 1
   images = (0, last, *range(1, last))
@@ -85,7 +67,7 @@ def _is_other(equation: core.JaxprEqn) -> bool:
     usual = _usual(equation.outvars[0].aval.ndim)
     return params["dimension_numbers"] != usual
   return name not in _CLOSED and any(
-    map(_has_others, programs_in(list(params.values())))
+    map(_has_others, traced.programs_in(list(params.values())))
   )
 
 
@@ -102,18 +84,18 @@ def _evaluate(program: core.ClosedJaxpr, arguments: Sequence[Any]) -> list[Any]:
 
   for equation in jaxpr.eqns:
     inputs = read(equation.invars)
-    if _is_other(equation) and equation.primitive.name == _NAME:
+    if not _is_other(equation):
+      outputs = traced.bind(equation, inputs)
+    elif equation.primitive.name == _NAME:
       outputs = [convolve(equation.params, *inputs)]
     else:
-      outputs = bind(_ordered_within(equation), inputs)
+      outputs = traced.bind(_ordered_within(equation), inputs)
     values |= dict(zip(equation.outvars, outputs, strict=True))
   return read(jaxpr.outvars)
 
 
 def _ordered_within(equation: core.JaxprEqn) -> core.JaxprEqn:
   """The equation, with the usual order in the programs that it calls."""
-  if not _is_other(equation):
-    return equation
   params = {key: _ordered(value) for key, value in equation.params.items()}
   return equation.replace(params=params)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.extend import core
 
-from jaxvision.xla import convolutions
+from jaxvision.xla import convolutions, traced
 
 _IMAGES = np.random.default_rng(0).normal(size=(3, 9, 7, 2)).astype("float32")
 
@@ -53,7 +53,7 @@ def _orders(jaxpr):
   for equation in jaxpr.eqns:
     if equation.primitive.name == "conv_general_dilated":
       found.append(tuple(equation.params["dimension_numbers"]))
-    for inner in convolutions.programs_in(list(equation.params.values())):
+    for inner in traced.programs_in(list(equation.params.values())):
       found += _orders(getattr(inner, "jaxpr", inner))
   return found
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from jaxvision.xla import convolutions
+from jaxvision.xla import convolutions, traced
 
 # Primitives that call another program -> the parameter with that program.
 _CALLS = {
@@ -145,7 +145,7 @@ def _of_parameters(
 
 
 def _programs_in(value: Any) -> list[core.ClosedJaxpr]:
-  return list(map(_closed, convolutions.programs_in(value)))
+  return list(map(_closed, traced.programs_in(value)))
 
 
 def _closed(program: core.ClosedJaxpr | core.Jaxpr) -> core.ClosedJaxpr:
@@ -223,4 +223,4 @@ def _compute(
     return inputs
   if name == "conv_general_dilated" and jax.default_backend() == "cpu":
     return [convolutions.convolve(equation.params, *inputs)]
-  return convolutions.bind(equation, inputs)
+  return traced.bind(equation, inputs)
