@@ -6,7 +6,7 @@
 
 VGG networks with three stages of 1, 2, 3 and 4 convolutions of 3x3 and 16, 32
 and 64 features, with and without batch normalisation, are trained on 2,000
-digits for 1,000 steps, five seeds, by Adam with two rates.
+digits of 14x14 pixels for 1,000 steps, five seeds, by Adam with two rates.
 
 How to read the answer: test accuracies at the best rate, paired differences,
 corrected by Holm. The claim has two parts: (a) without batch normalisation, two
@@ -32,7 +32,7 @@ CLAIM = claims.Claim(
   "Batch Normalization",
   published="ImageNet, top-1 error: 11 layers 29.6 %, 13 28.7 %, 16 27.0 %, 19 "
   "27.3 %",
-  data="MNIST, 2,000 digits for training",
+  data="MNIST at 14 px, 2,000 digits for training",
   untested="Local response normalisation, and 7x7 against three 3x3 filters.",
 )
 QUESTION = "Does depth help a VGG with few digits?"
@@ -40,8 +40,9 @@ BASE = small_mnist.BASE
 DEPTHS, NORMS = (1, 2, 3, 4), ("none", "batch_norm")
 OVERRIDES = {
   **small_mnist.OVERRIDES,
+  **small_mnist.HALF_SIZE,
   "data.train": "train[:2000]",
-  "data.device_transforms": ("random_crop(padding=2)",),
+  "data.device_transforms": ("random_crop(padding=1)",),
   "model.name": "vgg11",
   "model.options": {
     "features": 16,

@@ -64,7 +64,7 @@ class Filters(nn.Module):
     """Maps (b, h, w, c) normalised images to (b, num_classes) logits."""
     he = nn.initializers.he_normal()
     x = images
-    for stage, width in enumerate((16, 32)):
+    for stage, width in enumerate((8, 16)):
       # 27 c^2 weights in three 3x3 layers, 49 c^2 in one 7x7 layer.
       for layer in range(3 if self.side == 3 else 1):
         x = layers.Conv(width, (self.side, self.side), kernel_init=he)(x)

@@ -6,7 +6,7 @@
     runs/claims/numbers_of_examples
 
 The Mixer, the ViT and the ResNet of experiments/papers/patch_permutation.py are
-trained on 100, 1,000 and 10,000 digits for 1,500 steps of 50 images, and on
+trained on 100, 1,000 and 10,000 digits for 1,000 steps of 50 images, and on
 55,000 for the same number of steps, with shifts of up to 2 pixels and two
 rates, five seeds.
 
@@ -45,7 +45,7 @@ OVERRIDES = {
   "model.options": {},
   "data.device_transforms": ("random_crop(padding=2)",),
   "optimizer.weight_decay": 0.05,
-  "train.duration": "1500 steps",
+  "train.duration": "1000 steps",
 }
 SIZES = (100, 1000, 10_000, 55_000)
 NETWORKS = patch_permutation.NETWORKS

@@ -58,9 +58,9 @@ NETWORKS = {
     "vit_ti16",
     {
       "patch_size": 4,
-      "width": 64,
+      "width": 48,
       "depth": 3,
-      "mlp_dim": 128,
+      "mlp_dim": 96,
       "num_heads": 4,
       "pool": "mean",
       "positions": "learned_patches",
@@ -68,7 +68,7 @@ NETWORKS = {
   ),
   "ResNet": (
     "resnet18",
-    {"features": 12, "blocks": (1, 1, 1), "stem": "small"},
+    {"features": 10, "blocks": (1, 1, 1), "stem": "small"},
   ),
 }
 _PERMUTED = f"{pathlib.Path(__file__).parent / 'transforms.py'}"

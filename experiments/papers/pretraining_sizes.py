@@ -5,7 +5,7 @@
   python experiments/papers/pretraining_sizes.py \\
     runs/claims/pretraining_sizes
 
-A residual network of 4 to 16 features and one of 24 to 96 (networks.py) are
+A residual network of 4 to 16 features and one of 12 to 48 (networks.py) are
 pre-trained on 250, 2,500 or 25,000 digits 0 to 4, in four turns each
 (turned_digits.py), for 1,500 steps of 64 images, five seeds. A logistic
 regression on their features learns the digits 5 to 9 from ten examples of each
@@ -40,7 +40,7 @@ CLAIM = claims.Claim(
 )
 QUESTION = "Does a larger set for pre-training need a larger network?"
 BASE = small_mnist.BASE
-DIGITS, WIDTHS, _SHOTS = (250, 2500, 25_000), (4, 24), 10
+DIGITS, WIDTHS, _SHOTS = (250, 2500, 25_000), (4, 12), 10
 _FOLDER = pathlib.Path(__file__).parent
 _FILE = _FOLDER / "turned_digits.py"
 OVERRIDES = {

@@ -63,7 +63,7 @@ OVERRIDES = {
   "data.device_transforms": ("random_crop(padding=1)",),
   "data.placement": "device",
   "model.name": f"{_FOLDER / 'networks.py'}:SmallResNet",
-  "model.options": {"width": 24},
+  "model.options": {"width": 12},
   "model.weights": "runs/inputs/pretrained",
   "train.batch_size": 128,
   "evaluate.batch_size": 250,

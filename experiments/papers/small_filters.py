@@ -4,7 +4,7 @@
     --workdir runs/claims/small_filters --vectorize 10
   python experiments/papers/small_filters.py runs/claims/small_filters
 
-A network of two stages with 16 and 32 features (networks.py) has in each stage
+A network of two stages with 8 and 16 features (networks.py) has in each stage
 either three layers of 3x3 filters or one of 7x7 filters: the receptive fields
 are equal. A third network has the small filters and local response
 normalisation after the first layer. All are trained on 2,000 digits for 1,000

@@ -11,6 +11,7 @@ import numpy as np
 
 BASE = str(pathlib.Path(__file__).parents[2] / "configs" / "mnist.py:mlp")
 DATA = "MNIST, 1,000 digits for training"
+HALF_DATA = "MNIST at 14 px, 1,000 digits for training"
 OVERRIDES: dict[str, Any] = {
   "data.train": "train[:1000]",
   "data.validation": "train[55000:57000]",
@@ -28,6 +29,11 @@ OVERRIDES: dict[str, Any] = {
   "log.every": "10 percent",
   "log.tensorboard": False,
 }
+# Means of 2x2 pixels: a convolutional network takes a quarter of the time.
+HALF_SIZE = dict.fromkeys(
+  ("data.train_transforms", "data.eval_transforms"),
+  ("resize(14, method='area')",),
+)
 
 
 def digits(split: str, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,3 +46,10 @@ def digits(split: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     for image, _ in opened.read(list(range(count)))
   ]
   return np.stack(images), opened.labels()[:count]
+
+
+def halve(images: np.ndarray) -> np.ndarray:
+  """Returns the means of 2x2 pixels, (n, h / 2, w / 2, c) uint8."""
+  n, h, w, c = images.shape
+  parts = images.reshape(n, h // 2, 2, w // 2, 2, c)
+  return np.rint(parts.mean(axis=(2, 4))).astype(np.uint8)

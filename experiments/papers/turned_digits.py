@@ -51,10 +51,7 @@ def new(name: str) -> dict[str, Arrays]:
 def _digits(split: str, count: int, classes: range) -> Arrays:
   images, labels = small_mnist.digits(split, count)
   rows = np.isin(labels, classes)
-  n, side = int(rows.sum()), images.shape[1] // 2
-  parts = images[rows].reshape(n, side, 2, side, 2, 1)
-  small = np.rint(parts.mean(axis=(2, 4))).astype(np.uint8)
-  return small, labels[rows] - classes.start
+  return small_mnist.halve(images[rows]), labels[rows] - classes.start
 
 
 def _turned(images: np.ndarray, labels: np.ndarray) -> Arrays:

@@ -45,9 +45,9 @@ OVERRIDES = {
   "model.name": "vit_ti16",
   "model.options": {
     "patch_size": 4,
-    "width": 64,
+    "width": 48,
     "depth": 3,
-    "mlp_dim": 128,
+    "mlp_dim": 96,
     "num_heads": 4,
   },
   "optimizer.learning_rate": 0.002,
