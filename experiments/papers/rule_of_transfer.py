@@ -66,7 +66,6 @@ OVERRIDES = {
   "model.options": {"width": 12},
   "model.weights": "runs/inputs/pretrained",
   "train.batch_size": 128,
-  "evaluate.batch_size": 250,
 }
 _COUNT, _SAMPLES, _CLASSES = "data.train", 5, 5
 SPACE = {

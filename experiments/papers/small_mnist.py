@@ -23,6 +23,7 @@ OVERRIDES: dict[str, Any] = {
   "train.batch_size": 50,
   "train.duration": "30 epochs",
   "evaluate.every": "100 percent",
+  "evaluate.batch_size": 250,
   "evaluate.explain": "",
   "checkpoint.every": "100 percent",
   "checkpoint.best": "",
