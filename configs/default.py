@@ -69,6 +69,9 @@ def get_config() -> ConfigDict:
   # blocks. "products": all except these inputs and the results of Dense and
   # convolutional layers.
   config.train.remat = "none"
+  # Early stopping: the run ends if checkpoint.best has not improved in this
+  # number of evaluations. 0 takes all steps.
+  config.train.patience = 0
 
   config.mesh = _mesh()
   config.precision = _precision()

@@ -90,6 +90,7 @@ TYPES: Mapping[str, Any] = {
   "train.steps_per_dispatch": Count,
   "train.accumulate": Batch,
   "train.remat": str,
+  "train.patience": Whole,
   "mesh.replica": Whole,
   "mesh.data": Whole,
   "mesh.fsdp": Whole,

@@ -44,6 +44,7 @@ RESULT = {
   "final?": {"split": _TEXT, "metrics": {"*?": _NUMBER}},
   "fingerprint?": _TEXT,
   "checkpoint?": _TEXT,
+  "waited?": _WHOLE,
   "goodput?": _NUMBER,
   "seconds_spent?": {"*?": _NUMBER},
 }

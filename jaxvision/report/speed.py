@@ -98,7 +98,7 @@ def _note(run: Run) -> str:
       "Goodput is the fraction of the time since the first start that went "
       "into steps that were kept."
     )
-  elif run.result.get("status") == "finished":
+  elif reading.is_finished(run.result):
     notes.append(
       "Goodput is unknown: the record of the first start is lost, or the clock "
       "of the machine was set back."

@@ -33,6 +33,8 @@ FREE = (
   "mesh",
   # The digests of the teachers decide.
   "task.teachers",
+  # It decides when the run ends, and not the steps before.
+  "train.patience",
   "train.remat",
 )
 # Keys that an extension changes.

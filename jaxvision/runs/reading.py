@@ -260,11 +260,16 @@ def _plain(value: Any) -> Any:
   return value
 
 
+def is_finished(result: Mapping[str, Any]) -> bool:
+  """Whether a run is complete: all steps, or the end of its patience."""
+  return str(result.get("status", "")).startswith("finished")
+
+
 def _reason(result: Mapping[str, Any]) -> str:
   status = str(result.get("status", "running"))
   if status == "running":
     return "because the run is unfinished or was killed"
-  if status == "finished":
+  if is_finished(result):
     return "although the run finished"
   return "because the run ended early"
 

@@ -56,7 +56,10 @@ def make(components: Components, *, real_bit: bool = False) -> Task:
     finish=classification.finish,
     logged=("loss", "top1"),
     measured=(*names, "loss"),
-    best=dict.fromkeys([n for n in names if n != "calibration_error"], 1),
+    best={
+      **dict.fromkeys([n for n in names if n != "calibration_error"], 1),
+      "loss": -1,
+    },
     untrained=lambda: _untrained(components.loss, num_classes),
     answer=lambda logits: jax.nn.softmax(logits.astype(jnp.float32)),
     rank=supervised.rank_mistakes,

@@ -101,7 +101,8 @@ def fit(
           should_stop=should_stop,
         )
       for error in stack.left.values():
-        raise error
+        if not isinstance(error, train_loop.NoGain):
+          raise error
       checkpoint.wait(manager)
       (evaluation,) = stack.program.final(stack.state)
       return results.write_finished(
@@ -167,7 +168,7 @@ def _restore(
   best, chosen = record.get("best"), run.parts.best
   if best and best["metric"] != (chosen[0] if chosen else ""):
     checkpoint.forget_scores(manager)
-    record["best"] = None
+    record |= {"best": None, "waited": 0}
   return state, fresh | record
 
 
@@ -246,6 +247,7 @@ def _settings(
     num_examples=parts.splits["train"].num_examples,
     peak=peak,
     watch=watch_all,
+    patience=run.config.train.patience,
   )
 
 

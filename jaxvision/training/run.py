@@ -99,7 +99,11 @@ def train(
     claim.claim(folder, config=run.config.to_dict(), **run.origin)
     agreement.first(lambda: workdirs.keep(folder, run.parts.task.kept))
     result = agreement.first(
-      lambda: results.read_finished(folder, total=run.parts.steps.total)
+      lambda: results.read_finished(
+        folder,
+        total=run.parts.steps.total,
+        patience=run.config.train.patience,
+      )
     )
     if not result:
       data_record.check(folder, run.opened, changed=data_changed)

@@ -182,6 +182,12 @@ def _train(
         _member(trial, folders[i], opened): i for i, trial in trials.items()
       }
       program, state = stack.make_program(list(trials.values()))
+      facts = results.describe(parts, None)
+      found: dict[int, dict[str, Any] | train_loop.Diverged] = {}
+
+      def finish(ended: train_loop.Stack) -> None:
+        found.update(_finished(ended, members, trials, facts))
+
       ended = train_loop.run_loop(
         program,
         state,
@@ -192,10 +198,14 @@ def _train(
           num_examples=parts.splits["train"].num_examples,
           watch=functools.partial(_watch_members, watch, members),
           save_seconds=_SAVE_SECONDS,
+          patience=trials[next(iter(trials))].config.train.patience,
+          finish=finish,
         ),
         should_stop=should_stop,
       )
-    left = _write_results(ended, members, trials, folders)
+    if ended.members:
+      finish(ended)
+    left = _write_results(ended, members, found, folders, facts)
   for error in left.values():
     if isinstance(error, train_loop.Preempted):
       raise error
@@ -237,36 +247,51 @@ def _member(
   )
 
 
-def _write_results(
+def _finished(
   ended: train_loop.Stack,
   members: Mapping[train_loop.Member, int],
   trials: Mapping[int, stack.Trial],
+  facts: Mapping[str, Any],
+) -> dict[int, dict[str, Any] | train_loop.Diverged]:
+  """The results of complete trials, or the errors of their evaluation."""
+  evaluations = ended.program.final(ended.state)
+  states = ended.program.split(ended.state)
+  found: dict[int, dict[str, Any] | train_loop.Diverged] = {}
+  for place, member in ended.members.items():
+    i = members[member]
+    try:
+      found[i] = results.finished(
+        trials[i].parts,
+        facts,
+        state=states[place],
+        record=member.record,
+        evaluation=evaluations[place],
+      )
+    except train_loop.Diverged as error:
+      found[i] = error
+  return found
+
+
+def _write_results(
+  ended: train_loop.Stack,
+  members: Mapping[train_loop.Member, int],
+  found: Mapping[int, dict[str, Any] | train_loop.Diverged],
   folders: Mapping[int, pathlib.Path],
+  facts: Mapping[str, Any],
 ) -> dict[int, Exception]:
-  """Evaluates the trials that took all steps, and writes the results of all.
+  """Writes the results of all trials.
 
   Returns:
     The errors of the trials that have not finished.
   """
-  facts = results.describe(next(iter(trials.values())).parts, None)
   left = {members[member]: error for member, error in ended.left.items()}
-  found = {}
-  if ended.members:
-    evaluations = ended.program.final(ended.state)
-    states = ended.program.split(ended.state)
-    for place, member in ended.members.items():
-      i = members[member]
-      try:
-        found[i] = results.finished(
-          trials[i].parts,
-          facts,
-          state=states[place],
-          evaluation=evaluations[place],
-        )
-      except train_loop.Diverged as error:
-        left[i] = error
   for member, i in members.items():
-    result = found.get(i) or {**facts, "status": _status(left[i], folders[i])}
+    result = found.get(i, left.get(i))
+    if isinstance(result, Exception):
+      left[i] = result
+      result = {**facts, "status": _status(result, folders[i])}
+    else:
+      left.pop(i, None)
     results.write_result(folders[i], result, member.record)
   return left
 

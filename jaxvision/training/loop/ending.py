@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxvision import trees
 
@@ -24,6 +25,10 @@ class Diverged(trees.NotFinite):
 
 class Ended(Exception):
   """The run was stopped early by `watch`. The message gives the reason."""
+
+
+class NoGain(Exception):
+  """The patience of the run is at its end: the run is complete and saved."""
 
 
 def diverged_step(sums: Mapping[str, float], step: int) -> Diverged | None:
@@ -60,4 +65,17 @@ def diverged_state(paths: Sequence[str], step: int) -> Diverged | None:
     f"step {step}: the update produced NaN or infinity in "
     f"{', '.join(paths[:3])}{more}",
     good=step - 1,
+  )
+
+
+def no_gain(record: Mapping[str, Any]) -> NoGain:
+  """The reason why patience ends a run.
+
+  Args:
+    record: of the run, with "waited" and "best".
+  """
+  best = record["best"]
+  return NoGain(
+    f"{best['metric']} has not improved in {record['waited']} evaluations; the "
+    f"best is {best['value']:.4g} at step {best['step']}"
   )

@@ -86,7 +86,7 @@ def _write(member: Member, step: int, values: Values) -> None:
 
 
 def _best(member: Member, values: Values) -> float | None:
-  """Updates the best evaluation of a record.
+  """Updates the best evaluation of a record, and the evaluations since it.
 
   Returns:
     The score if these values are the best so far, else None.
@@ -95,10 +95,13 @@ def _best(member: Member, values: Values) -> float | None:
     return None
   (metric, sign), best = member.best, member.record["best"]
   value = values[metric]
+  member.record["waited"] += best is not None
   if not math.isfinite(value):
     return None
   if best is not None and not sign * value >= sign * best["value"]:
     return None
+  if best is None or value != best["value"]:
+    member.record["waited"] = 0
   member.record["best"] = {
     "step": member.record["step"],
     "metric": metric,

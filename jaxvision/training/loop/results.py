@@ -19,7 +19,7 @@ from jaxvision.checkpoint import fingerprint
 from jaxvision.processes import agreement
 from jaxvision.runs import reading
 from jaxvision.runs import workdir as workdirs
-from jaxvision.training.loop import artifacts, divergence, timing
+from jaxvision.training.loop import artifacts, divergence, ending, timing
 from jaxvision.training.setup import Parts
 from jaxvision.training.step import TrainState
 
@@ -107,7 +107,9 @@ def _evaluated_shape(parts: Parts) -> tuple[int, int, int]:
   return evaluated[0] if evaluated else parts.image_shape
 
 
-def read_finished(folder: pathlib.Path, *, total: int) -> dict[str, Any]:
+def read_finished(
+  folder: pathlib.Path, *, total: int, patience: int = 0
+) -> dict[str, Any]:
   """The results of a finished run; {} if the run is not finished.
 
   A missing or incomplete report is rewritten. If the results are damaged, {} is
@@ -117,13 +119,18 @@ def read_finished(folder: pathlib.Path, *, total: int) -> dict[str, Any]:
   Args:
     folder: of the run.
     total: number of steps of the complete run.
+    patience: number of evaluations without a better one that end the run; 0 for
+      none.
   """
   try:
     result = workdirs.read_result(folder, remedy="it is rebuilt")
   except ValueError as error:
     _LOGGER.warning("%s", error)
     return {}
-  if result.get("status") != "finished" or result.get("step", total) < total:
+  if not reading.is_finished(result):
+    return {}
+  ended = 0 < patience <= result.get("waited", 0)
+  if result.get("step", total) < total and not ended:
     return {}
   if missing := {"final", "class_names"} - set(result):
     _LOGGER.warning(
@@ -179,6 +186,7 @@ def finished(
   facts: Mapping[str, Any],
   *,
   state: TrainState,
+  record: Mapping[str, Any],
   evaluation: metrics.Evaluation | None,
 ) -> dict[str, Any]:
   """The fields of result.json of a finished run, without those of its record.
@@ -186,23 +194,25 @@ def finished(
   Args:
     parts: of the run.
     facts: from `describe`.
-    state: after the last step.
+    state, record: at the end of the run.
     evaluation: of the state on `final_split`; None without such a split.
 
   Raises:
     train_loop.Diverged: a metric is not finite.
   """
-  final = None
+  final, step, status = None, record["step"], "finished"
+  if step < parts.steps.total:
+    status = f"finished: {ending.no_gain(record)}"
   if evaluation:
     _, name = final_split(parts)
-    divergence.check_finite(name, evaluation.metrics, parts.steps.total)
+    divergence.check_finite(name, evaluation.metrics, step)
     final = {"split": name, "metrics": evaluation.metrics}
   return {
     **facts,
-    "status": "finished",
+    "status": status,
     "final": final,
     "fingerprint": fingerprint.of(state),
-    "checkpoint": f"checkpoints/{parts.steps.total}",
+    "checkpoint": f"checkpoints/{step}",
   }
 
 
@@ -219,8 +229,7 @@ def write_finished(
 
   Args:
     folder: of the run.
-    parts, facts, state, evaluation: as in `finished`.
-    record: of the run.
+    parts, facts, state, record, evaluation: as in `finished`.
 
   Returns:
     The content of result.json.
@@ -228,7 +237,9 @@ def write_finished(
   Raises:
     train_loop.Diverged: a metric is not finite.
   """
-  result = finished(parts, facts, state=state, evaluation=evaluation)
+  result = finished(
+    parts, facts, state=state, record=record, evaluation=evaluation
+  )
   if evaluation:
     role, _ = final_split(parts)
     artifacts.write_evaluation(
@@ -275,7 +286,7 @@ def write_result(
   """
   written = {
     **result,
-    **{key: record[key] for key in ("step", "seconds", "best")},
+    **{key: record[key] for key in ("step", "seconds", "best", "waited")},
     **timing.summary(record["spent"], workdirs.began(folder)),
   }
   workdirs.write_result(folder, written)

@@ -104,6 +104,9 @@ class Settings:
     watch: receives each evaluation, and may stop members early.
     save_seconds: minimum time between two saves, in seconds. A preemption and
       the last step are always saved. If it is not 0, a new best is not saved.
+    patience: number of evaluations without a better one that end a member; 0
+      for none.
+    finish: receives the members that patience ends. Their states are saved.
   """
 
   steps: durations.Durations
@@ -112,6 +115,8 @@ class Settings:
   peak: float | None = None
   watch: Watch = lambda evaluations: {}
   save_seconds: float = 0.0
+  patience: int = 0
+  finish: Callable[["Stack"], None] = lambda stack: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +166,7 @@ def empty_record() -> Record:
     window: the sums since the last line of the log. With them, a resumed run
       writes the same lines.
     best: the best evaluation so far.
+    waited: the number of evaluations since a better one.
     unevaluated: whether the evaluation that is due after this step is missing.
   """
   return {
@@ -169,5 +175,6 @@ def empty_record() -> Record:
     "spent": dict.fromkeys(timing.KINDS, 0.0),
     "window": {},
     "best": None,
+    "waited": 0,
     "unevaluated": False,
   }

@@ -21,7 +21,7 @@ from typing import Any
 
 from jaxvision.processes import preemption
 from jaxvision.training.loop import ending, evaluation, reading, timing
-from jaxvision.training.loop.ending import Diverged, Ended, Preempted
+from jaxvision.training.loop.ending import Diverged, Ended, NoGain, Preempted
 from jaxvision.training.loop.stack import (
   Member,
   Program,
@@ -36,6 +36,7 @@ __all__ = [
   "Diverged",
   "Ended",
   "Member",
+  "NoGain",
   "Preempted",
   "Program",
   "Settings",
@@ -75,6 +76,8 @@ def run_loop(
       Diverged: the loss or the state is not finite. Such a state is neither
         evaluated nor saved. The checkpoints before it are kept.
       Ended: `settings.watch` stopped it early.
+      NoGain: its patience is at its end. The state is saved, and
+        `settings.finish` has received it.
 
   Raises:
     checkpoint.CheckpointError: a state could not be saved.
@@ -86,8 +89,9 @@ def run_loop(
     return _preempted(stack, f"stopped without a new step, at step {first}")
   if _is_unevaluated(stack):
     stack = _evaluate_late(stack, settings, clock)
-    if not stack.members:
-      return stack
+  stack = _without_gain(stack, settings)
+  if not stack.members:
+    return stack
   unread, is_warm = None, False
   for step, batch in _feed(stack, clock, should_stop):
     stack, sums = _step(stack, batch)
@@ -123,6 +127,9 @@ def run_loop(
     if stops:
       return _preempted(stack, f"stopped and saved at step {step}")
     if not last:
+      stack = _without_gain(stack, settings)
+      if not stack.members:
+        return stack
       stack = _keep(stack)
     timing.skip(time.monotonic() - paused, clock)
   if step == settings.steps.total:
@@ -217,6 +224,22 @@ def _save(stack: Stack, step: int, scores: Mapping[Member, float]) -> None:
   for place, member in stack.members.items():
     score = scores.get(member)
     member.save(step, states[place], member.record, score=score)
+
+
+def _without_gain(stack: Stack, settings: Settings) -> Stack:
+  """The stack without the members whose patience is at its end."""
+  ended = {
+    place: member
+    for place, member in stack.members.items()
+    if 0 < settings.patience <= member.record["waited"]
+  }
+  if not ended:
+    return stack
+  leaving = dataclasses.replace(stack, members=ended)
+  _save(leaving, records(leaving)[0]["step"], {})
+  _wait(leaving)
+  settings.finish(leaving)
+  return without(stack, {m: ending.no_gain(m.record) for m in ended.values()})
 
 
 def _wait(stack: Stack) -> None:

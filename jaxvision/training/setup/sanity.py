@@ -31,6 +31,7 @@ _OVERFIT = {
   "evaluate.suites": (),
   "checkpoint.every": f"{_STEPS} steps",
   "log.every": "10 steps",
+  "train.patience": 0,
   "checkpoint.best": "validation/top1",
 }
 # With this momentum the running averages converge within `_STEPS` steps.

@@ -111,6 +111,31 @@ def test_runs_that_differ_in_any_numbers_are_as_alone(recipe, tmp_path):
     assert found["parameters"] == expected["parameters"]
 
 
+def test_patience_ends_runs_as_alone(recipe, tmp_path):
+  """Without learning, no evaluation is better than the first one."""
+  settings = [{"optimizer.learning_rate": rate} for rate in (0.0, 0.03, 0.0)]
+  more = {"train.patience": 2, "evaluate.every": "2 steps", "ema.decay": 0.0}
+  more["checkpoint.best"] = "validation/loss"
+  overrides = _overrides(settings, **more)
+  workdirs, outcomes = _together(recipe, tmp_path, overrides)
+  assert outcomes == [sweeps.Outcome("complete")] * 3
+  ends = []
+  for i, workdir in enumerate(workdirs):
+    alone = _alone(recipe, tmp_path / f"alone-{i}", overrides[i])
+    _assert_same(workdir, alone)
+    found, expected = (
+      json.loads((w / "result.json").read_text()) for w in (workdir, alone)
+    )
+    assert found["final"]["metrics"] == pytest.approx(
+      expected["final"]["metrics"], rel=1e-4
+    )
+    same = ("step", "status", "checkpoint", "waited")
+    assert [found[key] for key in same] == [expected[key] for key in same]
+    ends.append(found["step"])
+  assert ends == [6, 12, 6]
+  assert found["status"].startswith("finished: validation/loss has not")
+
+
 def test_runs_start_from_weights_as_alone(recipe, tmp_path):
   """Also if another run of the group starts from random variables."""
   more = {"checkpoint.best": "", "model.options.initializer": "normal(0.1)"}

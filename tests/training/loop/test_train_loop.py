@@ -4,6 +4,7 @@ The sums of a step are of the type `Measured`, which records its reads. So the
 order in which the loop sends, reads, evaluates and saves can be compared.
 """
 
+import contextlib
 import copy
 import time
 
@@ -71,6 +72,8 @@ class World:
       batch_size=10,
       num_examples=30,
       watch=options.pop("watch", lambda told: {}),
+      patience=options.pop("patience", 0),
+      finish=lambda stack: self._note("finish", stack.state),
     )
     self.began = options.pop("began", None)
     self.best = options.pop("best", ("validation/top1", 1))
@@ -277,6 +280,57 @@ def test_an_overflowing_evaluation_gives_a_warning_and_is_never_the_best(
   assert [(step, score) for step, score, _ in world.saves] == [
     *((2, 0.2), (3, None)),
   ]
+
+
+def _patient_end(scores, patience):
+  """The evaluation that ends a run; the last one if none does."""
+  for end in range(patience + 1, len(scores)):
+    if max(scores[end - patience : end]) <= max(scores[: end - patience]):
+      return end
+  return len(scores)
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3, 20])
+@pytest.mark.parametrize("seed", range(4))
+def test_patience_ends_a_run_also_if_it_is_resumed(patience, seed):
+  """The best checkpoint and the last one are saved; ties do not count."""
+  scores = (np.random.default_rng(seed).integers(0, 9, 20) / 10).tolist()
+  end = _patient_end(scores, patience)
+
+  def new(stop_when):
+    return World(
+      total=20,
+      scores=scores,
+      every={"evaluate": 1},
+      patience=patience,
+      stop_when=stop_when,
+    )
+
+  for stop in range(1, end + 1):
+    first = new(lambda world, stop=stop: ("send", stop) in world.events)
+    with contextlib.suppress(train_loop.Preempted, train_loop.NoGain):
+      first.loop()
+    world = new(lambda world: False)
+    if end == 20:
+      assert world.loop(first.saves[-1][2]) == 20
+      assert not world.of("finish")
+      continue
+    with pytest.raises(train_loop.NoGain, match=f"in {patience} evaluations"):
+      world.loop(first.saves[-1][2])
+    assert world.record["step"] == end
+    assert world.of("finish") == [("finish", end)]
+    assert end in [step for step, _, _ in first.saves + world.saves]
+
+
+def test_evaluations_that_are_not_finite_do_not_improve():
+  world = World(
+    scores=[np.nan, 0.2, np.nan, np.nan, 0.9, 0.9],
+    every={"evaluate": 1},
+    patience=2,
+  )
+  with pytest.raises(train_loop.NoGain, match=r"best is 0.2 at step 2"):
+    world.loop()
+  assert world.record["step"] == 4
 
 
 def test_a_stop_request_saves_waits_and_reports():
