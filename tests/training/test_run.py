@@ -166,6 +166,27 @@ def test_folder_is_trained_like_the_same_arrays(
   assert all(pathlib.Path(each).is_file() for each in mistakes.tolist())
 
 
+def test_patience_ends_a_run_and_without_it_the_run_goes_on(
+  tmp_path, blobs, without_report, caplog
+):
+  """It goes on as a run that never had patience. Nothing is learnt here."""
+  caplog.set_level(logging.INFO, "jaxvision")
+  each = {"evaluate__every": "1 steps", "optimizer__learning_rate": 0.0}
+  early = _train(tmp_path / "run", blobs, train__patience=2, **each)
+  assert (early["step"], early["total_steps"]) == (3, 6)
+  assert early["checkpoint"] == "checkpoints/3"
+  assert early["status"].startswith("finished: validation_ema/top1 has not im")
+  lines = _lines(tmp_path / "run")
+  assert _train(tmp_path / "run", blobs, train__patience=2, **each) == early
+  assert "finished already" in caplog.text
+  assert _lines(tmp_path / "run") == lines
+  longer = _train(tmp_path / "run", blobs, train__patience=0, **each)
+  whole = _train(tmp_path / "whole", blobs, **each)
+  assert longer["step"] == 6 and longer["status"] == "finished"
+  assert longer["fingerprint"] == whole["fingerprint"]
+  assert longer["best"] == whole["best"]
+
+
 def test_threads_do_not_change_the_result(tmp_path, folder, without_report):
   prints = {
     threads: _train(

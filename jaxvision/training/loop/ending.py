@@ -77,5 +77,5 @@ def no_gain(record: Mapping[str, Any]) -> NoGain:
   best = record["best"]
   return NoGain(
     f"{best['metric']} has not improved in {record['waited']} evaluations; the "
-    f"best is {best['value']:.4g} at step {best['step']}"
+    f"best is {best['value']:.4g}"
   )

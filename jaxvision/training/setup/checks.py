@@ -49,6 +49,12 @@ def check(config: ConfigDict, mesh: Mesh) -> None:
       f"train.steps_per_dispatch {block} needs the data on the device: set "
       'data.placement to "device", or take 1 step'
     )
+  if train.patience and not (config.data.validation and config.checkpoint.best):
+    raise ValueError(
+      f"train.patience {train.patience} counts evaluations without a better "
+      "checkpoint.best: set data.validation and checkpoint.best, or "
+      "train.patience to 0"
+    )
   remat.check(train.remat)
   precision.check(config)
 

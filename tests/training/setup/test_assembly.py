@@ -168,7 +168,7 @@ _MISTAKES = {
   "data__std=(0.0,)": "0.0; it must be a number above 0",
   "checkpoint__best=validation/top2": "did you mean 'validation/top1'",
   "checkpoint__best=validation_ema/top1": "correct checkpoint.best",
-  "checkpoint__best=validation/loss": "metric for the best checkpoint",
+  "checkpoint__best=validation/calibration_error": "for the best checkpoint",
   "train__batch_size=12": "train.batch_size 12 does not divide over 8 devices",
   "evaluate__batch_size=9": "evaluate.batch_size 9 does not divide",
   "train__steps_per_dispatch=2": 'set data.placement to "device"',
@@ -184,6 +184,12 @@ def test_a_mistake_is_found_before_anything_is_compiled(
   with pytest.raises(ValueError, match=re.escape(_MISTAKES[mistake])):
     tiny_runs.prepare(folder, **{key: value})
   assert len(compiled) == count
+
+
+@pytest.mark.parametrize("missing", ["data__validation", "checkpoint__best"])
+def test_patience_needs_evaluations_that_are_compared(folder, missing):
+  with pytest.raises(ValueError, match=r"train\.patience 3 .* set data\.valid"):
+    tiny_runs.prepare(folder, train__patience=3, **{missing: ""})
 
 
 def test_evaluation_is_checked_without_a_split_to_evaluate(folder):
@@ -209,11 +215,13 @@ def test_preparing_compiles_nothing(folder, compiled):
 
 
 @pytest.mark.parametrize(
-  "best", ["", "validation/f1_macro", "validation_ema/top1"]
+  "best",
+  ["", "validation/f1_macro", "validation_ema/top1", "validation/loss"],
 )
 def test_metrics_that_may_select_the_best_checkpoint(folder, best):
   parts = tiny_runs.prepare(folder, ema__decay=0.9, checkpoint__best=best)
-  assert parts.best == ((best, 1) if best else None)
+  sign = -1 if best.endswith("loss") else 1
+  assert parts.best == ((best, sign) if best else None)
 
 
 def test_without_validation_nothing_is_best(folder):
