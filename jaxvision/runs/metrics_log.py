@@ -95,12 +95,16 @@ def read_lines(path: pathlib.Path) -> tuple[list[dict[str, float]], int]:
   if not path.is_file():
     return [], 0
   lines = path.read_text("utf-8", errors="replace").split("\n")
-  found = [_row(line) for line in lines if line.strip()]
+  found = [parse_line(line) for line in lines if line.strip()]
   rows = [row for row in found if row is not None]
   return rows, len(found) - len(rows)
 
 
-def _row(line: str) -> dict[str, float] | None:
+def parse_line(line: str) -> dict[str, float] | None:
+  """The values of a line; None for an incomplete or damaged line.
+
+  A null is NaN.
+  """
   try:
     row = json.loads(line)
   except (ValueError, RecursionError):
