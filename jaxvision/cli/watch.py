@@ -13,9 +13,9 @@ from jaxvision import files
 from jaxvision.cli import parsing
 from jaxvision.files import paths
 from jaxvision.processes import console
-from jaxvision.runs import state
 
 # Those of `report.overview`, which is imported when it is needed.
+_STATES = ("running", "stalled", "failed", "stopped", "finished")
 _SORTS = ("state", "name", "percent", "left", "loss", "best", "speed", "age")
 _STYLES = {
   "running": "green",
@@ -64,11 +64,11 @@ def add(commands) -> None:
   )
   command.add_argument(
     "--filter",
-    choices=state.STATES,
+    choices=_STATES,
     action="append",
     default=[],
     metavar="STATE",
-    help=f"only rows in this state: {', '.join(state.STATES)}; may be repeated",
+    help=f"only rows in this state: {', '.join(_STATES)}; may be repeated",
   )
 
 
@@ -108,9 +108,9 @@ def _terminal() -> Any:
 
 def _look(options: argparse.Namespace, before: Any = None) -> Any:
   """The runs and sweeps; trials that have ended are read for --trials only."""
-  from jaxvision.runs import watching
+  from jaxvision.report import overview
 
-  return watching.look(options.runs, before, ended_trials=options.trials)
+  return overview.look(options.runs, before, ended_trials=options.trials)
 
 
 def _rows(found: Any, options: argparse.Namespace) -> list[Any]:
@@ -170,7 +170,7 @@ def _page(rows: Sequence[Any], *, width: int, height: int | None) -> Any:
 def _title(rows: Sequence[Any], shown: Sequence[Any]) -> str:
   """The time and the number of rows in each state: "12:00:00  3 running"."""
   counts = collections.Counter(row.state for row in rows)
-  parts = [f"{counts[each]} {each}" for each in state.STATES if counts[each]]
+  parts = [f"{counts[each]} {each}" for each in _STATES if counts[each]]
   hidden = len(rows) - len(shown)
   more = f"; {hidden} rows do not fit the terminal" if hidden else ""
   return f"{time.strftime('%X')}  {', '.join(parts) or 'no runs'}{more}"

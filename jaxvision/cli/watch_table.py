@@ -69,8 +69,9 @@ def _fitting(
       least.pop(name, None)
   for name in ("name", "note"):
     if name in least:
-      free = max(width - _total(least), 0)
-      least[name] = min(natural[name], least[name] + free)
+      # Less than nothing is free if only the name and the state are left.
+      free = width - _total(least)
+      least[name] = max(min(natural[name], least[name] + free), len(_CUT) + 1)
   return least
 
 

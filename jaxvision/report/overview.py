@@ -7,8 +7,10 @@ from typing import Any
 
 from jaxvision.report import run_row, sweep_row
 from jaxvision.report.run_row import Row
-from jaxvision.runs import state
-from jaxvision.runs.watching import Found, Run
+from jaxvision.runs.state import STATES
+from jaxvision.runs.watching import Found, Run, look
+
+__all__ = ["SORTS", "STATES", "Row", "chosen", "look", "rows", "to_record"]
 
 # The names of the numbers that may be logged as NaN.
 _LOGGED = ("train_loss", "last", "best", "images_per_second")
@@ -45,7 +47,7 @@ def chosen(
   Args:
     rows: in the order of rows that are equal.
     sort: a key of `SORTS`.
-    states: those of `state.STATES` that are kept; () keeps all.
+    states: those of `STATES` that are kept; () keeps all.
   """
   kept = [row for row in rows if not states or row.state in states]
   known = [row for row in kept if not _is_unknown(SORTS[sort](row))]
@@ -85,7 +87,7 @@ def _quality(row: Row) -> float | None:
 
 # {name: key of a row}; an ascending order.
 SORTS: dict[str, Callable[[Row], Any]] = {
-  "state": lambda row: state.STATES.index(row.state),
+  "state": lambda row: STATES.index(row.state),
   "name": lambda row: row.name,
   "percent": _negative("percent"),
   "left": lambda row: row.seconds_left,
