@@ -221,7 +221,8 @@ def test_a_terminal_without_a_cursor_gets_one_table(
   root, terminal, monkeypatch
 ):
   monkeypatch.setenv("TERM", "dumb")
-  assert _watch(terminal, root) == 0
+  _live(monkeypatch, [])
+  assert _watch(terminal, root, "--every", "2.5") == 0
   assert terminal.getvalue().splitlines()[0].split() == _COLUMNS
 
 

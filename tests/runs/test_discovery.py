@@ -1,6 +1,7 @@
 """Runs and sweeps are found below folders, and have names."""
 
 import os
+import pathlib
 
 import fake_sweeps
 import pytest
@@ -36,12 +37,14 @@ def test_a_run_and_a_sweep_have_their_own_names(folder, monkeypatch):
   assert [*discovery.find(["."])] == ["b"]
 
 
-def test_names_below_several_folders_differ(folder):
+def test_names_below_several_folders_differ(folder, monkeypatch):
   """A run that two folders contain is found once."""
-  found = discovery.find([folder / "deep", folder, folder / "b"])
-  assert {*found.values()} == {*discovery.find([folder]).values()}
-  assert str(folder / "deep/er/a") in found
-  assert [*found] == sorted(found)
+  monkeypatch.chdir(folder)
+  found = discovery.find(["deep", folder, folder / "b"])
+  assert found == {
+    name: pathlib.Path(name)
+    for name in (str(folder / "b"), str(folder / "swept"), "deep/er/a")
+  }
 
 
 def test_hidden_folders_and_links_are_not_followed(folder):

@@ -168,6 +168,13 @@ def test_a_folder_may_be_at_any_moment_of_its_creation(tmp_path):
         assert "result.json" in found["run"].problems
 
 
+@pytest.mark.parametrize("name", ["step", "seconds", "epoch", "top1"])
+def test_a_number_that_is_too_large_is_a_damaged_line(name, run):
+  with (run / "metrics.jsonl").open("a") as file:
+    file.write(f'{{"step": 2, "{name}": 1{"0" * 400}}}\n')
+  assert watching.look([run.parent])["run"].summary.step == 1
+
+
 def test_an_unreadable_file_is_a_problem_until_it_is_whole(run):
   root, content = run.parent, (run / "result.json").read_bytes()
   (run / "result.json").write_bytes(content[:5])
