@@ -28,6 +28,7 @@ from jaxvision.cli import (
   sweep,
   train,
   trained,
+  watch,
   weights,
 )
 from jaxvision.processes import console, exit_codes
@@ -174,6 +175,7 @@ def make_parser() -> argparse.ArgumentParser:
     probe,
     sweep,
     search,
+    watch,
     plan,
     launch,
     models,

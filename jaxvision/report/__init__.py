@@ -46,6 +46,8 @@ __all__ = [
   "is_sweep",
   "is_whole",
   "main_metric",
+  "numbers",
+  "overview",
   "read_definition",
   "read_sweep",
   "read_trial",

@@ -5,7 +5,6 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -197,5 +196,7 @@ def _shortened(title: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 def _font(size: int = 11) -> ImageFont.FreeTypeFont:
   # matplotlib's DejaVu covers most alphabets; Pillow's default font does not.
+  import matplotlib  # Here, as other commands that use this room start faster.
+
   directory = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")
   return ImageFont.truetype(directory / "DejaVuSans.ttf", size)

@@ -2,11 +2,16 @@
 
 __all__ = [
   "changes",
+  "discovery",
+  "log_summary",
+  "log_tail",
   "metrics_log",
   "network",
   "pages",
   "reading",
   "search_folder",
+  "state",
   "sweep_folder",
+  "watching",
   "workdir",
 ]

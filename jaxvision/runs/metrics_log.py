@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from jaxvision import files
 
 Values = Mapping[str, float]
+_LARGEST = 2**63
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -95,21 +96,31 @@ def read_lines(path: pathlib.Path) -> tuple[list[dict[str, float]], int]:
   if not path.is_file():
     return [], 0
   lines = path.read_text("utf-8", errors="replace").split("\n")
-  found = [_row(line) for line in lines if line.strip()]
+  found = [parse_line(line) for line in lines if line.strip()]
   rows = [row for row in found if row is not None]
   return rows, len(found) - len(rows)
 
 
-def _row(line: str) -> dict[str, float] | None:
+def parse_line(line: str) -> dict[str, float] | None:
+  """The values of a line; None for an incomplete or damaged line.
+
+  A null is NaN.
+  """
   try:
     row = json.loads(line)
   except (ValueError, RecursionError):
     return None
   if not isinstance(row, dict) or type(row.get("step")) is not int:
     return None
-  if not all(v is None or type(v) in (int, float) for v in row.values()):
+  if not all(map(_is_value, row.values())):
     return None
   return {k: math.nan if v is None else v for k, v in row.items()}
+
+
+def _is_value(value: Any) -> bool:
+  # An integer that float cannot represent raises errors in later arithmetic.
+  is_small = type(value) is int and abs(value) <= _LARGEST
+  return value is None or type(value) is float or is_small
 
 
 def _remove_after(path: pathlib.Path, step: int, evaluated: bool) -> None:

@@ -55,6 +55,7 @@ _COMMANDS = (
   ("probe",),
   ("sweep",),
   ("search",),
+  ("watch",),
   ("plan",),
   ("launch",),
   ("launch", "local"),
