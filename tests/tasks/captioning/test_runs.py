@@ -125,10 +125,22 @@ def test_predict_prints_a_caption_with_its_probability(
   command = ["predict", "--workdir", str(trained), image]
   assert cli.main(command) == 0
   assert best["caption"] in capsys.readouterr().out
-  assert cli.main([*command, "--csv"]) == 0
-  said = capsys.readouterr().out
-  assert said.splitlines()[0] == "image,rank,caption,probability,error"
-  assert f",1,{best['caption']},{best['probability']}" in said
+  rows = {
+    "--csv": ("image,caption,probability,error", "{caption},{probability},"),
+    "--csv-long": (
+      "image,rank,caption,probability,error",
+      "1,{caption},{probability},",
+    ),
+  }
+  for form, (first, row) in rows.items():
+    assert cli.main([*command, form]) == 0
+    said = capsys.readouterr().out
+    assert said == f"{first}\n{image},{row.format(**best)}\n"
+    broken = str(tmp_path / "none.png")
+    assert cli.main(["predict", "--workdir", str(trained), form, broken]) == 2
+    assert capsys.readouterr().out.startswith(f"{first}\n{broken},,")
+  assert cli.main([*command, "--probabilities"]) == 2
+  assert "give --labels FILE" in capsys.readouterr().err
   assert cli.main([*command, "--top", "3"]) == 2
   assert "--top 3 is a number of classes" in capsys.readouterr().err
 
@@ -167,6 +179,9 @@ def test_labels_are_ranked_by_the_probability_of_their_words(
   command = ["predict", "--workdir", str(trained), image, "--labels"]
   assert cli.main([*command, str(tmp_path / "labels.txt")]) == 0
   assert f"{shares[0]:.2%}" in capsys.readouterr().out
+  every = {each["class"]: each for each in found["top"]}
+  (all_of_them,) = inference.predict(run, [image], labels=labels, top=None)
+  assert all_of_them["probabilities"] == [every[label] for label in labels]
 
 
 def test_the_report_has_pictures_captions_references_and_attention(trained):
