@@ -128,13 +128,13 @@ def _add_predict(commands) -> None:
   form = command.add_mutually_exclusive_group()
   form.add_argument("--json", action="store_true", help="print JSON")
   form.add_argument(
-    "--csv",
+    "--csv-wide",
     action="store_true",
     help="print CSV, a row per image: image,class_1,probability_1,...,error; "
     "caption,probability of a captioner; a column per number of a regression",
   )
   form.add_argument(
-    "--csv-long",
+    "--csv",
     action="store_true",
     help="print CSV, a row per class of an image: "
     "image,rank,class,probability,error",
@@ -151,7 +151,7 @@ def _add_predict(commands) -> None:
     "--probabilities",
     action="store_true",
     help="instead of the best classes: the probabilities of all, in the order "
-    "of the model; with --csv a column per class",
+    "of the model; with --csv-wide a column per class",
   )
   command.add_argument(
     "--labels",
@@ -169,10 +169,10 @@ def _predict(options: argparse.Namespace) -> None:
   from jaxvision.xla import settings
 
   settings.tune_cpu()
-  if options.probabilities and options.csv_long:
+  if options.probabilities and options.csv:
     raise ValueError(
-      "--csv-long has a row per rank, and --probabilities has no ranks; give "
-      "--csv, or --top N instead of --probabilities"
+      "--csv has a row per rank, and --probabilities has no ranks; give "
+      "--csv-wide, or --top N instead of --probabilities"
     )
   images = data.list_images(options.images)
   labels = class_names.read(options.labels) if options.labels else ()
@@ -186,10 +186,10 @@ def _predict(options: argparse.Namespace) -> None:
   found = inference.predict(run, images, top=top, labels=labels)
   if options.json:
     console.say(files.to_json(found, indent=1))
-  elif options.csv or options.csv_long:
+  elif options.csv_wide or options.csv:
     readable = (each for each in found if "error" not in each)
     like = next(readable, None) or inference.blank(run, top=top, labels=labels)
-    rows = table.per_image if options.csv else table.per_class
+    rows = table.per_image if options.csv_wide else table.per_class
     text = spreadsheets.to_csv(rows(found, like=like), keep="\n\t")
     console.say(text.removesuffix("\n"))
   else:

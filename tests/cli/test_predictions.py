@@ -75,7 +75,7 @@ def _expected(task, paths):
 
 @pytest.mark.parametrize("task", ["classification", "multilabel"])
 def test_a_row_has_the_classes_by_rank(task, predict, images):
-  code, text = predict("--csv", "--top", "2", *images, task=task)
+  code, text = predict("--csv-wide", "--top", "2", *images, task=task)
   rows = _table(text)
   assert code == 0
   for row, path, shares in zip(
@@ -99,7 +99,7 @@ def test_probabilities_are_of_all_classes_in_the_order_of_the_model(
   task, predict, images
 ):
   expected = _expected(task, images)
-  _, text = predict("--csv", "--probabilities", *images, task=task)
+  _, text = predict("--csv-wide", "--probabilities", *images, task=task)
   rows = _table(text)
   assert list(rows[0]) == ["image", *small_runs.NAMES, "error"]
   table = [[float(row[name]) for name in small_runs.NAMES] for row in rows]
@@ -116,7 +116,7 @@ def test_probabilities_are_of_all_classes_in_the_order_of_the_model(
 
 
 def test_a_regression_has_a_column_per_number(predict, images):
-  _, text = predict("--csv", *images, task="regression")
+  _, text = predict("--csv-wide", *images, task="regression")
   rows = _table(text)
   assert list(rows[0]) == ["image", *small_runs.NAMES, "error"]
   table = [[float(row[name]) for name in small_runs.NAMES] for row in rows]
@@ -127,11 +127,11 @@ def test_a_regression_has_a_column_per_number(predict, images):
 @pytest.mark.parametrize(
   ("task", "words"),
   [
+    ("classification", ["--csv-wide"]),
+    ("classification", ["--csv-wide", "--top=3"]),
+    ("classification", ["--csv-wide", "--probabilities"]),
     ("classification", ["--csv"]),
-    ("classification", ["--csv", "--top=3"]),
-    ("classification", ["--csv", "--probabilities"]),
-    ("classification", ["--csv-long"]),
-    ("regression", ["--csv"]),
+    ("regression", ["--csv-wide"]),
   ],
 )
 def test_columns_do_not_depend_on_the_images(
@@ -148,7 +148,7 @@ def test_columns_do_not_depend_on_the_images(
   assert first and set(first.values()) == {""}
 
 
-@pytest.mark.parametrize("form", ["--csv", "--csv-long", "--json"])
+@pytest.mark.parametrize("form", ["--csv-wide", "--csv", "--json"])
 def test_messages_are_not_among_the_results(
   form, images, broken, monkeypatch, capfd
 ):
@@ -184,7 +184,7 @@ def test_names_of_files_survive(predict, images, tmp_path):
     with open(path, "wb") as file:
       file.write(content)
   words = [*map(os.fsdecode, paths)]
-  _, text = predict("--csv", "--top=1", *words)
+  _, text = predict("--csv-wide", "--top=1", *words)
   text.encode("utf-8")  # no surrogates
   expected = [f"{tmp_path}/{each}.png" for each in [*names, *escaped.values()]]
   assert [row["image"] for row in _table(text)] == expected
@@ -200,7 +200,8 @@ def test_no_cell_is_a_formula(predict, images, tmp_path, monkeypatch):
   os.rename(images[0], tmp_path / "=1.png")
   names = ("=cat()", "@bee", "-", "+1")
   _, text = predict(
-    *("--csv", "--probabilities", "=1.png", f"{tmp_path}/=1.png"), names=names
+    *("--csv-wide", "--probabilities", "=1.png", f"{tmp_path}/=1.png"),
+    names=names,
   )
   rows = _table(text)
   assert list(rows[0]) == ["image", "'=cat()", "'@bee", "'-", "+1", "error"]
@@ -210,7 +211,7 @@ def test_no_cell_is_a_formula(predict, images, tmp_path, monkeypatch):
 def test_columns_have_different_names(predict, images):
   """A class may have the name of another one, or of a column."""
   names = ("crane", "image", "crane", "error")
-  _, text = predict("--csv", "--probabilities", *images, names=names)
+  _, text = predict("--csv-wide", "--probabilities", *images, names=names)
   columns = ["crane[0]", "image[1]", "crane[2]", "error[3]"]
   rows = _table(text)
   assert list(rows[0]) == ["image", *columns, "error"]
@@ -247,8 +248,8 @@ def test_json_has_no_nan(predict, images, monkeypatch):
 @pytest.mark.parametrize(
   ("first", "second"),
   [
-    (["--json"], ["--csv"]),
-    (["--csv"], ["--csv-long"]),
+    (["--json"], ["--csv-wide"]),
+    (["--csv-wide"], ["--csv"]),
     (["--top", "2"], ["--probabilities"]),
   ],
 )
@@ -263,8 +264,12 @@ def test_forms_exclude_each_other(first, second, capsys):
 @pytest.mark.parametrize(
   ("task", "words", "message"),
   [
-    ("regression", ["--csv"], "predicts numbers, which have no probabilities"),
-    ("classification", ["--csv-long"], "--probabilities has no ranks"),
+    (
+      "regression",
+      ["--csv-wide"],
+      "predicts numbers, which have no probabilities",
+    ),
+    ("classification", ["--csv"], "--probabilities has no ranks"),
   ],
 )
 def test_some_predictions_have_no_probabilities_of_all(

@@ -163,7 +163,7 @@ def _predict(trained, capsys, *words):
 
 def test_rows_of_classes(trained, images, capsys):
   found = _predict(trained, capsys, *images, "--json", "--top", "3")
-  text = _predict(trained, capsys, *images, "--csv-long", "--top", "3")
+  text = _predict(trained, capsys, *images, "--csv", "--top", "3")
   rows = list(csv.DictReader(io.StringIO(text)))
   assert [row["image"] for row in rows] == [
     *([images[0]] * 3 + [images[1]] * 3 + [images[2]])

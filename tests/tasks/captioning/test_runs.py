@@ -127,8 +127,11 @@ def test_predict_prints_a_caption_with_its_probability(
   assert best["caption"] in capsys.readouterr().out
   broken = str(tmp_path / "none.png")
   rows = {
-    "--csv": ("image,caption,probability,error", "{caption},{probability},"),
-    "--csv-long": (
+    "--csv-wide": (
+      "image,caption,probability,error",
+      "{caption},{probability},",
+    ),
+    "--csv": (
       "image,rank,caption,probability,error",
       "1,{caption},{probability},",
     ),
