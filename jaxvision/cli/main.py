@@ -74,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _is_machine_readable(options: argparse.Namespace) -> bool:
   """Whether stdout is JSON or CSV, so that logs must not be mixed in."""
-  return True in (getattr(options, each, None) for each in ("json", "csv"))
+  forms = ("json", "csv", "csv_wide")
+  return True in (getattr(options, each, None) for each in forms)
 
 
 def _exit_code(error: Exception) -> int:

@@ -27,7 +27,8 @@ def say(prediction: Mapping[str, Any]) -> None:
   console.say(files.printable(prediction["image"]))
   if "error" in prediction:
     console.say(f"  {files.printable(prediction['error'])}")
-  for each in prediction.get("top", ()):
+  listed = prediction.get("probabilities", prediction.get("top", ()))
+  for each in listed:
     name = files.printable(name_of(each))
     if "probability" in each:
       console.say(f"  {each['probability']:7.2%}  {name}")

@@ -1,11 +1,10 @@
 """The commands `jaxvision evaluate`, `predict` and `report`."""
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from jaxvision import files
 from jaxvision.cli import grids, parsing, predictions
+from jaxvision.cli import prediction_rows as table
 from jaxvision.files import paths, spreadsheets
 from jaxvision.processes import console
 
@@ -129,17 +128,30 @@ def _add_predict(commands) -> None:
   form = command.add_mutually_exclusive_group()
   form.add_argument("--json", action="store_true", help="print JSON")
   form.add_argument(
+    "--csv-wide",
+    action="store_true",
+    help="print CSV, a row per image: image,class_1,probability_1,...,error; "
+    "caption,probability of a captioner; a column per number of a regression",
+  )
+  form.add_argument(
     "--csv",
     action="store_true",
-    help="print CSV: image,rank,class,probability,error; a captioner has "
-    "the column caption",
+    help="print CSV, a row per class of an image: "
+    "image,rank,class,probability,error",
   )
-  command.add_argument(
+  classes = command.add_mutually_exclusive_group()
+  classes.add_argument(
     "--top",
     type=parsing.positive,
     metavar="N",
     help=f"number of classes per image ({predictions.TOP}); not of captions: "
     "an image has one",
+  )
+  classes.add_argument(
+    "--probabilities",
+    action="store_true",
+    help="instead of the best classes: the probabilities of all, in the order "
+    "of the model; with --csv-wide a column per class",
   )
   command.add_argument(
     "--labels",
@@ -157,6 +169,11 @@ def _predict(options: argparse.Namespace) -> None:
   from jaxvision.xla import settings
 
   settings.tune_cpu()
+  if options.probabilities and options.csv:
+    raise ValueError(
+      "--csv has a row per rank, and --probabilities has no ranks; give "
+      "--csv-wide, or --top N instead of --probabilities"
+    )
   images = data.list_images(options.images)
   labels = class_names.read(options.labels) if options.labels else ()
   run = parsing.open_source(options)
@@ -165,30 +182,20 @@ def _predict(options: argparse.Namespace) -> None:
       f"--top {options.top} is a number of classes, and {options.workdir} "
       "predicts one caption of an image; omit it, or give --labels FILE"
     )
-  top = options.top or predictions.TOP
+  top = None if options.probabilities else options.top or predictions.TOP
   found = inference.predict(run, images, top=top, labels=labels)
   if options.json:
     console.say(files.to_json(found, indent=1))
-  elif options.csv:
-    console.say(_csv(found).rstrip("\n"))
+  elif options.csv_wide or options.csv:
+    readable = (each for each in found if "error" not in each)
+    like = next(readable, None) or inference.blank(run, top=top, labels=labels)
+    rows = table.per_image if options.csv_wide else table.per_class
+    text = spreadsheets.to_csv(rows(found, like=like), keep="\n\t")
+    console.say(text.removesuffix("\n"))
   else:
     for each in found:
       predictions.say(each)
   predictions.check_readable(found)
-
-
-def _csv(found: Sequence[Mapping[str, Any]]) -> str:
-  """One row per image and class; one row with the error if unreadable."""
-  predicted = [named for each in found for named in each.get("top", ())]
-  kind = "caption" if any("caption" in each for each in predicted) else "class"
-  rows = [("image", "rank", kind, "probability", "error")]
-  for each in found:
-    if "error" in each:
-      rows.append((each["image"], "", "", "", each["error"]))
-    for rank, named in enumerate(each.get("top", ()), start=1):
-      value = named.get("probability", named.get("value"))
-      rows.append((each["image"], rank, predictions.name_of(named), value, ""))
-  return spreadsheets.to_csv(rows)
 
 
 def _add_report(commands) -> None:

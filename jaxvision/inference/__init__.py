@@ -7,11 +7,12 @@ from jaxvision.inference.evaluation import (
   measure,
 )
 from jaxvision.inference.explanation import explain
-from jaxvision.inference.prediction import predict
+from jaxvision.inference.prediction import blank, predict
 from jaxvision.training.setup.restore import TrainedRun, load_run, read_config
 
 __all__ = [
   "TrainedRun",
+  "blank",
   "describe",
   "evaluate",
   "evaluate_suite",

@@ -17,7 +17,7 @@ def predict(
   run: restore.TrainedRun,
   images: Sequence[str | pathlib.Path],
   *,
-  top: int = 5,
+  top: int | None = 5,
   labels: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
   """The predictions for image files: for a classifier, the best classes.
@@ -32,28 +32,25 @@ def predict(
     run: from `load_run`.
     images: paths of files.
     top: the number of classes per image, at most; a captioner without labels
-      has one caption.
+      has one caption. None gives the probabilities of all classes, in the order
+      of the model or of the labels.
     labels: texts, for a captioner. The probabilities are those of the texts
       divided by their sum.
 
   Returns:
     Per file {"image": path, "top": [{"class", "probability"}, ...]}, or
-    {"image": path, "error": the reason why it cannot be read}.
+    {"image": path, "error": the reason why it cannot be read}. If top is None,
+    "probabilities" instead of "top".
 
   Raises:
     ValueError: the run has a generator and a critic, or labels are given and it
-      has no captions, or cannot tell them apart.
+      has no captions, or cannot tell them apart; or top is None, and the run
+      predicts numbers, or captions without labels.
     trees.NotFinite: the model overflows.
   """
-  if generation.is_generator(run):
-    raise ValueError(
-      f"{run.workdir} has a generator and a critic, which do not classify; "
-      "`jaxvision generate OUT.npz --workdir RUN --data FOLDER` writes the "
-      "images that they make"
-    )
-  read = make_reader(run)
-  answer = _make_scores(run, labels) if labels else make_answer(run)
-  names, found = class_names.readable(run.class_names), []
+  _check(run, top, labels)
+  read, answer = make_reader(run), _make_answer(run, labels)
+  listed, found = _make_listing(run, top, labels), []
   for path in map(str, images):
     try:
       image = read(path)
@@ -67,12 +64,91 @@ def predict(
     trees.check_finite(
       {"probabilities": answers}, what=f"{path}: the model overflows, and"
     )
-    if labels:
-      best = _most_likely(answers, labels, top)
-    else:
-      best = run.task.predictions(answers, names, top)
-    found.append({"image": path, "top": best})
+    found.append({"image": path, **listed(answers)})
   return found
+
+
+def blank(
+  run: restore.TrainedRun,
+  *,
+  top: int | None = 5,
+  labels: Sequence[str] = (),
+) -> dict[str, Any]:
+  """The fields of a prediction, for a table in which no image can be read.
+
+  The arguments and errors are those of `predict`. The numbers of the fields
+  have no meaning. The model is traced, but not compiled.
+  """
+  _check(run, top, labels)
+  image = jax.ShapeDtypeStruct(run.input_shape, np.uint8)
+  shape = jax.eval_shape(_make_answer(run, labels), run.variables, image)
+  zeros = np.zeros(shape.shape, shape.dtype)
+  return _make_listing(run, top, labels)(zeros)
+
+
+def _check(
+  run: restore.TrainedRun, top: int | None, labels: Sequence[str]
+) -> None:
+  """Raises ValueError if a run cannot predict what is asked for."""
+  if generation.is_generator(run):
+    raise ValueError(
+      f"{run.workdir} has a generator and a critic, which do not classify; "
+      "`jaxvision generate OUT.npz --workdir RUN --data FOLDER` writes the "
+      "images that they make"
+    )
+  if top is not None or labels:
+    return
+  if run.config.data.labels == "numbers":
+    raise ValueError(
+      f"{run.workdir} predicts numbers, which have no probabilities; omit "
+      "--probabilities (top=None): all numbers are predicted without it"
+    )
+  if run.task.score is not None:
+    raise ValueError(
+      f"{run.workdir} predicts captions, and --probabilities (top=None) are of "
+      "classes; omit it, or give --labels FILE (labels)"
+    )
+
+
+def _make_listing(
+  run: restore.TrainedRun, top: int | None, labels: Sequence[str]
+) -> Callable[[np.ndarray], dict[str, Any]]:
+  """answers of an image -> the fields of its prediction."""
+  names = class_names.readable(run.class_names)
+
+  def listed(answers: np.ndarray) -> dict[str, Any]:
+    if labels:
+      every = _of_labels(answers, labels)
+    elif top is None:
+      every = _of_classes(answers, names)
+    else:
+      return {"top": run.task.predictions(answers, names, top)}
+    if top is None:
+      return {"probabilities": every}
+    order = np.argsort(-answers, kind="stable")[:top]
+    return {"top": [every[i] for i in order]}
+
+  return listed
+
+
+def _of_classes(
+  probabilities: np.ndarray, names: Sequence[str]
+) -> list[dict[str, Any]]:
+  """The classes with their probabilities (k,), in the order of the model."""
+  pairs = zip(names, probabilities.tolist(), strict=True)
+  return [{"class": name, "probability": each} for name, each in pairs]
+
+
+def _of_labels(
+  log_p: np.ndarray, labels: Sequence[str]
+) -> list[dict[str, Any]]:
+  """The labels with their log probabilities (k,), in their order."""
+  shares = np.exp(log_p - np.logaddexp.reduce(log_p))
+  triples = zip(labels, shares.tolist(), log_p.tolist(), strict=True)
+  return [
+    {"class": label, "probability": share, "log_probability": each}
+    for label, share, each in triples
+  ]
 
 
 def make_reader(run: restore.TrainedRun) -> Callable[[str], np.ndarray]:
@@ -106,6 +182,13 @@ def make_answer(run: restore.TrainedRun) -> Callable[..., jax.Array]:
   return answer
 
 
+def _make_answer(
+  run: restore.TrainedRun, labels: Sequence[str]
+) -> Callable[..., jax.Array]:
+  """(variables, image) -> the answers, or the log probability of each label."""
+  return _make_scores(run, labels) if labels else make_answer(run)
+
+
 def _make_scores(
   run: restore.TrainedRun, labels: Sequence[str]
 ) -> Callable[..., jax.Array]:
@@ -122,19 +205,3 @@ def _make_scores(
     return run.task.score(variables, pixels, labels)[0]
 
   return scores
-
-
-def _most_likely(
-  log_p: np.ndarray, labels: Sequence[str], top: int
-) -> list[dict[str, Any]]:
-  """The `top` labels with the highest log probabilities (k,)."""
-  shares = np.exp(log_p - np.logaddexp.reduce(log_p))
-  best = np.argsort(-log_p, kind="stable")[:top]
-  return [
-    {
-      "class": labels[i],
-      "probability": float(shares[i]),
-      "log_probability": float(log_p[i]),
-    }
-    for i in best
-  ]

@@ -144,22 +144,31 @@ def test_evaluate_reports_the_use_of_the_average(trained, capsys):
   assert json.loads(said.out)["step"] == 12
 
 
-def test_predictions_as_csv(trained, tmp_path, capsys):
-  images, _ = _images(2, seed=2)
-  paths = [tmp_path / "one, two.png", tmp_path / "three.png"]
-  for path, image in zip(paths, images, strict=True):
+@pytest.fixture
+def images(tmp_path):
+  """Two image files, and one that cannot be read."""
+  paths = [tmp_path / name for name in ("one, two.png", "three.png", "b.png")]
+  for path, image in zip(paths, _images(2, seed=2)[0], strict=False):
     Image.fromarray(image).save(path)
-  broken = tmp_path / "broken.png"
-  broken.write_bytes(b"no image")
-  words = ["predict", "--workdir", str(trained), *map(str, (*paths, broken))]
-  assert cli.main([*words, "--json", "--top", "3"]) == 2
-  expected = json.loads(capsys.readouterr().out)
-  assert cli.main([*words, "--csv", "--top", "3"]) == 2
-  rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+  paths[2].write_bytes(b"no image")
+  return [str(path) for path in paths]
+
+
+def _predict(trained, capsys, *words):
+  assert cli.main(["predict", "--workdir", str(trained), *words]) == 2
+  said = capsys.readouterr()
+  assert "1 of 3 could not be read" in said.err
+  return said.out
+
+
+def test_rows_of_classes(trained, images, capsys):
+  found = _predict(trained, capsys, *images, "--json", "--top", "3")
+  text = _predict(trained, capsys, *images, "--csv", "--top", "3")
+  rows = list(csv.DictReader(io.StringIO(text)))
   assert [row["image"] for row in rows] == [
-    *([str(paths[0])] * 3 + [str(paths[1])] * 3 + [str(broken)])
+    *([images[0]] * 3 + [images[1]] * 3 + [images[2]])
   ]
-  named = [each for image in expected for each in image.get("top", ())]
+  named = [each for image in json.loads(found) for each in image.get("top", ())]
   for row, each in zip(rows, named, strict=False):
     # A spreadsheet would compute a cell that starts with "=".
     assert row["class"].removeprefix("'") == each["class"]

@@ -28,7 +28,8 @@ def _commands() -> list[list[str]]:
     for words in _lines(page):
       while "=" in words[0]:  # a variable of the environment
         words = words[1:]
-      found.append(words)
+      # What follows ">" is a file of the shell.
+      found.append(words[: words.index(">")] if ">" in words else words)
   return found
 
 

@@ -1,5 +1,8 @@
 """CSV without formulas."""
 
+import csv
+import io
+
 import pytest
 
 from jaxvision.files import spreadsheets
@@ -25,3 +28,14 @@ from jaxvision.files import spreadsheets
 )
 def test_no_cell_is_a_formula(value, cell):
   assert spreadsheets.to_csv([[value, 1]]) == f"{cell},1\n"
+
+
+def test_kept_characters_are_quoted():
+  rows = [['two\nlines "x"', "\n=1", "red\x1b"]]
+  text = spreadsheets.to_csv(rows, keep="\n")
+  assert text == '"two\nlines ""x""","\'\n=1",red\\x1b\n'
+  assert next(csv.reader(io.StringIO(text, newline=""))) == [
+    'two\nlines "x"',
+    "'\n=1",
+    r"red\x1b",
+  ]

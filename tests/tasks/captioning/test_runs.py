@@ -125,10 +125,26 @@ def test_predict_prints_a_caption_with_its_probability(
   command = ["predict", "--workdir", str(trained), image]
   assert cli.main(command) == 0
   assert best["caption"] in capsys.readouterr().out
-  assert cli.main([*command, "--csv"]) == 0
-  said = capsys.readouterr().out
-  assert said.splitlines()[0] == "image,rank,caption,probability,error"
-  assert f",1,{best['caption']},{best['probability']}" in said
+  broken = str(tmp_path / "none.png")
+  rows = {
+    "--csv-wide": (
+      "image,caption,probability,error",
+      "{caption},{probability},",
+    ),
+    "--csv": (
+      "image,rank,caption,probability,error",
+      "1,{caption},{probability},",
+    ),
+  }
+  for form, (first, row) in rows.items():
+    assert cli.main([*command, broken, form]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [first, f"{image},{row.format(**best)}"]
+    assert lines[2].startswith(f"{broken},,")
+  (blank,) = inference.blank(run)["top"]
+  assert list(blank) == list(best)
+  assert cli.main([*command, "--probabilities"]) == 2
+  assert "give --labels FILE" in capsys.readouterr().err
   assert cli.main([*command, "--top", "3"]) == 2
   assert "--top 3 is a number of classes" in capsys.readouterr().err
 
@@ -167,6 +183,9 @@ def test_labels_are_ranked_by_the_probability_of_their_words(
   command = ["predict", "--workdir", str(trained), image, "--labels"]
   assert cli.main([*command, str(tmp_path / "labels.txt")]) == 0
   assert f"{shares[0]:.2%}" in capsys.readouterr().out
+  every = {each["class"]: each for each in found["top"]}
+  (all_of_them,) = inference.predict(run, [image], labels=labels, top=None)
+  assert all_of_them["probabilities"] == [every[label] for label in labels]
 
 
 def test_the_report_has_pictures_captions_references_and_attention(trained):
