@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from jaxvision import sweeps
+from jaxvision.data.transforms.host import make_host_transform
 
 FOLDER = experiment_scripts.FOLDER / "papers"
 DOCS = experiment_scripts.FOLDER.parent / "docs"
@@ -201,6 +202,17 @@ def test_arms_are_read_from_a_sweep(tmp_path):
   trials[0]["state"] = "running"
   with pytest.raises(ValueError, match="trial 0 is running"):
     arms.read(fake_sweeps.write(tmp_path / "V", trials), "kind")
+
+
+def test_halved_digits_are_those_that_networks_see():
+  """Up to the rounding to whole numbers."""
+  small = _load("small_mnist")
+  images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8)
+  transform = make_host_transform(small.HALF_SIZE["data.eval_transforms"])
+  seen = np.stack([transform(None, image) for image in images])
+  halved = small.halve(images)
+  assert halved.shape == seen.shape and halved.dtype == np.uint8
+  np.testing.assert_allclose(halved, seen, atol=1)
 
 
 def test_all_commands_are_of_the_scripts(tmp_path):
