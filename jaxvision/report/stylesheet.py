@@ -73,7 +73,7 @@ dt { color: var(--soft); font-size: 12.5px; overflow-wrap: anywhere; }
 dd { margin: 0; font-size: 17px; font-weight: 600; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 figure { margin: 0; min-width: 0; }
-figcaption { font-size: 13px; margin-top: 6px; }
+figcaption { font-size: 13px; margin-top: 6px; overflow-wrap: anywhere; }
 .card, .charts figure { background: var(--card); padding: 14px 16px;
   border: 1px solid var(--line); border-radius: 8px; min-width: 0; }
 .charts { display: grid; gap: 16px;
