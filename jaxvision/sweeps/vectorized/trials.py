@@ -8,6 +8,7 @@ because they take seconds for each trial.
 """
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import pathlib
@@ -17,7 +18,7 @@ from typing import Any
 
 import jax
 
-from jaxvision import checkpoint, files, sweeps, training, user_code
+from jaxvision import checkpoint, data, files, sweeps, training, user_code
 from jaxvision import config as configs
 from jaxvision.processes import preemption
 from jaxvision.runs import metrics_log
@@ -126,7 +127,8 @@ def _prepare(
   should_stop: preemption.Stopping,
 ) -> dict[int, stack.Trial]:
   """The trials that may share a program, by their place in the list."""
-  trials, splits, loaded = {}, None, {}
+  trials: dict[int, stack.Trial] = {}
+  known: list[_Opened] = []
   for i, each in enumerate(overrides):
     if should_stop():
       raise train_loop.Preempted("SIGTERM arrived before the first step")
@@ -136,14 +138,38 @@ def _prepare(
       if why := stack.why_alone(config):
         _LOGGER.info("a trial is run alone: %s", why)
         continue
-      splits = splits or setup.open_splits(config)
-      taught_by = _taught_by(config)
-      parts = setup.prepare(config, splits, taught=loaded.get(taught_by))
-      loaded[taught_by] = parts.taught
+      opened, by = _open(config, known), _taught_by(config)
+      parts = setup.prepare(config, opened.splits, taught=opened.taught.get(by))
+      opened.taught[by] = parts.taught
       trials[i] = stack.Trial(config, parts, programs.trace(config, parts))
     except (ValueError, OSError) as error:
       _LOGGER.info("a trial is run alone: %s", error)
   return trials
+
+
+@dataclasses.dataclass(frozen=True)
+class _Opened:
+  """The splits that several trials share.
+
+  Attributes:
+    keys: from `setup.split_keys`.
+    splits: by role.
+    taught: the teachers of these trials, by `_taught_by`.
+  """
+
+  keys: tuple[Any, ...]
+  splits: Mapping[str, data.Dataset]
+  taught: dict[tuple[Any, ...], Any] = dataclasses.field(default_factory=dict)
+
+
+def _open(config: configs.ConfigDict, known: list[_Opened]) -> _Opened:
+  """The splits of a config, opened once; new ones are added to `known`."""
+  keys = setup.split_keys(config)
+  for each in known:
+    if each.keys == keys:
+      return each
+  known.append(_Opened(keys, setup.open_splits(config)))
+  return known[-1]
 
 
 def _taught_by(config: configs.ConfigDict) -> tuple[Any, ...]:

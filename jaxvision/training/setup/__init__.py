@@ -15,6 +15,7 @@ from jaxvision.training.setup.inputs import (
   make_batches,
   make_source,
   open_splits,
+  split_keys,
 )
 from jaxvision.training.setup.parts import (
   Parts,
@@ -46,6 +47,7 @@ __all__ = [
   "prepare",
   "restore",
   "sanity",
+  "split_keys",
   "state_functions",
   "stored_logits",
   "surround",

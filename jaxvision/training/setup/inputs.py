@@ -26,6 +26,11 @@ def make_source(config: ConfigDict) -> data.Source:
   )
 
 
+def split_keys(config: ConfigDict) -> tuple[Any, ...]:
+  """The settings that define the splits; equal if the splits are the same."""
+  return make_source(config), *(config.data[role] for role in ROLES)
+
+
 def open_splits(config: ConfigDict) -> dict[str, data.Dataset]:
   """The splits of a config by role: train, validation, test.
 

@@ -111,6 +111,25 @@ def test_runs_that_differ_in_any_numbers_are_as_alone(recipe, tmp_path):
     assert found["parameters"] == expected["parameters"]
 
 
+def test_runs_of_different_data_are_not_mixed(recipe, tmp_path):
+  """Each group has its own splits, as its runs have alone."""
+  splits = ("train[:16]", "train[:32]")
+  settings = [
+    {"data.train": split, "seed": seed} for split in splits for seed in (0, 1)
+  ]
+  overrides = _overrides(settings)
+  workdirs, outcomes = _together(recipe, tmp_path, overrides)
+  assert outcomes == [sweeps.Outcome("complete")] * 4
+  for i in (0, 2):
+    alone = _alone(recipe, tmp_path / f"alone-{i}", overrides[i])
+    _assert_same(workdirs[i], alone)
+    found, expected = (
+      json.loads((w / "data.json").read_text()) for w in (workdirs[i], alone)
+    )
+    assert found["splits"] == expected["splits"]
+    assert found["splits"]["train"]["split"] == overrides[i]["data.train"]
+
+
 def test_patience_ends_runs_as_alone(recipe, tmp_path):
   """Without learning, no evaluation is better than the first one."""
   settings = [{"optimizer.learning_rate": rate} for rate in (0.0, 0.03, 0.0)]
