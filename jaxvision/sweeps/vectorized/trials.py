@@ -18,7 +18,7 @@ from typing import Any
 
 import jax
 
-from jaxvision import checkpoint, data, files, sweeps, training, user_code
+from jaxvision import checkpoint, files, sweeps, training, user_code
 from jaxvision import config as configs
 from jaxvision.processes import preemption
 from jaxvision.runs import metrics_log
@@ -158,7 +158,7 @@ class _Opened:
   """
 
   keys: tuple[Any, ...]
-  splits: Mapping[str, data.Dataset]
+  splits: dict[str, Any]
   taught: dict[tuple[Any, ...], Any] = dataclasses.field(default_factory=dict)
 
 
