@@ -35,7 +35,12 @@ from collections.abc import Sequence
 import claims
 
 _OF_TIMES = ("guidelines",)
-_QUICK = ("train.duration=2 steps", "model.weights=", "data.test=")
+_QUICK = (
+  "train.duration=2 steps",
+  "schedule.warmup=0 steps",
+  "model.weights=",
+  "data.test=",
+)
 _ROOT = claims.FOLDER.parents[1]
 
 
