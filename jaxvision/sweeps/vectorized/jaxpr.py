@@ -99,7 +99,9 @@ def _side_by_side(
 
   The order is that of `_evaluate`.
   """
-  yield from zip(*(program.consts for program in programs), strict=True)
+  constants = [program.consts for program in programs]
+  _require([len(each) for each in constants], "the number of constants")
+  yield from zip(*constants, strict=True)
   jaxprs = [program.jaxpr for program in programs]
   _require([len(jaxpr.eqns) for jaxpr in jaxprs], "the number of operations")
   names: list[dict[core.Var, int]] = [{} for _ in programs]

@@ -121,6 +121,11 @@ def test_convolutions_with_kernels_of_their_own():
   [
     (lambda n: lambda x: jnp.tile(x, n), (1, 2)),
     (lambda n: lambda x: x + jnp.asarray(np.arange(n)).sum(), (2, 3)),
+    # Constants are arguments of a program: one has none, the other has one.
+    (
+      lambda a: lambda x: x + (a if np.ndim(a) else 2.0),
+      (np.ones((3, 4)), 1.0),
+    ),
     (lambda f: lambda x: f(x), (jnp.sin, jnp.cos)),
     (lambda a: lambda x: x + x * a if a else x, (0.0, 0.1)),
     (lambda axis: lambda x: jnp.sum(x, axis, keepdims=True), (0, 1)),
