@@ -53,9 +53,11 @@ OVERRIDES = {
   },
   "train.duration": "1000 steps",
 }
-_BLOCKS, _NORM = "model.options.blocks", "model.options.norm"
+_DEPTH, _NORM = "depth", "model.options.norm"
 SPACE = {
-  _BLOCKS: sweep.grid(*((depth,) * 3 for depth in DEPTHS)),
+  _DEPTH: sweep.grid(
+    {str(each): {"model.options.blocks": (each,) * 3} for each in DEPTHS}
+  ),
   _NORM: sweep.grid(*NORMS),
   arms.RATE: sweep.grid(0.001, 0.003),
   "seed": sweep.seeds(5),
@@ -66,8 +68,8 @@ READ = "The test accuracies by the depth; see the docstring."
 
 def judge(workdir: pathlib.Path) -> claims.Finding:
   """The verdict on a finished sweep."""
-  chosen = arms.best(arms.read(workdir, _BLOCKS, _NORM))
-  test = {(blocks[0], norm): arm.test for (blocks, norm), arm in chosen.items()}
+  chosen = arms.best(arms.read(workdir, _DEPTH, _NORM))
+  test = {(int(depth), norm): arm.test for (depth, norm), arm in chosen.items()}
   plain = {depth: test[depth, "none"] for depth in DEPTHS}
   found = arms.compare(
     {
