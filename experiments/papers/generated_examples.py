@@ -8,8 +8,8 @@ experiments/dagan.py describes the data and the networks: DAGAN is trained on
 the digits 0 to 4, and classifiers of the digits 5 to 9 on 1 to 15 examples of
 each.
 
-How to read the answer: the accuracy with DAGAN minus the accuracy without
-DAGAN, paired over ten draws, corrected by Holm over the six numbers of
+How to read the answer: the gain is the difference of the accuracies with and
+without DAGAN, paired over ten draws, corrected by Holm over the six numbers of
 examples, beside no other augmentation and beside shifts. The rule is the one of
 experiments/dagan.py: in a comparison the answer is "yes" if DAGAN helps
 (corrected p below 0.05) for at least four of the six numbers and hurts for

@@ -25,7 +25,7 @@ def per_image(found: Sequence[Record], *, like: Record) -> Iterator[Row]:
   order of the model.
 
   Args:
-    found: from `inference.predict` or `inference.probabilities`.
+    found: from `inference.predict`.
     like: a prediction with the fields of those in `found`.
   """
   columns = _distinct([name for name, _ in _cells(like)])

@@ -29,11 +29,6 @@ def find(folders: Sequence[str | Path]) -> dict[str, Path]:
   return dict(sorted(found.items()))
 
 
-def is_sweep(workdir: Path) -> bool:
-  """Whether a found folder is a sweep, and not a run."""
-  return (workdir / "sweep.json").is_file()
-
-
 def trials(workdir: Path) -> list[Path]:
   """The folders of the trials of a sweep, by number."""
   try:

@@ -93,7 +93,7 @@ def look(
   before, found = before or {}, {}
   for name, workdir in discovery.find(folders).items():
     known = before.get(name)
-    if discovery.is_sweep(workdir):
+    if sweep_folder.is_sweep(workdir):
       known = known if isinstance(known, Sweep) else Sweep(workdir)
       found[name] = _look_at_sweep(known, ended_trials)
     else:

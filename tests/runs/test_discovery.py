@@ -7,7 +7,7 @@ import fake_sweeps
 import pytest
 import watched_runs
 
-from jaxvision.runs import discovery
+from jaxvision.runs import discovery, sweep_folder
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def folder(tmp_path):
 def test_runs_and_sweeps_are_found_by_their_paths(folder):
   found = discovery.find([folder])
   assert found == {name: folder / name for name in ("b", "deep/er/a", "swept")}
-  assert [each for each in found if discovery.is_sweep(found[each])] == [
+  assert [each for each in found if sweep_folder.is_sweep(found[each])] == [
     "swept"
   ]
   names = [path.name for path in discovery.trials(folder / "swept")]

@@ -199,7 +199,8 @@ def _train(
   Raises:
     train_loop.Preempted: the process is preempted; all trials are saved.
   """
-  parts = next(iter(trials.values())).parts
+  first = next(iter(trials.values()))
+  parts = first.parts
   with contextlib.ExitStack() as held:
     for folder in folders.values():
       held.enter_context(workdirs.held(folder, claimed=True))
@@ -224,7 +225,7 @@ def _train(
           num_examples=parts.splits["train"].num_examples,
           watch=functools.partial(_watch_members, watch, members),
           save_seconds=_SAVE_SECONDS,
-          patience=trials[next(iter(trials))].config.train.patience,
+          patience=first.config.train.patience,
           finish=finish,
         ),
         should_stop=should_stop,
@@ -310,14 +311,16 @@ def _write_results(
   Returns:
     The errors of the trials that have not finished.
   """
-  left = {members[member]: error for member, error in ended.left.items()}
+  left: dict[int, Exception] = {
+    members[member]: error
+    for member, error in ended.left.items()
+    if not isinstance(error, train_loop.NoGain)
+  }
+  left |= {i: e for i, e in found.items() if isinstance(e, Exception)}
   for member, i in members.items():
-    result = found.get(i, left.get(i))
-    if isinstance(result, Exception):
-      left[i] = result
-      result = {**facts, "status": _status(result, folders[i])}
-    else:
-      left.pop(i, None)
+    result = found.get(i)
+    if i in left:
+      result = {**facts, "status": _status(left[i], folders[i])}
     results.write_result(folders[i], result, member.record)
   return left
 

@@ -108,7 +108,7 @@ def _evaluated_shape(parts: Parts) -> tuple[int, int, int]:
 
 
 def read_finished(
-  folder: pathlib.Path, *, total: int, patience: int = 0
+  folder: pathlib.Path, *, total: int, patience: int
 ) -> dict[str, Any]:
   """The results of a finished run; {} if the run is not finished.
 
@@ -119,8 +119,8 @@ def read_finished(
   Args:
     folder: of the run.
     total: number of steps of the complete run.
-    patience: number of evaluations without a better one that end the run; 0 for
-      none.
+    patience: number of evaluations without a better one that end the run; with
+      0, only the last step ends it.
   """
   try:
     result = workdirs.read_result(folder, remedy="it is rebuilt")

@@ -104,8 +104,8 @@ class Settings:
     watch: receives each evaluation, and may stop members early.
     save_seconds: minimum time between two saves, in seconds. A preemption and
       the last step are always saved. If it is not 0, a new best is not saved.
-    patience: number of evaluations without a better one that end a member; 0
-      for none.
+    patience: number of evaluations without a better one that end a member;
+      with 0, only the last step ends it.
     finish: receives the members that patience ends. Their states are saved.
   """
 
