@@ -43,7 +43,9 @@ test: $(INSTALLED)
 	$(PYTEST)
 
 test-slow: $(INSTALLED)
-	XLA_FLAGS=--xla_disable_hlo_passes=cse_barrier_expander $(PYTEST) -m slow
+	XLA_FLAGS="--xla_disable_hlo_passes=cse_barrier_expander \
+	  --xla_cpu_collective_call_terminate_timeout_seconds=600" \
+	  $(PYTEST) -m slow
 
 test-parity: $(PARITY)/installed
 	$(PARITY)/bin/python -m pytest -n auto -m parity

@@ -24,6 +24,7 @@ _JAXLIB = tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2]))
 os.environ.setdefault(
   "XLA_FLAGS",
   "--xla_disable_hlo_passes=cse_barrier_expander "
+  "--xla_cpu_collective_call_terminate_timeout_seconds=600 "
   "--xla_backend_optimization_level=0 "
   "--xla_cpu_parallel_codegen_split_count=1"
   # jaxlib 0.12 does not know this flag and ends the process.

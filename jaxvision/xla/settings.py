@@ -24,6 +24,9 @@ _FLAGS = (
   "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution",
   # Keeps optimization barriers until operations are fused (layers/barriers.py).
   "--xla_disable_hlo_passes=cse_barrier_expander",
+  # Virtual devices wait for each other. After 40 s, the default, XLA ends the
+  # process, which happened on a machine with other load.
+  "--xla_cpu_collective_call_terminate_timeout_seconds=600",
 )
 # glibc's malloc.h: parameter -> value.
 _MALLOC = {
@@ -39,9 +42,9 @@ def tune_cpu() -> None:
   The commands call it. On a machine with an accelerator it does nothing. It
   sets, unless the user has set them:
 
-  - XLA_FLAGS: single convolutions are not fused, and barriers are kept, if the
-    installed jaxlib has these flags. XLA_FLAGS of the user, even an empty one,
-    is not changed.
+  - XLA_FLAGS: single convolutions are not fused, barriers are kept, and virtual
+    devices wait longer for each other, if the installed jaxlib has these flags.
+    XLA_FLAGS of the user, even an empty one, is not changed.
   - glibc's allocator: it keeps the memory that XLA frees after each step, so
     the next step has no page faults. This needs up to a third more memory. It
     is not changed if the user sets GLIBC_TUNABLES or any MALLOC_... variable.

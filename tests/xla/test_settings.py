@@ -10,7 +10,8 @@ from jaxvision.xla import settings
 
 FLAGS = (
   "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution "
-  "--xla_disable_hlo_passes=cse_barrier_expander"
+  "--xla_disable_hlo_passes=cse_barrier_expander "
+  "--xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
 
 
