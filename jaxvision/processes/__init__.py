@@ -9,6 +9,7 @@ __all__ = [
   "cluster",
   "console",
   "exit_codes",
+  "notebook",
   "preemption",
   "progress",
   "rendezvous",

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
+from jaxvision.processes import notebook
+
 Values = Mapping[str, float]
 
 
@@ -14,10 +16,14 @@ Values = Mapping[str, float]
 def open_progress(
   *, first_step: int, total_steps: int, stream: TextIO | None = None
 ) -> Iterator[Callable[[int, Values], None]]:
-  """Yields show(step, values): a live line in a terminal, else plain lines.
+  """Yields show(step, values): a live line in a terminal or a notebook.
 
-  The name decides the format: loss, top1 (a fraction), images_per_second.
+  Elsewhere, as in a file, each call writes a plain line. The name decides the
+  format: loss, top1 (a fraction), images_per_second.
   """
+  if stream is None and notebook.is_running():
+    yield _notebook_line(first_step, total_steps)
+    return
   stream = stream or sys.stdout
   if not stream.isatty():
     started = datetime.datetime.now()
@@ -52,13 +58,35 @@ def _live_line(first_step: int, total_steps: int, stream: TextIO):
     def show(step: int, values: Values) -> None:
       text = "  ".join(_formatted(values))
       line.update(task, completed=step)
-      if any(name.startswith(("validation", "test")) for name in values):
+      if _is_evaluation(values):
         # A permanent line; the live line has no space for it.
         line.console.print(f"step {step}  {text}", highlight=False)
       else:
         line.update(task, values=text)
 
     yield show
+
+
+def _notebook_line(
+  first_step: int, total_steps: int
+) -> Callable[[int, Values], None]:
+  started = datetime.datetime.now()
+  renew = notebook.open_line()
+  renew(first_step, total_steps, f"step {first_step}/{total_steps}  compiling")
+
+  def show(step: int, values: Values) -> None:
+    text = "  ".join([f"step {step}", *_formatted(values)])
+    if _is_evaluation(values):
+      print(text, flush=True)
+    else:
+      left = _time_left(started, step - first_step, total_steps - step)
+      renew(step, total_steps, f"{text}  {left}".rstrip())
+
+  return show
+
+
+def _is_evaluation(values: Values) -> bool:
+  return any(name.startswith(("validation", "test")) for name in values)
 
 
 def _formatted(values: Values) -> list[str]:

@@ -13,7 +13,7 @@ import jax
 from jaxvision import user_code
 from jaxvision.config import ConfigDict
 from jaxvision.files import paths
-from jaxvision.processes import agreement, cluster, preemption
+from jaxvision.processes import agreement, cluster, notebook, preemption
 from jaxvision.runs import workdir as workdirs
 from jaxvision.training import setup
 from jaxvision.training.fit import Run, fit, without_state
@@ -44,6 +44,9 @@ def train(
   trust: bool = False,
 ) -> dict[str, Any]:
   """Trains the run of a recipe, or resumes it.
+
+  A notebook shows a line that is renewed, and the report of the finished run.
+  To interrupt the cell stops the run as SIGINT does: its state is saved.
 
   Args:
     recipe: "configs/digits.py" or "configs/digits.py:mlp". None resumes the
@@ -112,6 +115,8 @@ def train(
   if run.overfit:
     learnt = run.parts.task.learnt
     sanity.judge_overfit(result["final"]["metrics"], run.overfit, learnt=learnt)
+  if notebook.is_running() and agreement.is_first():
+    notebook.show_page(folder / "report.html")
   return result
 
 
