@@ -16,8 +16,9 @@ measured at the end, one after the other, on all cores.
 The data are fetched and prepared first, see inputs.py.
 
 With --quick, sweeps take two steps from new parameters with two seeds and have
-no test split, the runs of other commands are left out, and the rest repeats
-less: this shows that the scripts work, and the verdicts mean nothing.
+no test split, programs are compiled without optimisation, the runs of other
+commands are left out, and the rest repeats less: this shows that the scripts
+work, and the verdicts mean nothing.
 """
 
 import argparse
@@ -40,6 +41,12 @@ _QUICK = (
   "schedule.warmup=0 steps",
   "model.weights=",
   "data.test=",
+)
+# With few steps, most of the time is compilation: without optimisation it takes
+# a third. The user's own XLA_FLAGS are kept.
+_QUICK_FLAGS = (
+  "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1 "
+  "--xla_disable_hlo_passes=cse_barrier_expander"
 )
 _ROOT = claims.FOLDER.parents[1]
 
@@ -120,7 +127,11 @@ def _measure(
     for command in commands(script, folder, quick=quick):
       with open(folder / f"{script.stem}.log", "a", encoding="utf-8") as log:
         process = subprocess.Popen(
-          command, cwd=_ROOT, stdout=log, stderr=subprocess.STDOUT
+          command,
+          cwd=_ROOT,
+          stdout=log,
+          stderr=subprocess.STDOUT,
+          env={"XLA_FLAGS": _QUICK_FLAGS, **os.environ} if quick else None,
         )
       if own and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(process.pid, own)
