@@ -19,12 +19,17 @@ setuptools.setup(
     "jaxvision.configs",
   ],
   package_dir={"jaxvision": "jaxvision", "jaxvision.configs": "configs"},
-  package_data={"jaxvision.weights": ["imagenet_1k.txt", "published.csv"]},
+  package_data={
+    "jaxvision.report": ["*.js"],
+    "jaxvision.weights": ["imagenet_1k.txt", "published.csv"],
+  },
   entry_points={"console_scripts": ["jaxvision = jaxvision.cli:main"]},
   # Lower bounds are versions that the tests were run with.
   install_requires=[
     "absl-py>=2.1",
     "array-record>=0.8.3",
+    # Its file of Chart.js draws the charts of reports.
+    "chartkick>=1.2.0",
     "cloudpickle>=3.0",
     "flatbuffers>=24.3.25",
     "flax>=0.12.7",

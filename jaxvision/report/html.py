@@ -16,8 +16,8 @@ def escape(text: Any) -> str:
   return html.escape(str(text), quote=True)
 
 
-def document(title: str, *, body: str) -> str:
-  """A complete page without external files."""
+def document(title: str, *, body: str, scripts: str = "") -> str:
+  """A complete page without external files; `scripts` are elements."""
   return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -32,6 +32,7 @@ def document(title: str, *, body: str) -> str:
 {body}
 </main>
 <script>{stylesheet.SORTING}</script>
+{scripts}
 </body>
 </html>
 """

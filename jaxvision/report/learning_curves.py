@@ -1,4 +1,4 @@
-"""The report section of learning curves, over steps and epochs."""
+"""The report section of learning curves, over steps, epochs and time."""
 
 import itertools
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from jaxvision.report import figures, html, measures, numbers
+from jaxvision.report import charts, measures, numbers
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
@@ -31,7 +31,7 @@ def section(run: Run) -> tuple[str, str, str]:
   """The section `(title, HTML, note)`; empty if nothing was logged."""
   main = measures.main_of(run)
   shown = dict.fromkeys(("loss", main, "agreement"))
-  charts = (
+  drawn = (
     *(_split_chart(run, name) for name in shown),
     _probe_chart(run),
     *_suite_charts(run),
@@ -42,35 +42,85 @@ def section(run: Run) -> tuple[str, str, str]:
       run, "gradient_norm", title="Gradient", label="gradient norm (global)"
     ),
   )
-  content = f'<div class="charts">{"".join(charts)}</div>' * any(charts)
+  content = "".join(drawn)
+  if content:
+    content = (
+      f'{charts.controls(axes(run))}<div class="charts">{content}</div>'
+    )
   return "Learning curves", content, _note(run)
 
 
+def axes(run: Run) -> dict[str, str]:
+  """The horizontal axes that the log of a run has, {name: label}."""
+  _, epochs = reading.series(run, "epoch")
+  _, seconds = reading.series(run, "seconds")
+  found = {"step": "step"}
+  if np.isfinite(epochs).any():
+    found["epoch"] = "epoch"
+  if np.isfinite(seconds).any():
+    unit, _ = _unit_of_time(seconds)
+    found["time"] = f"time in the loop ({unit})"
+  return found
+
+
+def places(run: Run, steps: np.ndarray) -> dict[str, np.ndarray]:
+  """The places of steps (n,) on each of the `axes`, (n,) float.
+
+  Evaluations have no time of their own: it is interpolated between lines of
+  the log that have one.
+  """
+  found = {"step": np.asarray(steps, float)}
+  if per_epoch := reading.steps_per_epoch(run):
+    found["epoch"] = found["step"] / per_epoch
+  known, seconds = reading.series(run, "seconds")
+  finite = np.isfinite(seconds)
+  if finite.any():
+    _, scale = _unit_of_time(seconds)
+    found["time"] = np.interp(steps, known[finite], seconds[finite] / scale)
+  return found
+
+
+def _unit_of_time(seconds: np.ndarray) -> tuple[str, float]:
+  longest = np.nanmax(seconds)
+  units = (("h", 3600.0), ("min", 60.0))
+  return next((each for each in units if longest > 2 * each[1]), ("s", 1.0))
+
+
 def _split_chart(run: Run, metric: str) -> str:
-  curves, entries = [], []
+  curves = []
   scale = 100 if numbers.is_share(metric) else 1
   for prefix, name, colour, dash in _SPLITS:
     steps, values = reading.series(run, f"{prefix}/{metric}")
     if steps.size:
-      curves.append(figures.Curve(steps, scale * values, colour, dash))
       last = numbers.metric(metric, values[-1])
-      entries.append((f"{name} {last}", colour, dash))
+      curves.append(
+        curve(run, steps, scale * values, name, colour, dash, note=last)
+      )
   split, final = reading.final(run)
   value = final.get(metric)
   own = metric != "loss" and not split.startswith("validation")
   if curves and own and numbers.is_number(value):
     step = run.result.get("step", run.lines[-1]["step"])
     point = np.array([step]), np.array([scale * float(value)])
-    curves.append(figures.Curve(*point, "test"))
-    text = f"{split} {numbers.metric(metric, value)}"
-    entries.append((text, "test", "solid"))
+    note = numbers.metric(metric, value)
+    curves.append(curve(run, *point, split, "test", note=note))
   title = {"loss": "Loss", "top1": "Accuracy"}.get(metric, metric)
-  return _chart(
-    run,
-    curves,
-    title=title,
-    label=measures.axis(metric, run),
-    caption=html.legend(entries),
+  return _chart(run, curves, title=title, label=measures.axis(metric, run))
+
+
+def curve(
+  run: Run,
+  steps: np.ndarray,
+  values: np.ndarray,
+  name: str,
+  colour: str,
+  dash: str = "solid",
+  *,
+  note: str = "",
+) -> charts.Series:
+  """A curve over the axes of a run: values (n,) at steps (n,)."""
+  return charts.Series(
+    name, places(run, steps), values, colour, dash, note=note
   )
 
 
@@ -107,45 +157,38 @@ def _many_chart(
   run: Run, names: Mapping[str, str], *, shares: bool, title: str, label: str
 ) -> str:
   """The curves of metrics, {name in the log: name in the legend}."""
-  curves, entries = [], []
+  curves = []
   scale, kind = (100, "top1") if shares else (1, "")
   for (name, shown), style in zip(
     names.items(), itertools.cycle(_STYLES), strict=False
   ):
     steps, values = reading.series(run, name)
-    curves.append(figures.Curve(steps, scale * values, *style))
-    entries.append((f"{shown} {numbers.metric(kind, values[-1])}", *style))
-  return _chart(
-    run, curves, title=title, label=label, caption=html.legend(entries)
-  )
+    note = numbers.metric(kind, values[-1])
+    curves.append(curve(run, steps, scale * values, shown, *style, note=note))
+  return _chart(run, curves, title=title, label=label)
 
 
 def _single_chart(run: Run, name: str, *, title: str, label: str) -> str:
   steps, values = reading.series(run, name)
-  curves = [figures.Curve(steps, values, "train")] if steps.size else []
-  return _chart(run, curves, title=title, label=label, height=1.9)
+  curves = [curve(run, steps, values, "", "train")] if steps.size else []
+  return _chart(run, curves, title=title, label=label)
 
 
 def _chart(
-  run: Run,
-  curves: list[figures.Curve],
-  *,
-  title: str,
-  label: str,
-  height: float = 2.9,
-  caption: str = "",
+  run: Run, curves: list[charts.Series], *, title: str, label: str
 ) -> str:
   if not curves:
     return ""
-  chart = figures.line_chart(
-    curves,
-    label=label,
-    height=height,
-    steps_per_epoch=reading.steps_per_epoch(run),
-    restarts=_restarts(run),
-    positive=title in ("Loss", "Gradient"),
+  return charts.figure(
+    charts.Chart(
+      curves,
+      title=title,
+      axes=axes(run),
+      label=label,
+      logarithm="if wide" if title in ("Loss", "Gradient") else "offered",
+      marks=places(run, np.array(_restarts(run))),
+    )
   )
-  return html.figure(chart, title=title, caption=caption)
 
 
 def _restarts(run: Run) -> list[int]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxvision import files
 from jaxvision.report import (
+  charts,
   figures,
   html,
   learning_curves,
@@ -69,7 +70,9 @@ def _document(run: Run) -> str:
     ]
   )
   body = _header(run) + sections
-  return html.document(f"{headline(run)} · {_subject(run)}", body=body)
+  return html.document(
+    f"{headline(run)} · {_subject(run)}", body=body, scripts=charts.scripts()
+  )
 
 
 def headline(run: Run) -> str:

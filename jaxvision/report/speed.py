@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxvision.report import figures, html, numbers
+from jaxvision.report import charts, html, learning_curves, numbers
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
@@ -24,22 +24,21 @@ def section(run: Run) -> tuple[str, str, str]:
   _, slow = reading.series(run, "step_seconds_p95")
   if not steps.size or len(slow) != len(steps):
     return "Speed", "", ""
-  times = figures.line_chart(
+  times = charts.Chart(
     [
-      figures.Curve(steps, 1000 * typical, "train"),
-      figures.Curve(steps, 1000 * slow, "train", "dashed"),
+      learning_curves.curve(run, steps, 1000 * typical, "median", "train"),
+      learning_curves.curve(
+        run, steps, 1000 * slow, "95th percentile", "validation", "dashed"
+      ),
     ],
+    title="Step time",
+    axes=learning_curves.axes(run),
     label="time of a step (ms)",
-    height=1.9,
-    positive=True,
+    logarithm="if wide",
   )
-  caption = html.legend(
-    [("median", "train", "solid"), ("95th percentile", "train", "dashed")]
-  )
-  charts = html.figure(times, title="Step time", caption=caption)
   content = (
     html.tiles(_facts(run))
-    + f'<div class="charts">{charts}{_parts(run.result)}</div>'
+    + f'<div class="charts">{charts.figure(times)}{_parts(run.result)}</div>'
   )
   return "Speed", content, _note(run)
 

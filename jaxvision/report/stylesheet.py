@@ -35,7 +35,7 @@ body {
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans",
     "Helvetica Neue", Arial, sans-serif;
 }
-main { max-width: 1120px; margin: 0 auto; padding: 36px 24px 72px; }
+main { max-width: max(1120px, 62vw); margin: 0 auto; padding: 36px 24px 72px; }
 h1 { font-size: 38px; line-height: 1.15; letter-spacing: -.022em;
   font-weight: 650; margin: 4px 0 12px; overflow-wrap: anywhere; }
 h2 { font-size: 20px; letter-spacing: -.01em; font-weight: 620;
@@ -155,6 +155,52 @@ td:last-child:not(:first-child) { padding-right: 0; }
 .config td, .mono { font: 12px/1.5 ui-monospace, SFMono-Regular, Menlo,
   Consolas, "DejaVu Sans Mono", monospace; }
 .commands { display: grid; gap: 14px; }
+.chart .head { display: flex; justify-content: space-between; gap: 8px;
+  align-items: baseline; flex-wrap: wrap; }
+.canvas { position: relative; height: 270px; min-width: 0; }
+.canvas canvas { touch-action: pan-y; }
+.canvas canvas:focus-visible { outline: 2px solid var(--accent);
+  outline-offset: 2px; }
+.tall .canvas { height: 420px; }
+.band { position: absolute; background: var(--accent); opacity: .18;
+  pointer-events: none; }
+.tip { position: absolute; pointer-events: none; z-index: 2;
+  max-width: 260px; padding: 6px 9px; font-size: 12.5px; line-height: 1.45;
+  background: var(--card); border: 1px solid var(--soft); border-radius: 6px;
+  font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.tip i { display: inline-block; width: 9px; height: 9px; margin-right: 6px;
+  border-radius: 2px; }
+.tip b { font-weight: 600; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden;
+  clip-path: inset(50%); white-space: nowrap; }
+.legend { display: flex; flex-wrap: wrap; gap: 2px 6px; margin-top: 8px; }
+.legend button, .buttons button, .controls button { font: inherit;
+  font-size: 13px; color: var(--ink); background: none; cursor: pointer;
+  border: 1px solid transparent; border-radius: 5px; padding: 2px 6px; }
+.buttons { display: flex; gap: 10px; font-size: 13px; color: var(--soft); }
+.buttons button, .legend .all, .legend .none { color: var(--accent); }
+.buttons button:disabled { color: var(--soft); opacity: .55;
+  cursor: default; }
+.legend button:hover, .buttons button:enabled:hover {
+  border-color: var(--line); }
+.legend button[aria-pressed=false] { text-decoration: line-through;
+  color: var(--soft); }
+.legend button[aria-pressed=false] i { opacity: .3; }
+.legend .key { margin: 0; }
+button:focus-visible, select:focus-visible, input:focus-visible,
+summary:focus-visible, a:focus-visible {
+  outline: 2px solid var(--accent); outline-offset: 1px; }
+.controls { display: flex; flex-wrap: wrap; gap: 8px 22px; margin: 6px 0 14px;
+  align-items: center; font-size: 14px; }
+.controls label { display: inline-flex; align-items: center; gap: 8px;
+  flex-wrap: wrap; }
+.controls select, .controls input { font: inherit; font-size: 13.5px;
+  color: var(--ink); background: var(--card); max-width: 100%;
+  border: 1px solid var(--soft); border-radius: 5px; padding: 2px 6px; }
+.controls input[type=range] { padding: 0; width: 130px;
+  accent-color: var(--accent); }
+.controls output { min-width: 2.4em; font-variant-numeric: tabular-nums; }
+@media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
 @media (max-width: 520px) {
   main { padding: 22px 14px 48px; }
   h1 { font-size: 29px; }
