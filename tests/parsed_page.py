@@ -3,7 +3,7 @@
 import html.parser
 import pathlib
 
-_VOID = {"img", "meta", "br", "link", "path", "use"}
+_VOID = {"img", "input", "meta", "br", "link", "path", "use"}
 
 
 class Page(html.parser.HTMLParser):

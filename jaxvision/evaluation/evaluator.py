@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import heapq
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from jaxvision import data, parallel
-from jaxvision.metrics import Evaluation, Example, add
+from jaxvision.metrics import Evaluation, Example, Outputs, add
 
 Tree = Any
 MOST_EXAMPLES = 24
@@ -32,9 +33,11 @@ def make_evaluator(
   constants: tuple[Tree, ...] = (),
   interruptible: Callable[[Iterator[Tree]], Iterator[Tree]] = iter,
 ) -> Callable[..., Evaluation]:
-  """Makes evaluate(variables, limit=None) -> Evaluation.
+  """Makes evaluate(variables, limit=None, keep=0) -> Evaluation.
 
-  The evaluation ends after `limit` batches; None means all batches.
+  The evaluation ends after `limit` batches; None means all batches. With
+  `keep`, it returns the outputs for evenly spaced examples, in all at most
+  about `keep` numbers.
 
   Args:
     evaluate_batch: (variables, batch, *constants) -> (sums, outputs (b, ...)).
@@ -61,16 +64,20 @@ def make_evaluator(
   measure = jax.jit(evaluate_batch, out_shardings=parallel.replicated(mesh))
   rows = np.arange(batches.batch_size)[batches.rows]
 
-  def evaluate(variables: Tree, limit: int | None = None) -> Evaluation:
-    total, best, pending = None, [], None
+  def evaluate(
+    variables: Tree, limit: int | None = None, keep: int = 0
+  ) -> Evaluation:
+    total, best, kept, pending = None, [], [], None
     for number, (batch, on_devices) in enumerate(interruptible(feed(limit))):
       measured = measure(variables, on_devices, *constants)
       # Reads the results of the previous batch during the current computation.
       if pending:
         total = _collect(total, best, rank, merge, *pending)
+        _keep_outputs(kept, keep, batches.num_examples, *pending)
       positions = number * batches.batch_size + rows
       pending = (positions, batch, measured)
     total = _collect(total, best, rank, merge, *pending)
+    _keep_outputs(kept, keep, batches.num_examples, *pending)
     examples = _of_all_processes(
       [item[2] for item in best], rank, batch, _own(measured, positions)
     )
@@ -79,6 +86,7 @@ def make_evaluator(
       metrics=finish(total),
       sums=total,
       examples=tuple(examples[:MOST_EXAMPLES]),
+      outputs=_outputs_of_all_processes(kept) if keep else None,
     )
 
   return evaluate
@@ -143,6 +151,51 @@ def _keep_examples(
       heapq.heappush(best, item)
     else:
       heapq.heappushpop(best, item)
+
+
+def _keep_outputs(
+  kept: list[Outputs], most: int, num_examples: int, positions, batch, measured
+) -> None:
+  """Adds the outputs of a batch for every s-th example of the split.
+
+  s is the smallest number that keeps at most `most` numbers. Images that could
+  not be read have no outputs.
+  """
+  if not most:
+    return
+  outputs = _own(measured, positions)
+  apart = max(1, math.ceil(num_examples * outputs[0].size / most))
+  found = np.flatnonzero((batch["mask"] > 0) & (positions % apart == 0))
+  kept.append(
+    Outputs(
+      positions=positions[found].astype(np.int64),
+      labels=batch["label"][found],
+      outputs=np.asarray(outputs[found], np.float32),
+    )
+  )
+
+
+def _outputs_of_all_processes(kept: list[Outputs]) -> Outputs:
+  """The outputs of all processes by position, without duplicates."""
+  columns = [
+    np.concatenate([getattr(each, field.name) for each in kept])
+    for field in dataclasses.fields(Outputs)
+  ]
+  if jax.process_count() > 1:
+    columns = _gather_ragged(columns)
+  _, first = np.unique(columns[0], return_index=True)
+  return Outputs(*(column[first] for column in columns))
+
+
+def _gather_ragged(columns: list[np.ndarray]) -> list[np.ndarray]:
+  """`_gather` of columns whose lengths differ between the processes."""
+  counts = multihost_utils.process_allgather(np.array(len(columns[0])))
+  most = int(counts.max())
+  known = np.arange(most) < counts.reshape(-1, 1)
+  return [
+    _gather(np.resize(column, (most, *column.shape[1:])))[known.ravel()]
+    for column in columns
+  ]
 
 
 def _of_all_processes(

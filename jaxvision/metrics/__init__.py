@@ -7,11 +7,18 @@ confusion matrix does not need.
 import importlib
 from typing import Any
 
-from jaxvision.metrics.evaluation import Evaluation, Example, add, means
+from jaxvision.metrics.evaluation import (
+  Evaluation,
+  Example,
+  Outputs,
+  add,
+  means,
+)
 
 __all__ = [
   "Evaluation",
   "Example",
+  "Outputs",
   "add",
   "agreement",
   "classification",
@@ -19,6 +26,8 @@ __all__ = [
   "generation",
   "means",
   "multilabel",
+  "operating_curves",
+  "principal_components",
   "regression",
   "text",
 ]

@@ -54,6 +54,21 @@ class Example:
 
 
 @dataclasses.dataclass(frozen=True)
+class Outputs:
+  """The outputs of a model for examples of a split, in the order of the split.
+
+  Attributes:
+    positions: (n,) int64, indices in the split.
+    labels: (n, ...), the labels.
+    outputs: (n, ...) float32, such as logits.
+  """
+
+  positions: np.ndarray
+  labels: np.ndarray
+  outputs: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class Evaluation:
   """The result of the evaluation of a complete split.
 
@@ -61,8 +76,10 @@ class Evaluation:
     metrics: by name.
     sums: the sums from which the metrics were computed.
     examples: the examples with the highest scores, highest first.
+    outputs: of the model, if the evaluation was asked to keep some.
   """
 
   metrics: dict[str, float]
   sums: Any
   examples: tuple[Example, ...]
+  outputs: Outputs | None = None

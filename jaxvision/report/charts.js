@@ -117,7 +117,7 @@ function datasets(figure) {
       pointHoverRadius: 6, pointHitRadius: 8, stepped: spec.stepped,
       pointBorderColor: spec.kind === "points" ? colour("card") : ink,
       pointBorderWidth: spec.kind === "points" ? 0.5 : 1,
-      barPercentage: 1, categoryPercentage: 0.9,
+      barPercentage: 1, categoryPercentage: 0.9, clip: 5,
     };
     if (spec.kind === "points") {
       // Crosses and stars have no area: they are drawn with their border.
@@ -149,12 +149,13 @@ function scales(figure) {
     const all = spec.series.flatMap((series) => series.x[axis]);
     bounds.x = [Math.min(0, ...all), Math.max(...all)];
   }
+  const stacked = spec.kind === "bars";
   return {
-    x: { type: "linear", title: title(spec.axes[axis]), offset: false,
+    x: { stacked, type: "linear", title: title(spec.axes[axis]), offset: false,
       ticks: { ...ticks, autoSkipPadding: 18 }, grid: { display: false },
       border: { color: ink }, min: zoom ? zoom[0] : bounds.x?.[0],
       max: zoom ? zoom[1] : bounds.x?.[1] },
-    y: { type: figure.log ? "logarithmic" : "linear", title: title(spec.label),
+    y: { stacked, type: figure.log ? "logarithmic" : "linear", title: title(spec.label),
       ticks: { ...ticks, autoSkip: true, maxTicksLimit: 8 },
       grid: { color: grid }, border: { display: false },
       min: zoom ? undefined : bounds.y?.[0],
@@ -231,7 +232,7 @@ function draw(figure) {
     data: { datasets: [] },
     options: {
       animation: false, responsive: true, maintainAspectRatio: false,
-      parsing: false, normalized: true,
+      parsing: false, normalized: spec.kind !== "points",
       interaction: spec.kind === "points" ?
         { mode: "nearest", intersect: false } :
         { mode: "nearestOfEach", intersect: false },

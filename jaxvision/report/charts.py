@@ -105,9 +105,10 @@ def figure(chart: Chart) -> str:
   keys = "; arrow keys read values, plus and minus zoom, Escape resets"
   note = '<p class="soft">The chart needs JavaScript of 2023 or later.</p>'
   caption = f"<figcaption>{chart.caption}</figcaption>" if chart.caption else ""
+  title = html.escape(chart.title)
   return (
-    f'<figure class="chart" role="group" aria-label="{html.escape(chart.title)}">'
-    f'<div class="head"><h3>{html.escape(chart.title)}</h3>'
+    f'<figure class="chart" role="group" aria-label="{title}">'
+    f'<div class="head"><h3>{title}</h3>'
     f"{_buttons(chart)}</div>"
     f'<div class="canvas" data-label="{html.escape(label + keys)}">{note}</div>'
     f'<div class="legend">{_legend(chart)}</div>{caption}'
@@ -156,7 +157,9 @@ def scripts() -> str:
 
 def script(name: str) -> str:
   """The text of a script of this folder."""
-  return importlib.resources.files("jaxvision.report").joinpath(name).read_text()
+  return (
+    importlib.resources.files("jaxvision.report").joinpath(name).read_text()
+  )
 
 
 def _library() -> bytes:

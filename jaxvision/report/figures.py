@@ -123,22 +123,24 @@ def is_small(image: np.ndarray) -> bool:
   return max(image.shape[:2]) <= _PNG_UP_TO
 
 
-def image_uri(image: np.ndarray) -> str:
+def image_uri(image: np.ndarray, *, exact: bool = False) -> str:
   """Encodes an image as a data URI.
 
   Args:
     image: (h, w, c) uint8; c is 1 (grey), 3 (colour) or 4 (colour with alpha).
       Other numbers of channels are shown as the mean over channels.
+    exact: whether an image of any size is stored without loss.
 
   Returns:
-    A lossless PNG for images up to 96 pixels or with alpha; otherwise a JPEG.
+    A lossless PNG for images up to 96 pixels or with alpha, and for exact ones;
+    otherwise a JPEG.
   """
   from PIL import Image
 
   if image.shape[-1] not in (1, 3, 4):
     image = image.mean(axis=-1, keepdims=True).astype(np.uint8)
   picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-  exact = is_small(image) or image.shape[-1] == 4
+  exact = exact or is_small(image) or image.shape[-1] == 4
   kind = "png" if exact else "jpeg"
   buffer = io.BytesIO()
   picture.save(buffer, format=kind, **({} if exact else {"quality": 88}))

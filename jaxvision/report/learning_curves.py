@@ -44,9 +44,7 @@ def section(run: Run) -> tuple[str, str, str]:
   )
   content = "".join(drawn)
   if content:
-    content = (
-      f'{charts.controls(axes(run))}<div class="charts">{content}</div>'
-    )
+    content = f'{charts.controls(axes(run))}<div class="charts">{content}</div>'
   return "Learning curves", content, _note(run)
 
 

@@ -73,7 +73,12 @@ def _config(run: Run) -> str:
     _card(name, reading.flatten(group), marked, usual)
     for name, group in groups.items()
   )
-  return f'<div class="config">{cards}</div>'
+  # The stylesheet hides the other rows: it needs no script.
+  return (
+    '<p class="controls"><label><input type="checkbox" class="differing"> only '
+    "what differs from the defaults</label></p>"
+    f'<div class="config">{cards}</div>'
+  )
 
 
 def _card(
@@ -105,11 +110,11 @@ def _row(
   kind = "override" if given else "changed" if differs else ""
   sign = {"override": "▸ ", "changed": "• "}.get(kind, "")
   default_value = _shown(usual[key]) if key in usual else "none"
-  title = f' title="default: {html.escape(default_value)}"' if differs else ""
+  usually = f"<small>default: {html.escape(default_value)}</small>" * differs
   return (
     f"<tr class='{kind}'>"
     f"<td>{sign}{html.escape(key.removeprefix(f'{name}.'))}</td>"
-    f"<td{title}>{html.escape(_shown(value))}</td></tr>"
+    f"<td>{html.escape(_shown(value))}{usually}</td></tr>"
   )
 
 

@@ -10,6 +10,9 @@ import numpy as np
 from jaxvision import files
 from jaxvision.report import (
   charts,
+  class_curves,
+  embedding,
+  examples,
   figures,
   html,
   learning_curves,
@@ -17,6 +20,7 @@ from jaxvision.report import (
   numbers,
   predictions,
   provenance,
+  reliability,
   speed,
   task_pages,
 )
@@ -63,6 +67,10 @@ def _document(run: Run) -> str:
       learning_curves.section(run),
       ("Metrics", predictions.metrics(run), ""),
       *predictions.parts(run),
+      examples.section(run),
+      reliability.section(run),
+      class_curves.section(run),
+      embedding.section(run),
       *task_pages.parts(run),
       ("First-layer filters", *_filters(run)),
       speed.section(run),
@@ -71,7 +79,9 @@ def _document(run: Run) -> str:
   )
   body = _header(run) + sections
   return html.document(
-    f"{headline(run)} · {_subject(run)}", body=body, scripts=charts.scripts()
+    f"{headline(run)} · {_subject(run)}",
+    body=body,
+    scripts=charts.scripts() + examples.scripts(),
   )
 
 

@@ -154,6 +154,11 @@ td:last-child:not(:first-child) { padding-right: 0; }
 .config tr.changed td { color: var(--ink); font-weight: 600; }
 .config td, .mono { font: 12px/1.5 ui-monospace, SFMono-Regular, Menlo,
   Consolas, "DejaVu Sans Mono", monospace; }
+.config small { display: block; color: var(--soft); font-size: 11px;
+  font-weight: 400; }
+section:has(.differing:checked) .config :is(tr:not(.changed, .override),
+  .card:not(:has(.changed, .override))) { display: none; }
+#metrics td:last-child { min-width: 210px; }
 .commands { display: grid; gap: 14px; }
 .chart .head { display: flex; justify-content: space-between; gap: 8px;
   align-items: baseline; flex-wrap: wrap; }
@@ -200,6 +205,15 @@ summary:focus-visible, a:focus-visible {
 .controls input[type=range] { padding: 0; width: 130px;
   accent-color: var(--accent); }
 .controls output { min-width: 2.4em; font-variant-numeric: tabular-nums; }
+.controls input[type=number] { width: 4.6em; }
+.thumb { width: 48px; border-radius: 4px; background-repeat: no-repeat;
+  outline: 1px solid var(--line); }
+.tip .thumb { width: 96px; margin-bottom: 4px; }
+.examples td { vertical-align: middle; overflow-wrap: anywhere; }
+.examples .wrong { color: var(--bad); }
+.examples small { color: inherit; opacity: .8; }
+tr[hidden] { display: none; }
+.tall { grid-template-columns: minmax(0, 1fr); }
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
 @media (max-width: 520px) {
   main { padding: 22px 14px 48px; }

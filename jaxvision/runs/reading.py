@@ -29,9 +29,14 @@ _EVALUATION = (
 # The classes that the teacher of a student gives to its mistakes.
 _OPTIONAL = ("mistake_teachers",)
 
-_AXES = {"confusion": 2, "filters": 4}
+_AXES = {"confusion": 2, "filters": 4, "probabilities": 2, "sample_images": 4}
 _FIRST_LAYER = ("name", "filters")
 _EXPLANATIONS = ("method", "predicted", "true", "limit", "problem")
+_PREDICTIONS = (
+  *("positions", "labels", "probabilities", "losses", "sample"),
+  *("sample_reasons", "sample_images", "sample_ids"),
+  *("embedding", "embedding_shares"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Run:
     evaluation: the arrays of `evaluation.npz`.
     first_layer: the arrays of `first_layer.npz`.
     explanations: the arrays of `explanations.npz`, heat maps of the mistakes.
+    predictions: the arrays of `predictions.npz`.
     pages: sections that the task has written for the report.
     problems: sentences about missing or damaged files, with the reason.
   """
@@ -65,6 +71,7 @@ class Run:
   evaluation: Mapping[str, np.ndarray]
   first_layer: Mapping[str, np.ndarray]
   explanations: Mapping[str, np.ndarray]
+  predictions: Mapping[str, np.ndarray]
   pages: tuple[pages.Page, ...]
   problems: tuple[str, ...]
 
@@ -95,6 +102,7 @@ def read_run(workdir: str | pathlib.Path) -> Run:
     why=why,
   )
   explanations, explanation_problems = _read_explanations(workdir, evaluation)
+  predictions, prediction_problems = _read_predictions(workdir)
   return Run(
     workdir=workdir,
     recipe=origin["recipe"],
@@ -107,6 +115,7 @@ def read_run(workdir: str | pathlib.Path) -> Run:
     evaluation=evaluation,
     first_layer=first_layer,
     explanations=explanations,
+    predictions=predictions,
     pages=tuple(pages.read(workdir)),
     problems=(
       *result_problems,
@@ -115,6 +124,7 @@ def read_run(workdir: str | pathlib.Path) -> Run:
       *evaluation_problems,
       *first_layer_problems,
       *explanation_problems,
+      *prediction_problems,
     ),
   )
 
@@ -158,6 +168,7 @@ def damaged_arrays(workdir: pathlib.Path) -> list[str]:
     "evaluation.npz": evaluation,
     "first_layer.npz": _FIRST_LAYER,
     "explanations.npz": _EXPLANATIONS,
+    "predictions.npz": _PREDICTIONS,
   }
   return [
     name
@@ -340,6 +351,21 @@ def _read_explanations(
   if found and (text := str(found["problem"])):
     problems = [f"No heat maps of mistakes: {text}."]
   return found, problems
+
+
+def _read_predictions(
+  workdir: pathlib.Path,
+) -> tuple[dict[str, np.ndarray], list[str]]:
+  """The predictions; {} for runs of earlier versions and other tasks."""
+  path = workdir / "predictions.npz"
+  if not path.is_file():
+    return {}, []
+  return _read_arrays(
+    path,
+    required=_PREDICTIONS,
+    shows="predictions, reliability, curves of classes and embedding",
+    why="",
+  )
 
 
 def _read_arrays(

@@ -20,6 +20,7 @@ from jaxvision.training.loop import (
   compilation,
   divergence,
   evaluators,
+  predictions,
   profiling,
   results,
   train_loop,
@@ -188,12 +189,12 @@ def _program(
 ) -> train_loop.Program:
   """The computations of a single run."""
   measures, (_, name) = run.measures, results.final_split(run.parts)
-  evaluate = run.evaluators.get(name, lambda state: None)
+  evaluate = run.evaluators.get(name, lambda state, keep: None)
   return train_loop.Program(
     step=step,
     feed=feed,
     measure=lambda state: [{k: f(state) for k, f in measures.items()}],
-    final=lambda state: [evaluate(state)],
+    final=lambda state: [evaluate(state, keep=predictions.MOST_NUMBERS)],
     not_finite=lambda state: [trees.not_finite(state)],
     warm_up=functools.partial(evaluators.warm_up, run.evaluators),
   )

@@ -11,7 +11,7 @@ from jaxvision.processes import agreement
 from jaxvision.runs import pages
 from jaxvision.runs import workdir as workdirs
 from jaxvision.tasks import contract, generated_images
-from jaxvision.training.loop import explained_mistakes
+from jaxvision.training.loop import explained_mistakes, predictions
 from jaxvision.training.setup import Parts
 from jaxvision.training.step import TrainState
 
@@ -53,6 +53,8 @@ def write_evaluation(
     named = parts.splits[role].ids(arrays["positions"].tolist())
     arrays["ids"] = np.asarray(named, np.str_)
   workdirs.write_arrays(folder / "evaluation.npz", **arrays)
+  if "confusion" in evaluation.sums and evaluation.outputs is not None:
+    predictions.write(folder, parts, evaluation.outputs, role=role)
   if explains and "mistake_images" in arrays:
     explained_mistakes.write(
       folder,

@@ -29,9 +29,9 @@ def make_evaluators(
 ) -> Evaluators:
   """The evaluations by name: "validation", "test", and "..._ema" if averaged.
 
-  An evaluation takes a state and `limit`, the number of batches; None means
-  all. `interruptible` iterates over the batches. If it raises an exception, the
-  evaluation ends.
+  An evaluation takes a state, `limit`, the number of batches (None means all),
+  and `keep`, the most numbers of outputs that it returns. `interruptible`
+  iterates over the batches. If it raises an exception, the evaluation ends.
   """
   found = {}
   for role, batches in parts.batches.items():
@@ -56,7 +56,9 @@ def make_evaluators(
 
 def _of(name: str, evaluate: Callable[..., metrics.Evaluation]):
   """The evaluation of one attribute of the state: "variables" or "ema"."""
-  return lambda state, limit=None: evaluate(getattr(state, name), limit)
+  return lambda state, limit=None, keep=0: evaluate(
+    getattr(state, name), limit, keep
+  )
 
 
 def warm_up(evaluators: Evaluators, state: TrainState) -> None:
