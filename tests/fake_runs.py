@@ -8,7 +8,7 @@ import json
 import pathlib
 
 import numpy as np
-from sklearn import datasets, metrics, model_selection
+from sklearn import datasets, decomposition, metrics, model_selection
 
 CONFIG = {
   "seed": 0,
@@ -204,6 +204,7 @@ def _write_results(
     mistake_confidences=shares.max(axis=1)[wrong].astype(np.float32),
     mistake_ids=np.array([f"test/{index}" for index in wrong]),
   )
+  _write_predictions(workdir, shares, test)
   np.savez(
     workdir / "first_layer.npz",
     name="linear/kernel",
@@ -241,4 +242,26 @@ def _write_results(
       "fingerprint": "0123abcd",
       "checkpoint": f"checkpoints/{step}",
     },
+  )
+
+
+def _write_predictions(
+  workdir: pathlib.Path, shares: np.ndarray, test: tuple
+) -> None:
+  """All examples are in the sample; a third of them for each reason."""
+  images, labels = test
+  count = len(labels)
+  places = decomposition.PCA(2).fit(np.log(shares))
+  np.savez(
+    workdir / "predictions.npz",
+    positions=np.arange(count),
+    labels=labels,
+    probabilities=shares.astype(np.float32),
+    losses=-np.log(shares[np.arange(count), labels]).astype(np.float32),
+    sample=np.arange(count),
+    sample_reasons=np.arange(count) * 3 // count,
+    sample_images=images,
+    sample_ids=np.array([f"test/{index}" for index in range(count)]),
+    embedding=places.transform(np.log(shares)).astype(np.float32),
+    embedding_shares=places.explained_variance_ratio_.astype(np.float32),
   )

@@ -12,7 +12,7 @@ CSS = """
   --train: #0072b2; --validation: #d55e00; --test: #00805c; --ema: #a8518a;
   --good: #00805c; --warn: #a06800; --bad: #b3261e;
   --series-0: #0072b2; --series-1: #d55e00; --series-2: #009e73;
-  --series-3: #b3558f; --series-4: #a87900; --series-5: #3d9fdb;
+  --series-3: #b3558f; --series-4: #a87900; --series-5: #2f8ac4;
   --series-6: #5b6168;
   --hit: 0 114 178; --miss: 213 94 0;
 }

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 import sklearn.metrics
 import tiny_runs
 
@@ -113,6 +114,28 @@ def test_a_split_that_stays_on_the_devices_is_read_once(split, variables):
     assert [m.position for m in found.examples] == [
       m.position for m in expected.examples
     ]
+
+
+@pytest.mark.parametrize(("devices", "batch_size"), [(1, 7), (8, 16), (8, 64)])
+def test_outputs_are_kept_for_evenly_spaced_examples(
+  split, variables, devices, batch_size
+):
+  evaluate, placed = _evaluator(
+    split, variables, batch_size=batch_size, devices=devices
+  )
+  assert evaluate(placed).outputs is None
+  probabilities, labels = _probabilities(split, variables)
+  for most, apart in ((SIZE * CLASSES, 1), (SIZE * CLASSES - 1, 2), (60, 7)):
+    found = evaluate(placed, keep=most).outputs
+    chosen = np.arange(0, SIZE, apart)
+    np.testing.assert_array_equal(found.positions, chosen)
+    np.testing.assert_array_equal(found.labels, labels[chosen])
+    np.testing.assert_allclose(
+      scipy.special.softmax(found.outputs, axis=1),
+      probabilities[chosen],
+      rtol=1e-4,
+      atol=1e-6,
+    )
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,8 @@ def _last_step(workdir):
   return lines[-1]["step"] if lines else 0
 
 
-def _evaluation(workdir):
-  with np.load(workdir / "evaluation.npz") as arrays:
+def _evaluation(workdir, name="evaluation.npz"):
+  with np.load(workdir / name) as arrays:
     return dict(arrays)
 
 
@@ -138,6 +138,13 @@ def test_two_processes_are_one_with_two_devices(whole):
   assert ours["confusion"].sum() == 37
   # Some from each process, and none twice.
   assert ours["mistake_ids"].tolist() == theirs["mistake_ids"].tolist()
+  ours, theirs = (_evaluation(each, "predictions.npz") for each in (two, one))
+  assert ours["positions"].tolist() == list(range(37))
+  for name in ("positions", "labels", "sample_ids", "sample_images"):
+    np.testing.assert_array_equal(ours[name], theirs[name])
+  np.testing.assert_allclose(
+    ours["probabilities"], theirs["probabilities"], rtol=1e-4, atol=1e-6
+  )
   np.testing.assert_array_equal(
     ours["mistake_images"], theirs["mistake_images"]
   )

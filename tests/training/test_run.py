@@ -431,6 +431,7 @@ def once(tmp_path, blobs, without_report):
     ("result.json", b'{"status": "finished", "step": "6"}'),
     ("result.json", b'{"status": "finished"}'),
     ("evaluation.npz", b"PK"),
+    ("predictions.npz", b"PK"),
     ("environment.json", b"[null]"),
   ],
 )

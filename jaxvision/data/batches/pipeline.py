@@ -228,9 +228,7 @@ class Batches:
       ValueError: as `check_resident`.
     """
     self.check_resident()
-    return self.read(
-      np.arange(self.num_examples + 1) if rows is None else rows
-    )
+    return self.read(np.arange(self.num_examples + 1) if rows is None else rows)
 
   def read(self, rows: np.ndarray) -> Batch:
     """The examples with these indices (n,), without their partners.
