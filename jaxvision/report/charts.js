@@ -109,7 +109,8 @@ function datasets(figure) {
     const ink = colour(series.colour);
     const few = own.length <= 20;
     const common = {
-      label: series.name, series: index, hidden: figure.hidden.has(index),
+      label: series.name, series: index,
+      hidden: figure.hidden.has(series.name),
       borderColor: ink, backgroundColor: ink, borderWidth: 1.8,
       borderDash: DASHES[series.dash] || [], spanGaps: false,
       pointStyle: series.shape, showLine: spec.kind === "line",
@@ -361,18 +362,26 @@ function listenToDrags(figure) {
 function listenToButtons(figure) {
   const keys = [...figure.element.querySelectorAll("button.key")];
   const apply = () => {
-    keys.forEach((key, index) =>
-      key.setAttribute("aria-pressed", String(!figure.hidden.has(index))));
+    for (const key of keys) {
+      const shown = !figure.hidden.has(key.dataset.name);
+      key.setAttribute("aria-pressed", String(shown));
+    }
     refresh(figure);
   };
-  keys.forEach((key, index) => key.addEventListener("click", () => {
-    if (!figure.hidden.delete(index)) figure.hidden.add(index);
-    apply();
-  }));
+  for (const key of keys) {
+    const { name } = key.dataset;
+    key.addEventListener("click", () => {
+      if (!figure.hidden.delete(name)) figure.hidden.add(name);
+      apply();
+    });
+  }
   const on = (name, act) =>
     figure.element.querySelector(name)?.addEventListener("click", act);
   on(".all", () => { figure.hidden.clear(); apply(); });
-  on(".none", () => { keys.forEach((_, i) => figure.hidden.add(i)); apply(); });
+  on(".none", () => {
+    keys.forEach((key) => figure.hidden.add(key.dataset.name));
+    apply();
+  });
   on(".reset", () => zoomAll(figure, null));
   figure.element.querySelector(".log")?.addEventListener("change", (event) => {
     figure.log = event.target.checked;

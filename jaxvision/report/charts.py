@@ -21,8 +21,9 @@ import numpy as np
 
 from jaxvision.report import html
 
-# A longer curve keeps the extremes of equal parts of its range.
-MOST_POINTS = 1000
+# A longer curve keeps the extremes of equal parts of its range. Many curves of
+# a chart have fewer points each, so that a page stays small.
+MOST_POINTS, _MOST_IN_A_CHART, _LEAST_POINTS = 1000, 8000, 30
 _DIGITS = 6  # of the numbers in a page
 # Above this ratio of largest to smallest value the axis is logarithmic.
 _LOGARITHMIC_FROM = 30.0
@@ -47,7 +48,8 @@ class Series:
   """A curve, a row of bars, or points of one kind.
 
   Attributes:
-    name: in the legend and under the pointer.
+    name: in the legend and under the pointer. Series of one name are
+      switched on and off together.
     x: (n,) float for each horizontal axis of its chart.
     y: (n,) float; NaN and infinity leave gaps.
     colour: name of a CSS custom property of the page, without dashes.
@@ -185,13 +187,14 @@ def _buttons(chart: Chart) -> str:
 def _legend(chart: Chart) -> str:
   if len(chart.series) == 1 and not chart.series[0].name:
     return ""
+  named = {each.name: each for each in reversed(chart.series)}
   keys = "".join(
-    f'<button type="button" class="key" aria-pressed="true">'
-    f"{_sign(chart.kind, each)}"
+    '<button type="button" class="key" aria-pressed="true" '
+    f'data-name="{html.escape(each.name)}">{_sign(chart.kind, each)}'
     f"{html.escape(f'{each.name} {each.note}'.strip())}</button>"
-    for each in chart.series
+    for each in reversed(named.values())
   )
-  if len(chart.series) < _MANY_SERIES:
+  if len(named) < _MANY_SERIES:
     return keys
   return (
     f'{keys}<button type="button" class="all">all</button>'
@@ -212,6 +215,8 @@ def _sign(kind: str, series: Series) -> str:
 
 
 def _spec(chart: Chart) -> dict[str, Any]:
+  fair = _MOST_IN_A_CHART // len(chart.series)
+  most = max(_LEAST_POINTS, min(MOST_POINTS, fair))
   return {
     "kind": chart.kind,
     "axes": dict(chart.axes),
@@ -223,12 +228,15 @@ def _spec(chart: Chart) -> dict[str, Any]:
       name: _numbers(np.asarray(places, float))
       for name, places in chart.marks.items()
     },
-    "series": [_one(each, chart.axes) for each in chart.series],
+    "series": [_one(each, chart.axes, most) for each in chart.series],
   }
 
 
-def _one(series: Series, axes: Mapping[str, str]) -> dict[str, Any]:
-  kept = thinned(series.y)
+def _one(series: Series, axes: Mapping[str, str], most: int) -> dict[str, Any]:
+  # Points keep their examples, of which a run has a bounded number.
+  kept = (
+    np.arange(len(series.y)) if len(series.rows) else thinned(series.y, most)
+  )
   found = {
     "name": series.name,
     "colour": series.colour,
@@ -240,17 +248,17 @@ def _one(series: Series, axes: Mapping[str, str]) -> dict[str, Any]:
   return found | ({"rows": list(series.rows)} if len(series.rows) else {})
 
 
-def thinned(values: np.ndarray) -> np.ndarray:
-  """The indices of at most `MOST_POINTS` values (n,) that keep the extremes.
+def thinned(values: np.ndarray, most: int) -> np.ndarray:
+  """The indices of at most `most` values (n,), at least 4, with the extremes.
 
   Each of the equal parts of a long curve keeps its smallest and its largest
   value, and the curve its two ends.
   """
   count = len(values)
-  if count <= MOST_POINTS:
+  if count <= most:
     return np.arange(count)
   kept = {0, count - 1}
-  for part in np.array_split(np.arange(count), MOST_POINTS // 2 - 1):
+  for part in np.array_split(np.arange(count), most // 2 - 1):
     known = part[np.isfinite(values[part])]
     if known.size:
       kept |= {known[values[known].argmin()], known[values[known].argmax()]}

@@ -8,13 +8,19 @@ from collections.abc import Callable, Sequence
 
 from jaxvision import files
 from jaxvision.files import suffixes
-from jaxvision.report import figures, html, measures, numbers, run_page, seeds
+from jaxvision.report import (
+  charts,
+  html,
+  measures,
+  numbers,
+  run_axes,
+  run_page,
+  seeds,
+)
+from jaxvision.report.run_axes import Axes
 from jaxvision.report.seeds import Group
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
-
-_COLOURS = 7  # number of --series-N colours in the stylesheet
-_DASHES = ("solid", "dashed", "dotted")
 
 
 def write_comparison(
@@ -83,13 +89,18 @@ def _document(compared: list[Run], path: pathlib.Path) -> str:
       "Seeds",
       content=_seeds_table(groups, [key for key in keys if key != "seed"]),
       note="Runs that differ in the seed only: mean and sample standard "
-      f"deviation (n - 1) of the {_label_of(metric)}.",
+      f"deviation (n - 1) of the {_label_of(metric)}. The difference is to the "
+      "best mean. p is of equal means (paired test for equal seeds, otherwise "
+      "Welch's test), corrected for the number of differences (Holm); below "
+      "0.05, a difference is significant.",
     )
     + html.section(
       "Learning curves", content=_curves(groups, names, keys, metric)
     )
   )
-  return html.document(f"{len(compared)} runs compared", body=body)
+  return html.document(
+    f"{len(compared)} runs compared", body=body, scripts=charts.scripts()
+  )
 
 
 def _rank(run: Run, metric: str) -> tuple[bool, float]:
@@ -193,6 +204,8 @@ def _seeds_table(groups: list[Group], keys: list[str]) -> str:
     "mean": _writer(groups[0].metric),
     "spread": _writer(groups[0].metric),
     "runs": numbers.integer,
+    "difference": _writer(groups[0].metric),
+    "p": numbers.significant,
     "each": str,
   }
   rows = [
@@ -200,9 +213,10 @@ def _seeds_table(groups: list[Group], keys: list[str]) -> str:
       *group.settings,
       *seeds.statistics(group),
       len(group.members),
+      *difference,
       _each(group),
     ]
-    for group in groups
+    for group, difference in zip(groups, seeds.differences(groups), strict=True)
   ]
   return f'<div class="card">{html.table(columns, rows, sortable=True)}</div>'
 
@@ -222,8 +236,10 @@ def _curves(
 ) -> str:
   first = groups[0].members[0]
   main, loss = measures.axis(metric, first), measures.axis("loss", first)
-  charts = "".join(
-    _chart(groups, metric, title=title, label=label)
+  axes = run_axes.of([run for group in groups for run in group.members])
+  labels = [_label(group, names, keys) for group in groups]
+  drawn = "".join(
+    _chart(groups, labels, metric, axes, title=title, label=label)
     for metric, title, label in (
       (f"validation/{metric}", f"Validation {_label_of(metric)}", main),
       ("validation/loss", "Validation loss", f"validation {loss}"),
@@ -231,13 +247,9 @@ def _curves(
       ("learning_rate", "Learning rate", "learning rate"),
     )
   )
-  if not charts:
+  if not drawn:
     return ""
-  entries = [
-    (_label(group, names, keys), *_style(index))
-    for index, group in enumerate(groups)
-  ]
-  return f'<p>{html.legend(entries)}</p><div class="charts">{charts}</div>'
+  return f'{charts.controls(axes.labels)}<div class="charts">{drawn}</div>'
 
 
 def _label(
@@ -251,21 +263,32 @@ def _label(
   return f"{settings or 'all'} ({len(group.members)} seeds)"
 
 
-def _style(index: int) -> tuple[str, str]:
-  dash = _DASHES[index // _COLOURS % len(_DASHES)]
-  return f"series-{index % _COLOURS}", dash
-
-
-def _chart(groups: list[Group], metric: str, *, title: str, label: str) -> str:
+def _chart(
+  groups: list[Group],
+  labels: list[str],
+  metric: str,
+  axes: Axes,
+  *,
+  title: str,
+  label: str,
+) -> str:
   curves = []
-  for index, group in enumerate(groups):
+  scale = 100 if numbers.is_share(metric) else 1
+  for index, (group, name) in enumerate(zip(groups, labels, strict=True)):
     for run in group.members:
       steps, values = reading.series(run, metric)
-      scale = 100 if numbers.is_share(metric) else 1
       if steps.size:
-        curves.append(figures.Curve(steps, scale * values, *_style(index)))
+        style = charts.style(index)
+        curves.append(
+          run_axes.curve(
+            run, steps, scale * values, name=name, axes=axes, style=style
+          )
+        )
   if not curves:
     return ""
-  loss = metric.endswith("loss")
-  chart = figures.line_chart(curves, label=label, positive=loss)
-  return html.figure(chart, title=title)
+  wide = "if wide" if metric.endswith("loss") else "offered"
+  return charts.figure(
+    charts.Chart(
+      curves, title=title, axes=axes.labels, label=label, logarithm=wide
+    )
+  )

@@ -8,7 +8,7 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jaxvision.report import stylesheet
+from jaxvision.report import numbers, stylesheet
 
 
 def escape(text: Any) -> str:
@@ -105,6 +105,19 @@ def tiles(facts: Mapping[str, str]) -> str:
     + "".join(
       f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
       for name, value in facts.items()
+    )
+    + "</dl>"
+  )
+
+
+def bars(shares: Mapping[str, float]) -> str:
+  """A bar for each fraction in [0, 1], with its name and its percentage."""
+  return (
+    '<dl class="bars">'
+    + "".join(
+      f"<div><dt>{escape(name)}</dt><dd>{numbers.percent(share)}</dd>"
+      f'<i style="width:{100 * share:.4g}%"></i></div>'
+      for name, share in shares.items()
     )
     + "</dl>"
   )

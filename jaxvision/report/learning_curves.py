@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from jaxvision.report import charts, measures, numbers
+from jaxvision.report import charts, measures, numbers, run_axes
+from jaxvision.report.run_axes import Axes
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
@@ -29,62 +30,24 @@ _STYLES = tuple(
 
 def section(run: Run) -> tuple[str, str, str]:
   """The section `(title, HTML, note)`; empty if nothing was logged."""
-  main = measures.main_of(run)
+  main, axes = measures.main_of(run), run_axes.of((run,))
   shown = dict.fromkeys(("loss", main, "agreement"))
   drawn = (
-    *(_split_chart(run, name) for name in shown),
-    _probe_chart(run),
-    *_suite_charts(run),
-    _single_chart(
-      run, "learning_rate", title="Learning rate", label="learning rate"
-    ),
-    _single_chart(
-      run, "gradient_norm", title="Gradient", label="gradient norm (global)"
-    ),
+    *(_split_chart(run, name, axes) for name in shown),
+    _probe_chart(run, axes),
+    *_suite_charts(run, axes),
+    _single_chart(run, "learning_rate", axes, label="learning rate"),
+    _single_chart(run, "gradient_norm", axes, label="gradient norm (global)"),
   )
   content = "".join(drawn)
   if content:
-    content = f'{charts.controls(axes(run))}<div class="charts">{content}</div>'
+    content = (
+      f'{charts.controls(axes.labels)}<div class="charts">{content}</div>'
+    )
   return "Learning curves", content, _note(run)
 
 
-def axes(run: Run) -> dict[str, str]:
-  """The horizontal axes that the log of a run has, {name: label}."""
-  _, epochs = reading.series(run, "epoch")
-  _, seconds = reading.series(run, "seconds")
-  found = {"step": "step"}
-  if np.isfinite(epochs).any():
-    found["epoch"] = "epoch"
-  if np.isfinite(seconds).any():
-    unit, _ = _unit_of_time(seconds)
-    found["time"] = f"time in the loop ({unit})"
-  return found
-
-
-def places(run: Run, steps: np.ndarray) -> dict[str, np.ndarray]:
-  """The places of steps (n,) on each of the `axes`, (n,) float.
-
-  Evaluations have no time of their own: it is interpolated between lines of
-  the log that have one.
-  """
-  found = {"step": np.asarray(steps, float)}
-  if per_epoch := reading.steps_per_epoch(run):
-    found["epoch"] = found["step"] / per_epoch
-  known, seconds = reading.series(run, "seconds")
-  finite = np.isfinite(seconds)
-  if finite.any():
-    _, scale = _unit_of_time(seconds)
-    found["time"] = np.interp(steps, known[finite], seconds[finite] / scale)
-  return found
-
-
-def _unit_of_time(seconds: np.ndarray) -> tuple[str, float]:
-  longest = np.nanmax(seconds)
-  units = (("h", 3600.0), ("min", 60.0))
-  return next((each for each in units if longest > 2 * each[1]), ("s", 1.0))
-
-
-def _split_chart(run: Run, metric: str) -> str:
+def _split_chart(run: Run, metric: str, axes: Axes) -> str:
   curves = []
   scale = 100 if numbers.is_share(metric) else 1
   for prefix, name, colour, dash in _SPLITS:
@@ -92,7 +55,15 @@ def _split_chart(run: Run, metric: str) -> str:
     if steps.size:
       last = numbers.metric(metric, values[-1])
       curves.append(
-        curve(run, steps, scale * values, name, colour, dash, note=last)
+        run_axes.curve(
+          run,
+          steps,
+          scale * values,
+          name=name,
+          axes=axes,
+          style=(colour, dash),
+          note=last,
+        )
       )
   split, final = reading.final(run)
   value = final.get(metric)
@@ -101,33 +72,23 @@ def _split_chart(run: Run, metric: str) -> str:
     step = run.result.get("step", run.lines[-1]["step"])
     point = np.array([step]), np.array([scale * float(value)])
     note = numbers.metric(metric, value)
-    curves.append(curve(run, *point, split, "test", note=note))
+    style = ("test", "solid")
+    curves.append(
+      run_axes.curve(run, *point, name=split, axes=axes, style=style, note=note)
+    )
   title = {"loss": "Loss", "top1": "Accuracy"}.get(metric, metric)
-  return _chart(run, curves, title=title, label=measures.axis(metric, run))
-
-
-def curve(
-  run: Run,
-  steps: np.ndarray,
-  values: np.ndarray,
-  name: str,
-  colour: str,
-  dash: str = "solid",
-  *,
-  note: str = "",
-) -> charts.Series:
-  """A curve over the axes of a run: values (n,) at steps (n,)."""
-  return charts.Series(
-    name, places(run, steps), values, colour, dash, note=note
+  return _chart(
+    run, curves, axes, title=title, label=measures.axis(metric, run)
   )
 
 
-def _probe_chart(run: Run) -> str:
+def _probe_chart(run: Run, axes: Axes) -> str:
   """The accuracies of the feature probes; "" if there are no probes."""
   logged = dict.fromkeys(name for line in run.lines for name in line)
   probes = [match for name in logged if (match := _PROBE.fullmatch(name))]
   return _many_chart(
     run,
+    axes,
     {match[0]: match["name"].removesuffix("/top1") for match in probes},
     shares=True,
     title="Feature probes",
@@ -135,7 +96,7 @@ def _probe_chart(run: Run) -> str:
   )
 
 
-def _suite_charts(run: Run) -> Iterator[str]:
+def _suite_charts(run: Run, axes: Axes) -> Iterator[str]:
   """A chart of the metrics of each suite."""
   logged = dict.fromkeys(name for line in run.lines for name in line)
   for call in run.config.get("evaluate", {}).get("suites", ()):
@@ -144,6 +105,7 @@ def _suite_charts(run: Run) -> Iterator[str]:
     found = [match for name in logged if (match := pattern.fullmatch(name))]
     yield _many_chart(
       run,
+      axes,
       {match[0]: match[1] for match in found},
       shares=False,
       title=f"Suite: {suite}",
@@ -152,7 +114,13 @@ def _suite_charts(run: Run) -> Iterator[str]:
 
 
 def _many_chart(
-  run: Run, names: Mapping[str, str], *, shares: bool, title: str, label: str
+  run: Run,
+  axes: Axes,
+  names: Mapping[str, str],
+  *,
+  shares: bool,
+  title: str,
+  label: str,
 ) -> str:
   """The curves of metrics, {name in the log: name in the legend}."""
   curves = []
@@ -162,18 +130,36 @@ def _many_chart(
   ):
     steps, values = reading.series(run, name)
     note = numbers.metric(kind, values[-1])
-    curves.append(curve(run, steps, scale * values, shown, *style, note=note))
-  return _chart(run, curves, title=title, label=label)
+    curves.append(
+      run_axes.curve(
+        run,
+        steps,
+        scale * values,
+        name=shown,
+        axes=axes,
+        style=style,
+        note=note,
+      )
+    )
+  return _chart(run, curves, axes, title=title, label=label)
 
 
-def _single_chart(run: Run, name: str, *, title: str, label: str) -> str:
+def _single_chart(run: Run, name: str, axes: Axes, *, label: str) -> str:
   steps, values = reading.series(run, name)
-  curves = [curve(run, steps, values, "", "train")] if steps.size else []
-  return _chart(run, curves, title=title, label=label)
+  if not steps.size:
+    return ""
+  one = run_axes.curve(run, steps, values, name="", axes=axes)
+  title = {"gradient_norm": "Gradient"}.get(name, label.capitalize())
+  return _chart(run, [one], axes, title=title, label=label)
 
 
 def _chart(
-  run: Run, curves: list[charts.Series], *, title: str, label: str
+  run: Run,
+  curves: list[charts.Series],
+  axes: Axes,
+  *,
+  title: str,
+  label: str,
 ) -> str:
   if not curves:
     return ""
@@ -181,10 +167,10 @@ def _chart(
     charts.Chart(
       curves,
       title=title,
-      axes=axes(run),
+      axes=axes.labels,
       label=label,
       logarithm="if wide" if title in ("Loss", "Gradient") else "offered",
-      marks=places(run, np.array(_restarts(run))),
+      marks=run_axes.places(run, np.array(_restarts(run)), axes),
     )
   )
 

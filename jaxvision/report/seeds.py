@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxvision.report import measures, numbers
+from jaxvision.report import measures, numbers, significance
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
@@ -59,6 +59,41 @@ def statistics(group: Group) -> tuple[float | None, float | None]:
   values = [value for value in values if not np.isnan(value)]
   mean = float(np.mean(values)) if values else None
   return mean, float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def differences(
+  groups: Sequence[Group],
+) -> list[tuple[float | None, float | None]]:
+  """The difference of each mean to the first one, and its p-value.
+
+  The p-values are those of `significance.p_value`, corrected by Holm (1979) for
+  the number of differences. None for the first group, for a group without
+  values, and for p-values that need more of them.
+  """
+  first, *others = map(_by_seed, groups)
+  values = significance.holm(
+    [significance.p_value(first, each) for each in others]
+  )
+  best = statistics(groups[0])[0]
+  found: list[tuple[float | None, float | None]] = [(None, None)]
+  for group, p in zip(groups[1:], values, strict=True):
+    mean = statistics(group)[0]
+    known = mean is not None and best is not None
+    found.append((mean - best if known else None, None if np.isnan(p) else p))
+  return found
+
+
+def _by_seed(group: Group) -> dict[object, float]:
+  """The known values by seed; by run if two runs have the same seed."""
+  known = {
+    run.workdir: (run.config.get("seed"), value)
+    for run in group.members
+    if not np.isnan(value := final_value(run, group.metric))
+  }
+  by_seed = dict(known.values())
+  if len(by_seed) == len(known):
+    return by_seed
+  return {workdir: value for workdir, (_, value) in known.items()}
 
 
 def settings(run: Run, keys: Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxvision.report import charts, html, learning_curves, numbers
+from jaxvision.report import charts, html, numbers, run_axes
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
@@ -24,15 +24,19 @@ def section(run: Run) -> tuple[str, str, str]:
   _, slow = reading.series(run, "step_seconds_p95")
   if not steps.size or len(slow) != len(steps):
     return "Speed", "", ""
+  axes = run_axes.of((run,))
   times = charts.Chart(
     [
-      learning_curves.curve(run, steps, 1000 * typical, "median", "train"),
-      learning_curves.curve(
-        run, steps, 1000 * slow, "95th percentile", "validation", "dashed"
-      ),
+      run_axes.curve(
+        run, steps, 1000 * values, name=name, axes=axes, style=look
+      )
+      for name, values, look in (
+        ("median", typical, ("train", "solid")),
+        ("95th percentile", slow, ("validation", "dashed")),
+      )
     ],
     title="Step time",
-    axes=learning_curves.axes(run),
+    axes=axes.labels,
     label="time of a step (ms)",
     logarithm="if wide",
   )

@@ -13,18 +13,21 @@ import numpy as np
 from jaxvision import files
 from jaxvision.files import spreadsheets
 from jaxvision.report import (
-  figures,
+  charts,
   html,
   importance,
   numbers,
   parallel_coordinates,
   provenance,
+  run_axes,
   settings_tables,
+  significance,
 )
 from jaxvision.runs import reading, sweep_folder
 from jaxvision.runs.sweep_folder import Setting, Sweep, Trial
 
-_COLOURS = 7  # number of --series-N colours in the stylesheet
+_COLOURED = 7  # settings whose curves have a colour
+_OTHERS = ("other trials", ("line", "solid"))
 _SHOWN = 20  # trials in the table
 _SEEDS = 10  # seeds in the command that reruns the best settings
 
@@ -49,7 +52,7 @@ def _document(sweep: Sweep) -> str:
   settings = sweep_folder.settings(sweep)
   keys = sweep_folder.varied(sweep)
   body = (
-    _header(sweep)
+    _header(sweep, settings)
     + html.section(
       "Settings",
       content=settings_tables.results(settings, keys=keys),
@@ -66,10 +69,12 @@ def _document(sweep: Sweep) -> str:
     + html.section("Failures", content=_failures(sweep))
     + html.section("Next", content=_commands(sweep, settings))
   )
-  return html.document(sweep.definition["question"], body=body)
+  return html.document(
+    sweep.definition["question"], body=body, scripts=charts.scripts()
+  )
 
 
-def _header(sweep: Sweep) -> str:
+def _header(sweep: Sweep, settings: Sequence[Setting]) -> str:
   counts = Counter(trial.state for trial in sweep.trials)
   left = sweep.definition["trials"] - len(sweep.trials)
   best = sweep_folder.ranked(sweep)[:1]
@@ -78,7 +83,7 @@ def _header(sweep: Sweep) -> str:
     **{state: numbers.integer(count) for state, count in counts.items()},
     **({"not started": numbers.integer(left)} if left else {}),
     **{
-      f"best {sweep.metric}": numbers.metric(sweep.metric, each.value)
+      f"best trial, {sweep.metric}": numbers.metric(sweep.metric, each.value)
       for each in best
     },
   }
@@ -89,8 +94,24 @@ def _header(sweep: Sweep) -> str:
     f"({html.escape(objective['at'])}), searcher "
     f"{html.escape(sweep.definition['searcher'])}</p>"
     f"<h1>{html.escape(sweep.definition['question'])}</h1>"
+    f"{_best(sweep, settings)}"
     f'<p class="soft">{html.escape(sweep.definition["read"])}</p>'
     f"{html.tiles(facts)}{_problems(sweep)}</header>"
+  )
+
+
+def _best(sweep: Sweep, settings: Sequence[Setting]) -> str:
+  """The best setting by its mean: a single trial may be lucky."""
+  if not settings:
+    return ""
+  best = settings[0]
+  mean = numbers.metric(sweep.metric, float(best.values.mean()))
+  count = len(best.trials)
+  spread = numbers.metric(sweep.metric, significance.interval(best.values))
+  over = f" ± {spread} over {count} seeds" if count > 1 else ", one seed"
+  return (
+    f'<p class="best"><b>{html.escape(settings_tables.name(best))}</b>: mean '
+    f"{html.escape(sweep.metric)} {mean}{over}</p>"
   )
 
 
@@ -109,16 +130,12 @@ def _importance(sweep: Sweep, keys: Sequence[str]) -> str:
   chart = parallel_coordinates.parallel_coordinates(
     columns, values, name=sweep.metric
   )
-  table = html.table(
-    {"setting": str, "importance": numbers.percent},
-    [[key, share] for key, share in shares.items()],
-  )
   return html.figure(
     chart,
     title="Parallel coordinates",
     caption="Each line is a complete trial; the best tenth is in colour.",
   ) + html.figure(
-    table,
+    html.bars(shares),
     title="Importance",
     caption="Loss of R² of a random forest when a setting is shuffled, as a "
     "fraction of all losses. The importance of the seed is due to chance.",
@@ -157,31 +174,41 @@ def _trials(sweep: Sweep, keys: Sequence[str]) -> str:
 
 def _curves(sweep: Sweep, settings: Sequence[Setting]) -> str:
   """The curves of all trials in grey, of the best settings in colour."""
-  colour_of = {
-    trial.number: f"series-{place}"
-    for place, each in enumerate(settings[:_COLOURS])
+  style_of = {
+    trial.number: (settings_tables.name(each), charts.style(place))
+    for place, each in enumerate(settings[:_COLOURED])
     for trial in each.trials
   }
+  runs = [trial.run for trial in sweep.trials if trial.run and trial.run.lines]
+  if not runs:
+    return ""
+  axes = run_axes.of(runs)
   curves = []
-  for trial in sorted(sweep.trials, key=lambda each: each.number in colour_of):
-    if trial.run:
-      steps, values = reading.series(trial.run, sweep.metric)
-      if steps.size:
-        colour = colour_of.get(trial.number, "grid")
-        curves.append(figures.Curve(steps, values, colour))
+  for trial in sorted(sweep.trials, key=lambda each: each.number in style_of):
+    if not trial.run:
+      continue
+    steps, values = reading.series(trial.run, sweep.metric)
+    if steps.size:
+      name, style = style_of.get(trial.number, _OTHERS)
+      curves.append(
+        run_axes.curve(
+          trial.run, steps, values, name=name, axes=axes, style=style
+        )
+      )
   if not curves:
     return ""
-  chart = figures.line_chart(
+  loss = sweep.metric.endswith("loss")
+  chart = charts.Chart(
     curves,
+    title=sweep.metric,
+    axes=axes.labels,
     label=sweep.metric,
-    height=3.6,
-    positive=sweep.metric.endswith("loss"),
+    logarithm="if wide" if loss else "offered",
   )
-  entries = [
-    (settings_tables.name(each), f"series-{place}", "solid")
-    for place, each in enumerate(settings[:_COLOURS])
-  ]
-  return html.figure(chart, title=sweep.metric, caption=html.legend(entries))
+  return (
+    f"{charts.controls(axes.labels)}"
+    f'<div class="charts tall">{charts.figure(chart)}</div>'
+  )
 
 
 def _failures(sweep: Sweep) -> str:

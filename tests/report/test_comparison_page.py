@@ -5,8 +5,10 @@ import statistics
 
 import fake_runs
 import numpy as np
+import page_charts
 import parsed_page
 import pytest
+from scipy import stats
 
 from jaxvision import report
 from jaxvision.report import numbers
@@ -90,8 +92,35 @@ def test_no_seeds_no_table(workdirs, tmp_path):
 def test_curves_are_coloured_by_group(workdirs, tmp_path):
   page = _page(workdirs, tmp_path)
   assert "optimizer.learning_rate=0.4 (2 seeds)" in page.text
-  assert "stroke: var(--series-1)" in page.source
-  assert "stroke: var(--series-2)" not in page.source
+  for chart in page_charts.of(page).values():
+    curves = [(each["name"], each["colour"]) for each in chart["series"]]
+    assert curves == [
+      ("optimizer.learning_rate=0.4 (2 seeds)", "series-0"),
+      ("optimizer.learning_rate=0.4 (2 seeds)", "series-0"),
+      ("optimizer.learning_rate=0.1 (2 seeds)", "series-1"),
+      ("optimizer.learning_rate=0.1 (2 seeds)", "series-1"),
+    ]
+  # A name switches all its curves, so a legend has it once.
+  keys = page.source.count('class="key"')
+  assert keys == 2 * len(page_charts.of(page))
+
+
+def test_differences_to_the_best_have_p_values(workdirs, tmp_path):
+  """Equal seeds are compared pair by pair."""
+  rows = _page(workdirs, tmp_path).table("mean", "difference", "p")
+  assert rows[0][4:6] == [numbers.NOTHING] * 2
+  assert rows[1][4] == numbers.percent((0.90 + 0.94 - 0.97 - 0.95) / 2)
+  expected = stats.ttest_rel([0.97, 0.95], [0.90, 0.94]).pvalue
+  assert rows[1][5] == numbers.significant(float(expected))
+
+
+def test_other_seeds_are_compared_by_their_means(workdirs, tmp_path):
+  more = _write(
+    tmp_path / "runs" / "slow-2", learning_rate=0.1, seed=2, top1=0.91
+  )
+  rows = _page([*workdirs, more], tmp_path).table("mean", "difference", "p")
+  expected = stats.ttest_ind([0.97, 0.95], [0.90, 0.94, 0.91], equal_var=False)
+  assert rows[1][5] == numbers.significant(float(expected.pvalue))
 
 
 def test_links_lead_to_existing_reports(workdirs, tmp_path):

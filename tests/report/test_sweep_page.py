@@ -6,8 +6,11 @@ import fake_sweeps
 import numpy as np
 import parsed_page
 import pytest
+from scipy import stats
 
 from jaxvision import report
+from jaxvision.report import numbers
+from jaxvision.runs import sweep_folder
 
 
 @pytest.fixture
@@ -42,6 +45,33 @@ def test_the_page_shows_the_question_and_the_result(workdir):
   settings = page.tables[0]
   assert [row[0] for row in settings[1:]] == ["0.1", "1", "0.01"]
   assert [row[-1] for row in settings[1:]] == ["3"] * 3
+
+
+def test_the_headline_is_the_best_setting_by_its_mean(workdir):
+  text = parsed_page.Page(report.write_sweep(workdir)).text
+  rows = sweep_folder.read_sweep(workdir).trials
+  best = [
+    row.value
+    for row in rows
+    if row.state == "complete"
+    and row.overrides["optimizer.learning_rate"] == 0.1
+  ]
+  half = stats.sem(best) * stats.t.ppf(0.975, 2)
+  assert (
+    f"learning_rate=0.1: mean validation/top1 {numbers.percent(np.mean(best))} "
+    f"± {numbers.percent(float(half))} over 3 seeds"
+  ) in text
+
+
+def test_importance_has_bars(workdir):
+  page = parsed_page.Page(report.write_sweep(workdir))
+  bars = [
+    float(each["style"].removeprefix("width:").removesuffix("%"))
+    for tag, each in page.tags
+    if tag == "i" and each.get("style", "").startswith("width:")
+  ]
+  assert sum(bars) == pytest.approx(100, abs=0.1)
+  assert bars == sorted(bars, reverse=True)
 
 
 def test_the_pairs_are_there_and_different(workdir):

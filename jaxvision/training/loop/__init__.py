@@ -8,6 +8,7 @@ __all__ = [
   "evaluation",
   "evaluators",
   "feed",
+  "predictions",
   "profiling",
   "reading",
   "results",
