@@ -107,7 +107,7 @@ function datasets(figure) {
   return spec.series.flatMap((series, index) => {
     const own = points(figure, series);
     const ink = colour(series.colour);
-    const few = own.length <= 20;
+    const few = own.length <= 20 && series.dash !== "dotted";
     const common = {
       label: series.name, series: index,
       hidden: figure.hidden.has(series.name),

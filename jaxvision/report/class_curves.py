@@ -29,7 +29,10 @@ def section(run: Run) -> tuple[str, str, str]:
 
 def _shown(run: Run) -> list[int]:
   """The classes to show: all, or those with the lowest F1, in their order."""
-  f1 = confusion.class_scores(run.evaluation["confusion"]).f1
+  probabilities = run.predictions["probabilities"]
+  matrix = np.zeros((probabilities.shape[1],) * 2, int)
+  np.add.at(matrix, (run.predictions["labels"], probabilities.argmax(1)), 1)
+  f1 = confusion.class_scores(matrix).f1
   return sorted(np.argsort(f1, kind="stable")[:MOST_CLASSES].tolist())
 
 

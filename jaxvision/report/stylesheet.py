@@ -209,18 +209,12 @@ summary:focus-visible, a:focus-visible {
 .best { font-size: 18px; overflow-wrap: anywhere; }
 .bars { margin: 0; display: grid; gap: 8px; }
 .bars div { display: grid; grid-template-columns: 1fr auto; gap: 2px 12px; }
-.bars i { grid-column: 1 / -1; }
 .bars dd { font-size: 13.5px; }
-.bars i { height: 9px; border-radius: 3px; background: var(--train); }
+.bars i { grid-column: 1 / -1; height: 9px; border-radius: 3px;
+  background: var(--train); }
 .thumb { width: 48px; border-radius: 4px; background-repeat: no-repeat;
   outline: 1px solid var(--line); }
-.tip .best { font-size: 18px; overflow-wrap: anywhere; }
-.bars { margin: 0; display: grid; gap: 8px; }
-.bars div { display: grid; grid-template-columns: 1fr auto; gap: 2px 12px; }
-.bars i { grid-column: 1 / -1; }
-.bars dd { font-size: 13.5px; }
-.bars i { height: 9px; border-radius: 3px; background: var(--train); }
-.thumb { width: 96px; margin-bottom: 4px; }
+.tip .thumb { width: 96px; margin-bottom: 4px; }
 .examples td { vertical-align: middle; overflow-wrap: anywhere; }
 .examples .wrong { color: var(--bad); }
 .examples small { color: inherit; opacity: .8; }

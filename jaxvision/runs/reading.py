@@ -223,10 +223,13 @@ def final(run: Run) -> tuple[str, Mapping[str, float]]:
 def class_names(run: Run) -> tuple[str, ...]:
   """The names of the classes; their indices if the run has no names."""
   names = run.result.get("class_names") or ()
+  num_classes = len(names)
   if "confusion" in run.evaluation:
     num_classes = len(run.evaluation["confusion"])
-    if len(names) != num_classes:
-      names = range(num_classes)
+  elif run.predictions:
+    num_classes = run.predictions["probabilities"].shape[1]
+  if len(names) != num_classes:
+    names = range(num_classes)
   return tuple(str(name) for name in names)
 
 

@@ -4,7 +4,8 @@
 
 installs the driver and runs these tests with the Chromium of the machine;
 CHROMIUM names another one. JAXVISION_SCREENSHOTS=FOLDER keeps pictures of the
-page at the three widths.
+page at the three widths, and report.png, the picture of the README;
+JAXVISION_REPORT=FILE shows the page of another run on them.
 """
 
 import base64
@@ -117,9 +118,62 @@ def test_the_page_is_drawn_and_fits(opened, width, scheme):
   assert len(figures) == 9
   for figure in figures:
     assert (_pixels(figure)[..., 3] > 0).sum() > 300
-  if folder := os.environ.get("JAXVISION_SCREENSHOTS"):
-    path = pathlib.Path(folder) / f"report-{width}-{scheme}.png"
-    page.screenshot(path=path, full_page=True)
+
+
+@pytest.mark.skipif(
+  "JAXVISION_SCREENSHOTS" not in os.environ,
+  reason="JAXVISION_SCREENSHOTS names no folder for pictures",
+)
+def test_pictures_are_kept(opened):
+  folder = pathlib.Path(os.environ["JAXVISION_SCREENSHOTS"])
+  shown = os.environ.get("JAXVISION_REPORT")
+  pages = {}
+  for width in WIDTHS:
+    for scheme in ("light", "dark"):
+      page = pages[width, scheme] = opened(width, scheme)
+      if shown:
+        page.goto(pathlib.Path(shown).resolve().as_uri())
+        page.wait_for_selector("html[data-charts=drawn]")
+      path = folder / f"report-{width}-{scheme}.png"
+      page.screenshot(path=path, full_page=True)
+  page = pages[1280, "light"]
+  # A picture of a larger part than the window would lose the pointer.
+  page.set_viewport_size({"width": 1280, "height": 2400})
+  page.locator("figure.chart[aria-label=Loss] canvas").hover()
+  left = _picture(page, "header", "#learning-curves")
+  page.locator(".legend").last.hover()  # anywhere else
+  right = _picture(page, "#predictions", "#embedding")
+  height = min(left.height, right.height)
+  both = Image.new("RGB", (left.width + right.width, height), "white")
+  both.paste(left, (0, 0))
+  both.paste(right, (left.width, 0))
+  both.resize((1600, 1600 * height // both.width)).save(folder / "report.png")
+
+
+def _picture(page, first, last):
+  """The part of a page from one element to another, with a margin."""
+  page.evaluate(
+    """name => scrollTo({
+      top: document.querySelector(name).getBoundingClientRect().top + scrollY
+        - 30, behavior: "instant"})""",
+    first,
+  )
+  boxes = page.evaluate(
+    """names => names.map(name => {
+      const {left, right, top, bottom} =
+        document.querySelector(name).getBoundingClientRect();
+      return {left, right, top, bottom};
+    })""",
+    [first, last],
+  )
+  clip = {
+    "x": boxes[0]["left"] - 30,
+    "y": boxes[0]["top"] - 20,
+    "width": boxes[0]["right"] - boxes[0]["left"] + 60,
+    "height": boxes[1]["bottom"] - boxes[0]["top"] + 40,
+  }
+  content = page.screenshot(clip=clip)
+  return Image.open(io.BytesIO(content)).convert("RGB")
 
 
 def test_colours_follow_the_scheme(opened):

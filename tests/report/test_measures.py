@@ -5,6 +5,7 @@ import re
 
 import fake_runs
 import numpy as np
+import page_charts
 import parsed_page
 import pytest
 
@@ -65,7 +66,7 @@ def test_the_title_is_the_main_metric_and_the_loss_has_its_unit(task, tmp_path):
   page = parsed_page.Page(report.write_report(_write(tmp_path, task)))
   name = "accuracy" if main == "top1" else main
   assert f"<h1>{text} test {name}</h1>" in page.source
-  assert f">{label}</text>" in page.source
+  assert page_charts.of(page)["Loss"]["label"] == label
   assert report.main_metric(metrics) == main
   rows = {row[0]: row for row in page.table("metric", "meaning")}
   assert rows.keys() == metrics.keys()

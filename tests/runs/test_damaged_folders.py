@@ -90,8 +90,10 @@ def test_a_report_counts_the_lines_that_it_leaves_out(run, changed, line):
   assert "validation" in page
 
 
-@pytest.mark.matrix(every=3)
-@pytest.mark.parametrize("name", ["evaluation.npz", "first_layer.npz"])
+@pytest.mark.matrix(every=4)
+@pytest.mark.parametrize(
+  "name", ["evaluation.npz", "first_layer.npz", "predictions.npz"]
+)
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_a_report_names_damaged_arrays(run, changed, name, share):
   content = (run / name).read_bytes()
