@@ -233,7 +233,8 @@ function draw(figure) {
     data: { datasets: [] },
     options: {
       animation: false, responsive: true, maintainAspectRatio: false,
-      parsing: false, normalized: spec.kind !== "points",
+      // Without parsing, Chart.js takes the points for sorted; curves are.
+      parsing: spec.kind === "points", normalized: spec.kind !== "points",
       interaction: spec.kind === "points" ?
         { mode: "nearest", intersect: false } :
         { mode: "nearestOfEach", intersect: false },

@@ -293,7 +293,11 @@ def test_the_table_filters_and_sorts(opened):
   chosen = rows.evaluate_all(
     "rows => rows.map(x => [x.dataset.true, x.dataset.predicted])"
   )
-  assert 0 < len(chosen) < wrong and all("8" in pair for pair in chosen)
+  everything = page.locator("tr[data-result=wrong]").evaluate_all(
+    "rows => rows.map(x => [x.dataset.true, x.dataset.predicted])"
+  )
+  assert chosen == [pair for pair in everything if "8" in pair]
+  assert {pair.index("8") for pair in chosen} == {0, 1}
   form.get_by_role("button", name="reset").click()
   page.wait_for_function(
     f"document.querySelector('.filters output').textContent"
@@ -313,6 +317,16 @@ def test_the_table_filters_and_sorts(opened):
 def test_the_embedding_shows_pictures(opened):
   page = opened()
   figure = _figure(page, "Logits")
+  outside = figure.locator("canvas").evaluate(
+    """canvas => {
+      const chart = Chart.getChart(canvas);
+      const {left, right, top, bottom} = chart.chartArea;
+      return chart.getSortedVisibleDatasetMetas().flatMap(meta => meta.data)
+        .filter(({x, y}) => x < left || x > right || y < top || y > bottom)
+        .length;
+    }"""
+  )
+  assert outside == 0
   place = figure.locator("canvas").evaluate(
     """canvas => {
       const {x, y} = Chart.getChart(canvas).getDatasetMeta(0).data[0];
