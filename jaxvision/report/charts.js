@@ -115,7 +115,7 @@ function datasets(figure) {
       borderDash: DASHES[series.dash] || [], spanGaps: false,
       pointStyle: series.shape, showLine: spec.kind === "line",
       pointRadius: spec.kind === "points" ? 4 : own.length === 1 ? 5 : few * 2.5,
-      pointHoverRadius: 6, pointHitRadius: 8, stepped: spec.stepped,
+      pointHoverRadius: 6, pointHitRadius: 8,
       pointBorderColor: spec.kind === "points" ? colour("card") : ink,
       pointBorderWidth: spec.kind === "points" ? 0.5 : 1,
       barPercentage: 1, categoryPercentage: 0.9, clip: 5,

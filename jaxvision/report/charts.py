@@ -83,8 +83,6 @@ class Chart:
       which begins with it if the values are positive and their range is wide.
     marks: places with a dotted vertical line, for each horizontal axis.
     bounds: of the axes "x" and "y"; those of the values without them.
-    stepped: whether a curve keeps its value until the next point.
-    caption: HTML below the chart.
   """
 
   series: Sequence[Series]
@@ -97,8 +95,6 @@ class Chart:
   bounds: Mapping[str, Sequence[float]] = dataclasses.field(
     default_factory=dict
   )
-  stepped: bool = False
-  caption: str = ""
 
 
 def figure(chart: Chart) -> str:
@@ -106,14 +102,13 @@ def figure(chart: Chart) -> str:
   label = f"{chart.title}: {chart.label} by {', '.join(chart.axes.values())}"
   keys = "; arrow keys read values, plus and minus zoom, Escape resets"
   note = '<p class="soft">The chart needs JavaScript of 2023 or later.</p>'
-  caption = f"<figcaption>{chart.caption}</figcaption>" if chart.caption else ""
   title = html.escape(chart.title)
   return (
     f'<figure class="chart" role="group" aria-label="{title}">'
     f'<div class="head"><h3>{title}</h3>'
     f"{_buttons(chart)}</div>"
     f'<div class="canvas" data-label="{html.escape(label + keys)}">{note}</div>'
-    f'<div class="legend">{_legend(chart)}</div>{caption}'
+    f'<div class="legend">{_legend(chart)}</div>'
     f'<script type="application/json">{_json(_spec(chart))}</script></figure>'
   )
 
@@ -222,7 +217,6 @@ def _spec(chart: Chart) -> dict[str, Any]:
     "axes": dict(chart.axes),
     "label": chart.label,
     "log": _starts_logarithmic(chart),
-    "stepped": chart.stepped,
     "bounds": {name: list(ends) for name, ends in chart.bounds.items()},
     "marks": {
       name: _numbers(np.asarray(places, float))

@@ -8,20 +8,13 @@ shows them as HTML, which supports all scripts and emoji.
 """
 
 import base64
-import dataclasses
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-
-# Above this ratio of largest to smallest value the axis is logarithmic.
-_LOGARITHMIC_FROM = 30.0
-
-# Curves with at most this number of points have markers.
-_MARKED_UP_TO = 20
 
 # Larger images (pixels) are JPEG: as PNG they would make a very large page.
 _PNG_UP_TO = 96
@@ -31,62 +24,6 @@ _MOST_CELLS = 400
 
 # Okabe and Ito's blue and vermillion: hits and misses, plus and minus.
 _BLUE, _VERMILLION = (0, 114, 178), (213, 94, 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Curve:
-  """A curve of a chart.
-
-  Attributes:
-    steps: (n,) int, ascending.
-    values: (n,) float; NaN and infinity leave gaps.
-    colour: name of a CSS custom property of the page, without dashes.
-    dash: matplotlib's line style.
-  """
-
-  steps: np.ndarray
-  values: np.ndarray
-  colour: str
-  dash: str = "solid"
-
-
-def line_chart(
-  curves: Sequence[Curve],
-  *,
-  label: str,
-  height: float = 2.9,
-  steps_per_epoch: float | None = None,
-  restarts: Sequence[int] = (),
-  positive: bool = False,
-) -> str:
-  """Draws curves over steps (lower axis) and epochs (upper axis) as inline SVG.
-
-  Args:
-    curves: the curves, in drawing order.
-    label: name and unit of the values, different for each chart of a page.
-    height: height of the chart in inches; the width is 4.6.
-    steps_per_epoch: scale of the upper axis; None for no upper axis.
-    restarts: steps that get a dotted vertical line.
-    positive: whether a wide range gets a logarithmic axis. It gets none if a
-      value is negative.
-
-  Returns:
-    An `<svg>` element.
-  """
-  from matplotlib.figure import Figure
-
-  names = ["ink", "grid", *dict.fromkeys(curve.colour for curve in curves)]
-  colours = {name: f"#01{index:04x}" for index, name in enumerate(names)}
-  figure = Figure(figsize=(4.6, height), layout="constrained")
-  axes = figure.add_subplot()
-  for curve in curves:
-    _draw_curve(axes, curve, colours[curve.colour])
-  for step in restarts:
-    axes.axvline(step, color=colours["ink"], lw=0.8, ls=":", alpha=0.6)
-  if positive and _spread(curves) > _LOGARITHMIC_FROM:
-    _use_logarithm(axes)
-  _decorate(axes, label, colours, steps_per_epoch)
-  return svg(figure, colours, salt=label)
 
 
 def confusion_image(shares: np.ndarray) -> str:
@@ -203,69 +140,6 @@ def _largest_of_blocks(values: np.ndarray, block: int) -> np.ndarray:
   count = math.ceil(len(values) / block)
   padded = np.pad(values, (0, count * block - len(values)))
   return padded.reshape(count, block, count, block).max(axis=(1, 3))
-
-
-def _finite(curve: Curve) -> np.ndarray:
-  return np.where(np.isfinite(curve.values), curve.values, np.nan)
-
-
-def _draw_curve(axes: Any, curve: Curve, colour: str) -> None:
-  few = len(curve.steps) <= _MARKED_UP_TO
-  axes.plot(
-    curve.steps,
-    _finite(curve),
-    color=colour,
-    linestyle=curve.dash,
-    linewidth=1.5,
-    marker="o" if few else None,
-    markersize=5 if len(curve.steps) == 1 else 2.6,
-  )
-
-
-def _spread(curves: Sequence[Curve]) -> float:
-  values = np.concatenate([_finite(curve) for curve in curves])
-  if (values < 0).any():
-    return 1.0
-  values = values[values > 0]
-  return values.max() / values.min() if values.size else 1.0
-
-
-def _use_logarithm(axes: Any) -> None:
-  from matplotlib import ticker
-
-  axes.set_yscale("log")
-  low, high = axes.get_ylim()
-  subs = (1, 2, 5) if high / low < 1e3 else (1,)
-  axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=9))
-  axes.yaxis.set_major_formatter(
-    ticker.FuncFormatter(lambda value, _: f"{value:g}")
-  )
-  axes.yaxis.set_minor_locator(ticker.NullLocator())
-
-
-def _decorate(
-  axes: Any,
-  label: str,
-  colours: dict[str, str],
-  steps_per_epoch: float | None,
-) -> None:
-  from matplotlib import ticker
-
-  axes.set_ylabel(label)
-  axes.set_xlabel("step")
-  axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
-  axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
-  axes.grid(axis="y", color=colours["grid"], linewidth=0.8)
-  axes.set_axisbelow(True)
-  axes.spines[["top", "right"]].set_visible(False)
-  colour_frame(axes, colours)
-  if steps_per_epoch:
-    scale = (lambda x: x / steps_per_epoch, lambda x: x * steps_per_epoch)
-    epochs = axes.secondary_xaxis("top", functions=scale)
-    epochs.set_xlabel("epoch")
-    epochs.xaxis.set_major_locator(ticker.MaxNLocator(6))
-    colour_frame(epochs, colours)
-    epochs.spines["top"].set_visible(False)
 
 
 def colour_frame(axes: Any, colours: Mapping[str, str]) -> None:

@@ -81,7 +81,7 @@ def anchor(title: str) -> str:
 
 
 def figure(content: str, *, title: str, caption: str = "") -> str:
-  """A figure with a title; the caption is HTML (see `legend`)."""
+  """A figure with a title; the caption is HTML."""
   return (
     f'<figure role="group" aria-label="{escape(title)}">'
     f"<h3>{escape(title)}</h3>{content}"
@@ -90,7 +90,7 @@ def figure(content: str, *, title: str, caption: str = "") -> str:
 
 
 def legend(entries: Sequence[tuple[str, str, str]]) -> str:
-  """The legend of curves: `(text, colour, dash)` as in `figures.Curve`."""
+  """The legend of curves: `(text, colour, dash)` as in `charts.Series`."""
   return "".join(
     f'<span class="key"><i style="border-top-color:var(--{colour});'
     f'border-top-style:{dash}"></i>{escape(text)}</span>'
