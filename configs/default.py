@@ -231,6 +231,15 @@ def _data() -> ConfigDict:
   data.train = "train"
   data.validation = "validation"
   data.test = "test"
+  # Cross-validation: the number of folds of the split data.train, at least 2; 0
+  # turns it off. The run is validated on its fold and trained on the other
+  # folds; data.validation is not used, and the test split stays. The folds have
+  # the same share of each class, and depend on the data alone, so all seeds
+  # share them. If labels are numbers, or there are none, folds are random. A
+  # sweep over the folds: {"fold": sweep.folds(5)}, see docs/sweeps.md.
+  data.folds = 0
+  # The fold of the run: 0 to data.folds - 1.
+  data.fold = 0
   # 0 infers it from the data. Another number must agree with the data.
   data.num_classes = 0
   # The kind of the labels. "classes": one class per image. "sets": any number

@@ -105,7 +105,11 @@ def _check(run, splits, *, own: bool, changed: str) -> None:
   if not run.workdir:
     return
   data_record.say_trained_on(run.workdir, test)
-  for role in ("train", "validation", "test") if own else ():
+  # With folds, the first two are parts of a split, and are not probed.
+  roles = (
+    ("test",) if run.config.data.folds else ("train", "validation", "test")
+  )
+  for role in roles if own else ():
     for split in splits.values():
       if split.split == run.config.data[role]:
         data_record.check_role(

@@ -57,6 +57,13 @@ def add(commands) -> None:
     help="number of seeds of each setting, instead of the file's; with --rerun "
     f"{_SEEDS}",
   )
+  command.add_argument(
+    "--folds",
+    type=int,
+    metavar="N",
+    help="cross-validation: number of folds of each setting, instead of the "
+    "file's; with --rerun those of the sweep",
+  )
   workers.add(command, what="sweep")
 
 
@@ -70,12 +77,16 @@ def _sweep(options: argparse.Namespace) -> None:
       options.rerun,
       top=_TOP if options.top is None else options.top,
       seeds=_SEEDS if options.seeds is None else options.seeds,
+      folds=options.folds,
     )
     experiment = sweeps.check(experiment, owner=options.rerun)
   else:
     _refuse(options, ("top",), "needs --rerun SWEEP")
     experiment = sweeps.load(
-      options.experiment, options.overrides, seeds=options.seeds
+      options.experiment,
+      options.overrides,
+      seeds=options.seeds,
+      folds=options.folds,
     )
   most = workers.at_once(options.vectorize)
   options.searcher = options.searcher or sweeps.default_searcher(experiment)
@@ -135,8 +146,9 @@ def _list_runs(options: argparse.Namespace, experiment: Any) -> None:
   for number, each in enumerate(known):
     console.say(f"{number:04d}  {sweeps.text(experiment.space, each)}")
   if len(known) < len(planned):
+    repeated = sweeps.repetitions(experiment.space)
     points = sweeps.size(
-      {k: v for k, v in experiment.space.items() if k != "seed"}
+      {k: v for k, v in experiment.space.items() if k not in repeated}
     )
     size = f"{points:,}" if points < 1e9 else f"{points:.3g}"
     console.say(
@@ -150,7 +162,7 @@ def _run_workers(options: argparse.Namespace, opened: Any) -> None:
   from jaxvision import report, sweeps
 
   with sweeps.open_view(opened) as look:
-    names = ("rerun", "top", "seeds", "searcher", "trials", "seed")
+    names = ("rerun", "top", "seeds", "folds", "searcher", "trials", "seed")
     workers.start(options, names=names, is_over=look)
   page = report.write_sweep(options.workdir)
   console.say(f"report: {page.absolute()}")

@@ -53,6 +53,8 @@ TYPES: Mapping[str, Any] = {
   "data.train": str,
   "data.validation": str,
   "data.test": str,
+  "data.folds": Whole,
+  "data.fold": Whole,
   "data.num_classes": Whole,
   "data.labels": str,
   "data.sampling": str,

@@ -169,6 +169,7 @@ def _finished(
   for key, value in overrides.items():
     _override(config, key, value)
   _check(config, name)
+  _check_fold(config.data, name)
   if not config.model.weights:
     # Empty means the values of the weights. Without weights, use the default.
     for key in ("mean", "std"):
@@ -335,6 +336,22 @@ def _check(config: ConfigDict, recipe: str) -> None:
     *parents, last = key.split(".")
     owner = functools.reduce(operator.getitem, parents, config)
     owner[last] = ConfigDict(kinds.plain(value)) if key in _OPTIONS else value
+
+
+def _check_fold(data: ConfigDict, recipe: str) -> None:
+  """Raises ValueError unless the run's fold is one of its folds."""
+  folds, fold = data.folds, data.fold
+  if folds == 1:
+    raise ValueError(
+      f"{recipe}: config key 'data.folds' is 1; expected at least 2 folds, or "
+      "0 for a run without cross-validation"
+    )
+  if fold and fold >= folds:
+    known = f"expected 0 to {folds - 1}" if folds else "set data.folds too"
+    raise ValueError(
+      f"{recipe}: config key 'data.fold' is {fold}, and data.folds is {folds}; "
+      f"{known}"
+    )
 
 
 def fixed_keys(config: Mapping[str, Any], group: str = "") -> dict[str, Any]:

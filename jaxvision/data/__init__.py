@@ -44,7 +44,13 @@ from jaxvision.data.preparation import (
   original_names,
   prepare,
 )
-from jaxvision.data.sources import Source, kind_of, open_dataset, split_sizes
+from jaxvision.data.sources import (
+  Source,
+  hold_out,
+  kind_of,
+  open_dataset,
+  split_sizes,
+)
 from jaxvision.data.sources.prepared import Prepared, list_datasets
 from jaxvision.data.sources.variants import (
   VARIANTS,
@@ -75,6 +81,7 @@ __all__ = [
   "decode",
   "diagnose",
   "differences",
+  "hold_out",
   "identify",
   "inspect",
   "keeps_classes",

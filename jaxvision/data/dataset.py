@@ -77,6 +77,8 @@ class Dataset:
       otherwise empty. The examples are ordered by source.
     ranges: (data set, first example, one past the last) of each joined part,
       in order; otherwise empty.
+    chosen: (data set, (n,) int64 increasing) of examples that were chosen from
+      a data set; otherwise None.
     content: () -> bytes that change if the content of examples with the same
       ids changes, such as their labels; empty bytes if ids identify the
       content. None: a sample of the examples is read.
@@ -98,6 +100,9 @@ class Dataset:
   read: Callable[[Sequence[int]], list[Example]]
   mixture: tuple[tuple[int, float], ...] = ()
   ranges: tuple[tuple["Dataset", int, int], ...] = ()
+  chosen: tuple["Dataset", np.ndarray] | None = dataclasses.field(
+    default=None, compare=False, repr=False
+  )
   content: Callable[[], bytes] | None = None
   label_kind: str = "classes"
   fields: Callable[[], Mapping[str, Field]] = dict
@@ -153,6 +158,37 @@ def join(parts: Sequence[Range], *, split: str) -> Dataset:
   )
 
 
+def choose(of: Dataset, rows: np.ndarray, *, split: str) -> Dataset:
+  """Some examples of a data set, in its order.
+
+  Args:
+    of: a split.
+    rows: (n,) int64, increasing, the numbers of the examples.
+    split: name of the result.
+
+  Returns:
+    The examples. The sources of a mixture keep their weights.
+  """
+  bounds = np.cumsum([0, *(size for size, _ in of.mixture)])
+  sizes = np.diff(np.searchsorted(rows, bounds)).tolist()
+  return dataclasses.replace(
+    of,
+    split=split,
+    num_examples=len(rows),
+    ids=functools.partial(_at, of.ids, rows),
+    labels=functools.partial(_labels_at, of, rows),
+    read=functools.partial(_at, of.read, rows),
+    mixture=tuple(
+      (size, weight)
+      for size, (_, weight) in zip(sizes, of.mixture, strict=True)
+    ),
+    ranges=(),
+    chosen=(of, rows),
+    content=None,
+    fields=functools.partial(_fields_at, of, rows),
+  )
+
+
 def relabel(dataset: Dataset, *, class_names: tuple[str, ...]) -> Dataset:
   """The same examples, with labels for another list of classes.
 
@@ -201,6 +237,26 @@ def _gather(
     for row, each in zip(rows, fetch[number](wanted), strict=True):
       found[row] = each
   return found
+
+
+def _at(
+  fetch: Callable[[Sequence[int]], list],
+  rows: np.ndarray,
+  indices: Sequence[int],
+) -> list:
+  """What a function of the numbers in a data set returns for chosen ones."""
+  return fetch(rows[np.asarray(indices, np.int64)].tolist())
+
+
+def _labels_at(of: Dataset, rows: np.ndarray) -> np.ndarray:
+  return of.labels()[rows]
+
+
+def _fields_at(of: Dataset, rows: np.ndarray) -> dict[str, Field]:
+  return {
+    name: Field(field.kind, functools.partial(_at, field.read, rows))
+    for name, field in of.fields().items()
+  }
 
 
 def _fields(ranges: Sequence[Range]) -> dict[str, Field]:

@@ -29,13 +29,12 @@ def evaluate(
     ValueError: the config does not have this split, or the data have changed.
     trees.NotFinite: a metric is not finite.
   """
-  split = run.config.data.get(role)
-  if not split:
+  if role not in setup.roles(run.config):
     raise ValueError(
-      f"the run has no {role} split (data.{role} = {split!r}); choose another "
-      "split"
+      f"the run has no {role} split (data.{role} = "
+      f"{run.config.data.get(role)!r}); choose another split"
     )
-  dataset = data.open_dataset(setup.make_source(run.config), split)
+  dataset = setup.open_split(run.config, role)
   if run.task.uses_labels:
     _check_classes(run, dataset)
   if run.workdir:

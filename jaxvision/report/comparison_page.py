@@ -21,6 +21,7 @@ from jaxvision.report.run_axes import Axes
 from jaxvision.report.seeds import Group
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
+from jaxvision.runs.sweep_folder import FOLD
 
 
 def write_comparison(
@@ -79,7 +80,8 @@ def _document(compared: list[Run], path: pathlib.Path) -> str:
   keys = differing_keys(compared)
   metric = _common(compared)
   ranked = sorted(compared, key=lambda run: _rank(run, metric))
-  groups = seeds.groups(ranked, [key for key in keys if key != "seed"], metric)
+  shared = [key for key in keys if key not in seeds.REPEATED]
+  groups = seeds.groups(ranked, shared, metric)
   body = (
     _header(ranked, names, keys)
     + html.section(
@@ -87,12 +89,12 @@ def _document(compared: list[Run], path: pathlib.Path) -> str:
     )
     + html.section(
       "Seeds",
-      content=_seeds_table(groups, [key for key in keys if key != "seed"]),
-      note="Runs that differ in the seed only: mean and sample standard "
-      f"deviation (n - 1) of the {_label_of(metric)}. The difference is to the "
-      "best mean. p is of equal means (paired test for equal seeds, otherwise "
-      "Welch's test), corrected for the number of differences (Holm); below "
-      "0.05, a difference is significant.",
+      content=_seeds_table(groups, shared),
+      note="Runs that differ in the seed and the fold only: mean and sample "
+      f"standard deviation (n - 1) of the {_label_of(metric)}. The difference "
+      "is to the best mean. p is of equal means (paired test for equal seeds, "
+      "otherwise Welch's test), corrected for the number of differences "
+      "(Holm); below 0.05, a difference is significant.",
     )
     + html.section(
       "Learning curves", content=_curves(groups, names, keys, metric)
@@ -257,10 +259,11 @@ def _label(
 ) -> str:
   if len(group.members) == 1:
     return names[group.members[0].workdir]
-  shown = [key for key in keys if key != "seed"]
+  shown = [key for key in keys if key not in seeds.REPEATED]
   pairs = zip(shown, group.settings, strict=True)
   settings = ", ".join(f"{key}={value}" for key, value in pairs)
-  return f"{settings or 'all'} ({len(group.members)} seeds)"
+  what = "runs" if FOLD in keys else "seeds"
+  return f"{settings or 'all'} ({len(group.members)} {what})"
 
 
 def _chart(

@@ -159,6 +159,7 @@ def _facts(run: Run) -> dict[str, str]:
     f"{split} F1, macro": numbers.percent(metrics.get("f1_macro")),
     "calibration error": numbers.percent(metrics.get("calibration_error")),
     **_best(result.get("best") or {}),
+    **_fold(run),
     "steps": _steps(run),
     "time": numbers.duration(result.get("seconds")),
     "images per second": numbers.magnitude(speed),
@@ -167,6 +168,17 @@ def _facts(run: Run) -> dict[str, str]:
     "memory": numbers.magnitude(result.get("memory_bytes"), unit="B"),
   }
   return {name: text for name, text in facts.items() if text != numbers.NOTHING}
+
+
+def _fold(run: Run) -> dict[str, str]:
+  """The parts of the training split that a run of cross-validation has."""
+  if not run.config.get("data", {}).get("folds"):
+    return {}
+  sizes = {
+    role: f"{each['split']}, {numbers.integer(each['num_examples'])} examples"
+    for role, each in reading.splits(run).items()
+  }
+  return {f"{role} split": text for role, text in sizes.items()}
 
 
 def _best(best: Mapping[str, Any]) -> dict[str, str]:

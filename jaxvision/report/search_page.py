@@ -57,7 +57,7 @@ def _document(search: Search) -> str:
   proxy = search_proxy.correlation(search, settings)
   body = _header(search) + html.sections(
     [
-      ("Final stage", results, settings_tables.NOTE),
+      ("Final stage", results, settings_tables.note(settings)),
       ("Pairs", pairs, settings_tables.PAIRS_NOTE),
       ("Learning curves", _progress(search, searchers), _PROGRESS_NOTE),
       ("Best children", best, search_children.NOTE),

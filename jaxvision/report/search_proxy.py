@@ -29,8 +29,8 @@ def correlation(search: Search, settings: Sequence[Setting]) -> str:
     label = each.settings[NETWORK]
     proxy = search.networks.get(label, {}).get("proxy")
     if proxy is not None:
-      half = significance.interval(each.values)
-      points.append((label, proxy, each.values.mean(), half))
+      half = significance.interval(each.repetitions)
+      points.append((label, proxy, each.mean, half))
   if len(points) < 2:
     return ""
   labels, proxies, means, halves = zip(*points, strict=True)

@@ -1,4 +1,4 @@
-"""Groups of runs that differ in the seed only, and their statistics."""
+"""Groups of runs that differ in seed and fold only, and their statistics."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,11 +8,15 @@ import numpy as np
 from jaxvision.report import measures, numbers, significance
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
+from jaxvision.runs.sweep_folder import FOLD, SEED
+
+# The config keys that differ within a group.
+REPEATED = (SEED, FOLD)
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-  """Runs whose configs differ in the seed only.
+  """Runs whose configs differ in the seed and the fold only.
 
   Attributes:
     settings: the values of the config keys that differ between groups.
@@ -70,7 +74,7 @@ def differences(
   the number of differences. None for the first group, for a group without
   values, and for p-values that need more of them.
   """
-  first, *others = map(_by_seed, groups)
+  first, *others = map(_by_repetition, groups)
   values = significance.holm(
     [significance.p_value(first, each) for each in others]
   )
@@ -83,16 +87,16 @@ def differences(
   return found
 
 
-def _by_seed(group: Group) -> dict[object, float]:
-  """The known values by seed; by run if two runs have the same seed."""
+def _by_repetition(group: Group) -> dict[object, float]:
+  """The known values by seed and fold; by run if two runs have the same."""
   known = {
-    run.workdir: (run.config.get("seed"), value)
+    run.workdir: (settings(run, REPEATED), value)
     for run in group.members
     if not np.isnan(value := final_value(run, group.metric))
   }
-  by_seed = dict(known.values())
-  if len(by_seed) == len(known):
-    return by_seed
+  by_repetition = dict(known.values())
+  if len(by_repetition) == len(known):
+    return by_repetition
   return {workdir: value for workdir, (_, value) in known.items()}
 
 

@@ -1,4 +1,4 @@
-"""Tables of the settings of a sweep: results over seeds, and significance."""
+"""Tables of the settings of a sweep: results over seeds and folds, p-values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,19 +7,37 @@ import numpy as np
 
 from jaxvision.report import html, measures, numbers, significance
 from jaxvision.runs import reading
-from jaxvision.runs.sweep_folder import SEED, Setting, Trial
+from jaxvision.runs.sweep_folder import FOLD, SEED, Setting, Trial
 
 _COMPARED = 8  # settings in the table of pairs
 _SHOWN = 20  # settings in the table
-NOTE = (
-  "A setting is the trials that differ in the seed only; best mean first. The "
-  "interval is the 95 % confidence interval of the mean (Student's t). The "
+_MEANING = (
+  "The interval is the 95 % confidence interval of the mean (Student's t). The "
   "mean of the best of many settings is too optimistic."
 )
+_NOTE = (
+  "A setting is the trials that differ in the seed only; best mean first. "
+  + _MEANING
+)
+_FOLDED_NOTE = (
+  "A setting is the trials that differ in the fold and the seed only; best "
+  "mean over the folds first. A setting without a result of each fold is last. "
+  + _MEANING
+)
+FOLDS_NOTE = (
+  "The value of a fold is that of the network that was not trained on it, and "
+  "the mean over the seeds. std is the sample standard deviation over the "
+  "folds (n - 1), ± 95 % the half-width of Student's interval of the mean. "
+  "The networks of two folds share most of their training images, so the "
+  "interval is too narrow (Bengio and Grandvalet 2004). out of fold is the "
+  "mean over all examples: the folds, weighted by their numbers of examples. "
+  "It equals the metric of all out-of-fold predictions if the metric is a mean "
+  "over examples, such as top1 and loss."
+)
 PAIRS_NOTE = (
-  "p-values of equal means of two settings (paired test for equal seeds, "
-  "otherwise Welch's test), corrected for the number of pairs (Holm). A value "
-  "below 0.05 is a significant difference."
+  "p-values of equal means of two settings (paired test for equal seeds or "
+  "folds, otherwise Welch's test), corrected for the number of pairs (Holm). A "
+  "value below 0.05 is a significant difference."
 )
 
 
@@ -32,7 +50,8 @@ def results(settings: Sequence[Setting], *, keys: Sequence[str]) -> str:
   """
   if not settings:
     return ""
-  keys = [key for key in keys if key != SEED]
+  keys = _of_settings(keys, settings)
+  folded = has_folds(settings)
   columns = {
     **dict.fromkeys(keys, written),
     "mean": numbers.significant,
@@ -40,21 +59,89 @@ def results(settings: Sequence[Setting], *, keys: Sequence[str]) -> str:
     "least": numbers.significant,
     "most": numbers.significant,
     "test": numbers.significant,
-    "seeds": numbers.integer,
+    **({"folds": str, "runs": numbers.integer} if folded else {}),
+    **({} if folded else {"seeds": numbers.integer}),
   }
   rows = [
     [
       *(each.settings.get(key, numbers.NOTHING) for key in keys),
-      each.values.mean(),
-      significance.interval(each.values),
+      each.mean,
+      significance.interval(each.repetitions),
       each.values.min(),
       each.values.max(),
       final(each.trials),
+      *([f"{len(each.by_fold)} of {len(each.folds)}"] if folded else []),
       len(each.trials),
     ]
     for each in settings[:_SHOWN]
   ]
   return f'<div class="card">{html.table(columns, rows, sortable=True)}</div>'
+
+
+def note(settings: Sequence[Setting]) -> str:
+  """The note below the table of the results."""
+  return _FOLDED_NOTE if has_folds(settings) else _NOTE
+
+
+def has_folds(settings: Sequence[Setting]) -> bool:
+  """Whether some settings are repeated over folds."""
+  return any(each.folds for each in settings)
+
+
+def folds(settings: Sequence[Setting], *, keys: Sequence[str]) -> str:
+  """A table with the value of each fold of each setting; "" without folds.
+
+  Args:
+    settings: best mean first.
+    keys: the keys that differ between trials.
+  """
+  shown = [each for each in settings if each.folds][:_SHOWN]
+  if not shown:
+    return ""
+  keys = _of_settings(keys, settings)
+  every = sorted({fold for each in shown for fold in each.folds})
+  columns = {
+    **dict.fromkeys(keys, written),
+    **{f"fold {fold}": numbers.significant for fold in every},
+    "mean": numbers.significant,
+    "std": numbers.significant,
+    "± 95 %": numbers.significant,
+    "out of fold": numbers.significant,
+  }
+  rows = [
+    [
+      *(each.settings.get(key, numbers.NOTHING) for key in keys),
+      *(each.by_fold.get(fold) for fold in every),
+      each.mean,
+      each.repetitions.std(ddof=1) if len(each.by_fold) > 1 else None,
+      significance.interval(each.repetitions),
+      out_of_fold(each),
+    ]
+    for each in shown
+  ]
+  return f'<div class="card">{html.table(columns, rows, sortable=True)}</div>'
+
+
+def out_of_fold(setting: Setting) -> float | None:
+  """The mean of the objective over all examples, each in its own fold.
+
+  None if a fold has no result, or if the size of a fold is not known.
+  """
+  sizes = {
+    trial.overrides[FOLD]: of_run["validation"]["num_examples"]
+    for trial in setting.trials
+    if trial.run and "validation" in (of_run := reading.splits(trial.run))
+  }
+  values = setting.by_fold
+  if not setting.is_whole or set(sizes) != set(values):
+    return None
+  weights = [sizes[fold] for fold in values]
+  return float(np.average([*values.values()], weights=weights))
+
+
+def _of_settings(keys: Sequence[str], settings: Sequence[Setting]) -> list[str]:
+  """The keys that some setting has: not those of seeds and folds."""
+  return [key for key in keys if any(key in each.settings for each in settings)]
 
 
 def final(of: Sequence[Trial]) -> float | None:
@@ -69,11 +156,12 @@ def final(of: Sequence[Trial]) -> float | None:
 
 
 def pairs(settings: Sequence[Setting]) -> str:
-  """A table of p-values; "" for fewer than two settings with seeds."""
-  compared = [each for each in settings if len(each.trials) > 1][:_COMPARED]
+  """A table of p-values; "" for fewer than two repeated settings."""
+  compared = [each for each in settings if len(each.repetitions) > 1]
+  compared = compared[:_COMPARED]
   if len(compared) < 2:
     return ""
-  table = significance.pairwise([_by_seed(each) for each in compared])
+  table = significance.pairwise([_repetitions(each) for each in compared])
   names = [name(each) for each in compared]
   columns = {"": str, **{str(i): _p for i in range(1, len(compared) + 1)}}
   rows = [
@@ -100,7 +188,10 @@ def written(value: Any) -> str:
   return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _by_seed(setting: Setting) -> dict[int, float]:
+def _repetitions(setting: Setting) -> dict[int, float]:
+  """The values by fold; without folds by seed."""
+  if setting.folds:
+    return setting.by_fold
   return {
     trial.overrides.get(SEED, trial.number): trial.value
     for trial in setting.trials

@@ -24,7 +24,7 @@ from jaxvision.report import (
   significance,
 )
 from jaxvision.runs import reading, sweep_folder
-from jaxvision.runs.sweep_folder import Setting, Sweep, Trial
+from jaxvision.runs.sweep_folder import FOLDS, Setting, Sweep, Trial
 
 _COLOURED = 7  # settings whose curves have a colour
 _OTHERS = ("other trials", ("line", "solid"))
@@ -56,7 +56,12 @@ def _document(sweep: Sweep) -> str:
     + html.section(
       "Settings",
       content=settings_tables.results(settings, keys=keys),
-      note=settings_tables.NOTE,
+      note=settings_tables.note(settings),
+    )
+    + html.section(
+      "Folds",
+      content=settings_tables.folds(settings, keys=keys),
+      note=settings_tables.FOLDS_NOTE,
     )
     + html.section(
       "Pairs",
@@ -64,7 +69,7 @@ def _document(sweep: Sweep) -> str:
       note=settings_tables.PAIRS_NOTE,
     )
     + html.section("Importance", content=_importance(sweep, keys))
-    + html.section("Trials", content=_trials(sweep, keys))
+    + html.section("Trials", content=_trials(sweep, keys, settings))
     + html.section("Curves", content=_curves(sweep, settings))
     + html.section("Failures", content=_failures(sweep))
     + html.section("Next", content=_commands(sweep, settings))
@@ -77,7 +82,9 @@ def _document(sweep: Sweep) -> str:
 def _header(sweep: Sweep, settings: Sequence[Setting]) -> str:
   counts = Counter(trial.state for trial in sweep.trials)
   left = sweep.definition["trials"] - len(sweep.trials)
-  best = sweep_folder.ranked(sweep)[:1]
+  # The folds of a setting have different data: no fold is better than another.
+  folded = settings_tables.has_folds(settings)
+  best = [] if folded else sweep_folder.ranked(sweep)[:1]
   facts = {
     "trials": numbers.integer(sweep.definition["trials"]),
     **{state: numbers.integer(count) for state, count in counts.items()},
@@ -105,10 +112,10 @@ def _best(sweep: Sweep, settings: Sequence[Setting]) -> str:
   if not settings:
     return ""
   best = settings[0]
-  mean = numbers.metric(sweep.metric, float(best.values.mean()))
-  count = len(best.trials)
-  spread = numbers.metric(sweep.metric, significance.interval(best.values))
-  over = f" ± {spread} over {count} seeds" if count > 1 else ", one seed"
+  mean = numbers.metric(sweep.metric, best.mean)
+  count, what = len(best.repetitions), "fold" if best.folds else "seed"
+  spread = numbers.metric(sweep.metric, significance.interval(best.repetitions))
+  over = f" ± {spread} over {count} {what}s" if count > 1 else f", one {what}"
   return (
     f'<p class="best"><b>{html.escape(settings_tables.name(best))}</b>: mean '
     f"{html.escape(sweep.metric)} {mean}{over}</p>"
@@ -138,11 +145,14 @@ def _importance(sweep: Sweep, keys: Sequence[str]) -> str:
     html.bars(shares),
     title="Importance",
     caption="Loss of R² of a random forest when a setting is shuffled, as a "
-    "fraction of all losses. The importance of the seed is due to chance.",
+    "fraction of all losses. The importance of the seed and of the fold is "
+    "due to chance.",
   )
 
 
-def _trials(sweep: Sweep, keys: Sequence[str]) -> str:
+def _trials(
+  sweep: Sweep, keys: Sequence[str], settings: Sequence[Setting]
+) -> str:
   best = sweep_folder.ranked(sweep)[:_SHOWN]
   columns = {
     "trial": str,
@@ -161,15 +171,24 @@ def _trials(sweep: Sweep, keys: Sequence[str]) -> str:
     return ""
   links = [_link(trial, sweep) for trial in best]
   table = html.table(columns, rows, links=links, sortable=True)
+  return f'<div class="card">{table}</div>{_best_run(sweep, settings)}'
+
+
+def _best_run(sweep: Sweep, settings: Sequence[Setting]) -> str:
+  """The command of the best trial; of the best setting if there are folds."""
+  if settings_tables.has_folds(settings):
+    what = "The best setting as a single run without folds"
+    first = settings[0].trials[0].overrides
+    overrides = {**sweep_folder.without_repetitions(first), FOLDS: 0}
+  else:
+    what = "The best trial as a single run"
+    overrides = sweep_folder.ranked(sweep)[0].overrides
   command = provenance.recipe_command(
     sweep.definition["recipe"],
-    best[0].overrides,
+    overrides,
     *("--workdir", f"{sweep.workdir}-best"),
   )
-  return (
-    f'<div class="card">{table}</div><p class="note">The best trial as a '
-    f"single run:</p><pre>{html.escape(command)}</pre>"
-  )
+  return f'<p class="note">{what}:</p><pre>{html.escape(command)}</pre>'
 
 
 def _curves(sweep: Sweep, settings: Sequence[Setting]) -> str:

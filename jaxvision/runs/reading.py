@@ -220,6 +220,24 @@ def final(run: Run) -> tuple[str, Mapping[str, float]]:
   return split, record.get("metrics", {})
 
 
+def splits(run: Run) -> dict[str, dict[str, Any]]:
+  """The splits in data.json by role: {"split": name, "num_examples": n, ...}.
+
+  {} if the file is missing or damaged, as in runs of old versions.
+  """
+  found, _ = _read_json(run.workdir / "data.json", {})
+  of_roles = found.get("splits")
+  if not isinstance(of_roles, dict):
+    return {}
+  return {
+    role: each
+    for role, each in of_roles.items()
+    if isinstance(each, dict)
+    and isinstance(each.get("split"), str)
+    and isinstance(each.get("num_examples"), int)
+  }
+
+
 def class_names(run: Run) -> tuple[str, ...]:
   """The names of the classes; their indices if the run has no names."""
   names = run.result.get("class_names") or ()

@@ -9,7 +9,7 @@
   report.html          the report
 
 A child is a network of the first stage. The trials of a child differ in the
-seed only.
+seed and the fold only.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ import numpy as np
 
 from jaxvision.files import records
 from jaxvision.runs import sweep_folder
-from jaxvision.runs.sweep_folder import SEED, Sweep, Trial
+from jaxvision.runs.sweep_folder import Sweep, Trial
 
 FINAL = "final"
 # The axis of the final stage: the label of a network.
@@ -98,9 +98,8 @@ class Child:
 
   @property
   def settings(self) -> dict[str, Any]:
-    """{key: value or label} of the axes, without the seed."""
-    found = self.trials[0].settings
-    return {key: value for key, value in found.items() if key != SEED}
+    """{key: value or label} of the axes, without the seed and the fold."""
+    return sweep_folder.shown_settings(self.trials[0])
 
 
 def is_search(workdir: str | pathlib.Path) -> bool:
@@ -185,7 +184,7 @@ def children(sweep: Sweep) -> list[Child]:
   groups: dict[tuple[int, str], list[Trial]] = {}
   block = _trials_of_a_draw(sweep)
   for trial in sweep.trials:
-    shared = {k: v for k, v in trial.overrides.items() if k != SEED}
+    shared = sweep_folder.without_repetitions(trial.overrides)
     key = (trial.number // block, json.dumps(shared, sort_keys=True))
     groups.setdefault(key, []).append(trial)
   return [_child(i, trials) for i, trials in enumerate(groups.values())]

@@ -1,7 +1,7 @@
 """Reading of a sweep folder, of a finished or an unfinished sweep.
 
-A setting is the config of a trial without its seed: the trials of a setting
-differ by chance only.
+A setting is the config of a trial without its seed and its fold: the trials of
+a setting repeat it with other seeds, and with other parts of the data.
 """
 
 import collections
@@ -18,6 +18,9 @@ from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
 SEED = "seed"
+# The keys of cross-validation, and the name of the axis that sets both.
+FOLDS, FOLD = "data.folds", "data.fold"
+FOLD_AXIS = "fold"
 STATES = ("running", "complete", "pruned", "failed")
 
 
@@ -75,20 +78,46 @@ class Sweep:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-  """Complete trials that differ in the seed only.
+  """Complete trials that differ in the seed and the fold only.
 
   Attributes:
     settings: their common settings.
     trials: the trials by number; at least one.
+    folds: the folds that the sweep tries; () without cross-validation.
   """
 
   settings: Mapping[str, Any]
   trials: tuple[Trial, ...]
+  folds: tuple[int, ...] = ()
 
   @property
   def values(self) -> np.ndarray:
     """(n,) values of the objective."""
     return np.array([trial.value for trial in self.trials])
+
+  @property
+  def by_fold(self) -> dict[int, float]:
+    """The mean value over the seeds of each complete fold, by its number."""
+    values = collections.defaultdict(list)
+    for trial in self.trials:
+      if self.folds:
+        values[trial.overrides[FOLD]].append(trial.value)
+    return {fold: float(np.mean(values[fold])) for fold in sorted(values)}
+
+  @property
+  def repetitions(self) -> np.ndarray:
+    """(n,) values of the folds, or of the seeds without cross-validation."""
+    return np.array([*self.by_fold.values()]) if self.folds else self.values
+
+  @property
+  def mean(self) -> float:
+    """The mean of the repetitions."""
+    return float(self.repetitions.mean())
+
+  @property
+  def is_whole(self) -> bool:
+    """Whether each fold has a complete trial."""
+    return set(self.by_fold) == set(self.folds)
 
 
 def is_sweep(workdir: str | pathlib.Path) -> bool:
@@ -202,19 +231,45 @@ def varied(sweep: Sweep) -> list[str]:
 
 
 def settings(sweep: Sweep) -> list[Setting]:
-  """The settings of the complete trials, best mean first."""
+  """The settings of the complete trials, best mean first.
+
+  A setting without a complete trial of some fold comes after all others: its
+  mean is one over other data.
+  """
   groups = collections.defaultdict(list)
   for trial in sweep.trials:
     if trial.state == "complete":
-      shared = {k: v for k, v in trial.overrides.items() if k != SEED}
+      shared = without_repetitions(trial.overrides)
       groups[json.dumps(shared, sort_keys=True)].append(trial)
   found = [
-    Setting(
-      {k: v for k, v in each[0].settings.items() if k != SEED}, tuple(each)
-    )
+    Setting(shown_settings(each[0]), tuple(each), _folds(sweep, each[0]))
     for each in groups.values()
   ]
-  return sorted(found, key=lambda each: -sweep.sign * each.values.mean())
+  return sorted(
+    found, key=lambda each: (not each.is_whole, -sweep.sign * each.mean)
+  )
+
+
+def without_repetitions(overrides: Mapping[str, Any]) -> dict[str, Any]:
+  """The config values of a trial that are those of its setting."""
+  return {k: v for k, v in overrides.items() if k not in (SEED, FOLD)}
+
+
+def shown_settings(trial: Trial) -> dict[str, Any]:
+  """{key: value or label} of a trial's setting."""
+  folded = (FOLD, FOLD_AXIS) if FOLD in trial.overrides else ()
+  return {k: v for k, v in trial.settings.items() if k not in (SEED, *folded)}
+
+
+def _folds(sweep: Sweep, trial: Trial) -> tuple[int, ...]:
+  """The folds that the sweep tries with as many folds as a trial has."""
+  count = trial.overrides.get(FOLDS)
+  tried = {
+    each.overrides[FOLD]
+    for each in sweep.trials
+    if FOLD in each.overrides and each.overrides.get(FOLDS) == count
+  }
+  return tuple(sorted(tried)) if FOLD in trial.overrides else ()
 
 
 def ranked(sweep: Sweep) -> list[Trial]:

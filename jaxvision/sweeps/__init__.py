@@ -7,6 +7,7 @@ Optuna stores the trials. Only `study` uses Optuna, and imports it when needed.
 from jaxvision.sweeps.experiment.axes import (
   categorical,
   cells,
+  folds,
   grid,
   integer,
   log_uniform,
@@ -20,7 +21,7 @@ from jaxvision.sweeps.experiment.objective import maximize, minimize
 from jaxvision.sweeps.experiment.proposals import preview
 from jaxvision.sweeps.experiment.pruning import halving
 from jaxvision.sweeps.experiment.searchers import plan, text
-from jaxvision.sweeps.experiment.space import corners, size
+from jaxvision.sweeps.experiment.space import corners, repetitions, size
 from jaxvision.sweeps.stages.children import Ended
 from jaxvision.sweeps.stages.children import ranked as ranked_children
 from jaxvision.sweeps.stages.definition import Definition as SearchDefinition
@@ -53,6 +54,7 @@ __all__ = [
   "default_searcher",
   "draws",
   "each_sweep",
+  "folds",
   "grid",
   "halving",
   "integer",
@@ -67,6 +69,7 @@ __all__ = [
   "plan",
   "preview",
   "ranked_children",
+  "repetitions",
   "rerun_best",
   "run_workers",
   "search",

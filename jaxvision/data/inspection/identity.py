@@ -130,16 +130,30 @@ def leaves(
   return found
 
 
+def _parts(
+  split: dataset.Dataset,
+) -> list[tuple[dataset.Dataset, Sequence[int]]]:
+  """The source splits of a split, with the numbers of its examples in them."""
+  if split.chosen is None:
+    return [(leaf, range(start, stop)) for leaf, start, stop in leaves(split)]
+  whole, rows = split.chosen
+  found, first = [], 0
+  for leaf, start, stop in leaves(whole):
+    low, high = np.searchsorted(rows, (first, first + stop - start))
+    if low < high:
+      found.append((leaf, rows[low:high] - first + start))
+    first += stop - start
+  return found
+
+
 def _identify(split: dataset.Dataset) -> tuple[Record, np.ndarray]:
   ids, content, keys = hashlib.sha256(), hashlib.sha256(), []
-  for leaf, start, stop in leaves(split):
-    hashes = _hashes(leaf, start, stop, split.num_examples)
-    ids.update(f"{leaf.split} {start} {stop}\0".encode() + hashes.tobytes())
+  for leaf, rows in _parts(split):
+    hashes = _hashes(leaf, rows, split.num_examples)
+    ids.update(f"{leaf.split} {_written(rows)}\0".encode() + hashes.tobytes())
     where = f"{os.path.realpath(leaf.name)}\0{leaf.split}"
     keys.append(hashes ^ np.frombuffer(_hash(_encoded(where)), "<u8"))
-    data = (
-      _sample(leaf, start, stop) if leaf.content is None else leaf.content()
-    )
+    data = _sample(leaf, rows) if leaf.content is None else leaf.content()
     content.update(hashlib.sha256(data).digest())
   record = {
     "split": split.split,
@@ -150,15 +164,22 @@ def _identify(split: dataset.Dataset) -> tuple[Record, np.ndarray]:
   return record, np.unique(np.concatenate(keys))
 
 
+def _written(rows: Sequence[int]) -> str:
+  """The numbers of the examples; the ids tell those of a choice."""
+  if isinstance(rows, range):
+    return f"{rows.start} {rows.stop}"
+  return f"{len(rows)} chosen"
+
+
 def _hashes(
-  leaf: dataset.Dataset, start: int, stop: int, total: int
+  leaf: dataset.Dataset, rows: Sequence[int], total: int
 ) -> np.ndarray:
-  """(n,) uint64 hashes of the ids of a range, without the data set's path."""
+  """(n,) uint64 hashes of the ids of rows, without the data set's path."""
   prefix = leaf.name.rstrip("/") + "/"
   step = max(1, -(-total // _MOST_IDS))
-  blocks = []
-  for first in range(start, stop, _BLOCK * step):
-    indices = list(range(first, min(first + _BLOCK * step, stop), step))
+  rows, blocks = rows[::step], []
+  for first in range(0, len(rows), _BLOCK):
+    indices = [int(row) for row in rows[first : first + _BLOCK]]
     names = [str(name).removeprefix(prefix) for name in leaf.ids(indices)]
     blocks.append(b"".join(_hash(_encoded(name)) for name in names))
   return np.frombuffer(b"".join(blocks), "<u8")
@@ -172,10 +193,15 @@ def _encoded(text: str) -> bytes:
   return text.encode("utf-8", "surrogatepass")
 
 
-def _sample(leaf: dataset.Dataset, start: int, stop: int) -> bytes:
+def _sample(leaf: dataset.Dataset, rows: Sequence[int]) -> bytes:
   """Bytes of a few examples; empty if reading is not reproducible."""
-  count = min(_SAMPLED, stop - start)
-  indices = np.linspace(start, stop - 1, count).astype(np.int64).tolist()
+  count = min(_SAMPLED, len(rows))
+  if isinstance(rows, range):
+    places = np.linspace(rows.start, rows.stop - 1, count)
+    indices = places.astype(np.int64).tolist()
+  else:
+    places = np.linspace(0, len(rows) - 1, count).astype(np.int64)
+    indices = rows[places].tolist()
   once, again = (
     b"".join(_read(leaf, index) for index in indices) for _ in range(2)
   )

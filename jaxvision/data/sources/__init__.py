@@ -17,6 +17,7 @@ from jaxvision.data import dataset
 from jaxvision.data.sources import (
   captions,
   folder,
+  folds,
   labels,
   mixture,
   npz_arrays,
@@ -30,6 +31,7 @@ from jaxvision.data.sources import (
 
 __all__ = [
   "Source",
+  "hold_out",
   "kind_of",
   "open_dataset",
   "prepared",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 Source = source.Source
+hold_out = folds.hold_out
 Splits = dict[str, dataset.Dataset]
 
 KINDS: dict[str, Callable[[Source], Splits]] = {

@@ -16,6 +16,7 @@ from typing import Any
 
 from jaxvision import genotypes, lookup
 from jaxvision.lookup import options, ranges
+from jaxvision.runs.sweep_folder import FOLD, FOLDS
 
 # Types that a storage and a table can hold; others are stored as their repr.
 _SCALARS = (bool, int, float, str)
@@ -134,6 +135,30 @@ def seeds(count: int) -> Choice:
   """The seeds 0 to count - 1, crossed with all other axes; for key "seed"."""
   count = options.convert(count, ranges.Count, name="the number of seeds")
   return grid(*range(count))
+
+
+def folds(count: int) -> Choice:
+  """The folds of cross-validation, crossed with all other axes; for key "fold".
+
+  Each value sets data.folds and data.fold. A run is validated on its fold of
+  the training split and trained on the others. A setting is compared by its
+  mean over the folds.
+
+  Raises:
+    ValueError: there are fewer than two folds.
+  """
+  count = options.convert(count, ranges.AtLeastTwo, name="the number of folds")
+  values = tuple({FOLDS: count, FOLD: fold} for fold in range(count))
+  return Choice(tuple(range(count)), values, crossed=True, spaces=True)
+
+
+def is_folds(axis: Any) -> bool:
+  """Whether an axis is `folds`."""
+  return (
+    isinstance(axis, Choice)
+    and axis.spaces
+    and all(set(value) == {FOLDS, FOLD} for value in axis.values)
+  )
 
 
 def uniform(low: float, high: float) -> Range:

@@ -20,6 +20,7 @@ from typing import Any
 from jaxvision import config as configs
 from jaxvision import user_code
 from jaxvision.config import recipe_files
+from jaxvision.runs.sweep_folder import FOLD, FOLD_AXIS, FOLDS, SEED
 from jaxvision.sweeps.experiment import axes, space
 from jaxvision.sweeps.experiment.axes import Space
 from jaxvision.sweeps.experiment.objective import Objective
@@ -69,6 +70,7 @@ def load(
   overrides: Mapping[str, Any] | None = None,
   *,
   seeds: int | None = None,
+  folds: int | None = None,
 ) -> Experiment:
   """Loads an experiment from a file.
 
@@ -76,6 +78,7 @@ def load(
     path: the Python file.
     overrides: config values that replace those of the file.
     seeds: number of seeds of each setting; None for those of the file.
+    folds: number of folds of each setting; None for those of the file.
 
   Raises:
     FileNotFoundError: the file does not exist.
@@ -87,9 +90,7 @@ def load(
     question=found["QUESTION"],
     recipe=found["BASE"],
     overrides={**found.get("OVERRIDES", {}), **(overrides or {})},
-    space=found["SPACE"]
-    if seeds is None
-    else _with_seeds(found["SPACE"], seeds),
+    space=repeated(found["SPACE"], seeds=seeds, folds=folds),
     objective=found["OBJECTIVE"],
     read=found["READ"],
     pruning=found.get("PRUNING"),
@@ -97,8 +98,16 @@ def load(
   return check(loaded)
 
 
-def _with_seeds(of: Space, seeds: int) -> Space:
-  return {**of, "seed": axes.seeds(seeds)}
+def repeated(of: Space, *, seeds: int | None, folds: int | None) -> Space:
+  """The space with another number of seeds and folds; None keeps its own.
+
+  The folds come first: the trials of a fold share their data, and so they can
+  be trained in one program.
+  """
+  if folds is not None:
+    own = {k: v for k, v in of.items() if k not in (FOLDS, FOLD, FOLD_AXIS)}
+    of = {FOLD_AXIS: axes.folds(folds), **own}
+  return of if seeds is None else {**of, SEED: axes.seeds(seeds)}
 
 
 def check(experiment: Experiment, *, owner: str = "") -> Experiment:
@@ -112,9 +121,11 @@ def check(experiment: Experiment, *, owner: str = "") -> Experiment:
     The experiment with copies of the code that its config names.
 
   Raises:
-    ValueError: the config does not accept a key or a value, or the folder
-      names code that is not trusted.
+    ValueError: the config does not accept a key or a value, the axis of the
+      folds has another name than "fold", or the folder names code that is not
+      trusted.
   """
+  space.check_folds(experiment.space)
   path = experiment.recipe.partition(":")[0]
   code = {
     path: recipe_files.bundle(path, copies=experiment.copies, owner=owner)

@@ -1,18 +1,19 @@
 """Proposals of the searchers that learn from the history, as points of a space.
 
 The decisions are the drawn axes of the space. Each combination of the crossed
-axes, without the seed, is a search of its own with its own history.
+axes, without the seed and the fold, is a search of its own with its own
+history.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 from jaxvision.sweeps import search
 from jaxvision.sweeps.experiment import searchers, space
 from jaxvision.sweeps.experiment.axes import Choice, Space
-from jaxvision.sweeps.experiment.searchers import SEED, Planned
+from jaxvision.sweeps.experiment.searchers import Planned
 
 Picks = tuple[int, ...]
 
@@ -26,6 +27,7 @@ class Search:
     decisions: its drawn axes by name.
     searcher: the searcher.
     seed: seed of the draws.
+    repeated: the names of the axes that repeat a setting.
     identify: maps the crossed picks, as a tuple of pairs, and the indices of
       the labels to a key, which is equal for equal settings.
   """
@@ -34,6 +36,7 @@ class Search:
   decisions: Mapping[str, Choice]
   searcher: search.Searcher
   seed: int
+  repeated: Collection[str]
   identify: Callable[[tuple, Picks], Hashable]
 
 
@@ -55,11 +58,13 @@ def open_search(
     known = dict(fixed) | _labels(decisions, picks)
 
     def pick(name: str, axis: Choice) -> Any:
-      return known[name] if name in known else axis.labels[0]  # the seed
+      # The other names are those of repetitions.
+      return known[name] if name in known else axis.labels[0]
 
     return space.identity(search_space, space.resolve(search_space, pick))
 
-  return Search(search_space, decisions, found, seed, identify)
+  repeated = space.repetitions(search_space)
+  return Search(search_space, decisions, found, seed, repeated, identify)
 
 
 def propose(
@@ -121,7 +126,7 @@ def preview(
   known = []
   searches: dict[tuple, list[search.Child]] = {}
   for each in planned[:count]:
-    fixed = {k: v for k, v in each.picks.items() if k != SEED}
+    fixed = {k: v for k, v in each.picks.items() if k not in asked.repeated}
     children = searches.setdefault(tuple(fixed.items()), [])
     if each.leader is None:
       children.append(propose(asked, fixed, [], children))

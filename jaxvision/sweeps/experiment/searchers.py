@@ -27,7 +27,6 @@ from jaxvision.sweeps.experiment import axes, space
 from jaxvision.sweeps.experiment.axes import Choice, Range, Space
 
 Places = Callable[[int, str], float]
-SEED = "seed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Planned:
   Attributes:
     picks: the picks that are known before the sweep starts.
     leader: the number of the trial from which this one copies the drawn picks;
-      None if it draws its own. All seeds of a point copy from the first seed,
-      so they train the same config.
+      None if it draws its own. All seeds and folds of a point copy from the
+      first one, so they train the same setting.
   """
 
   picks: dict[str, Any]
@@ -148,11 +147,11 @@ def _quasi_random(search_space: Space, draws: int, seed: int) -> list[Planned]:
 def _drawn_later(search_space: Space, draws: int, seed: int) -> list[Planned]:
   del seed
   cells = list(space.crossings(search_space))
-  planned = []
+  repeated, planned = space.repetitions(search_space), []
   for _ in range(draws if space.drawn(search_space) else 1):
     first: dict[tuple, int] = {}
     for picks in cells:
-      point = tuple(each for each in picks.items() if each[0] != SEED)
+      point = tuple(each for each in picks.items() if each[0] not in repeated)
       leader = first.setdefault(point, len(planned))
       own = leader == len(planned)
       planned.append(Planned(picks, None if own else leader))

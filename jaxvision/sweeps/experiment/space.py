@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 from jaxvision.lookup import options
+from jaxvision.runs.sweep_folder import FOLD, FOLD_AXIS, SEED
 from jaxvision.sweeps.experiment import axes
 from jaxvision.sweeps.experiment.axes import (
   Cells,
@@ -132,6 +133,32 @@ def identity(space: Space, point: Point) -> Hashable:
     if isinstance(axis, Cells):
       found[key] = axes.identify_genotype(axis, found[key])
   return tuple(found.items())
+
+
+def repetitions(space: Space, *, prefix: str = "") -> set[str]:
+  """The names of the axes that repeat a setting: the seed, and the folds."""
+  found = set()
+  for key, axis in space.items():
+    name = prefix + key
+    if name == SEED or key == FOLD or axes.is_folds(axis):
+      found.add(name)
+    elif isinstance(axis, Choice) and axis.spaces:
+      for label, branch in zip(axis.labels, axis.values, strict=True):
+        found |= repetitions(branch, prefix=f"{name}={label}/")
+  return found
+
+
+def check_folds(space: Space) -> None:
+  """Raises ValueError if the axis of the folds is not called "fold"."""
+  for key, axis in space.items():
+    if axes.is_folds(axis) and key != FOLD_AXIS:
+      raise ValueError(
+        f"the axis {key!r} of the space is sweep.folds, which sets data.folds "
+        f'and data.fold; call it "{FOLD_AXIS}"'
+      )
+    if isinstance(axis, Choice) and axis.spaces:
+      for branch in axis.values:
+        check_folds(branch)
 
 
 def find_cells(space: Space) -> Iterator[tuple[str, Cells]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxvision.runs import search_folder, sweep_folder
 from jaxvision.runs.search_folder import Child
-from jaxvision.runs.sweep_folder import SEED
+from jaxvision.runs.sweep_folder import FOLDS
 from jaxvision.sweeps.experiment import axes, space
 from jaxvision.sweeps.experiment.axes import Space
 from jaxvision.sweeps.stages.definition import Definition
@@ -24,11 +24,13 @@ class Ended:
     seed: seed of the search.
     number: place in the order of the proposals, from 0.
     state: "complete", "pruned" or "failed".
-    value: mean of the objective over the seeds of its training; None unless it
-      is complete.
-    settings: {key: value, label or genotype} of the axes, without the seed.
-    overrides: the config values of the space, without the seed. Those of
-      OVERRIDES and FINAL_OVERRIDES are not among them.
+    value: mean of the objective over the seeds and folds of its training; None
+      unless it is complete.
+    settings: {key: value, label or genotype} of the axes, without the seed and
+      the fold.
+    overrides: the config values of the space, without the seed and the folds:
+      the final stage has the splits of the config. Those of OVERRIDES and
+      FINAL_OVERRIDES are not among them.
   """
 
   search: str
@@ -96,4 +98,5 @@ def _own_overrides(search_space: Space, child: Child) -> dict[str, Any]:
   """The config values of the space: trial.json also has those of OVERRIDES."""
   picks = child.trials[0].picks
   point = space.resolve(search_space, lambda name, _: picks[name])
-  return {k: v for k, v in point.overrides.items() if k != SEED}
+  own = sweep_folder.without_repetitions(point.overrides)
+  return {k: v for k, v in own.items() if k != FOLDS}

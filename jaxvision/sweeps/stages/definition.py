@@ -23,6 +23,7 @@ from typing import Any
 
 from jaxvision.lookup import options, ranges
 from jaxvision.runs import search_folder
+from jaxvision.runs.sweep_folder import SEED
 from jaxvision.sweeps.experiment import axes, searchers, space
 from jaxvision.sweeps.experiment import experiment as experiments
 from jaxvision.sweeps.experiment.experiment import Experiment
@@ -140,9 +141,9 @@ def experiment_of(definition: Definition, part: Part) -> Experiment:
   the trainings in its space or its overrides keeps it.
   """
   experiment = definition.experiment
-  if searchers.SEED in experiment.space:
+  if SEED in experiment.space:
     return experiment
-  overrides = {searchers.SEED: part.seed, **experiment.overrides}
+  overrides = {SEED: part.seed, **experiment.overrides}
   return dataclasses.replace(experiment, overrides=overrides)
 
 
@@ -162,7 +163,7 @@ def final_experiment(
       search_folder.NETWORK: axes.grid(
         {label: dict(values) for label, values in networks.items()}
       ),
-      searchers.SEED: axes.seeds(definition.final_seeds),
+      SEED: axes.seeds(definition.final_seeds),
     },
     pruning=None,
   )

@@ -1,18 +1,18 @@
 """The history of a search in the trials of a storage.
 
 A child is a leader and its followers: the trials of one draw, which differ in
-the seed. It has ended when all of them have ended. Its value is the mean over
-the trials with a value. A pruned trial has the last value of its metric. A
-failed trial has none, and a child without a value has failed.
+the seed and the fold. It has ended when all of them have ended. Its value is
+the mean over the trials with a value. A pruned trial has the last value of its
+metric. A failed trial has none, and a child without a value has failed.
 """
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jaxvision.sweeps import search
-from jaxvision.sweeps.experiment.searchers import SEED
+from jaxvision.sweeps.experiment.proposals import Search
 
 # The user attribute of a proposed trial: number, picks and notes of the child.
 PROPOSAL = "proposal"
@@ -40,13 +40,13 @@ def has_ended(frozen: Any) -> bool:
   return failed or frozen.state.name in ("COMPLETE", "PRUNED")
 
 
-def crossed(frozen: Any, decisions: Mapping[str, Any]) -> dict[str, Any]:
-  """The crossed picks of a trial, without the seed."""
+def crossed(frozen: Any, of: Search) -> dict[str, Any]:
+  """The crossed picks of a trial, without those of repetitions."""
   fixed = frozen.system_attrs.get("fixed_params", {})
   return {
     name: pick
     for name, pick in fixed.items()
-    if name not in decisions and name != SEED
+    if name not in of.decisions and name not in of.repeated
   }
 
 
@@ -54,7 +54,7 @@ def children(
   frozen: Any,
   trials: Sequence[Any],
   *,
-  decisions: Mapping[str, Any],
+  of: Search,
   sign: int,
 ) -> tuple[list[search.Child], list[search.Child]]:
   """Returns the children with the crossed picks of a trial.
@@ -62,19 +62,19 @@ def children(
   Args:
     frozen: a leader.
     trials: all trials of the storage.
-    decisions: the drawn axes.
+    of: the search.
     sign: 1 if larger values are better, -1 if smaller ones are.
 
   Returns:
     The children that have ended, in the order in which they ended (the lower
     number first if the times are equal), and those that run.
   """
-  own = crossed(frozen, decisions)
+  own = crossed(frozen, of)
   ended, running = [], []
   for group in _groups(trials):
     leader = group[0]
     proposal = leader.user_attrs.get(PROPOSAL)
-    if proposal is None or crossed(leader, decisions) != own:
+    if proposal is None or crossed(leader, of) != own:
       continue
     facts = proposal["number"], tuple(proposal["picks"])
     if not all(map(has_ended, group)):

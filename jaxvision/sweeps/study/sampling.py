@@ -59,11 +59,11 @@ def propose(
   ended, running = history.children(
     frozen,
     handle.get_trials(deepcopy=False),
-    decisions=search.decisions,
+    of=search,
     sign=1 if handle.direction.name == "MAXIMIZE" else -1,
   )
   child = proposals.propose(
-    search, history.crossed(frozen, search.decisions), ended, running
+    search, history.crossed(frozen, search), ended, running
   )
   found = {
     "number": child.number,

@@ -9,8 +9,9 @@ from jaxvision import sweeps
 from jaxvision.training import setup
 from jaxvision.training.setup import checks
 
-# Groups of keys on which the names of the metrics depend.
-_GROUPS = ("data.", "ema.", "evaluate.")
+# Groups of keys on which the names of the metrics depend, and a key of them on
+# which they do not.
+_GROUPS, _OTHER = ("data.", "ema.", "evaluate."), "data.fold"
 
 
 def check_objective(experiment: sweeps.Experiment) -> None:
@@ -62,5 +63,9 @@ def _variants(experiment: sweeps.Experiment) -> list[dict[str, Any]]:
 
 
 def _relevant(overrides: Mapping[str, Any]) -> str:
-  relevant = {k: v for k, v in overrides.items() if k.startswith(_GROUPS)}
+  relevant = {
+    key: value
+    for key, value in overrides.items()
+    if key.startswith(_GROUPS) and key != _OTHER
+  }
   return json.dumps(relevant, sort_keys=True, default=repr)

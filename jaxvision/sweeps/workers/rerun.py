@@ -1,34 +1,33 @@
 """A rerun of a sweep: its best settings with more seeds."""
 
-import collections
-import json
 import logging
 import pathlib
-import statistics
 from typing import Any
 
 from jaxvision import user_code
 from jaxvision.runs import sweep_folder
+from jaxvision.runs.sweep_folder import FOLD, FOLDS
 from jaxvision.sweeps.experiment import axes
-from jaxvision.sweeps.experiment.experiment import Experiment
+from jaxvision.sweeps.experiment.experiment import Experiment, repeated
 from jaxvision.sweeps.experiment.objective import Objective
 
 _LOGGER = logging.getLogger(__name__)
 
 
 def rerun_best(
-  workdir: str | pathlib.Path, *, top: int, seeds: int
+  workdir: str | pathlib.Path, *, top: int, seeds: int, folds: int | None = None
 ) -> Experiment:
   """Returns an experiment with the best settings of a sweep and new seeds.
 
-  Settings are ranked by the mean of the objective over their seeds. The
-  experiment has no pruning. Before it runs, pass it to `check` with the folder
-  as owner.
+  Settings are ranked by the mean of the objective over their seeds and folds.
+  The experiment has no pruning. Before it runs, pass it to `check` with the
+  folder as owner.
 
   Args:
     workdir: folder of the finished sweep.
     top: number of settings.
     seeds: number of seeds of each setting, 0 to seeds - 1.
+    folds: number of folds of each setting; None for those of the sweep.
 
   Raises:
     FileNotFoundError: the folder is not a sweep.
@@ -36,20 +35,22 @@ def rerun_best(
       that this account does not trust.
   """
   workdir = pathlib.Path(workdir)
-  content = sweep_folder.read_definition(workdir)
+  sweep = sweep_folder.read_sweep(workdir, with_runs=False)
+  content = sweep.definition
   stored = content["objective"]
   aim = Objective(stored["metric"], stored["goal"], stored["at"])
-  settings = _best_settings(workdir, aim)[:top]
+  for problem in sweep.problems:
+    _LOGGER.warning("a trial is skipped: %s", problem)
+  settings = list(_best_settings(sweep, folded=folds is None).items())[:top]
   if not settings:
     raise ValueError(f"no trial of {workdir} is complete; run the sweep first")
   return Experiment(
     question=content["question"],
     recipe=content["recipe"],
     overrides=content["overrides"],
-    space={
-      "setting": axes.grid(dict(settings)),
-      "seed": axes.seeds(seeds),
-    },
+    space=repeated(
+      {"setting": axes.grid(dict(settings))}, seeds=seeds, folds=folds
+    ),
     objective=aim,
     read=content["read"],
     copies=user_code.read_copies(workdir, content.get("code", {})),
@@ -57,22 +58,20 @@ def rerun_best(
 
 
 def _best_settings(
-  workdir: pathlib.Path, aim: Objective
-) -> list[tuple[str, dict[str, Any]]]:
-  """(name, overrides without the seed) of all settings, best first."""
-  values = collections.defaultdict(list)
-  found: dict[str, tuple[str, dict[str, Any]]] = {}
-  for path in sorted((workdir / "trials").glob("*/trial.json")):
-    try:
-      trial = sweep_folder.read_trial(path)
-    except (ValueError, OSError) as error:
-      _LOGGER.warning("a trial is skipped: %s", error)
-      continue
-    if trial["state"] == "complete":
-      overrides = {k: v for k, v in trial["overrides"].items() if k != "seed"}
-      key = json.dumps(overrides, sort_keys=True)
-      found.setdefault(key, (f"trial {trial['number']}", overrides))
-      values[key].append(trial["value"])
-  sign = -1 if aim.goal == "maximize" else 1
-  ranked = sorted(found, key=lambda key: sign * statistics.mean(values[key]))
-  return [found[key] for key in ranked]
+  sweep: sweep_folder.Sweep, *, folded: bool
+) -> dict[str, dict[str, Any]]:
+  """{name: values and axes} of all settings, best first.
+
+  Args:
+    sweep: the finished sweep.
+    folded: whether the settings keep their folds.
+  """
+  found = {}
+  for each in sweep_folder.settings(sweep):
+    space = sweep_folder.without_repetitions(each.trials[0].overrides)
+    if not folded:
+      space.pop(FOLDS, None)
+    elif each.folds:
+      space[FOLD] = axes.grid(*each.folds)
+    found[f"trial {each.trials[0].number}"] = space
+  return found

@@ -14,7 +14,9 @@ from jaxvision.training.setup.inputs import (
   batch_template,
   make_batches,
   make_source,
+  open_split,
   open_splits,
+  roles,
   split_keys,
 )
 from jaxvision.training.setup.parts import (
@@ -43,9 +45,11 @@ __all__ = [
   "make_schedule",
   "make_source",
   "make_task",
+  "open_split",
   "open_splits",
   "prepare",
   "restore",
+  "roles",
   "sanity",
   "split_keys",
   "state_functions",

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jaxvision import data, lookup, losses, parallel, tasks, user_code
 from jaxvision.config import ConfigDict
 from jaxvision.evaluation import suites
-from jaxvision.training.setup import precision
+from jaxvision.training.setup import inputs, precision
 from jaxvision.training.step import remat
 
 Tree = Any
@@ -49,7 +49,8 @@ def check(config: ConfigDict, mesh: Mesh) -> None:
       f"train.steps_per_dispatch {block} needs the data on the device: set "
       'data.placement to "device", or take 1 step'
     )
-  if train.patience and not (config.data.validation and config.checkpoint.best):
+  validated = "validation" in inputs.roles(config)
+  if train.patience and not (validated and config.checkpoint.best):
     raise ValueError(
       f"train.patience {train.patience} counts evaluations without a better "
       "checkpoint.best: set data.validation and checkpoint.best, or "
@@ -217,7 +218,8 @@ def best(config: ConfigDict, task: tasks.Task) -> tuple[str, int] | None:
 
 def check_measured(name: str, config: ConfigDict, task: tasks.Task) -> None:
   """Raises ValueError unless a run writes `name` into its metrics.jsonl."""
-  validation = _roles(config) if config.data.validation else []
+  validated = "validation" in inputs.roles(config)
+  validation = _roles(config) if validated else []
   known = {*_LOGGED, *(f"train/{each}" for each in task.logged)}
   for role in validation:
     known |= {f"{role}/{each}" for each in task.measured}

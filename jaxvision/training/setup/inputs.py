@@ -1,5 +1,6 @@
 """The data splits of a config, and their batches."""
 
+import logging
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from jaxvision.tasks import Task
 
 Tree = Any
 ROLES = ("train", "validation", "test")
+_LOGGER = logging.getLogger(__name__)
 
 
 def make_source(config: ConfigDict) -> data.Source:
@@ -28,22 +30,47 @@ def make_source(config: ConfigDict) -> data.Source:
 
 def split_keys(config: ConfigDict) -> tuple[Any, ...]:
   """The settings that define the splits; equal if the splits are the same."""
-  return make_source(config), *(config.data[role] for role in ROLES)
+  of = config.data
+  splits = (of[role] for role in ROLES)
+  return make_source(config), *splits, of.folds, of.fold
+
+
+def roles(config: ConfigDict) -> tuple[str, ...]:
+  """The roles that have a split: train, validation, test.
+
+  With data.folds, a fold of the training split is the validation split.
+  """
+  of = config.data
+  folded = {"validation": of.folds}
+  return tuple(role for role in ROLES if of[role] or folded.get(role))
+
+
+def open_split(config: ConfigDict, role: str) -> data.Dataset:
+  """The split of a config for one of its `roles`."""
+  of = config.data
+  if not of.folds or role == "test":
+    return data.open_dataset(make_source(config), of[role])
+  return _open_folds(config)[role]
 
 
 def open_splits(config: ConfigDict) -> dict[str, data.Dataset]:
   """The splits of a config by role: train, validation, test.
 
   Raises:
-    ValueError: a split is missing, or two of them have different classes.
+    ValueError: a split is missing, or two of them have different classes, or
+      the training split cannot be divided into data.folds.
   """
-  splits = {
-    role: data.open_dataset(make_source(config), config.data[role])
-    for role in ROLES
-    if config.data[role]
-  }
-  if "train" not in splits:
+  if not config.data.train:
     raise ValueError('data.train is empty; name a split, as in "train"')
+  splits = {}
+  if config.data.folds:
+    splits = _open_folds(config)
+    _say_validation(config, splits["validation"])
+  splits |= {
+    role: open_split(config, role)
+    for role in roles(config)
+    if role not in splits
+  }
   for role, split in splits.items():
     if split.class_names != splits["train"].class_names:
       raise ValueError(
@@ -53,6 +80,24 @@ def open_splits(config: ConfigDict) -> dict[str, data.Dataset]:
         "their classes"
       )
   return splits
+
+
+def _open_folds(config: ConfigDict) -> dict[str, data.Dataset]:
+  """The training and the validation split of cross-validation."""
+  of = config.data
+  whole = data.open_dataset(make_source(config), of.train)
+  train, held = data.hold_out(whole, fold=of.fold, folds=of.folds)
+  return {"train": train, "validation": held}
+
+
+def _say_validation(config: ConfigDict, held: data.Dataset) -> None:
+  unused = config.data.validation
+  _LOGGER.info(
+    "validation: %s (%d examples)%s",
+    held.split,
+    held.num_examples,
+    f"; data.validation {unused!r} is not used" if unused else "",
+  )
 
 
 def make_batches(

@@ -71,6 +71,7 @@ def overfit(
     labels=lambda: train.labels()[:num_examples],
     mixture=(),
     ranges=(),
+    chosen=None,
     content=None,
   )
   config = config_dict.ConfigDict(config)

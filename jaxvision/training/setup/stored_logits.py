@@ -6,6 +6,8 @@ random: neither those of the host nor those of the device. The folder has
   record.json        the teachers, and the examples and the view of each split
   train.npy, ...     (n, teachers, k) float32, in the order of the split
 
+With data.folds, the splits of fold 2 of 5 are in its folder fold-2-of-5.
+
 The folder may be shared by many runs. The teachers are needed only once: later
 they are compared with the record if they exist.
 """
@@ -91,7 +93,7 @@ def open_or_make(
     ValueError: the folder has the logits of other teachers, examples or views.
   """
   check_view(config)
-  folder = pathlib.Path(config.task.teacher_logits).expanduser()
+  folder = _folder(config)
   wanted = _wanted(config, splits)
   record = agreement.first(lambda: _read(folder, wanted))
   if not record:
@@ -131,6 +133,15 @@ def with_zeros(
     )
     for role, split in splits.items()
   }
+
+
+def _folder(config: ConfigDict) -> pathlib.Path:
+  """The folder of the logits; with folds, that of the fold."""
+  folder, of = (
+    pathlib.Path(config.task.teacher_logits).expanduser(),
+    config.data,
+  )
+  return folder / f"fold-{of.fold}-of-{of.folds}" if of.folds else folder
 
 
 def _wanted(config: ConfigDict, splits: Splits) -> Record:

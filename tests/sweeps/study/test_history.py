@@ -114,9 +114,7 @@ def test_a_worker_that_dies_before_its_proposal_leaves_no_gap(open_study):
 
 def _children(opened):
   trials = opened.handle.get_trials(deepcopy=False)
-  return history.children(
-    trials[0], trials, decisions=opened.search.decisions, sign=1
-  )
+  return history.children(trials[0], trials, of=opened.search, sign=1)
 
 
 def test_values_of_pruned_and_failed_children(open_study):
