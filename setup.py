@@ -61,6 +61,9 @@ setuptools.setup(
     "postgres": ["psycopg2-binary>=2.9.10"],
     # For `jaxvision plan --topology v5e:4x4`: the compiler, in jax's version.
     "tpu-plan": ["jax[tpu]>=0.10.0"],
+    # For log.trackers, see docs/trackers.md.
+    "wandb": ["wandb>=0.31"],
+    "mlflow": ["mlflow>=3.17.2"],
     # For `jaxvision launch ray`. Its JaxTrainer is alpha: it changes.
     "ray": ["ray[train]>=2.60,<2.61"],
     "test": [

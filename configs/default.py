@@ -109,8 +109,16 @@ def get_config() -> ConfigDict:
   # 50 steps, or fewer if the run or its warm-up is short: at least 50 lines a
   # run, and 5 lines in the warm-up.
   config.log.every = ""
-  # Write TensorBoard event files too (WORKDIR/tensorboard).
+  # Write TensorBoard event files too (WORKDIR/tensorboard). Trials of a sweep
+  # that are trained together write them only if log.trackers names
+  # "tensorboard".
   config.log.tensorboard = True
+  # Experiment trackers: they receive the lines of metrics.jsonl. "wandb",
+  # "mlflow", both with options, as in "mlflow(experiment='digits')", or your
+  # own, "my_tracker.py:make": see docs/trackers.md. "tensorboard" writes the
+  # event files even if log.tensorboard is False. A name that is given twice
+  # counts once. (): none.
+  config.log.trackers = ()
   # The peak of one device, in FLOP/s. "mfu" is the used share of it. 0 looks it
   # up in jaxvision/xla/accelerators.py. The peak of a CPU is not known.
   config.log.peak_flops = 0.0

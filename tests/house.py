@@ -81,12 +81,14 @@ ONLY_IN = {
   "orbax": {"checkpoint"},
   "huggingface_hub": {"downloads"},
   "matplotlib": {"report"},
+  "mlflow": {"runs"},
   "optuna": {"sweeps"},
   "optax": {"losses", "optimizers", "sweeps", "training"},
   "requests": {"downloads"},
   "rich": {"cli", "processes", "sweeps"},
   "tensorflow": set(),
   "torch": set(),
+  "wandb": {"runs"},
 }
 MOST_ROOT_FILES = 10
 MOST_FLOORS = 9

@@ -85,6 +85,7 @@ def train(opened: Any, *, most: int) -> None:
 
   settings.tune_cpu()
   vectorized.check_objective(opened.experiment)
+  vectorized.check_trackers(opened.experiment)
   copies = opened.experiment.copies
   sweeps.work(
     opened,

@@ -111,6 +111,7 @@ TYPES: Mapping[str, Any] = {
   "checkpoint.best": str,
   "log.every": Annotated[str, Form("a duration", _check_optional)],
   "log.tensorboard": bool,
+  "log.trackers": Text,
   "log.peak_flops": Annotated[float, Range(0, 1e30)],
 }
 

@@ -48,6 +48,10 @@ RESULT = {
   "goodput?": _NUMBER,
   "seconds_spent?": {"*?": _NUMBER},
 }
+# trackers.json: by the tracker as the config names it
+TRACKERS = {
+  "*": {"id": _TEXT, "step": _WHOLE, "lines": _WHOLE, "status?": _TEXT},
+}
 SWEEP = {
   "study": _TEXT,
   "question": _TEXT,

@@ -12,6 +12,7 @@ __all__ = [
   "search_folder",
   "state",
   "sweep_folder",
+  "trackers",
   "watching",
   "workdir",
 ]

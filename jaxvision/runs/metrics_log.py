@@ -26,12 +26,14 @@ def open_metrics(
   first_step: int,
   tensorboard: bool,
   evaluated: bool = True,
+  written: Callable[[], None] = lambda: None,
 ) -> Iterator[Callable[[int, Values], None]]:
   """Yields write(step, values), after removing lines after `first_step`.
 
   A resumed run logs the steps after its checkpoint again; without the removal
   a killed process would leave these steps twice. If `evaluated` is False, the
   evaluation of `first_step` is repeated too, and its old lines are removed.
+  `written` is called after the removal and after each line.
   """
   workdir = pathlib.Path(workdir)
   path = workdir / "metrics.jsonl"
@@ -49,7 +51,9 @@ def open_metrics(
       _append(lines, files.to_json({"step": step, **values}) + "\n", path)
       for name, value in values.items() if events else ():
         events.add_scalar(name, value, step)
+      written()
 
+    written()
     yield write
 
 

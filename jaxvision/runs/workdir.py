@@ -41,6 +41,7 @@ _MACHINE_KEYS = (
   "data.workers",
   "log.peak_flops",
   "log.tensorboard",
+  "log.trackers",
   "mesh.data",
   "mesh.fsdp",
   "mesh.replica",

@@ -25,7 +25,7 @@ from jaxvision.training.loop import (
   results,
   train_loop,
 )
-from jaxvision.training.setup import initial_state, sanity
+from jaxvision.training.setup import initial_state, sanity, trackers
 from jaxvision.training.step import TrainState
 from jaxvision.xla import accelerators
 
@@ -63,11 +63,18 @@ def fit(
   folder: pathlib.Path,
   profile: range,
   watch: Callable[..., str],
+  wake: Callable[[], None],
 ) -> dict[str, Any]:
   """Trains a run to its end and returns the content of result.json.
 
   The state is restored from the newest checkpoint. Without a checkpoint it is
   initialised.
+
+  Args:
+    run: prepared.
+    folder: of the run.
+    profile, watch: as in `training.train`.
+    wake: is called after each line of the log, for the trackers.
   """
   parts = run.parts
   with without_state("the step was compiled"):
@@ -89,7 +96,7 @@ def fit(
     with _stops_written(folder, manager, facts, record):
       with (
         traced as step,
-        _open_outputs(run, folder, record) as (write, show),
+        _open_outputs(run, folder, record, wake) as (write, show),
         # Until this line there is no state to save: SIGINT ends the process.
         preemption.interruptible(run.terminated) as should_stop,
       ):
@@ -254,11 +261,14 @@ def _settings(
 
 @contextlib.contextmanager
 def _open_outputs(
-  run: Run, folder: pathlib.Path, record: Mapping[str, Any]
+  run: Run,
+  folder: pathlib.Path,
+  record: Mapping[str, Any],
+  wake: Callable[[], None],
 ) -> Iterator[tuple[Callable[..., None], Callable[..., None]]]:
   """The functions `write` and `show` of the loop.
 
-  Only process 0 writes and shows lines.
+  Only process 0 writes and shows lines. The trackers read what it writes.
   """
   if not agreement.is_first():
     yield (lambda step, values: None,) * 2
@@ -269,7 +279,9 @@ def _open_outputs(
       folder,
       first_step=first,
       evaluated=not record["unevaluated"],
-      tensorboard=run.config.log.tensorboard,
+      tensorboard=run.config.log.tensorboard
+      or trackers.writes_events(run.config),
+      written=wake,
     ) as write,
     progress.open_progress(
       first_step=first, total_steps=run.parts.steps.total

@@ -14,6 +14,7 @@ from jaxvision import user_code
 from jaxvision.config import ConfigDict
 from jaxvision.files import paths
 from jaxvision.processes import agreement, cluster, notebook, preemption
+from jaxvision.runs import trackers as tracking
 from jaxvision.runs import workdir as workdirs
 from jaxvision.training import setup
 from jaxvision.training.fit import Run, fit, without_state
@@ -24,6 +25,7 @@ from jaxvision.training.setup import (
   extension,
   sanity,
   teachers_record,
+  trackers,
 )
 from jaxvision.xla import cache
 
@@ -94,6 +96,7 @@ def train(
     config = claim.load_config(recipe, folder, overrides, copies, extend)
     origin = {"recipe": recipe or "", "overrides": dict(overrides or {})}
     origin["overfit"] = overfit or claim.overfit(recipe, folder)
+    tracked_by = _make_trackers(config)
     run = _prepare(
       config, folder, origin, (extend, extend_schedule), terminated, started
     )
@@ -108,10 +111,12 @@ def train(
         patience=run.config.train.patience,
       )
     )
-    if not result:
-      data_record.check(folder, run.opened, changed=data_changed)
-      teachers_record.check(folder, run.parts.taught.digests)
-      result = fit(run, folder, profile, watch)
+    with tracking.tracked({folder: tracked_by}) as wake:
+      if not result:
+        data_record.check(folder, run.opened, changed=data_changed)
+        teachers_record.check(folder, run.parts.taught.digests)
+        wake = functools.partial(wake, folder)
+        result = fit(run, folder, profile, watch, wake)
   if run.overfit:
     learnt = run.parts.task.learnt
     sanity.judge_overfit(result["final"]["metrics"], run.overfit, learnt=learnt)
@@ -134,6 +139,17 @@ def _process(
     user_code.trusting(trust),
   ):
     yield terminated, held
+
+
+def _make_trackers(config: ConfigDict) -> dict[str, tracking.Open]:
+  """The trackers of a run: only process 0 has some.
+
+  Raises:
+    ValueError: as `setup.trackers.make`, in all processes.
+  """
+  made: dict[str, tracking.Open] = {}
+  agreement.first(lambda: made.update(trackers.make(config)))
+  return made
 
 
 def _prepare(

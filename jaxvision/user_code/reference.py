@@ -31,7 +31,7 @@ _NAMES += ("task.name", "data.kind")
 _OPTIONS = ("model.options", "loss.options", "optimizer.options")
 _OPTIONS += ("schedule.options", "task.options")
 _CALLS = ("data.train_transforms", "data.eval_transforms")
-_CALLS += ("data.device_transforms", "evaluate.suites")
+_CALLS += ("data.device_transforms", "evaluate.suites", "log.trackers")
 _PROBES = "evaluate.probes"
 _SOURCES = "data.sources"  # of a mixture: (weight, kind, name, split) of each
 

@@ -22,6 +22,7 @@ from jaxvision import checkpoint, files, sweeps, training, user_code
 from jaxvision import config as configs
 from jaxvision.processes import preemption
 from jaxvision.runs import metrics_log
+from jaxvision.runs import trackers as tracking
 from jaxvision.runs import workdir as workdirs
 from jaxvision.sweeps.vectorized import programs, stack
 from jaxvision.training import setup
@@ -30,6 +31,7 @@ from jaxvision.training.setup import (
   data_record,
   initial_state,
   teachers_record,
+  trackers,
 )
 from jaxvision.xla import cache
 
@@ -204,9 +206,12 @@ def _train(
   with contextlib.ExitStack() as held:
     for folder in folders.values():
       held.enter_context(workdirs.held(folder, claimed=True))
+    made = {folders[i]: trackers.make(t.config) for i, t in trials.items()}
+    wake = held.enter_context(tracking.tracked(made))
     with contextlib.ExitStack() as opened:
       members = {
-        _member(trial, folders[i], opened): i for i, trial in trials.items()
+        _member(trial, folders[i], opened, wake): i
+        for i, trial in trials.items()
       }
       program, state = stack.make_program(list(trials.values()))
       facts = results.describe(parts, None)
@@ -252,10 +257,21 @@ def _watch_members(
 
 
 def _member(
-  trial: stack.Trial, folder: pathlib.Path, opened: contextlib.ExitStack
+  trial: stack.Trial,
+  folder: pathlib.Path,
+  opened: contextlib.ExitStack,
+  wake: Callable[[pathlib.Path], None],
 ) -> train_loop.Member:
-  """A trial in the loop; its files are closed with `opened`."""
-  lines = metrics_log.open_metrics(folder, first_step=0, tensorboard=False)
+  """A trial in the loop; its files are closed with `opened`.
+
+  Event files take long for small trials, so only log.trackers asks for them.
+  """
+  lines = metrics_log.open_metrics(
+    folder,
+    first_step=0,
+    tensorboard=trackers.writes_events(trial.config),
+    written=functools.partial(wake, folder),
+  )
   keep = trial.config.checkpoint.keep
 
   # A trial with a checkpoint folder is resumed alone. Therefore the first save

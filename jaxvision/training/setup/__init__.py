@@ -57,4 +57,5 @@ __all__ = [
   "surround",
   "teachers",
   "teachers_record",
+  "trackers",
 ]
