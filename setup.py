@@ -45,6 +45,7 @@ setuptools.setup(
     "rich>=13.9",
     "scikit-learn>=1.6",
     "scipy>=1.13.1",
+    "shtab>=1.13",
     "simplejpeg>=1.8.2",
     "tensorboardX>=2.6.2.2",
     "tensorflow-datasets>=4.9.10",

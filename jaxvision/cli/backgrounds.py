@@ -25,6 +25,11 @@ def add(actions) -> None:
     _make,
     "make the variants of images without foreground, without background and "
     "with mixed backgrounds",
+    examples=(
+      "data backgrounds cut_outs --out variants --size 64",
+      "data backgrounds photos --boxes boxes.csv --out variants",
+      "data backgrounds cut_outs --pictures scenes --scale 0.7 --out mixed",
+    ),
   )
   command.add_argument(
     "name",

@@ -14,14 +14,38 @@ _CHANNELS = 3  # channels of decoded images
 def add(commands) -> None:
   """Declares the commands."""
   data = parsing.add(
-    commands, "data", None, "list, inspect, prepare or check data sets"
+    commands,
+    "data",
+    None,
+    "list, inspect, prepare or check data sets",
+    examples=(
+      "data list",
+      "data prepare digits",
+      "data inspect path/to/images",
+    ),
   )
   actions = data.add_subparsers(dest="action", required=True)
   listing = parsing.add(
-    actions, "list", _list, "list prepared and preparable data sets"
+    actions,
+    "list",
+    _list,
+    "list prepared and preparable data sets",
+    examples=(
+      "data list",
+      "data list --data_dir /shared/data",
+      "data list --data_dir ~/other_data",
+    ),
   )
   inspect = parsing.add(
-    actions, "inspect", _inspect, "show counts per class and a contact sheet"
+    actions,
+    "inspect",
+    _inspect,
+    "show counts per class and a contact sheet",
+    examples=(
+      "data inspect digits --sheet digits.png",
+      "data inspect path/to/images --split 'train[:80%]'",
+      "data inspect path/to/photos --labels none",
+    ),
   )
   inspect.add_argument("name", type=paths.expanded, help=parsing.SOURCE_OF_DATA)
   inspect.add_argument("--split", help="as 'train[:80%%]'; all by default")
@@ -32,7 +56,15 @@ def add(commands) -> None:
     help="the PNG to write",
   )
   doctor = parsing.add(
-    actions, "doctor", _doctor, "report the problems of a data set"
+    actions,
+    "doctor",
+    _doctor,
+    "report the problems of a data set",
+    examples=(
+      "data doctor digits",
+      "data doctor path/to/images --all",
+      "data doctor shards --labels sets",
+    ),
   )
   doctor.add_argument("name", type=paths.expanded, help=parsing.SOURCE_OF_DATA)
   doctor.add_argument(
@@ -56,7 +88,17 @@ def add(commands) -> None:
 
 
 def _add_prepare(actions) -> argparse.ArgumentParser:
-  prepare = parsing.add(actions, "prepare", _prepare, "prepare a data set")
+  prepare = parsing.add(
+    actions,
+    "prepare",
+    _prepare,
+    "prepare a data set",
+    examples=(
+      "data prepare digits",
+      "data prepare cifar10 --source downloads/cifar10",
+      "data prepare imagenet2012 --source downloads --resize_small 256",
+    ),
+  )
   prepare.add_argument("name", help="a name of `jaxvision data list`")
   prepare.add_argument(
     "--source",
@@ -94,7 +136,12 @@ def _add_preview(actions) -> None:
     "preview",
     _preview,
     "draw the images that a model receives, after all transforms",
-    epilog="Any key of the config can be set: "
+    examples=(
+      "data preview --config configs/digits.py",
+      "data preview --config configs/digits.py:mlp --output sheet.png",
+      "data preview --config configs/digits.py --config.train.batch_size=64",
+    ),
+    note="Any key of the config can be set: "
     "--config.data.device_transforms=\"('random_mixup(0.2)',)\"",
   )
   preview.add_argument(

@@ -18,7 +18,12 @@ def add(commands) -> None:
     "explain",
     _explain,
     "show where a network looks: heat maps of a class over images",
-    epilog="The methods are in docs/interpretation.md. The error of a method "
+    examples=(
+      "explain --workdir runs/mlp path/to/images",
+      "explain --workdir runs/images --method 'gradcam,rise' cat.jpg",
+      "explain --weights resnet50.pth --model resnet50 --target tabby cat.jpg",
+    ),
+    note="The methods are in docs/interpretation.md. The error of a method "
     "that does not fit lists those that fit.",
   )
   parsing.add_source(command)

@@ -17,6 +17,11 @@ def add(commands) -> None:
     "generate",
     _generate,
     "write images that the generator of a run makes of others",
+    examples=(
+      "generate one.npz --workdir runs/dagan --data few.npz",
+      "generate many.npz --workdir runs/dagan --data few.npz --per_image 50",
+      "generate other.npz --workdir runs/dagan --data digits --split test",
+    ),
   )
   generate.add_argument(
     "target", type=paths.expanded, help="the file, as generated.npz"
@@ -39,6 +44,11 @@ def add(commands) -> None:
     "distance",
     _distance,
     "compare generated images with real ones, in features of a network",
+    examples=(
+      "distance --workdir runs/a --data digits --generated many.npz",
+      "distance --workdir runs/a --data digits --generated b.npz --split train",
+      "distance --workdir runs/a --data digits --generated many.npz --json",
+    ),
   )
   parsing.add_source(distance)
   for name, text in (("data", "real"), ("generated", "generated")):

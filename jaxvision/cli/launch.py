@@ -15,12 +15,44 @@ from jaxvision.launch import job as jobs
 from jaxvision.processes import console
 
 _EXAMPLE = "train --config configs/digits.py --workdir runs/digits"
+_LARGE = "train --config configs/vit_s16_i1k.py --workdir /shared/runs/vit"
+_TPU = (
+  "launch tpu --name vit --zone us-central2-b --accelerator v4-32 --runtime "
+  "tpu-ubuntu2204-base"
+)
+_EXAMPLES = {
+  "local": (
+    f"launch local --processes 2 --devices 4 -- {_EXAMPLE}",
+    f"launch local --processes 8 --gpus 1 -- {_EXAMPLE}",
+    f"launch local --processes 1 --restarts 10 -- {_EXAMPLE}",
+  ),
+  "slurm": (
+    f"launch slurm --nodes 4 --gpus 8 --time 12:00:00 -- {_LARGE}",
+    f"launch slurm --tasks 2 --extra=--wait -- {_LARGE}",
+    "launch slurm --array 8 -- sweep experiments/optimizers.py --workdir "
+    "/shared/runs/optimizers",
+  ),
+  "ray": (
+    f"launch ray --workers 2 --devices 1 -- {_EXAMPLE}",
+    f"launch ray --address auto --workers 2:4 --gpus 8 -- {_LARGE}",
+    f"launch ray --workers 4 --topology 4x4 --accelerator TPU-V6E -- {_LARGE}",
+  ),
+  "tpu": (
+    f"{_TPU} --dry-run -- {_LARGE}",
+    f"{_TPU} --spot -- {_LARGE}",
+    f"{_TPU} --setup 'mount /shared' --keep -- {_LARGE}",
+  ),
+}
 
 
 def add(commands) -> None:
   """Declares the commands."""
   parent = parsing.add(
-    commands, "launch", None, "run a command as several processes or machines"
+    commands,
+    "launch",
+    None,
+    "run a command as several processes or machines",
+    examples=[_EXAMPLES[name][0] for name in ("local", "slurm", "ray")],
   )
   actions = parent.add_subparsers(dest="launcher", required=True)
   for name, declare in (
@@ -44,7 +76,7 @@ def _add_launcher(actions, name: str, known) -> argparse.ArgumentParser:
     name,
     _launch,
     f"run a command of jaxvision {texts[name]}",
-    epilog=f"Example: jaxvision launch {name} [OPTIONS] -- {_EXAMPLE}",
+    examples=_EXAMPLES[name],
   )
   command.set_defaults(known=known)
   # Options that are not given are absent; the launcher has the defaults.

@@ -7,14 +7,13 @@ failed; 1 any other error, such as a full disk.
 """
 
 import argparse
-import importlib.metadata
 import os
-import platform
 import sys
 from collections.abc import Sequence
 
 from jaxvision import files, user_code
 from jaxvision.cli import (
+  completion,
   data,
   explain,
   generation,
@@ -28,6 +27,7 @@ from jaxvision.cli import (
   sweep,
   train,
   trained,
+  versions,
   watch,
   weights,
 )
@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """Runs a command and returns its exit code."""
   arguments = list(sys.argv[1:] if arguments is None else arguments)
   if arguments[:1] == ["--version"]:
-    print(_versions())
+    settings.quiet_libtpu()
+    print(*versions.lines(), sep="\n")
     return 0
   parser = make_parser()
   options, rest = parser.parse_known_args(arguments)
@@ -144,27 +145,27 @@ def _leave(code: int, error: BaseException | None = None) -> int:
   )
 
 
-def _versions() -> str:
-  found = [
-    f"{name} {importlib.metadata.version(name)}"
-    for name in ("jaxvision", "jax", "jaxlib", "flax", "optax")
-  ]
-  return ", ".join([*found, f"Python {platform.python_version()}"])
-
-
 def make_parser() -> argparse.ArgumentParser:
   """Returns the parser of all commands and their options."""
   parser = argparse.ArgumentParser(
     prog="jaxvision",
     description="Image classification research in JAX: every model a config.",
-    epilog="Set the environment variable JAXVISION_TRACEBACK=1 to see the "
-    "traceback of an error.",
+    epilog=parsing.epilog(
+      "Set the environment variable JAXVISION_TRACEBACK=1 to see the traceback "
+      "of an error.",
+      (
+        "data prepare digits",
+        "train --config configs/digits.py:mlp --workdir runs/mlp",
+        "report runs/mlp",
+      ),
+    ),
+    formatter_class=argparse.RawDescriptionHelpFormatter,
     allow_abbrev=False,
   )
   parser.add_argument(
     "--version",
     action="store_true",
-    help="print the versions of jaxvision, Python and jax",
+    help="print the versions of jaxvision, jax and Python, and the devices",
   )
   commands = parser.add_subparsers(dest="command", required=True)
   for each in (
@@ -184,4 +185,5 @@ def make_parser() -> argparse.ArgumentParser:
     weights,
   ):
     each.add(commands)
+  completion.add(commands, parser)
   return parser

@@ -18,6 +18,11 @@ def add(commands) -> None:
     "models",
     _models,
     "list the models, or the layers and options of one",
+    examples=(
+      "models",
+      "models 'resnet*'",
+      "models vit_b16 --depth 3 --image_size 384 --num_classes 10",
+    ),
   )
   command.add_argument(
     "pattern",

@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,10 +14,17 @@ SOURCE_OF_DATA = (
   "NAME[:VERSION] of TFDS, a folder of images or of tar shards, a file of "
   "captions or its folder, an .npz file or FILE.py:FUNCTION"
 )
+_WIDTH = 78  # characters of a line of a help, as of argparse for 80 columns
 
 
 def add(
-  commands, name: str, run: Callable | None, text: str, *, epilog: str = ""
+  commands,
+  name: str,
+  run: Callable | None,
+  text: str,
+  *,
+  examples: Sequence[str],
+  note: str = "",
 ) -> argparse.ArgumentParser:
   """Adds a command and returns its parser.
 
@@ -25,13 +33,30 @@ def add(
     name: name of the command.
     run: function of the parsed options; None if the command has subcommands.
     text: one line for the help.
-    epilog: last text of the help.
+    examples: three calls of the command, without the word "jaxvision".
+    note: a paragraph of the help, before the examples.
   """
   command = commands.add_parser(
-    name, help=text, description=text, epilog=epilog, allow_abbrev=False
+    name,
+    help=text,
+    description=_filled(text),
+    epilog=epilog(note, examples),
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
   )
   command.set_defaults(run=run)
   return command
+
+
+def epilog(note: str, examples: Sequence[str]) -> str:
+  """The last text of a help: a note, and examples that can be copied."""
+  lines = ["examples:", *(f"  jaxvision {each}" for each in examples)]
+  return "\n".join([*([_filled(note), ""] if note else []), *lines])
+
+
+def _filled(text: str) -> str:
+  # The formatter that keeps the lines of the examples wraps no text.
+  return textwrap.fill(text, _WIDTH, break_on_hyphens=False)
 
 
 def overrides(

@@ -18,7 +18,12 @@ def add(commands) -> None:
     "plan",
     _plan,
     "predict memory and speed of a run on other devices, by compiling for them",
-    epilog="Any key of the config can be set, as for `jaxvision train`. Exit "
+    examples=(
+      "plan --config configs/digits.py:mlp --topology cpu:8 --mesh fsdp=8",
+      "plan --config configs/vit_s16_i1k.py --topology v5e:4x4",
+      "plan --config configs/vgg16_i1k.py --topology v5p:2x2x2 --json a.json",
+    ),
+    note="Any key of the config can be set, as for `jaxvision train`. Exit "
     f"code {DOES_NOT_FIT}: the run does not fit.",
   )
   command.add_argument(

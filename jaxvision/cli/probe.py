@@ -17,6 +17,11 @@ def add(commands) -> None:
     "probe",
     _probe,
     "evaluate frozen features with simple classifiers",
+    examples=(
+      "probe --workdir runs/mlp --data digits",
+      "probe --workdir runs/mlp --data digits --probes 'knn(k=10),lda'",
+      "probe --weights resnet50.pth --model resnet50 --data path/to/images",
+    ),
   )
   parsing.add_source(command)
   command.add_argument(

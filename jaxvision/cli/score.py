@@ -27,7 +27,12 @@ def add(commands) -> None:
     "score",
     _score,
     "score captions against references: BLEU, ROUGE and CIDEr-D",
-    epilog=_FORMS,
+    examples=(
+      "score results.json coco/annotations/captions_val2017.json",
+      "score captions.json coco/dataset_coco.json --split test --json",
+      "score hypotheses.txt first.txt second.txt --stem",
+    ),
+    note=_FORMS,
   )
   command.add_argument(
     "hypotheses",

@@ -22,7 +22,12 @@ def add(commands) -> None:
     _search,
     "search architectures and train the best at full size, or join a search "
     "that runs",
-    epilog="The same command on another machine joins the search, with the "
+    examples=(
+      "search experiments/cells.py --dry-run",
+      "search experiments/cells.py --workdir runs/cells --workers 2",
+      "search experiments/cells.py --workdir runs/a --searchers random",
+    ),
+    note="The same command on another machine joins the search, with the "
     "same --workdir and --storage. Any key of the base config can be set for "
     "all trials of both stages: --config.data.threads=2",
   )

@@ -19,7 +19,12 @@ def add(commands) -> None:
     "sweep",
     _sweep,
     "run all trials of an experiment, or join a sweep that runs",
-    epilog="The same command on another machine joins the sweep, with the same "
+    examples=(
+      "sweep experiments/optimizers.py --dry-run",
+      "sweep experiments/optimizers.py --workdir runs/optimizers --workers 2",
+      "sweep --rerun runs/optimizers --top 2 --seeds 5 --workdir runs/best",
+    ),
+    note="The same command on another machine joins the sweep, with the same "
     "--workdir and --storage. Any key of the base config can be set for all "
     "trials: --config.train.duration='5 epochs'",
   )

@@ -20,7 +20,12 @@ def add(commands) -> None:
     "train",
     _train,
     "train a model from a config, or resume a run",
-    epilog="Any key of the config can be set: "
+    examples=(
+      "train --config configs/digits.py:mlp --workdir runs/mlp",
+      "train --config configs/digits.py --workdir runs/a --config.seed=1",
+      "train --workdir runs/mlp --extend '70 epochs'",
+    ),
+    note="Any key of the config can be set: "
     "--config.optimizer.learning_rate=0.1",
   )
   command.add_argument(

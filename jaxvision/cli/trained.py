@@ -24,6 +24,11 @@ def _add_evaluate(commands) -> None:
     "evaluate",
     _evaluate,
     "evaluate a trained run on its own data, or a network on other data",
+    examples=(
+      "evaluate --workdir runs/mlp --split validation --checkpoint best",
+      "evaluate --workdir runs/mlp --data path/to/images --split test --json",
+      "evaluate --weights resnet50.pth --model resnet50 --data imagenet2012",
+    ),
   )
   parsing.add_source(command)
   command.add_argument(
@@ -123,6 +128,11 @@ def _add_predict(commands) -> None:
     "predict",
     _predict,
     "classify or caption images with a run or weights",
+    examples=(
+      "predict --workdir runs/mlp image.png",
+      "predict --workdir runs/mlp --csv-wide --probabilities path/to/images",
+      "predict --weights resnet50.pth --model resnet50 --top 3 image.png",
+    ),
   )
   parsing.add_source(command)
   form = command.add_mutually_exclusive_group()
@@ -204,6 +214,11 @@ def _add_report(commands) -> None:
     "report",
     _report,
     "write report.html for each run or sweep, and a comparison of several runs",
+    examples=(
+      "report runs/mlp",
+      "report runs/mlp runs/linear --output mlp_or_linear.html",
+      "report runs/optimizers",
+    ),
   )
   command.add_argument(
     "runs",

@@ -33,7 +33,12 @@ def add(commands) -> None:
     "watch",
     _watch,
     "show the progress of runs and sweeps in a table that is renewed",
-    epilog="Only the folders are read, so the runs may be on other machines. "
+    examples=(
+      "watch runs",
+      "watch runs/mlp /shared/runs --every 60",
+      "watch runs --trials --sort best --once",
+    ),
+    note="Only the folders are read, so the runs may be on other machines. "
     "In a pipe, and with --once or --json, the table is printed once.",
   )
   command.add_argument(

@@ -14,15 +14,41 @@ _LISTED = 400  # maximum number of arrays that `inspect` prints
 def add(commands) -> None:
   """Declares the commands."""
   weights = parsing.add(
-    commands, "weights", None, "list, inspect or convert weight files"
+    commands,
+    "weights",
+    None,
+    "list, inspect or convert weight files",
+    examples=(
+      "weights list 'bit_*'",
+      "weights inspect resnet50.pth",
+      "weights convert runs/resnet resnet.safetensors",
+    ),
   )
   actions = weights.add_subparsers(dest="action", required=True)
-  listing = parsing.add(actions, "list", _list, "list the published files")
+  listing = parsing.add(
+    actions,
+    "list",
+    _list,
+    "list the published files",
+    examples=(
+      "weights list",
+      "weights list 'bit_r50x1'",
+      "weights list 'vit_*'",
+    ),
+  )
   listing.add_argument(
     "pattern", nargs="?", default="*", help="pattern of the model or the file"
   )
   inspect = parsing.add(
-    actions, "inspect", _inspect, "show the arrays and the model of a file"
+    actions,
+    "inspect",
+    _inspect,
+    "show the arrays and the model of a file",
+    examples=(
+      "weights inspect resnet50.pth",
+      "weights inspect checkpoint.pth#teacher",
+      "weights inspect hf-hub:owner/name",
+    ),
   )
   inspect.add_argument("file", type=paths.expanded, help="a path or an address")
   convert = parsing.add(
@@ -30,6 +56,11 @@ def add(commands) -> None:
     "convert",
     _convert,
     "write weights in the layout of other libraries",
+    examples=(
+      "weights convert runs/resnet resnet.safetensors",
+      "weights convert BiT-M-R50x1.npz bit.safetensors --model bit_r50x1",
+      "weights convert a.npz b.safetensors --model vit_b16 --image_size 384",
+    ),
   )
   convert.add_argument(
     "source", type=paths.expanded, help="the folder of a run, or a file"
@@ -51,7 +82,15 @@ def add(commands) -> None:
   )
   parsing.add_trust(convert)
   export = parsing.add(
-    commands, "export", _export, "export a model that runs without jaxvision"
+    commands,
+    "export",
+    _export,
+    "export a model that runs without jaxvision",
+    examples=(
+      "export digits.jax --workdir runs/mlp",
+      "export best.jax --workdir runs/mlp --checkpoint best",
+      "export resnet50.jax --weights resnet50.pth --model resnet50",
+    ),
   )
   export.add_argument(
     "target", type=paths.expanded, help="the file, as model.jax"

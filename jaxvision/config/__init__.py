@@ -16,6 +16,7 @@ __all__ = [
   "complete",
   "durations",
   "flatten",
+  "keys",
   "load",
   "recipe_files",
   "restore",

@@ -62,6 +62,7 @@ _COMMANDS = (
   ("launch", "slurm"),
   ("launch", "ray"),
   ("launch", "tpu"),
+  ("completion",),
 )
 
 

@@ -6,6 +6,7 @@ import json
 import re
 
 import background_sets
+import jax
 import numpy as np
 import pytest
 import spawned
@@ -237,8 +238,19 @@ def test_outputs_need_the_right_extension(trained, tmp_path, capsys):
 
 def test_versions(capsys):
   assert cli.main(["--version"]) == 0
-  said = capsys.readouterr().out
-  assert said.startswith("jaxvision ") and ", jax 0." in said
+  versions, devices = capsys.readouterr().out.splitlines()
+  assert versions.startswith("jaxvision ") and ", jax 0." in versions
+  assert devices == f"devices: {jax.device_count()} cpu"
+
+
+def test_versions_without_a_device(capsys, monkeypatch):
+  def fail():
+    raise RuntimeError("Unknown backend: 'tpu' requested\nand more")
+
+  monkeypatch.setattr(jax, "devices", fail)
+  assert cli.main(["--version"]) == 0
+  devices = capsys.readouterr().out.splitlines()[1]
+  assert devices == "devices: none; Unknown backend: 'tpu' requested"
 
 
 @pytest.mark.slow  # Two compilations of a ResNet.

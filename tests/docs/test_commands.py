@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 
+from jaxvision import cli
 from jaxvision.cli import parsing
 from jaxvision.cli.main import make_parser
 
@@ -13,6 +14,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 # Files that the steps of the documents create, or that a reader has.
 _MADE = ("my_", "question.py")
+# Options that print and end, with no command or no other option.
+_ENDING = ("--help", "--version")
 
 
 def _lines(page: pathlib.Path) -> list[list[str]]:
@@ -41,7 +44,20 @@ def test_there_are_commands():
   assert len(_of_jaxvision()) > 40
 
 
-@pytest.mark.parametrize("words", _of_jaxvision(), ids=" ".join)
+_ABOUT = [words for words in _of_jaxvision() if words[-1] in _ENDING]
+_RUN = [words for words in _of_jaxvision() if words not in _ABOUT]
+
+
+@pytest.mark.parametrize("words", _ABOUT, ids=" ".join)
+def test_options_that_only_print_exist(words, capsys):
+  try:
+    assert cli.main(words) == 0
+  except SystemExit as stop:  # of --help
+    assert stop.code == 0
+  assert "jaxvision" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", _RUN, ids=" ".join)
 def test_its_options_exist(words, capsys):
   parser = make_parser()
   options, rest = parser.parse_known_args(words)
