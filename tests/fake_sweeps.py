@@ -43,6 +43,34 @@ def write(
   return workdir
 
 
+def folded(
+  settings: Mapping[str, Any],
+  fold: int,
+  value: float | None = None,
+  *,
+  folds: int = 3,
+  size: int = 10,
+  **facts: Any,
+) -> dict[str, Any]:
+  """A trial on one of the folds of a sweep with `sweep.folds(folds)`.
+
+  Args:
+    settings: of the trial, without the fold.
+    fold: its number.
+    value: of the objective.
+    folds: number of folds.
+    size: number of examples in the fold.
+    **facts: others of the trial, such as its state.
+  """
+  return {
+    "settings": {**settings, "fold": fold},
+    "overrides": {**settings, "data.folds": folds, "data.fold": fold},
+    "value": value,
+    "held_out": size,
+    **facts,
+  }
+
+
 def _write_run(folder: pathlib.Path, facts: Mapping[str, Any]) -> None:
   origin = {"recipe": "r.py", "overrides": facts["overrides"], "config": {}}
   (folder / "config.json").write_text(json.dumps(origin))
@@ -59,3 +87,7 @@ def _write_run(folder: pathlib.Path, facts: Mapping[str, Any]) -> None:
   }
   (folder / "result.json").write_text(json.dumps(result))
   (folder / "report.html").write_text("a report")
+  if "held_out" in facts:
+    held = {"split": "train, a fold", "num_examples": facts["held_out"]}
+    record = {"version": 1, "class_names": [], "splits": {"validation": held}}
+    (folder / "data.json").write_text(json.dumps(record))

@@ -53,6 +53,16 @@ def test_seeds_replace_those_of_the_file(asked, capsys):
   assert lines[2].endswith("learning_rate=0.3  --config.seed=0")
 
 
+def test_folds_are_added_to_those_of_the_file(asked, capsys):
+  words = ["sweep", str(asked), "--seeds=1", "--folds=2", "--dry-run"]
+  assert cli.main(words) == 0
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[0].startswith("4 runs of ")
+  assert lines[3].startswith(
+    "0002  --config.data.folds=2  --config.data.fold=1"
+  )
+
+
 @pytest.mark.parametrize(
   ("words", "message"),
   [
@@ -66,6 +76,7 @@ def test_seeds_replace_those_of_the_file(asked, capsys):
     (["ASKED", "--searcher=tpe", "--trials=5", "--dry-run"], "leave it out"),
     (["ASKED", "--top=3", "--dry-run"], "--top 3 needs --rerun SWEEP"),
     (["ASKED", "--seeds=0", "--dry-run"], "the number of seeds is 0"),
+    (["ASKED", "--folds=1", "--dry-run"], "the number of folds is 1"),
     (["ASKED", "--config.optimizer.learning_rat=1"], "did you mean"),
     (["--rerun", "nowhere"], "is not a sweep"),
   ],

@@ -158,3 +158,24 @@ def test_comparing_nothing_or_a_run_with_itself_is_an_error(workdirs, tmp_path):
   for wrong in ([], [workdirs[0], workdirs[0]]):
     with pytest.raises(ValueError, match="different run folders"):
       report.write_comparison(wrong, tmp_path / "comparison.html")
+
+
+def test_folds_are_averaged_like_seeds(tmp_path):
+  folders = []
+  for fold, top1 in enumerate((0.9, 0.8, 0.7)):
+    folder = _write(
+      tmp_path / f"{fold}", learning_rate=0.1, seed=fold, top1=top1
+    )
+    record = json.loads((folder / "config.json").read_text())
+    record["config"]["data"] |= {"folds": 3, "fold": fold}
+    fake_runs.write_json(folder / "config.json", record)
+    folders.append(folder)
+  other = _write(tmp_path / "o", learning_rate=0.5, seed=0, top1=0.6)
+  record = json.loads((other / "config.json").read_text())
+  record["config"]["data"] |= {"folds": 3, "fold": 0}
+  fake_runs.write_json(other / "config.json", record)
+  path = report.write_comparison([*folders, other], tmp_path / "c.html")
+  page = parsed_page.Page(path)
+  rows = page.table("mean", "spread", "runs", "each")
+  assert rows[0][1:4] == ["80.00%", "10.00%", "3"]
+  assert "learning_rate=0.1 (3 runs)" in page.text

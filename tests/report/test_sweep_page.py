@@ -109,3 +109,76 @@ def test_the_csv_has_a_row_for_each_trial(workdir):
 def test_a_sweep_in_any_state_has_a_page(tmp_path, rows):
   path = report.write_sweep(fake_sweeps.write(tmp_path / "s", rows))
   assert "Which rate" in path.read_text("utf-8")
+
+
+_FOLDED = {0.1: (0.5, 0.7, 0.65), 0.2: (0.9, 0.8, 0.73), 0.3: (0.99, 0.98)}
+_SIZES = (11, 10, 40)
+
+
+@pytest.fixture
+def folded(tmp_path):
+  rows = [
+    fake_sweeps.folded(
+      {"rate": rate, "seed": seed},
+      fold,
+      # The mean over the seeds is `value`.
+      value + (0.01 if seed else -0.01),
+      size=_SIZES[fold],
+    )
+    for rate, values in _FOLDED.items()
+    for fold, value in enumerate(values)
+    for seed in (0, 1)
+  ]
+  return fake_sweeps.write(tmp_path / "folds", rows)
+
+
+def test_the_table_over_folds_has_the_numbers_of_numpy_and_scipy(folded):
+  page = parsed_page.Page(report.write_sweep(folded))
+  rows = page.table("fold 0", "fold 1", "fold 2", "std", "out of fold")
+  assert [row[0] for row in rows] == ["0.2", "0.1", "0.3"]
+  for row, rate in zip(rows[:2], (0.2, 0.1), strict=True):
+    values = np.array(_FOLDED[rate])
+    half = stats.t.ppf(0.975, 2) * values.std(ddof=1) / np.sqrt(3)
+    pooled = np.sum(values * _SIZES) / np.sum(_SIZES)
+    expected = [*values, values.mean(), values.std(ddof=1), half, pooled]
+    assert list(map(float, row[1:])) == pytest.approx(expected, rel=1e-3)
+    assert abs(pooled - values.mean()) > 1e-3
+  # The third setting has no result of a fold, and no out-of-fold metric.
+  assert rows[2][3] == rows[2][-1] == "\N{EN DASH}"
+
+
+def test_the_best_setting_is_that_of_the_best_mean_over_folds(folded):
+  page = parsed_page.Page(report.write_sweep(folded))
+  settings = page.table("rate", "mean", "folds", "runs")
+  assert [row[0] for row in settings] == ["0.2", "0.1", "0.3"]
+  assert [row[-2:] for row in settings] == [
+    ["3 of 3", "6"],
+    ["3 of 3", "6"],
+    ["2 of 3", "4"],
+  ]
+  assert "best mean validation/top181.00%" in page.text
+  assert "best mean over the folds first" in page.text
+  # One run of the best setting on the whole training split.
+  assert "--config.data.folds=0" in page.text
+  assert "--config.rate=0.2" in page.text
+  assert "--config.data.fold=" not in page.text
+
+
+def test_pairs_are_tested_over_folds(folded):
+  page = parsed_page.Page(report.write_sweep(folded))
+  (first, *_), *_ = page.table("1", "2", "3")
+  table = page.table("1", "2", "3")
+  assert first == "1. rate=0.2"
+  p = stats.ttest_rel(_FOLDED[0.2], _FOLDED[0.1]).pvalue
+  a, b = _FOLDED[0.1], _FOLDED[0.3]
+  others = [
+    stats.ttest_ind(_FOLDED[0.2], b, equal_var=False).pvalue,
+    stats.ttest_ind(a, b, equal_var=False).pvalue,
+  ]
+  rank = sorted([p, *others]).index(p)
+  assert float(table[0][2]) == pytest.approx((3 - rank) * p, rel=0.1)
+
+
+def test_a_sweep_without_folds_has_no_table_of_them(workdir):
+  page = parsed_page.Page(report.write_sweep(workdir))
+  assert "out of fold" not in page.text and "3 of 3" not in page.text

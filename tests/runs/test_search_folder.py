@@ -2,6 +2,7 @@
 
 import json
 
+import fake_sweeps
 import pytest
 import search_cases
 
@@ -102,3 +103,19 @@ def test_other_folders_and_damaged_files_are_explained(tmp_path):
   (workdir / "search.json").write_text(json.dumps(content))
   with pytest.raises(ValueError, match="its goal is 'win'"):
     search_folder.read_search(workdir)
+
+
+def test_the_folds_of_a_draw_are_one_child(tmp_path):
+  rows = [
+    fake_sweeps.folded({"width": width, "seed": seed}, fold, width + fold)
+    for width in (1, 2)
+    for fold in range(3)
+    for seed in (0, 1)
+  ]
+  folder = fake_sweeps.write(tmp_path / "s", rows)
+  found = search_folder.children(sweep_folder.read_sweep(folder))
+  assert [(c.number, c.value, len(c.trials)) for c in found] == [
+    (0, 2.0, 6),
+    (1, 3.0, 6),
+  ]
+  assert [child.settings for child in found] == [{"width": 1}, {"width": 2}]

@@ -63,3 +63,76 @@ def test_another_folder_is_no_sweep(tmp_path):
   assert not sweep_folder.is_sweep(tmp_path)
   with pytest.raises(FileNotFoundError, match="is not a sweep"):
     sweep_folder.read_sweep(tmp_path)
+
+
+_FOLDED = {
+  # The better seed of the first fold would win without the mean of a fold.
+  0.1: {(0, 0): 0.9, (0, 1): 0.9, (0, 2): 0.9, (1, 0): 0.3, (2, 0): 0.3},
+  0.2: {(0, 0): 0.4, (1, 0): 0.6, (2, 0): 0.8},
+  0.3: {(0, 0): 0.95, (1, 0): 0.95},
+}
+
+
+def _folded(tmp_path, more=(), **options):
+  rows = [
+    fake_sweeps.folded({"rate": rate, "seed": seed}, fold, value)
+    for rate, values in _FOLDED.items()
+    for (fold, seed), value in values.items()
+  ]
+  folder = fake_sweeps.write(tmp_path / "s", [*rows, *more], **options)
+  return sweep_folder.read_sweep(folder)
+
+
+def test_a_setting_has_the_mean_over_its_folds(tmp_path):
+  """Seeds are averaged within a fold. A setting without a fold is last."""
+  found = sweep_folder.settings(_folded(tmp_path))
+  assert [dict(each.settings) for each in found] == [
+    {"rate": 0.2},
+    {"rate": 0.1},
+    {"rate": 0.3},
+  ]
+  assert [each.mean for each in found] == pytest.approx([0.6, 0.5, 0.95])
+  assert found[1].by_fold == pytest.approx({0: 0.9, 1: 0.3, 2: 0.3})
+  assert found[1].repetitions.tolist() == pytest.approx([0.9, 0.3, 0.3])
+  assert [each.is_whole for each in found] == [True, True, False]
+  assert {each.folds for each in found} == {(0, 1, 2)}
+
+
+def test_the_smallest_mean_over_folds_may_be_the_best(tmp_path):
+  found = sweep_folder.settings(_folded(tmp_path, goal="minimize"))
+  assert [each.settings["rate"] for each in found] == [0.1, 0.2, 0.3]
+
+
+def test_a_number_of_folds_is_a_setting(tmp_path):
+  more = [
+    fake_sweeps.folded({"rate": 0.2, "seed": 0}, fold, 0.99, folds=2)
+    for fold in (0, 1)
+  ]
+  found = sweep_folder.settings(_folded(tmp_path, more))
+  assert len(found) == 4 and found[0].folds == (0, 1)
+
+
+def test_a_failed_trial_tells_that_a_fold_is_missing(tmp_path):
+  lost = [
+    fake_sweeps.folded({"rate": rate, "seed": 0}, 3, state="failed", folds=4)
+    for rate in (0.1, 0.2)
+  ]
+  done = [
+    fake_sweeps.folded({"rate": 0.1, "seed": 0}, fold, 0.5, folds=4)
+    for fold in range(3)
+  ]
+  rows = fake_sweeps.write(tmp_path / "s", [*lost, *done])
+  (found,) = sweep_folder.settings(sweep_folder.read_sweep(rows))
+  assert found.folds == (0, 1, 2, 3) and not found.is_whole
+
+
+def test_an_axis_of_the_user_may_be_called_fold(tmp_path):
+  """Sweeps of older versions may have it: there it is a setting."""
+  rows = [{"settings": {"fold": name}, "value": 0.5} for name in ("a", "b")]
+  sweep = sweep_folder.read_sweep(fake_sweeps.write(tmp_path / "s", rows))
+  found = sweep_folder.settings(sweep)
+  assert [dict(each.settings) for each in found] == [
+    {"fold": "a"},
+    {"fold": "b"},
+  ]
+  assert not found[0].folds

@@ -109,3 +109,20 @@ def test_numbers_of_numpy_become_those_of_python():
 def test_invalid_axes_are_explained(make, message):
   with pytest.raises(ValueError, match=message):
     make()
+
+
+def test_folds_set_both_keys():
+  axis = sweeps.folds(3)
+  assert axis.labels == (0, 1, 2) and axis.crossed
+  assert axis.values == tuple(
+    {"data.folds": 3, "data.fold": fold} for fold in range(3)
+  )
+  assert axes.is_folds(axis)
+  assert not axes.is_folds(sweeps.seeds(3))
+  assert not axes.is_folds(sweeps.grid({"a": {"data.fold": 1}}))
+
+
+@pytest.mark.parametrize("count", [1, 0, 2.5])
+def test_one_fold_is_refused(count):
+  with pytest.raises(ValueError, match="the number of folds is"):
+    sweeps.folds(count)

@@ -65,3 +65,31 @@ def test_a_space_without_axes_is_one_run(tmp_path):
   asked = sweeps.load(_write(tmp_path, '"seed": 3'))
   experiment.check(asked)
   assert len(sweeps.plan(asked.space, searcher="grid", draws=1)) == 1
+
+
+def test_folds_replace_those_of_the_file(tmp_path):
+  for space in (
+    _RATE,
+    f'{_RATE}, "fold": sweep.folds(9)',
+    f'{_RATE}, "data.folds": 3, "data.fold": sweep.grid(0, 1, 2)',
+  ):
+    found = sweeps.load(_write(tmp_path, space), folds=2, seeds=2)
+    assert found.space == {
+      # The folds are first: trials of a fold are neighbours.
+      "fold": sweeps.folds(2),
+      "optimizer.learning_rate": sweeps.grid(0.1, 0.2),
+      "seed": sweeps.seeds(2),
+    }
+    assert next(iter(found.space)) == "fold"
+
+
+def test_the_axis_of_folds_has_one_name(tmp_path):
+  for space in (
+    '"cv": sweep.folds(2)',
+    '"o": sweep.grid({"a": {"cv": FOLDS}})',
+  ):
+    space = space.replace("FOLDS", "sweep.folds(2)")
+    with pytest.raises(ValueError, match=r"axis 'cv' .* call it \"fold\""):
+      sweeps.load(_write(tmp_path, space))
+  with pytest.raises(ValueError, match=r"'data\.fold' is 2"):
+    sweeps.load(_write(tmp_path, '"data.folds": 2, "data.fold": 2'))

@@ -115,3 +115,15 @@ def test_the_seeds_of_a_proposed_point_follow_the_first_of_them():
   plan = _plan("evolution(population=5)", 2, space)
   assert [p.leader for p in plan] == [None, 0, 0, None, 3, 3]
   assert plan[1].picks == {"seed": 1}
+
+
+@pytest.mark.parametrize("searcher", ["tpe", "evolution(population=5)"])
+def test_the_folds_of_a_point_follow_the_first_of_them(searcher):
+  space = {
+    "fold": sweeps.folds(2),
+    "loss.l2": sweeps.categorical(0.0, 0.1),
+    "seed": sweeps.seeds(2),
+  }
+  plan = _plan(searcher, 2, space)
+  assert [p.leader for p in plan] == [None, 0, 0, 0, None, 4, 4, 4]
+  assert plan[3].picks == {"fold": 1, "seed": 1}

@@ -184,3 +184,28 @@ def test_a_grid_of_all_nasnet_cells_is_refused():
     list(space.crossings({"a": sweeps.cells("nasnet")}, everything=True))
   with pytest.raises(ValueError, match="did you mean 'nasnet'"):
     sweeps.cells("nasnt")
+
+
+def test_seeds_and_folds_repeat_a_setting():
+  inner = {"model.name": "mlp", "data.fold": sweeps.grid(0, 1)}
+  found = space.repetitions(
+    {
+      "fold": sweeps.folds(3),
+      "seed": sweeps.seeds(2),
+      "train.batch_size": sweeps.grid(8, 16),
+      "setting": sweeps.grid({"trial 3": inner, "trial 5": {}}),
+    }
+  )
+  assert found == {"fold", "seed", "setting=trial 3/data.fold"}
+
+
+def test_the_points_of_folds_have_both_keys():
+  folded = {"fold": sweeps.folds(2), "seed": 3}
+  points = [
+    space.resolve(folded, lambda name, _, of=each: of[name])
+    for each in space.crossings(folded)
+  ]
+  assert [point.overrides for point in points] == [
+    {"data.folds": 2, "data.fold": fold, "seed": 3} for fold in (0, 1)
+  ]
+  assert [point.settings for point in points] == [{"fold": 0}, {"fold": 1}]

@@ -59,6 +59,24 @@ def test_the_best_child_of_each_searcher_is_trained_again(finished):
     assert trial["value"] == search_cases.value_of(trial["overrides"])
 
 
+def test_a_search_over_folds_trains_its_networks_without_them(tmp_path):
+  """The value of a child is its mean; the final stage has the usual splits."""
+  more = (
+    'SPACE["fold"] = sweep.folds(2)\n'
+    "SEARCHERS = ('random',)\nSEARCH_SEEDS = 1\nCHILDREN = 3\n"
+  )
+  definition = sweeps.load_search(search_cases.write(tmp_path, more=more))
+  search_cases.run_search(tmp_path / "W", definition)
+  trials = search_cases.read_trials(tmp_path / "W" / "random-0")
+  assert [t["overrides"]["data.fold"] for t in trials] == [0, 1] * 3
+  arch = [t["overrides"][search_cases.ARCH] for t in trials]
+  assert arch[::2] == arch[1::2] and len(set(arch)) == 3
+  (network,) = _networks(tmp_path / "W").values()
+  assert list(network["overrides"]) == [search_cases.ARCH]
+  for trial in search_cases.read_trials(tmp_path / "W" / "final"):
+    assert not {"data.fold", "data.folds"} & set(trial["overrides"])
+
+
 @pytest.mark.parametrize("period", [7, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_search_that_stops_again_and_again_equals_one_that_does_not(
   tmp_path, finished, period

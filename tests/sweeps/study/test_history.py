@@ -144,6 +144,19 @@ def test_a_child_is_the_mean_over_its_seeds(open_study):
   assert [child.number for child in running] == [1]
 
 
+def test_a_child_is_the_mean_over_its_folds(open_study):
+  space = {"fold": sweeps.folds(2), **_SPACE}
+  opened = open_study(space, draws=2)
+  trials = [study.claim(opened) for _ in range(4)]
+  assert [t.point.overrides["data.fold"] for t in trials] == [0, 1, 0, 1]
+  assert _picks(trials[0]) == _picks(trials[1]) != _picks(trials[2])
+  for trial, value in zip(trials[:3], (0.5, 1.0, 0.25), strict=True):
+    study.finish(opened, trial, "complete", value=value)
+  ended, running = _children(opened)
+  assert [(child.number, child.value) for child in ended] == [(0, 0.75)]
+  assert [child.number for child in running] == [1]
+
+
 def test_each_crossed_value_has_its_own_search(open_study):
   space = {**_SPACE, "optimizer.name": sweeps.grid("sgd", "adamw")}
   opened = open_study(space, draws=20)

@@ -130,6 +130,33 @@ def test_runs_of_different_data_are_not_mixed(recipe, tmp_path):
     assert found["splits"]["train"]["split"] == overrides[i]["data.train"]
 
 
+def test_folds_are_not_mixed(recipe, tmp_path):
+  """The folds have data of equal shapes, and the seeds of a fold share them."""
+  settings = [
+    {"data.folds": 4, "data.fold": fold, "seed": seed}
+    for fold in (2, 0)
+    for seed in (0, 1)
+  ]
+  overrides = _overrides(settings)
+  workdirs, outcomes = _together(recipe, tmp_path, overrides)
+  assert outcomes == [sweeps.Outcome("complete")] * 4
+  for i in (0, 2):
+    alone = _alone(recipe, tmp_path / f"alone-{i}", overrides[i])
+    _assert_same(workdirs[i], alone)
+  for workdir, settings in zip(workdirs, overrides, strict=True):
+    record = json.loads((workdir / "data.json").read_text())
+    fold = settings["data.fold"]
+    held = record["splits"]["validation"]
+    assert held["split"] == f"train, fold {fold} of 4"
+    assert held["num_examples"] == 10
+    together = {row.get("runs_together") for row in _rows(workdir)}
+    assert together - {None} == {2}
+
+
+def _rows(workdir):
+  return metrics_log.read_metrics(workdir)
+
+
 def test_patience_ends_runs_as_alone(recipe, tmp_path):
   """Without learning, no evaluation is better than the first one."""
   settings = [{"optimizer.learning_rate": rate} for rate in (0.0, 0.03, 0.0)]

@@ -1,5 +1,6 @@
 """The best settings are rerun with the requested seeds."""
 
+import fake_sweeps
 import pytest
 import sweep_cases
 
@@ -42,3 +43,30 @@ def test_a_folder_without_a_sweep_or_a_result_is_refused(tmp_path):
   )
   with pytest.raises(ValueError, match=r"no trial of .* is complete"):
     sweeps.rerun_best(tmp_path, top=1, seeds=1)
+
+
+def _points(experiment):
+  return [
+    space.resolve(experiment.space, lambda name, _, of=each: of[name]).overrides
+    for each in space.crossings(experiment.space)
+  ]
+
+
+def test_settings_keep_their_folds(tmp_path):
+  rows = [
+    fake_sweeps.folded({sweep_cases.RATE: rate, "seed": 4}, fold, value)
+    for rate, values in ((0.1, (0.9, 0.1)), (0.4, (0.6, 0.7)))
+    for fold, value in enumerate(values)
+  ]
+  folder = fake_sweeps.write(tmp_path / "s", rows)
+  found = _points(sweeps.rerun_best(folder, top=1, seeds=2))
+  assert found == [
+    {sweep_cases.RATE: 0.4, "data.folds": 3, "data.fold": fold, "seed": seed}
+    for fold in (0, 1)
+    for seed in (0, 1)
+  ]
+  other = _points(sweeps.rerun_best(folder, top=1, seeds=1, folds=4))
+  assert other == [
+    {sweep_cases.RATE: 0.4, "data.folds": 4, "data.fold": fold, "seed": 0}
+    for fold in range(4)
+  ]

@@ -187,3 +187,14 @@ def test_a_run_with_stored_logits_has_its_report(folder, tmp_path):
   assert "agreement" in result["final"]["metrics"]
   page = (tmp_path / "run" / "report.html").read_text()
   assert "Agreement with the teacher" in page
+
+
+def test_each_fold_has_its_own_logits(folder, tmp_path):
+  for fold in (0, 1):
+    parts = _prepare(
+      folder, tmp_path / "logits", data__folds=4, data__fold=fold
+    )
+    split = parts.splits["validation"]
+    read = split.fields()[stored_logits.FIELD].read(range(split.num_examples))
+    path = tmp_path / "logits" / f"fold-{fold}-of-4" / "validation.npy"
+    np.testing.assert_array_equal(np.load(path), np.stack(read))
