@@ -50,7 +50,13 @@ RESULT = {
 }
 # trackers.json: by the tracker as the config names it
 TRACKERS = {
-  "*": {"id": _TEXT, "step": _WHOLE, "lines": _WHOLE, "status?": _TEXT},
+  "*": {
+    "id": _TEXT,
+    "step": _WHOLE,
+    "lines": _WHOLE,
+    "sent": _WHOLE,
+    "status": _TEXT,
+  },
 }
 SWEEP = {
   "study": _TEXT,

@@ -26,8 +26,7 @@ class TrackedRun:
   Attributes:
     folder: of the run.
     id: 32 hex digits. The processes of a resumed run have the same one.
-    is_known: whether lines of this run were sent before, by a process that has
-      ended.
+    sent: the number of lines that earlier processes of the run have sent.
     name: of the run: its folder; for a trial SWEEP/NUMBER.
     group: of a trial: the name of its sweep in the storage; else "".
     axes: of a trial: {key: value or label} of the axes of the sweep; else {}.
@@ -36,7 +35,7 @@ class TrackedRun:
 
   folder: pathlib.Path
   id: str
-  is_known: bool
+  sent: int
   name: str
   group: str
   axes: Mapping[str, Any]
@@ -83,7 +82,7 @@ class Session:
 Open = Callable[[TrackedRun], Session]
 
 
-def read_run(folder: pathlib.Path, *, id: str, is_known: bool) -> TrackedRun:
+def read_run(folder: pathlib.Path, *, id: str, sent: int) -> TrackedRun:
   """Reads what a tracker receives from the folder of a run.
 
   Raises:
@@ -99,7 +98,7 @@ def read_run(folder: pathlib.Path, *, id: str, is_known: bool) -> TrackedRun:
   return TrackedRun(
     folder=folder,
     id=id,
-    is_known=is_known,
+    sent=sent,
     name=name,
     group=group,
     axes=axes,

@@ -132,9 +132,7 @@ def _deliver(of: _Delivery) -> None:
     entry = ledger.read(of.folder).get(of.name) or ledger.new_entry()
     entry = dataclasses.replace(entry, status="")
     ledger.write(of.folder, of.name, entry, lock=of.lock)
-    run = contract.read_run(
-      of.folder, id=entry.id, is_known=(entry.step, entry.lines) > (0, 0)
-    )
+    run = contract.read_run(of.folder, id=entry.id, sent=entry.sent)
     session, place = of.open(run), _Place()
     while True:
       of.signal.wait()
@@ -163,7 +161,8 @@ def _send(
     lines = lines + 1 if row["step"] == step else 1
     step = row["step"]
     if (step, lines) > (entry.step, entry.lines):
-      after = dataclasses.replace(entry, step=step, lines=lines)
+      sent = entry.sent + len(waiting) + 1
+      after = ledger.Entry(entry.id, step=step, lines=lines, sent=sent)
       waiting.append((row, after))
   for first in range(0, len(waiting), _CHUNK):
     entry = _send_chunk(of, session, waiting[first : first + _CHUNK], entry)

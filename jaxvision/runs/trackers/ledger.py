@@ -1,12 +1,12 @@
 """What the trackers of a run have received: WORKDIR/trackers.json.
 
-  {"wandb": {"id": "3f0c...", "step": 40, "lines": 2, "status": ""}}
+  {"wandb": {"id": "3f0c...", "step": 40, "lines": 2, "sent": 9, "status": ""}}
 
 The key is the tracker as the config names it. All lines of metrics.jsonl before
-the step were sent, and the first `lines` lines of the step. `status` is that of
-the end that was sent; "" as long as lines may follow. A resumed run reads the
-file: it continues with the same id, and sends each line once, also if it has
-trained the step of the line twice.
+the step were sent, and the first `lines` lines of the step; `sent` lines in
+all. `status` is that of the end that was sent; "" as long as lines may follow.
+A resumed run reads the file: it continues with the same id, and sends each line
+once, also if it has trained the step of the line twice.
 """
 
 import dataclasses
@@ -27,6 +27,7 @@ class Entry:
   id: str
   step: int = 0
   lines: int = 0
+  sent: int = 0
   status: str = ""
 
 
@@ -46,9 +47,7 @@ def read(folder: pathlib.Path) -> dict[str, Entry]:
   except FileNotFoundError:
     return {}
   return {
-    name: Entry(
-      each["id"], each["step"], each["lines"], each.get("status") or ""
-    )
+    name: Entry(**{field: each[field] for field in records.TRACKERS["*"]})
     for name, each in found.items()
   }
 

@@ -99,7 +99,7 @@ def _find(client: Any, experiment: str, run: TrackedRun) -> str:
     )
   if found:
     return found[0].info.run_id
-  if run.is_known:
+  if run.sent:
     raise LookupError(
       f"the experiment {experiment!r} of {client.tracking_uri} has no run with "
       f"the tag {ID} = {run.id}, which received the earlier lines; use its "

@@ -1,10 +1,12 @@
 """Runs in Weights & Biases.
 
 Each line of the log is a row of the history with the field "step", which is the
-axis of all charts. W&B drops rows whose own step goes back. Therefore its own
-step is left to it: it counts the rows.
+axis of all charts. W&B drops a row if its own number is not larger than the
+last one, and two lines may have one step. Therefore its own number counts the
+lines of the run, over all processes.
 """
 
+import itertools
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -80,8 +82,11 @@ def _open(
   opened.define_metric(_STEP, hidden=True)
   opened.define_metric("*", step_metric=_STEP)
 
+  numbers = itertools.count(run.sent)
+
   def log(step: int, values: Mapping[str, float]) -> None:
-    opened.log({_STEP: step, **values})
+    row = {_STEP: step, **values}
+    opened.log(row, step=next(numbers), commit=True)
 
   def finish(end: End) -> None:
     opened.summary.update({**end.summary, "status": end.status})

@@ -41,7 +41,7 @@ def test_all_lines_and_the_end_arrive_in_their_order(tmp_path):
     assert step == there and values == pytest.approx(known, nan_ok=True)
   assert len(_received(seen)) == 50
   (_, run), (_, end) = seen[0], seen[-1]
-  assert run.name == tmp_path.name and not run.is_known and not run.group
+  assert run.name == tmp_path.name and not run.sent and not run.group
   assert run.config == {"seed": 3, "optimizer.options.betas": [0.9, 0.99]}
   assert (end.state, end.status, end.step) == ("finished", "finished", 49)
   assert end.summary == {
@@ -89,7 +89,7 @@ def test_steps_that_are_trained_again_are_sent_once(tmp_path, first_step):
   ] * 3
   first, second = (each for kind, each in seen if kind == "open")
   assert first.id == second.id
-  assert (first.is_known, second.is_known) == (False, True)
+  assert (first.sent, second.sent) == (0, 7)
 
 
 def test_the_evaluation_that_a_preemption_interrupted_is_sent(tmp_path):

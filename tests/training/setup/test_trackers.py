@@ -1,5 +1,7 @@
 """The key log.trackers: names, options, missing packages, own functions."""
 
+import os
+import subprocess
 import sys
 
 import pytest
@@ -117,3 +119,23 @@ def test_a_run_keeps_the_code_of_its_tracker(load, tmp_path):
   (tmp_path / "my_tracker.py").unlink()
   again = workdir.load_config("run")
   assert list(trackers.make(again)) == ["my_tracker.py:make"]
+
+
+def test_importing_jaxvision_imports_no_package_of_a_tracker(tmp_path):
+  """Packages that end the process stand in for the installed ones."""
+  for name in ("wandb", "mlflow", "tensorboardX"):
+    (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}')\n")
+  code = (
+    "import jaxvision, jaxvision.cli.main, jaxvision.sweeps.vectorized; "
+    "from jaxvision.runs import trackers; from jaxvision.training import run; "
+    "print('imported')"
+  )
+  path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+  done = subprocess.run(
+    [sys.executable, "-c", code],
+    env={**os.environ, "PYTHONPATH": path},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.stdout == "imported\n", done.stderr
