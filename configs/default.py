@@ -103,6 +103,12 @@ def get_config() -> ConfigDict:
   # validation split. For a task without top1, the default means its first
   # metric.
   config.checkpoint.best = "validation/top1"
+  # True: the end of the run restores the best checkpoint. The final evaluation
+  # and the report are about it, and predict, evaluate, explain and export open
+  # it unless --checkpoint names another one. False: the same with the last
+  # checkpoint. An extended run continues from the last checkpoint in both
+  # cases.
+  config.checkpoint.restore_best = False
 
   config.log = ConfigDict()
   # A duration. Training metrics are averaged over it and written once. "" means

@@ -88,7 +88,10 @@ def add_run(
     "--workdir", type=paths.expanded, required=required, help=text
   )
   command.add_argument(
-    "--checkpoint", default="last", help="last (default), best or a step"
+    "--checkpoint",
+    metavar="last|best|STEP",
+    help="the checkpoint (that of the run's results: the last one, or the best "
+    "one with checkpoint.restore_best)",
   )
   add_trust(command)
 
@@ -222,7 +225,7 @@ def open_source(options: argparse.Namespace) -> Any:
 
     _refuse_weights_options(options)
     return inference.load_run(options.workdir, which=options.checkpoint)
-  if options.checkpoint != "last":
+  if options.checkpoint not in (None, "last"):
     raise ValueError("--checkpoint needs a run; give --workdir RUN")
   if not options.model:
     raise ValueError(

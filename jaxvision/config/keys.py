@@ -109,6 +109,7 @@ TYPES: Mapping[str, Any] = {
   "checkpoint.every": Duration,
   "checkpoint.keep": Count,
   "checkpoint.best": str,
+  "checkpoint.restore_best": bool,
   "log.every": Annotated[str, Form("a duration", _check_optional)],
   "log.tensorboard": bool,
   "log.trackers": Text,

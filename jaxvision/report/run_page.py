@@ -160,6 +160,7 @@ def _facts(run: Run) -> dict[str, str]:
     "calibration error": numbers.percent(metrics.get("calibration_error")),
     **_best(result.get("best") or {}),
     **_fold(run),
+    "results at step": _evaluated_step(run),
     "steps": _steps(run),
     "time": numbers.duration(result.get("seconds")),
     "images per second": numbers.magnitude(speed),
@@ -189,6 +190,12 @@ def _best(best: Mapping[str, Any]) -> dict[str, str]:
     f"best {name}, {split}": value,
     "at step": numbers.integer(best.get("step")),
   }
+
+
+def _evaluated_step(run: Run) -> str:
+  """The step of the best checkpoint if the run has restored it."""
+  name = reading.evaluated_checkpoint(run.result)
+  return numbers.integer(None if name == "last" else int(name))
 
 
 def _steps(run: Run) -> str:

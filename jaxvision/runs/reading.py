@@ -297,6 +297,16 @@ def is_finished(result: Mapping[str, Any]) -> bool:
   return str(result.get("status", "")).startswith("finished")
 
 
+def evaluated_checkpoint(result: Mapping[str, Any]) -> str:
+  """The checkpoint that a result describes: "last", or the step of the best.
+
+  It is the best one if the run has restored it at its end.
+  """
+  step = str(result.get("checkpoint", "")).rpartition("/")[2]
+  is_last = not step.isdecimal() or int(step) == result.get("step")
+  return "last" if is_last else step
+
+
 def _reason(result: Mapping[str, Any]) -> str:
   status = str(result.get("status", "running"))
   if status == "running":

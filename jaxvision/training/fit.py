@@ -112,14 +112,20 @@ def fit(
         if not isinstance(error, train_loop.NoGain):
           raise error
       checkpoint.wait(manager)
-      (evaluation,) = stack.program.final(stack.state)
+      final, state = stack.program.final, stack.state
+      used = _final_step(run, record)
+      if used != record["step"]:
+        del stack, state  # Two states may not fit in the memory.
+        state = _restore_best(manager, run, used)
+      (evaluation,) = final(state)
       return results.write_finished(
         folder,
         parts=parts,
         facts=facts,
-        state=stack.state,
+        state=state,
         record=record,
         evaluation=evaluation,
+        step=used,
       )
 
 
@@ -178,6 +184,43 @@ def _restore(
     checkpoint.forget_scores(manager)
     record |= {"best": None, "waited": 0}
   return state, fresh | record
+
+
+def _final_step(run: Run, record: Mapping[str, Any]) -> int:
+  """The step of the checkpoint that is evaluated at the end."""
+  restores = run.config.checkpoint.restore_best
+  if restores and not record["best"]:
+    _LOGGER.warning(
+      "checkpoint.restore_best is True, and no evaluation has a finite %s, so "
+      "the last step is evaluated",
+      run.parts.best[0],
+    )
+  return results.final_step(record, restore_best=restores)
+
+
+def _restore_best(
+  manager: checkpoint.Manager, run: Run, step: int
+) -> TrainState:
+  """The state of the best checkpoint.
+
+  Raises:
+    checkpoint.CheckpointError: it is missing or damaged.
+  """
+  remedy = (
+    "To finish with the last checkpoint, run the command again with "
+    "--config.checkpoint.restore_best=False"
+  )
+  if step not in manager.all_steps():
+    raise checkpoint.CheckpointError(
+      f"the best checkpoint, {checkpoint.directory(manager)}/{step}, is "
+      f"missing. {remedy}"
+    )
+  _LOGGER.info("the best checkpoint is restored: step %d", step)
+  try:
+    state, _ = checkpoint.restore_step(manager, step, run.parts.template)
+  except checkpoint.CheckpointError as error:
+    raise checkpoint.CheckpointError(f"{error}. {remedy}") from error
+  return state
 
 
 def _begin(

@@ -109,6 +109,7 @@ def train(
         folder,
         total=run.parts.steps.total,
         patience=run.config.train.patience,
+        restore_best=run.config.checkpoint.restore_best,
       )
     )
     with tracking.tracked({folder: tracked_by}) as wake:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxvision import checkpoint, models, trees, user_code
-from jaxvision.runs import network
+from jaxvision.runs import network, reading
 from jaxvision.weights import placement, resize
 from jaxvision.weights.families import vit
 from jaxvision.weights.layout import Shape
@@ -73,7 +73,7 @@ def load(
 
 def _variables(folder: str | os.PathLike[str]) -> Tree:
   with checkpoint.open_saved(folder) as manager:
-    step = checkpoint.choose(manager, "last")
+    step = checkpoint.choose(manager, _named(folder))
     return checkpoint.restore_variables(manager, step)
 
 
@@ -101,8 +101,13 @@ def implied_options(folder: str | os.PathLike[str]) -> dict[str, Any]:
   """
   options = network.read(folder).options
   with checkpoint.open_saved(folder) as manager:
-    checkpoint.choose(manager, "last")
+    checkpoint.choose(manager, _named(folder))
   return options
+
+
+def _named(folder: str | os.PathLike[str]) -> str:
+  """The checkpoint that the result of the run describes."""
+  return reading.evaluated_checkpoint(network.read_result(folder))
 
 
 def _is_same_model(a: str, b: str) -> bool:

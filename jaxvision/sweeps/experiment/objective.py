@@ -17,7 +17,8 @@ class Objective:
   Attributes:
     metric: a name in metrics.jsonl, such as "validation/top1".
     goal: "maximize" or "minimize".
-    at: "last" is the value at the end of the run, "best" its best value.
+    at: "last" is the value at the end of the run, "best" its best value. A run
+      with checkpoint.restore_best ends with its best checkpoint.
   """
 
   metric: str
@@ -35,15 +36,28 @@ def minimize(metric: str, *, at: str = "last") -> Objective:
   return _checked(Objective(metric, "minimize", at))
 
 
-def value(objective: Objective, lines: Iterable[Mapping[str, Any]]) -> float:
+def value(
+  objective: Objective,
+  lines: Iterable[Mapping[str, Any]],
+  *,
+  end: float = math.inf,
+) -> float:
   """Returns the objective of a run from the lines of its metrics.jsonl.
+
+  Args:
+    objective: of the sweep.
+    lines: of metrics.jsonl.
+    end: the step of the checkpoint that the run ends with.
 
   Raises:
     ValueError: the run did not log the metric, or its value is not finite.
   """
   lines = list(lines)
   values = [
-    line[objective.metric] for line in lines if objective.metric in line
+    line[objective.metric]
+    for line in lines
+    if objective.metric in line
+    and (objective.at == "best" or line["step"] <= end)
   ]
   if not values:
     known = {name for line in lines for name in line} - {"step"}

@@ -74,6 +74,8 @@ def why_alone(config: ConfigDict) -> str:
     'its data.placement is not "device"': config.data.placement != "device",
     "it measures probes": bool(config.evaluate.probes),
     "it measures suites": bool(config.evaluate.suites),
+    "its checkpoint.restore_best is True, and a group does not save the best "
+    "checkpoints": config.checkpoint.restore_best,
   }
   return next((reason for reason, holds in reasons.items() if holds), "")
 

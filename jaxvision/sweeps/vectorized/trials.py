@@ -309,6 +309,7 @@ def _finished(
         state=states[place],
         record=member.record,
         evaluation=evaluations[place],
+        step=member.record["step"],
       )
     except train_loop.Diverged as error:
       found[i] = error

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxvision.processes import stop_signals
-from jaxvision.runs import metrics_log
+from jaxvision.runs import metrics_log, reading
+from jaxvision.runs import workdir as workdirs
 from jaxvision.sweeps.experiment import objective, pruning
 from jaxvision.sweeps.experiment.experiment import Experiment
 from jaxvision.sweeps.study import study
@@ -197,7 +198,9 @@ def end(sweep: Sweep, trial: Trial, outcome: Outcome) -> dict[str, Any]:
   run = folder.trial_folder(sweep.workdir, trial.number)
   try:
     lines = metrics_log.read_metrics(run)
-    value = objective.value(sweep.experiment.objective, lines)
+    value = objective.value(
+      sweep.experiment.objective, lines, end=_last_step(run)
+    )
   except ValueError as error:
     if state == "complete":
       state, reason = "failed", str(error)
@@ -205,6 +208,12 @@ def end(sweep: Sweep, trial: Trial, outcome: Outcome) -> dict[str, Any]:
   known |= {"state": state, "reason": reason, "value": value}
   folder.write_trial(sweep.workdir, trial.number, known)
   return known
+
+
+def _last_step(run: pathlib.Path) -> float:
+  """The step of the best checkpoint if the run has restored it, else inf."""
+  name = reading.evaluated_checkpoint(workdirs.read_result(run))
+  return math.inf if name == "last" else int(name)
 
 
 def make_watch(sweep: Sweep, trial: Trial) -> Watch:

@@ -32,7 +32,7 @@ def write_evaluation(
   Args:
     folder: of the run.
     parts: of the run.
-    state: after the last step.
+    state: that was evaluated.
     evaluation: of the state.
     role: of the evaluated split.
     flops: of a forward pass of one image.

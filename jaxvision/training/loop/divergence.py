@@ -42,12 +42,23 @@ def _good_steps(
   return manager.all_steps(read=True)
 
 
-def check_finite(name: str, metrics: Mapping[str, float], step: int) -> None:
-  """Raises Diverged if a metric of the final state is not finite."""
+def check_finite(
+  name: str, metrics: Mapping[str, float], step: int, *, last: int
+) -> None:
+  """Raises Diverged if a metric of the final evaluation is not finite.
+
+  Args:
+    name: of the split.
+    metrics: of the evaluation.
+    step: of the state that was evaluated.
+    last: the last step of the run.
+  """
   broken = [key for key, value in metrics.items() if not np.isfinite(value)]
   if broken:
+    which = "the last" if step == last else "the best"
     raise train_loop.Diverged(
-      f"step {step}, the last: {', '.join(f'{name}/{key}' for key in broken)} "
+      f"step {step}, {which}: {', '.join(f'{name}/{key}' for key in broken)} "
       "is not finite, although the parameters are: the model overflows",
-      good=step - 1,
+      # Of the checkpoints around the best one, nothing is known.
+      good=step - 1 if step == last else None,
     )

@@ -108,19 +108,23 @@ def _evaluated_shape(parts: Parts) -> tuple[int, int, int]:
 
 
 def read_finished(
-  folder: pathlib.Path, *, total: int, patience: int
+  folder: pathlib.Path, *, total: int, patience: int, restore_best: bool
 ) -> dict[str, Any]:
   """The results of a finished run; {} if the run is not finished.
 
-  A missing or incomplete report is rewritten. If the results are damaged, {} is
-  returned too: the run then resumes from its last checkpoint and is evaluated
-  again.
+  A missing or incomplete report is rewritten. If the results are damaged, or
+  are those of another checkpoint than `restore_best` selects, {} is returned
+  too: the run then resumes from its last checkpoint and is evaluated again.
 
   Args:
     folder: of the run.
     total: number of steps of the complete run.
     patience: number of evaluations without a better one that end the run; with
       0, only the last step ends it.
+    restore_best: whether the results are those of the best checkpoint.
+
+  Raises:
+    ValueError: the run cannot be evaluated again with the other checkpoint.
   """
   try:
     result = workdirs.read_result(folder, remedy="it is rebuilt")
@@ -131,6 +135,8 @@ def read_finished(
     return {}
   ended = 0 < patience <= result.get("waited", 0)
   if result.get("step", total) < total and not ended:
+    return {}
+  if _describes_other(folder, result, restore_best):
     return {}
   if missing := {"final", "class_names"} - set(result):
     _LOGGER.warning(
@@ -157,6 +163,48 @@ def read_finished(
   if not report.is_whole(folder / "report.html"):
     report.write_report(folder)
   return result
+
+
+def final_step(record: Mapping[str, Any], *, restore_best: bool) -> int:
+  """The step of the checkpoint that the results of a run describe.
+
+  Args:
+    record: of the run at its end, or its result.json, with "step" and "best".
+    restore_best: whether it is the best one. A run without a finite evaluation
+      has no best one, and the last one is taken.
+  """
+  best = record.get("best") if restore_best else None
+  return best["step"] if best else record["step"]
+
+
+def _describes_other(
+  folder: pathlib.Path, result: Mapping[str, Any], restore_best: bool
+) -> bool:
+  """Whether a result describes another checkpoint than `restore_best` selects.
+
+  Raises:
+    ValueError: it does, and the run cannot be evaluated again.
+  """
+  if not {"checkpoint", "step"} <= result.keys():  # of an older version
+    return False
+  step = final_step(result, restore_best=restore_best)
+  if result["checkpoint"] == _path(step):
+    return False
+  for needed in (result["step"], step):
+    if not (folder / _path(needed)).is_dir():
+      raise ValueError(
+        f"checkpoint.restore_best is {restore_best}, and the results of "
+        f"{folder} are those of {result['checkpoint']}; they cannot be "
+        f"computed again, because {_path(needed)} is not there: set it to "
+        f"{not restore_best}, or train in another workdir"
+      )
+  _LOGGER.info("%s is evaluated again, at step %d", folder, step)
+  return True
+
+
+def _path(step: int) -> str:
+  """The folder of a checkpoint in the folder of its run."""
+  return f"checkpoints/{step}"
 
 
 def _can_measure_again(folder: pathlib.Path, result: Mapping[str, Any]) -> bool:
@@ -188,31 +236,34 @@ def finished(
   state: TrainState,
   record: Mapping[str, Any],
   evaluation: metrics.Evaluation | None,
+  step: int,
 ) -> dict[str, Any]:
   """The fields of result.json of a finished run, without those of its record.
 
   Args:
     parts: of the run.
     facts: from `describe`.
-    state, record: at the end of the run.
+    state: of the last step, or of the best checkpoint.
+    record: at the end of the run.
     evaluation: of the state on `final_split`; None without such a split.
+    step: of the state.
 
   Raises:
     train_loop.Diverged: a metric is not finite.
   """
-  final, step, status = None, record["step"], "finished"
-  if step < parts.steps.total:
+  final, last, status = None, record["step"], "finished"
+  if last < parts.steps.total:
     status = f"finished: {ending.no_gain(record)}"
   if evaluation:
     _, name = final_split(parts)
-    divergence.check_finite(name, evaluation.metrics, step)
+    divergence.check_finite(name, evaluation.metrics, step, last=last)
     final = {"split": name, "metrics": evaluation.metrics}
   return {
     **facts,
     "status": status,
     "final": final,
     "fingerprint": fingerprint.of(state),
-    "checkpoint": f"checkpoints/{step}",
+    "checkpoint": _path(step),
   }
 
 
@@ -224,12 +275,13 @@ def write_finished(
   state: TrainState,
   record: Mapping[str, Any],
   evaluation: metrics.Evaluation | None,
+  step: int,
 ) -> dict[str, Any]:
   """Writes the results and the report of a finished run.
 
   Args:
     folder: of the run.
-    parts, facts, state, record, evaluation: as in `finished`.
+    parts, facts, state, record, evaluation, step: as in `finished`.
 
   Returns:
     The content of result.json.
@@ -238,7 +290,12 @@ def write_finished(
     train_loop.Diverged: a metric is not finite.
   """
   result = finished(
-    parts, facts, state=state, record=record, evaluation=evaluation
+    parts,
+    facts,
+    state=state,
+    record=record,
+    evaluation=evaluation,
+    step=step,
   )
   if evaluation:
     role, _ = final_split(parts)

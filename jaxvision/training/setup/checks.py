@@ -56,6 +56,15 @@ def check(config: ConfigDict, mesh: Mesh) -> None:
       "checkpoint.best: set data.validation and checkpoint.best, or "
       "train.patience to 0"
     )
+  of_checkpoint = config.checkpoint
+  if of_checkpoint.restore_best and not (
+    config.data.validation and of_checkpoint.best
+  ):
+    raise ValueError(
+      "checkpoint.restore_best is True, and without data.validation and "
+      "checkpoint.best no checkpoint is the best: set both, or "
+      "checkpoint.restore_best to False"
+    )
   remat.check(train.remat)
   precision.check(config)
 

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from jaxvision import checkpoint, data, parallel, schedules, trees, user_code
 from jaxvision import config as configs
-from jaxvision.runs import network
+from jaxvision.runs import network, reading
 from jaxvision.runs import workdir as workdirs
 from jaxvision.tasks import Task, contract
 from jaxvision.training.setup import from_config, inputs
@@ -69,13 +69,18 @@ class TrainedRun:
 
 
 def load_run(
-  workdir: str | pathlib.Path, *, which: str = "last", trust: bool = False
+  workdir: str | pathlib.Path,
+  *,
+  which: str | None = None,
+  trust: bool = False,
 ) -> TrainedRun:
   """Loads the config and a checkpoint of a run.
 
   Args:
     workdir: the run's folder.
-    which: "last", "best" or the number of a step.
+    which: "last", "best" or the number of a step. None means the checkpoint
+      that result.json describes: the best one if the run is finished and has
+      checkpoint.restore_best, else the last one.
     trust: allow code in the folder that this account has not trusted before.
 
   Raises:
@@ -105,7 +110,8 @@ def load_run(
     config, model, task, schedule, image_shape, mesh
   ).template
   with checkpoint.open_saved(workdir) as manager:
-    step = checkpoint.choose(manager, which)
+    named = which if which is not None else reading.evaluated_checkpoint(result)
+    step = checkpoint.choose(manager, named)
     state, _ = checkpoint.restore_step(manager, step, template)
     path = checkpoint.directory(manager) / str(step)
   trees.check_finite(state, what=f"checkpoint {path}")

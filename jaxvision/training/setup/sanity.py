@@ -33,6 +33,7 @@ _OVERFIT = {
   "log.every": "10 steps",
   "train.patience": 0,
   "checkpoint.best": "validation/top1",
+  "checkpoint.restore_best": False,
 }
 # With this momentum the running averages converge within `_STEPS` steps.
 _MOMENTUM = 0.9

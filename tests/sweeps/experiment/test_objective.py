@@ -27,6 +27,18 @@ def test_value_is_the_last_or_the_best(aim, expected):
   assert objective.value(aim, _LINES) == expected
 
 
+@pytest.mark.parametrize(
+  ("aim", "expected"),
+  [
+    (sweeps.maximize("validation/top1"), 0.9),
+    (sweeps.minimize("validation/top1", at="best"), 0.5),
+    (sweeps.minimize("train/loss"), 2.0),
+  ],
+)
+def test_the_last_value_is_that_of_the_restored_checkpoint(aim, expected):
+  assert objective.value(aim, _LINES, end=2) == expected
+
+
 def test_a_number_is_better_than_none():
   aim = sweeps.minimize("loss")
   assert objective.is_better(aim, 1.0, 2.0)

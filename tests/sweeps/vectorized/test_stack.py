@@ -1,6 +1,7 @@
 """Runs that share a program give the same results as alone."""
 
 import json
+import logging
 import signal
 
 import jax
@@ -180,6 +181,20 @@ def test_patience_ends_runs_as_alone(recipe, tmp_path):
     ends.append(found["step"])
   assert ends == [6, 12, 6]
   assert found["status"].startswith("finished: validation/loss has not")
+
+
+def test_runs_that_restore_their_best_step_are_run_alone(
+  recipe, tmp_path, caplog
+):
+  """A group does not save the best checkpoints."""
+  settings = [
+    {"seed": seed, "checkpoint.restore_best": True} for seed in (0, 1)
+  ]
+  with caplog.at_level(logging.INFO, "jaxvision"):
+    workdirs, outcomes = _together(recipe, tmp_path, _overrides(settings))
+  assert outcomes == [None, None]
+  assert not any(workdir.exists() for workdir in workdirs)
+  assert "run alone: its checkpoint.restore_best is True" in caplog.text
 
 
 def test_runs_start_from_weights_as_alone(recipe, tmp_path):

@@ -1,5 +1,6 @@
 """The outcome of a trial for each outcome of its run."""
 
+import json
 import math
 import os
 import signal
@@ -114,6 +115,34 @@ def test_a_signal_in_a_trial_that_ends_stops_the_worker_after_it(tmp_path):
   with pytest.raises(_Interrupted, match="between two trials"):
     _work(opened, run)
   assert _states(opened) == ["complete", *["waiting"] * 3]
+
+
+@pytest.mark.parametrize(("step", "value"), [(3, 0.7), (2, 0.9), (1, 0.5)])
+def test_the_objective_is_that_of_the_checkpoint_of_the_results(
+  tmp_path, step, value
+):
+  """Step 3 is the last; another one was restored as the best."""
+  opened = _open(tmp_path)
+
+  def run(recipe, *, workdir, overrides, watch):
+    workdir.mkdir(parents=True, exist_ok=True)
+    lines = [
+      {"step": i + 1, "validation/top1": top1}
+      for i, top1 in enumerate((0.5, 0.9, 0.7))
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    (workdir / "metrics.jsonl").write_text(text)
+    result = {
+      "status": "finished",
+      "step": 3,
+      "checkpoint": f"checkpoints/{step}",
+    }
+    (workdir / "result.json").write_text(json.dumps(result))
+    return sweeps.Outcome("complete")
+
+  _work(opened, run)
+  values = [each.value for each in study.statuses(opened.study)]
+  assert values == [value] * 4
 
 
 def test_a_trial_that_ended_before_the_storage_knew_is_not_rerun(tmp_path):
