@@ -115,6 +115,18 @@ def add_data_changed(command: argparse.ArgumentParser) -> None:
   )
 
 
+def add_tta(command: argparse.ArgumentParser) -> None:
+  """Declares --tta, the views of test-time augmentation."""
+  command.add_argument(
+    "--tta",
+    default="",
+    metavar="VIEWS",
+    help="test-time augmentation: the mean prediction of flip (original and "
+    'mirrored), crops (centre and corners) or both, as in "flip,crops"; '
+    "docs/predictions.md",
+  )
+
+
 def add_source(command: argparse.ArgumentParser) -> None:
   """Declares the source of a trained network: a run, or a weights file."""
   add_run(command, required=False, text="the folder of a run")

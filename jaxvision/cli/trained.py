@@ -1,6 +1,8 @@
 """The commands `jaxvision evaluate`, `predict` and `report`."""
 
 import argparse
+import sys
+from typing import Any
 
 from jaxvision import files
 from jaxvision.cli import grids, parsing, predictions
@@ -49,6 +51,7 @@ def _add_evaluate(commands) -> None:
     "\"backgrounds(split='train')\"",
   )
   parsing.add_data_changed(command)
+  parsing.add_tta(command)
   command.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -66,23 +69,38 @@ def _evaluate(options: argparse.Namespace) -> None:
   elif options.data_changed != "refuse":
     raise ValueError("--data-changed is for the run's own data, not for --data")
   run = parsing.open_source(options)
+  chosen = inference.views.choose(run, options.tta)
   if options.data is None:
     values = inference.evaluate(
-      run, role=options.split, data_changed=options.data_changed
+      run,
+      role=options.split,
+      data_changed=options.data_changed,
+      tta=options.tta,
     ).metrics
   else:
     kind, name = data.kind_of(options.data)
-    values = pretrained.evaluate(run, kind, name, options.split).metrics
+    values = pretrained.evaluate(
+      run, kind, name, options.split, tta=options.tta
+    ).metrics
   of_data = {} if options.data is None else {"data": options.data}
   if options.json:
     step = {"step": run.step} if options.workdir else {}
-    about = {**step, **of_data, "split": options.split}
+    about = {**step, **of_data, "split": options.split, **_about(chosen)}
     console.say(files.to_json({**about, **values}))
     return
   what = f"step {run.step}" if options.workdir else options.model
   console.say(", ".join([what, *of_data.values(), options.split]))
+  if chosen:
+    console.say(inference.views.describe(chosen))
   for name, value in values.items():
     console.say(f"  {name:<18} {value:.4f}")
+
+
+def _about(chosen: Any) -> dict[str, Any]:
+  """The fields of JSON about the views; none without views."""
+  if not chosen:
+    return {}
+  return {"tta": ",".join(chosen.calls), "views": chosen.count}
 
 
 def _evaluate_suite(options: argparse.Namespace) -> None:
@@ -93,6 +111,11 @@ def _evaluate_suite(options: argparse.Namespace) -> None:
     raise ValueError(
       "--suite needs --data, and neither --split nor --data-changed; options "
       "of the suite are written as in --suite \"backgrounds(split='train')\""
+    )
+  if options.tta:
+    raise ValueError(
+      f"--tta {options.tta} is for the evaluation of the task, and --suite "
+      "has its own; remove one of them"
     )
   if options.crop_fraction is not None or options.interpolation is not None:
     raise ValueError(
@@ -170,6 +193,7 @@ def _add_predict(commands) -> None:
     help="for a captioner: classify by the probability of these captions, one "
     "text per line",
   )
+  parsing.add_tta(command)
   predictions.add_images(command)
 
 
@@ -193,8 +217,19 @@ def _predict(options: argparse.Namespace) -> None:
       "predicts one caption of an image; omit it, or give --labels FILE"
     )
   top = None if options.probabilities else options.top or predictions.TOP
-  found = inference.predict(run, images, top=top, labels=labels)
+  chosen = inference.views.choose(run, options.tta)
+  found = inference.predict(
+    run, images, top=top, labels=labels, tta=options.tta
+  )
+  if chosen:
+    # A table has no place for it: its rows have the same columns as without.
+    of_table = options.csv_wide or options.csv or options.json
+    console.say(
+      inference.views.describe(chosen),
+      stream=sys.stderr if of_table else sys.stdout,
+    )
   if options.json:
+    found = [{**each, **_about(chosen)} for each in found]
     console.say(files.to_json(found, indent=1))
   elif options.csv_wide or options.csv:
     readable = (each for each in found if "error" not in each)

@@ -25,4 +25,5 @@ __all__ = [
   "predict",
   "pretrained",
   "read_config",
+  "views",
 ]

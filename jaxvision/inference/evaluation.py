@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxvision import data, metrics, trees
 from jaxvision.evaluation import evaluator, network, suites
+from jaxvision.inference import views
 from jaxvision.training import setup
 from jaxvision.training.setup import data_record, restore
 
@@ -14,7 +15,11 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def evaluate(
-  run: restore.TrainedRun, *, role: str = "test", data_changed: str = "refuse"
+  run: restore.TrainedRun,
+  *,
+  role: str = "test",
+  data_changed: str = "refuse",
+  tta: str = "",
 ) -> metrics.Evaluation:
   """Evaluates a run on a split of its own data.
 
@@ -24,9 +29,11 @@ def evaluate(
     run: from `load_run`.
     role: "train", "validation" or "test".
     data_changed: "accept" allows data that have changed since the training.
+    tta: test-time augmentation, as in `views.choose`.
 
   Raises:
-    ValueError: the config does not have this split, or the data have changed.
+    ValueError: the config does not have this split, the data have changed, or
+      the views of `tta` are unknown or do not fit to the run.
     trees.NotFinite: a metric is not finite.
   """
   if role not in setup.roles(run.config):
@@ -34,13 +41,21 @@ def evaluate(
       f"the run has no {role} split (data.{role} = "
       f"{run.config.data.get(role)!r}); choose another split"
     )
+  chosen = views.choose(run, tta)
   dataset = setup.open_split(run.config, role)
   if run.task.uses_labels:
     _check_classes(run, dataset)
   if run.workdir:
     data_record.check_role(run.workdir, role, dataset, changed=data_changed)
-  batches = setup.make_batches(run.config, dataset, train=False, mesh=run.mesh)
-  return measure(run, batches)
+  batches = setup.make_batches(
+    run.config,
+    dataset,
+    train=False,
+    mesh=run.mesh,
+    transforms=chosen and chosen.transforms,
+    size=views.batch_size(run, chosen),
+  )
+  return measure(run, batches, chosen)
 
 
 def _check_classes(run: restore.TrainedRun, dataset: data.Dataset) -> None:
@@ -60,9 +75,17 @@ def _check_classes(run: restore.TrainedRun, dataset: data.Dataset) -> None:
 
 
 def measure(
-  run: restore.TrainedRun, batches: data.Batches
+  run: restore.TrainedRun,
+  batches: data.Batches,
+  chosen: views.Views | None = None,
 ) -> metrics.Evaluation:
   """Evaluates a run on batches of any split that has the classes of the run.
+
+  Args:
+    run: from `load_run` or `pretrained.open_weights`.
+    batches: of the split.
+    chosen: the views of test-time augmentation. The batches have their host
+      transforms.
 
   Raises:
     ValueError: the data lack a field that the task asks for.
@@ -72,6 +95,8 @@ def measure(
     _LOGGER.info("evaluated: the moving average of the parameters")
   batches = batches.with_fields(run.task.batch, run.task.encode)
   task = setup.surround(run.config, run.task, run.model, run.mesh)
+  if chosen:
+    task = views.averaged(task, chosen)
   evaluate_all = evaluator.make_evaluator(
     task.evaluate,
     batches,

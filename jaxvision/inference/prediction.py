@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxvision import data, trees
-from jaxvision.inference import generation
+from jaxvision.inference import generation, views
 from jaxvision.training.setup import restore
 from jaxvision.weights import class_names
 
@@ -19,6 +19,7 @@ def predict(
   *,
   top: int | None = 5,
   labels: Sequence[str] = (),
+  tta: str = "",
 ) -> list[dict[str, Any]]:
   """The predictions for image files: for a classifier, the best classes.
 
@@ -36,6 +37,7 @@ def predict(
       of the model or of the labels.
     labels: texts, for a captioner. The probabilities are those of the texts
       divided by their sum.
+    tta: test-time augmentation, as in `views.choose`.
 
   Returns:
     Per file {"image": path, "top": [{"class", "probability"}, ...]}, or
@@ -45,11 +47,13 @@ def predict(
   Raises:
     ValueError: the run has a generator and a critic, or labels are given and it
       has no captions, or cannot tell them apart; or top is None, and the run
-      predicts numbers, or captions without labels.
+      predicts numbers, or captions without labels; or the views of `tta` are
+      unknown or do not fit to the run.
     trees.NotFinite: the model overflows.
   """
   _check(run, top, labels)
-  read, answer = make_reader(run), _make_answer(run, labels)
+  chosen = views.choose(run, tta)
+  read, answer = make_reader(run, chosen), _make_answer(run, labels, chosen)
   listed, found = _make_listing(run, top, labels), []
   for path in map(str, images):
     try:
@@ -151,42 +155,63 @@ def _of_labels(
   ]
 
 
-def make_reader(run: restore.TrainedRun) -> Callable[[str], np.ndarray]:
-  """path -> the pixels (h, w, c) uint8 of the model's input."""
+def make_reader(
+  run: restore.TrainedRun, chosen: views.Views | None = None
+) -> Callable[[str], np.ndarray]:
+  """path -> the pixels (h, w, c) uint8 of the model's input, or of its views.
+
+  Args:
+    run: from `load_run` or `pretrained.open_weights`.
+    chosen: the views of test-time augmentation.
+  """
   of_data = run.config.data
-  transform = data.make_host_transform(of_data.eval_transforms)
-  to_size = data.make_host_transform((f"resize({run.input_shape[:2]})",))
+  calls = chosen.transforms if chosen else of_data.eval_transforms
+  transform = data.make_host_transform(calls)
+  shape = chosen.image_shape if chosen else run.input_shape
+  to_size = data.make_host_transform((f"resize({shape[:2]})",))
 
   def read(path: str) -> np.ndarray:
     image = data.read_image(
       path, channels=of_data.channels, max_pixels=of_data.max_pixels
     )
     image = transform(None, image)
-    return image if image.shape == run.input_shape else to_size(None, image)
+    return image if image.shape == shape else to_size(None, image)
 
   return read
 
 
-def make_answer(run: restore.TrainedRun) -> Callable[..., jax.Array]:
-  """(variables, image) -> the answers of the model, (k,)."""
+def make_answer(
+  run: restore.TrainedRun, chosen: views.Views | None = None
+) -> Callable[..., jax.Array]:
+  """(variables, image) -> the answers of the model, (k,).
+
+  Args:
+    run: from `load_run` or `pretrained.open_weights`.
+    chosen: views of the image, whose predictions are averaged.
+  """
 
   @jax.jit
   def answer(variables, image):
-    pixels = data.normalize(image[None], run.normalization)
+    images = image[None] if chosen is None else views.of(chosen, image[None])[0]
+    pixels = data.normalize(images, run.normalization)
     if run.task.outputs is None:
       outputs = run.model.apply(variables, pixels, train=False)
     else:
       outputs = run.task.outputs(variables, pixels)
+    if chosen is not None:
+      outputs = run.task.averaging.mean(outputs[None])
     return run.task.answer(outputs)[0]
 
   return answer
 
 
 def _make_answer(
-  run: restore.TrainedRun, labels: Sequence[str]
+  run: restore.TrainedRun,
+  labels: Sequence[str],
+  chosen: views.Views | None = None,
 ) -> Callable[..., jax.Array]:
   """(variables, image) -> the answers, or the log probability of each label."""
-  return _make_scores(run, labels) if labels else make_answer(run)
+  return _make_scores(run, labels) if labels else make_answer(run, chosen)
 
 
 def _make_scores(

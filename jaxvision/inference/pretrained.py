@@ -10,7 +10,7 @@ import jax
 
 from jaxvision import data, files, metrics, parallel, trees, weights
 from jaxvision.configs import default
-from jaxvision.inference import evaluation
+from jaxvision.inference import evaluation, views
 from jaxvision.training import setup
 from jaxvision.training.setup import data_record
 from jaxvision.training.setup.restore import TrainedRun
@@ -121,7 +121,7 @@ def _class_names(
 
 
 def evaluate(
-  run: TrainedRun, kind: str, name: str, split: str
+  run: TrainedRun, kind: str, name: str, split: str, *, tta: str = ""
 ) -> metrics.Evaluation:
   """Evaluates a network on a split of any data set with its classes.
 
@@ -132,22 +132,26 @@ def evaluate(
     run: from `open_weights` or `inference.load_run`.
     kind, name: as `data.kind` and `data.name` of a config.
     split: in the slicing syntax of TFDS.
+    tta: test-time augmentation, as in `views.choose`.
 
   Raises:
-    ValueError: the data set has a class that the network does not have.
+    ValueError: the data set has a class that the network does not have, or the
+      views of `tta` are unknown or do not fit to the network.
   """
+  chosen = views.choose(run, tta)
   batches = make_batches(
     run,
     kind,
     name,
     split,
-    size=setup.batch_size(run.config, train=False),
+    size=views.batch_size(run, chosen),
     class_names=run.class_names if run.task.uses_labels else (),
     labels=_labels(run),
+    chosen=chosen,
   )
   if run.workdir:
     data_record.say_trained_on(run.workdir, batches.examples.dataset)
-  return evaluation.measure(run, batches)
+  return evaluation.measure(run, batches, chosen)
 
 
 def _labels(run: TrainedRun) -> str:
@@ -165,10 +169,12 @@ def make_batches(
   size: int,
   class_names: Sequence[str] = (),
   labels: str = "classes",
+  chosen: views.Views | None = None,
 ) -> data.Batches:
   """Returns the batches of a split, with the network's evaluation transforms.
 
-  Images are then resized to the size of the evaluation images, if needed.
+  Images are then resized to the size of the evaluation images, or of those that
+  the views are made of, if needed.
 
   Args:
     run: from `open_weights` or `inference.load_run`.
@@ -178,6 +184,7 @@ def make_batches(
     class_names: class names that define the labels; () for those of the data
       set.
     labels: as `data.labels` of a config.
+    chosen: the views of test-time augmentation, with their transforms.
 
   Raises:
     ValueError: a class of the data set is not among `class_names`.
@@ -186,10 +193,10 @@ def make_batches(
   config.data.kind, config.data.name = kind, name
   config.data.labels = labels
   config.data.channels = run.image_shape[2]
-  config.data.eval_transforms = (
-    *run.config.data.eval_transforms,
-    f"resize({run.input_shape[:2]})",
-  )
+  calls, shape = run.config.data.eval_transforms, run.input_shape
+  if chosen:
+    calls, shape = chosen.transforms, chosen.image_shape
+  config.data.eval_transforms = (*calls, f"resize({shape[:2]})")
   config.evaluate.batch_size = size
   dataset = data.open_dataset(setup.make_source(config), split)
   if class_names:

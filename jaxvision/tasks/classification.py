@@ -52,7 +52,9 @@ def make(components: Components, *, real_bit: bool = False) -> Task:
     loss=supervised.make_loss(
       components, targets, classification.training_sums, arguments
     ),
-    evaluate=supervised.make_evaluate(components, targets, classification.sums),
+    **supervised.make_evaluation(
+      components, targets, classification.sums, supervised.mean_of_classes
+    ),
     finish=classification.finish,
     logged=("loss", "top1"),
     measured=(*names, "loss"),

@@ -64,6 +64,23 @@ class Components:
 
 
 @dataclasses.dataclass(frozen=True)
+class Averaging:
+  """The evaluation of the mean prediction of several views of an image.
+
+  Attributes:
+    mean: outputs of v views (b, v, k) -> outputs (b, k) float32 of the mean of
+      their predictions. For equal views they are the outputs of a view.
+    sums: (outputs (b, k), batch) -> the sums of `evaluate`.
+    evaluate: the evaluation of a task that this record belongs to. If a task
+      has another one, its views cannot be averaged.
+  """
+
+  mean: Callable[[jax.Array], jax.Array]
+  sums: Callable[[jax.Array, Batch], Tree]
+  evaluate: Evaluate
+
+
+@dataclasses.dataclass(frozen=True)
 class Task:
   """A kind of training, as a record of pure functions.
 
@@ -122,6 +139,8 @@ class Task:
     score: (variables, normalised images (b, h, w, c), texts) -> (b, number of
       texts) float32, the log probability of each text; None without texts.
     kept: files that the folder of the run keeps, see `Components.kept`.
+    averaging: for test-time augmentation; None if predictions of several views
+      of an image cannot be averaged.
   """
 
   batch: Mapping[str, tuple[tuple[int, ...], Any]]
@@ -155,6 +174,7 @@ class Task:
   outputs: Callable[[Tree, jax.Array], jax.Array] | None = None
   score: Callable[[Tree, jax.Array, Sequence[str]], jax.Array] | None = None
   kept: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+  averaging: Averaging | None = None
 
   def check_features(self) -> None:
     """Raises ValueError if the model has no features of single images."""

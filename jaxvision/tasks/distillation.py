@@ -21,7 +21,7 @@ import numpy as np
 from jaxvision import losses
 from jaxvision.metrics import agreement, classification
 from jaxvision.tasks import agreement_pages, supervised, teachers
-from jaxvision.tasks.contract import Batch, Components, Task
+from jaxvision.tasks.contract import Averaging, Batch, Components, Task
 
 Tree = Any
 Form = losses.distillation.DistillationLoss
@@ -68,7 +68,7 @@ def make(
     init=supervised.make_init(components),
     inputs=supervised.make_inputs(components, _targets(components)),
     loss=_make_loss(components, form, weights, of_labels=of_labels),
-    evaluate=_make_evaluate(components, form, weights),
+    **_make_evaluation(components, form, weights),
     finish=classification.finish,
     logged=("loss", *(["top1"] if labelled else []), "agreement"),
     measured=(*names, *agreements, *with_labels, "loss"),
@@ -247,11 +247,13 @@ def _training_sums(
   return sums
 
 
-def _make_evaluate(components: Components, form: Form, weights):
-  """(variables, batch, *constants) -> (sums, outputs).
+def _make_evaluation(
+  components: Components, form: Form, weights: Sequence[float]
+) -> dict[str, Any]:
+  """The fields "evaluate" and "averaging" of the task.
 
   The outputs are (b, k), or with teachers (b, 2, k): of the student, and of the
-  teachers together.
+  teachers together. Then views are not averaged.
   """
   teacher_logits = _make_teacher_logits(components)
   losses_of = _make_losses(components, form, weights)
@@ -274,7 +276,16 @@ def _make_evaluate(components: Components, form: Form, weights):
       sums |= _of_both(outputs, together, batch)
     return sums, jnp.stack([outputs, together], axis=1)
 
-  return evaluate
+  def sums_of(outputs: jax.Array, batch: Batch) -> Tree:
+    targets = _targets(components)(batch["label"])
+    given = {"targets": targets, "mask": batch["mask"]}
+    return _sums_of_labels(components, outputs, given)
+
+  averaging = Averaging(supervised.mean_of_classes, sums_of, evaluate)
+  return {
+    "evaluate": evaluate,
+    "averaging": None if components.taught.count else averaging,
+  }
 
 
 def _sums_of_labels(

@@ -39,8 +39,11 @@ def make(components: Components) -> Task:
     loss=supervised.make_loss(
       components, supervised.as_float, multilabel.training_sums
     ),
-    evaluate=supervised.make_evaluate(
-      components, supervised.as_float, multilabel.sums
+    **supervised.make_evaluation(
+      components,
+      supervised.as_float,
+      multilabel.sums,
+      supervised.mean_of_sets,
     ),
     merge=multilabel.merge,
     finish=multilabel.finish,

@@ -34,8 +34,11 @@ def make(components: Components) -> Task:
     loss=supervised.make_loss(
       components, supervised.as_float, regression.training_sums
     ),
-    evaluate=supervised.make_evaluate(
-      components, supervised.as_float, regression.sums
+    **supervised.make_evaluation(
+      components,
+      supervised.as_float,
+      regression.sums,
+      supervised.mean_of_numbers,
     ),
     merge=regression.merge,
     finish=regression.finish,

@@ -16,9 +16,9 @@ from jaxvision.metrics import classification
 from jaxvision.optimizers import freezing
 from jaxvision.tasks.contract import (
   Artifacts,
+  Averaging,
   Batch,
   Components,
-  Evaluate,
   TaskLoss,
 )
 
@@ -27,6 +27,9 @@ Tree = Any
 Targets = Callable[[jax.Array], jax.Array]
 # (outputs (b, k), targets (b, k), mask (b,)) -> sums
 Sums = Callable[[jax.Array, jax.Array, jax.Array], Tree]
+
+# outputs of v views (b, v, k) -> outputs (b, k)
+Mean = Callable[[jax.Array], jax.Array]
 
 # The collections into which a model sows further logits in training: those of
 # auxiliary classifiers, and those of a distillation token.
@@ -174,19 +177,60 @@ def apply_in_training(
   return outputs, state, sown
 
 
-def make_evaluate(
-  components: Components, targets: Targets, sums_of: Sums
-) -> Evaluate:
-  """(variables, batch) -> (sums of all metrics, outputs (b, k))."""
+def make_evaluation(
+  components: Components, targets: Targets, sums_of: Sums, mean: Mean
+) -> dict[str, Any]:
+  """The evaluation of a task, of an image and of its views.
+
+  Args:
+    components: of the task.
+    targets: of the task.
+    sums_of: the sums of all metrics except the loss.
+    mean: of the outputs of several views.
+
+  Returns:
+    The fields "evaluate" and "averaging" of the task.
+  """
+
+  def sums(outputs: jax.Array, batch: Batch) -> Tree:
+    given = {"targets": targets(batch["label"]), "mask": batch["mask"]}
+    found = sums_of(outputs, given["targets"], given["mask"])
+    found["loss"] = _loss_sum(components, outputs, given)
+    return found
 
   def evaluate(variables: Tree, batch: Batch) -> tuple[Tree, jax.Array]:
-    batch = with_targets(batch, components, targets)
-    outputs = components.model.apply(variables, batch["image"], train=False)
-    sums = sums_of(outputs, batch["targets"], batch["mask"])
-    sums["loss"] = _loss_sum(components, outputs, batch)
-    return sums, outputs.astype(jnp.float32)
+    images = data.normalize(batch["image"], components.normalization)
+    outputs = components.model.apply(variables, images, train=False)
+    return sums(outputs, batch), outputs.astype(jnp.float32)
 
-  return evaluate
+  averaging = Averaging(mean=mean, sums=sums, evaluate=evaluate)
+  return {"evaluate": evaluate, "averaging": averaging}
+
+
+def mean_of_classes(logits: jax.Array) -> jax.Array:
+  """The logits (b, k) of the mean softmax probabilities of views (b, v, k).
+
+  They are the logarithms of the means, so their softmax is the mean. The mean
+  log-sum of the logits is added, which no probability depends on. So equal
+  views have their own logits as mean, for a loss that is no function of
+  probabilities.
+  """
+  logits = logits.astype(jnp.float32)
+  scale = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+  total = jax.nn.logsumexp(logits - scale, axis=1)
+  return total - np.log(logits.shape[1]) + jnp.mean(scale, axis=1)
+
+
+def mean_of_sets(logits: jax.Array) -> jax.Array:
+  """The logits (b, k) of the mean sigmoid probabilities of views (b, v, k)."""
+  logits = logits.astype(jnp.float32)
+  present, absent = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
+  return jax.nn.logsumexp(present, axis=1) - jax.nn.logsumexp(absent, axis=1)
+
+
+def mean_of_numbers(outputs: jax.Array) -> jax.Array:
+  """The mean (b, k) of the outputs of views (b, v, k)."""
+  return jnp.mean(outputs.astype(jnp.float32), axis=1)
 
 
 def class_metrics(num_classes: int) -> list[str]:

@@ -61,7 +61,7 @@ def _table(path):
 
 
 def test_the_commands_and_the_code_run(folder):
-  (script,) = _blocks("bash")
+  script, _ = _blocks("bash")
   for line in script.splitlines():
     _run(line)
   rows, shares = _table("predictions.csv"), _table("probabilities.csv")
@@ -73,7 +73,7 @@ def test_the_commands_and_the_code_run(folder):
     best = max(_NAMES, key=lambda name: float(share[name]))
     assert row["class_1"] == each["top"][0]["class"] == best
     assert row["probability_1"] == share[best]
-  counted, in_python = _blocks("python")
+  counted, in_python, _ = _blocks("python")
   names = {}
   exec(counted, names)
   assert sum(names["counts"].values()) == len(_PATHS)
@@ -83,6 +83,23 @@ def test_the_commands_and_the_code_run(folder):
   assert {
     each["class"]: str(each["probability"]) for each in of_one["probabilities"]
   } == {name: shares[0][name] for name in _NAMES}
+
+
+def test_the_commands_and_the_code_with_views_run(folder, capsys):
+  _, script = _blocks("bash")
+  for line in script.splitlines():
+    _run(line)
+  said = capsys.readouterr()
+  assert said.out.startswith("mean of 2 views: original and mirrored\n")
+  assert "mean of 10 views: five crops of 16x16 from 18x18" in said.out
+  assert '"tta": "flip,crops"' in said.out
+  names = {"inference": inference}
+  exec(_blocks("python")[2], names)
+  (of_one,) = names["averaged"]
+  plain = inference.predict(inference.load_run(""), [_PATHS[0]], top=None)
+  assert of_one["image"] == _PATHS[0] and of_one != plain[0]
+  shares = [each["probability"] for each in of_one["probabilities"]]
+  assert sum(shares) == pytest.approx(1)
 
 
 def test_the_json_is_json():

@@ -1,6 +1,7 @@
 """The data splits of a config, and their batches."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -106,6 +107,8 @@ def make_batches(
   *,
   train: bool,
   mesh: Mesh | None = None,
+  transforms: Sequence[str] | None = None,
+  size: int = 0,
 ) -> data.Batches:
   """A split as batches, shuffled for training, in order for evaluation.
 
@@ -115,14 +118,18 @@ def make_batches(
     train: True for training, False for evaluation.
     mesh: only the rows of its devices in this process are loaded. None loads
       all rows.
+    transforms: host transforms in place of those of the config.
+    size: examples in a batch; 0 for those of the config.
   """
-  size = batch_size(config, train=train)
+  size = size or batch_size(config, train=train)
+  if transforms is None:
+    transforms = (
+      config.data.train_transforms if train else config.data.eval_transforms
+    )
   return data.make_batches(
     dataset,
     batch_size=size,
-    transforms=config.data.train_transforms
-    if train
-    else config.data.eval_transforms,
+    transforms=transforms,
     channels=config.data.channels,
     seed=config.seed if train else None,
     rows=parallel.local_rows(size, mesh) if mesh else slice(size),
