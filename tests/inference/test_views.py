@@ -1,6 +1,7 @@
 """Test-time augmentation is a loop over views, and an average."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -11,7 +12,7 @@ import small_modules
 import tiny_runs
 from PIL import Image
 
-from jaxvision import cli, data, inference, models, parallel
+from jaxvision import cli, data, inference, models, parallel, weights
 from jaxvision.cli import parsing
 from jaxvision.configs import default
 from jaxvision.inference import pretrained, views
@@ -447,3 +448,37 @@ def test_suites_have_no_views(capsys):
   assert "--tta flip is for the evaluation of the task" in (
     capsys.readouterr().err
   )
+
+
+@pytest.mark.slow
+def test_weights_are_evaluated_as_they_predict(tmp_path, capsys):
+  """The loss of `evaluate` is that of the probabilities of `predict`."""
+  name, file = "shufflenet_v2_x0_5", str(tmp_path / "weights.safetensors")
+  model = models.create(name, num_classes=3)
+  variables = jax.jit(functools.partial(model.init, train=False))(
+    jax.random.key(0), jnp.zeros((1, 64, 64, 3))
+  )
+  weights.save(file, name, variables, model=model, image_size=(64, 64))
+  (tmp_path / "names.txt").write_text("ant\nbee\ncat\n")
+  for number, image in enumerate(_images(5, 80, 90)):
+    path = tmp_path / "images" / ("ant", "bee", "cat")[number % 3]
+    path.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path / f"{number}.png")
+  source = ["--weights", file, "--model", name, "--image_size", "64"]
+  source += ["--class_names", str(tmp_path / "names.txt"), "--json"]
+  source += ["--tta", "flip,crops"]
+  folder = str(tmp_path / "images")
+  command = ["evaluate", *source, "--data", folder, "--split", "train"]
+  assert cli.main(command) == 0
+  measured = json.loads(capsys.readouterr().out)
+  assert measured["views"] == 10
+  assert cli.main(["predict", folder, *source, "--probabilities"]) == 0
+  said = capsys.readouterr()
+  assert "five crops of 64x64 from 72x72" in said.err
+  losses = []
+  for each in json.loads(said.out):
+    label = each["image"].split("/")[-2]
+    shares = {p["class"]: p["probability"] for p in each["probabilities"]}
+    losses.append(-np.log(shares[label]))
+  assert len(losses) == 5
+  assert measured["loss"] == pytest.approx(np.mean(losses), rel=1e-4)

@@ -247,6 +247,22 @@ def test_numbers_that_are_not_finite_are_gaps(bare):
   assert "Gaps: 3 of the logged values are not finite." in text
 
 
+@pytest.mark.parametrize("evaluated", [40, 25])
+def test_the_step_of_the_results_is_shown_if_it_is_not_the_last(
+  bare, evaluated
+):
+  result = {
+    "status": "finished",
+    "step": 40,
+    "total_steps": 40,
+    "checkpoint": f"checkpoints/{evaluated}",
+  }
+  fake_runs.write_json(bare / "result.json", result)
+  text = parsed_page.Page(report.write_report(bare)).text
+  assert ("results at step" in text) == (evaluated == 25)
+  assert ("25" in text) == (evaluated == 25)
+
+
 def test_page_loads_nothing(page):
   for tag in ("img", "script", "link", "iframe", "use", "image"):
     for name in ("src", "href", "xlink:href"):
