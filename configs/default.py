@@ -374,14 +374,22 @@ def _optimizer() -> ConfigDict:
 
 def _schedule() -> ConfigDict:
   schedule = ConfigDict()
-  # constant, cosine, linear, staircase, rsqrt or warmup_stable_decay.
+  # constant, cosine, linear, staircase, rsqrt, warmup_stable_decay or
+  # one_cycle.
   schedule.name = "cosine"
   # A duration in steps, epochs or examples: the length of the schedule. ""
   # means the length of the training. After the end of the schedule the rate of
   # its last step is used. A warm-up in percent refers to this length.
   schedule.duration = ""
-  # A duration: the learning rate rises linearly from 0.
+  # A duration: the learning rate rises linearly from 0. one_cycle has its own
+  # rise and takes no warm-up.
   schedule.warmup = "0 steps"
+  # one_cycle only: the smallest and the largest momentum, as in (0.85, 0.95).
+  # The momentum falls to the first while the rate rises, and rises to the
+  # second while the rate falls. It is the option "momentum" of the optimizer,
+  # or "b1" if it has none, which optimizer.options then leaves out. (): the
+  # momentum is constant.
+  schedule.momentum = ()
   # Keyword arguments of the schedule: see jaxvision/schedules.py.
   schedule.options = ConfigDict()
   return schedule

@@ -4,7 +4,8 @@ The first w of T steps are the warm-up: at step s the rate is peak * s / w, so
 it is 0 at step 0. At step w the rate is the peak, and the named schedule
 starts. A decay ends at step T, the step after the last one; at the last step,
 T - 1, the rate is slightly larger. After T the rate is constant, except for
-rsqrt, which continues.
+rsqrt, which continues. one_cycle has its own rise instead of a warm-up, and
+ends at step T - 1, as in torch.
 
 Steps and boundaries are integers up to 2**31 - 1. Boundaries are computed once,
 from the exact fraction for a number such as 0.2 or 2.4 / 350. The compiled step
@@ -13,9 +14,10 @@ float32, so steps above 2**24 stay distinct.
 """
 
 import fractions
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -269,6 +271,62 @@ def warmup_stable_decay(
   return _decay(peak, start, total_steps, shape, final_fraction)
 
 
+def one_cycle(
+  peak: float,
+  *,
+  total_steps: int,
+  warmup_steps: int,
+  start_fraction: ranges.NonNegative = 0.04,
+  rise: ranges.Probability = 0.3,
+  final_fraction: ranges.NonNegative = 4e-6,
+  shape: Literal["cosine", "linear"] = "cosine",
+  three_phase: bool = False,
+) -> Schedule:
+  """A rise to the peak and a fall far below the start (Smith & Topin 2018).
+
+  It is the schedule of torch.optim.lr_scheduler.OneCycleLR, with its defaults.
+  The rate is the peak at the time rise * T - 1, and reaches its final value at
+  step T - 1.
+
+  Args:
+    peak: the largest rate; `max_lr` of torch.
+    total_steps: T.
+    warmup_steps: 0.
+    start_fraction: the rate at step 0 as a fraction of the peak; 1 /
+      `div_factor` of torch.
+    rise: the length of the rise as a fraction of T; `pct_start` of torch.
+    final_fraction: the rate at step T - 1 as a fraction of the peak; 1 /
+      (`div_factor` * `final_div_factor`) of torch.
+    shape: shape of the rise and of the falls; `anneal_strategy` of torch, "cos"
+      or "linear".
+    three_phase: whether the rate first falls back to its start, in the same
+      time as it rose, and then to its final value.
+
+  Raises:
+    ValueError: there is a warm-up, or the phases do not fit in T.
+  """
+  if warmup_steps:
+    raise ValueError(
+      f"one_cycle rises by itself, and the warm-up has {warmup_steps} steps; "
+      'set schedule.warmup to "0 steps", and the length of the rise in '
+      "schedule.options: rise"
+    )
+  top = _exact(rise) * total_steps - 1
+  start, final = peak * start_fraction, peak * final_fraction
+  phases = [(top, start, peak), (total_steps - 1, peak, final)]
+  if three_phase:
+    phases[1:] = [(2 * top, peak, start), (total_steps - 1, start, final)]
+  times = [0, *(time for time, *_ in phases)]
+  if not all(a < b for a, b in itertools.pairwise(times)):
+    most = "half of the steps" if three_phase else "all steps"
+    raise ValueError(
+      f"one_cycle: a rise over {rise} of {total_steps} steps leaves no step "
+      f"for a phase; it must be longer than 1 step and shorter than {most}: "
+      "change schedule.options: rise, or train longer"
+    )
+  return _in_phases(phases, shape)
+
+
 SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
   "constant": constant,
   "cosine": cosine,
@@ -276,6 +334,7 @@ SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
   "staircase": staircase,
   "rsqrt": rsqrt,
   "warmup_stable_decay": warmup_stable_decay,
+  "one_cycle": one_cycle,
 }
 
 # Remaining decay as a function of the remaining steps r, both in [0, 1], in a
@@ -310,6 +369,37 @@ def _decay(
     return peak * (final_fraction + (1 - final_fraction) * remaining)
 
   return schedule
+
+
+def _in_phases(
+  phases: Sequence[tuple[fractions.Fraction | int, float, float]], shape: str
+) -> Schedule:
+  """From value to value: (time of the end, first value, last value).
+
+  Each phase is computed from the end with the smaller value, where it is
+  precise. Times may be between two steps.
+  """
+
+  def schedule(step: Any) -> jax.Array:
+    last, *_ = phases[-1]
+    step = jnp.clip(_as_integer(step), 0, last)
+    value, begin = jnp.float32(phases[0][1]), 0
+    for end, first, final in phases:
+      away = _since(step, begin) if first < final else -_since(step, end)
+      part = jnp.clip(away / float(end - begin), 0, 1)
+      low, high = sorted((first, final))
+      now = low + (high - low) * DECAY_SHAPES[shape](part)
+      value = jnp.where(step > math.floor(begin), now, value)
+      begin = end
+    return value
+
+  return schedule
+
+
+def _since(step: jax.Array, time: fractions.Fraction | int) -> jax.Array:
+  """Steps since a time, which may be between two steps; float32."""
+  whole = math.floor(time)
+  return (step - whole).astype(jnp.float32) - float(time - whole)
 
 
 def _as_integer(step: Any) -> jax.Array:

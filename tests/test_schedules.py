@@ -13,6 +13,18 @@ from jaxvision import schedules
 
 T, W, PEAK = 1000, 100, 0.3
 OPTIONS = {"staircase": {"boundaries": (0.3, 0.6, 0.9)}}
+# OneCycleLR of torch 2.14.1: the rates with max_lr=0.3 and total_steps=1000.
+TORCH_VALUES = {
+  0: 0.01200000000000001,
+  1: 0.012007948512650357,
+  150: 0.15675650043676406,
+  299: 0.3,
+  300: 0.2999984893548434,
+  650: 0.14932740652694584,
+  998: 2.7106451566109876e-06,
+  999: 1.2e-06,
+}
+WARMED = [name for name in schedules.SCHEDULES if name != "one_cycle"]
 
 
 def _create(name, total_steps=T, warmup_steps=W, **options):
@@ -29,7 +41,7 @@ def _values(schedule, steps=T):
   return np.asarray(jax.vmap(schedule)(jnp.arange(steps)))
 
 
-@pytest.mark.parametrize("name", schedules.SCHEDULES)
+@pytest.mark.parametrize("name", WARMED)
 def test_warmup_rises_linearly_from_zero_to_exactly_the_peak(name):
   schedule = _create(name)
   assert float(schedule(0)) == 0.0
@@ -39,12 +51,12 @@ def test_warmup_rises_linearly_from_zero_to_exactly_the_peak(name):
   )
 
 
-@pytest.mark.parametrize("name", schedules.SCHEDULES)
+@pytest.mark.parametrize("name", WARMED)
 def test_without_warmup_the_first_step_has_the_peak(name):
   assert np.float32(_create(name, warmup_steps=0)(0)) == np.float32(PEAK)
 
 
-@pytest.mark.parametrize("name", schedules.SCHEDULES)
+@pytest.mark.parametrize("name", WARMED)
 def test_after_the_warmup_no_rate_is_above_the_one_before(name):
   values = _values(_create(name), T + 50)[W:]
   assert (np.diff(values) <= 0).all() and (values >= 0).all()
@@ -52,7 +64,7 @@ def test_after_the_warmup_no_rate_is_above_the_one_before(name):
 
 @pytest.mark.parametrize("name", schedules.SCHEDULES)
 def test_compiled_traced_and_plain_steps_agree(name):
-  schedule = _create(name)
+  schedule = _create(name, warmup_steps=W if name in WARMED else 0)
   for step in (0, 1, W - 1, W, W + 1, 500, T - 1, T):
     compiled = jax.jit(schedule)(jnp.asarray(step, jnp.int32))
     assert compiled.shape == ()
@@ -233,7 +245,7 @@ def test_a_boundary_is_the_nearest_step(total_steps, time):
 def test_a_compiled_step_has_the_rate_that_the_log_shows(name):
   """All 12,345 steps of a run; the staircase is equal to the last bit."""
   options = {"every": 0.2} if name == "staircase" else {}
-  schedule = _create(name, 12_345, 100, **options)
+  schedule = _create(name, 12_345, 100 if name in WARMED else 0, **options)
   compiled = jax.jit(jax.vmap(schedule))(jnp.arange(12_345))
   shown = np.float32([schedule(step) for step in range(0, 12_345, 823)])
   rtol = 0 if name in ("constant", "staircase") else 3e-7
@@ -280,6 +292,9 @@ def test_a_long_warmup_has_every_step():
     ("rsqrt", {"timescale": 0}, "timescale is 0; it must be a number above 0"),
     ("warmup_stable_decay", {"decay_fraction": 2}, r"decay_fraction is 2; .*1"),
     ("warmup_stable_decay", {"shape": 3}, "shape is 3; it must be text"),
+    ("one_cycle", {"shape": "cos"}, "shape is 'cos'; .* 'cosine', 'linear'"),
+    ("one_cycle", {"rise": 2}, r"rise is 2; it must be a number in \[0, 1\]"),
+    ("one_cycle", {"start_fraction": -1}, "start_fraction is -1; .*at least 0"),
   ],
 )
 def test_options_of_a_wrong_type_or_out_of_range_are_refused(
@@ -297,3 +312,93 @@ def test_a_run_shorter_than_its_drops_takes_several_at_a_step():
   np.testing.assert_allclose(
     [rate(step) for step in range(4)], [1, 0.25, 0.0625, 0.015625], rtol=1e-6
   )
+
+
+def one_cycle_of_torch(
+  step, total, *, rise, div, final_div, shape, three_phase, peak=PEAK
+):
+  """OneCycleLR of torch 2.14.1, from its documentation, in float64."""
+  start = peak / div
+  final = start / final_div
+  phases = [(rise * total - 1, start, peak), (total - 1, peak, final)]
+  if three_phase:
+    phases[1:] = [
+      (2 * rise * total - 2, peak, start),
+      (total - 1, start, final),
+    ]
+  begin = 0
+  for end, first, last in phases:
+    if step <= end or end == total - 1:
+      part = (step - begin) / (end - begin)
+      if shape == "linear":
+        return first + (last - first) * part
+      return last + (first - last) / 2 * (1 + math.cos(math.pi * part))
+    begin = end
+
+
+@pytest.mark.parametrize("three_phase", [False, True])
+@pytest.mark.parametrize("shape", ["cosine", "linear"])
+@pytest.mark.parametrize(
+  ("total", "rise", "div", "final_div"),
+  [
+    (1000, 0.3, 25, 1e4),
+    (937, 0.237, 10, 100),
+    (20, 0.3, 4, 10),
+    (7, 0.5, 2, 2),
+  ],
+)
+def test_one_cycle_equals_the_formula_of_torch(
+  total, rise, div, final_div, shape, three_phase
+):
+  options = {"rise": rise, "shape": shape, "three_phase": three_phase}
+  schedule = _create(
+    "one_cycle",
+    total,
+    0,
+    start_fraction=1 / div,
+    final_fraction=1 / div / final_div,
+    **options,
+  )
+  expected = [
+    one_cycle_of_torch(step, total, div=div, final_div=final_div, **options)
+    for step in range(total)
+  ]
+  np.testing.assert_allclose(
+    _values(schedule, total), expected, rtol=3e-6, atol=1e-9
+  )
+  assert float(schedule(total + 9)) == float(schedule(total - 1))
+
+
+def test_the_defaults_of_one_cycle_are_those_of_torch():
+  """Values of OneCycleLR(max_lr=0.3, total_steps=1000) of torch 2.14.1."""
+  schedule = _create("one_cycle", warmup_steps=0)
+  for step, rate in TORCH_VALUES.items():
+    assert float(schedule(step)) == pytest.approx(rate, rel=2e-6)
+
+
+def test_one_cycle_of_a_long_run_has_every_step():
+  total = 2**31 - 1
+  schedule = jax.jit(_create("one_cycle", total, 0, shape="linear"))
+  top = fractions.Fraction(3, 10) * total - 1
+  for step in (1, 2**24 + 1, math.floor(top), math.ceil(top), total - 2):
+    rising = step <= top
+    part = step / top if rising else (total - 1 - step) / (total - 1 - top)
+    low = 0.04 if rising else 4e-6
+    expected = PEAK * (low + (1 - low) * float(part))
+    assert float(schedule(step)) == pytest.approx(expected, rel=3e-7)
+  assert float(schedule(total - 1)) == pytest.approx(4e-6 * PEAK, rel=1e-6)
+
+
+def test_one_cycle_without_room_is_an_error():
+  with pytest.raises(
+    ValueError, match="and the warm-up has 100 steps; set sch"
+  ):
+    _create("one_cycle")
+  for total, options in [
+    (3, {}),
+    (T, {"rise": 0.0}),
+    (T, {"rise": 1.0}),
+    (T, {"rise": 0.6, "three_phase": True}),
+  ]:
+    with pytest.raises(ValueError, match="leaves no step for a phase; it must"):
+      _create("one_cycle", total, 0, **options)

@@ -16,6 +16,7 @@ from jaxvision.lookup.ranges import (
   Positive,
   Probability,
   Range,
+  Rate,
   Regex,
   Whole,
 )
@@ -86,6 +87,7 @@ TYPES: Mapping[str, Any] = {
   "schedule.name": str,
   "schedule.duration": Annotated[str, Form("a duration", _check_optional)],
   "schedule.warmup": Duration,
+  "schedule.momentum": tuple[Rate, ...],
   "ema.decay": Annotated[float, Range(0, 0.999_999)],
   "train.duration": Duration,
   "train.batch_size": Batch,

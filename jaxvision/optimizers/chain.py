@@ -15,7 +15,8 @@ as in the papers and in torch.
 The order of a step: frozen gradients are set to 0, so the norm excludes them;
 the gradient is clipped; each group is updated; each update is multiplied by its
 factor of the learning rate, if there are factors. Sharpness-aware minimisation
-wraps the complete chain.
+wraps the complete chain. A momentum that changes during training is a number of
+the state, which is computed from the count of updates.
 
 With `turns`, each named part of the parameters has such a chain of its own, and
 an update of one part leaves the parameters and the state of the others as they
@@ -27,6 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 import optax.contrib
 from jax.typing import DTypeLike
@@ -82,6 +84,9 @@ OWN_DECAY: Mapping[str, Callable[..., optax.GradientTransformation]] = {
   "sgdw": sgdw,
 }
 
+# Names of the momentum, as the first one that an optimizer has.
+_MOMENTA = ("momentum", "b1")
+
 _FROZEN = "frozen"
 # Types of optax's parameters, more precise than optax's annotations.
 _TYPES = {
@@ -123,6 +128,7 @@ def create(
   state_dtype: DTypeLike | None = None,
   options: Mapping[str, Any] | None = None,
   turns: Mapping[str, int] | None = None,
+  momentum: Schedule | None = None,
 ) -> Optimizer:
   """Returns the optimizer with this name for parameters like `params`.
 
@@ -152,11 +158,14 @@ def create(
     turns: the number of updates in a step of each part of the parameters, by
       the first name of their paths; see `turns.by_part`. None for one update of
       all parameters.
+    momentum: function of the step, the option "momentum" of the optax function,
+      or its option "b1" if it has no momentum. None for the constant of the
+      options.
 
   Raises:
     ValueError: the name or an option is unknown, a parameter matches no rule, a
-      rule matches no parameter, all parameters are frozen, or `turns` do not
-      name the parts of the parameters.
+      rule matches no parameter, all parameters are frozen, `turns` do not name
+      the parts of the parameters, or the optimizer cannot change its momentum.
   """
   function = _function(name)
   make = lookup.bind(
@@ -166,15 +175,20 @@ def create(
     reserved=_RESERVED,
     types=None if lookup.is_own(name) else _TYPES | _TYPES_OF.get(name, {}),
   )
+  changing = _momentum_option(name, function, options or {}) if momentum else ""
   labels, groups = _groups(
     params, weight_decay, weight_decay_rules, learning_rate_rules
   )
   factors = learning_rate_factors
 
-  def chain(labels: Any, factors: Any, rate: Schedule) -> Optimizer:
+  def chain(labels: Any, factors: Any, updates: int = 1) -> Optimizer:
     used = set(jax.tree.leaves(labels))
+    rate = _slower(learning_rate, updates)
+    own = (
+      _with_momentum(make, changing, momentum, updates) if momentum else make
+    )
     found = {
-      label: _checked(_for_group(name, function, make, rate, *each), name)
+      label: _checked(_for_group(name, function, own, rate, *each), name)
       for label, each in groups.items()
       if label in used
     }
@@ -184,7 +198,7 @@ def create(
     )
 
   if turns is None:
-    return chain(labels, factors, learning_rate)
+    return chain(labels, factors)
   if set(turns) != set(params):
     raise ValueError(
       f"turns update {', '.join(turns)}, but the parameters are "
@@ -195,7 +209,7 @@ def create(
       part: chain(
         {part: labels[part]},
         None if factors is None else {part: factors[part]},
-        _slower(learning_rate, updates),
+        updates,
       )
       for part, updates in turns.items()
     }
@@ -204,7 +218,45 @@ def create(
 
 def _slower(schedule: Schedule, updates: int) -> Schedule:
   """The schedule of steps, for an optimizer that counts updates."""
-  return lambda count: schedule(count // updates)
+  return schedule if updates == 1 else lambda count: schedule(count // updates)
+
+
+def _momentum_option(
+  name: str, function: Callable[..., Any], options: Mapping[str, Any]
+) -> str:
+  """The option of an optimizer that is its momentum."""
+  known = inspect.signature(function).parameters
+  found = [each for each in _MOMENTA if each in known]
+  if not found:
+    raise ValueError(
+      f"schedule.momentum: {lookup.as_written(name)} has no option "
+      f"{' or '.join(_MOMENTA)}; set schedule.momentum to (), or use another "
+      "optimizer.name, such as sgd or adamw"
+    )
+  if found[0] in options:
+    raise ValueError(
+      f"optimizer.options has {found[0]} {options[found[0]]!r}, and "
+      f"schedule.momentum changes it; leave {found[0]} out of the options, or "
+      "set schedule.momentum to ()"
+    )
+  return found[0]
+
+
+def _with_momentum(
+  make: Callable[..., optax.GradientTransformation],
+  option: str,
+  momentum: Schedule,
+  updates: int,
+) -> Callable[..., optax.GradientTransformation]:
+  """`make` of an optimizer whose option changes during training."""
+
+  def made(*arguments: Any, **named: Any) -> optax.GradientTransformation:
+    return optax.inject_hyperparams(
+      lambda momentum: make(*arguments, **named, **{option: momentum}),
+      hyperparam_dtype=jnp.float32,
+    )(momentum=_slower(momentum, updates))
+
+  return made
 
 
 def _chain(

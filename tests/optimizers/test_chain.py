@@ -440,3 +440,91 @@ def test_an_option_with_the_text_false_is_false(word):
       update, state = each.update(grads, state, params)
     updates.append(update["kernel"])
   np.testing.assert_allclose(*updates, rtol=1e-6)
+
+
+def cycled(step):
+  """A momentum that falls, in numbers that float32 holds exactly."""
+  return 0.875 - 0.125 * step
+
+
+def _by_torch(name, steps=4):
+  """Parameters by the formulae of torch's SGD, AdamW and RMSprop, in float64.
+
+  OneCycleLR sets the momentum of a step before the step.
+  """
+  x = np.asarray(PARAMS["fc"]["kernel"], np.float64)
+  grad = np.asarray(GRADS["fc"]["kernel"], np.float64)
+  first = second = np.zeros_like(x)
+  for step in range(steps):
+    g, m, lr = grad * (1 + step), cycled(step), rate(step)
+    if name == "sgd":
+      first = m * first + g
+      x = x - lr * first
+    if name == "rmsprop":
+      second = 0.9 * second + 0.1 * g**2
+      first = m * first + lr * g / np.sqrt(second + 1e-8)
+      x = x - first
+    if name == "adamw":
+      first, second = m * first + (1 - m) * g, 0.999 * second + 0.001 * g**2
+      hat = first / (1 - m ** (step + 1))
+      root = np.sqrt(second / (1 - 0.999 ** (step + 1))) + 1e-8
+      x = x - lr * (hat / root + 0.1 * x)
+  return x
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adamw"])
+def test_a_momentum_changes_as_in_torch(name):
+  decay = {"weight_decay": 0.1} if name == "adamw" else {}
+  # Two groups of parameters, each with its own count.
+  rules = (("fc/kernel", 1.0), (".*", 0.5))
+  ours = _create(name, momentum=cycled, learning_rate_rules=rules, **decay)
+  found = _run(ours, steps=4)["fc"]["kernel"]
+  np.testing.assert_allclose(found, _by_torch(name), rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  "name", ["sgd", "sgdw", "lars", "adam", "lion", "lamb"]
+)
+def test_a_momentum_that_stays_is_that_of_the_options(name):
+  option = "momentum" if name in ("sgd", "sgdw", "lars") else "b1"
+  constant = _create(name, options={option: 0.75})
+  changing = _create(name, momentum=lambda step: 0.75 + 0 * step)
+  _assert_close(_run(changing), _run(constant), rtol=1e-6)
+
+
+def test_the_state_of_a_momentum_keeps_its_types():
+  """Also with parameters and a state in half precision."""
+  params = jax.tree.map(lambda x: x.astype("bfloat16"), PARAMS)
+  optimizer = _create(momentum=cycled, state_dtype="bfloat16", params=params)
+  before = jax.eval_shape(optimizer.init, params)
+  _, after = jax.eval_shape(optimizer.update, params, before, params)
+  assert jax.tree.map(lambda x: x.dtype, before) == jax.tree.map(
+    lambda x: x.dtype, after
+  )
+
+
+def test_the_turns_of_a_step_have_its_momentum():
+  """Two updates of one part have the momentum of their step."""
+  params = {"fc": PARAMS["fc"]}
+  turned = _create(
+    params=params, momentum=cycled, turns={"fc": 2}, learning_rate=lambda s: 0.1
+  )
+  alone = _create(
+    params=params,
+    momentum=lambda update: cycled(update // 2),
+    learning_rate=lambda s: 0.1,
+  )
+  found, expected = (
+    _run(each, params=params, grads={"fc": GRADS["fc"]}, steps=4)
+    for each in (turned, alone)
+  )
+  _assert_equal(found, expected)
+
+
+def test_optimizers_without_a_momentum_are_refused():
+  with pytest.raises(ValueError, match="adagrad has no option momentum or b1"):
+    _create("adagrad", momentum=cycled)
+  with pytest.raises(
+    ValueError, match=r"has b1 0\.5, and schedule.momentum cha"
+  ):
+    _create("adamw", momentum=cycled, options={"b1": 0.5})

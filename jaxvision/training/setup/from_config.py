@@ -13,7 +13,15 @@ import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from jaxvision import data, losses, models, optimizers, schedules, tasks
+from jaxvision import (
+  data,
+  losses,
+  models,
+  optimizers,
+  schedules,
+  tasks,
+  user_code,
+)
 from jaxvision.config import ConfigDict, durations
 from jaxvision.parallel import sharding
 from jaxvision.summary import blocks
@@ -128,13 +136,51 @@ def make_schedule(
   config: ConfigDict, steps: durations.Durations
 ) -> schedules.Schedule:
   """The learning rate schedule of a config: step -> learning rate."""
+  return _scheduled(config, steps, config.optimizer.learning_rate)
+
+
+def make_momentum(
+  config: ConfigDict, steps: durations.Durations
+) -> schedules.Schedule | None:
+  """The schedule of the momentum: step -> momentum; None if it is constant.
+
+  It is the opposite of the learning rate, as in torch's OneCycleLR: it falls
+  while the rate rises.
+
+  Raises:
+    ValueError: the schedule of the learning rate is not one_cycle, or the
+      momenta are not two numbers in (0, 1), the smaller one first.
+  """
+  limits = config.schedule.momentum
+  if not limits:
+    return None
+  if config.schedule.name != "one_cycle":
+    raise ValueError(
+      f"schedule.momentum is {limits}, and schedule.name is "
+      f"{user_code.as_written(config.schedule.name)!r}; the momentum changes "
+      "with one_cycle only: set schedule.momentum to ()"
+    )
+  if len(limits) != 2 or not 0 < limits[0] <= limits[1]:
+    raise ValueError(
+      f"schedule.momentum is {limits}; expected () or the smallest and the "
+      "largest momentum, as in (0.85, 0.95)"
+    )
+  low, high = limits
+  ends = {"start_fraction": high / low, "final_fraction": high / low}
+  return _scheduled(config, steps, low, **ends)
+
+
+def _scheduled(
+  config: ConfigDict, steps: durations.Durations, peak: float, **options: float
+) -> schedules.Schedule:
+  """The schedule of a config with this peak; it keeps its last value."""
   length = steps.schedule or steps.total
   schedule = schedules.create(
     config.schedule.name,
-    peak=config.optimizer.learning_rate,
+    peak=peak,
     total_steps=length,
     warmup_steps=steps.warmup,
-    **config.schedule.options.to_dict(),
+    **{**config.schedule.options.to_dict(), **options},
   )
   if length >= steps.total:
     return schedule
@@ -148,11 +194,13 @@ def make_optimizer(
   *,
   factors: Tree = None,
   turns: Sequence[tuple[str, int]] = (),
+  momentum: schedules.Schedule | None = None,
 ) -> optimizers.Optimizer:
   """The optimizer of a config.
 
   Only the names and shapes of `params` are read. `factors` multiply the
-  learning rate, see `layer_factors`. `turns` are those of the task.
+  learning rate, see `layer_factors`. `turns` are those of the task. `momentum`
+  is from `make_momentum`.
   """
   return optimizers.create(
     config.optimizer.name,
@@ -167,6 +215,7 @@ def make_optimizer(
     state_dtype=precision.optimizer_state(config),
     options=config.optimizer.options.to_dict(),
     turns=dict(turns) or None,
+    momentum=momentum,
   )
 
 
@@ -205,6 +254,8 @@ def state_functions(
   schedule: schedules.Schedule,
   image_shape: tuple[int, int, int],
   mesh: Mesh,
+  *,
+  momentum: schedules.Schedule | None = None,
 ) -> StateFunctions:
   """Makes the functions that make a state. The model is traced.
 
@@ -215,6 +266,7 @@ def state_functions(
     schedule: of the learning rate.
     image_shape: (h, w, c).
     mesh: of the state.
+    momentum: from `make_momentum`.
   """
   # jax keeps the traces of these two.
   init_task = jax.jit(task.init, inline=True)
@@ -225,6 +277,7 @@ def state_functions(
     variables["params"],
     factors=layer_factors(config, model, image_shape),
     turns=task.turns,
+    momentum=momentum,
   )
 
   @functools.partial(jax.jit, inline=True)

@@ -256,7 +256,13 @@ def _optimization(
   """The parts that depend on the optimizer."""
   schedule = from_config.make_schedule(config, steps)
   functions = from_config.state_functions(
-    config, model, task, schedule, shape, mesh
+    config,
+    model,
+    task,
+    schedule,
+    shape,
+    mesh,
+    momentum=from_config.make_momentum(config, steps),
   )
   return {
     "schedule": schedule,

@@ -104,10 +104,16 @@ def load_run(
     class_names=class_names,
     kept=workdirs.read_kept(workdir),
   )
-  # The schedule affects only the structure of the optimizer's state here.
+  # The schedules affect only the structure of the optimizer's state here.
   schedule = schedules.create("constant", peak=0.0, total_steps=1)
   template = from_config.state_functions(
-    config, model, task, schedule, image_shape, mesh
+    config,
+    model,
+    task,
+    schedule,
+    image_shape,
+    mesh,
+    momentum=schedule if config.schedule.momentum else None,
   ).template
   with checkpoint.open_saved(workdir) as manager:
     named = which if which is not None else reading.evaluated_checkpoint(result)

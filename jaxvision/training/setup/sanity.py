@@ -24,6 +24,7 @@ _OVERFIT = {
   "schedule.name": "constant",
   "schedule.duration": "",
   "schedule.warmup": "0 steps",
+  "schedule.momentum": (),
   "ema.decay": 0.0,
   "evaluate.every": "100 steps",
   "evaluate.batch_size": 0,

@@ -231,7 +231,7 @@ def test_without_validation_nothing_is_best(folder):
 
 
 def test_every_schedule_of_a_config_starts_from_its_rate(folder):
-  for name in schedules.SCHEDULES:
+  for name in set(schedules.SCHEDULES) - {"one_cycle"}:  # it has no warm-up
     options = {"every": 0.5} if name == "staircase" else {}
     parts = tiny_runs.prepare(
       folder,
