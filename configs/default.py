@@ -44,10 +44,7 @@ def get_config() -> ConfigDict:
   config.optimizer = _optimizer()
   config.schedule = _schedule()
 
-  # Exponential moving average of parameters and batch statistics. It is
-  # evaluated too. At step t the old average has the weight min(decay, (1 + t) /
-  # (10 + t)). In [0, 1); 0 turns it off.
-  config.ema = ConfigDict({"decay": 0.0})
+  config.ema = _ema()
 
   config.train = ConfigDict()
   # The length of the training: a duration in steps, epochs or examples.
@@ -129,6 +126,27 @@ def get_config() -> ConfigDict:
   # up in jaxvision/xla/accelerators.py. The peak of a CPU is not known.
   config.log.peak_flops = 0.0
   return config.lock()
+
+
+def _ema() -> ConfigDict:
+  ema = ConfigDict()
+  # An average of parameters and batch statistics, exponential or equal. It is
+  # evaluated too, as "validation_ema", and used by the commands that read the
+  # run. Exponential moving average: at step t the old average has the weight
+  # min(decay, (1 + t) / (10 + t)). In [0, 1); 0 turns it off.
+  ema.decay = 0.0
+  # Equal average (stochastic weight averaging, SWA): the first averaged step, a
+  # duration above 0, as in "75 percent". Before it the average is the
+  # parameters themselves. "" turns it off. It needs ema.decay = 0.
+  ema.start = ""
+  # A duration: the time between two averaged steps of the equal average.
+  ema.every = "1 epochs"
+  # A duration: the training batches on which the batch statistics of the equal
+  # average are recomputed, before each evaluation after ema.start and at the
+  # end. It costs a forward pass over them. "0 steps": they are averaged as the
+  # parameters are. Models without batch statistics need none.
+  ema.statistics = "1 epochs"
+  return ema
 
 
 def _mesh() -> ConfigDict:

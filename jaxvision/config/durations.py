@@ -43,7 +43,9 @@ class Durations:
   """The durations of a config in steps.
 
   `schedule` is the length of the learning-rate schedule; 0 means the length of
-  the training.
+  the training. `average_start` and `average_every` are the times of the equal
+  average, and `statistics` is the number of batches for its batch statistics;
+  all are 0 without this average.
   """
 
   total: int
@@ -52,6 +54,9 @@ class Durations:
   checkpoint: int
   log: int
   schedule: int = 0
+  average_start: int = 0
+  average_every: int = 0
+  statistics: int = 0
 
 
 def convert(config: Any, *, num_examples: int) -> Durations:
@@ -63,7 +68,8 @@ def convert(config: Any, *, num_examples: int) -> Durations:
 
   Raises:
     ValueError: the training has less than one step, fewer steps than one call
-      of the compiled step takes, or more steps than can be counted.
+      of the compiled step takes, or more steps than can be counted; or the
+      equal average begins outside of the training.
   """
   to_steps = functools.partial(
     steps, batch_size=config.train.batch_size, num_examples=num_examples
@@ -81,7 +87,34 @@ def convert(config: Any, *, num_examples: int) -> Durations:
     evaluate=every(config.evaluate.every) or total,
     checkpoint=every(config.checkpoint.every) or total,
     log=_log_every(config.log.every, every, total, warmup),
+    **_average(
+      config.ema, functools.partial(to_steps, total_steps=total), total
+    ),
   )
+
+
+def _average(
+  ema: Any, to_steps: Callable[[str], int], total: int
+) -> dict[str, int]:
+  """The durations of the equal average; {} without it."""
+  if not ema.start:
+    return {}
+  start, every = to_steps(ema.start), to_steps(ema.every)
+  if not 1 <= start <= total:
+    raise ValueError(
+      f"ema.start {ema.start!r} is step {start} of {total}; the equal average "
+      'begins after at least 1 step and before the end, as in "75 percent"; "" '
+      "turns it off"
+    )
+  if not every:
+    raise ValueError(
+      f"ema.every {ema.every!r} is 0 steps; give at least '1 steps'"
+    )
+  return {
+    "average_start": start,
+    "average_every": every,
+    "statistics": to_steps(ema.statistics),
+  }
 
 
 def _log_every(

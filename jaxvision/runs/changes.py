@@ -38,7 +38,12 @@ FREE = (
   "train.remat",
 )
 # Keys that an extension changes.
-EXTENDED = ("train.duration", "schedule.duration")
+EXTENDED = (
+  "train.duration",
+  "schedule.duration",
+  "ema.start",
+  "ema.every",
+)
 
 
 def is_free(key: str) -> bool:

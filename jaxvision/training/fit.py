@@ -17,6 +17,7 @@ from jaxvision.runs import metrics_log
 from jaxvision.runs import workdir as workdirs
 from jaxvision.training import setup
 from jaxvision.training.loop import (
+  average_statistics,
   compilation,
   divergence,
   evaluators,
@@ -240,13 +241,20 @@ def _program(
   """The computations of a single run."""
   measures, (_, name) = run.measures, results.final_split(run.parts)
   evaluate = run.evaluators.get(name, lambda state, keep: None)
+  refresh = average_statistics.make_refresh(run.parts)
+
+  def warm_up(state: TrainState) -> None:
+    refresh(state, limit=1)
+    evaluators.warm_up(run.evaluators, state)
+
   return train_loop.Program(
     step=step,
     feed=feed,
     measure=lambda state: [{k: f(state) for k, f in measures.items()}],
     final=lambda state: [evaluate(state, keep=predictions.MOST_NUMBERS)],
     not_finite=lambda state: [trees.not_finite(state)],
-    warm_up=functools.partial(evaluators.warm_up, run.evaluators),
+    warm_up=warm_up,
+    refresh=refresh,
   )
 
 

@@ -17,6 +17,11 @@ _SHORT = (
   "--config.evaluate.every=8 steps",
   "--config.log.tensorboard=False",
 )
+_SMALL = (
+  '--config.model.options={"features": 4, "blocks": (1,), "stem": "small"}',
+  "--config.schedule.duration=8 steps",
+  "--config.ema.every=2 steps",
+)
 
 
 def _commands(name):
@@ -37,11 +42,17 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-  ("name", "runs"), [("One cycle of the learning rate", ["cycle"])]
+  ("name", "runs"),
+  [
+    ("One cycle of the learning rate", ["cycle"]),
+    ("An equal average of the parameters (SWA)", ["swa"]),
+  ],
 )
 def test_the_commands_run(name, runs, folder, capsys):
   for words in _commands(name):
     words += _SHORT if words[0] == "train" else ()
+    if "configs/digits.py:resnet" in words:
+      words += _SMALL
     assert cli.main(words) == 0, f"{words}\n{capsys.readouterr().err}"
   for run in runs:
     result = json.loads((folder / "runs" / run / "result.json").read_text())

@@ -143,6 +143,12 @@ def _prepare(
       opened, by = _open(config, known), _taught_by(config)
       parts = setup.prepare(config, opened.splits, taught=opened.taught.get(by))
       opened.taught[by] = parts.taught
+      if parts.statistics:
+        _LOGGER.info(
+          "a trial is run alone: it recomputes the batch statistics of its "
+          'average; with ema.statistics="0 steps" it is trained with others'
+        )
+        continue
       trials[i] = stack.Trial(config, parts, programs.trace(config, parts))
     except (ValueError, OSError) as error:
       _LOGGER.info("a trial is run alone: %s", error)

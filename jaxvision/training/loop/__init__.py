@@ -2,6 +2,7 @@
 
 __all__ = [
   "artifacts",
+  "average_statistics",
   "compilation",
   "divergence",
   "ending",

@@ -40,6 +40,8 @@ class Program:
       None for a single run, which is never divided.
     warm_up: (state) compiles the programs of `measure`. The loop calls it once
       after the first call of the step, when little progress is unsaved.
+    refresh: state -> the state for an evaluation. The training goes on from it,
+      and it is saved.
   """
 
   step: Callable[[Tree, Tree], tuple[Tree, Mapping[str, Any]]]
@@ -51,6 +53,7 @@ class Program:
   places: int = 1
   keep: Callable[[Tree, Sequence[int]], tuple["Program", Tree]] | None = None
   warm_up: Callable[[Tree], None] = lambda state: None
+  refresh: Callable[[Tree], Tree] = lambda state: state
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -113,6 +113,8 @@ def run_loop(
     if stack.members:
       timing.spend("steps", clock, records(stack))
       if evaluates:
+        stack = _refreshed(stack, step)
+      if evaluates and stack.members:
         stack, scores = evaluation.evaluate(stack, settings, clock)
     if not stack.members:
       return stack
@@ -208,6 +210,19 @@ def _check(
 ) -> Stack:
   """Reads the last call and returns the stack without diverged members."""
   stack = reading.read(stack, settings, step, sums, clock)
+  return _finite(stack, step)
+
+
+def _refreshed(stack: Stack, step: int) -> Stack:
+  """The stack with the state for an evaluation, without diverged members."""
+  state = stack.program.refresh(stack.state)
+  if state is stack.state:
+    return stack
+  return _finite(dataclasses.replace(stack, state=state), step)
+
+
+def _finite(stack: Stack, step: int) -> Stack:
+  """The stack without the members whose state is not finite."""
   if not stack.members:
     return stack
   paths = stack.program.not_finite(stack.state)

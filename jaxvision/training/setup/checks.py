@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jaxvision import data, lookup, losses, parallel, tasks, user_code
 from jaxvision.config import ConfigDict
 from jaxvision.evaluation import suites
-from jaxvision.training.setup import inputs, precision
+from jaxvision.training.setup import from_config, inputs, precision
 from jaxvision.training.step import remat
 
 Tree = Any
@@ -56,14 +56,18 @@ def check(config: ConfigDict, mesh: Mesh) -> None:
       "checkpoint.best: set data.validation and checkpoint.best, or "
       "train.patience to 0"
     )
-  of_checkpoint = config.checkpoint
-  if of_checkpoint.restore_best and not (
-    config.data.validation and of_checkpoint.best
-  ):
+  restores = config.checkpoint.restore_best
+  if restores and not (validated and config.checkpoint.best):
     raise ValueError(
       "checkpoint.restore_best is True, and without data.validation and "
       "checkpoint.best no checkpoint is the best: set both, or "
       "checkpoint.restore_best to False"
+    )
+  if config.ema.decay and config.ema.start:
+    raise ValueError(
+      f"ema.decay is {config.ema.decay} and ema.start is {config.ema.start!r}; "
+      "a run has one average: set ema.decay to 0 for the equal average, or "
+      'ema.start to "" for the exponential one'
     )
   remat.check(train.remat)
   precision.check(config)
@@ -220,7 +224,8 @@ def best(config: ConfigDict, task: tasks.Task) -> tuple[str, int] | None:
   if name and name not in known:
     raise ValueError(
       lookup.unknown("metric for the best checkpoint", name, known)
-      + "; correct checkpoint.best (validation_ema needs ema.decay)"
+      + "; correct checkpoint.best (validation_ema needs ema.decay or "
+      "ema.start)"
     )
   return (name, known[name]) if name else None
 
@@ -232,7 +237,7 @@ def check_measured(name: str, config: ConfigDict, task: tasks.Task) -> None:
   known = {*_LOGGED, *(f"train/{each}" for each in task.logged)}
   for role in validation:
     known |= {f"{role}/{each}" for each in task.measured}
-  # The last role is the moving average if the run has one.
+  # The last role is the average if the run has one.
   named = [user_code.as_written(each) for each in config.evaluate.probes]
   named += map(suites.name_of, config.evaluate.suites)
   others = [f"{role}/{each}/" for role in validation[-1:] for each in named]
@@ -240,12 +245,13 @@ def check_measured(name: str, config: ConfigDict, task: tasks.Task) -> None:
     raise ValueError(
       lookup.unknown("metric", name, [*known, *(f"{p}..." for p in others)])
       + " (validation needs data.validation; validation_ema also needs "
-      "ema.decay)"
+      "ema.decay or ema.start)"
     )
 
 
 def _roles(config: ConfigDict) -> list[str]:
-  return ["validation", "validation_ema"][: 2 if config.ema.decay else 1]
+  averaged = from_config.is_averaged(config)
+  return ["validation", "validation_ema"][: 2 if averaged else 1]
 
 
 def check_evaluated_size(

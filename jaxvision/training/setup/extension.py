@@ -4,6 +4,8 @@ Steps that are already taken do not change. The learning rate schedule is either
 "stretch" or "constant". "stretch" uses the schedule of a run of the new
 duration, so the rate jumps at the step where the run is extended. "constant"
 keeps the old schedule, and after its end the rate of its last step.
+
+An equal average keeps its times: those in percent refer to the old duration.
 """
 
 import functools
@@ -58,10 +60,11 @@ def extend(
       f"{files.printable(workdir)} is an --overfit run, which cannot be "
       "extended; train without --overfit"
     )
-  longer = _longer(config, duration, schedule or SCHEDULES[0])
   convert = functools.partial(durations.convert, num_examples=num_examples)
   try:
-    old, new = convert(config), convert(longer)
+    old = convert(config)
+    longer = _longer(config, duration, schedule or SCHEDULES[0], old)
+    new = convert(longer)
   except ValueError as error:
     raise ValueError(f"--extend {duration!r}: {error}") from error
   if new.total < old.total:
@@ -82,8 +85,14 @@ def extend(
   return longer, {"extended": note}
 
 
-def _longer(config: Config, duration: str, schedule: str) -> Config:
+def _longer(
+  config: Config, duration: str, schedule: str, old: durations.Durations
+) -> Config:
   values = config.to_dict()
+  times = {"start": old.average_start, "every": old.average_every}
+  for key, steps in times.items():
+    if steps and durations.parse(values["ema"][key])[1] == "percent":
+      values["ema"][key] = f"{steps} steps"
   stays = values["schedule"]["duration"] or values["train"]["duration"]
   values["schedule"]["duration"] = stays if schedule == "constant" else ""
   values["train"]["duration"] = duration

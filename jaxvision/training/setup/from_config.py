@@ -300,6 +300,11 @@ def state_functions(
   return StateFunctions(optimizer, draw, init, template)
 
 
+def is_averaged(config: ConfigDict) -> bool:
+  """Whether the state has an average of the parameters."""
+  return config.ema.decay > 0 or bool(config.ema.start)
+
+
 def init_state(
   config: ConfigDict, variables: Tree, optimizer: optimizers.Optimizer
 ) -> state.TrainState:
@@ -307,6 +312,6 @@ def init_state(
   return state.init_state(
     variables,
     optimizer,
-    ema=config.ema.decay > 0,
+    ema=is_averaged(config),
     dtype=config.precision.parameters,
   )

@@ -22,6 +22,11 @@ from jaxvision.training.setup import (
   teaching,
 )
 from jaxvision.training.step import TrainState, make_train_step
+from jaxvision.training.step.batch_statistics import (
+  COLLECTION,
+  Statistics,
+  make_statistics,
+)
 
 Tree = Any
 # (state, batch, seed, *constants of the task) -> (state, sums)
@@ -52,7 +57,9 @@ class Parts:
     batch: the template of a training batch.
     steps_per_call: steps in one compiled call.
     placement: of the data, "host" or "device".
-    averaged: whether the state has a moving average.
+    averaged: whether the state has an average.
+    statistics: (variables, batch, key, *task.constants) -> the batch statistics
+      of an equal average; None if it does not need them.
     best: the metric that selects the best checkpoint, and 1 where larger is
       better or -1 where smaller is better; None without one.
     probes: the names of the probes.
@@ -84,6 +91,7 @@ class Parts:
   steps_per_call: int
   placement: str
   averaged: bool
+  statistics: Statistics | None
   best: tuple[str, int] | None
   probes: tuple[str, ...]
   suites: tuple[str, ...]
@@ -175,7 +183,8 @@ def prepare(
     batch=inputs.batch_template(task, config.train.batch_size, mesh),
     steps_per_call=config.train.steps_per_dispatch,
     placement=config.data.placement,
-    averaged=config.ema.decay > 0,
+    averaged=from_config.is_averaged(config),
+    statistics=None,
     best=checks.best(config, task) if "validation" in splits else None,
     probes=tuple(config.evaluate.probes),
     suites=tuple(config.evaluate.suites),
@@ -184,7 +193,11 @@ def prepare(
     taught=taught,
     **_optimization(config, task, model, steps, shape, mesh),
   )
-  parts = dataclasses.replace(parts, step=_make_step(config, parts))
+  parts = dataclasses.replace(
+    parts,
+    step=_make_step(config, parts),
+    statistics=_make_statistics(config, parts),
+  )
   _check(config, parts, here=devices is None)
   return parts
 
@@ -272,13 +285,27 @@ def _optimization(
   }
 
 
+def _make_statistics(config: ConfigDict, parts: Parts) -> Statistics | None:
+  """The batch statistics of the equal average; None without both."""
+  if not parts.steps.statistics or COLLECTION not in parts.template.ema:
+    return None
+  return make_statistics(
+    parts.task.loss,
+    parts=config.train.accumulate,
+    platform=parts.mesh.devices.flat[0].platform,
+  )
+
+
 def _make_step(config: ConfigDict, parts: Parts) -> Step:
   """The step. Its seed is an argument, so all seeds share a program."""
+  steps = parts.steps
+  times = (steps.average_start, steps.average_every)
   make = functools.partial(
     make_train_step,
     parts.task.loss,
     parts.optimizer,
     ema_decay=config.ema.decay,
+    equal_average=times if config.ema.start else None,
     accumulate=config.train.accumulate,
     platform=parts.mesh.devices.flat[0].platform,
     turns=parts.task.turns,

@@ -26,6 +26,7 @@ _OVERFIT = {
   "schedule.warmup": "0 steps",
   "schedule.momentum": (),
   "ema.decay": 0.0,
+  "ema.start": "",
   "evaluate.every": "100 steps",
   "evaluate.batch_size": 0,
   "evaluate.probes": (),

@@ -11,6 +11,8 @@ from jaxvision.training.step.train_step import (
 __all__ = [
   "TrainState",
   "accumulation",
+  "averages",
+  "batch_statistics",
   "forward",
   "init_state",
   "make_train_step",

@@ -20,7 +20,8 @@ class TrainState:
     params: the model's parameters.
     model_state: its other variables: {"batch_stats": ...} or {}.
     opt_state: the optimizer's state.
-    ema: the moving average of {"params": ..., **model_state}; {} if off.
+    ema: the average of {"params": ..., **model_state}, exponential or equal; {}
+      if off.
   """
 
   step: jax.Array
@@ -47,7 +48,7 @@ def init_state(
   Args:
     variables: of the model, float32.
     optimizer: of the parameters.
-    ema: whether the state has a moving average, in float32.
+    ema: whether the state has an average, in float32.
     dtype: of the parameters.
   """
   params = jax.tree.map(lambda x: x.astype(dtype), variables["params"])

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxvision.tasks.contract import Batch, TaskLoss
+from jaxvision.training.step import averages
 from jaxvision.training.step.state import TrainState
 from jaxvision.training.step.updates import Learned, Turns, make_update
 from jaxvision.xla import scans
@@ -36,6 +37,7 @@ def make_train_step(
   *,
   seed: int | jax.Array,
   ema_decay: float = 0.0,
+  equal_average: tuple[int, int] | None = None,
   accumulate: int = 1,
   platform: str | None = None,
   turns: Turns = (),
@@ -50,7 +52,9 @@ def make_train_step(
       other parameters, for sharpness-aware minimisation.
     seed: of the randomness in `task_loss`. It may be an argument of a compiled
       function, so that all seeds share a program.
-    ema_decay: of the moving average; 0 for no average.
+    ema_decay: of the exponential moving average; 0 for none.
+    equal_average: (start, every) of the equal average that the state has
+      instead, see `jaxvision.training.step.averages`; None for none.
     accumulate: number of parts of a batch for gradient accumulation, see
       `jaxvision.training.step.accumulation`.
     platform: for which the step is compiled, see `jaxvision.xla.scans`.
@@ -77,11 +81,12 @@ def make_train_step(
     key = step_key(seed, state.step)
     learned, sums, norm = update(learned, batch, key, *constants)
     params, model_state, opt_state = learned
-    ema = state.ema
+    ema, new = state.ema, {"params": params, **model_state}
     if ema_decay:
-      ema = _average(
-        ema, {"params": params, **model_state}, state.step, ema_decay
-      )
+      ema = averages.exponential(ema, new, state.step, decay=ema_decay)
+    if equal_average:
+      start, every = equal_average
+      ema = averages.equal(ema, new, state.step, start=start, every=every)
     sums = {**sums, "gradient_norm": norm()}
     return TrainState(
       step=state.step + 1,
@@ -97,18 +102,6 @@ def make_train_step(
 def step_key(seed: int | jax.Array, step: int | jax.Array) -> jax.Array:
   """The key of all random numbers in a step."""
   return jax.random.fold_in(jax.random.key(seed), step)
-
-
-def _average(ema: Tree, variables: Tree, step: jax.Array, decay: float) -> Tree:
-  """One update of the moving average.
-
-  The decay is at most (1 + step) / (10 + step), so the weight of the initial
-  values falls fast.
-  """
-  keep = jnp.minimum(decay, (1 + step) / (10 + step))
-  return jax.tree.map(
-    lambda old, new: old + (1 - keep) * (new - old), ema, variables
-  )
 
 
 def single_step(step: Step) -> Step:
