@@ -3,6 +3,8 @@
 Run this file as a script to renew the tables.
 """
 
+import argparse
+import functools
 import os
 import pathlib
 import re
@@ -16,6 +18,8 @@ import pytest
 from PIL import Image
 
 from jaxvision import cli, models
+from jaxvision import config as configs
+from jaxvision.cli import parsing
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -67,6 +71,27 @@ def test_first_two_commands_are_targets_of_the_makefile():
   for target in ("demo", "test"):
     plan = _run(["make", "-C", str(ROOT), "--dry-run", target], ROOT)
     assert "jaxvision" in plan or "pytest" in plan
+
+
+def test_the_keys_in_the_table_of_wishes_are_accepted():
+  """Each `--config.KEY=VALUE` alone fits to a recipe of the digits."""
+  _, _, table = README.partition("People often look for these.")
+  words = [
+    shlex.split(each)
+    for each in re.findall(r"`(--config\.[^`]*)`", table.partition("## ")[0])
+  ]
+  words = [word for (word,) in words if ".py:" not in word]
+  assert len(words) >= 11
+  recipe = str(ROOT / "configs/digits.py:mlp")
+  before = configs.load(recipe).to_dict()
+  for word in words:
+    changed = parsing.overrides([word], argparse.ArgumentParser())
+    after = configs.load(recipe, changed).to_dict()
+    (path,) = (key.split(".") for key in changed)
+    old, new = (
+      functools.reduce(dict.__getitem__, path, c) for c in (before, after)
+    )
+    assert old != new, word
 
 
 # Shorter trainings for a default run of the tests.

@@ -28,7 +28,7 @@ def _serve(posted):
   """Serves the address of the page on any free port; yields the port."""
 
   class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):  # noqa: N802
+    def do_POST(self):
       size = int(self.headers["Content-Length"])
       posted.append(json.loads(self.rfile.read(size)))
       self.send_response(200)
