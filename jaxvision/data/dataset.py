@@ -77,8 +77,6 @@ class Dataset:
       otherwise empty. The examples are ordered by source.
     ranges: (data set, first example, one past the last) of each joined part,
       in order; otherwise empty.
-    chosen: (data set, (n,) int64 increasing) of examples that were chosen from
-      a data set; otherwise None.
     content: () -> bytes that change if the content of examples with the same
       ids changes, such as their labels; empty bytes if ids identify the
       content. None: a sample of the examples is read.
@@ -89,6 +87,8 @@ class Dataset:
       as "segmentation_mask" and "caption". It is called only if a task asks for
       a field, or the data are examined. Several captions of an image are one
       text, a caption a line.
+    chosen: (data set, (n,) int64, increasing): the numbers of the examples in
+      the data set from which they were chosen; otherwise None.
   """
 
   name: str
@@ -100,12 +100,12 @@ class Dataset:
   read: Callable[[Sequence[int]], list[Example]]
   mixture: tuple[tuple[int, float], ...] = ()
   ranges: tuple[tuple["Dataset", int, int], ...] = ()
-  chosen: tuple["Dataset", np.ndarray] | None = dataclasses.field(
-    default=None, compare=False, repr=False
-  )
   content: Callable[[], bytes] | None = None
   label_kind: str = "classes"
   fields: Callable[[], Mapping[str, Field]] = dict
+  chosen: tuple["Dataset", np.ndarray] | None = dataclasses.field(
+    default=None, compare=False, repr=False
+  )
 
 
 Range = tuple[Dataset, int, int]

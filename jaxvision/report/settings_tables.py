@@ -88,17 +88,22 @@ def has_folds(settings: Sequence[Setting]) -> bool:
   return any(each.folds for each in settings)
 
 
-def folds(settings: Sequence[Setting], *, keys: Sequence[str]) -> str:
+def folds(
+  settings: Sequence[Setting], *, keys: Sequence[str], metric: str
+) -> str:
   """A table with the value of each fold of each setting; "" without folds.
 
   Args:
     settings: best mean first.
     keys: the keys that differ between trials.
+    metric: the objective; it has an out-of-fold value if it is one of the
+      validation split.
   """
   shown = [each for each in settings if each.folds][:_SHOWN]
   if not shown:
     return ""
   keys = _of_settings(keys, settings)
+  validated = metric.startswith("validation")
   every = sorted({fold for each in shown for fold in each.folds})
   columns = {
     **dict.fromkeys(keys, written),
@@ -115,7 +120,7 @@ def folds(settings: Sequence[Setting], *, keys: Sequence[str]) -> str:
       each.mean,
       each.repetitions.std(ddof=1) if len(each.by_fold) > 1 else None,
       significance.interval(each.repetitions),
-      out_of_fold(each),
+      out_of_fold(each) if validated else None,
     ]
     for each in shown
   ]

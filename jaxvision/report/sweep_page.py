@@ -60,7 +60,7 @@ def _document(sweep: Sweep) -> str:
     )
     + html.section(
       "Folds",
-      content=settings_tables.folds(settings, keys=keys),
+      content=settings_tables.folds(settings, keys=keys, metric=sweep.metric),
       note=settings_tables.FOLDS_NOTE,
     )
     + html.section(

@@ -83,7 +83,8 @@ class Setting:
   Attributes:
     settings: their common settings.
     trials: the trials by number; at least one.
-    folds: the folds that the sweep tries; () without cross-validation.
+    folds: the folds over which the sweep repeats it, also those without a
+      complete trial; () without cross-validation.
   """
 
   settings: Mapping[str, Any]
@@ -262,14 +263,21 @@ def shown_settings(trial: Trial) -> dict[str, Any]:
 
 
 def _folds(sweep: Sweep, trial: Trial) -> tuple[int, ...]:
-  """The folds that the sweep tries with as many folds as a trial has."""
+  """The folds over which the sweep repeats the setting of a trial.
+
+  One fold that all trials have is a part of the settings.
+  """
+  if FOLD not in trial.overrides:
+    return ()
   count = trial.overrides.get(FOLDS)
+  if FOLD_AXIS in trial.settings:
+    return tuple(range(count))
   tried = {
     each.overrides[FOLD]
     for each in sweep.trials
     if FOLD in each.overrides and each.overrides.get(FOLDS) == count
   }
-  return tuple(sorted(tried)) if FOLD in trial.overrides else ()
+  return tuple(sorted(tried)) if len(tried) > 1 else ()
 
 
 def ranked(sweep: Sweep) -> list[Trial]:

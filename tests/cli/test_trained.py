@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 import spawned
+import tiny_runs
 from PIL import Image
 
 from jaxvision import cli, inference, training
@@ -380,3 +381,29 @@ def test_a_suite_of_the_user(trained, tmp_path, monkeypatch, capsys):
   )
   assert code == 0
   assert found["classes"] == 6 and found["root"] == "anywhere"
+
+
+def test_a_run_of_a_fold_evaluates_predicts_and_is_probed(tmp_path, capsys):
+  """data.train names all folds, so its slice is no changed training split."""
+  own = tiny_runs.write_data(tmp_path, shape=(8, 8, 1))
+  tiny_runs.load_config(tmp_path)
+  workdir = str(tmp_path / "run")
+  training.train(
+    str(tmp_path / "recipe.py"),
+    workdir=workdir,
+    overrides={"data.folds": 4, "data.fold": 3, "log.tensorboard": False},
+  )
+  capsys.readouterr()
+  words = ["--workdir", workdir, "--split", "validation", "--json"]
+  assert cli.main(["evaluate", *words]) == 0
+  assert 0 <= json.loads(capsys.readouterr().out)["top1"] <= 1
+  image = tmp_path / "image.png"
+  Image.fromarray(np.full((8, 8), 200, np.uint8)).save(image)
+  assert cli.main(["predict", str(image), "--workdir", workdir, "--json"]) == 0
+  (found,) = json.loads(capsys.readouterr().out)
+  assert "error" not in found
+  words = ["--data", str(own), "--test", "validation", "--probes", "knn(k=3)"]
+  assert cli.main(["probe", "--workdir", workdir, *words, "--json"]) == 0
+  assert "knn(k=3)" in json.loads(capsys.readouterr().out)
+  assert cli.main(["evaluate", "--workdir", workdir]) == 2
+  assert "the run has no test split" in capsys.readouterr().err

@@ -136,3 +136,34 @@ def test_an_axis_of_the_user_may_be_called_fold(tmp_path):
     {"fold": "b"},
   ]
   assert not found[0].folds
+
+
+def test_one_fold_of_all_trials_is_no_repetition(tmp_path):
+  """The intervals are then those over the seeds."""
+  rows = [
+    {
+      "settings": {"seed": seed},
+      "overrides": {"data.folds": 5, "data.fold": 2, "seed": seed},
+      "value": value,
+    }
+    for seed, value in enumerate((0.5, 0.7))
+  ]
+  sweep = sweep_folder.read_sweep(fake_sweeps.write(tmp_path / "s", rows))
+  (found,) = sweep_folder.settings(sweep)
+  assert not found.folds and found.repetitions.tolist() == [0.5, 0.7]
+
+
+def test_folds_may_be_listed_by_hand(tmp_path):
+  rows = [
+    {
+      "settings": {"data.fold": fold, "seed": seed},
+      "overrides": {"data.fold": fold, "seed": seed},
+      "value": 0.1 * fold + 0.01 * seed,
+    }
+    for fold in (1, 3)
+    for seed in (0, 2)
+  ]
+  sweep = sweep_folder.read_sweep(fake_sweeps.write(tmp_path / "s", rows))
+  (found,) = sweep_folder.settings(sweep)
+  assert found.folds == (1, 3) and not found.settings
+  assert found.by_fold == pytest.approx({1: 0.11, 3: 0.31})

@@ -55,14 +55,14 @@ def _points(experiment):
 def test_settings_keep_their_folds(tmp_path):
   rows = [
     fake_sweeps.folded({sweep_cases.RATE: rate, "seed": 4}, fold, value)
-    for rate, values in ((0.1, (0.9, 0.1)), (0.4, (0.6, 0.7)))
+    for rate, values in ((0.1, (0.9, 0.1, 0.1)), (0.4, (0.6, 0.7, 0.5)))
     for fold, value in enumerate(values)
   ]
   folder = fake_sweeps.write(tmp_path / "s", rows)
   found = _points(sweeps.rerun_best(folder, top=1, seeds=2))
   assert found == [
     {sweep_cases.RATE: 0.4, "data.folds": 3, "data.fold": fold, "seed": seed}
-    for fold in (0, 1)
+    for fold in (0, 1, 2)
     for seed in (0, 1)
   ]
   other = _points(sweeps.rerun_best(folder, top=1, seeds=1, folds=4))

@@ -11,7 +11,7 @@ import pytest
 import tiny_runs
 
 from jaxvision import config as configs
-from jaxvision import inference, training
+from jaxvision import data, inference, training
 from jaxvision.config import loading
 from jaxvision.plan import placeholder_data
 from jaxvision.runs import metrics_log
@@ -186,6 +186,8 @@ def test_a_check_of_memory_takes_examples_of_the_other_folds(recipe):
   config = configs.load(recipe, _OVERRIDES)
   splits = setup.open_splits(config)
   _, few = sanity.overfit(config, splits, 16)
+  (keys,) = data.identify({"train": few["train"]})[1].values()
+  assert len(keys) == 16
   assert _ids(few["train"]) == _ids(splits["train"])[:16]
   assert (
     few["train"].labels().tolist() == splits["train"].labels()[:16].tolist()
