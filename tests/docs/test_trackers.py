@@ -79,7 +79,7 @@ def test_the_own_tracker_posts_every_line(tmp_path, monkeypatch):
       assert "the tracker" not in _run(line, tmp_path, code)
   first, *lines, last = posted
   assert first["name"] == "mine" and first["config"]["seed"] == 0
-  assert last["end"] == "finished" and "test_ema/top1" in last["summary"]
+  assert last["end"] == "finished" and "final/test_ema/top1" in last["summary"]
   expected = metrics_log.read_metrics(tmp_path / "runs" / "mine")
   assert [{"step": x["step"], **x["values"]} for x in lines] == expected
 

@@ -80,8 +80,11 @@ def test_a_tracker_receives_the_log_and_the_result(train, tmp_path):
   assert [line["step"] for line in lines] == [1, 2, 3, 3, 4, 5, 6, 6]
   assert opened["sent"] == 0 and end["end"] == "finished"
   final = spawned.result(tmp_path / "run")["final"]
-  assert {f"{final['split']}/{k}": v for k, v in final["metrics"].items()} == {
-    k: v for k, v in end["summary"].items() if not k.startswith("best/")
+  best = spawned.result(tmp_path / "run")["best"]
+  assert end["summary"] == {
+    **{f"final/validation/{k}": v for k, v in final["metrics"].items()},
+    "best/validation/top1": best["value"],
+    "best/step": best["step"],
   }
 
 

@@ -51,9 +51,10 @@ class End:
       as a pruned trial; or "failed".
     status: the status in result.json, which explains the state.
     step: the last step of the run.
-    summary: the final metrics, as "test/top1"; the best value of the metric
-      that selects the best checkpoint, as "best/validation/top1"; and the step
-      of the last, "best/step". Empty if the run has none.
+    summary: the final metrics, as "final/test/top1"; the best value of the
+      metric that selects the best checkpoint, as "best/validation/top1"; and
+      its step, "best/step". The names are not those of `Session.log`. Empty if
+      the run has none.
     report: the path of the page; None without one.
   """
 
@@ -137,7 +138,8 @@ def _summary(result: Mapping[str, Any]) -> dict[str, float]:
   found: dict[str, float] = {}
   if final := result.get("final"):
     named = final["metrics"].items()
-    found = {f"{final['split']}/{metric}": value for metric, value in named}
+    split = f"final/{final['split']}"
+    found = {f"{split}/{metric}": value for metric, value in named}
   if best := result.get("best"):
     found |= {
       f"best/{best['metric']}": best["value"],

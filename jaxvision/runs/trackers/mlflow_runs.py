@@ -65,8 +65,7 @@ def mlflow(*, experiment: str = "", uri: str = "") -> Open:
 
     def finish(end: End) -> None:
       client.set_tag(run_id, "status", end.status[:_LONGEST])
-      if end.summary:
-        client.log_batch(run_id, metrics=_metrics(end.step, end.summary))
+      _log_summary(client, run_id, end)
       if end.report:
         client.log_artifact(run_id, str(end.report))
       client.set_terminated(run_id, status=_STATES[end.state])
@@ -141,6 +140,14 @@ def _describe(client: Any, run_id: str, run: TrackedRun) -> None:
     client.log_batch(run_id, params=new[first : first + _MOST_PARAMETERS])
   if tags:
     client.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
+
+
+def _log_summary(client: Any, run_id: str, end: End) -> None:
+  """Logs the values that are new: an earlier end may have had some of them."""
+  known = client.get_run(run_id).data.metrics
+  new = {k: v for k, v in end.summary.items() if known.get(_name(k)) != v}
+  if new:
+    client.log_batch(run_id, metrics=_metrics(end.step, new))
 
 
 def _metrics(step: int, values: Mapping[str, float]) -> list[Any]:

@@ -45,7 +45,7 @@ def test_all_lines_and_the_end_arrive_in_their_order(tmp_path):
   assert run.config == {"seed": 3, "optimizer.options.betas": [0.9, 0.99]}
   assert (end.state, end.status, end.step) == ("finished", "finished", 49)
   assert end.summary == {
-    "test/top1": 0.5,
+    "final/test/top1": 0.5,
     "best/validation/top1": 0.75,
     "best/step": 4,
   }
