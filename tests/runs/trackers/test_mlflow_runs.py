@@ -26,6 +26,7 @@ pytestmark = [
 def store(request, tmp_path, monkeypatch):
   """The URI of a store; MLflow refuses a file store without the variable."""
   monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+  monkeypatch.chdir(tmp_path)  # A database keeps artifacts in ./mlruns.
   if request.param == "sqlite":
     return f"sqlite:///{tmp_path}/mlflow.db"
   return f"file:{tmp_path}/mlruns"
