@@ -156,7 +156,8 @@ def test_the_best_setting_is_that_of_the_best_mean_over_folds(folded):
     ["3 of 3", "6"],
     ["2 of 3", "4"],
   ]
-  assert "best mean validation/top181.00%" in page.text
+  assert "rate=0.2: mean validation/top1 81.00% ±" in page.text
+  assert "over 3 folds" in page.text and "best trial" not in page.text
   assert "best mean over the folds first" in page.text
   # One run of the best setting on the whole training split.
   assert "--config.data.folds=0" in page.text
