@@ -52,15 +52,38 @@ def test_all_lines_and_the_end_arrive_in_their_order(tmp_path):
 
 
 def test_a_line_arrives_while_the_training_goes_on(tmp_path):
-  arrived = threading.Event()
-  made = {"mine": tracked_folders.recorder([], failing=_setting(arrived, 1))}
+  seen = []
+  made = {"mine": tracked_folders.recorder(seen)}
   with tracked_folders.process(tmp_path, made) as write:
+    for step in (1, 2, 3):
+      write(step, {"loss": 1.0})
+      _wait_until(lambda step=step: seen[-1:] == [(step, {"loss": 1.0})])
+
+
+def test_the_run_is_opened_before_its_first_line(tmp_path):
+  seen = []
+  with tracked_folders.process(
+    tmp_path, {"mine": tracked_folders.recorder(seen)}
+  ):
+    _wait_until(lambda: seen and seen[0][0] == "open")
+
+
+def test_an_extension_that_could_not_be_opened_is_sent_later(tmp_path):
+  """The earlier end of the run does not count as that of the extension."""
+  seen = []
+  with tracked_folders.process(
+    tmp_path, {"mine": tracked_folders.recorder(seen)}
+  ) as write:
     write(1, {"loss": 1.0})
-    assert arrived.wait(60)
-
-
-def _setting(event, step):
-  return lambda kind, at: event.set() if (kind, at) == ("log", step) else None
+  failing = tracked_folders.recorder([], failing=_raising("open"))
+  with tracked_folders.process(
+    tmp_path, {"mine": failing}, first_step=1
+  ) as write:
+    write(2, {"loss": 1.0})
+  with trackers.tracked({tmp_path: {"mine": tracked_folders.recorder(seen)}}):
+    pass
+  assert _received(seen) == tracked_folders.lines(tmp_path)
+  assert len(_received(seen)) == 2
 
 
 @pytest.mark.parametrize("first_step", [0, 2, 3, 4, 6])
