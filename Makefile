@@ -11,6 +11,7 @@
 #                    chromium (apt-get install chromium), or CHROMIUM=PATH
 #   make claims      measures all claims of experiments/papers again, in some
 #                    hours, and resumes; QUICK=1 only shows that all work
+#   make docs        builds the pages of the documentation, site/index.html
 #   make lint        ruff, check and format
 #   make lock        renews requirements.lock (needs uv)
 #
@@ -34,7 +35,8 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 # Where packages with real weights and pictures are kept.
 REAL ?= .cache/real
 
-.PHONY: demo test test-slow test-parity test-real test-browser claims lint lock
+.PHONY: demo test test-slow test-parity test-real test-browser claims docs lint \
+  lock
 
 demo: $(INSTALLED)
 	@rm -rf runs/demo
@@ -64,6 +66,12 @@ CLAIMS := runs/claims$(if $(QUICK),-quick)
 claims: $(INSTALLED)
 	$(BIN)/python experiments/papers/all.py $(CLAIMS) $(if $(QUICK),--quick)
 
+# The generator prints news about itself, unless this variable is set.
+docs: $(INSTALLED)
+	$(BIN)/python docs/assemble.py build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "open site/index.html"
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -90,5 +98,5 @@ $(PARITY)/installed: requirements.lock requirements-parity.txt setup.py
 
 # One lock for every Python: the newest jax that each of them can have.
 lock:
-	uv pip compile --universal --python-version 3.11 --extra test --upgrade \
-	  --no-header --no-annotate --output-file requirements.lock setup.py
+	uv pip compile --universal --python-version 3.11 --extra test --extra docs \
+	  --upgrade --no-header --no-annotate --output-file requirements.lock setup.py

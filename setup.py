@@ -67,6 +67,12 @@ setuptools.setup(
     "mlflow": ["mlflow>=3.17.2"],
     # For `jaxvision launch ray`. Its JaxTrainer is alpha: it changes.
     "ray": ["ray[train]>=2.60,<2.61"],
+    # For the pages of the documentation, `make docs`.
+    "docs": [
+      "mkdocs>=1.6.1,<2",
+      "mkdocs-material>=9.8.1",
+      "mkdocstrings-python>=2.0.11",
+    ],
     "test": [
       "fonttools>=4.68",
       "optuna>=5.0",

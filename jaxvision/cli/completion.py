@@ -1,7 +1,7 @@
 """The command `jaxvision completion`: a script that completes the commands."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from jaxvision.cli import parsing
 from jaxvision.files import paths
@@ -41,22 +41,11 @@ def _completion(options: argparse.Namespace) -> None:
   from jaxvision.config import keys
 
   names = [*models.names(), *models.UNLISTED]
-  for command in _commands(options.parser):
+  for command in parsing.commands(options.parser):
     _add_keys(command, sorted(keys.TYPES))
     for action in command._actions:
       _describe(command.prog, action, names)
   print(shtab.complete(options.parser, options.shell))
-
-
-def _commands(
-  parser: argparse.ArgumentParser,
-) -> Iterator[argparse.ArgumentParser]:
-  """The parser and those of its commands, at any depth."""
-  yield parser
-  for action in parser._actions:
-    if isinstance(action, argparse._SubParsersAction):
-      for each in action.choices.values():
-        yield from _commands(each)
 
 
 def _add_keys(command: argparse.ArgumentParser, keys: Sequence[str]) -> None:

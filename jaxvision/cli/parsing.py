@@ -4,7 +4,7 @@ import argparse
 import pathlib
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from jaxvision import user_code
@@ -46,6 +46,17 @@ def add(
   )
   command.set_defaults(run=run)
   return command
+
+
+def commands(
+  parser: argparse.ArgumentParser,
+) -> Iterator[argparse.ArgumentParser]:
+  """The parser and those of its commands, at any depth."""
+  yield parser
+  for action in parser._actions:
+    if isinstance(action, argparse._SubParsersAction):
+      for each in action.choices.values():
+        yield from commands(each)
 
 
 def epilog(note: str, examples: Sequence[str]) -> str:

@@ -1,6 +1,5 @@
 """The help of every command has examples, and each can be typed."""
 
-import argparse
 import pathlib
 import shlex
 
@@ -13,21 +12,13 @@ from jaxvision.cli.main import make_parser
 _ROOT = pathlib.Path(__file__).parents[2]
 
 
-def _parsers(parser):
-  yield parser
-  for action in parser._actions:
-    if isinstance(action, argparse._SubParsersAction):
-      for child in action.choices.values():
-        yield from _parsers(child)
-
-
 def _examples(parser):
   """The lines below "examples:" in the help, as a reader copies them."""
   _, _, listed = parser.format_help().partition("\nexamples:\n")
   return [line.strip() for line in listed.splitlines()]
 
 
-_PARSERS = list(_parsers(make_parser()))
+_PARSERS = list(parsing.commands(make_parser()))
 _LINES = [
   (parser.prog, line) for parser in _PARSERS for line in _examples(parser)
 ]

@@ -19,10 +19,21 @@ _ENDING = ("--help", "--version")
 
 
 def _lines(page: pathlib.Path) -> list[list[str]]:
-  """The words of each command in the page's blocks of bash."""
-  blocks = re.findall(r"```bash\n(.*?)```", page.read_text("utf-8"), re.S)
-  lines = "".join(blocks).replace("\\\n", " ").splitlines()
-  return [words for line in lines if (words := shlex.split(line, True))]
+  """The words of each command in the page's blocks.
+
+  Blocks of bash have commands only. Other blocks have output, too: of these,
+  the lines that begin with the name of this program, maybe after a "$".
+  """
+  found = []
+  text = page.read_text("utf-8")
+  blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
+  for language, text in blocks:
+    for line in text.replace("\\\n", " ").splitlines():
+      if language == "bash":
+        found.append(line)
+      elif language in ("", "console"):
+        found += re.findall(r"^(?:\$ )?(jaxvision (?!\d).*)$", line)
+  return [words for line in found if (words := shlex.split(line, True))]
 
 
 def _commands() -> list[list[str]]:

@@ -9,7 +9,7 @@ the first ones are used.
 
 The similarity is the cosine, or minus half of the squared Euclidean distance.
 The latter is a product, too, up to a number that is equal for all examples:
-[x, -|x|^2 / 2] [q, 1] = (|q|^2 - |x - q|^2) / 2.
+`[x, -|x|^2 / 2] [q, 1] = (|q|^2 - |x - q|^2) / 2`.
 
 The search is exact. Each device of a mesh has a part of the examples and finds
 its k nearest; the k nearest of these are the result. Besides features and
