@@ -117,7 +117,10 @@ def _rank(logits: jax.Array, targets: jax.Array) -> jax.Array:
   labels = jnp.argmax(targets, axis=-1)[:, None]
   score = jnp.take_along_axis(logits, labels, axis=-1)
   classes = jnp.arange(logits.shape[-1])[None]
-  before = (logits > score) | ((logits == score) & (classes < labels))
+  # XLA may compute `logits` and `score` separately, with different rounding. So
+  # the label is not compared with itself.
+  larger = (logits > score) & (classes != labels)
+  before = larger | ((logits == score) & (classes < labels))
   is_nan = jnp.any(jnp.isnan(logits), axis=-1)
   return jnp.where(is_nan, logits.shape[-1], jnp.sum(before, axis=-1))
 

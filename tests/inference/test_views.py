@@ -138,9 +138,10 @@ def test_the_metrics_are_those_of_a_loop(calls, transforms, tmp_path):
   """The last batch is padded; each example counts once."""
   run = _run(transforms=transforms)
   images = _images(height=24, width=31) if transforms else _images()
-  labels = _labels("classification")
-  found = _measure(run, images, labels, tmp_path, calls)
   p = _means(run, images, calls, _softmax, transforms)
+  right = np.arange(37) % 3 > 0
+  labels = np.where(right, p.argmax(1), _labels("classification"))
+  found = _measure(run, images, labels, tmp_path, calls)
   ranks = (p > p[np.arange(37), labels][:, None]).sum(1)
   expected = {
     "top1": (ranks < 1).mean(),

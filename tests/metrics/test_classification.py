@@ -25,6 +25,29 @@ def _probabilities(logits):
   return np.asarray(jax.nn.softmax(jnp.asarray(logits, jnp.float32)))
 
 
+@pytest.mark.parametrize("shape", [(12, 5, 10), (13, 5, 7)])
+def test_logits_that_are_computed_in_the_same_program_rank_as_given(shape):
+  """XLA:CPU computes these once for each reader, with different rounding.
+
+  It does so with LLVM's optimisation, which other tests do without.
+  """
+
+  def computed(views, targets, mask):
+    scale = jax.nn.logsumexp(views, axis=-1, keepdims=True)
+    logits = jax.nn.logsumexp(views - scale, axis=1) + jnp.mean(scale, axis=1)
+    return metrics.classification.sums(logits, targets, mask), logits
+
+  optimised = {"xla_backend_optimization_level": 3}
+  computed = jax.jit(computed, compiler_options=optimised)
+  for seed in range(5):
+    views = np.random.default_rng(seed).normal(0, 3, shape).astype(np.float32)
+    labels = views.mean(1).argmax(-1)
+    targets = np.eye(shape[-1], dtype=np.float32)[labels]
+    mask = np.ones(len(labels), np.float32)
+    found, logits = jax.device_get(computed(views, targets, mask))
+    assert found["top1"] == (logits.argmax(-1) == labels).sum()
+
+
 def test_finish_agrees_with_scikit_learn():
   logits, targets, mask, labels = _examples()
   found = metrics.classification.finish(sums_of(logits, targets, mask))
