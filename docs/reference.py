@@ -11,6 +11,8 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+import docstrings
+
 from jaxvision import config as configs
 from jaxvision.cli import parsing
 from jaxvision.cli.main import make_parser
@@ -18,6 +20,8 @@ from jaxvision.configs import default
 from jaxvision.lookup import options
 
 FOLDER = "reference"
+# The search lists a key before the pages that use it.
+_FIRST = "---\nsearch:\n  boost: 2\n---"
 # "  optimizer.name = ...", "  config.train.duration = ...", and the key of
 # "  config.ema = ConfigDict({"decay": 0.0})".
 _ASSIGNMENT = re.compile(
@@ -64,7 +68,7 @@ def config_page(source: str) -> str:
     source: the text of configs/default.py.
   """
   values = configs.flatten(default.get_config())
-  parts, group = ["# Config keys", ast.get_docstring(ast.parse(source))], ""
+  parts, group = [_FIRST, "# Config keys", _about(source)], ""
   for names, comment in _entries(source):
     first = names[0].partition(".")[0]
     if first != group:
@@ -104,13 +108,18 @@ def package_page(folder: pathlib.Path, rooms: dict[str, pathlib.Path]) -> str:
     f"- [`jaxvision.{name}`](jaxvision.{name}.md): {_summary(path)}"
     for name, path in sorted(rooms.items())
   ]
-  about = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+  about = _about((folder / "__init__.py").read_text("utf-8"))
   return "\n\n".join(["# The package", about, "\n".join(lines)])
 
 
+def _about(source: str) -> str:
+  """The docstring of a module."""
+  return docstrings.to_markdown(ast.get_docstring(ast.parse(source)))
+
+
 def _summary(path: pathlib.Path) -> str:
-  docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
-  return docstring.partition("\n\n")[0].replace("\n", " ")
+  about = _about(path.read_text("utf-8"))
+  return about.partition("\n\n")[0].replace("\n", " ")
 
 
 def room_page(name: str) -> str:
