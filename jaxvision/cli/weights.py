@@ -95,6 +95,12 @@ def add(commands) -> None:
   export.add_argument(
     "target", type=paths.expanded, help="the file, as model.jax"
   )
+  export.add_argument(
+    "--format",
+    default="jax",
+    help="jax (default), an artifact of jax.export; docs/export.md says why "
+    "ONNX cannot be written",
+  )
   parsing.add_source(export)
 
 
@@ -189,6 +195,7 @@ def _export(options: argparse.Namespace) -> None:
   from jaxvision import inference
   from jaxvision.inference import export, generation
 
+  export.check_format(options.format)
   export.check_path(options.target)
   run = parsing.open_source(options)
   if generation.is_generator(run):

@@ -20,13 +20,31 @@ from jaxvision.files import suffixes
 
 Tree = Any
 
+FORMAT = "jax"
 PLATFORMS = ("cpu", "cuda", "tpu")
+_OTHERS = (
+  "this command writes 'jax', an artifact of jax.export; `jaxvision weights "
+  "convert` writes weights as .safetensors or .npz"
+)
+_NO_ONNX = (
+  "ONNX cannot be written: the maintained converter, jax2onnx, requires "
+  "another orbax-checkpoint than jaxvision (docs/export.md)"
+)
 # Size limit of a flatbuffer, the format of the artifact.
 _LARGEST = 2**31 - 2**20  # bytes; the rest is for the program
 
 
+def check_format(name: str) -> None:
+  """Raises ValueError for a format other than `FORMAT`, with the reason."""
+  if name != FORMAT:
+    why = _NO_ONNX if name == "onnx" else f"unknown format {name!r}"
+    raise ValueError(f"{why}; {_OTHERS}")
+
+
 def check_path(path: str | pathlib.Path) -> None:
   """Raises ValueError for a suffix of another format."""
+  if pathlib.Path(path).suffix.lower() == ".onnx":
+    check_format("onnx")
   suffixes.check(path, ".jax", what="an artifact of jax.export")
 
 

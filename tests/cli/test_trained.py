@@ -187,7 +187,28 @@ def test_an_invalid_number_of_classes_is_an_error(top, capsys):
   assert "--top" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["a.onnx", "a.pt", "a.txt", "a.TFLITE"])
+@pytest.mark.parametrize(
+  ("words", "expected"),
+  [
+    (["a.onnx"], "ONNX cannot be written"),
+    (["a.ONNX", "--format", "jax"], "ONNX cannot be written"),
+    (["a.jax", "--format", "onnx"], "ONNX cannot be written"),
+    (["a.jax", "--format=tflite"], "unknown format 'tflite'"),
+  ],
+)
+def test_the_refusal_of_a_format_lists_those_that_exist(
+  words, expected, trained, tmp_path, monkeypatch, capsys
+):
+  monkeypatch.chdir(tmp_path)
+  assert cli.main(["export", *words, "--workdir", str(trained)]) == 2
+  error = capsys.readouterr().err
+  assert expected in error
+  for name in ("'jax'", ".safetensors", ".npz"):
+    assert name in error
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.txt", "a.TFLITE"])
 def test_an_export_with_a_wrong_suffix_is_refused(
   trained, name, tmp_path, capsys
 ):
@@ -200,7 +221,8 @@ def test_an_export_with_a_wrong_suffix_is_refused(
 
 def test_export_prints_the_input_shape(trained, tmp_path, capsys):
   target = str(tmp_path / "model.jax")
-  assert cli.main(["export", target, "--workdir", str(trained)]) == 0
+  run = ["--workdir", str(trained)]
+  assert cli.main(["export", target, "--format", "jax", *run]) == 0
   said = capsys.readouterr().out
   assert "step 12, moving average of the parameters" in said
   assert "uint8 images (b, 8, 8, 3)" in said
