@@ -87,16 +87,15 @@ def convert(config: Any, *, num_examples: int) -> Durations:
     evaluate=every(config.evaluate.every) or total,
     checkpoint=every(config.checkpoint.every) or total,
     log=_log_every(config.log.every, every, total, warmup),
-    **_average(
-      config.ema, functools.partial(to_steps, total_steps=total), total
-    ),
+    **_average(config, functools.partial(to_steps, total_steps=total), total),
   )
 
 
 def _average(
-  ema: Any, to_steps: Callable[[str], int], total: int
+  config: Any, to_steps: Callable[[str], int], total: int
 ) -> dict[str, int]:
   """The durations of the equal average; {} without it."""
+  ema = config.ema
   if not ema.start:
     return {}
   start, every = to_steps(ema.start), to_steps(ema.every)
