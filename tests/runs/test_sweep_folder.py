@@ -153,6 +153,17 @@ def test_one_fold_of_all_trials_is_no_repetition(tmp_path):
   assert not found.folds and found.repetitions.tolist() == [0.5, 0.7]
 
 
+def test_folds_that_have_not_started_are_missing(tmp_path):
+  """The sweep tries the first fold first."""
+  rows = [
+    fake_sweeps.folded({"rate": rate, "seed": 0}, 0, rate, folds=5)
+    for rate in (0.1, 0.2)
+  ]
+  sweep = sweep_folder.read_sweep(fake_sweeps.write(tmp_path / "s", rows))
+  for each in sweep_folder.settings(sweep):
+    assert each.folds == (0, 1, 2, 3, 4) and not each.is_whole
+
+
 def test_folds_may_be_listed_by_hand(tmp_path):
   rows = [
     {

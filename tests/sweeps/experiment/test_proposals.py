@@ -84,6 +84,19 @@ def test_the_preview_is_what_the_search_proposes_first():
   assert text.endswith("--config.seed=0  --config.loss.l2=0.0")
 
 
+def test_the_folds_of_a_previewed_child_have_its_labels():
+  asked = {"fold": sweeps.folds(2), **_NESTED}
+  how = {"searcher": "evolution(population=3)", "draws": 5, "seed": 1}
+  known = proposals.preview(asked, searchers.plan(asked, **how), **how)
+  assert [each.picks["fold"] for each in known] == [0, 1] * 3
+  drawn = [
+    {name: pick for name, pick in each.picks.items() if name != "fold"}
+    for each in known
+  ]
+  assert drawn[::2] == drawn[1::2]
+  assert len({tuple(each.items()) for each in drawn}) == 3
+
+
 def test_the_plan_of_other_searchers_is_known_as_a_whole():
   how = {"searcher": "random", "draws": 4, "seed": 0}
   planned = searchers.plan(_NESTED, **how)

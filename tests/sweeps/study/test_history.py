@@ -149,6 +149,8 @@ def test_a_child_is_the_mean_over_its_folds(open_study):
   opened = open_study(space, draws=2)
   trials = [study.claim(opened) for _ in range(4)]
   assert [t.point.overrides["data.fold"] for t in trials] == [0, 1, 0, 1]
+  stored = opened.handle.get_trials(deepcopy=False)
+  assert [history.crossed(each, opened.search) for each in stored] == [{}] * 4
   assert _picks(trials[0]) == _picks(trials[1]) != _picks(trials[2])
   for trial, value in zip(trials[:3], (0.5, 1.0, 0.25), strict=True):
     study.finish(opened, trial, "complete", value=value)
