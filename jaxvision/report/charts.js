@@ -27,13 +27,17 @@ function smooth(points, weight) {
 }
 
 // The nearest point of each shown curve. The curves have different steps.
+// Points without a line may be above each other.
 function nearestOfEach(chart, position) {
   const found = [];
   for (const meta of chart.getSortedVisibleDatasetMetas()) {
-    if (chart.data.datasets[meta.index].faint) continue;
+    const { faint, apart } = chart.data.datasets[meta.index];
+    if (faint) continue;
     let best = null, distance = Infinity;
     meta.data.forEach((element, index) => {
-      const away = Math.abs(element.x - position.x);
+      const away = apart ?
+        Math.hypot(element.x - position.x, element.y - position.y) :
+        Math.abs(element.x - position.x);
       const known = chart.data.datasets[meta.index].data[index].y !== null;
       const { left, right } = chart.chartArea;
       const inside = element.x >= left - 1 && element.x <= right + 1;
@@ -99,7 +103,8 @@ function makeFigure(element) {
 function points(figure, series) {
   const x = series.x[figure.axis];
   return series.y.map(
-    (y, i) => ({ x: x[i], y, row: series.rows ? series.rows[i] : null }));
+    (y, i) => ({ x: x[i], y, row: series.rows ? series.rows[i] : null,
+      text: series.texts ? series.texts[i] : null }));
 }
 
 function datasets(figure) {
@@ -108,25 +113,27 @@ function datasets(figure) {
     const own = points(figure, series);
     const ink = colour(series.colour);
     const few = own.length <= 20 && series.dash !== "dotted";
+    const apart = series.dash === "none";
     const common = {
       label: series.name, series: index,
       hidden: figure.hidden.has(series.name),
       borderColor: ink, backgroundColor: ink, borderWidth: 1.8,
       borderDash: DASHES[series.dash] || [], spanGaps: false,
-      pointStyle: series.shape, showLine: spec.kind === "line",
-      pointRadius: spec.kind === "points" ? 4 : own.length === 1 ? 5 : few * 2.5,
+      pointStyle: series.shape, showLine: spec.kind === "line" && !apart, apart,
+      pointRadius: spec.kind === "points" || apart ? 4 :
+        own.length === 1 ? 5 : few * 2.5,
       pointHoverRadius: 6, pointHitRadius: 8,
       pointBorderColor: spec.kind === "points" ? colour("card") : ink,
       pointBorderWidth: spec.kind === "points" ? 0.5 : 1,
       barPercentage: 1, categoryPercentage: 0.9, clip: 5,
     };
-    if (spec.kind === "points") {
+    if (spec.kind === "points" || apart) {
       // Crosses and stars have no area: they are drawn with their border.
       const lines = ["cross", "crossRot", "star"].includes(series.shape);
       if (lines) Object.assign(common, { pointBorderColor: ink,
         pointBorderWidth: 1.5 });
     }
-    if (!smoothing || own.length < 3) return [{ ...common, data: own }];
+    if (!smoothing || apart || own.length < 3) return [{ ...common, data: own }];
     const faint = ink.startsWith("#") ? ink + "40" : ink;
     return [
       { ...common, data: own, faint: true, borderColor: faint,
@@ -145,15 +152,27 @@ function scales(figure) {
     callback: (value) => Math.abs(value) >= 1e4 ?
       `${value / 1e3}k` : String(Number(value.toPrecision(4))) };
   const bounds = { ...spec.bounds };
-  if (spec.kind === "line" && !bounds.x) {
+  const names = spec.categories[axis], wide = spec.wide.includes(axis);
+  if (names) bounds.x = [-0.5, names.length - 0.5];
+  const short = (text) => text.length > 18 ? `${text.slice(0, 17)}…` : text;
+  const places = names && {
+    callback: (value) => short(names[value] ?? ""), stepSize: 1,
+    includeBounds: false };
+  if (spec.kind === "line" && !bounds.x && !wide) {
     // A curve ends at the frame.
     const all = spec.series.flatMap((series) => series.x[axis]);
     bounds.x = [Math.min(0, ...all), Math.max(...all)];
   }
   const stacked = spec.kind === "bars";
   return {
-    x: { stacked, type: "linear", title: title(spec.axes[axis]), offset: false,
-      ticks: { ...ticks, autoSkipPadding: 18 }, grid: { display: false },
+    x: { stacked, type: wide ? "logarithmic" : "linear",
+      title: title(spec.axes[axis]), offset: false,
+      ticks: { ...ticks, autoSkipPadding: 18, ...places },
+      afterBuildTicks: names && ((scale) => {
+        scale.ticks = names.map((_, value) => ({ value }))
+          .filter(({ value }) => value >= scale.min && value <= scale.max);
+      }),
+      grid: { display: false },
       border: { color: ink }, min: zoom ? zoom[0] : bounds.x?.[0],
       max: zoom ? zoom[1] : bounds.x?.[1] },
     y: { stacked, type: figure.log ? "logarithmic" : "linear", title: title(spec.label),
@@ -179,12 +198,13 @@ function describe(figure, items) {
   const { spec } = figure;
   const at = items[0].raw;
   const name = spec.axes[figure.axis];
+  const place = spec.categories[figure.axis]?.[at.x] ?? written(at.x);
   const lines = items.map((item) => ({
-    text: `${item.dataset.label}: ${written(item.raw.y)}`,
+    text: `${item.raw.text ?? item.dataset.label}: ${written(item.raw.y)}`,
     colour: colour(spec.series[item.dataset.series].colour), item,
   }));
   if (spec.kind !== "points") {
-    return { head: `${name} ${written(at.x)}`, lines, at };
+    return { head: `${name} ${place}`, lines, at };
   }
   const row = document.querySelector(`[data-example="${at.row}"]`);
   return { head: row ? row.dataset.text : items[0].dataset.label, lines: [], at };
@@ -290,9 +310,10 @@ function zoomAll(figure, range) {
 }
 
 function zoomByKey(figure, factor) {
-  const { min, max } = figure.chart.scales.x;
-  const centre = (min + max) / 2, half = ((max - min) / 2) * factor;
-  zoomAll(figure, [centre - half, centre + half]);
+  const { left, right } = figure.chart.chartArea;
+  const centre = (left + right) / 2, half = ((right - left) / 2) * factor;
+  zoomAll(figure, [centre - half, centre + half]
+    .map((pixel) => figure.chart.scales.x.getValueForPixel(pixel)));
 }
 
 function listenToKeys(figure) {

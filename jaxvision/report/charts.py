@@ -53,9 +53,10 @@ class Series:
     x: (n,) float for each horizontal axis of its chart.
     y: (n,) float; NaN and infinity leave gaps.
     colour: name of a CSS custom property of the page, without dashes.
-    dash: "solid", "dashed" or "dotted".
+    dash: "solid", "dashed" or "dotted"; "none" for points without a line.
     shape: of points, one of `SHAPES`.
     rows: of points, the numbers of the examples that they stand for.
+    texts: (n,) texts of the points under the pointer; () for the name.
     note: text after the name in the legend, such as the last value.
   """
 
@@ -66,6 +67,7 @@ class Series:
   dash: str = "solid"
   shape: str = "circle"
   rows: Sequence[int] = ()
+  texts: Sequence[str] = ()
   note: str = ""
 
 
@@ -83,6 +85,8 @@ class Chart:
       which begins with it if the values are positive and their range is wide.
     marks: places with a dotted vertical line, for each horizontal axis.
     bounds: of the axes "x" and "y"; those of the values without them.
+    categories: {name: labels} of horizontal axes whose places are 0, 1, ...
+    wide: names of the horizontal axes with a logarithmic scale.
   """
 
   series: Sequence[Series]
@@ -95,6 +99,10 @@ class Chart:
   bounds: Mapping[str, Sequence[float]] = dataclasses.field(
     default_factory=dict
   )
+  categories: Mapping[str, Sequence[str]] = dataclasses.field(
+    default_factory=dict
+  )
+  wide: Sequence[str] = ()
 
 
 def figure(chart: Chart) -> str:
@@ -198,7 +206,7 @@ def _legend(chart: Chart) -> str:
 
 
 def _sign(kind: str, series: Series) -> str:
-  if kind == "points":
+  if kind == "points" or series.dash == "none":
     return (
       f'<span aria-hidden="true" style="color:var(--{series.colour})">'
       f"{SHAPES[series.shape]}</span> "
@@ -218,6 +226,8 @@ def _spec(chart: Chart) -> dict[str, Any]:
     "label": chart.label,
     "log": _starts_logarithmic(chart),
     "bounds": {name: list(ends) for name, ends in chart.bounds.items()},
+    "categories": {k: list(labels) for k, labels in chart.categories.items()},
+    "wide": list(chart.wide),
     "marks": {
       name: _numbers(np.asarray(places, float))
       for name, places in chart.marks.items()
@@ -227,10 +237,9 @@ def _spec(chart: Chart) -> dict[str, Any]:
 
 
 def _one(series: Series, axes: Mapping[str, str], most: int) -> dict[str, Any]:
-  # Points keep their examples, of which a run has a bounded number.
-  kept = (
-    np.arange(len(series.y)) if len(series.rows) else thinned(series.y, most)
-  )
+  # Points keep their examples and texts, of which there is a bounded number.
+  is_bounded = len(series.rows) or len(series.texts)
+  kept = np.arange(len(series.y)) if is_bounded else thinned(series.y, most)
   found = {
     "name": series.name,
     "colour": series.colour,
@@ -239,7 +248,11 @@ def _one(series: Series, axes: Mapping[str, str], most: int) -> dict[str, Any]:
     "x": {name: _numbers(series.x[name][kept]) for name in axes},
     "y": _numbers(series.y[kept]),
   }
-  return found | ({"rows": list(series.rows)} if len(series.rows) else {})
+  if len(series.rows):
+    found["rows"] = list(series.rows)
+  if len(series.texts):
+    found["texts"] = list(series.texts)
+  return found
 
 
 def thinned(values: np.ndarray, most: int) -> np.ndarray:
@@ -266,8 +279,14 @@ def _starts_logarithmic(chart: Chart) -> bool:
   values = values[np.isfinite(values)]
   if chart.logarithm != "if wide" or (values < 0).any():
     return False
-  values = values[values > 0]
-  return bool(values.size and values.max() > _LOGARITHMIC_FROM * values.min())
+  return is_wide(values[values > 0])
+
+
+def is_wide(values: np.ndarray) -> bool:
+  """Whether values (n,) are positive and ask for a logarithmic axis."""
+  if not values.size or values.min() <= 0:
+    return False
+  return bool(values.max() > _LOGARITHMIC_FROM * values.min())
 
 
 def _numbers(values: np.ndarray) -> list[float | int | None]:

@@ -65,6 +65,11 @@ def is_share(name: str) -> bool:
   return _SHARES.match(name) is not None
 
 
+def limits(name: str) -> tuple[float, float]:
+  """The smallest and the largest value that a metric can have."""
+  return (0.0, 1.0) if is_share(name) else (-math.inf, math.inf)
+
+
 def is_number(value: Any) -> bool:
   """Whether a value is a finite number."""
   return isinstance(value, numbers.Real) and math.isfinite(value)

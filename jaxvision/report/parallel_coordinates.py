@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxvision.report import figures
+from jaxvision.report import charts, figures
 from jaxvision.runs import sweep_folder
 
-# Above this ratio of largest to smallest value the axis is logarithmic.
-_LOGARITHMIC_FROM = 30.0
 _MOST_TICKS = 5
 _MOST_LABELS = 12
 _LONGEST_LABEL = 24  # characters; a genotype has over 100
@@ -82,7 +80,7 @@ def _scaled(column: Sequence[Any]) -> tuple[np.ndarray, dict[str, float]]:
   numbers = np.array([np.nan if v is None else v for v in column], float)
   low, high = np.nanmin(numbers), np.nanmax(numbers)
   marks = np.linspace(low, high, _MOST_TICKS)
-  if low > 0 and high / low > _LOGARITHMIC_FROM:
+  if charts.is_wide(numbers[np.isfinite(numbers)]):
     numbers, marks = np.log(numbers), np.geomspace(low, high, _MOST_TICKS)
     heights = np.log(marks)
   else:

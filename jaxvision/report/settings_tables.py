@@ -1,6 +1,7 @@
 """Tables of the settings of a sweep: results over seeds and folds, p-values."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from jaxvision.runs.sweep_folder import FOLD, SEED, Setting, Trial
 _COMPARED = 8  # settings in the table of pairs
 _SHOWN = 20  # settings in the table
 _MEANING = (
-  "The interval is the 95 % confidence interval of the mean (Student's t). The "
-  "mean of the best of many settings is too optimistic."
+  "95 % is the confidence interval of the mean (Student's t), without the part "
+  "outside the range of the metric. The mean of the best of many settings is "
+  "too optimistic."
 )
 _NOTE = (
   "A setting is the trials that differ in the seed only; best mean first. "
@@ -27,7 +29,7 @@ _FOLDED_NOTE = (
 FOLDS_NOTE = (
   "The value of a fold is that of the network that was not trained on it, and "
   "the mean over the seeds. std is the sample standard deviation over the "
-  "folds (n - 1), ± 95 % the half-width of Student's interval of the mean. "
+  "folds (n - 1), 95 % is Student's confidence interval of the mean. "
   "The networks of two folds share most of their training images, so the "
   "interval is too narrow (Bengio and Grandvalet 2004). out of fold is the "
   "mean over all examples: the folds, weighted by their numbers of examples. "
@@ -41,12 +43,15 @@ PAIRS_NOTE = (
 )
 
 
-def results(settings: Sequence[Setting], *, keys: Sequence[str]) -> str:
+def results(
+  settings: Sequence[Setting], *, keys: Sequence[str], metric: str
+) -> str:
   """A table with the mean and the interval of each setting, best first.
 
   Args:
     settings: best mean first.
     keys: the keys that differ between trials.
+    metric: the objective.
   """
   if not settings:
     return ""
@@ -54,11 +59,11 @@ def results(settings: Sequence[Setting], *, keys: Sequence[str]) -> str:
   folded = has_folds(settings)
   columns = {
     **dict.fromkeys(keys, written),
-    "mean": numbers.significant,
-    "± 95 %": numbers.significant,
-    "least": numbers.significant,
-    "most": numbers.significant,
-    "test": numbers.significant,
+    "mean": _writer(metric),
+    "95 %": str,
+    "least": _writer(metric),
+    "most": _writer(metric),
+    "test": _writer(final_metric(settings[0].trials)),
     **({"folds": str, "runs": numbers.integer} if folded else {}),
     **({} if folded else {"seeds": numbers.integer}),
   }
@@ -66,7 +71,7 @@ def results(settings: Sequence[Setting], *, keys: Sequence[str]) -> str:
     [
       *(each.settings.get(key, numbers.NOTHING) for key in keys),
       each.mean,
-      significance.interval(each.repetitions),
+      interval(each, metric),
       each.values.min(),
       each.values.max(),
       final(each.trials),
@@ -107,11 +112,11 @@ def folds(
   every = sorted({fold for each in shown for fold in each.folds})
   columns = {
     **dict.fromkeys(keys, written),
-    **{f"fold {fold}": numbers.significant for fold in every},
-    "mean": numbers.significant,
-    "std": numbers.significant,
-    "± 95 %": numbers.significant,
-    "out of fold": numbers.significant,
+    **{f"fold {fold}": _writer(metric) for fold in every},
+    "mean": _writer(metric),
+    "std": _writer(metric),
+    "95 %": str,
+    "out of fold": _writer(metric),
   }
   rows = [
     [
@@ -119,12 +124,25 @@ def folds(
       *(each.by_fold.get(fold) for fold in every),
       each.mean,
       each.repetitions.std(ddof=1) if len(each.by_fold) > 1 else None,
-      significance.interval(each.repetitions),
+      interval(each, metric),
       out_of_fold(each) if validated else None,
     ]
     for each in shown
   ]
   return f'<div class="card">{html.table(columns, rows, sortable=True)}</div>'
+
+
+def interval(setting: Setting, metric: str) -> str:
+  """The 95 % confidence interval of the mean, as "[90.00%, 94.00%]"."""
+  ends = significance.bounds(setting.repetitions, numbers.limits(metric))
+  if np.isnan(ends[0]):
+    return numbers.NOTHING
+  low, high = (numbers.metric(metric, end) for end in ends)
+  return f"[{low}, {high}]"
+
+
+def _writer(metric: str) -> Callable[[float | None], str]:
+  return functools.partial(numbers.metric, metric)
 
 
 def out_of_fold(setting: Setting) -> float | None:
@@ -147,6 +165,12 @@ def out_of_fold(setting: Setting) -> float | None:
 def _of_settings(keys: Sequence[str], settings: Sequence[Setting]) -> list[str]:
   """The keys that some setting has: not those of seeds and folds."""
   return [key for key in keys if any(key in each.settings for each in settings)]
+
+
+def final_metric(of: Sequence[Trial]) -> str:
+  """The main metric of the final evaluations; that of the first run."""
+  runs = [trial.run for trial in of if trial.run]
+  return measures.main_of(runs[0]) if runs else ""
 
 
 def final(of: Sequence[Trial]) -> float | None:

@@ -21,6 +21,29 @@ def interval(values: np.ndarray) -> float:
   return float(quantile * stats.sem(values))
 
 
+def bounds(
+  values: np.ndarray, limits: tuple[float, float] = (-math.inf, math.inf)
+) -> tuple[float, float]:
+  """The 95 % confidence interval of the mean (Student's t), inside limits.
+
+  The mean is inside the limits, so the part outside can be cut off: the rest
+  contains the mean as often. An interval by the bootstrap is also inside, but
+  with three to ten seeds it contains the mean less often.
+
+  Args:
+    values: (n,) values.
+    limits: smallest and largest possible value, such as 0 and 1.
+
+  Returns:
+    The two ends; NaN for fewer than two values.
+  """
+  half = interval(values)
+  if math.isnan(half):
+    return math.nan, math.nan
+  mean = float(np.mean(values))
+  return max(mean - half, limits[0]), min(mean + half, limits[1])
+
+
 def p_value(a: Mapping[int, float], b: Mapping[int, float]) -> float:
   """The p-value of equal means of two settings, {seed: value} each.
 

@@ -101,15 +101,19 @@ th button:hover, th button:focus-visible { color: var(--accent);
 th button::after { content: " ↕"; opacity: .5; }
 th[aria-sort=ascending] button::after { content: " ↑"; opacity: 1; }
 th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
-.confusion { table-layout: fixed; }
-.confusion th, .confusion td { padding: 6.5px 6px; text-align: center;
+.confusion, .heat { table-layout: fixed; }
+.confusion th, .confusion td, .heat th, .heat td {
+  padding: 6.5px 6px; text-align: center;
   border: 2px solid var(--card); font-size: 13px;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.confusion th { color: var(--ink); }
-.confusion thead th:first-child { width: 138px; font-size: 11.5px; }
-.confusion tbody th { position: sticky; left: 0; top: auto;
+.confusion th, .heat th { color: var(--ink); }
+.confusion thead th:first-child, .heat thead th:first-child {
+  width: 138px; font-size: 11.5px; }
+.confusion tbody th, .heat tbody th { position: sticky; left: 0; top: auto;
   text-align: right; }
-.confusion td { border-radius: 6px; min-width: 0; }
+.confusion td, .heat td { border-radius: 6px; min-width: 0; }
+.heat td { background: rgb(var(--hit) / var(--a)); }
+.heat .none { background: none; color: var(--soft); }
 .confusion .hit { background: rgb(var(--hit) / var(--a)); }
 .confusion .miss { background: rgb(var(--miss) / var(--a)); }
 .confusion .none { color: var(--grid); }

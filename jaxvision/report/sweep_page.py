@@ -1,5 +1,6 @@
 """The report page of a sweep: question, results and significance."""
 
+import functools
 import os
 import pathlib
 import shlex
@@ -21,7 +22,8 @@ from jaxvision.report import (
   provenance,
   run_axes,
   settings_tables,
-  significance,
+  sweep_charts,
+  sweep_contours,
 )
 from jaxvision.runs import reading, sweep_folder
 from jaxvision.runs.sweep_folder import FOLDS, Setting, Sweep, Trial
@@ -29,6 +31,7 @@ from jaxvision.runs.sweep_folder import FOLDS, Setting, Sweep, Trial
 _COLOURED = 7  # settings whose curves have a colour
 _OTHERS = ("other trials", ("line", "solid"))
 _SHOWN = 20  # trials in the table
+_SLICES = 8  # settings with a chart of their own
 _SEEDS = 10  # seeds in the command that reruns the best settings
 
 
@@ -55,7 +58,7 @@ def _document(sweep: Sweep) -> str:
     _header(sweep, settings)
     + html.section(
       "Settings",
-      content=settings_tables.results(settings, keys=keys),
+      content=settings_tables.results(settings, keys=keys, metric=sweep.metric),
       note=settings_tables.note(settings),
     )
     + html.section(
@@ -68,7 +71,7 @@ def _document(sweep: Sweep) -> str:
       content=settings_tables.pairs(settings),
       note=settings_tables.PAIRS_NOTE,
     )
-    + html.section("Importance", content=_importance(sweep, keys))
+    + _charts(sweep, settings)
     + html.section("Trials", content=_trials(sweep, keys, settings))
     + html.section("Curves", content=_curves(sweep, settings))
     + html.section("Failures", content=_failures(sweep))
@@ -114,8 +117,8 @@ def _best(sweep: Sweep, settings: Sequence[Setting]) -> str:
   best = settings[0]
   mean = numbers.metric(sweep.metric, best.mean)
   count, what = len(best.repetitions), "fold" if best.folds else "seed"
-  spread = numbers.metric(sweep.metric, significance.interval(best.repetitions))
-  over = f" ± {spread} over {count} {what}s" if count > 1 else f", one {what}"
+  spread = settings_tables.interval(best, sweep.metric)
+  over = f", 95 % {spread}, {count} {what}s" if count > 1 else f", one {what}"
   return (
     f'<p class="best"><b>{html.escape(settings_tables.name(best))}</b>: mean '
     f"{html.escape(sweep.metric)} {mean}{over}</p>"
@@ -127,27 +130,72 @@ def _problems(sweep: Sweep) -> str:
   return f'<ul class="problems">{lines}</ul>' if lines else ""
 
 
-def _importance(sweep: Sweep, keys: Sequence[str]) -> str:
-  complete = sweep_folder.ranked(sweep)
-  if len(complete) < 2 or not keys:
-    return ""
-  columns = sweep_folder.columns(complete, keys)
-  values = np.array([trial.value for trial in complete])
-  shares = importance.importances(columns, values)
-  chart = parallel_coordinates.parallel_coordinates(
-    columns, values, name=sweep.metric
+def _charts(sweep: Sweep, settings: Sequence[Setting]) -> str:
+  """The sections of the objective by trials and by settings."""
+  folded = settings_tables.has_folds(settings)
+  history = sweep_charts.history(sweep, by_best=not folded)
+  shares = _importances(sweep)
+  # Seeds and folds repeat a setting.
+  keys = [
+    key for key in shares if any(key in each.settings for each in settings)
+  ]
+  return (
+    html.section("History", content=_grid(history))
+    + html.section("Importance", content=_importance(sweep, shares, keys))
+    + html.section(
+      "Slices",
+      content=_grid(sweep_charts.slices(sweep, keys[:_SLICES])),
+      note="The complete trials by each setting, the most important first.",
+    )
+    + html.section(
+      "Contours",
+      content=_grid(sweep_contours.contours(sweep, keys)),
+      note="Pairs of the most important settings.",
+    )
   )
-  return html.figure(
-    chart,
-    title="Parallel coordinates",
-    caption="Each line is a complete trial; the best tenth is in colour.",
-  ) + html.figure(
+
+
+def _importances(sweep: Sweep) -> dict[str, float]:
+  """The importance of each key that differs, largest first."""
+  complete = sweep_folder.ranked(sweep)
+  keys = sweep_folder.varied(sweep)
+  if len(complete) < 2 or not keys:
+    return {}
+  values = np.array([trial.value for trial in complete])
+  return importance.importances(sweep_folder.columns(complete, keys), values)
+
+
+def _importance(
+  sweep: Sweep, shares: Mapping[str, float], keys: Sequence[str]
+) -> str:
+  if not shares:
+    return ""
+  bars = html.figure(
     html.bars(shares),
     title="Importance",
     caption="Loss of R² of a random forest when a setting is shuffled, as a "
     "fraction of all losses. The importance of the seed and of the fold is "
     "due to chance.",
   )
+  if not keys:
+    return bars
+  complete = sweep_folder.ranked(sweep)
+  scale = 100 if numbers.is_share(sweep.metric) else 1
+  values = scale * np.array([trial.value for trial in complete])
+  chart = parallel_coordinates.parallel_coordinates(
+    sweep_folder.columns(complete, keys),
+    values,
+    name=sweep_charts.label(sweep),
+  )
+  return bars + html.figure(
+    chart,
+    title="Parallel coordinates",
+    caption="Each line is a complete trial; the best tenth is in colour.",
+  )
+
+
+def _grid(content: str) -> str:
+  return content and f'<div class="charts">{content}</div>'
 
 
 def _trials(
@@ -156,7 +204,7 @@ def _trials(
   best = sweep_folder.ranked(sweep)[:_SHOWN]
   columns = {
     "trial": str,
-    sweep.metric: numbers.significant,
+    sweep.metric: functools.partial(numbers.metric, sweep.metric),
     **dict.fromkeys(keys, settings_tables.written),
   }
   rows = [
@@ -202,6 +250,7 @@ def _curves(sweep: Sweep, settings: Sequence[Setting]) -> str:
   if not runs:
     return ""
   axes = run_axes.of(runs)
+  scale = 100 if numbers.is_share(sweep.metric) else 1
   curves = []
   for trial in sorted(sweep.trials, key=lambda each: each.number in style_of):
     if not trial.run:
@@ -211,7 +260,7 @@ def _curves(sweep: Sweep, settings: Sequence[Setting]) -> str:
       name, style = style_of.get(trial.number, _OTHERS)
       curves.append(
         run_axes.curve(
-          trial.run, steps, values, name=name, axes=axes, style=style
+          trial.run, steps, scale * values, name=name, axes=axes, style=style
         )
       )
   if not curves:
@@ -221,7 +270,7 @@ def _curves(sweep: Sweep, settings: Sequence[Setting]) -> str:
     curves,
     title=sweep.metric,
     axes=axes.labels,
-    label=sweep.metric,
+    label=sweep_charts.label(sweep),
     logarithm="if wide" if loss else "offered",
   )
   return (

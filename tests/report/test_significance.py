@@ -53,3 +53,28 @@ def test_pairs_are_corrected_as_holm_does():
   table = significance.pairwise(settings)
   assert np.isnan(np.diag(table)).all()
   np.testing.assert_array_equal(table, table.T)
+
+
+def test_the_interval_inside_the_limits_covers_more_often_than_the_bootstrap():
+  """Accuracies near 1 over five seeds, whose interval often ends above 1."""
+  rng = np.random.default_rng(0)
+  a, b, drawn = 99.0, 1.5, 500
+  mean, cut, covered, by_bootstrap = a / (a + b), 0, 0, 0
+  for values in rng.beta(a, b, (drawn, 5)):
+    low, high = significance.bounds(values, (0.0, 1.0))
+    assert 0 <= low <= values.mean() <= high <= 1
+    cut += high == 1
+    half = significance.interval(values)
+    is_in = abs(values.mean() - mean) <= half
+    assert (low <= mean <= high) == is_in
+    covered += is_in
+    found = stats.bootstrap(
+      (values,), np.mean, n_resamples=300, method="percentile", rng=rng
+    ).confidence_interval
+    by_bootstrap += found.low <= mean <= found.high
+  assert cut > 0.1 * drawn
+  assert covered > 0.88 * drawn > by_bootstrap
+
+
+def test_the_interval_of_one_value_is_unknown():
+  assert np.isnan(significance.bounds(np.array([0.5]))).all()

@@ -57,9 +57,12 @@ def test_the_headline_is_the_best_setting_by_its_mean(workdir):
     and row.overrides["optimizer.learning_rate"] == 0.1
   ]
   half = stats.sem(best) * stats.t.ppf(0.975, 2)
+  low, mean, high = (
+    numbers.percent(float(np.mean(best) + each)) for each in (-half, 0, half)
+  )
   assert (
-    f"learning_rate=0.1: mean validation/top1 {numbers.percent(np.mean(best))} "
-    f"± {numbers.percent(float(half))} over 3 seeds"
+    f"learning_rate=0.1: mean validation/top1 {mean}, 95 % [{low}, {high}], "
+    "3 seeds"
   ) in text
 
 
@@ -140,8 +143,10 @@ def test_the_table_over_folds_has_the_numbers_of_numpy_and_scipy(folded):
     values = np.array(_FOLDED[rate])
     half = stats.t.ppf(0.975, 2) * values.std(ddof=1) / np.sqrt(3)
     pooled = np.sum(values * _SIZES) / np.sum(_SIZES)
-    expected = [*values, values.mean(), values.std(ddof=1), half, pooled]
-    assert list(map(float, row[1:])) == pytest.approx(expected, rel=1e-3)
+    ends = [values.mean() - half, min(values.mean() + half, 1)]
+    assert row[-2] == f"[{', '.join(map(numbers.percent, ends))}]"
+    expected = [*values, values.mean(), values.std(ddof=1), pooled]
+    assert [*row[1:-2], row[-1]] == [*map(numbers.percent, expected)]
     assert abs(pooled - values.mean()) > 1e-3
   # The third setting has no result of a fold, and no out-of-fold metric.
   assert rows[2][3] == rows[2][-1] == "\N{EN DASH}"
@@ -156,8 +161,8 @@ def test_the_best_setting_is_that_of_the_best_mean_over_folds(folded):
     ["3 of 3", "6"],
     ["2 of 3", "4"],
   ]
-  assert "rate=0.2: mean validation/top1 81.00% ±" in page.text
-  assert "over 3 folds" in page.text and "best trial" not in page.text
+  assert "rate=0.2: mean validation/top1 81.00%, 95 % [" in page.text
+  assert "], 3 folds" in page.text and "best trial" not in page.text
   assert "best mean over the folds first" in page.text
   # One run of the best setting on the whole training split.
   assert "--config.data.folds=0" in page.text
