@@ -10,6 +10,7 @@ from jaxvision import files
 from jaxvision.files import suffixes
 from jaxvision.report import (
   charts,
+  class_comparison,
   html,
   measures,
   numbers,
@@ -82,6 +83,7 @@ def _document(compared: list[Run], path: pathlib.Path) -> str:
   ranked = sorted(compared, key=lambda run: _rank(run, metric))
   shared = [key for key in keys if key not in seeds.REPEATED]
   groups = seeds.groups(ranked, shared, metric)
+  labels = [_label(group, names, keys) for group in groups]
   body = (
     _header(ranked, names, keys)
     + html.section(
@@ -97,8 +99,16 @@ def _document(compared: list[Run], path: pathlib.Path) -> str:
       "(Holm); below 0.05, a difference is significant.",
     )
     + html.section(
-      "Learning curves", content=_curves(groups, names, keys, metric)
+      "Decisions",
+      content=class_comparison.decisions(groups, labels),
+      note=class_comparison.DECISIONS_NOTE,
     )
+    + html.section(
+      "Classes",
+      content=class_comparison.classes(groups, labels),
+      note=class_comparison.CLASSES_NOTE,
+    )
+    + html.section("Learning curves", content=_curves(groups, labels, metric))
   )
   return html.document(
     f"{len(compared)} runs compared", body=body, scripts=charts.scripts()
@@ -230,16 +240,10 @@ def _each(group: Group) -> str:
   )
 
 
-def _curves(
-  groups: list[Group],
-  names: dict[pathlib.Path, str],
-  keys: list[str],
-  metric: str,
-) -> str:
+def _curves(groups: list[Group], labels: list[str], metric: str) -> str:
   first = groups[0].members[0]
   main, loss = measures.axis(metric, first), measures.axis("loss", first)
   axes = run_axes.of([run for group in groups for run in group.members])
-  labels = [_label(group, names, keys) for group in groups]
   drawn = "".join(
     _chart(groups, labels, metric, axes, title=title, label=label)
     for metric, title, label in (

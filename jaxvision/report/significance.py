@@ -66,6 +66,21 @@ def p_value(a: Mapping[int, float], b: Mapping[int, float]) -> float:
   return float(stats.ttest_ind(first, second, equal_var=False).pvalue)
 
 
+def mcnemar(only_first: int, only_second: int) -> float:
+  """The p-value of McNemar's exact test of equal accuracies (1947).
+
+  Args:
+    only_first, only_second: numbers of the examples that only one of two
+      classifiers has right. Without such an example the p-value is NaN.
+  """
+  from scipy import stats
+
+  total = int(only_first + only_second)
+  if not total:
+    return math.nan
+  return float(stats.binomtest(int(only_first), total).pvalue)
+
+
 def pairwise(settings: Sequence[Mapping[int, float]]) -> np.ndarray:
   """(n, n) p-values of all pairs, corrected by Holm (1979); NaN if undefined.
 
