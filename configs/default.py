@@ -66,6 +66,11 @@ def get_config() -> ConfigDict:
   # blocks. "products": all except these inputs and the results of Dense and
   # convolutional layers.
   config.train.remat = "none"
+  # Progressive resizing: (start, size) pairs, as in (("0 percent", 128),
+  # ("40 percent", 160), ("70 percent", 224)). From each start on, a duration,
+  # the compiled step reduces the images to this shorter side in pixels, at most
+  # that of data.train_transforms. Evaluations keep their size. (): no resizing.
+  config.train.image_sizes = ()
   # Early stopping: the run ends if checkpoint.best has not improved in this
   # number of evaluations. 0 takes all steps.
   config.train.patience = 0

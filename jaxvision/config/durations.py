@@ -9,7 +9,7 @@ import fractions
 import functools
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 # A run counts its steps in int32.
@@ -45,7 +45,8 @@ class Durations:
   `schedule` is the length of the learning-rate schedule; 0 means the length of
   the training. `average_start` and `average_every` are the times of the equal
   average, and `statistics` is the number of batches for its batch statistics;
-  all are 0 without this average.
+  all are 0 without this average. `image_sizes` is the first step of each size
+  of the training images, and the size.
   """
 
   total: int
@@ -57,6 +58,7 @@ class Durations:
   average_start: int = 0
   average_every: int = 0
   statistics: int = 0
+  image_sizes: tuple[tuple[int, int], ...] = ()
 
 
 def convert(config: Any, *, num_examples: int) -> Durations:
@@ -69,7 +71,7 @@ def convert(config: Any, *, num_examples: int) -> Durations:
   Raises:
     ValueError: the training has less than one step, fewer steps than one call
       of the compiled step takes, or more steps than can be counted; or the
-      equal average begins outside of the training.
+      equal average or a size of the images begins outside of the training.
   """
   to_steps = functools.partial(
     steps, batch_size=config.train.batch_size, num_examples=num_examples
@@ -88,6 +90,11 @@ def convert(config: Any, *, num_examples: int) -> Durations:
     checkpoint=every(config.checkpoint.every) or total,
     log=_log_every(config.log.every, every, total, warmup),
     **_average(config, functools.partial(to_steps, total_steps=total), total),
+    image_sizes=_image_sizes(
+      config.train.image_sizes,
+      functools.partial(to_steps, total_steps=total),
+      total,
+    ),
   )
 
 
@@ -114,6 +121,20 @@ def _average(
     "average_every": every,
     "statistics": to_steps(ema.statistics),
   }
+
+
+def _image_sizes(
+  sizes: Sequence[Sequence[Any]], to_steps: Callable[[str], int], total: int
+) -> tuple[tuple[int, int], ...]:
+  """The first step of each size, from 0, and the size."""
+  found = [(to_steps(start), int(side)) for start, side in sizes]
+  starts = [start for start, _ in found]
+  if starts != sorted(set(starts)) or any(each >= total for each in starts):
+    raise ValueError(
+      f"train.image_sizes {sizes!r} begin at the steps {starts} of {total}; "
+      "each must begin after the one before it, and before the end"
+    )
+  return tuple(found)
 
 
 def _log_every(

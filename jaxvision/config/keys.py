@@ -97,6 +97,7 @@ TYPES: Mapping[str, Any] = {
   "train.steps_per_dispatch": Count,
   "train.accumulate": Batch,
   "train.remat": str,
+  "train.image_sizes": tuple[tuple[Duration, Count], ...],
   "train.patience": Whole,
   "mesh.replica": Whole,
   "mesh.data": Whole,

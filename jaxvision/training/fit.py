@@ -305,6 +305,7 @@ def _settings(
     batch_size=parts.batches["train"].batch_size,
     num_examples=parts.splits["train"].num_examples,
     peak=peak,
+    effort=results.effort(parts),
     watch=watch_all,
     patience=run.config.train.patience,
   )

@@ -92,8 +92,11 @@ def _log(
   shared = {"epoch": step * settings.batch_size / settings.num_examples}
   if clock:
     timing.spend("steps", clock, records(stack))
+    peak = settings.peak
+    if peak:
+      peak /= settings.effort(clock["step"], step)
     shared |= timing.values(
-      step, clock, batch_size=settings.batch_size, peak=settings.peak
+      step, clock, batch_size=settings.batch_size, peak=peak
     )
   if len(stack.members) + len(stack.left) > 1:
     shared["runs_together"] = len(stack.members)

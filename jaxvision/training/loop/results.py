@@ -2,7 +2,7 @@
 
 import logging
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from jaxvision.runs import reading
 from jaxvision.runs import workdir as workdirs
 from jaxvision.training.loop import artifacts, divergence, ending, timing
 from jaxvision.training.setup import Parts
-from jaxvision.training.step import TrainState
+from jaxvision.training.step import TrainState, image_sizes
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -64,6 +64,34 @@ def describe(parts: Parts, memory: int | None) -> dict[str, Any]:
     "evaluated_shape": list(map(int, _evaluated_shape(parts))),
     "class_names": list(parts.class_names),
   }
+
+
+def effort(parts: Parts) -> Callable[[int, int], float]:
+  """The relative FLOPs of steps with reduced images, see `Settings.effort`."""
+  starts = [0, *(start for start, _ in parts.steps.image_sizes)]
+  shapes = [
+    parts.image_shape,
+    *(
+      image_sizes.reduced_shape(parts.image_shape, side)
+      for _, side in parts.steps.image_sizes
+    ),
+  ]
+  if len(shapes) == 1:
+    return lambda step, last: 1.0
+  flops = [
+    summary.flops_per_image(parts.model, image_shape=shape) for shape in shapes
+  ]
+  ends = [*starts[1:], parts.steps.total]
+
+  def mean(step: int, last: int) -> float:
+    overlaps = [
+      max(0, min(end, last) - max(start, step))
+      for start, end in zip(starts, ends, strict=True)
+    ]
+    done = sum(n * each for n, each in zip(overlaps, flops, strict=True))
+    return done / (max(last - step, 1) * flops[0])
+
+  return mean
 
 
 def announce(parts: Parts, facts: Mapping[str, Any]) -> None:

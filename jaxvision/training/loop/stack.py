@@ -104,6 +104,8 @@ class Settings:
     batch_size: examples in a step of one member.
     num_examples: examples in an epoch.
     peak: peak images per second of the devices; None if unknown.
+    effort: (step, last step) -> mean FLOPs of the steps after `step`, relative
+      to those of a step with images of the full size.
     watch: receives each evaluation, and may stop members early.
     save_seconds: minimum time between two saves, in seconds. A preemption and
       the last step are always saved. If it is not 0, a new best is not saved.
@@ -116,6 +118,7 @@ class Settings:
   batch_size: int
   num_examples: int
   peak: float | None = None
+  effort: Callable[[int, int], float] = lambda step, last: 1.0
   watch: Watch = lambda evaluations: {}
   save_seconds: float = 0.0
   patience: int = 0

@@ -3,7 +3,7 @@
 import functools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.errors
@@ -16,7 +16,7 @@ from jaxvision import data, lookup, losses, parallel, tasks, user_code
 from jaxvision.config import ConfigDict
 from jaxvision.evaluation import suites
 from jaxvision.training.setup import from_config, inputs, precision
-from jaxvision.training.step import remat
+from jaxvision.training.step import image_sizes, remat
 
 Tree = Any
 PLACEMENTS = ("host", "device")
@@ -288,6 +288,51 @@ def check_evaluated_size(
       "let data.eval_transforms end with the size of data.train_transforms "
       f"({str(error).splitlines()[0]})"
     ) from error
+
+
+def check_image_sizes(
+  model: nn.Module,
+  variables: Tree,
+  sizes: image_sizes.Sizes,
+  *,
+  trained: tuple[int, int, int],
+  turns: Sequence[Any],
+) -> None:
+  """Raises ValueError if the images cannot have the sizes of the config.
+
+  Args:
+    model: of the run.
+    variables: of the model, or their shapes.
+    sizes: (step, shorter side) pairs; () is right for all models.
+    trained: (h, w, c) of the images before they are reduced.
+    turns: of the task.
+  """
+  if sizes and turns:
+    raise ValueError(
+      "train.image_sizes is set, and this task generates images of the size of "
+      "its data: set train.image_sizes to (), and the size in "
+      "data.train_transforms"
+    )
+  for _, side in sizes:
+    if side > min(trained[:2]):
+      raise ValueError(
+        f"train.image_sizes has {side} pixels, and the images of "
+        f"data.train_transforms are {trained[0]}x{trained[1]}: sizes are "
+        "reduced, not enlarged; change one of the two keys"
+      )
+    shape = image_sizes.reduced_shape(trained, side)
+    images = jax.ShapeDtypeStruct((1, *shape), np.float32)
+    apply = functools.partial(model.apply, train=False)
+    try:
+      jax.eval_shape(apply, variables, images)
+    except (flax.errors.FlaxError, TypeError, ValueError) as error:
+      raise ValueError(
+        f"train.image_sizes has {side} pixels, and {type(model).__name__} "
+        f"accepts no images of {shape[0]}x{shape[1]} with the parameters for "
+        f"{trained[0]}x{trained[1]}: set train.image_sizes to (), or choose a "
+        "model with global average pooling or with positions that are not "
+        f"learned ({str(error).splitlines()[0]})"
+      ) from error
 
 
 def check_memory(state: Tree, mesh: Mesh) -> None:

@@ -5,7 +5,8 @@ Steps that are already taken do not change. The learning rate schedule is either
 duration, so the rate jumps at the step where the run is extended. "constant"
 keeps the old schedule, and after its end the rate of its last step.
 
-An equal average keeps its times: those in percent refer to the old duration.
+An equal average and the sizes of the images keep their times: those in percent
+refer to the old duration.
 """
 
 import functools
@@ -91,12 +92,22 @@ def _longer(
   values = config.to_dict()
   times = {"start": old.average_start, "every": old.average_every}
   for key, steps in times.items():
-    if steps and durations.parse(values["ema"][key])[1] == "percent":
-      values["ema"][key] = f"{steps} steps"
+    if steps:
+      values["ema"][key] = _fixed(values["ema"][key], steps)
   stays = values["schedule"]["duration"] or values["train"]["duration"]
+  pairs = zip(values["train"]["image_sizes"], old.image_sizes, strict=True)
+  values["train"]["image_sizes"] = tuple(
+    (_fixed(start, step), side) for (start, side), (step, _) in pairs
+  )
   values["schedule"]["duration"] = stays if schedule == "constant" else ""
   values["train"]["duration"] = duration
   return Config(values)
+
+
+def _fixed(duration: str, steps: int) -> str:
+  """A duration in percent as the steps that it was; others are unchanged."""
+  in_percent = durations.parse(duration)[1] == "percent"
+  return f"{steps} steps" if in_percent else duration
 
 
 def _check_repeated(config: Config, schedule: str) -> None:

@@ -309,6 +309,7 @@ def _make_step(config: ConfigDict, parts: Parts) -> Step:
     accumulate=config.train.accumulate,
     platform=parts.mesh.devices.flat[0].platform,
     turns=parts.task.turns,
+    sizes=steps.image_sizes,
   )
 
   def step(
@@ -329,6 +330,13 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
     checks.check_memory((state, parts.task.constants), parts.mesh)
   if user_code.is_own(config.model.name):
     checks.check_logits(config, parts.model, variables, parts.image_shape)
+  checks.check_image_sizes(
+    parts.model,
+    variables,
+    parts.steps.image_sizes,
+    trained=parts.image_shape,
+    turns=parts.task.turns,
+  )
   arguments = (state, parts.batch, parts.seed, *parts.task.constants)
   jax.eval_shape(parts.step, *as_traced(arguments, parts.mesh))
   *_, evaluated = parts.batches.values()

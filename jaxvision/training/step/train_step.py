@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxvision.tasks.contract import Batch, TaskLoss
-from jaxvision.training.step import averages
+from jaxvision.training.step import averages, image_sizes
 from jaxvision.training.step.state import TrainState
 from jaxvision.training.step.updates import Learned, Turns, make_update
 from jaxvision.xla import scans
@@ -41,6 +41,7 @@ def make_train_step(
   accumulate: int = 1,
   platform: str | None = None,
   turns: Turns = (),
+  sizes: image_sizes.Sizes = (),
 ) -> Step:
   """Makes step(state, batch) -> (next state, sums); the caller compiles it.
 
@@ -61,6 +62,8 @@ def make_train_step(
     turns: the parts of the parameters that are updated in turns, and the number
       of their updates, see `jaxvision.training.step.updates`; () for one update
       of all parameters.
+    sizes: of the images by the step, see `jaxvision.training.step.image_sizes`;
+      () for those of the batch. Not together with `turns`.
 
   Returns:
     The step. `sums` are the sums of the task and "gradient_norm", () float32,
@@ -72,6 +75,7 @@ def make_train_step(
     accumulate=accumulate,
     platform=platform,
     turns=turns,
+    sizes=sizes,
   )
 
   def step(
@@ -79,7 +83,8 @@ def make_train_step(
   ) -> tuple[TrainState, Tree]:
     learned = Learned(state.params, state.model_state, state.opt_state)
     key = step_key(seed, state.step)
-    learned, sums, norm = update(learned, batch, key, *constants)
+    stage = {"stage": image_sizes.stage(sizes, state.step)} if sizes else {}
+    learned, sums, norm = update(learned, batch, key, *constants, **stage)
     params, model_state, opt_state = learned
     ema, new = state.ema, {"params": params, **model_state}
     if ema_decay:

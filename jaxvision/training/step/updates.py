@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxvision.tasks.contract import Batch, TaskLoss
-from jaxvision.training.step import accumulation
+from jaxvision.training.step import accumulation, image_sizes
 from jaxvision.xla import scans
 
 Tree = Any
@@ -39,7 +39,8 @@ class Learned(NamedTuple):
 
 # () -> the global norm of the gradient before clipping, () float32
 Norm = Callable[[], jax.Array]
-# (learned, batch, key, *constants of the task) -> (learned, sums, norm)
+# (learned, batch, key, *constants of the task) -> (learned, sums, norm). With
+# image sizes it has another argument, the keyword `stage`.
 Update = Callable[..., tuple[Learned, Tree, Norm]]
 
 
@@ -50,6 +51,7 @@ def make_update(
   accumulate: int = 1,
   platform: str | None = None,
   turns: Turns = (),
+  sizes: image_sizes.Sizes = (),
 ) -> Update:
   """Makes the updates of a step; the arguments are those of the step."""
   if turns:
@@ -60,9 +62,21 @@ def make_update(
     task_loss, parts=accumulate, platform=platform
   )
 
-  def update(learned: Learned, batch: Batch, key: jax.Array, *constants: Tree):
+  if sizes:
+    gradient = image_sizes.by_stage(gradient, sizes)
+
+  def update(
+    learned: Learned,
+    batch: Batch,
+    key: jax.Array,
+    *constants: Tree,
+    stage: jax.Array | None = None,
+  ):
+    number = () if stage is None else (stage,)
+
     def gradient_at(params):
-      return gradient(params, learned.model_state, batch, key, *constants)
+      given = (params, learned.model_state, batch, key, *constants)
+      return gradient(*number, *given)
 
     gradients, (model_state, sums) = gradient_at(learned.params)
     updates, opt_state = optimizer.update(
