@@ -7,7 +7,7 @@ import tiny_runs
 from jaxvision import config as configs
 from jaxvision import summary, training
 from jaxvision.config import durations
-from jaxvision.training.loop import results
+from jaxvision.training.loop import results, train_loop
 
 SIZES = (("0 %", 4), ("50 %", 6), ("75 %", 8))
 
@@ -60,7 +60,7 @@ def test_starts_that_are_not_in_order_are_refused(folder, sizes):
     ({"sizes": (("0 %", 12),)}, r"12 pixels.*are 8x8: sizes are reduced, not"),
     (
       {"model__name": "mlp", "model__options": {"hidden": (8,)}},
-      r"4 pixels, and MLP accepts no images of 4x4.*global average pooling",
+      r"4 pixels, and Mlp accepts no images of 4x4.*global average pooling",
     ),
     ({"sizes": (("0 %", 0),)}, "train.image_sizes"),
     ({"sizes": (("now", 4),)}, "'now' is not a duration"),
@@ -101,7 +101,7 @@ def test_a_run_that_is_stopped_in_a_size_ends_as_without_a_stop(
   tiny_runs.load_config(folder)
   often = {"overrides": {"evaluate__every": "5 steps"}}
   whole = _train(folder, tmp_path / "whole", **often)
-  with pytest.raises(training.Preempted):
+  with pytest.raises(train_loop.Preempted):
     _train(folder, tmp_path / "run", watch=tiny_runs.stopped_at(5), **often)
   again = _train(folder, tmp_path / "run", **often)
   assert again["fingerprint"] == whole["fingerprint"]

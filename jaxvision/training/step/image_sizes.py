@@ -35,7 +35,7 @@ def by_stage(
   Args:
     gradient: (params, model_state, batch, key, *constants) -> a tree whose
       shapes do not depend on the size of the images.
-    sizes: see above.
+    sizes: see above, at least one.
   """
 
   def at(side: int | None) -> Callable[..., Tree]:
@@ -46,11 +46,10 @@ def by_stage(
     return branch
 
   branches = [at(None), *(at(side) for _, side in sizes)]
-  if sizes and sizes[0][0] == 0:  # no step has the full size
-    branches[0] = branches[1]
+  unused = int(sizes[0][0] == 0)  # no step has the full size
 
   def chosen(number: jax.Array, *given: Tree) -> Tree:
-    return jax.lax.switch(number, branches, *given)
+    return jax.lax.switch(number - unused, branches[unused:], *given)
 
   return chosen
 
@@ -59,8 +58,8 @@ def reduced(batch: Batch, side: int) -> dict[str, jax.Array]:
   """A batch whose images have `side` pixels on the shorter side.
 
   Args:
-    batch: "image" (b, h, w, c), uint8 or float. Other fields of this shape, such
-      as the partners of pairs, are reduced too.
+    batch: "image" (b, h, w, c), uint8 or float. Other fields of this shape,
+      such as the partners of pairs, are reduced too.
     side: at most that of the images.
 
   Returns:
