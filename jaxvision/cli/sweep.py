@@ -170,5 +170,7 @@ def _run_workers(options: argparse.Namespace, opened: Any) -> None:
     names = ("rerun", "top", "seeds", "folds", "searcher", "trials", "seed")
     workers.start(options, names=names, is_over=look)
   page = report.write_sweep(options.workdir)
+  if best := report.best_setting(options.workdir):
+    console.say(f"best setting: {best}")
   console.say(f"report: {page.absolute()}")
   sweeps.check_complete(opened)

@@ -17,7 +17,7 @@ from jaxvision.report.measures import main as main_metric
 from jaxvision.report.run_page import is_whole, write_report
 from jaxvision.report.search_page import write_search
 from jaxvision.report.significance import interval
-from jaxvision.report.sweep_page import write_sweep
+from jaxvision.report.sweep_page import best_setting, write_sweep
 from jaxvision.runs.reading import (
   ABSENT,
   compare_configs,
@@ -38,6 +38,7 @@ __all__ = [
   "EXPLANATIONS",
   "Explanation",
   "Trial",
+  "best_setting",
   "compare_configs",
   "damaged_arrays",
   "flatten",

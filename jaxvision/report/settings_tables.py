@@ -141,6 +141,14 @@ def interval(setting: Setting, metric: str) -> str:
   return f"[{low}, {high}]"
 
 
+def in_words(setting: Setting, metric: str) -> str:
+  """The mean, its interval and the number of seeds or folds, as text."""
+  mean = numbers.metric(metric, setting.mean)
+  count, what = len(setting.repetitions), "fold" if setting.folds else "seed"
+  over = f", 95 % {interval(setting, metric)}, {count} {what}s"
+  return f"mean {metric} {mean}{over if count > 1 else f', one {what}'}"
+
+
 def _writer(metric: str) -> Callable[[float | None], str]:
   return functools.partial(numbers.metric, metric)
 

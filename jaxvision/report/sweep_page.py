@@ -51,6 +51,21 @@ def write_sweep(workdir: str | pathlib.Path) -> pathlib.Path:
   return path
 
 
+def best_setting(workdir: str | pathlib.Path) -> str:
+  """One line about the best setting by its mean; "" without a complete trial.
+
+  Raises:
+    FileNotFoundError: the folder is not a sweep.
+  """
+  sweep = sweep_folder.read_sweep(workdir, with_runs=False)
+  settings = sweep_folder.settings(sweep)
+  if not settings:
+    return ""
+  best = settings[0]
+  words = settings_tables.in_words(best, sweep.metric)
+  return f"{settings_tables.name(best)}: {words}"
+
+
 def _document(sweep: Sweep) -> str:
   settings = sweep_folder.settings(sweep)
   keys = sweep_folder.varied(sweep)
@@ -114,15 +129,9 @@ def _best(sweep: Sweep, settings: Sequence[Setting]) -> str:
   """The best setting by its mean: a single trial may be lucky."""
   if not settings:
     return ""
-  best = settings[0]
-  mean = numbers.metric(sweep.metric, best.mean)
-  count, what = len(best.repetitions), "fold" if best.folds else "seed"
-  spread = settings_tables.interval(best, sweep.metric)
-  over = f", 95 % {spread}, {count} {what}s" if count > 1 else f", one {what}"
-  return (
-    f'<p class="best"><b>{html.escape(settings_tables.name(best))}</b>: mean '
-    f"{html.escape(sweep.metric)} {mean}{over}</p>"
-  )
+  name = html.escape(settings_tables.name(settings[0]))
+  value = html.escape(settings_tables.in_words(settings[0], sweep.metric))
+  return f'<p class="best"><b>{name}</b>: {value}</p>'
 
 
 def _problems(sweep: Sweep) -> str:

@@ -142,8 +142,11 @@ def test_a_sweep_from_the_command_to_its_report(asked, tmp_path, vectorize):
   workdir = tmp_path / "sweep"
   words = (asked, "--workdir", workdir, f"--vectorize={vectorize}")
   printed = _run(*words)
-  assert "4 complete, best " in printed
-  assert printed.splitlines()[-1] == f"report: {workdir}/report.html"
+  assert "4 complete, best trial " in printed
+  *_, best, last = printed.splitlines()
+  assert best.startswith("best setting: learning_rate=")
+  assert best.endswith("%], 2 seeds")
+  assert last == f"report: {workdir}/report.html"
   folders = sorted((workdir / "trials").iterdir())
   assert len(folders) == 4
   for folder in folders:

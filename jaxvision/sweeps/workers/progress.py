@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from jaxvision import files
 from jaxvision.processes import console
+from jaxvision.sweeps.experiment import space
 from jaxvision.sweeps.experiment.objective import Objective
 from jaxvision.sweeps.experiment.pruning import COMPLETE
 from jaxvision.sweeps.study import study
@@ -23,6 +24,7 @@ from jaxvision.sweeps.workers.processes import Failed
 from jaxvision.sweeps.workers.worker import Sweep
 
 Known = Callable[[int], Mapping[str, Any]]
+Counted = Callable[[Sequence[TrialStatus]], str]
 _BEST = 5  # trials in the table
 
 
@@ -40,7 +42,10 @@ def open_view(
   known = functools.partial(
     folder.read_trial, sweep.workdir, warn=lambda _: None
   )
-  with _open_screen(aim, known, stream or sys.stdout) as show:
+  # The folds of a setting have different data: no trial is the best.
+  folded = space.repetitions(sweep.experiment.space) - {space.SEED}
+  counted = functools.partial(summary, aim, by_best=not folded)
+  with _open_screen(aim, known, counted, stream or sys.stdout) as show:
 
     def look() -> bool:
       statuses = study.statuses(sweep.study)
@@ -71,14 +76,16 @@ def check_complete(sweep: Sweep) -> None:
 
 @contextlib.contextmanager
 def _open_screen(
-  aim: Objective, known: Known, stream: TextIO
+  aim: Objective, known: Known, counted: Counted, stream: TextIO
 ) -> Iterator[Callable[[Sequence[TrialStatus]], None]]:
   if stream.isatty():
     from rich import console as screens
     from rich import live
 
     with live.Live(console=screens.Console(file=stream)) as page:
-      yield lambda statuses: page.update(_table(aim, known, statuses))
+      yield lambda statuses: page.update(
+        _table(aim, known, statuses, title=counted(statuses))
+      )
     return
   printed: set[int] = set()
 
@@ -87,17 +94,19 @@ def _open_screen(
       if each.state in study.ENDED and each.number not in printed:
         printed.add(each.number)
         console.say(_line(known, each), stream=stream)
-        console.say(f"  {summary(aim, statuses)}", stream=stream)
+        console.say(f"  {counted(statuses)}", stream=stream)
 
   yield show
 
 
-def summary(aim: Objective, statuses: Sequence[TrialStatus]) -> str:
+def summary(
+  aim: Objective, statuses: Sequence[TrialStatus], *, by_best: bool = True
+) -> str:
   """The number of trials in each state, the best trial, and the time left."""
   counts = collections.Counter(each.state for each in statuses)
   parts = [f"{count} {state}" for state, count in sorted(counts.items())]
-  if found := ranked(aim, statuses):
-    parts.append(f"best {found[0].value:.4g} (trial {found[0].number})")
+  if by_best and (found := ranked(aim, statuses)):
+    parts.append(f"best trial {found[0].number} with {found[0].value:.4g}")
   parts.append(_time_left(statuses))
   return ", ".join(filter(None, parts))
 
@@ -128,11 +137,11 @@ def _line(known: Known, each: TrialStatus) -> str:
 
 
 def _table(
-  aim: Objective, known: Known, statuses: Sequence[TrialStatus]
+  aim: Objective, known: Known, statuses: Sequence[TrialStatus], *, title: str
 ) -> Any:
   from rich import table, text
 
-  view = table.Table(title=summary(aim, statuses), title_justify="left")
+  view = table.Table(title=title, title_justify="left")
   for column in ("trial", "state", aim.metric, "settings"):
     view.add_column(column)
   running = [each for each in statuses if each.state == "running"]

@@ -46,15 +46,19 @@ def write(
   Args:
     folder: of the run.
     parts: of the run.
-    outputs: labels (n,) and logits (n, k) of the final evaluation. Examples
-      whose logits are not finite are left out.
+    outputs: labels (n,) and logits (n, k) of the final evaluation, or (n, 2, k)
+      of a student and its teachers, which are left out. So are examples whose
+      logits are not finite.
     role: of the evaluated split.
   """
-  finite = np.isfinite(outputs.outputs).all(axis=1)
+  logits = outputs.outputs
+  if logits.ndim == 3:
+    logits = logits[:, 0]
+  finite = np.isfinite(logits).all(axis=1)
   if not finite.any():
     return
   positions, labels = outputs.positions[finite], outputs.labels[finite]
-  logits = outputs.outputs[finite].astype(np.float64)
+  logits = logits[finite].astype(np.float64)
   logs = scipy.special.log_softmax(logits, axis=1)
   sample, reasons = choose(np.exp(logs), labels)
   places, shares = principal_components.fit(logits)

@@ -40,9 +40,9 @@ def test_a_pipe_gets_a_line_for_each_trial_that_ended(opened):
   lines = stream.getvalue().splitlines()
   assert lines[0] == "trial 0 complete 0.1  learning_rate=0.1"
   assert lines[2] == "trial 1 failed  learning_rate=0.2 (out of memory)"
-  assert lines[3].startswith(
-    "  1 complete, 1 failed, 1 running, 1 waiting, best 0.1 (trial 0), 0:00:0"
-  )
+  counts, time = lines[3].split(", best ")
+  assert counts == "  1 complete, 1 failed, 1 running, 1 waiting"
+  assert time.startswith("trial 0 with 0.1, 0:00:0")
   assert len(lines) == 4
 
 
@@ -82,8 +82,10 @@ def test_the_time_left_follows_from_the_mean_time_per_trial():
     *(status(n, "waiting") for n in (5, 6, 7, 8)),
   ]
   assert progress.summary(_AIM, statuses) == (
-    "2 complete, 1 pruned, 2 running, 4 waiting, best 0.7 (trial 1), "
+    "2 complete, 1 pruned, 2 running, 4 waiting, best trial 1 with 0.7, "
     "0:01:20 left"
   )
+  folded = progress.summary(_AIM, statuses, by_best=False)
+  assert "4 waiting, 0:01:20 left" in folded and "best" not in folded
   least = sweeps.minimize("validation/loss")
   assert [s.number for s in progress.ranked(least, statuses)] == [0, 1]

@@ -9,24 +9,38 @@ from jaxvision import training
 from jaxvision.training import setup
 from jaxvision.training.loop import predictions
 
+_OVERRIDES = {
+  "model.name": "linear",
+  "model.options": {},
+  "train.duration": "3 steps",
+  "evaluate.explain": "",
+  "log.tensorboard": False,
+}
+
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
+def teacher(tmp_path_factory):
   folder = tmp_path_factory.mktemp("run")
   tiny_runs.write_data(folder)
   tiny_runs.load_config(folder)
-  training.train(
-    str(folder / "recipe.py"),
-    workdir=folder / "run",
-    overrides={
-      "model.name": "linear",
-      "model.options": {},
-      "train.duration": "3 steps",
-      "evaluate.explain": "",
-      "log.tensorboard": False,
-    },
-  )
-  return folder / "run"
+  recipe, workdir = str(folder / "recipe.py"), folder / "run"
+  training.train(recipe, workdir=workdir, overrides=_OVERRIDES)
+  return workdir
+
+
+@pytest.fixture(scope="module")
+def student(teacher):
+  """The logits of its teacher are beside its own in an evaluation."""
+  taught = {"task.name": "distillation", "task.teachers": (str(teacher),)}
+  recipe, workdir = str(teacher.parent / "recipe.py"), teacher.parent / "taught"
+  overrides = {**_OVERRIDES, **taught, "seed": 1}
+  training.train(recipe, workdir=workdir, overrides=overrides)
+  return workdir
+
+
+@pytest.fixture(params=["teacher", "student"])
+def workdir(request):
+  return request.getfixturevalue(request.param)
 
 
 def _arrays(workdir, name):
