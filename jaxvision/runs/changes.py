@@ -43,6 +43,7 @@ EXTENDED = (
   "schedule.duration",
   "ema.start",
   "ema.every",
+  "train.image_sizes",
 )
 
 

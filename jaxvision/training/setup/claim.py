@@ -11,6 +11,7 @@ import jax
 from jaxvision import config as configs
 from jaxvision import user_code
 from jaxvision.processes import agreement
+from jaxvision.runs import changes
 from jaxvision.runs import workdir as workdirs
 from jaxvision.training.setup import initial_state
 
@@ -33,6 +34,12 @@ def load_config(
   Raises:
     ValueError, OSError: as in `training.train`.
   """
+  given = sorted({*changes.EXTENDED} & {*(overrides or {})})
+  if recipe is None and extend and given:
+    raise ValueError(
+      f"--extend gives the times of the run and keeps those of {given[0]}: "
+      f"leave --config.{given[0]} out"
+    )
   if recipe is None:
     return workdirs.load_config(workdir, overrides)
   if extend:

@@ -14,6 +14,7 @@ __all__ = [
   "averages",
   "batch_statistics",
   "forward",
+  "image_sizes",
   "init_state",
   "make_train_step",
   "remat",

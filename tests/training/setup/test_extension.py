@@ -169,6 +169,10 @@ def test_an_impossible_extension_is_an_error(recipe, tmp_path, capsys):
     (["--extend", "8 steps", "--config", recipe], "leave --config out"),
     (["--extend-schedule", "stretch"], "give both"),
     (
+      ["--extend", "8 steps", "--config.ema.start=2 steps"],
+      "keeps those of ema.start: leave --config.ema.start out",
+    ),
+    (
       ["--extend", "8", "--extend-schedule", "strech"],
       "did you mean 'stretch'",
     ),
