@@ -9,6 +9,8 @@
 #                    the tests that need them; REAL= for another folder
 #   make test-browser runs the tests of reports in a real browser: the machine's
 #                    chromium (apt-get install chromium), or CHROMIUM=PATH
+#   make test-extras runs the tests of the extras of setup.py (trackers, Ray, TPU
+#                    plans, notebooks), which it installs beside the rest
 #   make claims      measures all claims of experiments/papers again, in some
 #                    hours, and resumes; QUICK=1 only shows that all work
 #   make docs        builds the pages of the documentation, site/index.html
@@ -22,6 +24,7 @@ VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 PARITY := $(VENV:.venv%=.venv-parity%)
+EXTRAS := $(VENV:.venv%=.venv-extras%)
 # Where torch's wheels for CPUs are, which are much smaller.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 CHECK_PYTHON = $(PYTHON) -c 'import sys; v = sys.version_info; \
@@ -35,8 +38,8 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 # Where packages with real weights and pictures are kept.
 REAL ?= .cache/real
 
-.PHONY: demo test test-slow test-parity test-real test-browser claims docs lint \
-  lock
+.PHONY: demo test test-slow test-parity test-real test-browser test-extras \
+  claims docs lint lock
 
 demo: $(INSTALLED)
 	@rm -rf runs/demo
@@ -61,6 +64,13 @@ test-real: $(INSTALLED)
 test-browser: $(INSTALLED)
 	$(BIN)/python $(PIP_INSTALL) 'playwright>=1.65'
 	$(PYTEST) -m browser
+
+# Other tests skip these files without their libraries.
+test-extras: $(EXTRAS)/installed
+	$(EXTRAS)/bin/python -m pytest -n auto -m 'not parity' \
+	  tests/launch/test_ray.py tests/plan/test_compilation.py \
+	  tests/plan/test_topology.py tests/processes/test_notebook.py \
+	  tests/runs/trackers tests/tasks/captioning/test_vocabularies.py
 
 CLAIMS := runs/claims$(if $(QUICK),-quick)
 claims: $(INSTALLED)
@@ -94,6 +104,16 @@ $(PARITY)/installed: requirements.lock requirements-parity.txt setup.py
 	$(PARITY)/bin/python $(PIP_INSTALL) --no-deps xautodl==1.0.0
 	$(PARITY)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation \
 	  --editable .
+	@touch $@
+
+# The versions that the lock has are those of the lock.
+$(EXTRAS)/installed: requirements.lock setup.py
+	@$(CHECK_PYTHON)
+	$(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS)/bin/python $(PIP_INSTALL) --requirement requirements.lock
+	$(EXTRAS)/bin/python $(PIP_INSTALL) --constraint requirements.lock \
+	  --no-build-isolation ipykernel jupyter_client \
+	  --editable '.[mlflow,ray,sentencepiece,tpu-plan,wandb]'
 	@touch $@
 
 # One lock for every Python: the newest jax that each of them can have.
