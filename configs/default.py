@@ -177,10 +177,13 @@ def _mesh() -> ConfigDict:
 
 def _precision() -> ConfigDict:
   precision = ConfigDict()
-  # Types are "float32" and "bfloat16". The type of the parameters. In bfloat16
-  # they lose updates that are small relative to the parameter.
+  # Types are "float32" and "bfloat16", and for products also "float16". The
+  # type of the parameters. In bfloat16 they lose updates that are small
+  # relative to the parameter.
   precision.parameters = "float32"
-  # The type of products and activations: the option `dtype` of the model.
+  # The type of products and activations: the option `dtype` of the model. With
+  # "float16" the loss is multiplied by a scale that changes during training:
+  # see jaxvision/optimizers/loss_scale.py.
   precision.compute = "float32"
   # The type of the logits. The loss is computed in float32.
   precision.output = "float32"

@@ -6,6 +6,7 @@ from jaxvision.optimizers.chain import (
   Optimizer,
   create,
 )
+from jaxvision.optimizers.loss_scale import with_loss_scale
 from jaxvision.optimizers.muon import muon_dimensions
 
 __all__ = [
@@ -14,5 +15,7 @@ __all__ = [
   "Optimizer",
   "create",
   "freezing",
+  "loss_scale",
   "muon_dimensions",
+  "with_loss_scale",
 ]

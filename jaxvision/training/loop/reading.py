@@ -21,7 +21,8 @@ from jaxvision.training.loop.stack import (
 )
 
 # Entries of a window that are not sums over its examples.
-_NOT_OF_EXAMPLES = ("count", "gradient_norm", "steps")
+_OF_STEPS = ("gradient_norm", "loss_scale")
+_NOT_OF_EXAMPLES = ("count", "steps", *_OF_STEPS)
 
 
 def read(
@@ -117,11 +118,14 @@ def _log(
 
 
 def window_means(window: Mapping[str, float]) -> dict[str, float]:
-  """The means over the examples, and the mean gradient norm over the steps."""
+  """The means over the examples, and those of `_OF_STEPS` over the steps."""
   count = max(window["count"], 1)
   means = {
     f"train/{name}": total / count
     for name, total in window.items()
     if name not in _NOT_OF_EXAMPLES
   }
-  return {**means, "gradient_norm": window["gradient_norm"] / window["steps"]}
+  for name in _OF_STEPS:
+    if name in window:
+      means[name] = window[name] / window["steps"]
+  return means

@@ -3,7 +3,7 @@
 import functools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import flax.errors
@@ -23,9 +23,9 @@ PLACEMENTS = ("host", "device")
 _DEFAULT_BEST = "validation/top1"
 # The metrics of the log that are neither evaluations nor sums of the task.
 _LOGGED = (
-  *("gradient_norm", "learning_rate", "epoch", "seconds", "goodput", "mfu"),
+  *("gradient_norm", "loss_scale", "learning_rate", "epoch", "seconds"),
   *("images_per_second", "step_seconds_p50", "step_seconds_p95"),
-  *("data_wait", "saving_seconds"),
+  *("data_wait", "saving_seconds", "goodput", "mfu"),
 )
 
 
@@ -159,7 +159,21 @@ def check_texts(task: tasks.Task, splits: Mapping[str, data.Dataset]) -> None:
 
 
 def check_turns(config: ConfigDict, task: tasks.Task, mesh: Mesh) -> None:
-  """Raises ValueError unless the updates of a step can share the batch."""
+  """Raises ValueError unless the updates of a step can share the batch.
+
+  Image sizes and a loss scale belong to a step of one update.
+  """
+  if task.turns and config.train.image_sizes:
+    raise ValueError(
+      "train.image_sizes is set, and this task generates images of the size of "
+      "its data: set train.image_sizes to (), and the size in "
+      "data.train_transforms"
+    )
+  if task.turns and precision.is_scaled(config):
+    raise ValueError(
+      "precision.compute is float16, and this task has several losses, which "
+      "would need a scale each: set precision.compute to bfloat16"
+    )
   count = sum(updates for _, updates in task.turns)
   size, parts = config.train.batch_size, config.train.accumulate
   least = count * parts * mesh.size
@@ -296,7 +310,6 @@ def check_image_sizes(
   sizes: image_sizes.Sizes,
   *,
   trained: tuple[int, int, int],
-  turns: Sequence[Any],
 ) -> None:
   """Raises ValueError if the images cannot have the sizes of the config.
 
@@ -305,14 +318,7 @@ def check_image_sizes(
     variables: of the model, or their shapes.
     sizes: (step, shorter side) pairs; () is right for all models.
     trained: (h, w, c) of the images before they are reduced.
-    turns: of the task.
   """
-  if sizes and turns:
-    raise ValueError(
-      "train.image_sizes is set, and this task generates images of the size of "
-      "its data: set train.image_sizes to (), and the size in "
-      "data.train_transforms"
-    )
   for _, side in sizes:
     if side > min(trained[:2]):
       raise ValueError(

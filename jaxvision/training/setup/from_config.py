@@ -202,7 +202,7 @@ def make_optimizer(
   learning rate, see `layer_factors`. `turns` are those of the task. `momentum`
   is from `make_momentum`.
   """
-  return optimizers.create(
+  made = optimizers.create(
     config.optimizer.name,
     learning_rate=schedule,
     params=params,
@@ -217,6 +217,8 @@ def make_optimizer(
     turns=dict(turns) or None,
     momentum=momentum,
   )
+  scaled = precision.is_scaled(config)
+  return optimizers.with_loss_scale(made) if scaled else made
 
 
 def layer_factors(

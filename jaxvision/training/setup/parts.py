@@ -19,6 +19,7 @@ from jaxvision.training.setup import (
   explained,
   from_config,
   inputs,
+  precision,
   teaching,
 )
 from jaxvision.training.step import TrainState, make_train_step
@@ -310,6 +311,7 @@ def _make_step(config: ConfigDict, parts: Parts) -> Step:
     platform=parts.mesh.devices.flat[0].platform,
     turns=parts.task.turns,
     sizes=steps.image_sizes,
+    scaled=precision.is_scaled(config),
   )
 
   def step(
@@ -335,7 +337,6 @@ def _check(config: ConfigDict, parts: Parts, *, here: bool) -> None:
     variables,
     parts.steps.image_sizes,
     trained=parts.image_shape,
-    turns=parts.task.turns,
   )
   arguments = (state, parts.batch, parts.seed, *parts.task.constants)
   jax.eval_shape(parts.step, *as_traced(arguments, parts.mesh))

@@ -5,7 +5,8 @@ has 8 significant bits, so small updates of large parameters are lost.
 `precision.compute` is the type of all products and activations. Batch
 statistics, softmax, classifier and loss stay float32. `precision.output` is the
 type of the logits. `precision.optimizer` is the type of the optimizer's state
-between two steps. Moving averages are float32.
+between two steps. Moving averages are float32. If products are float16, the
+loss is scaled, see `jaxvision.optimizers.loss_scale`.
 """
 
 from typing import Any
@@ -13,15 +14,22 @@ from typing import Any
 from jaxvision import lookup
 from jaxvision.config import ConfigDict
 
-# float16 is excluded: it needs loss scaling.
 TYPES = ("float32", "bfloat16")
+# Only products: small parameters, updates and losses would become 0.
+_COMPUTE = (*TYPES, "float16")
 
 
 def check(config: ConfigDict) -> None:
-  """Raises ValueError for a type that is not in `TYPES`."""
+  """Raises ValueError for an unknown type, or one that does not fit the key."""
   for key, name in config.precision.items():
-    if name not in TYPES:
-      raise ValueError(lookup.unknown(f"precision.{key}", name, TYPES))
+    known = _COMPUTE if key == "compute" else TYPES
+    if name not in known:
+      raise ValueError(lookup.unknown(f"precision.{key}", name, known))
+
+
+def is_scaled(config: ConfigDict) -> bool:
+  """Whether the loss has a scale, as products in float16 need."""
+  return config.precision.compute == "float16"
 
 
 def model_options(config: ConfigDict) -> dict[str, Any]:

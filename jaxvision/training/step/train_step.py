@@ -42,6 +42,7 @@ def make_train_step(
   platform: str | None = None,
   turns: Turns = (),
   sizes: image_sizes.Sizes = (),
+  scaled: bool = False,
 ) -> Step:
   """Makes step(state, batch) -> (next state, sums); the caller compiles it.
 
@@ -64,10 +65,13 @@ def make_train_step(
       of all parameters.
     sizes: of the images by the step, see `jaxvision.training.step.image_sizes`;
       () for those of the batch. Not together with `turns`.
+    scaled: whether the optimizer has a loss scale, see
+      `jaxvision.optimizers.loss_scale`. Not together with `turns`.
 
   Returns:
     The step. `sums` are the sums of the task and "gradient_norm", () float32,
-    the global norm of the gradient before clipping.
+    the global norm of the gradient before clipping; with a loss scale also
+    "loss_scale".
   """
   update = make_update(
     task_loss,
@@ -76,6 +80,7 @@ def make_train_step(
     platform=platform,
     turns=turns,
     sizes=sizes,
+    scaled=scaled,
   )
 
   def step(

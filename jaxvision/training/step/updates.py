@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxvision.optimizers import loss_scale
 from jaxvision.tasks.contract import Batch, TaskLoss
 from jaxvision.training.step import accumulation, image_sizes
 from jaxvision.xla import scans
@@ -52,6 +53,7 @@ def make_update(
   platform: str | None = None,
   turns: Turns = (),
   sizes: image_sizes.Sizes = (),
+  scaled: bool = False,
 ) -> Update:
   """Makes the updates of a step; the arguments are those of the step."""
   if turns:
@@ -59,9 +61,10 @@ def make_update(
       task_loss, optimizer, turns, accumulate=accumulate, platform=platform
     )
   gradient = accumulation.make_gradient(
-    task_loss, parts=accumulate, platform=platform
+    _scaled(task_loss) if scaled else task_loss,
+    parts=accumulate,
+    platform=platform,
   )
-
   if sizes:
     gradient = image_sizes.by_stage(gradient, sizes)
 
@@ -73,10 +76,16 @@ def make_update(
     stage: jax.Array | None = None,
   ):
     number = () if stage is None else (stage,)
+    scales = (learned.opt_state.scale,) if scaled else ()
 
     def gradient_at(params):
-      given = (params, learned.model_state, batch, key, *constants)
-      return gradient(*number, *given)
+      given = (params, learned.model_state, batch, key, *scales, *constants)
+      gradients, others = gradient(*number, *given)
+      for scale in scales:
+        gradients = jax.tree.map(
+          lambda x, scale=scale: x / scale.astype(x.dtype), gradients
+        )
+      return gradients, others
 
     gradients, (model_state, sums) = gradient_at(learned.params)
     updates, opt_state = optimizer.update(
@@ -87,9 +96,45 @@ def make_update(
     )
     params = optax.apply_updates(learned.params, updates)
     norm = functools.partial(optax.tree.norm, gradients)
-    return Learned(params, model_state, opt_state), sums, norm
+    after = Learned(params, model_state, opt_state)
+    if scaled:
+      return _left_out(learned, after, gradients, sums, norm)
+    return after, sums, norm
 
   return update
+
+
+def _scaled(task_loss: TaskLoss) -> TaskLoss:
+  """The loss of a task times a scale, which is its first constant."""
+
+  def loss(params, model_state, batch, key, scale, *constants):
+    value, others = task_loss(params, model_state, batch, key, *constants)
+    return value * scale, others
+
+  return loss
+
+
+def _left_out(
+  before: Learned, after: Learned, gradients: Tree, sums: Tree, norm: Norm
+) -> tuple[Learned, Tree, Norm]:
+  """The results of an update with a loss scale.
+
+  If its gradient is not finite, it changes the scale only, and its norm is 0.
+  With a scale below 1 the scale is not the cause: the norm is not finite then,
+  and ends the run.
+  """
+  finite, scale = loss_scale.is_finite(gradients), before.opt_state.scale
+  kept = jax.tree.map(
+    lambda new, old: jnp.where(finite, new, old),
+    after.model_state,
+    before.model_state,
+  )
+  tried = finite | (scale < 1)
+  return (
+    after._replace(model_state=kept),
+    {**sums, "loss_scale": scale},
+    lambda: jnp.where(tried, norm(), 0.0),
+  )
 
 
 def _in_turns(

@@ -1,5 +1,7 @@
 """Tests of precision: types of parameters, products and states."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,9 @@ import optax
 import pytest
 import tiny_runs
 
-from jaxvision import models, optimizers
-from jaxvision.training.loop import compilation
+from jaxvision import models, optimizers, training
+from jaxvision.runs import metrics_log
+from jaxvision.training.loop import compilation, train_loop
 from jaxvision.training.setup import precision
 
 SHORT = "bfloat16"
@@ -64,6 +67,46 @@ def test_each_type_is_that_of_its_key(folder, keys, params, state, model):
   assert _types(found.ema) == {"float32"}
   assert parts.model.dtype == model
   assert loss == pytest.approx(_run(folder)[2], rel=0.02)
+
+
+def test_float16_is_for_products_and_scales_the_loss(folder):
+  parts, found, loss = _run(folder, precision__compute="float16")
+  assert parts.model.dtype == "float16"
+  assert _types(found) == {"float32"}
+  assert found.opt_state.scale == 2.0**16 and found.opt_state.good == 6
+  assert loss == pytest.approx(_run(folder)[2], rel=0.005)
+  for key in ("parameters", "output", "optimizer"):
+    with pytest.raises(ValueError, match=rf"precision\.{key} 'float16'"):
+      tiny_runs.prepare(folder, **{f"precision__{key}": "float16"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["mlp", "resnet18", "vit_ti16"])
+def test_a_run_in_float16_that_is_stopped_ends_as_without_a_stop(folder, model):
+  tiny_runs.load_config(folder)
+  options = {
+    "mlp": {"hidden": (8,)},
+    "resnet18": {"blocks": (1,), "features": 4, "stem": "small"},
+    "vit_ti16": {"patch_size": 2, "width": 8, "depth": 1, "num_heads": 2},
+  }
+  run = functools.partial(
+    training.train,
+    str(folder / "recipe.py"),
+    overrides={
+      "model.name": model,
+      "model.options": options[model],
+      "precision.compute": "float16",
+      "evaluate.every": "4 steps",
+      "log.every": "1 steps",
+    },
+  )
+  whole = run(workdir=folder / "whole")
+  with pytest.raises(train_loop.Preempted):
+    run(workdir=folder / "run", watch=tiny_runs.stopped_at(4))
+  assert run(workdir=folder / "run")["fingerprint"] == whole["fingerprint"]
+  lines = metrics_log.read_metrics(folder / "run")
+  scales = [each["loss_scale"] for each in lines if "loss_scale" in each]
+  assert scales == [2.0**16] * 6
 
 
 @pytest.mark.parametrize("name", ["linear", "resnet18", "vit_ti16"])
