@@ -167,7 +167,8 @@ function scales(figure) {
   return {
     x: { stacked, type: wide ? "logarithmic" : "linear",
       title: title(spec.axes[axis]), offset: false,
-      ticks: { ...ticks, autoSkipPadding: 18, ...places },
+      ticks: { ...ticks, autoSkipPadding: 18,
+        includeBounds: !spec.bounds.x, ...places },
       afterBuildTicks: names && ((scale) => {
         scale.ticks = names.map((_, value) => ({ value }))
           .filter(({ value }) => value >= scale.min && value <= scale.max);

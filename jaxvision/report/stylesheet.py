@@ -107,6 +107,7 @@ th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
   border: 2px solid var(--card); font-size: 13px;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .confusion th, .heat th { color: var(--ink); }
+.heat th { white-space: normal; }
 .confusion thead th:first-child, .heat thead th:first-child {
   width: 138px; font-size: 11.5px; }
 .confusion tbody th, .heat tbody th { position: sticky; left: 0; top: auto;

@@ -12,6 +12,7 @@ from jaxvision.runs.sweep_folder import Sweep, Trial
 
 # More trials would make the page large: those of equal distances are shown.
 _MOST_TRIALS = 1000
+_MOST_MEANS = 20  # more values are drawn, and not listed
 _MARGIN = 0.04  # free part of an axis at both ends
 
 
@@ -32,10 +33,10 @@ def history(sweep: Sweep, *, by_best: bool) -> str:
     best = sweep.sign * np.maximum.accumulate(
       [sweep.sign * trial.value for trial in complete]
     )
-    places = np.array([trial.number for trial in complete], float)
-    curves.append(
-      charts.Series("best so far", {"x": places}, _scaled(best, sweep), "train")
-    )
+    # Steps: a value stays until the next trial.
+    best = np.repeat(_scaled(best, sweep), 2)[:-1]
+    places = np.repeat([float(trial.number) for trial in complete], 2)[1:]
+    curves.append(charts.Series("best so far", {"x": places}, best, "series-1"))
   return _figure(sweep, curves, title="History", name="trial")
 
 
@@ -82,7 +83,7 @@ def _slice(sweep: Sweep, key: str) -> str:
   by_place = collections.defaultdict(list)
   for place, value in zip(ordered, found, strict=True):
     by_place[place].append(value)
-  if len(by_place) < len(trials):
+  if len(by_place) < min(len(trials), _MOST_MEANS):
     means = np.array([np.mean(each) for each in by_place.values()])
     dash, shape = ("none", "rectRot") if categories else ("solid", "circle")
     curves.append(
@@ -121,7 +122,7 @@ def _points(
     name,
     {"x": np.array(places, float)[kept]},
     _scaled(np.array(values, float)[kept], sweep),
-    {"pruned": "series-1"}.get(name, "series-0"),
+    {"pruned": "series-6"}.get(name, "series-0"),
     dash="none",
     shape={"pruned": "crossRot"}.get(name, "circle"),
     texts=[
@@ -140,7 +141,8 @@ def _figure(
   **options: Any,
 ) -> str:
   """The figure of the curves that have values; "" without any."""
-  shown = [each for each in curves if np.isfinite(each.y).any()]
+  # The first curve is drawn last, above the others.
+  shown = [each for each in reversed(curves) if np.isfinite(each.y).any()]
   if not shown:
     return ""
   return charts.figure(

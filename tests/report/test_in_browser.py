@@ -1,4 +1,4 @@
-"""The page of a run in a real browser: it renders, answers, and fits.
+"""The pages in a real browser: they render, answer, and fit.
 
   make test-browser
 
@@ -15,6 +15,7 @@ import pathlib
 import shutil
 
 import fake_runs
+import fake_sweeps
 import numpy as np
 import pytest
 from PIL import Image
@@ -41,17 +42,45 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("runs") / "run"
-  return report.write_report(fake_runs.write_run(folder, epochs=12)).as_uri()
+def addresses(tmp_path_factory):
+  """The addresses of the pages of a run, a comparison and a sweep."""
+  folder = tmp_path_factory.mktemp("runs")
+  run = fake_runs.write_run(folder / "run", epochs=12)
+  other = fake_runs.write_run(folder / "other", learning_rate=0.01)
+  sweep = fake_sweeps.write(folder / "sweep", [*_trials()])
+  pages = {
+    "run": report.write_report(run),
+    "comparison": report.write_comparison([run, other], folder / "two.html"),
+    "sweep": report.write_sweep(sweep),
+  }
+  return {kind: page.as_uri() for kind, page in pages.items()}
+
+
+def _trials():
+  """Trials with a logarithmic setting, a linear one, labels and seeds."""
+  rng = np.random.default_rng(0)
+  for _ in range(40):
+    rate, width = 10 ** rng.uniform(-4, -1), float(rng.uniform(8, 64))
+    name = ["adam", "lion", "sgd"][rng.integers(3)]
+    settings = {
+      "optimizer.learning_rate": rate,
+      "model.options.width": width,
+      "optimizer.name": name,
+    }
+    value = 0.95 - 0.1 * (np.log10(rate) + 2) ** 2 + width / 2000
+    for seed in (0, 1):
+      yield {
+        "settings": {**settings, "seed": seed},
+        "value": float(value + rng.normal(0, 0.01)),
+      }
 
 
 @pytest.fixture
-def opened(chromium, address):
-  """opened(width, scheme) -> the page, drawn; no error may be logged."""
+def opened(chromium, addresses):
+  """opened(width, scheme, kind) -> a drawn page; no error may be logged."""
   problems, contexts = [], []
 
-  def open_page(width=1280, scheme="light"):
+  def open_page(width=1280, scheme="light", kind="run"):
     size = {"width": width, "height": WIDTHS[width]}
     # Offline: a page that loads anything else fails.
     context = chromium.new_context(
@@ -66,7 +95,7 @@ def opened(chromium, address):
         line.type in ("error", "warning") and problems.append(line.text)
       ),
     )
-    page.goto(address)
+    page.goto(addresses[kind])
     page.wait_for_selector("html[data-charts=drawn]")
     return page
 
@@ -110,12 +139,15 @@ def _ends(page, title):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_is_drawn_and_fits(opened, width, scheme):
-  page = opened(width, scheme)
+@pytest.mark.parametrize(
+  ("kind", "charts"), [("run", 9), ("comparison", 4), ("sweep", 5)]
+)
+def test_the_page_is_drawn_and_fits(opened, kind, charts, width, scheme):
+  page = opened(width, scheme, kind)
   beyond = "document.documentElement.scrollWidth - innerWidth"
   assert page.evaluate(beyond) <= 0
   figures = page.locator("figure.chart").all()
-  assert len(figures) == 9
+  assert len(figures) == charts
   for figure in figures:
     assert (_pixels(figure)[..., 3] > 0).sum() > 300
 
@@ -136,6 +168,9 @@ def test_pictures_are_kept(opened):
         page.wait_for_selector("html[data-charts=drawn]")
       path = folder / f"report-{width}-{scheme}.png"
       page.screenshot(path=path, full_page=True)
+    for kind in ("comparison", "sweep"):
+      page = opened(width, "light", kind)
+      page.screenshot(path=folder / f"{kind}-{width}.png", full_page=True)
   page = pages[1280, "light"]
   # A picture of a larger part than the window would lose the pointer.
   page.set_viewport_size({"width": 1280, "height": 2400})
@@ -203,6 +238,41 @@ def test_the_pointer_and_the_keys_read_values(opened):
   assert spoken.inner_text() != first
   page.keyboard.press("Escape")
   assert not tip.is_visible()
+
+
+def test_a_slice_has_its_own_axis_and_names_its_trials(opened):
+  page = opened(kind="sweep")
+  kinds = """canvas => Chart.getChart(canvas).scales.x.type"""
+  rates = _figure(page, "optimizer.learning_rate").locator("canvas")
+  assert rates.evaluate(kinds) == "logarithmic"
+  widths = _figure(page, "model.options.width").locator("canvas")
+  assert widths.evaluate(kinds) == "linear"
+  names = _figure(page, "optimizer.name")
+  labels = names.locator("canvas").evaluate(
+    "canvas => Chart.getChart(canvas).scales.x.ticks.map(x => x.label)"
+  )
+  assert labels == ["adam", "lion", "sgd"]
+  place = names.locator("canvas").evaluate(
+    """canvas => {
+      const {x, y} = Chart.getChart(canvas).getDatasetMeta(1).data[3];
+      return {x, y};
+    }"""
+  )
+  names.locator("canvas").hover(position=place)
+  lines = names.locator(".tip").inner_text().splitlines()
+  assert lines[0] == "name adam"
+  assert lines[1].startswith("mean: ")
+  assert lines[2].startswith("trial ") and "name=adam" in lines[2]
+
+
+def test_a_zoom_of_a_logarithmic_axis_keeps_its_middle(opened):
+  page = opened(kind="sweep")
+  title = "optimizer.learning_rate"
+  low, high, _ = _ends(page, title)
+  _figure(page, title).locator("canvas").press("+")
+  near, far, _ = _ends(page, title)
+  assert low < near < far < high
+  assert near * far == pytest.approx(low * high, rel=0.05)
 
 
 def test_a_name_hides_its_curve(opened):
@@ -372,9 +442,10 @@ def test_every_control_is_reached_by_the_keyboard_and_has_a_name(opened):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_have_the_contrast_of_wcag_aa(opened, scheme):
+@pytest.mark.parametrize("kind", ["run", "comparison", "sweep"])
+def test_texts_have_the_contrast_of_wcag_aa(opened, kind, scheme):
   """4.5 : 1, or 3 : 1 for large text; disabled controls are exempt."""
-  page = opened(scheme=scheme)
+  page = opened(scheme=scheme, kind=kind)
   assert page.evaluate(_CONTRAST) == []
 
 

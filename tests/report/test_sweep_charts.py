@@ -62,7 +62,9 @@ def test_the_history_has_each_trial_and_the_best_so_far(page, rows):
     "trial 3, learning_rate=0.001, width=16"
   )
   best = np.maximum.accumulate(values)
-  assert series["best so far"]["y"] == pytest.approx(100 * best, rel=1e-5)
+  # A step for each trial.
+  assert series["best so far"]["y"][::2] == pytest.approx(100 * best, rel=1e-5)
+  assert series["best so far"]["x"]["x"][::2] == list(range(len(rows)))
   assert series["pruned"]["x"]["x"] == [len(rows)]
 
 
@@ -74,13 +76,14 @@ def test_the_best_so_far_of_a_loss_falls(tmp_path):
     "History"
   ]
   (best,) = (s for s in chart["series"] if s["name"] == "best so far")
-  assert best["y"] == [50, 50, 20, 20]
+  assert best["y"] == [50, 50, 50, 50, 20, 20, 20]
+  assert best["x"]["x"] == [0, 1, 1, 2, 2, 3, 3]
 
 
 def test_a_slice_has_all_trials_and_the_mean_of_each_value(page, rows):
   chart = page_charts.of(page)["optimizer.learning_rate"]
   assert chart["wide"] == ["x"]
-  trials, mean = chart["series"]
+  mean, trials = chart["series"]
   assert trials["dash"] == "none" and len(trials["y"]) == len(rows)
   assert trials["x"]["x"] == sorted(trials["x"]["x"])
   assert mean["x"]["x"] == list(RATES)
@@ -94,8 +97,8 @@ def test_a_slice_has_all_trials_and_the_mean_of_each_value(page, rows):
 def test_labels_have_places(page):
   chart = page_charts.of(page)["model.name"]
   assert chart["categories"] == {"x": ["a", "b"]}
-  assert set(chart["series"][0]["x"]["x"]) == {0, 1}
-  assert chart["series"][1]["dash"] == "none"  # nothing lies between labels
+  assert set(chart["series"][1]["x"]["x"]) == {0, 1}
+  assert chart["series"][0]["dash"] == "none"  # nothing lies between labels
   assert not chart["wide"]
 
 
