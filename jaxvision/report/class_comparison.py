@@ -133,7 +133,7 @@ def _are_of_the_same(a: Run, b: Run) -> bool:
   """Whether two runs have predictions of the same examples."""
   if not a.predictions or not b.predictions:
     return False
-  if _split(a) != _split(b):
+  if _split(a) != _split(b):  # the split of the data, averaged or not
     return False
   return all(
     np.array_equal(a.predictions[name], b.predictions[name])
@@ -142,4 +142,4 @@ def _are_of_the_same(a: Run, b: Run) -> bool:
 
 
 def _split(run: Run) -> str:
-  return reading.final(run)[0].removesuffix(" (EMA)")
+  return reading.final(run)[0].partition(" (")[0]

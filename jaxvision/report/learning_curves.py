@@ -11,11 +11,11 @@ from jaxvision.report.run_axes import Axes
 from jaxvision.runs import reading
 from jaxvision.runs.reading import Run
 
-# (prefix in the log, label, colour, dash) of the curves of each split.
+# (prefix in the log, colour, dash) of the curves of each split.
 _SPLITS = (
-  ("train", "train", "train", "solid"),
-  ("validation", "validation", "validation", "solid"),
-  ("validation_ema", "validation (EMA)", "ema", "dashed"),
+  ("train", "train", "solid"),
+  ("validation", "validation", "solid"),
+  ("validation_ema", "ema", "dashed"),
 )
 
 # Metrics of feature probes in the log, as "validation/knn(k=20)/top1", and the
@@ -50,7 +50,8 @@ def section(run: Run) -> tuple[str, str, str]:
 def _split_chart(run: Run, metric: str, axes: Axes) -> str:
   curves = []
   scale = 100 if numbers.is_share(metric) else 1
-  for prefix, name, colour, dash in _SPLITS:
+  for prefix, colour, dash in _SPLITS:
+    name = reading.averaged(run, prefix)
     steps, values = reading.series(run, f"{prefix}/{metric}")
     if steps.size:
       last = numbers.metric(metric, values[-1])

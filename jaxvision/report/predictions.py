@@ -41,7 +41,7 @@ def metrics(run: Run) -> str:
   split, final = reading.final(run)
   columns = {
     "validation": _last(run, "validation/"),
-    "validation (EMA)": _last(run, "validation_ema/"),
+    reading.averaged(run, "validation_ema"): _last(run, "validation_ema/"),
     split: final,  # replaces that of the log if it is the validation split
   }
   columns = {name: values for name, values in columns.items() if values}

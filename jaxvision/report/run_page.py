@@ -2,8 +2,6 @@
 
 import pathlib
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -158,7 +156,7 @@ def _facts(run: Run) -> dict[str, str]:
     f"{split} top-5": numbers.percent(metrics.get("top5")),
     f"{split} F1, macro": numbers.percent(metrics.get("f1_macro")),
     "calibration error": numbers.percent(metrics.get("calibration_error")),
-    **_best(result.get("best") or {}),
+    **_best(run),
     **_fold(run),
     "results at step": _evaluated_step(run),
     "steps": _steps(run),
@@ -182,10 +180,11 @@ def _fold(run: Run) -> dict[str, str]:
   return {f"{role} split": text for role, text in sizes.items()}
 
 
-def _best(best: Mapping[str, Any]) -> dict[str, str]:
+def _best(run: Run) -> dict[str, str]:
+  best = run.result.get("best") or {}
   split, _, name = str(best.get("metric", "")).partition("/")
   value = numbers.metric(name, best.get("value"))
-  split = split.replace("_ema", " (EMA)")
+  split = reading.averaged(run, split)
   return {
     f"best {name}, {split}": value,
     "at step": numbers.integer(best.get("step")),

@@ -216,8 +216,17 @@ def final(run: Run) -> tuple[str, Mapping[str, float]]:
   A split with the suffix "_ema" was evaluated with the averaged parameters.
   """
   record = run.result.get("final") or {}
-  split = str(record.get("split", "no split yet")).replace("_ema", " (EMA)")
-  return split, record.get("metrics", {})
+  split = str(record.get("split", "no split yet"))
+  return averaged(run, split), record.get("metrics", {})
+
+
+def averaged(run: Run, split: str) -> str:
+  """The name of a split in a page: "test_ema" -> "test (EMA)" or "test (SWA)".
+
+  SWA is the equal average, stochastic weight averaging.
+  """
+  equal = bool(run.config.get("ema", {}).get("start"))
+  return split.replace("_ema", " (SWA)" if equal else " (EMA)")
 
 
 def splits(run: Run) -> dict[str, dict[str, Any]]:
