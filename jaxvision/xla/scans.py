@@ -1,6 +1,6 @@
-"""A scan whose convolutions are fast on CPU."""
+"""Loops and branches whose convolutions are fast on CPU."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -39,6 +39,29 @@ def scan(
   if (platform or jax.default_backend()) == "cpu":
     function = _ordered(function, carry, first)
   return jax.lax.scan(function, carry, inputs)
+
+
+def switch(
+  index: jax.Array,
+  branches: Sequence[Callable[..., Tree]],
+  *operands: Tree,
+  platform: str | None = None,
+) -> Tree:
+  """`jax.lax.switch`; one branch is no choice.
+
+  On CPU the axes of its convolutions are ordered, as in `scan`.
+
+  Args:
+    index: () int, the number of the branch.
+    branches: functions of the operands, with results of equal shapes.
+    *operands: of the branches.
+    platform: as in `scan`.
+  """
+  if len(branches) == 1:
+    return branches[0](*operands)
+  if (platform or jax.default_backend()) == "cpu":
+    branches = [_ordered(each, *operands) for each in branches]
+  return jax.lax.switch(index, branches, *operands)
 
 
 def _ordered(

@@ -8,8 +8,8 @@ code needs no changes. Programs with other differences are detected.
 """
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -31,6 +31,8 @@ _CALLS = {
   "checkpoint": "jaxpr",
   "remat2": "jaxpr",
 }
+# Primitives whose programs may have numbers of their own, see `_compute`.
+_BODIES = ("scan", "cond")
 # Primitives that place an array; the placement of the batch replaces them.
 _PLACES = ("sharding_constraint", "device_put")
 
@@ -73,15 +75,34 @@ def lift(programs: Sequence[core.ClosedJaxpr]) -> Lifted:
   first = programs[0]
 
   def call(rows, arguments):
-    counter = itertools.count()
-
-    def number(value: Any) -> Any:
-      place = next(counter)
-      return rows[places[place]] if place in places else value
-
-    return _evaluate(first, arguments, number)
+    differing = {place: rows[row] for place, row in places.items()}
+    return _evaluate(first, arguments, _Numbers(differing))
 
   return Lifted(tuple(numbers), call, _convolves(first))
+
+
+class _Numbers:
+  """The numbers of one of the programs, in the order of `_side_by_side`.
+
+  Attributes:
+    differing: by place, those that are not equal in all programs.
+    place: of the next number.
+  """
+
+  def __init__(self, differing: Mapping[int, jax.Array], place: int = 0):
+    self.differing, self.place = differing, place
+
+  def __call__(self, value: Any) -> Any:
+    """The next number; `value` if it is equal in all programs."""
+    self.place += 1
+    return self.differing.get(self.place - 1, value)
+
+  def copy(self) -> "_Numbers":
+    return _Numbers(self.differing, self.place)
+
+  def skip(self, program: core.ClosedJaxpr) -> None:
+    """Goes on behind the numbers of a program."""
+    self.place += sum(1 for _ in _side_by_side([program]))
 
 
 def _convolves(program: core.ClosedJaxpr) -> bool:
@@ -131,8 +152,8 @@ def _of_parameters(
   if inner:
     yield from _side_by_side([_closed(e.params[inner]) for e in equations])
     return
-  keys = equations[0].params
-  for key in keys:
+  has_numbers = equations[0].primitive.name in _BODIES
+  for key in equations[0].params:
     values = [equation.params[key] for equation in equations]
     parts = [_programs_in(value) for value in values]
     if not parts[0]:
@@ -141,9 +162,10 @@ def _of_parameters(
     _require([len(part) for part in parts], key)
     for programs in zip(*parts, strict=True):
       for found in _side_by_side(programs):
-        # The numbers in the body of a loop cannot become arguments: the loop
-        # itself would have to change.
-        _require([np.asarray(value).tobytes() for value in found], key)
+        if has_numbers:
+          yield found
+        else:  # these numbers cannot become arguments
+          _require([np.asarray(value).tobytes() for value in found], key)
 
 
 def _programs_in(value: Any) -> list[core.ClosedJaxpr]:
@@ -190,7 +212,7 @@ def _equal(a: Any, b: Any) -> bool:
 def _evaluate(
   program: core.ClosedJaxpr,
   arguments: Sequence[Any],
-  number: Callable[[Any], Any],
+  number: _Numbers,
 ) -> list[Any]:
   """Evaluates a program with `number(value)` in place of each number."""
   jaxpr, values = program.jaxpr, {}
@@ -215,14 +237,62 @@ def _evaluate(
 
 
 def _compute(
-  equation: core.JaxprEqn, inputs: list[Any], number: Callable[[Any], Any]
+  equation: core.JaxprEqn, inputs: list[Any], number: _Numbers
 ) -> Sequence[Any]:
   name = equation.primitive.name
   if name in _CALLS:
     inner = _closed(equation.params[_CALLS[name]])
     return _evaluate(inner, inputs, number)
+  if name == "scan":
+    return _scan(equation.params, inputs, number)
+  if name == "cond":
+    return _branch(equation.params["branches"], inputs, number)
   if name in _PLACES:
     return inputs
   if name == "conv_general_dilated" and jax.default_backend() == "cpu":
     return [convolutions.convolve(equation.params, *inputs)]
   return traced.bind(equation, inputs)
+
+
+def _scan(
+  params: Mapping[str, Any], inputs: list[Any], number: _Numbers
+) -> list[Any]:
+  """A loop, with the numbers of its body as constants of the loop."""
+  constants, carried = params["num_consts"], params["num_carry"]
+  program, start, end = params["jaxpr"], number.copy(), constants + carried
+
+  def body(carry: list[Any], given: list[Any]) -> tuple[list[Any], list[Any]]:
+    # It may be traced more than once.
+    found = _evaluate(
+      program, [*inputs[:constants], *carry, *given], start.copy()
+    )
+    return found[:carried], found[carried:]
+
+  carry, outputs = jax.lax.scan(
+    body,
+    inputs[constants:end],
+    inputs[end:],
+    length=params["length"],
+    reverse=params["reverse"],
+    unroll=params["unroll"],
+  )
+  number.skip(program)
+  return [*carry, *outputs]
+
+
+def _branch(
+  branches: Sequence[core.ClosedJaxpr], inputs: list[Any], number: _Numbers
+) -> list[Any]:
+  """The branch that data choose, with the numbers of all branches."""
+  choice, *given = inputs
+  functions = []
+  for program in branches:
+    functions.append(functools.partial(_from, program, number.copy()))
+    number.skip(program)
+  return jax.lax.switch(choice, functions, *given)
+
+
+def _from(
+  program: core.ClosedJaxpr, start: _Numbers, *arguments: Any
+) -> list[Any]:
+  return _evaluate(program, arguments, start.copy())

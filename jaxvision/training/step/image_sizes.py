@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvision.tasks.contract import Batch
+from jaxvision.xla import scans
 
 Tree = Any
 # (first step, shorter side in pixels), ascending
@@ -28,7 +29,7 @@ def stage(sizes: Sizes, step: jax.Array) -> jax.Array:
 
 
 def by_stage(
-  gradient: Callable[..., Tree], sizes: Sizes
+  gradient: Callable[..., Tree], sizes: Sizes, *, platform: str | None = None
 ) -> Callable[..., Tree]:
   """Makes gradient(stage, params, model_state, batch, key, *constants).
 
@@ -36,6 +37,7 @@ def by_stage(
     gradient: (params, model_state, batch, key, *constants) -> a tree whose
       shapes do not depend on the size of the images.
     sizes: see above, at least one.
+    platform: for which the step is compiled, see `jaxvision.xla.scans`.
   """
 
   def at(side: int | None) -> Callable[..., Tree]:
@@ -49,7 +51,9 @@ def by_stage(
   unused = int(sizes[0][0] == 0)  # no step has the full size
 
   def chosen(number: jax.Array, *given: Tree) -> Tree:
-    return jax.lax.switch(number - unused, branches[unused:], *given)
+    return scans.switch(
+      number - unused, branches[unused:], *given, platform=platform
+    )
 
   return chosen
 

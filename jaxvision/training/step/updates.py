@@ -66,7 +66,7 @@ def make_update(
     platform=platform,
   )
   if sizes:
-    gradient = image_sizes.by_stage(gradient, sizes)
+    gradient = image_sizes.by_stage(gradient, sizes, platform=platform)
 
   def update(
     learned: Learned,

@@ -67,6 +67,53 @@ def test_numbers_inside_calls_and_in_arrays_are_found():
   _assert_same(make, [0.5, -0.5, 0.0], _X)
 
 
+def test_numbers_inside_loops_and_branches_are_found():
+  def make(numbers):
+    a, b, c = numbers
+    table = jnp.asarray([a, b])
+
+    def body(carry, given):
+      inner = jax.lax.fori_loop(0, 2, lambda i, y: y * a + i, carry)
+      return carry * b + given.sum(), inner - c
+
+    def function(x):
+      last, each = jax.lax.scan(body, x[0] * c, x, reverse=True)
+      chosen = jax.lax.switch(
+        jnp.int32(x.sum() > a),
+        [lambda y: y * b - 3.0, lambda y: jnp.sin(y) + c * table[0]],
+        last,
+      )
+      # A number behind the loops has its own place.
+      return chosen * (a + 5.0), each
+
+    return function
+
+  _assert_same(
+    make, [(0.5, 2.0, 1.0), (0.25, 2.0, -1.0), (-0.5, 3.0, 1.0)], _X, rtol=1e-5
+  )
+
+
+def test_a_convolution_in_a_loop_has_its_own_kernel():
+  images = np.random.default_rng(0).normal(size=(2, 5, 5, 3))
+  images = images.astype(np.float32)
+  model = nn.Conv(3, (3, 3))
+
+  def make(seed):
+    def gradient(x):
+      params = model.init(jax.random.key(seed), x)
+      loss = lambda p, y: jnp.sum(model.apply(p, y) ** 2)  # noqa: E731
+      return jax.lax.scan(
+        lambda y, _: (model.apply(params, y), jax.grad(loss)(params, y)),
+        x,
+        None,
+        length=2,
+      )
+
+    return gradient
+
+  _assert_same(make, [0, 1], images, rtol=2e-4)
+
+
 def test_seeds_draw_the_same_values_in_a_stack():
   def make(seed):
     return lambda: jax.random.normal(jax.random.key(seed), (5,))
@@ -134,7 +181,11 @@ def test_convolutions_with_kernels_of_their_own():
       (0, 1),
     ),
     (
-      lambda rate: lambda x: jax.lax.fori_loop(0, 3, lambda i, y: y * rate, x),
+      lambda rate: (
+        lambda x: jax.lax.while_loop(
+          lambda y: y.sum() > 1e-3, lambda y: y * rate, jnp.abs(x)
+        )
+      ),
       (0.1, 0.2),
     ),
   ],

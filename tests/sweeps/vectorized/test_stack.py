@@ -112,6 +112,43 @@ def test_runs_that_differ_in_any_numbers_are_as_alone(recipe, tmp_path):
     assert found["parameters"] == expected["parameters"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  "more",
+  [
+    {"train.accumulate": 2},
+    {"precision.compute": "float16"},
+    {
+      "train.image_sizes": (("0 %", 2), ("50 %", 4)),
+      "model.name": "resnet18",
+      "model.options": {"blocks": (1,), "features": 4, "stem": "small"},
+    },
+  ],
+  ids=lambda more: min(more),
+)
+def test_numbers_in_loops_and_branches_differ_too(recipe, tmp_path, more):
+  """Smoothing and penalty are inside a loop over parts, or in a branch."""
+  names = ("loss.options.label_smoothing", "loss.l2", "optimizer.learning_rate")
+  settings = [
+    {name: each[name] for name in names} | {"seed": each["seed"]}
+    for each in _NUMBERS[:2]
+  ]
+  overrides = _overrides(settings, **more)
+  workdirs, outcomes = _together(recipe, tmp_path, overrides)
+  assert outcomes == [sweeps.Outcome("complete")] * 2
+  for i, workdir in enumerate(workdirs):
+    alone = _alone(recipe, tmp_path / f"alone-{i}", overrides[i])
+    rows = [
+      [r for r in metrics_log.read_metrics(w) if "train/loss" in r]
+      for w in (workdir, alone)
+    ]
+    for one, other in zip(*rows, strict=True):
+      assert one["train/loss"] == pytest.approx(other["train/loss"], rel=0.01)
+      assert one["gradient_norm"] == pytest.approx(
+        other["gradient_norm"], rel=0.01
+      )
+
+
 def test_runs_of_different_data_are_not_mixed(recipe, tmp_path):
   """Each group has its own splits, as its runs have alone."""
   splits = ("train[:16]", "train[:32]")
