@@ -13,8 +13,8 @@ from jaxvision.report import numbers
 from jaxvision.runs import sweep_folder
 
 
-@pytest.fixture
-def workdir(tmp_path):
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
   rng = np.random.default_rng(0)
   rows = [
     {
@@ -29,11 +29,17 @@ def workdir(tmp_path):
     "state": "failed",
     "reason": "diverged: <nan> & more",
   }
-  return fake_sweeps.write(tmp_path / "rates", [*rows, failed])
+  folder = tmp_path_factory.mktemp("sweeps") / "rates"
+  return fake_sweeps.write(folder, [*rows, failed])
 
 
-def test_the_page_shows_the_question_and_the_result(workdir):
-  path = report.write_sweep(workdir)
+@pytest.fixture(scope="module")
+def path(workdir):
+  """The page; to write it takes seconds."""
+  return report.write_sweep(workdir)
+
+
+def test_the_page_shows_the_question_and_the_result(workdir, path):
   assert path == workdir / "report.html"
   page = parsed_page.Page(path)
   text = path.read_text("utf-8")
@@ -47,8 +53,8 @@ def test_the_page_shows_the_question_and_the_result(workdir):
   assert [row[-1] for row in settings[1:]] == ["3"] * 3
 
 
-def test_the_headline_is_the_best_setting_by_its_mean(workdir):
-  text = parsed_page.Page(report.write_sweep(workdir)).text
+def test_the_headline_is_the_best_setting_by_its_mean(workdir, path):
+  text = parsed_page.Page(path).text
   rows = sweep_folder.read_sweep(workdir).trials
   best = [
     row.value
@@ -66,8 +72,8 @@ def test_the_headline_is_the_best_setting_by_its_mean(workdir):
   ) in text
 
 
-def test_importance_has_bars(workdir):
-  page = parsed_page.Page(report.write_sweep(workdir))
+def test_importance_has_bars(path):
+  page = parsed_page.Page(path)
   bars = [
     float(each["style"].removeprefix("width:").removesuffix("%"))
     for tag, each in page.tags
@@ -77,8 +83,8 @@ def test_importance_has_bars(workdir):
   assert bars == sorted(bars, reverse=True)
 
 
-def test_the_pairs_are_there_and_different(workdir):
-  page = parsed_page.Page(report.write_sweep(workdir))
+def test_the_pairs_are_there_and_different(path):
+  page = parsed_page.Page(path)
   pairs = page.tables[1]
   assert [row[0] for row in pairs[1:]] == [
     "1. learning_rate=0.1",
@@ -89,8 +95,7 @@ def test_the_pairs_are_there_and_different(workdir):
   assert pairs[1][1] == "\N{EN DASH}"
 
 
-def test_the_csv_has_a_row_for_each_trial(workdir):
-  report.write_sweep(workdir)
+def test_the_csv_has_a_row_for_each_trial(workdir, path):
   with (workdir / "trials.csv").open(newline="") as file:
     rows = list(csv.DictReader(file))
   assert len(rows) == 10
@@ -118,8 +123,9 @@ _FOLDED = {0.1: (0.5, 0.7, 0.65), 0.2: (0.9, 0.8, 0.73), 0.3: (0.99, 0.98)}
 _SIZES = (11, 10, 40)
 
 
-@pytest.fixture
-def folded(tmp_path):
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory):
+  """The page of a sweep over folds."""
   rows = [
     fake_sweeps.folded(
       {"rate": rate, "seed": seed},
@@ -132,11 +138,12 @@ def folded(tmp_path):
     for fold, value in enumerate(values)
     for seed in (0, 1)
   ]
-  return fake_sweeps.write(tmp_path / "folds", rows)
+  folder = fake_sweeps.write(tmp_path_factory.mktemp("sweeps") / "s", rows)
+  return parsed_page.Page(report.write_sweep(folder))
 
 
 def test_the_table_over_folds_has_the_numbers_of_numpy_and_scipy(folded):
-  page = parsed_page.Page(report.write_sweep(folded))
+  page = folded
   rows = page.table("fold 0", "fold 1", "fold 2", "std", "out of fold")
   assert [row[0] for row in rows] == ["0.2", "0.1", "0.3"]
   for row, rate in zip(rows[:2], (0.2, 0.1), strict=True):
@@ -153,7 +160,7 @@ def test_the_table_over_folds_has_the_numbers_of_numpy_and_scipy(folded):
 
 
 def test_the_best_setting_is_that_of_the_best_mean_over_folds(folded):
-  page = parsed_page.Page(report.write_sweep(folded))
+  page = folded
   settings = page.table("rate", "mean", "folds", "runs")
   assert [row[0] for row in settings] == ["0.2", "0.1", "0.3"]
   assert [row[-2:] for row in settings] == [
@@ -171,7 +178,7 @@ def test_the_best_setting_is_that_of_the_best_mean_over_folds(folded):
 
 
 def test_pairs_are_tested_over_folds(folded):
-  page = parsed_page.Page(report.write_sweep(folded))
+  page = folded
   (first, *_), *_ = page.table("1", "2", "3")
   table = page.table("1", "2", "3")
   assert first == "1. rate=0.2"
@@ -185,6 +192,6 @@ def test_pairs_are_tested_over_folds(folded):
   assert float(table[0][2]) == pytest.approx((3 - rank) * p, rel=0.1)
 
 
-def test_a_sweep_without_folds_has_no_table_of_them(workdir):
-  page = parsed_page.Page(report.write_sweep(workdir))
+def test_a_sweep_without_folds_has_no_table_of_them(path):
+  page = parsed_page.Page(path)
   assert "out of fold" not in page.text and "3 of 3" not in page.text

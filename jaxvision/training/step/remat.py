@@ -29,6 +29,9 @@ def _is_product(
 ) -> bool:
   if primitive.name == "conv_general_dilated":
     return True
+  if primitive.name == "custom_jvp_call":  # `layers.convolution.convolve`
+    inside = params["call_jaxpr"].jaxpr.eqns
+    return [each.primitive.name for each in inside] == ["conv_general_dilated"]
   dots = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
   return dots(primitive, *_, **params)
 
