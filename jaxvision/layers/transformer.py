@@ -145,7 +145,22 @@ class MultiHeadDotProductAttention(nn.Module):
       key: (b, n, heads, head_size).
       value: as `key`.
     """
-    return jax.nn.dot_product_attention(query, key, value)
+    if query.dtype != jnp.float16:
+      return jax.nn.dot_product_attention(query, key, value)
+    return jax.lax.platform_dependent(
+      *(query, key, value),
+      cuda=jax.nn.dot_product_attention,
+      rocm=jax.nn.dot_product_attention,
+      default=_attend_in_float32,
+    )
+
+
+def _attend_in_float32(*tokens: jax.Array) -> jax.Array:
+  """The attention of float16: jax asks for products that only GPUs have."""
+  attended = jax.nn.dot_product_attention(
+    *(each.astype(jnp.float32) for each in tokens)
+  )
+  return attended.astype(jnp.float16)
 
 
 def project_tokens(x: jax.Array, *maps: Projection) -> list[jax.Array]:

@@ -153,7 +153,7 @@ def _commands(run: Run) -> str:
     "Reproduce in a new folder": _checkout(commit)
     + train_command(run, workdir=f"{workdir}-again"),
     "Continue from its last checkpoint": train_command(run, workdir=workdir),
-    "Evaluate": f"jaxvision evaluate --workdir {quoted}",
+    "Evaluate": f"jaxvision evaluate --workdir {quoted}{_split(run)}",
     **_uses(run, quoted),
   }
   cards = "".join(
@@ -162,6 +162,15 @@ def _commands(run: Run) -> str:
     for title, command in commands.items()
   )
   return f'<div class="commands">{cards}</div>'
+
+
+def _split(run: Run) -> str:
+  """The option for a run without a test split; "" with one."""
+  data = run.config.get("data", {})
+  if data.get("test", "test"):
+    return ""
+  validated = data.get("validation") or data.get("folds")
+  return f" --split {'validation' if validated else 'train'}"
 
 
 def _uses(run: Run, quoted: str) -> dict[str, str]:

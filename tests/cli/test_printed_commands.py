@@ -74,8 +74,7 @@ def test_the_commands_of_a_run(folder):
   first, resumed, evaluated, predicted = _commands(shown)
   # The test is not about the checkout in which it runs.
   again = [x for x in first.splitlines() if not x.startswith("git checkout")]
-  (command,) = again
-  _paste(command, folder)
+  _paste("\n".join(again), folder)
   kept, made = (
     json.loads((folder / each / "result.json").read_text("utf-8"))["final"]
     for each in (trial, f"{trial}-again")

@@ -72,6 +72,25 @@ def test_commands_quote_the_folder_and_name_the_commit(run_with):
     assert f"jaxvision {verb} --workdir {folder}" in commands
 
 
+@pytest.mark.parametrize(
+  ("data", "split"),
+  [
+    ({}, ""),
+    ({"test": "test"}, ""),
+    ({"test": "", "validation": "train[90%:]"}, " --split validation"),
+    ({"test": "", "validation": "", "folds": 5}, " --split validation"),
+    ({"test": "", "validation": ""}, " --split train"),
+  ],
+)
+def test_a_run_without_a_test_split_is_evaluated_on_another(
+  tmp_path, data, split
+):
+  origin = {"recipe": "c.py", "overrides": {}, "config": {"data": data}}
+  fake_runs.write_json(tmp_path / "config.json", origin)
+  commands = provenance.parts(reading.read_run(tmp_path))[-1][1]
+  assert f"jaxvision evaluate --workdir {tmp_path}{split}</pre>" in commands
+
+
 def test_uncommitted_changes_are_named(run_with):
   run = run_with({}, [{"commit": "4f1c2ab+"}])
   commands = provenance.parts(run)[-1][1]
