@@ -12,6 +12,8 @@ import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
+# Enough threads for their collectives, as in jaxvision/xla/settings.py.
+os.environ.setdefault("PJRT_NPROC", "64")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("MPLBACKEND", "agg")
 # The workers of pytest share the cores: a BLAS with threads of its own spins.

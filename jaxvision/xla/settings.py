@@ -28,6 +28,10 @@ _FLAGS = (
   # process, which happened on a machine with other load.
   "--xla_cpu_collective_call_terminate_timeout_seconds=600",
 )
+# Threads for each virtual device. A collective blocks its thread, and XLA:CPU
+# begins independent collectives in any order. With too few threads, one device
+# waits in the first and the others in the second, forever.
+_THREADS = 8
 # glibc's malloc.h: parameter -> value.
 _MALLOC = {
   -4: 0,  # M_MMAP_MAX: no separate mmap for large arrays
@@ -45,6 +49,8 @@ def tune_cpu() -> None:
   - XLA_FLAGS: single convolutions are not fused, barriers are kept, and virtual
     devices wait longer for each other, if the installed jaxlib has these flags.
     XLA_FLAGS of the user, even an empty one, is not changed.
+  - PJRT_NPROC, the number of XLA's threads: enough for the collectives of the
+    virtual devices that JAX_NUM_CPU_DEVICES asks for.
   - glibc's allocator: it keeps the memory that XLA frees after each step, so
     the next step has no page faults. This needs up to a third more memory. It
     is not changed if the user sets GLIBC_TUNABLES or any MALLOC_... variable.
@@ -54,6 +60,9 @@ def tune_cpu() -> None:
   if "XLA_FLAGS" not in os.environ:
     known = [flag for flag in _FLAGS if _jaxlib_contains(_name(flag))]
     os.environ["XLA_FLAGS"] = " ".join(known)
+  devices = os.environ.get("JAX_NUM_CPU_DEVICES", "")
+  if devices.isdecimal() and int(devices) > 1 and "NPROC" not in os.environ:
+    os.environ.setdefault("PJRT_NPROC", str(_THREADS * int(devices)))
   chosen = [name for name in os.environ if name.startswith("MALLOC_")]
   if not chosen and "GLIBC_TUNABLES" not in os.environ:
     _keep_freed_memory()

@@ -1,6 +1,7 @@
 """Tests of jaxvision.xla.settings: the user's own settings are kept."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -62,6 +63,47 @@ def test_cpu_is_tuned_without_user_settings():
 )
 def test_settings_of_the_user_are_kept(chosen, expected):
   assert _tuned(**chosen) == expected.strip()
+
+
+@pytest.mark.parametrize(
+  ("given", "threads"),
+  [
+    ({}, "None"),
+    ({"JAX_NUM_CPU_DEVICES": "1"}, "None"),
+    ({"JAX_NUM_CPU_DEVICES": "4"}, "32"),
+    ({"JAX_NUM_CPU_DEVICES": "4", "PJRT_NPROC": "5"}, "5"),
+    ({"JAX_NUM_CPU_DEVICES": "4", "NPROC": "5"}, "None"),
+  ],
+)
+def test_virtual_devices_have_threads_to_wait_in(monkeypatch, given, threads):
+  for name in ("JAX_NUM_CPU_DEVICES", "PJRT_NPROC", "NPROC"):
+    monkeypatch.delenv(name, raising=False)
+  for name, value in given.items():
+    monkeypatch.setenv(name, value)
+  monkeypatch.setenv("XLA_FLAGS", "")
+  monkeypatch.setattr(settings, "_keep_freed_memory", lambda: None)
+  settings.tune_cpu()
+  assert str(os.environ.get("PJRT_NPROC")) == threads
+
+
+def test_xla_has_as_many_threads_as_asked():
+  code = """
+import os, pathlib, jax
+jax.jit(lambda x: x @ x)(jax.numpy.ones((300, 300))).block_until_ready()
+names = [p.read_text() for p in pathlib.Path("/proc/self/task").glob("*/comm")]
+print(sum("XLAEigen" in each for each in names))
+"""
+  if not pathlib.Path("/proc/self/task").exists():
+    pytest.skip("threads have no names here")
+  environment = {**os.environ, "PJRT_NPROC": "24", "JAX_NUM_CPU_DEVICES": "2"}
+  done = subprocess.run(
+    [sys.executable, "-c", code],
+    env=environment,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert done.stdout.split() == ["24"]
 
 
 def test_nothing_is_done_beside_an_accelerator(monkeypatch):
