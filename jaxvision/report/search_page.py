@@ -51,7 +51,8 @@ def write_search(workdir: str | pathlib.Path) -> pathlib.Path:
 def _document(search: Search) -> str:
   searchers = search_progress.by_searcher(search)
   settings = sweep_folder.settings(search.final) if search.final else []
-  results = settings_tables.results(settings, keys=[NETWORK])
+  metric = search.final.metric if search.final else ""
+  results = settings_tables.results(settings, keys=[NETWORK], metric=metric)
   pairs = settings_tables.pairs(settings)
   best = search_children.best_children(search, searchers)
   proxy = search_proxy.correlation(search, settings)
