@@ -32,6 +32,7 @@ _SMALLER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("program", "printed"),
   [

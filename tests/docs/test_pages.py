@@ -120,6 +120,7 @@ def in_clone(clone, monkeypatch):
   monkeypatch.setenv("TFDS_DATA_DIR", str(clone / "data"))
 
 
+@pytest.mark.slow
 def test_the_commands_run(in_clone, clone, capsys):
   """In this process, with shorter trainings."""
   script = "".join(_blocks("bash")[1:])

@@ -41,6 +41,7 @@ def folder(tmp_path, monkeypatch):
   return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("name", "runs"),
   [

@@ -107,6 +107,7 @@ def published(tmp_path_factory):
   return path
 
 
+@pytest.mark.slow
 def test_a_study_runs_and_is_read_again(
   study, published, tmp_path, capsys, monkeypatch
 ):

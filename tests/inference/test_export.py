@@ -105,7 +105,7 @@ def test_one_channel_and_variables_on_all_devices(tmp_path):
   assert _load(path).call(_images(2, channels=1)).shape == (2, 5)
 
 
-@pytest.mark.matrix(every=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [3, 1])
 def test_script_of_the_documents_runs_without_this_package(channels, tmp_path):
   script = re.search(

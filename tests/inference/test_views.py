@@ -132,6 +132,7 @@ def _calibration_error(p, labels):
   return sum(gaps) / len(labels)
 
 
+@pytest.mark.matrix("crops")
 @pytest.mark.parametrize("transforms", [(), _CUT], ids=["shifted", "cut"])
 @pytest.mark.parametrize("calls", ["flip", "crops", "flip,crops"])
 def test_the_metrics_are_those_of_a_loop(calls, transforms, tmp_path):
@@ -160,6 +161,7 @@ def _sigmoid(logits):
   return 1 / (1 + np.exp(-logits))
 
 
+@pytest.mark.slow
 def test_probabilities_of_sets_are_averaged(tmp_path):
   run, images, labels = _run("multilabel"), _images(), _labels("multilabel")
   found = _measure(run, images, labels, tmp_path, "flip,crops").metrics
@@ -170,6 +172,7 @@ def test_probabilities_of_sets_are_averaged(tmp_path):
   assert found["hamming_loss"] == pytest.approx(wrong.mean())
 
 
+@pytest.mark.slow
 def test_numbers_are_averaged(tmp_path):
   run, images, labels = _run("regression"), _images(), _labels("regression")
   found = _measure(run, images, labels, tmp_path, "flip,crops").metrics

@@ -213,6 +213,7 @@ def test_ghosts_update_the_running_averages_by_their_mean():
   )
 
 
+@pytest.mark.slow
 def test_ghosts_have_the_gradient_of_their_definition():
   x, weights = _images(), np.random.default_rng(2).normal(size=(4, 3, 5, 6))
   affine = jax.tree.map(jnp.asarray, _affine())

@@ -153,6 +153,7 @@ def _train_and_list(model, tree, images, key):
   return logits, jnp.stack(listed).reshape(-1, 6)
 
 
+@pytest.mark.slow
 def test_each_step_draws_one_cell_for_the_whole_network():
   options = {"cells": 2, "channels": 2, "stages": 2}
   model = _create(MIXED, **options, operations="drawn")

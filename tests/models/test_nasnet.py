@@ -337,12 +337,9 @@ def _cell_options(name):
   return {names.get(key, key): value for key, value in options.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-  ("name", "size"),
-  [
-    ("nasnet_a_cifar", 32),
-    pytest.param("nasnet_a_mobile", 75, marks=[pytest.mark.slow]),
-  ],
+  ("name", "size"), [("nasnet_a_cifar", 32), ("nasnet_a_mobile", 75)]
 )
 def test_nasnet_a_is_a_genotype(name, size):
   """The same variables and the same program, so the same logits."""

@@ -151,6 +151,7 @@ def test_the_results_are_those_of_the_best_step(whole, plain, noise):
   _check_is_best(whole, plain, noise)
 
 
+@pytest.mark.slow
 def test_the_same_with_early_stopping_also_if_the_run_is_killed(
   tmp_path, noise
 ):

@@ -74,6 +74,7 @@ def test_positions_and_channels_follow_the_images(run):
   assert np.isfinite(logits).all()
 
 
+@pytest.mark.slow
 def test_other_options_do_not_fit_unless_they_are_ignored(run):
   with pytest.raises(ValueError, match=r"MlpBlock_\d/Dense_0/kernel.*ignore="):
     weights.load(run, "vit_ti16", mlp_dim=40)

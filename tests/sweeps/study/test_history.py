@@ -159,6 +159,7 @@ def test_a_child_is_the_mean_over_its_folds(open_study):
   assert [child.number for child in running] == [1]
 
 
+@pytest.mark.slow
 def test_each_crossed_value_has_its_own_search(open_study):
   space = {**_SPACE, "optimizer.name": sweeps.grid("sgd", "adamw")}
   opened = open_study(space, draws=20)

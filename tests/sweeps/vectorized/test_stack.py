@@ -168,6 +168,7 @@ def test_runs_of_different_data_are_not_mixed(recipe, tmp_path):
     assert found["splits"]["train"]["split"] == overrides[i]["data.train"]
 
 
+@pytest.mark.slow
 def test_folds_are_not_mixed(recipe, tmp_path):
   """The folds have data of equal shapes, and the seeds of a fold share them."""
   settings = [
@@ -195,6 +196,7 @@ def _rows(workdir):
   return metrics_log.read_metrics(workdir)
 
 
+@pytest.mark.slow
 def test_patience_ends_runs_as_alone(recipe, tmp_path):
   """Without learning, no evaluation is better than the first one."""
   settings = [{"optimizer.learning_rate": rate} for rate in (0.0, 0.03, 0.0)]
@@ -234,6 +236,7 @@ def test_runs_that_restore_their_best_step_are_run_alone(
   assert "run alone: its checkpoint.restore_best is True" in caplog.text
 
 
+@pytest.mark.slow
 def test_runs_start_from_weights_as_alone(recipe, tmp_path):
   """Also if another run of the group starts from random variables."""
   more = {"checkpoint.best": "", "model.options.initializer": "normal(0.1)"}

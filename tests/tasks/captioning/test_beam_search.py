@@ -141,6 +141,7 @@ def _naive(network):
   return texts
 
 
+@pytest.mark.slow
 def test_a_beam_of_one_is_the_greedy_loop_without_a_cache(network):
   texts, _ = _generate(network, beam=1)
   np.testing.assert_array_equal(texts, _naive(network))

@@ -137,6 +137,7 @@ def test_a_stopped_run_ends_as_one_without_a_stop(
   assert found["best"] == whole[1]["best"]
 
 
+@pytest.mark.slow
 def test_a_stop_during_the_last_evaluation_keeps_the_statistics(
   whole, recipe, tmp_path, monkeypatch
 ):
@@ -181,6 +182,7 @@ def test_commands_of_the_finished_run_use_the_statistics(whole, capsys):
     )
 
 
+@pytest.mark.slow
 def test_without_statistics_they_are_averaged_as_the_parameters(
   plain, recipe, tmp_path
 ):

@@ -94,6 +94,7 @@ def test_a_finished_run_of_a_constant_rate_extended_is_the_longer_run(
   )
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_extended_and_its_schedule_is_stretched(
   recipe, tmp_path, caplog
 ):

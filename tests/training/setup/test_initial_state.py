@@ -48,6 +48,7 @@ def _train(folder, path, **overrides):
   )
 
 
+@pytest.mark.slow
 def test_a_training_starts_at_the_weights(file, tmp_path):
   """With a learning rate of 0 it stays there, with a classifier of zeros."""
   path, variables = file

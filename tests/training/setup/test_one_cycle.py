@@ -75,6 +75,7 @@ def test_a_stopped_run_ends_as_one_without_a_stop(recipe, tmp_path):
   assert inference.load_run(tmp_path / "b").step == 12
 
 
+@pytest.mark.slow
 def test_an_extended_run_keeps_the_last_rate_and_momentum(recipe, tmp_path):
   """It ends as a run with both durations from its first step."""
   longer = {"train.duration": "20 steps", "schedule.duration": "12 steps"}
@@ -91,6 +92,7 @@ def test_an_extended_run_keeps_the_last_rate_and_momentum(recipe, tmp_path):
   assert rates[11] == pytest.approx(4e-7)
 
 
+@pytest.mark.slow
 def test_cycles_that_differ_in_numbers_share_a_program(recipe, tmp_path):
   base = {**_CYCLE, "data.placement": "device"}
   overrides = [
