@@ -233,7 +233,9 @@ def compare(
     place = points(children).index(number)
     values = np.array([each["test"][place] for each in found.values()])
     expected = float(expect_random(table, number)[1])
-    if np.ptp(values):
+    if len(values) < 2:
+      p = float("nan")
+    elif np.ptp(values):
       p = float(stats.ttest_1samp(values, expected).pvalue)
     else:
       p = float(np.isclose(values[0], expected))
@@ -269,6 +271,8 @@ def write_table(comparisons: Sequence[Comparison]) -> str:
 
 
 def _cell(each: Comparison, p: float) -> str:
+  if each.seeds < 2:
+    return f"{each.mean:.3f}, one seed is not judged"
   verdict = "ahead" if each.mean > each.random else "behind"
   verdict = verdict if p < SIGNIFICANT else "no difference"
   return f"{each.mean:.3f} ± {each.error:.3f}, {verdict}"

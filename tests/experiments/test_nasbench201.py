@@ -88,6 +88,9 @@ def test_equal_results_of_all_seeds_have_a_verdict(study):
     table, "x", {k: {"test": [59.0] * 60} for k in found}, children=50
   )
   assert row.p == 0.0 and row.mean == 59 > row.random
+  (row,) = study.compare(table, "x", {"0": {"test": [59.0] * 60}}, children=50)
+  lines = study.write_table([row]).splitlines()
+  assert lines[-1] == "| x | 1 | 59.000, one seed is not judged |"
 
 
 @pytest.fixture(scope="module")
