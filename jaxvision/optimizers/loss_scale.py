@@ -50,9 +50,7 @@ def with_loss_scale(optimizer: Optimizer) -> Optimizer:
     finite = is_finite(updates)
     made, inner = optimizer.update(updates, state.inner, params, **extra)
     made = jax.tree.map(lambda x: jnp.where(finite, x, 0), made)
-    inner = jax.tree.map(
-      lambda new, old: jnp.where(finite, new, old), inner, state.inner
-    )
+    inner = choose(finite, inner, state.inner)
     grows = state.good + 1 >= INTERVAL
     scale = jnp.where(
       finite,
@@ -63,6 +61,11 @@ def with_loss_scale(optimizer: Optimizer) -> Optimizer:
     return made, ScaledState(scale, good, inner)
 
   return optax.GradientTransformationExtraArgs(init, update)
+
+
+def choose(finite: jax.Array, new: Any, old: Any) -> Any:
+  """The new tree if an update is finite, else the old one."""
+  return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
 
 
 def is_finite(tree: Any) -> jax.Array:

@@ -4,7 +4,7 @@ import collections
 import os
 import pathlib
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from jaxvision import files
 from jaxvision.files import suffixes
@@ -158,7 +158,7 @@ def _runs_table(
   columns = {
     "run": str,
     "split": str,
-    **{label: _writer(name) for label, name in values.items()},
+    **{label: numbers.writer(name) for label, name in values.items()},
     **dict.fromkeys(keys, str),
     "steps": numbers.integer,
     "parameters": numbers.magnitude,
@@ -196,10 +196,6 @@ def _values(ranked: list[Run], metric: str) -> dict[str, str]:
   }
 
 
-def _writer(metric: str) -> Callable[[float | None], str]:
-  return numbers.percent if numbers.is_share(metric) else numbers.significant
-
-
 def _link(run: Run, path: pathlib.Path) -> str:
   target = run.workdir / "report.html"
   if not target.is_file():
@@ -213,10 +209,10 @@ def _seeds_table(groups: list[Group], keys: list[str]) -> str:
     return ""
   columns = {
     **dict.fromkeys(keys, str),
-    "mean": _writer(groups[0].metric),
-    "spread": _writer(groups[0].metric),
+    "mean": numbers.writer(groups[0].metric),
+    "spread": numbers.writer(groups[0].metric),
     "runs": numbers.integer,
-    "difference": _writer(groups[0].metric),
+    "difference": numbers.writer(groups[0].metric),
     "p": numbers.significant,
     "each": str,
   }
@@ -234,7 +230,7 @@ def _seeds_table(groups: list[Group], keys: list[str]) -> str:
 
 
 def _each(group: Group) -> str:
-  write = _writer(group.metric)
+  write = numbers.writer(group.metric)
   return ", ".join(
     write(seeds.final_value(run, group.metric)) for run in group.members
   )
@@ -280,7 +276,7 @@ def _chart(
   label: str,
 ) -> str:
   curves = []
-  scale = 100 if numbers.is_share(metric) else 1
+  scale = numbers.scale(metric)
   for index, (group, name) in enumerate(zip(groups, labels, strict=True)):
     for run in group.members:
       steps, values = reading.series(run, metric)

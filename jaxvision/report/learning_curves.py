@@ -49,7 +49,7 @@ def section(run: Run) -> tuple[str, str, str]:
 
 def _split_chart(run: Run, metric: str, axes: Axes) -> str:
   curves = []
-  scale = 100 if numbers.is_share(metric) else 1
+  scale = numbers.scale(metric)
   for prefix, colour, dash in _SPLITS:
     name = reading.averaged(run, prefix)
     steps, values = reading.series(run, f"{prefix}/{metric}")

@@ -1,8 +1,10 @@
 """Formatting of numbers; a missing number is an en dash."""
 
+import functools
 import math
 import numbers
 import re
+from collections.abc import Callable
 from typing import Any
 
 NOTHING = "\N{EN DASH}"
@@ -58,6 +60,16 @@ def duration(seconds: float | None) -> str:
 def metric(name: str, value: float | None) -> str:
   """A metric, by its name: fractions in percent, others as plain numbers."""
   return percent(value) if is_share(name) else significant(value)
+
+
+def writer(name: str) -> Callable[[float | None], str]:
+  """`metric` of one name, for the cells of a column."""
+  return functools.partial(metric, name)
+
+
+def scale(name: str) -> int:
+  """The factor of the values in a chart: 100 for fractions, in percent."""
+  return 100 if is_share(name) else 1
 
 
 def is_share(name: str) -> bool:

@@ -1,7 +1,6 @@
 """Tables of the settings of a sweep: results over seeds and folds, p-values."""
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,11 +58,11 @@ def results(
   folded = has_folds(settings)
   columns = {
     **dict.fromkeys(keys, written),
-    "mean": _writer(metric),
+    "mean": numbers.writer(metric),
     "95 %": str,
-    "least": _writer(metric),
-    "most": _writer(metric),
-    "test": _writer(final_metric(settings[0].trials)),
+    "least": numbers.writer(metric),
+    "most": numbers.writer(metric),
+    "test": numbers.writer(final_metric(settings[0].trials)),
     **({"folds": str, "runs": numbers.integer} if folded else {}),
     **({} if folded else {"seeds": numbers.integer}),
   }
@@ -112,11 +111,11 @@ def folds(
   every = sorted({fold for each in shown for fold in each.folds})
   columns = {
     **dict.fromkeys(keys, written),
-    **{f"fold {fold}": _writer(metric) for fold in every},
-    "mean": _writer(metric),
-    "std": _writer(metric),
+    **{f"fold {fold}": numbers.writer(metric) for fold in every},
+    "mean": numbers.writer(metric),
+    "std": numbers.writer(metric),
     "95 %": str,
-    "out of fold": _writer(metric),
+    "out of fold": numbers.writer(metric),
   }
   rows = [
     [
@@ -147,10 +146,6 @@ def in_words(setting: Setting, metric: str) -> str:
   count, what = len(setting.repetitions), "fold" if setting.folds else "seed"
   over = f", 95 % {interval(setting, metric)}, {count} {what}s"
   return f"mean {metric} {mean}{over if count > 1 else f', one {what}'}"
-
-
-def _writer(metric: str) -> Callable[[float | None], str]:
-  return functools.partial(numbers.metric, metric)
 
 
 def out_of_fold(setting: Setting) -> float | None:

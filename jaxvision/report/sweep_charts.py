@@ -50,11 +50,6 @@ def slices(sweep: Sweep, keys: Sequence[str]) -> str:
   return "".join(_slice(sweep, key) for key in keys)
 
 
-def is_categorical(values: Sequence[Any]) -> bool:
-  """Whether the values of a setting are labels, not numbers."""
-  return not sweep_folder.is_numeric(values)
-
-
 def label(sweep: Sweep) -> str:
   """The objective with its unit, for an axis."""
   share = numbers.is_share(sweep.metric)
@@ -67,7 +62,7 @@ def _slice(sweep: Sweep, key: str) -> str:
   if not trials:
     return ""
   categories, wide, bounds = {}, (), {}
-  if is_categorical(values):
+  if not sweep_folder.is_numeric(values):
     names = sorted({settings_tables.written(value) for value in values})
     places = [names.index(settings_tables.written(v)) for v in values]
     categories = {"x": names}
@@ -159,7 +154,7 @@ def _figure(
 
 def _scaled(values: np.ndarray, sweep: Sweep) -> np.ndarray:
   """Values (n,) in the unit of `label`."""
-  return 100 * values if numbers.is_share(sweep.metric) else values
+  return numbers.scale(sweep.metric) * values
 
 
 def _last(trial: Trial, sweep: Sweep) -> float:

@@ -140,7 +140,7 @@ def _surface(
   from matplotlib.tri import Triangulation
 
   by_place = collections.defaultdict(list)
-  scale = 100 if numbers.is_share(sweep.metric) else 1
+  scale = numbers.scale(sweep.metric)
   for place, trial in zip(
     zip(*columns.values(), strict=True), trials, strict=True
   ):

@@ -1,6 +1,5 @@
 """The report page of a sweep: question, results and significance."""
 
-import functools
 import os
 import pathlib
 import shlex
@@ -189,7 +188,7 @@ def _importance(
   if not keys:
     return bars
   complete = sweep_folder.ranked(sweep)
-  scale = 100 if numbers.is_share(sweep.metric) else 1
+  scale = numbers.scale(sweep.metric)
   values = scale * np.array([trial.value for trial in complete])
   chart = parallel_coordinates.parallel_coordinates(
     sweep_folder.columns(complete, keys),
@@ -213,7 +212,7 @@ def _trials(
   best = sweep_folder.ranked(sweep)[:_SHOWN]
   columns = {
     "trial": str,
-    sweep.metric: functools.partial(numbers.metric, sweep.metric),
+    sweep.metric: numbers.writer(sweep.metric),
     **dict.fromkeys(keys, settings_tables.written),
   }
   rows = [
@@ -259,7 +258,7 @@ def _curves(sweep: Sweep, settings: Sequence[Setting]) -> str:
   if not runs:
     return ""
   axes = run_axes.of(runs)
-  scale = 100 if numbers.is_share(sweep.metric) else 1
+  scale = numbers.scale(sweep.metric)
   curves = []
   for trial in sorted(sweep.trials, key=lambda each: each.number in style_of):
     if not trial.run:

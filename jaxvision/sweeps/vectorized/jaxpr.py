@@ -101,7 +101,7 @@ class _Numbers:
     return _Numbers(self.differing, self.place)
 
   def skip(self, program: core.ClosedJaxpr) -> None:
-    """Goes on behind the numbers of a program."""
+    """Moves to the first number after a program."""
     self.place += sum(1 for _ in _side_by_side([program]))
 
 

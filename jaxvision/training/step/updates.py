@@ -124,11 +124,7 @@ def _left_out(
   and ends the run.
   """
   finite, scale = loss_scale.is_finite(gradients), before.opt_state.scale
-  kept = jax.tree.map(
-    lambda new, old: jnp.where(finite, new, old),
-    after.model_state,
-    before.model_state,
-  )
+  kept = loss_scale.choose(finite, after.model_state, before.model_state)
   tried = finite | (scale < 1)
   return (
     after._replace(model_state=kept),
